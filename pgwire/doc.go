@@ -1,0 +1,27 @@
+// Package pgwire is our side of a Postgres conversation: it accepts plaintext
+// clients, hears their startup packets, watches authentication go by, relays,
+// cancels and drains. It knows nothing of TLS: the upstream leg comes, already
+// secured, from [Server.Dial].
+//
+//	accept ─► negotiate ─► Dial ──────────► startup bytes ─► auth phase ─────► relay ─► close
+//	          SSLRequest→N   a verified       as received      until            both     once
+//	          GSSENC→N       connection                        ReadyForQuery    ways
+//	          Cancel ──────► Dial the address of the key ─► the packet ─► wait for EOF
+//
+// # What is read, and what is not
+//
+// Startup packets are read exactly, never a byte more, so that what a client
+// pipelines behind them is kept. They are forwarded as received: any 3.x
+// version, any _pq_. option, parameters in their order. In the auth phase the
+// backend's messages are framed, and exactly one is ever changed: an
+// AuthenticationSASL offer loses its channel-binding mechanisms, which a client
+// on a plaintext connection cannot use and libpq refuses to see. From the first
+// ReadyForQuery on nothing is parsed.
+//
+// # What a client may rely on
+//
+// Nothing it sent has gone anywhere before Dial returned a connection. A
+// failure reaches it as an ErrorResponse with an SQLSTATE and an orderly close.
+// Message formats and flow are those of the PostgreSQL manual, part "Frontend/Backend
+// Protocol".
+package pgwire

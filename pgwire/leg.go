@@ -1,0 +1,81 @@
+package pgwire
+
+import (
+	"context"
+	"net"
+	"sync"
+	"time"
+)
+
+// leg is one of a session's two connections and the only owner of its
+// deadlines. Anyone may interrupt it; only the session closes it.
+type leg struct {
+	net.Conn
+	detach func() bool // stops watching the context
+
+	mu          sync.Mutex
+	interrupted bool // reads and writes fail until farewell
+	leaving     bool // farewell was said: its deadline is the last word
+}
+
+// longAgo is a deadline that interrupts what is in progress.
+var longAgo = time.Unix(1, 0)
+
+// newLeg returns a leg that is interrupted when ctx ends.
+func newLeg(ctx context.Context, conn net.Conn) *leg {
+	l := &leg{Conn: conn}
+	l.detach = context.AfterFunc(ctx, l.interrupt)
+	return l
+}
+
+// interrupt makes present and future reads and writes fail. The descriptor stays open.
+func (l *leg) interrupt() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.leaving {
+		l.interrupted = true
+		_ = l.SetDeadline(longAgo)
+	}
+}
+
+// limit bounds what the leg does by d from now. It never undoes an interrupt.
+func (l *leg) limit(d time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.interrupted && !l.leaving {
+		_ = l.SetDeadline(time.Now().Add(d))
+	}
+}
+
+// farewell lifts an interrupt for the last words, which may take d.
+func (l *leg) farewell(d time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.leaving = true
+	_ = l.SetDeadline(time.Now().Add(d))
+}
+
+// closeWrite passes the end of the stream on, if the connection can say that.
+func (l *leg) closeWrite() {
+	if c, ok := l.Conn.(interface{ CloseWrite() error }); ok {
+		_ = c.CloseWrite()
+	}
+}
+
+// close releases the connection.
+func (l *leg) close() {
+	l.detach()
+	_ = l.Close()
+}
+
+// dismiss ends the connection so that what was written is still read: a close
+// with unread input would become a reset, which may overtake it.
+func (l *leg) dismiss() {
+	l.closeWrite()
+	var scrap [512]byte
+	for {
+		if _, err := l.Read(scrap[:]); err != nil {
+			return
+		}
+	}
+}

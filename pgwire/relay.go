@@ -1,0 +1,179 @@
+package pgwire
+
+import (
+	"errors"
+	"io"
+	"sync"
+)
+
+// relayBuffer is the size of a pooled buffer: two full TLS records.
+const relayBuffer = 32 << 10
+
+var buffers = sync.Pool{New: func() any { b := make([]byte, relayBuffer); return &b }}
+
+func getBuffer() *[]byte  { return buffers.Get().(*[]byte) }
+func putBuffer(b *[]byte) { buffers.Put(b) }
+
+// side is the leg that something came from.
+type side int
+
+const (
+	downstream side = iota
+	upstream
+)
+
+// ending is how one direction of a relay ended.
+type ending struct {
+	side side
+	err  error // io.EOF if the side ended its stream in order
+}
+
+// relayToClient copies what the upstream sends until it has no more.
+func (s *session) relayToClient() {
+	buf := getBuffer()
+	defer putBuffer(buf)
+	for {
+		n, err := s.upstream.Read(*buf)
+		if n > 0 {
+			if s.writeToClient((*buf)[:n]) != nil {
+				return
+			}
+			s.progressed()
+		}
+		if err != nil {
+			s.sideEnded(upstream, err, s.client)
+			return
+		}
+	}
+}
+
+// relayToUpstream copies what the client sends until it has no more. It runs
+// from the startup packet on, through the auth phase too.
+func (s *session) relayToUpstream() {
+	buf := getBuffer()
+	defer putBuffer(buf)
+	var said tail
+	for {
+		n, err := s.client.Read(*buf)
+		if n > 0 {
+			said.note((*buf)[:n])
+			s.terminated.Store(said.isTerminate())
+			m, werr := s.upstream.Write((*buf)[:n])
+			s.toUpstream.Add(int64(m))
+			if werr != nil {
+				// Not the end: the upstream may have said why before it closed,
+				// and whoever reads from it will hear that, or the same error.
+				s.linger()
+				return
+			}
+			s.progressed()
+		}
+		if err != nil {
+			s.sideEnded(downstream, err, s.upstream)
+			return
+		}
+	}
+}
+
+// writeToClient forwards p. An error is the client's and ends the session.
+func (s *session) writeToClient(p []byte) error {
+	n, err := s.client.Write(p)
+	s.toClient.Add(int64(n))
+	s.clientTail.note(p[:n])
+	if err != nil {
+		s.noteEnding(downstream, err)
+		err = clientGone(err)
+		s.end(err)
+	}
+	return err
+}
+
+// sideEnded passes the end of one side on to the other leg. An orderly end is a
+// half-close: the other direction goes on for as long as it makes progress.
+// Anything else ends the session, and so does an upstream that is gone while
+// the client waits for a message: then nothing but an error can come any more.
+func (s *session) sideEnded(from side, err error, other *leg) {
+	first := s.noteEnding(from, err)
+	orderly := errors.Is(err, io.EOF)
+	awaited := first.side == upstream && from == upstream && s.clientTail.isReadyForQuery() && !s.terminated.Load()
+	if !orderly || awaited {
+		s.end(s.describeEnding(first))
+		return
+	}
+	other.closeWrite()
+	s.linger()
+}
+
+// linger bounds how long the remaining direction may stand still. Only
+// progress extends it, so that a long answer to a half-closed client is not cut.
+func (s *session) linger() {
+	s.lingering.Store(true)
+	s.progressed()
+}
+
+func (s *session) progressed() {
+	if s.lingering.Load() {
+		s.client.limit(s.server.lingerTimeout())
+		s.upstream.limit(s.server.lingerTimeout())
+	}
+}
+
+// noteEnding returns how the first direction ended, of which the end of the
+// second is a consequence.
+func (s *session) noteEnding(from side, err error) *ending {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.first == nil {
+		s.first = &ending{from, err}
+	}
+	return s.first
+}
+
+// verdict says how the relay ended; nil means as it should.
+func (s *session) verdict() error {
+	s.mu.Lock()
+	first := s.first
+	s.mu.Unlock()
+	if first != nil && s.terminated.Load() {
+		return nil
+	}
+	if first == nil {
+		return s.causeOf(upstreamLost(PhaseRelay, io.ErrClosedPipe))
+	}
+	return s.causeOf(s.describeEnding(first))
+}
+
+// describeEnding turns the end of one direction into the session's error.
+func (s *session) describeEnding(e *ending) error {
+	if e.side == downstream {
+		return clientGone(e.err)
+	}
+	return upstreamLost(PhaseRelay, e.err)
+}
+
+// tail is the last bytes of a stream. It lets the relay recognise two messages
+// that only ever stand at the end of what a side has said, without parsing it.
+type tail struct {
+	last [6]byte
+}
+
+// note takes the bytes that were added to the stream.
+func (t *tail) note(p []byte) {
+	if len(p) >= len(t.last) {
+		copy(t.last[:], p[len(p)-len(t.last):])
+		return
+	}
+	copy(t.last[:], t.last[len(p):])
+	copy(t.last[len(t.last)-len(p):], p)
+}
+
+// isReadyForQuery reports whether the stream ends with a ReadyForQuery message.
+func (t *tail) isReadyForQuery() bool {
+	if string(t.last[:5]) != "Z\x00\x00\x00\x05" {
+		return false
+	}
+	return t.last[5] == 'I' || t.last[5] == 'T' || t.last[5] == 'E'
+}
+
+// isTerminate reports whether the stream ends with a Terminate message.
+func (t *tail) isTerminate() bool { return string(t.last[1:]) == "X\x00\x00\x00\x04" }

@@ -1,0 +1,247 @@
+package pgwire
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// ErrServerClosed is returned by Serve after Shutdown or Close.
+var ErrServerClosed = errors.New("pgwire: server closed")
+
+// Server relays plaintext Postgres clients to a secured upstream. Only Dial is
+// required. A Server must not be copied or changed after Serve was called, and
+// is of no use after Shutdown or Close.
+type Server struct {
+	// Dial opens the upstream leg, verified and ready for a startup packet. A
+	// target that is not nil is the RemoteAddr of a connection which Dial
+	// returned before, and the new one must go to that very address: it is
+	// there that a cancel request is understood. The server closes the
+	// connection. If it has a CloseWrite method, half-closes are passed on.
+	//
+	// An error of Dial, or of the connection, may have the methods
+	// Reason() string and SQLState() string. Its text is then shown to the
+	// client and must be one sentence that is fit for it. The text of any other
+	// error is not shown.
+	Dial func(ctx context.Context, target net.Addr) (net.Conn, error)
+
+	// Hint returns what a person has to change to cure err, for the
+	// ErrorResponse; "" for nothing. Nil means no hints.
+	Hint func(err error) string
+
+	// LoginTimeout bounds a session from accept to the first ReadyForQuery,
+	// and a cancel request from accept to its end. Zero means one minute.
+	LoginTimeout time.Duration
+
+	// LingerTimeout bounds how long one direction may stand still after the
+	// other has ended. Zero means ten seconds.
+	LingerTimeout time.Duration
+
+	// MaxSessions caps concurrent sessions; further clients get SQLSTATE 53300.
+	// Cancel requests do not count: a full server must still be able to cancel.
+	// Zero means no cap.
+	MaxSessions int
+
+	// Trace observes sessions. Nil means that nobody is watching.
+	Trace *Trace
+
+	keys   cancelKeys
+	lastID atomic.Uint64
+
+	mu        sync.Mutex
+	listeners map[net.Listener]struct{}
+	sessions  map[*session]struct{}
+	admitted  int
+	draining  bool          // new sessions are refused
+	closed    chan struct{} // made by the first Serve or stop; closed when listeners are
+	stopped   bool
+	changed   chan struct{} // closed and replaced when a session is forgotten
+}
+
+func (s *Server) loginTimeout() time.Duration { return orDefault(s.LoginTimeout, time.Minute) }
+
+func (s *Server) lingerTimeout() time.Duration { return orDefault(s.LingerTimeout, 10*time.Second) }
+
+func orDefault(d, byDefault time.Duration) time.Duration {
+	if d == 0 {
+		return byDefault
+	}
+	return d
+}
+
+// Serve accepts clients on ln until Shutdown or Close, and then returns
+// ErrServerClosed. It closes ln. It may be called for several listeners at once.
+func (s *Server) Serve(ln net.Listener) error {
+	closed, err := s.track(ln)
+	if err != nil {
+		_ = ln.Close()
+		return err
+	}
+	var retryIn time.Duration
+	for {
+		conn, err := ln.Accept()
+		if err == nil {
+			retryIn = 0
+			s.start(conn)
+			continue
+		}
+		select {
+		case <-closed:
+			return ErrServerClosed
+		default:
+		}
+		if errors.Is(err, net.ErrClosed) {
+			return fmt.Errorf("accept: %w", err)
+		}
+		// EMFILE and the like pass: go on when descriptors are free again.
+		retryIn = min(max(2*retryIn, 5*time.Millisecond), time.Second)
+		s.Trace.acceptFailed(err, retryIn)
+		select {
+		case <-time.After(retryIn):
+		case <-closed:
+			return ErrServerClosed
+		}
+	}
+}
+
+// track remembers ln, so that stopping closes it.
+func (s *Server) track(ln net.Listener) (closed <-chan struct{}, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopped {
+		return nil, ErrServerClosed
+	}
+	s.init()
+	s.listeners[ln] = struct{}{}
+	return s.closed, nil
+}
+
+// init makes what a zero Server lacks; s.mu is held.
+func (s *Server) init() {
+	if s.closed == nil {
+		s.listeners = make(map[net.Listener]struct{})
+		s.sessions = make(map[*session]struct{})
+		s.closed = make(chan struct{})
+		s.changed = make(chan struct{})
+	}
+}
+
+// start runs a session for an accepted connection.
+func (s *Server) start(conn net.Conn) {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	ss := &session{
+		server: s, ctx: ctx, end: cancel, client: newLeg(ctx, conn),
+		info: SessionInfo{ID: s.lastID.Add(1), Client: conn.RemoteAddr(), Accepted: time.Now()},
+	}
+	s.mu.Lock()
+	stopped := s.stopped
+	if !stopped {
+		s.sessions[ss] = struct{}{}
+	}
+	s.mu.Unlock()
+	if stopped { // accepted while the listeners were being closed
+		cancel(nil)
+		ss.client.close()
+		return
+	}
+	go ss.serve()
+}
+
+// admit counts a session that has sent a startup packet, or says why it may not go on.
+func (s *Server) admit(ss *session) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.draining {
+		return &Error{Kind: ReasonDraining, State: stateCannotConnectNow, Text: "shutting down, no new sessions"}
+	}
+	if s.MaxSessions > 0 && s.admitted >= s.MaxSessions {
+		return &Error{
+			Kind: ReasonTooManySessions, State: stateTooManyConnections,
+			Text: fmt.Sprintf("too many sessions: %d of %d are in use", s.admitted, s.MaxSessions),
+		}
+	}
+	s.admitted++
+	ss.admitted = true
+	return nil
+}
+
+// forget ends the server's interest in a session that is over.
+func (s *Server) forget(ss *session) {
+	if ss.key != "" {
+		s.keys.remove(ss.key, ss)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.sessions, ss)
+	if ss.admitted {
+		s.admitted--
+	}
+	close(s.changed)
+	s.changed = make(chan struct{})
+}
+
+// Shutdown drains: new clients are refused with SQLSTATE 57P03 while cancel
+// requests still pass, and when the last session has ended by itself the
+// listeners are closed. If ctx ends first, Shutdown returns its error and
+// leaves the rest to Close.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.mu.Lock()
+	s.init()
+	s.draining = true
+	s.mu.Unlock()
+	if err := s.wait(ctx, func() bool { return s.admitted == 0 }); err != nil {
+		return err
+	}
+	s.stop(func(ss *session) bool { return Phase(ss.phase.Load()) == PhaseStartup })
+	return s.wait(ctx, func() bool { return len(s.sessions) == 0 })
+}
+
+// Close stops accepting and ends every session now. A client that is between
+// two answers is told so with SQLSTATE 57P01. Close returns when all sessions
+// have ended, which takes little more than a second at most.
+func (s *Server) Close() error {
+	s.stop(func(*session) bool { return true })
+	return s.wait(context.Background(), func() bool { return len(s.sessions) == 0 })
+}
+
+// stop closes the listeners and ends the sessions that are to be cut.
+func (s *Server) stop(cut func(*session) bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.init()
+	if !s.stopped {
+		s.stopped = true
+		close(s.closed)
+	}
+	s.draining = true
+	for ln := range s.listeners {
+		_ = ln.Close()
+	}
+	clear(s.listeners)
+	for ss := range s.sessions {
+		if cut(ss) {
+			ss.shutDown()
+		}
+	}
+}
+
+// wait returns nil once done says so, or ctx's error. done runs with s.mu held.
+func (s *Server) wait(ctx context.Context, done func() bool) error {
+	for {
+		s.mu.Lock()
+		finished, changed := done(), s.changed
+		s.mu.Unlock()
+		if finished {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}

@@ -1,0 +1,354 @@
+package pgwire
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/pgorigin/pgorigin/pgwire/pgtest"
+)
+
+func TestSessionIsByteExact(t *testing.T) {
+	r := newTCPRig(t, nil)
+	client := r.connect()
+	client.Send(pgtest.SSLRequest())
+	client.Expect([]byte("N"))
+	// Repeated and unknown parameters in this order, a future version, and a
+	// password that does not wait to be asked for.
+	startup := pgtest.StartupVersion(3, 9999, "user", "app", "_pq_.x", "1", "user", "app", "options", "-c geqo=off", "database", "shop")
+	password := pgtest.Message('p', "secret\x00")
+	client.Send(startup, password)
+
+	upstream := <-r.upstreams
+	upstream.Expect(startup, password)
+	upstream.Send(pgtest.AuthenticationSASL("SCRAM-SHA-256-PLUS", "SCRAM-SHA-256"))
+	client.Expect(pgtest.AuthenticationSASL("SCRAM-SHA-256"))
+	upstream.Send(pgtest.Login("pid4key4"), []byte("coalesced"))
+	client.Expect(pgtest.Login("pid4key4"), []byte("coalesced"))
+
+	offer := pgtest.AuthenticationSASL("SCRAM-SHA-256-PLUS") // mere data by now
+	upstream.Send(offer)
+	client.Expect(offer)
+	client.Send(offer, pgtest.Terminate())
+	_ = client.Close()
+	upstream.Expect(offer, pgtest.Terminate())
+	upstream.ExpectEOF()
+	_ = upstream.Close()
+
+	e := r.expectEnd(ReasonOK)
+	if e.User != "app" || e.Database != "shop" || e.SessionResult.Phase != PhaseRelay || e.Err != nil {
+		t.Errorf("ended as %+v", e)
+	}
+	if want := int64(len(startup) + len(password) + len(offer) + 5); e.ToUpstream != want {
+		t.Errorf("counted %d bytes to the upstream, want %d", e.ToUpstream, want)
+	}
+}
+
+// A failed Dial reaches the client with code, cause, session and cure; the text
+// of an error that does not vouch for itself does not.
+func TestDialFailure(t *testing.T) {
+	named := refusal{"cert_name_mismatch", "08001", `certificate is valid for "db.internal", not "pgbouncer.prod"`}
+	tests := map[string]struct {
+		err     error
+		message string
+		reason  Reason
+	}{
+		"described":         {named, "pgorigin: " + named.text, "cert_name_mismatch"},
+		"described, nested": {errors.Join(errors.New("x"), named), "pgorigin: " + named.text, "cert_name_mismatch"},
+		"anonymous":         {errors.New("peer says: EVIL"), "pgorigin: cannot establish a verified connection to the upstream", ReasonUpstreamUnreached},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			r := newTCPRig(t, func(s *Server) {
+				s.Hint = func(err error) string { return "set PGORIGIN_TLS_SERVER_NAME" }
+			})
+			r.dialError = tt.err
+			client := r.connect()
+			client.Send(pgtest.Startup("user", "app"), pgtest.Message('p', "pipelined\x00"))
+			e := client.ExpectError("08001")
+			client.ExpectEOF()
+			_ = client.Close()
+			if e.Severity != "FATAL" || e.Message != tt.message || e.Hint != "set PGORIGIN_TLS_SERVER_NAME" {
+				t.Errorf("client was told %+v", e)
+			}
+			contains(t, e.Detail, "session 1")
+			if got := r.expectEnd(tt.reason); got.SQLState != "08001" || got.SessionResult.Phase != PhaseDial || !errors.Is(got.Err, tt.err) {
+				t.Errorf("ended as %+v", got)
+			}
+		})
+	}
+}
+
+// How an upstream can fail during login, and what each side learns of it.
+func TestLoginFailure(t *testing.T) {
+	refused := pgtest.ErrorResponse("28P01", "password authentication failed")
+	tests := map[string]struct {
+		upstream []byte // said before it closes
+		passes   []byte // what of it the client sees
+		state    string // of pgorigin's own ErrorResponse, or ""
+		want     Reason
+		logged   string // SQLSTATE in the result
+	}{
+		"closes at once":            {state: "08006", want: ReasonUpstreamGone, logged: "08006"},
+		"closes after the offer":    {pgtest.AuthenticationSASL("SCRAM-SHA-256"), pgtest.AuthenticationSASL("SCRAM-SHA-256"), "08006", ReasonUpstreamGone, "08006"},
+		"closes within a message":   {pgtest.Message('S', "name\x00value\x00")[:9], pgtest.Message('S', "name\x00value\x00")[:9], "", ReasonUpstreamGone, "08006"},
+		"closes within a held one":  {pgtest.AuthenticationSASL("SCRAM-SHA-256")[:12], nil, "08006", ReasonUpstreamGone, "08006"},
+		"refuses":                   {refused, refused, "", ReasonAuthRejected, "28P01"},
+		"notice, then refuses":      {join(pgtest.Message('N', "SNOTICE\x00\x00"), refused), join(pgtest.Message('N', "SNOTICE\x00\x00"), refused), "", ReasonAuthRejected, "28P01"},
+		"offers only PLUS":          {pgtest.AuthenticationSASL("SCRAM-SHA-256-PLUS"), nil, "28000", ReasonAuthChannelBinding, "28000"},
+		"impossible length":         {[]byte("S\xff\xff\xff\xff"), nil, "08P01", ReasonUpstreamProtocol, "08P01"},
+		"impossible behind a good":  {join(pgtest.AuthenticationOk(), []byte("S\x00\x00\x00\x01")), pgtest.AuthenticationOk(), "08P01", ReasonUpstreamProtocol, "08P01"},
+		"unterminated SASL list":    {[]byte("R\x00\x00\x00\x0a\x00\x00\x00\x0aab"), nil, "08P01", ReasonUpstreamProtocol, "08P01"},
+		"speaks HTTP inside of TLS": {[]byte("HTTP/1.1 400 Bad Request\r\n\r\n"), nil, "08P01", ReasonUpstreamProtocol, "08P01"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			r := newTCPRig(t, nil)
+			client := r.connect()
+			startup := pgtest.Startup("user", "app")
+			client.Send(startup)
+			upstream := <-r.upstreams
+			upstream.Expect(startup)
+			upstream.Send(tt.upstream)
+			upstream.CloseWrite()
+			client.Expect(tt.passes)
+			if tt.state != "" {
+				contains(t, client.ExpectError(tt.state).Message, "pgorigin: ")
+			}
+			client.ExpectEOF()
+			_ = client.Close()
+			if e := r.expectEnd(tt.want); e.SQLState != tt.logged || e.SessionResult.Phase != PhaseAuth {
+				t.Errorf("ended as %+v", e)
+			}
+			if rest := upstream.ExpectClosed(); len(rest) > 0 {
+				t.Errorf("the upstream was sent %q", rest)
+			}
+		})
+	}
+}
+
+// lateRejection is an upstream connection as a TLS 1.3 server leaves it that
+// rejects the client certificate: writes pass, the first read says why.
+type lateRejection struct{ net.Conn }
+
+func (lateRejection) Read([]byte) (int, error) {
+	return 0, refusal{"client_cert_rejected", "08001", "the upstream rejected the client certificate"}
+}
+
+func TestUpstreamErrorWithItsOwnReason(t *testing.T) {
+	r := newTCPRig(t, func(s *Server) {
+		dial := s.Dial
+		s.Dial = func(ctx context.Context, target net.Addr) (net.Conn, error) {
+			conn, err := dial(ctx, target)
+			return lateRejection{conn}, err
+		}
+	})
+	client := r.connect()
+	client.Send(pgtest.Startup("user", "app"))
+	contains(t, client.ExpectError("08001").Message, "pgorigin: the upstream rejected the client certificate")
+	client.ExpectEOF()
+	_ = client.Close()
+	r.expectEnd("client_cert_rejected")
+}
+
+// When the upstream dies in the relay, a client that waits for a message is
+// told so; in the midst of data nothing may be slipped in.
+func TestUpstreamLostInRelay(t *testing.T) {
+	fatal := pgtest.ErrorResponse("57P01", "terminating connection due to administrator command")
+	tests := map[string]struct {
+		client, upstream []byte
+		told             bool
+	}{
+		"idle":               {told: true},
+		"waiting for result": {client: pgtest.Message('Q', "select 1\x00"), told: true},
+		"in the midst":       {client: pgtest.Message('Q', "select 1\x00"), upstream: []byte("D\x00\x00\x40")},
+		"upstream said why":  {upstream: fatal},
+		"after a result":     {upstream: join(pgtest.Message('C', "SELECT 0\x00"), pgtest.ReadyForQuery('T')), told: true},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			r := newTCPRig(t, nil)
+			client, upstream := r.login("pid4key4")
+			client.Send(tt.client)
+			upstream.Expect(tt.client)
+			upstream.Send(tt.upstream)
+			upstream.CloseWrite()
+			client.Expect(tt.upstream)
+			if tt.told {
+				client.ExpectError("08006")
+			}
+			client.ExpectEOF()
+			_ = client.Close()
+			r.expectEnd(ReasonUpstreamGone)
+		})
+	}
+}
+
+func TestClientLeavesWithoutTerminate(t *testing.T) {
+	r := newTCPRig(t, nil)
+	client, upstream := r.login("pid4key4")
+	_ = client.Close()
+	upstream.ExpectEOF()
+	_ = upstream.Close()
+	r.expectEnd(ReasonClientGone)
+}
+
+func TestCancelRequest(t *testing.T) {
+	longKey := "pid4" + strings.Repeat("s", 256)
+	for _, key := range []string{"pid4key4", longKey} {
+		r := newTCPRig(t, nil)
+		// Two sessions with keys of their own, on two upstream addresses.
+		_, first := r.login("otherkey")
+		_, second := r.login(key)
+		for k, tt := range []struct {
+			key   string
+			owner *pgtest.Peer
+		}{{key, second}, {"otherkey", first}, {"nobodys_", nil}} {
+			canceller := r.connect()
+			canceller.Send(pgtest.CancelRequest(tt.key), []byte("not read"))
+			upstream := <-r.upstreams
+			target := <-r.targets
+			if (target == nil) != (tt.owner == nil) || target != nil && target.String() != tt.owner.LocalAddr().String() {
+				t.Errorf("cancel %d went to %v", k, target)
+			}
+			upstream.Expect(pgtest.CancelRequest(tt.key))
+			// The client is held until the upstream has acknowledged by closing.
+			select {
+			case e := <-r.ended:
+				t.Fatalf("ended before the upstream closed: %+v", e)
+			default:
+			}
+			_ = upstream.Close()
+			canceller.ExpectClosed()
+			e := r.expectEnd(ReasonOK)
+			if !e.Cancel || e.CancelKnown != (tt.owner != nil) || e.ToUpstream != int64(len(pgtest.CancelRequest(tt.key))) {
+				t.Errorf("cancel %d ended as %+v", k, e)
+			}
+		}
+	}
+}
+
+func TestCancelKeyDiesWithItsSession(t *testing.T) {
+	r := newTCPRig(t, nil)
+	client, upstream := r.login("pid4key4")
+	client.Send(pgtest.Terminate())
+	_ = client.Close()
+	upstream.Expect(pgtest.Terminate())
+	_ = upstream.Close()
+	r.expectEnd(ReasonOK)
+	if err := r.server.Shutdown(t.Context()); err != nil { // returns when sessions are forgotten
+		t.Fatal(err)
+	}
+	if n := len(r.server.keys.owners); n != 0 {
+		t.Errorf("%d keys are left", n)
+	}
+}
+
+// A canceller is never answered, whatever goes wrong.
+func TestCancelFailure(t *testing.T) {
+	r := newTCPRig(t, nil)
+	r.dialError = refusal{"cert_expired", "08001", "certificate expired"}
+	canceller := r.connect()
+	canceller.Send(pgtest.CancelRequest("pid4key4"))
+	canceller.ExpectEOF()
+	_ = canceller.Close()
+	r.expectEnd("cert_expired")
+}
+
+func TestMaxSessions(t *testing.T) {
+	r := newTCPRig(t, func(s *Server) { s.MaxSessions = 1 })
+	client, upstream := r.login("pid4key4")
+
+	extra := r.connect()
+	extra.Send(pgtest.Startup("user", "app"))
+	contains(t, extra.ExpectError("53300").Message, "1 of 1")
+	extra.ExpectEOF()
+	_ = extra.Close()
+	r.expectEnd(ReasonTooManySessions)
+	r.expectNoDial()
+
+	canceller := r.connect()
+	canceller.Send(pgtest.CancelRequest("pid4key4"))
+	_ = (<-r.upstreams).Close()
+	<-r.targets
+	canceller.ExpectClosed()
+	<-r.ended
+
+	client.Send(pgtest.Terminate())
+	_ = client.Close()
+	upstream.Expect(pgtest.Terminate())
+	_ = upstream.Close()
+	r.expectEnd(ReasonOK)
+	if err := r.server.wait(t.Context(), func() bool { return r.server.admitted == 0 }); err != nil {
+		t.Fatal(err)
+	}
+	r.login("pid4key4")
+}
+
+// Both directions full at once must not lock up.
+func TestBothDirectionsFull(t *testing.T) {
+	r := newTCPRig(t, nil)
+	client, upstream := r.login("pid4key4")
+	const size = 8 << 20
+	data := bytes.Repeat([]byte("pgorigin"), size/8)
+	var wg sync.WaitGroup
+	for _, p := range []*pgtest.Peer{client, upstream} {
+		wg.Go(func() { _, _ = p.Write(data) })
+		wg.Go(func() {
+			got := make([]byte, size)
+			if n, err := io.ReadFull(p, got); err != nil || !bytes.Equal(got, data) {
+				t.Errorf("got %d bytes (%v)", n, err)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// fuzzSession plays one session over pipes and checks what reached the upstream.
+func fuzzSession(t *testing.T, ctx context.Context, fromClient, fromUpstream []byte) {
+	ln := pgtest.NewListener()
+	var reached []byte
+	var peers sync.WaitGroup
+	server := &Server{
+		Dial: func(context.Context, net.Addr) (net.Conn, error) {
+			near, far := net.Pipe()
+			peers.Go(func() {
+				_, _ = far.Write(fromUpstream)
+				_ = far.Close()
+			})
+			return recorder{near, &reached}, nil
+		},
+	}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(ln) }()
+	near, far := net.Pipe()
+	ln.Hand(near)
+	go func() { _, _ = io.Copy(io.Discard, far) }()
+	_, _ = far.Write(fromClient)
+	_ = far.Close()
+	if err := server.wait(ctx, func() bool { return len(server.sessions) == 0 }); err != nil {
+		t.Fatal(err)
+	}
+	_ = server.Close()
+	<-served
+	peers.Wait()
+	if !bytes.Contains(fromClient, reached) {
+		t.Fatalf("the upstream got %q of a client that sent %q", reached, fromClient)
+	}
+}
+
+// recorder keeps what is written and lets it pass for sent.
+type recorder struct {
+	net.Conn
+	reached *[]byte
+}
+
+func (r recorder) Write(p []byte) (int, error) {
+	*r.reached = append(*r.reached, p...)
+	return len(p), nil
+}

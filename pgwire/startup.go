@@ -1,0 +1,184 @@
+package pgwire
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+)
+
+const (
+	// minStartupPacket is a length word and a code.
+	minStartupPacket = 8
+	// maxStartupPacket is MAX_STARTUP_PACKET_LENGTH of PostgreSQL.
+	maxStartupPacket = 10000
+	// Keys of CancelRequest and BackendKeyData have four bytes up to protocol
+	// 3.0 and at most 256 since 3.2; a process ID of four bytes stands before them.
+	minCancelKey, maxCancelKey = 4 + 4, 4 + 256
+)
+
+// Codes that stand where a StartupMessage has its version; manual, "Message Formats".
+const (
+	codeCancelRequest = 1234<<16 | 5678
+	codeSSLRequest    = 1234<<16 | 5679
+	codeGSSENCRequest = 1234<<16 | 5680
+	majorVersion      = 3
+)
+
+// startupPacket is one packet of the startup phase, which has no type byte.
+type startupPacket struct {
+	raw  []byte // the whole packet as received, length word included
+	code uint32
+}
+
+// cancelKey returns what identifies a session in a CancelRequest: process ID and secret.
+func (p startupPacket) cancelKey() string { return string(p.raw[minStartupPacket:]) }
+
+// negotiate answers encryption requests with 'N' until a StartupMessage or a
+// CancelRequest arrives, and returns that. One SSLRequest and one GSSENCRequest
+// may come, in any order, as PostgreSQL allows.
+func negotiate(rw io.ReadWriter) (startupPacket, error) {
+	var sawSSL, sawGSS bool
+	for {
+		packet, err := readPacket(rw)
+		if err != nil {
+			return startupPacket{}, err
+		}
+		switch packet.code {
+		case codeSSLRequest, codeGSSENCRequest:
+			seen, name := &sawSSL, "SSLRequest"
+			if packet.code == codeGSSENCRequest {
+				seen, name = &sawGSS, "GSSENCRequest"
+			}
+			if len(packet.raw) != minStartupPacket {
+				return startupPacket{}, badStartup("%s has a body of %d bytes", name, len(packet.raw)-minStartupPacket)
+			}
+			if *seen {
+				return startupPacket{}, badStartup("a second %s came in place of a startup packet", name)
+			}
+			*seen = true
+			if _, err := rw.Write([]byte{'N'}); err != nil {
+				return startupPacket{}, clientGone(fmt.Errorf("answer %s: %w", name, err))
+			}
+		case codeCancelRequest:
+			if n := len(packet.raw) - minStartupPacket; n < minCancelKey || n > maxCancelKey {
+				return startupPacket{}, clientProtocol("CancelRequest has a key of %d bytes", n-4)
+			}
+			return packet, nil
+		default:
+			return packet, checkStartupMessage(packet)
+		}
+	}
+}
+
+// readPacket reads one packet and not a byte more: what follows is still in
+// the connection. The length is checked before it is allocated.
+func readPacket(r io.Reader) (startupPacket, error) {
+	var head [4]byte
+	if n, err := io.ReadFull(r, head[:]); err != nil {
+		return startupPacket{}, readError(n, len(head), err)
+	}
+	length := binary.BigEndian.Uint32(head[:])
+	if length < minStartupPacket || length > maxStartupPacket {
+		return startupPacket{}, notStartup(head)
+	}
+	raw := make([]byte, length)
+	copy(raw, head[:])
+	if n, err := io.ReadFull(r, raw[len(head):]); err != nil {
+		return startupPacket{}, readError(len(head)+n, int(length), err)
+	}
+	return startupPacket{raw: raw, code: binary.BigEndian.Uint32(raw[4:])}, nil
+}
+
+// readError tells a client that left, or never spoke, from one that stopped half-way.
+func readError(got, want int, err error) error {
+	ended := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+	if !ended || got == 0 {
+		return clientGone(err)
+	}
+	return &Error{
+		Kind: ReasonClientProtocol, Err: err,
+		Text: fmt.Sprintf("the client's startup packet ends after %d of at least %d bytes", got, want),
+	}
+}
+
+// notStartup says what four bytes that are no packet length look like.
+func notStartup(head [4]byte) error {
+	switch {
+	case head[0] == 0x16 && head[1] == 3:
+		return clientProtocol("the client sent a TLS ClientHello, but this listener is plaintext: set sslmode=disable and no sslnegotiation=direct in the client")
+	case isHTTP(head):
+		return clientProtocol("the client sent an HTTP request, but this listener speaks Postgres: the health endpoints have an address of their own")
+	default:
+		return clientProtocol("the client sent no Postgres startup packet: impossible length %d", binary.BigEndian.Uint32(head[:]))
+	}
+}
+
+func isHTTP(head [4]byte) bool {
+	for _, method := range []string{"GET ", "HEAD", "POST", "PUT ", "DELE", "OPTI", "CONN", "PATC", "PRI "} {
+		if string(head[:]) == method {
+			return true
+		}
+	}
+	return false
+}
+
+// checkStartupMessage refuses what no 3.x server would take. Everything else is
+// the server's to judge, so that future versions and options pass.
+func checkStartupMessage(p startupPacket) error {
+	if major := p.code >> 16; major != majorVersion {
+		return badStartup("unsupported frontend protocol %d.%d: pgorigin relays protocol 3", major, p.code&0xffff)
+	}
+	body := p.raw[minStartupPacket:]
+	for len(body) > 0 && body[0] != 0 {
+		name, rest, ok := bytes.Cut(body, []byte{0})
+		if !ok {
+			return badStartup("invalid startup packet layout: parameter name has no end")
+		}
+		if _, body, ok = bytes.Cut(rest, []byte{0}); !ok {
+			return badStartup("invalid startup packet layout: parameter %q has no value", sanitize(string(name)))
+		}
+	}
+	if len(body) != 1 {
+		return badStartup("invalid startup packet layout: expected terminator as last byte")
+	}
+	return nil
+}
+
+// describe notes the three parameters that may be logged. Of a repeated
+// parameter the last counts, as in PostgreSQL.
+func (i *SessionInfo) describe(p startupPacket) {
+	fields := strings.Split(string(p.raw[minStartupPacket:]), "\x00")
+	for k := 0; k+1 < len(fields) && fields[k] != ""; k += 2 {
+		switch value := sanitize(fields[k+1]); fields[k] {
+		case "user":
+			i.User = value
+		case "database":
+			i.Database = value
+		case "application_name":
+			i.ApplicationName = value
+		}
+	}
+	if i.Database == "" {
+		i.Database = i.User // the server's default
+	}
+}
+
+// maxLoggedName is NAMEDATALEN: a longer name cannot exist in PostgreSQL.
+const maxLoggedName = 64
+
+// sanitize makes a client's text fit for a log line: valid UTF-8, no control
+// characters, bounded length.
+func sanitize(s string) string {
+	if len(s) > maxLoggedName {
+		s = s[:maxLoggedName]
+	}
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r >= 0x7f && r < 0xa0 || r == '\u2028' || r == '\u2029' {
+			return '\ufffd'
+		}
+		return r
+	}, strings.ToValidUTF8(s, "\ufffd"))
+}

@@ -1,0 +1,170 @@
+package pgwire
+
+import (
+	"context"
+	"net"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/pgorigin/pgorigin/pgwire/pgtest"
+)
+
+// since checks that the fake clock moved by exactly want.
+func since(t *testing.T, start time.Time, want time.Duration) {
+	t.Helper()
+	if got := time.Since(start); got != want {
+		t.Errorf("took %v, want %v", got, want)
+	}
+}
+
+func TestLoginTimeout(t *testing.T) {
+	const limit = 7 * time.Second
+	blockedDial := func(ctx context.Context, _ net.Addr) (net.Conn, error) {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	tests := map[string]struct {
+		sends [][]byte
+		dial  func(context.Context, net.Addr) (net.Conn, error)
+		says  []byte // by the upstream, which then falls silent
+		state string
+		want  Reason
+		phase Phase
+	}{
+		"silent client":         {want: ReasonClientTimeout, phase: PhaseStartup},
+		"half a startup packet": {sends: [][]byte{pgtest.Startup("user", "app")[:7]}, want: ReasonClientTimeout, phase: PhaseStartup},
+		"silent after N":        {sends: [][]byte{pgtest.SSLRequest()}, want: ReasonClientTimeout, phase: PhaseStartup},
+		"dial hangs":            {sends: [][]byte{pgtest.Startup("user", "app")}, dial: blockedDial, state: "57014", want: ReasonLoginTimeout, phase: PhaseDial},
+		"silent upstream":       {sends: [][]byte{pgtest.Startup("user", "app")}, state: "57014", want: ReasonLoginTimeout, phase: PhaseAuth},
+		"silent after its offer": {
+			sends: [][]byte{pgtest.Startup("user", "app")}, says: pgtest.AuthenticationSASL("SCRAM-SHA-256"),
+			state: "57014", want: ReasonLoginTimeout, phase: PhaseAuth,
+		},
+		"silent within a message": {
+			sends: [][]byte{pgtest.Startup("user", "app")}, says: pgtest.ParameterStatus("name", "value")[:8],
+			want: ReasonLoginTimeout, phase: PhaseAuth,
+		},
+		"cancel is not taken": {sends: [][]byte{pgtest.CancelRequest("pid4key4")}, want: ReasonLoginTimeout, phase: PhaseRelay},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, func(s *Server) {
+					s.LoginTimeout = limit
+					if tt.dial != nil {
+						s.Dial = tt.dial
+					}
+				})
+				start := time.Now()
+				client := r.connect()
+				go func() {
+					for _, b := range tt.sends {
+						_, _ = client.Write(b)
+					}
+				}()
+				if len(tt.sends) > 0 && tt.phase == PhaseStartup && len(tt.sends[0]) == 8 {
+					client.Expect([]byte("N"))
+				}
+				if tt.phase >= PhaseAuth {
+					upstream := <-r.upstreams
+					upstream.Expect(tt.sends[0])
+					go upstream.Send(tt.says)
+					client.Expect(tt.says)
+				}
+				if tt.state != "" {
+					contains(t, client.ExpectError(tt.state).Message, "longer than 7s")
+				}
+				client.ExpectEOF()
+				since(t, start, limit)
+				_ = client.Close()
+				if e := r.expectEnd(tt.want); e.SessionResult.Phase != tt.phase {
+					t.Errorf("ended in phase %v, want %v", e.SessionResult.Phase, tt.phase)
+				}
+			})
+		})
+	}
+}
+
+// A drip-fed packet does not earn more time.
+func TestLoginTimeoutIsOneClock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, func(s *Server) { s.LoginTimeout = 5 * time.Second })
+		start := time.Now()
+		client := r.connect()
+		var drip sync.WaitGroup
+		defer drip.Wait()
+		drip.Go(func() {
+			for _, b := range pgtest.Startup("user", "app") {
+				if _, err := client.Write([]byte{b}); err != nil {
+					return
+				}
+				time.Sleep(time.Second)
+			}
+		})
+		client.ExpectEOF()
+		since(t, start, 5*time.Second)
+		_ = client.Close()
+		r.expectEnd(ReasonClientTimeout)
+	})
+}
+
+// After login no clock runs: NOTIFY may come after a day.
+func TestIdleSessionHasNoDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, nil)
+		client, upstream := r.login("pid4key4")
+		time.Sleep(24 * time.Hour)
+		notification := pgtest.Message('A', "\x00\x00\x00\x01channel\x00\x00")
+		go upstream.Send(notification)
+		client.Expect(notification)
+	})
+}
+
+// The answer to a refused client is bounded even if nobody reads it.
+func TestFarewellIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, nil)
+		r.dialError = refusal{"tls_refused", "08001", "no TLS"}
+		start := time.Now()
+		client := r.connect()
+		client.Send(pgtest.Startup("user", "app"))
+		r.expectEnd("tls_refused")
+		since(t, start, farewellTimeout)
+	})
+}
+
+// One direction may stand still for LingerTimeout after the other has ended,
+// and any progress earns that much again.
+func TestLinger(t *testing.T) {
+	const linger = 3 * time.Second
+	tests := map[string]struct {
+		end  func(client, upstream *pgtest.Peer) (ended, other *pgtest.Peer)
+		want Reason
+		last time.Duration // what the end takes because the client stays
+	}{
+		"client ends":   {func(c, u *pgtest.Peer) (*pgtest.Peer, *pgtest.Peer) { return c, u }, ReasonClientGone, 0},
+		"upstream ends": {func(c, u *pgtest.Peer) (*pgtest.Peer, *pgtest.Peer) { return u, c }, ReasonUpstreamGone, farewellTimeout},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, func(s *Server) { s.LingerTimeout = linger })
+				client, upstream := r.login("pid4key4")
+				go upstream.Send([]byte("D")) // in the midst of a message
+				client.Expect([]byte("D"))
+				start := time.Now()
+				closer, other := tt.end(client, upstream)
+				closer.CloseWrite()
+				for range 4 {
+					time.Sleep(linger - time.Millisecond)
+					go other.Send([]byte("more"))
+					closer.Expect([]byte("more"))
+				}
+				r.expectEnd(tt.want)
+				since(t, start, 4*(linger-time.Millisecond)+linger+tt.last)
+			})
+		})
+	}
+}
