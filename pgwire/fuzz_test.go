@@ -61,7 +61,7 @@ func FuzzNegotiate(f *testing.F) {
 	f.Fuzz(func(t *testing.T, in []byte) {
 		watchdog(t)
 		rw := &readWriter{Reader: bytes.NewReader(in)}
-		packet, err := negotiate(rw)
+		packet, _, err := negotiate(rw)
 		if answer := rw.String(); answer != "NN"[:min(len(answer), 2)] {
 			t.Fatalf("answered %q", answer)
 		}

@@ -90,13 +90,14 @@ func (s *session) writeToClient(p []byte) error {
 
 // sideEnded passes the end of one side on to the other leg. An orderly end is a
 // half-close: the other direction goes on for as long as it makes progress.
-// Anything else ends the session, and so does an upstream that is gone while
-// the client waits for a message: then nothing but an error can come any more.
+// Anything else ends the session. So does an upstream that is gone after the
+// client's Terminate, or while the client waits for a message: then nothing but
+// an error can come any more.
 func (s *session) sideEnded(from side, err error, other *leg) {
 	first := s.noteEnding(from, err)
 	orderly := errors.Is(err, io.EOF)
-	awaited := first.side == upstream && from == upstream && s.clientTail.isReadyForQuery() && !s.terminated.Load()
-	if !orderly || awaited {
+	over := from == upstream && (s.terminated.Load() || first.side == upstream && s.clientTail.isReadyForQuery())
+	if !orderly || over {
 		s.end(s.describeEnding(first))
 		return
 	}

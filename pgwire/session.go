@@ -59,7 +59,8 @@ func (s *session) serve() {
 // run is a session in the order in which it happens. The error, if any, is one
 // that the client can be told.
 func (s *session) run() error {
-	packet, err := negotiate(s.client)
+	packet, refused, err := negotiate(s.client)
+	s.info.RefusedEncryption = refused
 	if err != nil {
 		return s.causeOf(err)
 	}
@@ -124,6 +125,10 @@ func (s *session) authenticate(sendErr error) error {
 		out, rest, broken = s.auth.feed(out[:0], (*buf)[:n])
 		out = append(out, rest...)
 		s.noteCancelKey() // before the client can know it
+		if s.auth.ready {
+			s.timer.Stop()
+			s.phase.Store(int32(PhaseRelay))
+		}
 		if len(out) > 0 {
 			if err := s.writeToClient(out); err != nil {
 				return err
@@ -136,8 +141,6 @@ func (s *session) authenticate(sendErr error) error {
 			return s.loginEnded(errors.Join(sendErr, err))
 		}
 	}
-	s.timer.Stop()
-	s.phase.Store(int32(PhaseRelay))
 	s.server.Trace.authenticated(s.info)
 	return nil
 }

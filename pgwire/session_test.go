@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/pgorigin/pgorigin/pgwire/pgtest"
 )
@@ -187,6 +189,20 @@ func TestUpstreamLostInRelay(t *testing.T) {
 			r.expectEnd(ReasonUpstreamGone)
 		})
 	}
+}
+
+// A client that said goodbye but keeps its socket does not hold the session.
+func TestTerminateWithoutClose(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, nil)
+		client, upstream := r.login("pid4key4")
+		go client.Send(pgtest.Terminate())
+		upstream.Expect(pgtest.Terminate())
+		start := time.Now()
+		_ = upstream.Close()
+		r.expectEnd(ReasonOK)
+		since(t, start, 0)
+	})
 }
 
 func TestClientLeavesWithoutTerminate(t *testing.T) {

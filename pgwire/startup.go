@@ -37,40 +37,56 @@ type startupPacket struct {
 func (p startupPacket) cancelKey() string { return string(p.raw[minStartupPacket:]) }
 
 // negotiate answers encryption requests with 'N' until a StartupMessage or a
-// CancelRequest arrives, and returns that. One SSLRequest and one GSSENCRequest
-// may come, in any order, as PostgreSQL allows.
-func negotiate(rw io.ReadWriter) (startupPacket, error) {
+// CancelRequest arrives, and returns that and whether it answered one. One
+// SSLRequest and one GSSENCRequest may come, in any order, as PostgreSQL allows.
+func negotiate(rw io.ReadWriter) (packet startupPacket, refused bool, err error) {
 	var sawSSL, sawGSS bool
 	for {
-		packet, err := readPacket(rw)
-		if err != nil {
-			return startupPacket{}, err
+		if packet, err = readPacket(rw); err != nil {
+			return packet, refused, leftAfter(refused, err)
 		}
 		switch packet.code {
-		case codeSSLRequest, codeGSSENCRequest:
-			seen, name := &sawSSL, "SSLRequest"
-			if packet.code == codeGSSENCRequest {
-				seen, name = &sawGSS, "GSSENCRequest"
-			}
-			if len(packet.raw) != minStartupPacket {
-				return startupPacket{}, badStartup("%s has a body of %d bytes", name, len(packet.raw)-minStartupPacket)
-			}
-			if *seen {
-				return startupPacket{}, badStartup("a second %s came in place of a startup packet", name)
-			}
-			*seen = true
-			if _, err := rw.Write([]byte{'N'}); err != nil {
-				return startupPacket{}, clientGone(fmt.Errorf("answer %s: %w", name, err))
-			}
+		case codeSSLRequest:
+			err = refuseEncryption(rw, packet, "SSLRequest", &sawSSL)
+		case codeGSSENCRequest:
+			err = refuseEncryption(rw, packet, "GSSENCRequest", &sawGSS)
 		case codeCancelRequest:
 			if n := len(packet.raw) - minStartupPacket; n < minCancelKey || n > maxCancelKey {
-				return startupPacket{}, clientProtocol("CancelRequest has a key of %d bytes", n-4)
+				err = clientProtocol("CancelRequest has a key of %d bytes", n-4)
 			}
-			return packet, nil
+			return packet, refused, err
 		default:
-			return packet, checkStartupMessage(packet)
+			return packet, refused, checkStartupMessage(packet)
 		}
+		if err != nil {
+			return packet, refused, err
+		}
+		refused = true
 	}
+}
+
+// leftAfter explains a client that leaves when it is refused encryption.
+func leftAfter(refused bool, err error) error {
+	var gone *Error
+	if refused && errors.As(err, &gone) && gone.Kind == ReasonClientGone {
+		gone.Text = "the client left when its request for encryption was refused: set sslmode=disable or prefer in the client, pgorigin encrypts for it"
+	}
+	return err
+}
+
+// refuseEncryption answers the first request of a kind.
+func refuseEncryption(w io.Writer, packet startupPacket, name string, seen *bool) error {
+	if n := len(packet.raw) - minStartupPacket; n != 0 {
+		return badStartup("%s has a body of %d bytes", name, n)
+	}
+	if *seen {
+		return badStartup("a second %s came in place of a startup packet", name)
+	}
+	*seen = true
+	if _, err := w.Write([]byte{'N'}); err != nil {
+		return clientGone(fmt.Errorf("answer %s: %w", name, err))
+	}
+	return nil
 }
 
 // readPacket reads one packet and not a byte more: what follows is still in

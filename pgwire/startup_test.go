@@ -56,6 +56,7 @@ func TestNegotiate(t *testing.T) {
 		"no terminator":              {in: badBody("user\x00app\x00"), errText: "terminator", state: "08P01"},
 		"bytes behind terminator":    {in: badBody("user\x00app\x00\x00x"), errText: "terminator", state: "08P01"},
 		"nothing":                    {errText: "closed the connection"},
+		"insists on TLS":             {in: pgtest.SSLRequest(), answer: "N", errText: "sslmode=disable"},
 		"half a length":              {in: startup[:2], errText: "ends after 2 of at least 4"},
 		"half a packet":              {in: startup[:11], errText: "ends after 11 of"},
 		"too short":                  {in: []byte{0, 0, 0, 7, 0, 3, 0}, errText: "impossible length 7"},
@@ -73,9 +74,12 @@ func TestNegotiate(t *testing.T) {
 				if chunking != "whole" {
 					rw.Reader = iotest.OneByteReader(in)
 				}
-				packet, err := negotiate(rw)
+				packet, refused, err := negotiate(rw)
 				if got := rw.String(); got != tt.answer {
 					t.Errorf("answered %q, want %q", got, tt.answer)
+				}
+				if refused != (tt.answer != "") {
+					t.Errorf("reports encryption refused: %v", refused)
 				}
 				if tt.packet == nil {
 					if err == nil {

@@ -32,6 +32,10 @@ type SessionInfo struct {
 	// 64 bytes each, control characters and invalid UTF-8 replaced.
 	User, Database, ApplicationName string
 
+	// RefusedEncryption tells that the client asked for TLS or GSSAPI and was
+	// answered 'N'. If it then left, it probably insists (sslmode=require).
+	RefusedEncryption bool
+
 	Cancel      bool // the client sent a CancelRequest
 	CancelKnown bool // and its key belongs to a session of this server
 }

@@ -1,0 +1,174 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// addrRules are what differs between the addresses in the settings.
+type addrRules struct {
+	defaultPort string // empty: the port is not optional
+	example     string
+	emptyHost   bool // ":6432" is every address of this machine
+}
+
+// hostPattern is a DNS name as resolvers take it; an underscore is not for host names, but compose services have it.
+var hostPattern = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9_.])?$`)
+
+// parseAddrs reads a comma list of addresses and returns each as host:port.
+func parseAddrs(list string, rules addrRules) ([]string, error) {
+	var addrs []string
+	for entry := range strings.SplitSeq(list, ",") {
+		addr, err := rules.parse(strings.TrimSpace(entry))
+		if err != nil && strings.Contains(list, ",") {
+			return nil, fmt.Errorf("entry %s: %w", shown(strings.TrimSpace(entry)), err)
+		}
+		if err != nil {
+			return nil, err
+		}
+		addrs = append(addrs, addr)
+	}
+	return addrs, nil
+}
+
+// parse reads one address. Its error is the expectation and the cure.
+func (r addrRules) parse(entry string) (string, error) {
+	expected := func(cure string) error {
+		return fmt.Errorf("expected host:port, for example %s; %s", r.example, cure)
+	}
+	switch {
+	case entry == "":
+		return "", expected("there is an empty entry, remove a comma")
+	case strings.HasPrefix(entry, "unix:") || strings.HasPrefix(entry, "/"):
+		return "", errors.New("a Unix socket is not supported by this version yet; use a TCP address")
+	case strings.Contains(entry, "://") || strings.Contains(entry, "@"):
+		return "", expected("of a URL keep only the part with host and port")
+	case strings.Contains(entry, "="):
+		return "", expected("of a connection string keep only host and port")
+	case strings.HasPrefix(entry, "*"):
+		return "", expected("for every address of this machine write 0.0.0.0" + strings.TrimPrefix(entry, "*"))
+	}
+	host, port, err := splitHostPort(entry)
+	if err != nil {
+		return "", expected(err.Error())
+	}
+	if port == "" && r.defaultPort == "" {
+		return "", expected("the port is missing")
+	}
+	if port == "" {
+		port = r.defaultPort
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	if err != nil || n == 0 {
+		return "", expected("a port is a number from 1 to 65535")
+	}
+	if host != "" || !r.emptyHost {
+		if err := checkHost(host); err != nil {
+			return "", expected(err.Error())
+		}
+	}
+	return net.JoinHostPort(host, strconv.FormatUint(n, 10)), nil
+}
+
+// splitHostPort is net.SplitHostPort with an optional port and advice instead of errors.
+func splitHostPort(entry string) (host, port string, err error) {
+	if inner, ok := strings.CutPrefix(entry, "["); ok {
+		host, rest, closed := strings.Cut(inner, "]")
+		if ip, err := netip.ParseAddr(host); !closed || err != nil || !ip.Is6() {
+			return "", "", errors.New("brackets are for IPv6 addresses, as in [::1]:6432")
+		}
+		port, ok := strings.CutPrefix(rest, ":")
+		if rest != "" && (!ok || port == "") {
+			return "", "", errors.New("behind the bracket there is only :port")
+		}
+		return host, port, nil
+	}
+	if ip, err := netip.ParseAddr(entry); err == nil && ip.Is6() {
+		return "", "", fmt.Errorf("put an IPv6 address in brackets: [%s]", entry)
+	}
+	if strings.Count(entry, ":") > 1 {
+		return "", "", errors.New("there is more than one colon; put an IPv6 address in brackets, as in [::1]:6432")
+	}
+	host, port, colon := strings.Cut(entry, ":")
+	if colon && port == "" {
+		return "", "", errors.New("there is no port behind the colon")
+	}
+	if _, err := strconv.Atoi(host); err == nil && !colon {
+		return "", "", fmt.Errorf("%s looks like a port alone, add the host", quote(host))
+	}
+	return host, port, nil
+}
+
+// checkHost accepts IP addresses and DNS names. Digits and dots that are no IP address are refused here, because a
+// resolver would take its time to say so.
+func checkHost(host string) error {
+	if _, err := netip.ParseAddr(host); err == nil {
+		return nil
+	}
+	switch {
+	case host == "":
+		return errors.New("the host is missing")
+	case strings.Trim(host, "0123456789.") == "":
+		return fmt.Errorf("%s is no IP address", quote(host))
+	case !hostPattern.MatchString(host):
+		return fmt.Errorf("%s is no host name", quote(host))
+	}
+	return nil
+}
+
+// isLoopback reports whether only this machine can reach a listener on addr. Of names, only localhost is believed.
+func isLoopback(addr string) bool {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return false
+	}
+	ip, err := netip.ParseAddr(host)
+	if err != nil {
+		return strings.EqualFold(host, "localhost")
+	}
+	return ip.Unmap().IsLoopback()
+}
+
+// sameAddr reports whether dialling dialled, or listening on it, would meet a listener on listen.
+func sameAddr(listen, dialled string) bool {
+	host1, port1, err1 := net.SplitHostPort(listen)
+	host2, port2, err2 := net.SplitHostPort(dialled)
+	if err1 != nil || err2 != nil || port1 != port2 {
+		return false
+	}
+	ip1, every1 := localIP(host1)
+	ip2, every2 := localIP(host2)
+	switch {
+	case every1 && every2:
+		return true
+	case every1:
+		return ip2.IsLoopback()
+	case every2:
+		return ip1.IsLoopback()
+	case ip1.IsValid() && ip2.IsValid():
+		return ip1 == ip2
+	}
+	return strings.EqualFold(host1, host2)
+}
+
+// localIP returns the IP address in host, with localhost as 127.0.0.1, and whether it stands for every address of
+// this machine. For any other name the address is not valid.
+func localIP(host string) (ip netip.Addr, every bool) {
+	if host == "" {
+		return netip.IPv4Unspecified(), true
+	}
+	if strings.EqualFold(strings.TrimSuffix(host, "."), "localhost") {
+		return netip.AddrFrom4([4]byte{127, 0, 0, 1}), false
+	}
+	ip, err := netip.ParseAddr(host)
+	if err != nil {
+		return netip.Addr{}, false
+	}
+	ip = ip.Unmap()
+	return ip, ip.IsUnspecified()
+}

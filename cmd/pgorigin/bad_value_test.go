@@ -1,0 +1,152 @@
+package main
+
+import (
+	"net"
+	"strings"
+	"testing"
+)
+
+// badValue is one setting that is wrong, without prefix, and a part of the only problem that it makes.
+type badValue struct{ setting, want string }
+
+func (v badValue) check(t *testing.T) {
+	t.Helper()
+	t.Run(v.setting, func(t *testing.T) {
+		_, _, problems := load([]string{upstream, prefix + v.setting}) // the later of two entries counts
+		if len(problems) != 1 {
+			t.Fatalf("%d problems: %v", len(problems), problems)
+		}
+		got, name := problems[0].String(), strings.SplitN(v.setting, "=", 2)[0]
+		if !strings.HasPrefix(got, prefix+name+": saw ") || !strings.Contains(got, v.want) {
+			t.Errorf("problem is\n%s\nwant %q in it", got, v.want)
+		}
+		if strings.Contains(got, "s3cret") || strings.ContainsAny(got, "\n\x1b") {
+			t.Errorf("problem shows too much: %q", got)
+		}
+	})
+}
+
+func TestBadUpstreams(t *testing.T) {
+	for _, row := range []badValue{
+		{"UPSTREAM_ADDR=db:0", `saw "db:0": expected host:port, for example pgbouncer.prod.svc:6432; a port is a number from 1 to 65535`},
+		{"UPSTREAM_ADDR=db:65536", "from 1 to 65535"},
+		{"UPSTREAM_ADDR=db:+5", "from 1 to 65535"},
+		{"UPSTREAM_ADDR=db:https", "from 1 to 65535"},
+		{"UPSTREAM_ADDR=db:", "no port behind the colon"},
+		{"UPSTREAM_ADDR=:6432", "the host is missing"},
+		{"UPSTREAM_ADDR=6432", "looks like a port alone"},
+		{"UPSTREAM_ADDR=::1", "put an IPv6 address in brackets: [::1]"},
+		{"UPSTREAM_ADDR=::1:x", "put an IPv6 address in brackets"},
+		{"UPSTREAM_ADDR=[::1", "brackets are for IPv6"},
+		{"UPSTREAM_ADDR=[::1]6432", "behind the bracket"},
+		{"UPSTREAM_ADDR=[::1]:", "behind the bracket"},
+		{"UPSTREAM_ADDR=[db]:6432", "brackets are for IPv6"},
+		{"UPSTREAM_ADDR=[10.0.0.1]:6432", "brackets are for IPv6"},
+		{"UPSTREAM_ADDR=10.0.0.256", "is no IP address"},
+		{"UPSTREAM_ADDR=a,,b", `entry "": expected host:port, for example pgbouncer.prod.svc:6432; there is an empty entry`},
+		{"UPSTREAM_ADDR=a,b:0", `entry "b:0"`},
+		{"UPSTREAM_ADDR=post gres", "is no host name"},
+		{"UPSTREAM_ADDR=postgres://app:s3cret@db:5432/app", `saw "...@db:5432/app": expected host:port, for example pgbouncer.prod.svc:6432; of a URL keep`},
+		{"UPSTREAM_ADDR=host=db password=s3cret", "saw a value that is not repeated here"},
+		{"UPSTREAM_ADDR=postgres://u@db/x?password=s3cret", "saw a value that is not repeated here"},
+		{"UPSTREAM_ADDR=unix:/run/pg", "not supported by this version yet"},
+		{"UPSTREAM_ADDR=127.0.0.1:6432", "pgorigin would connect to itself"},
+		{"UPSTREAM_ADDR=localhost", "pgorigin would connect to itself"},
+		{"UPSTREAM_ADDR=0.0.0.0", "pgorigin would connect to itself"},
+	} {
+		row.check(t)
+	}
+}
+
+func TestBadListeners(t *testing.T) {
+	for _, row := range []badValue{
+		{"LISTEN_ADDR=unix:/run/pgorigin", "not supported by this version yet"},
+		{"LISTEN_ADDR=0.0.0.0:6432", "expected a loopback address"},
+		{"LISTEN_ADDR=[::]:6432", "expected a loopback address"},
+		{"LISTEN_ADDR=192.0.2.1", "expected a loopback address"},
+		{"LISTEN_ADDR=db.internal:6000", "expected a loopback address"},
+		{"LISTEN_ADDR=127.0.0.1:6432,10.0.0.1:6432", `saw "10.0.0.1:6432": expected a loopback`},
+		{"LISTEN_ADDR=*:6432", "write 0.0.0.0:6432"},
+		{"LISTEN_ADDR=127.0.0.1:99999", "from 1 to 65535"},
+		{"HEALTH_ADDR=127.0.0.1:0", "from 1 to 65535"},
+		{"HEALTH_ADDR=127.0.0.1:9632,127.0.0.1:9633", "expected one address"},
+		{"HEALTH_ADDR=of", "for example 127.0.0.1:9632 or off; the port is missing"},
+		{"HEALTH_ADDR=false", "for example 127.0.0.1:9632 or off; the port is missing"},
+		{"HEALTH_ADDR=127.0.0.1:6432", "expected another address than PGORIGIN_LISTEN_ADDR"},
+		{"HEALTH_ADDR=:6432", "expected another address than PGORIGIN_LISTEN_ADDR"},
+	} {
+		row.check(t)
+	}
+}
+
+func TestBadValues(t *testing.T) {
+	for _, row := range []badValue{
+		{"LISTEN_ADDR=:6432", "PGORIGIN_LISTEN_ALLOW_NON_LOOPBACK=true"},
+		{"LISTEN_ALLOW_NON_LOOPBACK=maybe", `saw "maybe": expected true or false`},
+		{"TLS_MIN_VERSION=1.1", "update the upstream instead"},
+		{"TLS_MIN_VERSION=SSLv3", "expected 1.2 or 1.3"},
+		{"DIAL_TIMEOUT=10", "did you mean 10s?"},
+		{"DIAL_TIMEOUT=0s", "above zero"},
+		{"LOGIN_TIMEOUT=-1m", "above zero"},
+		{"SHUTDOWN_TIMEOUT=soon", "expected a duration with its unit"},
+		{"MAX_SESSIONS=-1", "expected a whole number"},
+		{"MAX_SESSIONS=many", "expected a whole number"},
+		{"LOG_LEVEL=verbose", "expected debug, info, warn or error"},
+		{"LOG_LEVEL=inof", "did you mean info?"},
+		{"LOG_FORMAT=xml", "expected auto, json or console"},
+		{"UNKNOWN_ENV=allow", "expected error, warn or ignore"},
+		{"LOG_LEVEL=" + strings.Repeat("x", 500), strings.Repeat("x", 100) + `...": expected`},
+		{"LOG_LEVEL=a\x1bb", `saw "a\x1bb"`},
+	} {
+		row.check(t)
+	}
+}
+
+// TestBoundAddressIsChecked: what a name such as localhost means is up to /etc/hosts.
+func TestBoundAddressIsChecked(t *testing.T) {
+	s, _, _ := load([]string{upstream})
+	for ip, want := range map[string]bool{"127.0.0.1": true, "::1": true, "10.0.0.1": false, "0.0.0.0": false} {
+		if got := s.loopbackOnly(&net.TCPAddr{IP: net.ParseIP(ip)}); got != want {
+			t.Errorf("loopbackOnly(%s) = %v", ip, got)
+		}
+	}
+	s.Listen.AllowNonLoopback = true
+	if !s.loopbackOnly(&net.TCPAddr{IP: net.IPv4zero}) {
+		t.Error("not allowed although it was asked for")
+	}
+}
+
+func TestLoopsAreToldFromNeighbours(t *testing.T) {
+	for _, row := range []struct {
+		listen, upstream string
+		same             bool
+	}{
+		{"127.0.0.1:6432", "127.0.0.1:6432", true},
+		{"127.0.0.1:6432", "localhost.:6432", true},
+		{"127.0.0.1:6432", "[::ffff:127.0.0.1]:6432", true},
+		{"localhost:6432", "LOCALHOST:6432", true},
+		{":6432", "127.0.0.5:6432", true},
+		{":6432", "0.0.0.0:6432", true},
+		{"0.0.0.0:6432", "[::1]:6432", true},
+		{"10.0.0.1:6432", "10.0.0.1:6432", true},
+		{"127.0.0.1:6432", "127.0.0.1:5432", false},
+		{"127.0.0.1:6432", "127.0.0.2:6432", false},
+		{"127.0.0.1:6432", "db:6432", false},
+		{":6432", "db:6432", false},
+		{":6432", "10.0.0.1:6432", false},
+		{"127.0.0.1:6432", "", false},
+	} {
+		if got := sameAddr(row.listen, row.upstream); got != row.same {
+			t.Errorf("sameAddr(%q, %q) = %v", row.listen, row.upstream, got)
+		}
+	}
+}
+
+func TestNonLoopbackIsAllowedOnRequest(t *testing.T) {
+	for _, addr := range []string{":6432", "0.0.0.0:6432", "[::]:6432", "192.0.2.1"} {
+		_, _, problems := load([]string{upstream, "PGORIGIN_LISTEN_ALLOW_NON_LOOPBACK=true", "PGORIGIN_LISTEN_ADDR=" + addr})
+		if len(problems) > 0 {
+			t.Errorf("%s: %v", addr, problems)
+		}
+	}
+}

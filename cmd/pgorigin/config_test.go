@@ -1,0 +1,133 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"text/tabwriter"
+
+	"github.com/kelseyhightower/envconfig"
+)
+
+const upstream = "PGORIGIN_UPSTREAM_ADDR=db.internal"
+
+func TestDefaults(t *testing.T) {
+	s, warnings, problems := load([]string{upstream})
+	if len(warnings)+len(problems) > 0 {
+		t.Fatalf("warnings %v, problems %v", warnings, problems)
+	}
+	got := map[string]string{}
+	for _, v := range variables(&s) {
+		got[v.name] = v.value
+	}
+	want := map[string]string{
+		"PGORIGIN_UPSTREAM_ADDR":             "db.internal:6432",
+		"PGORIGIN_LISTEN_ADDR":               "127.0.0.1:6432",
+		"PGORIGIN_LISTEN_ALLOW_NON_LOOPBACK": "false",
+		"PGORIGIN_TLS_SERVER_NAME":           "",
+		"PGORIGIN_TLS_CA_FILE":               "",
+		"PGORIGIN_TLS_CA_PEM":                "",
+		"PGORIGIN_TLS_CERT_FILE":             "",
+		"PGORIGIN_TLS_KEY_FILE":              "",
+		"PGORIGIN_TLS_MIN_VERSION":           "1.2",
+		"PGORIGIN_DIAL_TIMEOUT":              "10s",
+		"PGORIGIN_LOGIN_TIMEOUT":             "1m0s",
+		"PGORIGIN_MAX_SESSIONS":              "0",
+		"PGORIGIN_SHUTDOWN_TIMEOUT":          "25s",
+		"PGORIGIN_HEALTH_ADDR":               "127.0.0.1:9632",
+		"PGORIGIN_LOG_LEVEL":                 "info",
+		"PGORIGIN_LOG_FORMAT":                "auto",
+		"PGORIGIN_UNKNOWN_ENV":               "error",
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("settings are %v,\nwant %v", got, want)
+	}
+}
+
+// TestNamesAreEnvconfigs: variables.go walks the structs itself; if it named a variable otherwise than envconfig, help
+// would lie and a correct setting would be called unknown.
+func TestNamesAreEnvconfigs(t *testing.T) {
+	var out bytes.Buffer
+	table := tabwriter.NewWriter(&out, 0, 0, 0, ' ', 0)
+	if err := envconfig.Usagef("pgorigin", new(settings), table, "{{range .}}{{usage_key .}}\n{{end}}"); err != nil {
+		t.Fatal(err)
+	}
+	if err := table.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	if want := strings.Fields(out.String()); !slices.Equal(names(), want) {
+		t.Errorf("names() = %v,\nenvconfig has %v", names(), want)
+	}
+}
+
+func TestEveryVariableIsExplained(t *testing.T) {
+	for _, v := range variables(new(settings)) {
+		if v.unset == "" || v.meaning == "" {
+			t.Errorf("%s: default %q, meaning %q", v.name, v.unset, v.meaning)
+		}
+	}
+}
+
+func TestEveryValueIsRead(t *testing.T) {
+	env := []string{
+		"PGORIGIN_UPSTREAM_ADDR=a:1, b.example. , [::1]:7,192.0.2.1",
+		"PGORIGIN_LISTEN_ADDR=127.0.0.1:7001,[::1]:7001",
+		"PGORIGIN_LISTEN_ALLOW_NON_LOOPBACK=true", "PGORIGIN_TLS_SERVER_NAME=pgbouncer.prod",
+		"PGORIGIN_TLS_CA_FILE=/ca.crt", "PGORIGIN_TLS_CA_PEM=-----BEGIN", "PGORIGIN_TLS_CERT_FILE=/c.crt",
+		"PGORIGIN_TLS_KEY_FILE=/c.key", "PGORIGIN_TLS_MIN_VERSION=TLSv1.3", "PGORIGIN_DIAL_TIMEOUT=5s",
+		"PGORIGIN_LOGIN_TIMEOUT=2m", "PGORIGIN_MAX_SESSIONS=40", "PGORIGIN_SHUTDOWN_TIMEOUT=500ms",
+		"PGORIGIN_HEALTH_ADDR=off", "PGORIGIN_LOG_LEVEL=WARN", "PGORIGIN_LOG_FORMAT=json", "PGORIGIN_UNKNOWN_ENV=warn",
+		"OTHER=1", "PGHOST=elsewhere", "pgorigin_upstream_addr=lower.case",
+	}
+	s, warnings, problems := load(env)
+	if len(warnings)+len(problems) > 0 {
+		t.Fatalf("warnings %v, problems %v", warnings, problems)
+	}
+	var got []string
+	for _, v := range variables(&s) {
+		got = append(got, v.value)
+	}
+	want := []string{
+		"a:1,b.example.:6432,[::1]:7,192.0.2.1:6432", "127.0.0.1:7001,[::1]:7001", "true", "pgbouncer.prod", "/ca.crt",
+		"(set)", "/c.crt", "/c.key", "1.3", "5s", "2m0s", "40", "500ms", "off", "warn", "json", "warn",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("values are %q,\nwant %q", got, want)
+	}
+}
+
+func TestEmptyValuesCountAsUnset(t *testing.T) {
+	env := []string{upstream}
+	for _, name := range names() {
+		if name != "PGORIGIN_UPSTREAM_ADDR" {
+			env = append(env, name+"=", name+"= ")
+		}
+	}
+	env = append(env, "PGORIGIN_TLS_CRL_FILE=", "PGORIGIN_SSLMODE=", "PGORIGIN_TYPO=")
+	s, _, problems := load(env)
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	if s.HealthAddr != "127.0.0.1:9632" || s.LogLevel.String() != "info" {
+		t.Errorf("an empty value replaced a default: %+v", s)
+	}
+}
+
+func TestLoadLeavesTheEnvironmentAsItWas(t *testing.T) {
+	t.Setenv("PGORIGIN_DIAL_TIMEOUT", "nonsense")
+	t.Setenv("PGORIGIN_LOG_LEVEL", "debug")
+	before := os.Environ()
+	s, _, problems := load([]string{upstream, "PGORIGIN_MAX_SESSIONS=x"})
+	if len(problems) != 1 || s.LogLevel.String() != "info" {
+		t.Errorf("load read the environment of the process: %v, %v", problems, s.LogLevel)
+	}
+	slices.Sort(before)
+	after := os.Environ()
+	slices.Sort(after)
+	if !slices.Equal(before, after) {
+		t.Errorf("environment was %q, is %q", before, after)
+	}
+}

@@ -1,0 +1,87 @@
+package main
+
+import (
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/pgorigin/pgorigin/tlsorigin"
+)
+
+// dialerConfig translates the settings for tlsorigin.
+func (s *settings) dialerConfig(trace *tlsorigin.Trace) tlsorigin.Config {
+	return tlsorigin.Config{
+		Addrs:      s.Upstream.Addr,
+		ServerName: s.TLS.ServerName,
+		CAFile:     s.TLS.CA.File,
+		CAPEM:      s.TLS.CA.PEM,
+		CertFile:   s.TLS.Cert.File,
+		KeyFile:    s.TLS.Key.File,
+		MinVersion: uint16(s.TLS.MinVersion),
+		Timeout:    time.Duration(s.DialTimeout),
+		Trace:      trace,
+	}
+}
+
+// fieldRow leads from a field of tlsorigin.Config to its variable and to what to do when it is wrong.
+type fieldRow struct{ field, variable, cure string }
+
+func fieldRows() []fieldRow {
+	return []fieldRow{
+		{"Addrs", "UPSTREAM_ADDR", "give host:port of pgbouncer or PostgreSQL"},
+		{"ServerName", "TLS_SERVER_NAME", "give the DNS name or IP address that the upstream's certificate carries"},
+		{"CAFile", "TLS_CA_FILE", "give a readable PEM file with the CA certificates that the upstream's certificate chains to"},
+		{"CAPEM", "TLS_CA_PEM", "give the CA certificates that the upstream's certificate chains to, as PEM text"},
+		{"CertFile", "TLS_CERT_FILE", "give a readable PEM file with the client certificate, its chain behind it"},
+		{"KeyFile", "TLS_KEY_FILE", "give a readable PEM file with the unencrypted key of the client certificate"},
+		{"MinVersion", "TLS_MIN_VERSION", "set 1.2 or 1.3"},
+		{"Timeout", "DIAL_TIMEOUT", "set a duration such as 10s"},
+	}
+}
+
+// dialerProblems translates the joined errors of tlsorigin.NewDialer. Variables that found already mentions are left
+// out: what did not parse is not there for NewDialer to like.
+func dialerProblems(err error, found []problem) []problem {
+	var problems []problem
+	for _, e := range unjoin(err) {
+		p := problem{variable: prefix + "*", text: variableNames(e.Error())}
+		var wrong *tlsorigin.ConfigError
+		if errors.As(e, &wrong) {
+			p.text = variableNames(wrong.Err.Error())
+			for _, row := range fieldRows() {
+				if row.field == wrong.Field {
+					p.variable, p.value, p.text = prefix+row.variable, wrong.Value, p.text+"; "+row.cure
+				}
+			}
+			if wrong.Field == "CAPEM" {
+				p.value = "" // it could be a key, by mistake
+			}
+		}
+		if !mentions(found, p.variable) {
+			problems = append(problems, p)
+		}
+	}
+	return problems
+}
+
+// unjoin takes apart what errors.Join put together.
+func unjoin(err error) []error {
+	if err == nil {
+		return nil
+	}
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		return joined.Unwrap()
+	}
+	return []error{err}
+}
+
+// variableNames puts the names of variables where tlsorigin, which knows none, names fields of its Config.
+func variableNames(text string) string {
+	var pairs []string
+	for _, row := range fieldRows() {
+		if row.field != "Timeout" { // a word of its own in error texts
+			pairs = append(pairs, row.field, prefix+row.variable)
+		}
+	}
+	return strings.NewReplacer(pairs...).Replace(text)
+}

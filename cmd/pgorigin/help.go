@@ -1,0 +1,62 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"strings"
+	"text/tabwriter"
+)
+
+const helpHead = `pgorigin takes plaintext Postgres clients on localhost to pgbouncer or PostgreSQL inside verified TLS.
+
+Usage:
+`
+
+const helpTail = `
+Examples:
+  PGORIGIN_UPSTREAM_ADDR=pgbouncer.prod.svc:6432 PGORIGIN_TLS_CA_FILE=/etc/pgorigin/ca.crt pgorigin
+  psql "host=127.0.0.1 port=6432 sslmode=disable dbname=app user=app"
+
+The upstream's certificate chain and name are always verified; there is no setting to turn that off.
+Exit codes: 0 clean end, 1 failure or drain cut short, 2 wrong usage, 78 wrong configuration.
+Documentation: https://github.com/pgorigin/pgorigin
+`
+
+func runHelp(_ context.Context, p process) int {
+	if len(p.args) == 1 && !strings.HasPrefix(p.args[0], "-") {
+		if findCommand(p.args[0]) == nil {
+			return p.misused("there is no command %s", quote(p.args[0]))
+		}
+		return printHelp(p, p.args[0])
+	}
+	if code, done := p.parseFlags("help", func(*flag.FlagSet) {}); done {
+		return code
+	}
+	return printHelp(p, "help")
+}
+
+// printHelp writes the help of a command; that of run and help is about everything.
+func printHelp(p process, name string) int {
+	if name != "run" && name != "help" {
+		c := findCommand(name)
+		printf(p.stdout, "pgorigin %s\n  %s\n", c.usage, c.summary)
+		if name == "healthcheck" {
+			printf(p.stdout, "  Asks %sHEALTH_ADDR; silent with exit code 0 when fine, one line and 1 when not.\n", prefix)
+		}
+		return exitOK
+	}
+	printf(p.stdout, "%s", helpHead)
+	table := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
+	for _, c := range commands() {
+		printf(table, "  pgorigin %s\t%s\n", c.usage, c.summary)
+	}
+	printf(table, "\nEnvironment variables, with what they are when unset:\n")
+	for _, v := range variables(new(settings)) {
+		printf(table, "  %s\t%s\t%s\n", v.name, v.unset, v.meaning)
+	}
+	if err := table.Flush(); err != nil {
+		return exitFailed
+	}
+	printf(p.stdout, "%s", helpTail)
+	return exitOK
+}

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+)
+
+// jsonTime is RFC 3339 in UTC with milliseconds, the same width in every line.
+const jsonTime = "2006-01-02T15:04:05.000Z07:00"
+
+// newLogger logs to w. Messages are constants, everything else is a snake_case field, and both encoders write fields as
+// JSON, so that no text from outside can break a line or reach a terminal unescaped.
+func newLogger(w io.Writer, format logFormat, level logLevel, env []string) *zap.Logger {
+	terminal := isTerminal(w)
+	console := format == formatConsole || (format == formatAuto && terminal)
+	encoder := zapcore.NewJSONEncoder(encoderConfig())
+	if console {
+		encoder = zapcore.NewConsoleEncoder(consoleConfig(wantsColour(terminal, env)))
+	}
+	sink := zapcore.Lock(zapcore.AddSync(w))
+	return zap.New(zapcore.NewCore(encoder, sink, zapcore.Level(level)))
+}
+
+func encoderConfig() zapcore.EncoderConfig {
+	return zapcore.EncoderConfig{
+		TimeKey: "time", LevelKey: "level", MessageKey: "message",
+		EncodeLevel:    zapcore.LowercaseLevelEncoder,
+		EncodeDuration: zapcore.SecondsDurationEncoder,
+		EncodeTime: func(t time.Time, enc zapcore.PrimitiveArrayEncoder) {
+			enc.AppendString(t.UTC().Format(jsonTime))
+		},
+	}
+}
+
+// consoleConfig is for people: local time without the date, and the level in colour if the terminal likes that.
+func consoleConfig(colour bool) zapcore.EncoderConfig {
+	c := encoderConfig()
+	c.ConsoleSeparator = " "
+	c.EncodeTime = zapcore.TimeEncoderOfLayout("15:04:05.000")
+	c.EncodeLevel = zapcore.CapitalLevelEncoder
+	if colour {
+		c.EncodeLevel = zapcore.CapitalColorLevelEncoder
+	}
+	return c
+}
+
+// isTerminal takes a character device for a terminal. That /dev/null is one, too, does no harm.
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
+
+// wantsColour follows no-color.org and bixense.com/clicolors: NO_COLOR wins, then CLICOLOR_FORCE, then the terminal.
+func wantsColour(terminal bool, env []string) bool {
+	switch {
+	case lookup(env, "NO_COLOR") != "":
+		return false
+	case lookup(env, "CLICOLOR_FORCE") != "" && lookup(env, "CLICOLOR_FORCE") != "0":
+		return true
+	}
+	return terminal && lookup(env, "TERM") != "dumb"
+}
+
+// lookup returns the value of a variable in env, "" if it is not there.
+func lookup(env []string, name string) string {
+	for _, entry := range env {
+		if value, ok := strings.CutPrefix(entry, name+"="); ok {
+			return value
+		}
+	}
+	return ""
+}
+
+// maxText bounds a logged text, in runes: errors repeat what peers sent.
+const maxText = 1000
+
+// printable cuts a long text off and escapes what must not reach a terminal even if a reader undoes JSON: control
+// characters, those of C1 and those that change the direction of text included. The leaves sanitise what they hand over;
+// this is the second lock.
+func printable(text string) string {
+	if len(text) > maxText {
+		if runes := []rune(text); len(runes) > maxText {
+			text = string(runes[:maxText]) + "..."
+		}
+	}
+	plain := func(r rune) bool { return unicode.IsGraphic(r) && r != unicode.ReplacementChar }
+	if strings.IndexFunc(text, func(r rune) bool { return !plain(r) }) < 0 {
+		return text
+	}
+	var out strings.Builder
+	for _, r := range text {
+		if plain(r) {
+			out.WriteRune(r)
+			continue
+		}
+		quoted := strconv.QuoteRuneToASCII(r)
+		out.WriteString(quoted[1 : len(quoted)-1])
+	}
+	return out.String()
+}

@@ -1,0 +1,115 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+)
+
+// Exit codes. 78 is EX_CONFIG of sysexits.h: a supervisor can tell "will never work" from "try again".
+const (
+	exitOK     = 0
+	exitFailed = 1
+	exitUsage  = 2
+	exitConfig = 78
+)
+
+func main() {
+	os.Exit(run(context.Background(), os.Args[1:], os.Environ(), os.Stdout, os.Stderr))
+}
+
+// process is what a command may touch of the world.
+type process struct {
+	args           []string // behind the command's name
+	env            []string // as os.Environ returns it
+	stdout, stderr io.Writer
+}
+
+// command is one subcommand. Its run returns an exit code.
+type command struct {
+	name, usage, summary string
+	run                  func(ctx context.Context, p process) int
+}
+
+func commands() []command {
+	return []command{
+		{"run", "run", "relay clients to the upstream (the default)", runRun},
+		{"healthcheck", "healthcheck [--ready]", "ask a running pgorigin whether it is alive, or ready", runHealthcheck},
+		{"version", "version [--json]", "print the version", runVersion},
+		{"help", "help [command]", "print this help", runHelp},
+	}
+}
+
+// run executes the command line and returns the exit code. The end of ctx means the same as SIGTERM.
+func run(ctx context.Context, args, env []string, stdout, stderr io.Writer) int {
+	p := process{args: args, env: env, stdout: stdout, stderr: stderr}
+	name := "run"
+	if len(args) > 0 {
+		name, p.args = args[0], args[1:]
+	}
+	switch name {
+	case "-h", "-help", "--help":
+		name = "help"
+	case "-version", "--version":
+		name = "version"
+	}
+	if c := findCommand(name); c != nil {
+		return c.run(ctx, p)
+	}
+	if strings.HasPrefix(name, "-") {
+		return p.misused("there is no flag %s; settings are environment variables", quote(name))
+	}
+	if near := nearest(name, commandNames()); near != "" {
+		return p.misused("there is no command %s; did you mean %s?", quote(name), near)
+	}
+	return p.misused("there is no command %s", quote(name))
+}
+
+// findCommand returns nil for a name that no command has.
+func findCommand(name string) *command {
+	all := commands()
+	if i := slices.IndexFunc(all, func(c command) bool { return c.name == name }); i >= 0 {
+		return &all[i]
+	}
+	return nil
+}
+
+func commandNames() []string {
+	var names []string
+	for _, c := range commands() {
+		names = append(names, c.name)
+	}
+	return names
+}
+
+// parseFlags reads the flags of command name, for which define adds them, and allows no further arguments. If done,
+// the command is over with that exit code.
+func (p process) parseFlags(name string, define func(*flag.FlagSet)) (code int, done bool) {
+	flags := flag.NewFlagSet(name, flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	flags.Usage = func() {}
+	define(flags)
+	switch err := flags.Parse(p.args); {
+	case errors.Is(err, flag.ErrHelp):
+		return printHelp(p, name), true
+	case err != nil:
+		return p.misused("%s: %v", name, err), true
+	case flags.NArg() > 0:
+		return p.misused("%s: unexpected argument %s", name, quote(flags.Arg(0))), true
+	}
+	return exitOK, false
+}
+
+// misused complains about the command line, with a hint, and returns the exit code for that.
+func (p process) misused(format string, args ...any) int {
+	printf(p.stderr, "pgorigin: "+format+"\nRun \"pgorigin help\" for commands and variables.\n", args...)
+	return exitUsage
+}
+
+// printf writes to a stream of the process. If nobody reads it, there is nobody left to tell.
+func printf(w io.Writer, format string, args ...any) { _, _ = fmt.Fprintf(w, format, args...) }

@@ -1,0 +1,292 @@
+package main
+
+import (
+	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"errors"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	zapobserver "go.uber.org/zap/zaptest/observer"
+
+	"github.com/pgorigin/pgorigin/health"
+	"github.com/pgorigin/pgorigin/pgwire"
+	"github.com/pgorigin/pgorigin/tlsorigin"
+)
+
+// watched is an observer whose log and metrics a test can read.
+type watched struct {
+	*observer
+	logs *zapobserver.ObservedLogs
+	page http.Handler
+}
+
+func newWatched() watched {
+	core, logs := zapobserver.New(zapcore.DebugLevel)
+	status := new(health.Status)
+	metrics := health.NewMetrics(health.Options{
+		Origins: []string{defaultOrigin}, Reasons: allReasons(), DialReasons: dialReasons(), Status: status,
+	})
+	return watched{newObserver(defaultOrigin, zap.New(core), metrics), logs, health.Handler(status, metrics)}
+}
+
+// metric returns the value of a series as it is in /metrics, "" if there is none.
+func (w watched) metric(series string) string {
+	rec := httptest.NewRecorder()
+	w.page.ServeHTTP(rec, httptest.NewRequest(http.MethodGet, "/metrics", http.NoBody))
+	for line := range strings.Lines(rec.Body.String()) {
+		if value, ok := strings.CutPrefix(line, series+" "); ok {
+			return strings.TrimSpace(value)
+		}
+	}
+	return ""
+}
+
+// wantMetrics compares series, given without the label origin, which comes first or last.
+func (w watched) wantMetrics(t *testing.T, want map[string]string) {
+	t.Helper()
+	for series, value := range want {
+		if got := w.metric(series); got != value {
+			t.Errorf("%s is %q, want %q", series, got, value)
+		}
+	}
+}
+
+// securedConn stands for a *tlsorigin.Conn.
+type securedConn struct {
+	net.Conn
+	state tls.ConnectionState
+}
+
+func (securedConn) RemoteAddr() net.Addr { return &net.TCPAddr{IP: net.IPv4(192, 0, 2, 7), Port: 6432} }
+
+func (c securedConn) ConnectionState() tls.ConnectionState { return c.state }
+
+func verifiedState() tls.ConnectionState {
+	return tls.ConnectionState{
+		Version: tls.VersionTLS13, CipherSuite: tls.TLS_AES_128_GCM_SHA256, CurveID: tls.X25519MLKEM768,
+		ServerName: "pgbouncer.prod",
+		PeerCertificates: []*x509.Certificate{{
+			Subject: pkix.Name{CommonName: "pgbouncer"}, NotAfter: time.Unix(1_800_000_000, 0),
+		}},
+	}
+}
+
+func someClient() pgwire.SessionInfo {
+	return pgwire.SessionInfo{
+		ID: 7, Client: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 5555},
+		User: "app", Database: "shop", ApplicationName: "psql",
+	}
+}
+
+func TestSessionLine(t *testing.T) {
+	w := newWatched()
+	trace, info := w.sessionTrace(), someClient()
+	trace.Accepted(info)
+	w.wantMetrics(t, map[string]string{`pgorigin_sessions_open{origin="default"}`: "1"})
+	trace.UpstreamReady(info, securedConn{state: verifiedState()}, time.Millisecond)
+	trace.Ended(info, pgwire.SessionResult{
+		Phase: pgwire.PhaseRelay, Reason: pgwire.ReasonOK, Duration: 1500 * time.Millisecond, ToUpstream: 100, ToClient: 2000,
+	})
+
+	lines := w.logs.TakeAll()
+	if len(lines) != 1 || lines[0].Message != "session ended" || lines[0].Level != zapcore.InfoLevel {
+		t.Fatalf("lines are %v", lines)
+	}
+	want := map[string]any{
+		"origin": "default", "session": uint64(7), "client": "127.0.0.1:5555",
+		"user": "app", "database": "shop", "application_name": "psql",
+		"reason": "ok", "phase": "relay", "duration": 1.5, "bytes_to_upstream": int64(100), "bytes_to_client": int64(2000),
+		"upstream": "192.0.2.7:6432", "tls_version": "1.3", "tls_cipher": "TLS_AES_128_GCM_SHA256",
+		"tls_group": "X25519MLKEM768", "tls_peer": "pgbouncer.prod",
+	}
+	if got := lines[0].ContextMap(); !reflect.DeepEqual(got, want) {
+		t.Errorf("fields are %v,\nwant %v", got, want)
+	}
+	w.wantMetrics(t, map[string]string{
+		`pgorigin_sessions_open{origin="default"}`:                        "0",
+		`pgorigin_sessions_total{origin="default",reason="ok"}`:           "1",
+		`pgorigin_bytes_total{direction="to_client",origin="default"}`:    "2000",
+		`pgorigin_bytes_total{direction="to_upstream",origin="default"}`:  "100",
+		`pgorigin_session_duration_seconds_sum{origin="default"}`:         "1.5",
+		`pgorigin_cancel_requests_total{origin="default",result="ok"}`:    "0",
+		`pgorigin_sessions_total{origin="default",reason="tls_protocol"}`: "0",
+	})
+	if len(w.upstreams) != 0 {
+		t.Errorf("ended sessions are remembered: %v", w.upstreams)
+	}
+}
+
+func TestLineOfARefusedSession(t *testing.T) {
+	w := newWatched()
+	trace, info := w.sessionTrace(), someClient()
+	trace.Accepted(info)
+	trace.Ended(info, pgwire.SessionResult{
+		Phase: pgwire.PhaseDial, Reason: pgwire.Reason(tlsorigin.ReasonCertExpired), SQLState: "08001", Duration: time.Second,
+		Err: &tlsorigin.Error{Addr: "db:6432", Text: "its certificate has expired", Err: errors.New("x509: \x1b[2Jlong ago")},
+	})
+	lines := w.logs.TakeAll()
+	if len(lines) != 1 || lines[0].Level != zapcore.WarnLevel {
+		t.Fatalf("lines are %v", lines)
+	}
+	fields := lines[0].ContextMap()
+	for key, want := range map[string]any{
+		"reason": "cert_expired", "phase": "dial", "sqlstate": "08001",
+		"error": `upstream db:6432: its certificate has expired: x509: \x1b[2Jlong ago`,
+	} {
+		if fields[key] != want {
+			t.Errorf("%s is %v, want %v", key, fields[key], want)
+		}
+	}
+	if _, ok := fields["tls_version"]; ok {
+		t.Error("a leg that was never up is described")
+	}
+	w.wantMetrics(t, map[string]string{`pgorigin_sessions_total{origin="default",reason="cert_expired"}`: "1"})
+}
+
+func TestLevels(t *testing.T) {
+	for _, row := range []struct {
+		reason pgwire.Reason
+		phase  pgwire.Phase
+		want   zapcore.Level
+	}{
+		{pgwire.ReasonOK, pgwire.PhaseRelay, zapcore.InfoLevel},
+		{pgwire.ReasonClientGone, pgwire.PhaseStartup, zapcore.DebugLevel},
+		{pgwire.ReasonDraining, pgwire.PhaseStartup, zapcore.DebugLevel},
+		{pgwire.ReasonClientProtocol, pgwire.PhaseStartup, zapcore.WarnLevel},
+		{pgwire.ReasonClientTimeout, pgwire.PhaseStartup, zapcore.WarnLevel},
+		{pgwire.ReasonClientGone, pgwire.PhaseAuth, zapcore.InfoLevel},
+		{pgwire.ReasonClientGone, pgwire.PhaseRelay, zapcore.InfoLevel},
+		{pgwire.ReasonDraining, pgwire.PhaseRelay, zapcore.WarnLevel},
+		{pgwire.ReasonAuthRejected, pgwire.PhaseAuth, zapcore.WarnLevel},
+	} {
+		if got := levelOf(pgwire.SessionInfo{}, pgwire.SessionResult{Reason: row.reason, Phase: row.phase}); got != row.want {
+			t.Errorf("%s in %s: level %s, want %s", row.reason, row.phase, got, row.want)
+		}
+	}
+	insists := pgwire.SessionInfo{RefusedEncryption: true}
+	if got := levelOf(insists, pgwire.SessionResult{Reason: pgwire.ReasonClientGone, Phase: pgwire.PhaseStartup}); got != zapcore.WarnLevel {
+		t.Errorf("a client that insists on encryption: level %s, want warn", got)
+	}
+}
+
+func TestCancelsAreCountedOnce(t *testing.T) {
+	w := newWatched()
+	trace := w.sessionTrace()
+	for _, known := range []bool{true, false} {
+		info := pgwire.SessionInfo{ID: 9, Client: &net.TCPAddr{}, Cancel: true, CancelKnown: known}
+		trace.Accepted(info)
+		trace.Ended(info, pgwire.SessionResult{Phase: pgwire.PhaseRelay, Reason: pgwire.ReasonOK})
+	}
+	w.wantMetrics(t, map[string]string{
+		`pgorigin_cancel_requests_total{origin="default",result="ok"}`:          "1",
+		`pgorigin_cancel_requests_total{origin="default",result="unknown_key"}`: "1",
+		`pgorigin_sessions_total{origin="default",reason="ok"}`:                 "2",
+	})
+	fields := w.logs.TakeAll()[0].ContextMap()
+	if fields["cancel"] != true || fields["cancel_known"] != true {
+		t.Errorf("fields are %v", fields)
+	}
+	if _, ok := fields["user"]; ok {
+		t.Error("a cancel request has no user")
+	}
+}
+
+func TestAttempts(t *testing.T) {
+	w := newWatched()
+	trace := w.dialTrace()
+	trace.Attempt(tlsorigin.Attempt{
+		Addr: "a:6432", Connect: time.Second,
+		Err: &tlsorigin.Error{Kind: tlsorigin.ReasonUpstreamTimeout, Addr: "a:6432", Text: "did not answer"},
+	})
+	trace.Attempt(tlsorigin.Attempt{
+		Addr: "b:6432", Resolved: &net.TCPAddr{IP: net.IPv4(192, 0, 2, 7), Port: 6432}, State: verifiedState(),
+		Connect: time.Millisecond, SSLRequest: time.Millisecond, TLS: time.Millisecond,
+	})
+	for _, line := range w.logs.TakeAll() {
+		if line.Level != zapcore.DebugLevel {
+			t.Errorf("a line besides the one of the session: %v", line)
+		}
+	}
+	w.wantMetrics(t, map[string]string{
+		`pgorigin_upstream_connects_total{origin="default",reason="ok"}`:                                     "1",
+		`pgorigin_upstream_connects_total{origin="default",reason="upstream_timeout"}`:                       "1",
+		`pgorigin_upstream_connect_duration_seconds_count{origin="default",phase="tcp"}`:                     "2",
+		`pgorigin_upstream_connect_duration_seconds_count{origin="default",phase="tls"}`:                     "1",
+		`pgorigin_tls_handshakes_total{group="X25519MLKEM768",origin="default",version="1.3"}`:               "1",
+		`pgorigin_tls_certificate_not_after_timestamp_seconds{origin="default",role="upstream"}`:             "1.8e+09",
+		`pgorigin_tls_certificate_not_after_timestamp_seconds{origin="default",role="ca"}`:                   "",
+		`pgorigin_upstream_connect_duration_seconds_bucket{origin="default",phase="sslrequest",le="0.0005"}`: "0",
+	})
+	w.certificates(time.Unix(1_700_000_000, 0), time.Time{})
+	w.wantMetrics(t, map[string]string{
+		`pgorigin_tls_certificate_not_after_timestamp_seconds{origin="default",role="ca"}`:     "1.7e+09",
+		`pgorigin_tls_certificate_not_after_timestamp_seconds{origin="default",role="client"}`: "",
+	})
+}
+
+func TestAcceptFailed(t *testing.T) {
+	w := newWatched()
+	w.sessionTrace().AcceptFailed(errors.New("too many open files"), 5*time.Millisecond)
+	lines := w.logs.TakeAll()
+	if len(lines) != 1 || lines[0].Level != zapcore.WarnLevel || lines[0].ContextMap()["retry_in"] != 0.005 {
+		t.Errorf("lines are %v", lines)
+	}
+	w.wantMetrics(t, map[string]string{`pgorigin_accept_errors_total{origin="default"}`: "1"})
+}
+
+// TestHostileClientInALogLine goes the whole way, from the hook to the bytes on stderr.
+func TestHostileClientInALogLine(t *testing.T) {
+	for _, format := range []logFormat{formatJSON, formatConsole} {
+		var out bytes.Buffer
+		w := newWatched()
+		w.log = newLogger(&out, format, logLevel(zapcore.InfoLevel), nil)
+		info := someClient()
+		info.User, info.Database, info.ApplicationName = hostile, hostile, hostile
+		w.sessionTrace().Ended(info, pgwire.SessionResult{Reason: pgwire.ReasonClientProtocol, Err: errors.New(hostile)})
+		if line := out.String(); strings.Count(line, "\n") != 1 || strings.ContainsAny(line, "\x00\x1b\u009b\u202e") {
+			t.Errorf("%s: %q", format, line)
+		}
+	}
+}
+
+// TestEveryGroupHasASeries: a group that Go can negotiate must not be counted as "other".
+func TestEveryGroupHasASeries(t *testing.T) {
+	w := newWatched()
+	for _, id := range []tls.CurveID{
+		tls.X25519MLKEM768, tls.SecP256r1MLKEM768, tls.SecP384r1MLKEM1024, tls.X25519, tls.CurveP256, tls.CurveP384, tls.CurveP521,
+	} {
+		series := `pgorigin_tls_handshakes_total{group="` + groupName(id) + `",origin="default",version="1.3"}`
+		if w.metric(series) != "0" {
+			t.Errorf("no series %s", series)
+		}
+	}
+	if groupName(0) != "" || versionName(0) != "" || versionName(tls.VersionTLS12) != "1.2" {
+		t.Error("names of nothing, or of TLS 1.2, are wrong")
+	}
+}
+
+func TestPeerName(t *testing.T) {
+	state := verifiedState()
+	if got := peerName(state); got != "pgbouncer.prod" {
+		t.Errorf("peer is %q", got)
+	}
+	state.ServerName = "" // verified by IP address
+	if got := peerName(state); got != "CN=pgbouncer" {
+		t.Errorf("peer is %q", got)
+	}
+	state.PeerCertificates[0].Subject = pkix.Name{}
+	state.PeerCertificates[0].IPAddresses = []net.IP{net.IPv4(192, 0, 2, 7)}
+	if got := peerName(state); got != "192.0.2.7" {
+		t.Errorf("peer is %q", got)
+	}
+}

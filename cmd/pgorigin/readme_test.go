@@ -1,0 +1,61 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+)
+
+const (
+	readme      = "../../README.md"
+	tableBegins = "<!-- variables -->\n"
+	tableEnds   = "<!-- /variables -->"
+)
+
+// variablesTable is the table of settings for README.md, from the same structs as help.
+func variablesTable() string {
+	var table strings.Builder
+	table.WriteString("| variable | default | meaning |\n| --- | --- | --- |\n")
+	for _, v := range variables(new(settings)) {
+		unset := "`" + v.unset + "`"
+		if !hasDefault(v.name) {
+			unset = v.unset
+		}
+		fmt.Fprintf(&table, "| `%s` | %s | %s |\n", v.name, unset, strings.ReplaceAll(v.meaning, "|", `\|`))
+	}
+	return table.String()
+}
+
+// hasDefault tells a default value from words about what leaving a variable out means.
+func hasDefault(name string) bool {
+	s, _, _ := load(nil)
+	for _, v := range variables(&s) {
+		if v.name == name {
+			return v.value != "" && name != prefix+"UPSTREAM_ADDR"
+		}
+	}
+	return false
+}
+
+// TestReadmeHasTheVariables keeps README.md in step; -update rewrites what is between the markers.
+func TestReadmeHasTheVariables(t *testing.T) {
+	content, err := os.ReadFile(readme)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, begins := strings.Cut(string(content), tableBegins)
+	table, after, ends := strings.Cut(rest, tableEnds)
+	if !begins || !ends {
+		t.Fatalf("%s lacks the line %sor %s", readme, tableBegins, tableEnds)
+	}
+	if want := variablesTable(); table != want {
+		if !*update {
+			t.Fatalf("the table in %s is not\n%s(run the test with -update)", readme, want)
+		}
+		updated := before + tableBegins + want + tableEnds + after
+		if err := os.WriteFile(readme, []byte(updated), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

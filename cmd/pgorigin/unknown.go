@@ -1,0 +1,132 @@
+package main
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// Names that the kubelet puts into every container for a Service called pgorigin or pgorigin-something. The last one
+// is told from a name that a person made up, such as PGORIGIN_LISTEN_PORT, by its value.
+var (
+	serviceName = regexp.MustCompile(`^PGORIGIN(_[A-Z0-9]+)*_SERVICE_(HOST|PORT(_[A-Z0-9_]+)?)$`)
+	linkName    = regexp.MustCompile(`^PGORIGIN(_[A-Z0-9]+)*_PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?$`)
+	portName    = regexp.MustCompile(`^PGORIGIN(_[A-Z0-9]+)*_PORT$`)
+	portValue   = regexp.MustCompile(`^(tcp|udp|sctp)://`)
+)
+
+// weakeningName matches what people set, by habit from other programs, to turn verification off.
+var weakeningName = regexp.MustCompile(
+	`SSL_?MODE|TLS_?MODE|INSECURE|SKIP_?VERIF|NO_?VERIF|VERIFY_NONE|DISABLE_?VERIF|UNVERIFIED|TRUST_?(ALL|SERVER)|` +
+		`(TLS|SSL)_(DISABLED?|ENABLED?|OFF|REQUIRED?)$|(DISABLE|NO)_(TLS|SSL)$`)
+
+// weakeningValue matches values of TLS_VERIFY that mean the same.
+var weakeningValue = regexp.MustCompile(`(?i)^(false|no|none|off|0|disabled?|insecure|never|skip|allow|prefer|require)$`)
+
+// securityName matches names that no policy may ignore: somebody relies on them, in this version or another.
+var securityName = regexp.MustCompile(`^PGORIGIN(_[A-Z0-9]+)*_(TLS|AUTH)_|_ALLOW_UIDS$|_SOCKET_MODE$`)
+
+const (
+	unsupportedText = "not supported by this version; remove it or use a version that has it"
+	weakeningText   = "verification cannot be turned off: the upstream's certificate chain and name are always checked; " +
+		"for a CA of your own set " + prefix + "TLS_CA_FILE, for a name other than the host in " + prefix +
+		"UPSTREAM_ADDR set " + prefix + "TLS_SERVER_NAME"
+)
+
+// laterNames are variables of pgorigin that this version does not have: refused by name rather than taken for typos.
+func laterNames() []string {
+	return []string{
+		"ADMIN_ADDR", "AUTH_CHANNEL_BINDING", "AUTH_PASSWORD_FILE", "AUTH_REQUIRE", "LISTEN_ALLOW_UIDS",
+		"LISTEN_SOCKET_MODE", "ORIGINS", "PROBE_INTERVAL", "READINESS", "SHUTDOWN_DELAY", "STARTUP_CHECK", "TLS_CRL_FILE",
+		"TLS_GROUPS", "TLS_NEGOTIATION", "TLS_PINS", "TLS_POST_QUANTUM", "TLS_RELOAD_INTERVAL", "TLS_VERIFY", "WARM_SPARES",
+	}
+}
+
+// unknownVariable is a PGORIGIN_ variable that is no setting.
+type unknownVariable struct {
+	problem
+	security bool // an error whatever PGORIGIN_UNKNOWN_ENV says
+}
+
+// unknownVariables returns what is no setting among values, sorted by name. Values are repeated only where they cannot
+// be secrets: an unknown variable may be anything.
+func unknownVariables(values map[string]string) []unknownVariable {
+	settingNames := names()
+	var unknown []unknownVariable
+	for name, value := range values {
+		value = strings.TrimSpace(value)
+		u := unknownVariable{problem: problem{variable: name}, security: securityName.MatchString(name)}
+		later := slices.Contains(laterNames(), strings.TrimPrefix(name, prefix))
+		switch {
+		case slices.Contains(settingNames, name), isServiceLink(name, value):
+			continue
+		case weakeningName.MatchString(name), name == prefix+"TLS_VERIFY" && weakeningValue.MatchString(value):
+			u.value, u.text, u.security = value, weakeningText, true
+		case later:
+			u.text = unsupportedText
+		default:
+			u.text = "unknown variable; " + advice(name, settingNames)
+		}
+		unknown = append(unknown, u)
+	}
+	slices.SortFunc(unknown, func(a, b unknownVariable) int { return strings.Compare(a.variable, b.variable) })
+	return unknown
+}
+
+// isServiceLink reports whether Kubernetes, not a person, set the variable.
+func isServiceLink(name, value string) bool {
+	return serviceName.MatchString(name) || linkName.MatchString(name) ||
+		portName.MatchString(name) && portValue.MatchString(value)
+}
+
+// advice names the variable that was probably meant.
+func advice(name string, settingNames []string) string {
+	if near := nearest(name, settingNames); near != "" {
+		return "did you mean " + near + "?"
+	}
+	if portName.MatchString(name) {
+		return "ports are part of " + prefix + "LISTEN_ADDR and " + prefix + "UPSTREAM_ADDR"
+	}
+	return "\"pgorigin help\" lists all"
+}
+
+// nearest returns the word that is closest to what was typed, or the only one that begins with it; "" if none is close.
+func nearest(typed string, words []string) string {
+	var begun []string
+	for _, word := range words {
+		if strings.HasPrefix(word, typed+"_") {
+			begun = append(begun, word)
+		}
+	}
+	if len(begun) == 1 {
+		return begun[0]
+	}
+	best, bestDistance := "", max(2, len(strings.TrimPrefix(typed, prefix))/3)+1
+	for _, word := range words {
+		if d := editDistance(typed, word); d < bestDistance {
+			best, bestDistance = word, d
+		}
+	}
+	return best
+}
+
+// editDistance counts the insertions, deletions and replacements of bytes that turn a into b.
+func editDistance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			replace := diagonal
+			if a[i] != b[j] {
+				replace++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(replace, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}

@@ -1,0 +1,72 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"runtime"
+	"runtime/debug"
+)
+
+// version is set by the linker for a release (-X main.version=v1.2.3); otherwise the module's version is used.
+var version string
+
+// build says what this program was made from. Unknown parts are empty.
+type build struct {
+	Version  string `json:"version"`
+	Revision string `json:"revision"`
+	Date     string `json:"date"`
+	Go       string `json:"go"`
+	Platform string `json:"platform"`
+}
+
+// readBuild asks the linker and the build information that Go embeds.
+func readBuild() build {
+	b := build{Version: version, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		if b.Version == "" {
+			b.Version = info.Main.Version
+		}
+		for _, s := range info.Settings {
+			switch {
+			case s.Key == "vcs.revision":
+				b.Revision = s.Value + b.Revision
+			case s.Key == "vcs.modified" && s.Value == "true":
+				b.Revision += "+changes"
+			case s.Key == "vcs.time":
+				b.Date = s.Value
+			}
+		}
+	}
+	if b.Version == "" {
+		b.Version = "(devel)"
+	}
+	return b
+}
+
+func runVersion(_ context.Context, p process) int {
+	var asJSON bool
+	code, done := p.parseFlags("version", func(flags *flag.FlagSet) {
+		flags.BoolVar(&asJSON, "json", false, "")
+	})
+	if done {
+		return code
+	}
+	b := readBuild()
+	if asJSON {
+		if err := json.NewEncoder(p.stdout).Encode(b); err != nil {
+			return exitFailed
+		}
+		return exitOK
+	}
+	revision, date := orUnknown(b.Revision), orUnknown(b.Date)
+	printf(p.stdout, "pgorigin %s (revision %s, %s, %s, %s)\n", b.Version, revision, date, b.Go, b.Platform)
+	return exitOK
+}
+
+func orUnknown(s string) string {
+	if s == "" {
+		return "unknown"
+	}
+	return s
+}

@@ -1,0 +1,15 @@
+// Package health tells probes, people and Prometheus how pgorigin is doing.
+//
+// [Status] is what pgorigin knows about itself, [Metrics] is what it counted, and [Handler] serves both over HTTP:
+//
+//	/startupz  200 once every listener is bound; stays 200 while draining
+//	/livez     200 as long as the process answers
+//	/readyz    200 when started, not draining and every added check passes
+//	/healthz   the same as /readyz, because people type it
+//	/metrics   Prometheus text or OpenMetrics, whichever the scraper asks for
+//
+// No request dials anything: a probe that reached for the upstream would take every pod out at once when the
+// database hiccups, including pods that can serve without it. What an added check reports has to be known already.
+//
+// The package knows neither sessions nor TLS. It is told words and numbers, and cmd/pgorigin does the telling.
+package health

@@ -1,0 +1,151 @@
+package health
+
+import (
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// Values of the role label of pgorigin_tls_certificate_not_after_timestamp_seconds.
+const (
+	RoleUpstream = "upstream" // the certificate that the upstream presented last
+	RoleClient   = "client"   // our own client certificate
+	RoleCA       = "ca"       // the CA certificate that ends first
+)
+
+// other is the label value for what nobody foresaw; it bounds labels whose values come from a handshake.
+const other = "other"
+
+// unknownKey is the cancel result for a key that belongs to no session of this process.
+const unknownKey = "unknown_key"
+
+// scrapeTimeout bounds the rendering of one scrape; maxScrapes how many may run at a time.
+const (
+	scrapeTimeout = 5 * time.Second
+	maxScrapes    = 4
+)
+
+// Options says which label values there are, so that every series exists, at zero, before anything happens.
+type Options struct {
+	Version, Revision, GoVersion string // of pgorigin_build_info
+	Origins                      []string
+	// Reasons is the closed vocabulary in which sessions and cancel requests end.
+	Reasons []string
+	// DialReasons are those reasons with which opening an upstream leg can end, ok included.
+	DialReasons []string
+	// Status is behind pgorigin_ready and pgorigin_draining; nil means a process that never starts.
+	Status *Status
+}
+
+// Metrics counts what pgorigin does. NewMetrics makes it; its methods may be called by several goroutines.
+type Metrics struct {
+	registry *prometheus.Registry
+
+	sessionsOpen    *prometheus.GaugeVec
+	sessions        *prometheus.CounterVec
+	sessionDuration *prometheus.HistogramVec
+	bytes           *prometheus.CounterVec
+	cancels         *prometheus.CounterVec
+	acceptErrors    *prometheus.CounterVec
+
+	connects        *prometheus.CounterVec
+	connectDuration *prometheus.HistogramVec
+	handshakes      *prometheus.CounterVec
+	notAfter        *prometheus.GaugeVec
+}
+
+// NewMetrics returns metrics in a registry of their own: the global one would let any imported package add to ours.
+func NewMetrics(opts Options) *Metrics {
+	m := &Metrics{registry: prometheus.NewRegistry()}
+	if opts.Status == nil {
+		opts.Status = new(Status)
+	}
+	m.makeSessionMetrics()
+	m.makeUpstreamMetrics()
+	m.registry.MustRegister(
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		m.sessionsOpen, m.sessions, m.sessionDuration, m.bytes, m.cancels, m.acceptErrors,
+		m.connects, m.connectDuration, m.handshakes, m.notAfter,
+		buildInfo(opts),
+		stateGauge("pgorigin_ready", "Whether new clients are welcome, as in /readyz.",
+			func() bool { return opts.Status.Ready() == nil }),
+		stateGauge("pgorigin_draining", "Whether the process has been told to stop and waits for its sessions.",
+			opts.Status.isDraining),
+	)
+	for _, origin := range opts.Origins {
+		m.initOrigin(origin, opts)
+	}
+	return m
+}
+
+// SessionOpened counts an accepted client. Every call is followed by one SessionEnded.
+func (m *Metrics) SessionOpened(origin string) {
+	m.sessionsOpen.WithLabelValues(origin).Inc()
+}
+
+// SessionEnded counts a session at its end, with the bytes that it relayed in either direction.
+func (m *Metrics) SessionEnded(origin, reason string, took time.Duration, toUpstream, toClient int64) {
+	m.sessionsOpen.WithLabelValues(origin).Dec()
+	m.sessions.WithLabelValues(origin, reason).Inc()
+	m.sessionDuration.WithLabelValues(origin).Observe(took.Seconds())
+	m.bytes.WithLabelValues(origin, toUpstreamLabel).Add(float64(toUpstream))
+	m.bytes.WithLabelValues(origin, toClientLabel).Add(float64(toClient))
+}
+
+// CancelRequest counts a cancel request for a session of ours by the reason with which it ended.
+func (m *Metrics) CancelRequest(origin, reason string) {
+	m.cancels.WithLabelValues(origin, reason).Inc()
+}
+
+// CancelUnknownKey counts a cancel request whose key no session of ours owns, however it ended.
+func (m *Metrics) CancelUnknownKey(origin string) {
+	m.cancels.WithLabelValues(origin, unknownKey).Inc()
+}
+
+// AcceptFailed counts an error of the listener, such as running out of file descriptors.
+func (m *Metrics) AcceptFailed(origin string) {
+	m.acceptErrors.WithLabelValues(origin).Inc()
+}
+
+// Dial counts an attempt to open an upstream leg. A phase that was not reached has the duration zero and is left out.
+func (m *Metrics) Dial(origin, reason string, connect, sslRequest, tls time.Duration) {
+	m.connects.WithLabelValues(origin, reason).Inc()
+	for i, took := range []time.Duration{connect, sslRequest, tls} {
+		if took > 0 {
+			m.connectDuration.WithLabelValues(origin, phases()[i]).Observe(took.Seconds())
+		}
+	}
+}
+
+// Handshake counts a verified TLS handshake by version ("1.2", "1.3") and key-exchange group ("X25519", "P-256").
+func (m *Metrics) Handshake(origin, version, group string) {
+	m.handshakes.WithLabelValues(origin, known(version, versions()), known(group, groups())).Inc()
+}
+
+// CertificateNotAfter records when the certificate in that role, one of the Role constants, ends.
+func (m *Metrics) CertificateNotAfter(origin, role string, t time.Time) {
+	m.notAfter.WithLabelValues(origin, role).Set(float64(t.Unix()))
+}
+
+// handler serves the registry. Scrapes are bounded in number and time, as everything on a health port is.
+func (m *Metrics) handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{
+		Registry:            m.registry,
+		EnableOpenMetrics:   true,
+		MaxRequestsInFlight: maxScrapes,
+		Timeout:             scrapeTimeout,
+	})
+}
+
+// known returns value if it is one of values, else "other": a label never takes more values than were planned.
+func known(value string, values []string) string {
+	if slices.Contains(values, value) {
+		return value
+	}
+	return other
+}

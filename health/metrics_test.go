@@ -1,0 +1,188 @@
+package health
+
+import (
+	"bytes"
+	"flag"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+const goldenMetrics = "testdata/metrics.golden"
+
+// busyMetrics is a process with one origin that has seen one event of each kind.
+func busyMetrics() (*Status, *Metrics) {
+	s := new(Status)
+	m := NewMetrics(Options{
+		Version: "v1.2.3", Revision: "abc1234", GoVersion: "go1.26.0",
+		Origins:     []string{"default"},
+		Reasons:     []string{"ok", "draining", "upstream_refused"},
+		DialReasons: []string{"ok", "upstream_refused"},
+		Status:      s,
+	})
+	s.Started()
+	m.SessionOpened("default")
+	m.SessionOpened("default")
+	m.SessionEnded("default", "ok", 90*time.Second, 1500, 250_000)
+	m.CancelRequest("default", "ok")
+	m.CancelUnknownKey("default")
+	m.AcceptFailed("default")
+	m.Dial("default", "ok", 2*time.Millisecond, time.Millisecond, 20*time.Millisecond)
+	m.Dial("default", "upstream_refused", 100*time.Microsecond, 0, 0)
+	m.Handshake("default", "1.3", "X25519MLKEM768")
+	m.Handshake("default", "1.3", "CurveID(4711)")
+	m.CertificateNotAfter("default", RoleUpstream, time.Unix(1_800_000_000, 0))
+	return s, m
+}
+
+func TestMetricsText(t *testing.T) {
+	got := pgoriginLines(scrape(t, busyHandler()))
+	if *update {
+		if err := os.WriteFile(goldenMetrics, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(goldenMetrics)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("metrics differ from %s (run with -update and read the diff):\n%s", goldenMetrics, got)
+	}
+}
+
+func TestMetricsAreWellNamed(t *testing.T) {
+	_, m := busyMetrics()
+	problems, err := testutil.GatherAndLint(m.registry)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range problems {
+		t.Errorf("%s: %s", p.Metric, p.Text)
+	}
+}
+
+// TestEverySeriesExistsAtZero guards rate() and absent(): a series that appears with its first event loses that event.
+func TestEverySeriesExistsAtZero(t *testing.T) {
+	fresh := func() map[string]bool {
+		m := NewMetrics(Options{
+			Origins: []string{"default", "audit"}, Reasons: []string{"ok", "draining"}, DialReasons: []string{"ok"},
+		})
+		return seriesOf(scrape(t, Handler(new(Status), m)))
+	}()
+	for _, origin := range []string{"default", "audit"} {
+		for _, series := range []string{
+			`pgorigin_sessions_open{origin="%"}`,
+			`pgorigin_sessions_total{origin="%",reason="draining"}`,
+			`pgorigin_session_duration_seconds_count{origin="%"}`,
+			`pgorigin_bytes_total{direction="to_client",origin="%"}`,
+			`pgorigin_bytes_total{direction="to_upstream",origin="%"}`,
+			`pgorigin_cancel_requests_total{origin="%",result="ok"}`,
+			`pgorigin_cancel_requests_total{origin="%",result="unknown_key"}`,
+			`pgorigin_accept_errors_total{origin="%"}`,
+			`pgorigin_upstream_connects_total{origin="%",reason="ok"}`,
+			`pgorigin_upstream_connect_duration_seconds_count{origin="%",phase="sslrequest"}`,
+			`pgorigin_tls_handshakes_total{group="P-521",origin="%",version="1.2"}`,
+			`pgorigin_tls_handshakes_total{group="other",origin="%",version="1.3"}`,
+		} {
+			if s := strings.ReplaceAll(series, "%", origin); !fresh[s] {
+				t.Errorf("no series %s before the first event", s)
+			}
+		}
+	}
+}
+
+// TestCertificateTimesAreAbsentUntilKnown: at zero, "ends within a week" would be true of every new pod.
+func TestCertificateTimesAreAbsentUntilKnown(t *testing.T) {
+	m := NewMetrics(Options{Origins: []string{"default"}})
+	if text := scrape(t, Handler(new(Status), m)); strings.Contains(text, "not_after_timestamp_seconds{") {
+		t.Error("a certificate time exists before a certificate was seen")
+	}
+}
+
+func TestOwnRegistryHasRuntimeMetrics(t *testing.T) {
+	text := scrape(t, busyHandler())
+	for _, name := range []string{"go_goroutines ", "go_memstats_heap_alloc_bytes ", "process_open_fds ", "process_start_time_seconds "} {
+		if !strings.Contains(text, "\n"+name) {
+			t.Errorf("no %s", name)
+		}
+	}
+}
+
+// TestOpenMetricsHasNoTwins: in OpenMetrics a gauge x and a counter x_total would be one family with two types.
+// (The library's own go_memstats_alloc_bytes is such a pair; scrapers put up with it.)
+func TestOpenMetricsHasNoTwins(t *testing.T) {
+	req := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", http.NoBody)
+	req.Header.Set("Accept", "application/openmetrics-text; version=1.0.0")
+	answer := do(busyHandler(), req)
+	if got := answer.header.Get("Content-Type"); !strings.HasPrefix(got, "application/openmetrics-text") {
+		t.Fatalf("Content-Type = %q", got)
+	}
+	seen := map[string]bool{}
+	for _, line := range regexp.MustCompile(`(?m)^# TYPE (pgorigin_\S+)`).FindAllStringSubmatch(answer.body, -1) {
+		if seen[line[1]] {
+			t.Errorf("family %s is there twice", line[1])
+		}
+		seen[line[1]] = true
+	}
+	if len(seen) == 0 || !strings.HasSuffix(answer.body, "# EOF\n") {
+		t.Error("this is no OpenMetrics text")
+	}
+}
+
+func TestStateGaugesFollowStatus(t *testing.T) {
+	s := new(Status)
+	h := Handler(s, NewMetrics(Options{Status: s}))
+	for _, step := range []struct {
+		enter           func()
+		ready, draining string
+	}{
+		{func() {}, "0", "0"},
+		{s.Started, "1", "0"},
+		{s.Drain, "0", "1"},
+	} {
+		step.enter()
+		text := scrape(t, h)
+		if !strings.Contains(text, "\npgorigin_ready "+step.ready+"\n") ||
+			!strings.Contains(text, "\npgorigin_draining "+step.draining+"\n") {
+			t.Errorf("want ready %s, draining %s in\n%s", step.ready, step.draining, pgoriginLines(text))
+		}
+	}
+}
+
+func busyHandler() http.Handler { return Handler(busyMetrics()) }
+
+func scrape(t *testing.T, h http.Handler) string {
+	t.Helper()
+	return ask(t, h, http.MethodGet, "/metrics").body
+}
+
+// pgoriginLines drops what differs from run to run: the metrics of the Go runtime and the process.
+func pgoriginLines(text string) string {
+	var kept bytes.Buffer
+	for line := range strings.Lines(text) {
+		name := strings.TrimPrefix(strings.TrimPrefix(line, "# HELP "), "# TYPE ")
+		if strings.HasPrefix(name, "pgorigin_") {
+			kept.WriteString(line)
+		}
+	}
+	return kept.String()
+}
+
+func seriesOf(text string) map[string]bool {
+	series := map[string]bool{}
+	for line := range strings.Lines(text) {
+		if name, _, ok := strings.Cut(line, " "); ok {
+			series[name] = true
+		}
+	}
+	return series
+}
