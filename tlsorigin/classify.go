@@ -1,0 +1,205 @@
+package tlsorigin
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"reflect"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// finding is a reason with its client-safe text.
+type finding struct {
+	kind Reason
+	text string
+}
+
+// connectFailure explains why there is no TCP connection.
+func connectFailure(err error, budget time.Duration) finding {
+	var dns *net.DNSError
+	if errors.As(err, &dns) {
+		switch {
+		case dns.IsNotFound:
+			return finding{ReasonUpstreamDNS, "its name does not exist in DNS"}
+		case dns.IsTimeout:
+			return finding{ReasonUpstreamDNS, fmt.Sprintf("DNS gave no answer for its name within %v", rounded(budget))}
+		}
+		return finding{ReasonUpstreamDNS, "DNS lookup of its name went wrong"}
+	}
+	where := ""
+	var op *net.OpError
+	if errors.As(err, &op) && op.Addr != nil {
+		where = " to " + op.Addr.String() // resolved by us, so an IP address and a port
+	}
+	var errno syscall.Errno
+	switch {
+	case isTimeout(err):
+		return finding{ReasonUpstreamTimeout, fmt.Sprintf("no TCP connection%s within %v", where, rounded(budget))}
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return finding{ReasonUpstreamRefused, fmt.Sprintf("TCP connection%s refused", where)}
+	case errors.As(err, &errno):
+		return finding{ReasonUpstreamUnreachable, fmt.Sprintf("no TCP connection%s: %s", where, errno.Error())}
+	}
+	return finding{ReasonUpstreamUnreachable, "no TCP connection" + where}
+}
+
+// lostFailure explains the end of a connection before TLS; when says how far it had come.
+func lostFailure(err error, when string, budget time.Duration) finding {
+	if isTimeout(err) {
+		return finding{ReasonUpstreamTimeout, fmt.Sprintf("accepted TCP but gave no answer to SSLRequest within %v", rounded(budget))}
+	}
+	if isUnreachable(err) {
+		return finding{ReasonUpstreamUnreachable, "became unreachable " + when}
+	}
+	return finding{ReasonUpstreamGone, "closed the connection " + when}
+}
+
+// answerProblem judges the answer to SSLRequest; a finding without text means 'S'. An 'E' begins an ErrorResponse. It
+// comes from somebody who has proved nothing, so it is not even read (CVE-2024-10977).
+func answerProblem(answer byte) finding {
+	switch answer {
+	case 'S':
+		return finding{}
+	case 'N':
+		return finding{ReasonTLSRefused, "refuses TLS (answered SSLRequest with N)"}
+	case 'E':
+		return finding{ReasonTLSProtocol, "answered SSLRequest with an error"}
+	}
+	return finding{ReasonTLSProtocol, fmt.Sprintf("answered SSLRequest with byte 0x%02x instead of S or N; is it a Postgres server?", answer)}
+}
+
+// handshakeFailure explains why a handshake came to nothing; received counts the bytes that the peer sent in it.
+func (a *attempt) handshakeFailure(err error, received int64) finding {
+	var verification *tls.CertificateVerificationError
+	var policy *policyError
+	var notTLS tls.RecordHeaderError
+	switch {
+	case errors.As(err, &verification):
+		return verificationFailure(verification, a.route.name, a.trust.template.RootCAs, time.Now())
+	case errors.As(err, &policy):
+		return policy.finding
+	case errors.As(err, &notTLS):
+		return finding{ReasonTLSProtocol, "agreed to TLS but then sent something that is not TLS"}
+	case isTimeout(err):
+		return finding{ReasonTLSTimeout, fmt.Sprintf("agreed to TLS but did not complete the handshake within %v (received %d bytes)", rounded(a.budget), received)}
+	}
+	if found, ok := alertFailure(err, &a.auth); ok {
+		return found
+	}
+	switch {
+	case isGone(err) && received == 0:
+		return finding{ReasonUpstreamGone, "agreed to TLS but closed the connection before it sent any"}
+	case isGone(err):
+		return finding{ReasonUpstreamGone, fmt.Sprintf("closed the connection in the middle of the TLS handshake (received %d bytes)", received)}
+	case isUnreachable(err):
+		return finding{ReasonUpstreamUnreachable, "became unreachable during the TLS handshake"}
+	case strings.Contains(err.Error(), "certificate from server"):
+		// The text of a parse error may quote the certificate.
+		return finding{ReasonCertInvalid, "sent a certificate that cannot be parsed"}
+	}
+	return finding{ReasonTLSProtocol, "broke the TLS protocol" + own(err)}
+}
+
+// connectionLost explains an error of an established connection that is no alert.
+func connectionLost(err error) finding {
+	switch {
+	case isGone(err), errors.Is(err, syscall.ETIMEDOUT), errors.Is(err, io.ErrClosedPipe):
+		return finding{ReasonUpstreamGone, "the connection was lost"}
+	case isUnreachable(err):
+		return finding{ReasonUpstreamUnreachable, "became unreachable"}
+	}
+	return finding{ReasonTLSProtocol, "broke the TLS protocol" + own(err)}
+}
+
+// own returns what crypto/tls says in words of its own, for appending: its messages are constants and numbers, except
+// those about certificates.
+func own(err error) string {
+	text := err.Error()
+	if !strings.Contains(text, "tls: ") || strings.Contains(text, "x509") || strings.Contains(text, "certificate") {
+		return ""
+	}
+	return " (" + strings.Trim(quote(text), `"`) + ")"
+}
+
+// Alerts of RFC 8446, section 6, that pgorigin tells apart.
+const (
+	alertHandshakeFailure    = 40
+	alertBadCertificate      = 42 // to alertCertificateUnknown: about the certificate of the receiver
+	alertCertificateUnknown  = 46
+	alertUnknownCA           = 48
+	alertAccessDenied        = 49
+	alertProtocolVersion     = 70
+	alertUnrecognizedName    = 112
+	alertCertificateRequired = 116
+)
+
+// alertNumber returns the alert that the peer sent. crypto/tls hides it: the error is a *net.OpError around an
+// unexported type, which is not tls.AlertError, so only its kind can be asked for.
+func alertNumber(err error) (number uint8, ok bool) {
+	var op *net.OpError
+	if !errors.As(err, &op) || op.Op != "remote error" {
+		return 0, false
+	}
+	value := reflect.ValueOf(op.Err)
+	if value.Kind() != reflect.Uint8 {
+		return 0, false
+	}
+	return uint8(value.Uint()), true
+}
+
+// alertName names the alert in err, which must be one.
+func alertName(err error) string {
+	number, _ := alertNumber(err)
+	return fmt.Sprintf("TLS alert %d (%s)", number, strings.TrimPrefix(tls.AlertError(number).Error(), "tls: "))
+}
+
+// alertFailure explains an alert that the peer sent before any data; ok is false if err is none.
+func alertFailure(err error, auth *clientAuth) (found finding, ok bool) {
+	number, ok := alertNumber(err)
+	if !ok {
+		return finding{}, false
+	}
+	name := alertName(err)
+	aboutCertificate := alertBadCertificate <= number && number <= alertCertificateUnknown ||
+		number == alertUnknownCA || number == alertAccessDenied || number == alertCertificateRequired
+	missing := auth.requested && auth.configured == nil
+	switch {
+	case missing && (aboutCertificate || number == alertHandshakeFailure):
+		return finding{ReasonClientCertRejected, "asked for a client certificate, and none is configured: " + name}, true
+	case aboutCertificate && auth.unlisted:
+		return finding{ReasonClientCertRejected, fmt.Sprintf("rejected the client certificate %s, whose issuer is not in the list of authorities that it accepts: %s",
+			certificateName(auth.configured.Leaf), name)}, true
+	case aboutCertificate && auth.configured != nil:
+		return finding{ReasonClientCertRejected, fmt.Sprintf("rejected the client certificate %s: %s", certificateName(auth.configured.Leaf), name)}, true
+	case aboutCertificate:
+		return finding{ReasonClientCertRejected, "refused the connection for want of a client certificate: " + name}, true
+	case number == alertProtocolVersion:
+		return finding{ReasonTLSAlert, "speaks none of the TLS versions that are allowed here: " + name}, true
+	case number == alertUnrecognizedName:
+		return finding{ReasonTLSAlert, "does not know the server name that it was asked for: " + name}, true
+	}
+	return finding{ReasonTLSAlert, "refused the TLS handshake with " + name}, true
+}
+
+func isTimeout(err error) bool {
+	var timeout net.Error
+	return errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded) ||
+		errors.Is(err, syscall.ETIMEDOUT) || errors.As(err, &timeout) && timeout.Timeout()
+}
+
+func isUnreachable(err error) bool {
+	return errors.Is(err, syscall.EHOSTUNREACH) || errors.Is(err, syscall.ENETUNREACH)
+}
+
+func isGone(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.ErrClosedPipe) ||
+		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNABORTED)
+}
+
+func rounded(d time.Duration) time.Duration { return d.Round(time.Millisecond) }

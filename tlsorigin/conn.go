@@ -1,0 +1,112 @@
+package tlsorigin
+
+import (
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync/atomic"
+	"time"
+)
+
+// Addr is the remote address of a Conn. Passed to Dialer.Dial as target, it leads to the same place again.
+type Addr struct {
+	TCP  net.Addr // resolved
+	Host string   // host:port as configured
+}
+
+// Network returns the network of the resolved address.
+func (a *Addr) Network() string { return a.TCP.Network() }
+
+// String returns the resolved address.
+func (a *Addr) String() string { return a.TCP.String() }
+
+// Conn is a verified connection to the upstream.
+//
+// Errors of Read and Write that mean the loss of the connection are *Error values. A timeout leaves a connection
+// readable, but a write that timed out part-way has broken it for writing, as with every tls.Conn.
+type Conn struct {
+	tls    *tls.Conn
+	wire   *wire
+	auth   *clientAuth
+	remote *Addr
+
+	answered atomic.Bool // application data have arrived
+}
+
+// Read reads decrypted bytes. In TLS 1.3 the upstream judges the client certificate only after our side of the
+// handshake is done; its rejection arrives here as the first thing and is an *Error of ReasonClientCertRejected. It can
+// be read even after a Write has failed because the upstream has closed the connection.
+func (c *Conn) Read(p []byte) (int, error) {
+	n, err := c.tls.Read(p)
+	if n > 0 {
+		c.answered.Store(true)
+	}
+	if err != nil {
+		err = c.failure(err)
+	}
+	return n, err
+}
+
+// Write encrypts and sends p.
+func (c *Conn) Write(p []byte) (int, error) {
+	n, err := c.tls.Write(p)
+	if err != nil {
+		err = c.failure(err)
+	}
+	return n, err
+}
+
+// failure turns the loss of the connection into an *Error and leaves every other end as it is.
+func (c *Conn) failure(err error) error {
+	switch {
+	case errors.Is(err, io.EOF), errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, net.ErrClosed):
+		return err
+	}
+	lost := &Error{Addr: c.remote.Host, Err: err, sqlState: sqlStateConnectionLost}
+	found, isAlert := alertFailure(err, c.auth)
+	switch {
+	case isAlert && !c.answered.Load():
+		lost.sqlState = sqlStateCannotConnect // the upstream's part of the handshake ends with its first data
+	case isAlert:
+		found = finding{ReasonTLSAlert, "ended the connection with " + alertName(err)}
+	default:
+		found = connectionLost(err)
+	}
+	lost.Kind, lost.Text = found.kind, found.text
+	return lost
+}
+
+// CloseWrite sends close_notify and leaves TCP open for what the upstream still has to say. It waits at most five
+// seconds for room in the peer's window, and not longer than Close. Nothing can be written afterwards.
+func (c *Conn) CloseWrite() error { return c.tls.CloseWrite() }
+
+// Close sends close_notify if the peer's window has room for it within a quarter of a second, and closes the connection.
+// Running reads and writes end.
+func (c *Conn) Close() error {
+	c.wire.closing()
+	err := c.tls.Close()
+	if errors.Is(err, net.ErrClosed) {
+		return err
+	}
+	return nil // a close_notify that found no way out is no concern of the caller
+}
+
+// ConnectionState describes the verified TLS connection.
+func (c *Conn) ConnectionState() tls.ConnectionState { return c.tls.ConnectionState() }
+
+// LocalAddr returns the local address.
+func (c *Conn) LocalAddr() net.Addr { return c.tls.LocalAddr() }
+
+// RemoteAddr returns an *Addr.
+func (c *Conn) RemoteAddr() net.Addr { return c.remote }
+
+// SetDeadline sets the deadlines of Read and Write.
+func (c *Conn) SetDeadline(t time.Time) error { return c.tls.SetDeadline(t) }
+
+// SetReadDeadline sets the deadline of Read.
+func (c *Conn) SetReadDeadline(t time.Time) error { return c.tls.SetReadDeadline(t) }
+
+// SetWriteDeadline sets the deadline of Write. See Conn for what a missed one means.
+func (c *Conn) SetWriteDeadline(t time.Time) error { return c.tls.SetWriteDeadline(t) }

@@ -1,0 +1,118 @@
+package tlsorigin
+
+import (
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
+)
+
+// dialPeer returns a connection to a peer with a good certificate that runs talk after its handshake.
+func dialPeer(t *testing.T, talk func(raw net.Conn, server *tls.Conn)) *Conn {
+	t.Helper()
+	ca := tlstest.NewCA("Test Root", tlstest.P256)
+	config := serverConfig(ca.Issue(tlstest.Leaf{DNSNames: []string{testName}}))
+	p := startPeer(t, func(conn net.Conn) {
+		if !answer(conn, "S") {
+			return
+		}
+		if server := tls.Server(conn, config); server.Handshake() == nil {
+			talk(conn, server)
+		}
+	})
+	conn, err := newTestDialer(t, ca, nil, p.addr).Dial(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return conn.(*Conn)
+}
+
+func echo(_ net.Conn, server *tls.Conn) { io.Copy(server, server) }
+
+func checkLoss(t *testing.T, err error, reason Reason, want string) {
+	t.Helper()
+	var failure *Error
+	if !errors.As(err, &failure) || failure.Kind != reason || failure.SQLState() != "08006" || !strings.Contains(failure.Error(), want) {
+		t.Errorf("got %v, want %s with 08006 and %q", err, reason, want)
+	}
+}
+
+func TestLossOfAnEstablishedConnection(t *testing.T) {
+	t.Run("reset before data", func(t *testing.T) {
+		conn := dialPeer(t, func(raw net.Conn, _ *tls.Conn) { reset(raw) })
+		_, err := io.ReadAll(conn)
+		checkLoss(t, err, ReasonUpstreamGone, "connection was lost")
+	})
+	t.Run("reset after data", func(t *testing.T) {
+		conn := dialPeer(t, func(raw net.Conn, server *tls.Conn) { io.ReadFull(server, make([]byte, 4)); reset(raw) })
+		io.WriteString(conn, "ping")
+		_, err := io.ReadAll(conn)
+		checkLoss(t, err, ReasonUpstreamGone, "connection was lost")
+		for err = nil; err == nil; {
+			_, err = io.WriteString(conn, "more")
+		}
+		checkLoss(t, err, ReasonUpstreamGone, "connection was lost")
+	})
+	t.Run("alert after data", func(t *testing.T) {
+		// It is no verdict on the client certificate any more, whatever its number.
+		conn := dialPeer(t, echo)
+		checkEcho(t, conn)
+		io.WriteString(conn.wire.Conn, "\x17\x03\x03\x00\x20"+"this is not an encrypted record.")
+		_, err := io.ReadAll(conn)
+		checkLoss(t, err, ReasonTLSAlert, "ended the connection with TLS alert 20")
+	})
+	t.Run("bytes that are not from the peer's TLS", func(t *testing.T) {
+		conn := dialPeer(t, func(raw net.Conn, _ *tls.Conn) { io.WriteString(raw, "E\x00\x00\x00\x60"+peerText) })
+		_, err := io.ReadAll(conn)
+		checkLoss(t, err, ReasonTLSProtocol, "broke the TLS protocol")
+		if strings.Contains(err.Error(), peerText[:8]) {
+			t.Errorf("text %q repeats what came outside TLS", err)
+		}
+	})
+}
+
+func TestOrdinaryEndsKeepTheirErrors(t *testing.T) {
+	t.Run("close_notify", func(t *testing.T) {
+		conn := dialPeer(t, func(_ net.Conn, server *tls.Conn) { server.Close() })
+		if _, err := conn.Read(make([]byte, 1)); err != io.EOF { //nolint:errorlint // readers compare with ==
+			t.Errorf("got %v, want io.EOF itself", err)
+		}
+	})
+	t.Run("deadline", func(t *testing.T) {
+		conn := dialPeer(t, echo)
+		conn.SetReadDeadline(time.Unix(1, 0))
+		if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("got %v", err)
+		}
+		conn.SetDeadline(time.Time{})
+		checkEcho(t, conn) // and a missed read deadline breaks nothing
+	})
+	t.Run("closed here", func(t *testing.T) {
+		conn := dialPeer(t, echo)
+		conn.Close()
+		if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("got %v", err)
+		}
+	})
+	t.Run("half-close passes what is left", func(t *testing.T) {
+		conn := dialPeer(t, func(_ net.Conn, server *tls.Conn) {
+			request, _ := io.ReadAll(server)
+			server.Write(append([]byte("answer to "), request...))
+			server.Close()
+		})
+		io.WriteString(conn, "ping")
+		if err := conn.CloseWrite(); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := io.ReadAll(conn); string(got) != "answer to ping" || err != nil {
+			t.Errorf("read %q, %v", got, err)
+		}
+	})
+}

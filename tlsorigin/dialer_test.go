@@ -1,0 +1,266 @@
+package tlsorigin
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
+)
+
+func TestDialedConnectionCarriesBytesAndKnowsItsPeer(t *testing.T) {
+	ca := tlstest.NewCA("Test Root", tlstest.P521)
+	p := startPeer(t, presents(ca.Issue(tlstest.Leaf{DNSNames: []string{testName}})))
+	var attempts []Attempt
+	d := newTestDialer(t, ca, func(c *Config) {
+		c.Trace = &Trace{Attempt: func(a Attempt) { attempts = append(attempts, a) }}
+	}, p.addr)
+	conn, err := d.Dial(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkEcho(t, conn)
+	state := conn.(*Conn).ConnectionState()
+	if state.Version != tls.VersionTLS13 || state.VerifiedChains == nil || state.ServerName != testName || state.DidResume {
+		t.Errorf("connection state %+v", state)
+	}
+	addr, ok := conn.RemoteAddr().(*Addr)
+	if !ok || addr.Host != p.addr || addr.String() != p.addr || addr.Network() != "tcp" {
+		t.Errorf("RemoteAddr is %#v", conn.RemoteAddr())
+	}
+	if conn.LocalAddr() == nil {
+		t.Error("LocalAddr is nil")
+	}
+	if err := conn.Close(); err != nil {
+		t.Errorf("Close: %v", err)
+	}
+	if err := conn.Close(); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("second Close: %v, want net.ErrClosed", err)
+	}
+	checkOnlyTLS(t, p.received(t))
+	if len(attempts) != 1 {
+		t.Fatalf("%d attempts reported", len(attempts))
+	}
+	a := attempts[0]
+	if a.Err != nil || a.Addr != p.addr || a.Resolved.String() != p.addr || a.Connect <= 0 || a.SSLRequest <= 0 || a.TLS <= 0 || !a.State.HandshakeComplete {
+		t.Errorf("attempt %+v", a)
+	}
+}
+
+// refusedAddr returns an address where nobody listens.
+func refusedAddr(t *testing.T) string {
+	ln := listen(t, "127.0.0.1")
+	defer ln.Close()
+	return ln.Addr().String()
+}
+
+func TestConnectFailures(t *testing.T) {
+	ca := tlstest.NewCA("Test Root", tlstest.P256)
+	at := &net.TCPAddr{IP: net.IPv4(10, 0, 0, 1), Port: 6432}
+	op := func(err error) error { return &net.OpError{Op: "dial", Net: "tcp", Addr: at, Err: err} }
+	for _, row := range []struct {
+		name   string
+		err    error
+		reason Reason
+		want   string
+	}{
+		{"no such host", op(&net.DNSError{Err: "no such host", Name: "db.test", Server: "192.0.2.1", IsNotFound: true}), ReasonUpstreamDNS, "does not exist"},
+		{"DNS timeout", op(&net.DNSError{Err: "i/o timeout", IsTimeout: true}), ReasonUpstreamDNS, "no answer for its name within 10s"},
+		{"DNS failure", op(&net.DNSError{Err: "server misbehaving \x1b[2J"}), ReasonUpstreamDNS, "went wrong"},
+		{"refused", op(os.NewSyscallError("connect", syscall.ECONNREFUSED)), ReasonUpstreamRefused, "10.0.0.1:6432 refused"},
+		{"no route", op(os.NewSyscallError("connect", syscall.EHOSTUNREACH)), ReasonUpstreamUnreachable, "10.0.0.1:6432: no route to host"},
+		{"network unreachable", op(os.NewSyscallError("connect", syscall.ENETUNREACH)), ReasonUpstreamUnreachable, "network is unreachable"},
+		{"timeout of the kernel", op(os.NewSyscallError("connect", syscall.ETIMEDOUT)), ReasonUpstreamTimeout, "no TCP connection to 10.0.0.1:6432"},
+		{"not permitted", op(os.NewSyscallError("connect", syscall.EPERM)), ReasonUpstreamUnreachable, "operation not permitted"},
+		{"a dialler's own error", errors.New("boom \x1b[2J"), ReasonUpstreamUnreachable, "no TCP connection"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			d := newTestDialer(t, ca, func(c *Config) {
+				c.NetDial = func(context.Context, string, string) (net.Conn, error) { return nil, row.err }
+			}, "db.test:6432")
+			failure := dialFailure(t, d)
+			if failure.Kind != row.reason || !strings.Contains(failure.Error(), row.want) || failure.SQLState() != "08001" {
+				t.Errorf("got %s (%v), want %s with %q", failure.Kind, failure, row.reason, row.want)
+			}
+			if !errors.Is(failure, row.err) {
+				t.Errorf("%v does not unwrap to its cause", failure)
+			}
+			checkSafe(t, failure.Error())
+		})
+	}
+}
+
+func TestRefusedPort(t *testing.T) {
+	addr := refusedAddr(t)
+	failure := dialFailure(t, newTestDialer(t, tlstest.NewCA("Test Root", tlstest.P256), nil, addr))
+	if failure.Kind != ReasonUpstreamRefused || !errors.Is(failure, syscall.ECONNREFUSED) || !strings.Contains(failure.Error(), addr+" refused") {
+		t.Errorf("got %s: %v", failure.Kind, failure)
+	}
+}
+
+func TestAddressesAreTriedInOrder(t *testing.T) {
+	ca := tlstest.NewCA("Test Root", tlstest.P256)
+	good := startPeer(t, presents(ca.Issue(tlstest.Leaf{DNSNames: []string{testName}})))
+	wrong := startPeer(t, presents(ca.Issue(tlstest.Leaf{DNSNames: []string{"db.internal"}})))
+	plain := startPeer(t, answers("N"))
+	refused := refusedAddr(t)
+	for _, row := range []struct {
+		name    string
+		addrs   []string
+		tried   int
+		reason  Reason // empty: it connects to the last one tried
+		reports string // the address that the error is about
+	}{
+		{"first works", []string{good.addr, refused}, 1, "", ""},
+		{"second works", []string{refused, good.addr, wrong.addr}, 2, "", ""},
+		{"after a wrong certificate", []string{wrong.addr, plain.addr, good.addr}, 3, "", ""},
+		{"the certificate says most", []string{refused, plain.addr, wrong.addr, refused}, 4, ReasonCertNameMismatch, wrong.addr},
+		{"then TLS", []string{refused, plain.addr}, 2, ReasonTLSRefused, plain.addr},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			var tried []string
+			d := newTestDialer(t, ca, func(c *Config) {
+				c.Trace = &Trace{Attempt: func(a Attempt) { tried = append(tried, a.Addr) }}
+			}, row.addrs...)
+			conn, err := d.Dial(t.Context(), nil)
+			if !slices.Equal(tried, row.addrs[:row.tried]) {
+				t.Errorf("tried %v, want the first %d of %v", tried, row.tried, row.addrs)
+			}
+			if row.reason == "" {
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer conn.Close()
+				if got := conn.RemoteAddr().String(); got != good.addr {
+					t.Errorf("connected to %s", got)
+				}
+				return
+			}
+			var failure *Error
+			if !errors.As(err, &failure) || failure.Kind != row.reason || failure.Addr != row.reports || len(failure.Others) != len(row.addrs)-1 {
+				t.Fatalf("got %v, want %s of %s and the others", err, row.reason, row.reports)
+			}
+			for _, addr := range row.addrs {
+				if !strings.Contains(failure.Error(), "upstream "+addr+": ") {
+					t.Errorf("text %q lacks %s", failure, addr)
+				}
+			}
+		})
+	}
+}
+
+func TestManyFailedAddressesMakeABoundedText(t *testing.T) {
+	d := newTestDialer(t, tlstest.NewCA("Test Root", tlstest.P256), nil, slices.Repeat([]string{refusedAddr(t)}, 50)...)
+	if text := dialFailure(t, d).Error(); len(text) > 1000 || !strings.Contains(text, "45 more addresses") {
+		t.Errorf("text is %q", text)
+	}
+}
+
+func TestEachAddressProvesItsOwnHost(t *testing.T) {
+	ca := tlstest.NewCA("Test Root", tlstest.P256)
+	a := startPeer(t, presents(ca.Issue(tlstest.Leaf{DNSNames: []string{"b.test"}}))) // the wrong one
+	b := startPeer(t, presents(ca.Issue(tlstest.Leaf{DNSNames: []string{"b.test"}})))
+	d := newTestDialer(t, ca, func(c *Config) {
+		c.ServerName = ""
+		c.NetDial = resolver(map[string]string{"a.test:6432": a.addr, "b.test:6432": b.addr})
+	}, "a.test:6432", "b.test:6432")
+	conn, err := d.Dial(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if got := conn.RemoteAddr().(*Addr); got.Host != "b.test:6432" || got.String() != b.addr {
+		t.Errorf("connected to %+v", got)
+	}
+}
+
+// resolver returns a NetDial that looks addresses up in table, and dials what is not in it.
+func resolver(table map[string]string) func(context.Context, string, string) (net.Conn, error) {
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		if resolved, ok := table[addr]; ok {
+			addr = resolved
+		}
+		return new(net.Dialer).DialContext(ctx, network, addr)
+	}
+}
+
+func TestTargetLeadsToTheVerySameAddress(t *testing.T) {
+	ca := tlstest.NewCA("Test Root", tlstest.P256)
+	pair := ca.Issue(tlstest.Leaf{DNSNames: []string{"b.test"}})
+	first, second := startPeer(t, presents(pair)), startPeer(t, presents(pair))
+	dns := map[string]string{"a.test:6432": refusedAddr(t), "b.test:6432": first.addr}
+	d := newTestDialer(t, ca, func(c *Config) { c.ServerName, c.NetDial = "", resolver(dns) }, "a.test:6432", "b.test:6432")
+	session, err := d.Dial(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer session.Close()
+
+	dns["b.test:6432"] = second.addr // the name moves while the session goes on
+	again, err := d.Dial(t.Context(), session.RemoteAddr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Close()
+	if got := again.RemoteAddr().(*Addr); got.String() != first.addr || got.Host != "b.test:6432" {
+		t.Errorf("target led to %+v, want %s", got, first.addr)
+	}
+	if got := again.(*Conn).ConnectionState().ServerName; got != "b.test" {
+		t.Errorf("proved %q, want the name of the session's address", got)
+	}
+	fresh, err := d.Dial(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer fresh.Close()
+	if got := fresh.RemoteAddr().String(); got != second.addr {
+		t.Errorf("without target: %s, want the new address %s", got, second.addr)
+	}
+}
+
+func TestForeignTargetIsRefused(t *testing.T) {
+	d := newTestDialer(t, tlstest.NewCA("Test Root", tlstest.P256), nil, refusedAddr(t))
+	tcp := &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1}
+	for _, target := range []net.Addr{tcp, &Addr{TCP: tcp, Host: "evil.test:6432"}} {
+		var failure *Error
+		if _, err := d.Dial(t.Context(), target); err == nil || errors.As(err, &failure) {
+			t.Errorf("target %v: %v, want an error before anything is dialled", target, err)
+		}
+	}
+}
+
+func TestDialsLeaveNoGoroutine(t *testing.T) {
+	ca := tlstest.NewCA("Test Root", tlstest.P256)
+	good := startPeer(t, presents(ca.Issue(tlstest.Leaf{DNSNames: []string{testName}})))
+	bad := startPeer(t, answers("S"+peerText))
+	before := runtime.NumGoroutine()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	for range 20 {
+		conn, err := newTestDialer(t, ca, nil, bad.addr, good.addr).Dial(ctx, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		checkEcho(t, conn)
+		conn.Close()
+		<-good.got
+		<-bad.got
+	}
+	deadline := time.After(10 * time.Second)
+	for tick := time.Tick(time.Millisecond); runtime.NumGoroutine() > before; {
+		select {
+		case <-tick:
+		case <-deadline:
+			stacks := make([]byte, 1<<16)
+			t.Fatalf("%d goroutines, %d before\n%s", runtime.NumGoroutine(), before, stacks[:runtime.Stack(stacks, true)])
+		}
+	}
+}

@@ -1,0 +1,131 @@
+package tlsorigin
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Reason is one word of the closed vocabulary that logs, metrics and documentation share.
+type Reason string
+
+// The reasons for which a connection to the upstream fails.
+const (
+	ReasonUpstreamDNS         Reason = "upstream_dns"
+	ReasonUpstreamRefused     Reason = "upstream_refused"
+	ReasonUpstreamUnreachable Reason = "upstream_unreachable"
+	ReasonUpstreamTimeout     Reason = "upstream_timeout" // TCP or the answer to SSLRequest
+	ReasonUpstreamGone        Reason = "upstream_gone"
+
+	ReasonTLSRefused   Reason = "tls_refused"   // answered 'N'
+	ReasonTLSInjection Reason = "tls_injection" // sent bytes behind 'S'
+	ReasonTLSProtocol  Reason = "tls_protocol"
+	ReasonTLSTimeout   Reason = "tls_timeout"
+	ReasonTLSAlert     Reason = "tls_alert"
+	ReasonTLSALPN      Reason = "tls_alpn"
+
+	ReasonCertUnknownAuthority Reason = "cert_unknown_authority"
+	ReasonCertNameMismatch     Reason = "cert_name_mismatch"
+	ReasonCertExpired          Reason = "cert_expired"
+	ReasonCertNotYetValid      Reason = "cert_not_yet_valid"
+	ReasonCertUsage            Reason = "cert_usage"
+	ReasonCertInvalid          Reason = "cert_invalid"
+
+	ReasonClientCertRejected Reason = "client_cert_rejected"
+)
+
+// SQLSTATEs of class 08, connection exception.
+const (
+	sqlStateCannotConnect  = "08001" // sqlclient_unable_to_establish_sqlconnection
+	sqlStateConnectionLost = "08006" // connection_failure
+)
+
+// mentionedOthers bounds how many further addresses the sentence of an Error mentions.
+const mentionedOthers = 4
+
+// Error says why an address of the upstream gave no verified connection, or why one was lost.
+type Error struct {
+	Kind Reason
+	Addr string // host:port as configured
+	Text string // what happened, safe to show to a client
+	Err  error  // the cause, or nil. Its text may hold what the peer sent and is not safe to show.
+
+	// Others are the failures of the other addresses that the same Dial tried, in their order.
+	Others []*Error
+
+	sqlState string // empty means sqlStateCannotConnect
+}
+
+// Error returns one sentence that may be shown to a client that has not authenticated.
+func (e *Error) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "upstream %s: %s", e.Addr, e.Text)
+	for i, other := range e.Others {
+		if i == mentionedOthers {
+			fmt.Fprintf(&b, "; and %d more addresses failed", len(e.Others)-i)
+			break
+		}
+		fmt.Fprintf(&b, "; upstream %s: %s", other.Addr, other.Text)
+	}
+	return b.String()
+}
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Reason returns Kind as a plain string, for callers that know errors only by behaviour.
+func (e *Error) Reason() string { return string(e.Kind) }
+
+// SQLState returns the code that a Postgres client should see.
+func (e *Error) SQLState() string {
+	if e.sqlState == "" {
+		return sqlStateCannotConnect
+	}
+	return e.sqlState
+}
+
+// furthest merges the failures of several addresses into the one that came closest to a connection, since a wrong
+// certificate says more than a refused port; among equals the first address wins.
+func furthest(failures []*Error) *Error {
+	best := 0
+	for i, failure := range failures {
+		if failure.Kind.progress() > failures[best].Kind.progress() {
+			best = i
+		}
+	}
+	merged := *failures[best]
+	for i, failure := range failures {
+		if i != best {
+			merged.Others = append(merged.Others, failure)
+		}
+	}
+	return &merged
+}
+
+// progress orders reasons by how far the attempt came: network, TLS, certificates.
+func (r Reason) progress() int {
+	switch {
+	case strings.HasPrefix(string(r), "cert_"), r == ReasonClientCertRejected:
+		return 2
+	case strings.HasPrefix(string(r), "tls_"):
+		return 1
+	}
+	return 0
+}
+
+// ConfigError is one problem of a Config. NewDialer joins all that it finds.
+type ConfigError struct {
+	Field string // name of the field of Config
+	Value string // its value; a path for a file; empty for what should not be repeated
+	Err   error
+}
+
+// Error names the field, the value and the problem.
+func (e *ConfigError) Error() string {
+	if e.Value == "" {
+		return e.Field + ": " + e.Err.Error()
+	}
+	return fmt.Sprintf("%s %q: %v", e.Field, e.Value, e.Err)
+}
+
+// Unwrap returns the problem.
+func (e *ConfigError) Unwrap() error { return e.Err }

@@ -1,0 +1,128 @@
+package tlsorigin
+
+import (
+	"bytes"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+)
+
+// maxFileSize is far above any real bundle (system roots have a quarter of a megabyte) and keeps a mistaken path, such
+// as a device, from filling the memory.
+const maxFileSize = 4 << 20
+
+// What a file with certificates may hold besides them.
+const (
+	certificatesOnly = false
+	keysToo          = true // a combined file of chain and key
+)
+
+// readFile returns the content and the mode of a file.
+func readFile(path string) ([]byte, os.FileMode, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, 0, withoutPath(err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, 0, withoutPath(err)
+	}
+	if info.IsDir() {
+		return nil, 0, errors.New("is a directory")
+	}
+	data, err := io.ReadAll(io.LimitReader(f, maxFileSize+1))
+	if err != nil {
+		return nil, 0, withoutPath(err)
+	}
+	if len(data) > maxFileSize {
+		return nil, 0, fmt.Errorf("is larger than %d MiB", maxFileSize>>20)
+	}
+	return data, info.Mode(), nil
+}
+
+// withoutPath drops the path that package os puts in front: ConfigError already names it.
+func withoutPath(err error) error {
+	var pathError *os.PathError
+	if errors.As(err, &pathError) {
+		return fmt.Errorf("cannot be read: %w", pathError.Err)
+	}
+	return fmt.Errorf("cannot be read: %w", err)
+}
+
+// parseBlocks splits PEM into its blocks. Unlike pem.Decode alone, which skips what it cannot read, it fails if a block
+// is damaged, so that a truncated or wrongly indented file never counts as a shorter one.
+func parseBlocks(data []byte) ([]*pem.Block, error) {
+	if len(bytes.TrimSpace(data)) == 0 {
+		return nil, errors.New("is empty")
+	}
+	var blocks []*pem.Block
+	for rest := data; ; {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			break
+		}
+		blocks = append(blocks, block)
+	}
+	begun := bytes.Count(data, []byte("-----BEGIN"))
+	switch {
+	case begun == 0 && data[0] == 0x30: // ASN.1 SEQUENCE
+		return nil, errors.New("holds no PEM; it looks like DER, convert it with: openssl x509 -inform der")
+	case begun == 0:
+		return nil, errors.New("holds no PEM block")
+	case begun != len(blocks):
+		return nil, fmt.Errorf("has %d PEM blocks of which only %d can be read: truncated, damaged or indented", begun, len(blocks))
+	}
+	return blocks, nil
+}
+
+// parseCertificates returns every certificate of data, at least one, or fails if any block is something else.
+func parseCertificates(data []byte, keys bool) ([]*x509.Certificate, error) {
+	blocks, err := parseBlocks(data)
+	if err != nil {
+		return nil, err
+	}
+	var certs []*x509.Certificate
+	for i, block := range blocks {
+		private := strings.HasSuffix(block.Type, "PRIVATE KEY")
+		switch {
+		case block.Type == "CERTIFICATE":
+			cert, err := x509.ParseCertificate(block.Bytes)
+			if err != nil {
+				return nil, fmt.Errorf("block %d is no readable certificate: %w", i+1, err)
+			}
+			certs = append(certs, cert)
+		case keys && (private || block.Type == "EC PARAMETERS"):
+		case private:
+			return nil, fmt.Errorf("block %d is a private key: a file of trusted certificates must not hold one", i+1)
+		default:
+			return nil, fmt.Errorf("block %d is of type %s, want only CERTIFICATE", i+1, quote(block.Type))
+		}
+	}
+	if len(certs) == 0 {
+		return nil, errors.New("holds no certificate")
+	}
+	return certs, nil
+}
+
+// privateKeyBlock returns the PEM of the first private key in data.
+func privateKeyBlock(data []byte) ([]byte, error) {
+	blocks, err := parseBlocks(data)
+	if err != nil {
+		return nil, err
+	}
+	for _, block := range blocks {
+		if !strings.HasSuffix(block.Type, "PRIVATE KEY") {
+			continue
+		}
+		if block.Type == "ENCRYPTED PRIVATE KEY" || strings.Contains(block.Headers["Proc-Type"], "ENCRYPTED") {
+			return nil, errors.New("is encrypted and there is no way to give a passphrase: decrypt it with openssl pkey")
+		}
+		return pem.EncodeToMemory(block), nil
+	}
+	return nil, errors.New("holds no private key")
+}

@@ -1,0 +1,212 @@
+package tlsorigin
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
+)
+
+// pipeTo returns a NetDial whose other end follows script in a goroutine of the bubble.
+func pipeTo(script func(net.Conn)) func(context.Context, string, string) (net.Conn, error) {
+	return func(context.Context, string, string) (net.Conn, error) {
+		ours, theirs := net.Pipe()
+		go func() {
+			defer theirs.Close()
+			script(theirs)
+			io.Copy(io.Discard, theirs)
+		}()
+		return ours, nil
+	}
+}
+
+// blackHole is a NetDial that gets no answer.
+func blackHole(ctx context.Context, network, addr string) (net.Conn, error) {
+	<-ctx.Done()
+	return nil, &net.OpError{Op: "dial", Net: network, Err: ctx.Err()}
+}
+
+func dnsHole(ctx context.Context, network, addr string) (net.Conn, error) {
+	<-ctx.Done()
+	return nil, &net.OpError{Op: "dial", Net: network, Err: &net.DNSError{Err: "i/o timeout", Name: addr, IsTimeout: true}}
+}
+
+// pipeServer returns a script that accepts TLS and echoes, fit for net.Pipe: without tickets, since a server that
+// writes them waits there until somebody reads.
+func pipeServer(ca *tlstest.CA) func(net.Conn) {
+	config := serverConfig(ca.Issue(tlstest.Leaf{DNSNames: []string{testName}}))
+	config.SessionTicketsDisabled = true
+	return speaksTLS(config)
+}
+
+func TestTimeoutsAreExact(t *testing.T) {
+	for _, row := range []struct {
+		name   string
+		dial   func(context.Context, string, string) (net.Conn, error)
+		reason Reason
+	}{
+		{"TCP", blackHole, ReasonUpstreamTimeout},
+		{"DNS", dnsHole, ReasonUpstreamDNS},
+		{"SSLRequest is not read", pipeTo(func(conn net.Conn) { io.WriteString(conn, "both write") }), ReasonUpstreamTimeout},
+		{"SSLRequest is not answered", pipeTo(func(net.Conn) {}), ReasonUpstreamTimeout},
+		{"silent after S", pipeTo(answers("S")), ReasonTLSTimeout},
+		{"drip-fed handshake", pipeTo(func(conn net.Conn) {
+			answer(conn, "S")
+			readHello(conn)
+			for i := range serverHello11 {
+				if _, err := io.WriteString(conn, serverHello11[i:i+1]); err != nil {
+					return
+				}
+				// Waits a second, or until the other side hangs up.
+				conn.SetReadDeadline(time.Now().Add(time.Second))
+				if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+					return
+				}
+			}
+		}), ReasonTLSTimeout},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ca := tlstest.NewCA("Test Root", tlstest.P256)
+				d := newTestDialer(t, ca, func(c *Config) { c.NetDial, c.Timeout = row.dial, 7*time.Second }, "db.test:6432")
+				began := time.Now()
+				failure := dialFailure(t, d)
+				if failure.Kind != row.reason {
+					t.Errorf("reason %s (%v), want %s", failure.Kind, failure, row.reason)
+				}
+				if took := time.Since(began); took != 7*time.Second {
+					t.Errorf("took %v, want 7s", took)
+				}
+			})
+		})
+	}
+}
+
+func TestDefaultTimeoutIsTenSeconds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newTestDialer(t, tlstest.NewCA("Test Root", tlstest.P256), func(c *Config) { c.NetDial = blackHole }, "db.test:6432")
+		began := time.Now()
+		dialFailure(t, d)
+		if took := time.Since(began); took != 10*time.Second {
+			t.Errorf("took %v", took)
+		}
+	})
+}
+
+func TestSilentAddressesLeaveTimeForTheOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ca := tlstest.NewCA("Test Root", tlstest.P256)
+		dials := map[string]func(context.Context, string, string) (net.Conn, error){
+			"a.test:1": blackHole, "b.test:1": pipeTo(answers("S")), "c.test:1": pipeTo(pipeServer(ca)),
+		}
+		var attempts []Attempt
+		d := newTestDialer(t, ca, func(c *Config) {
+			c.Timeout = 9 * time.Second
+			c.NetDial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+				return dials[addr](ctx, network, addr)
+			}
+			c.Trace = &Trace{Attempt: func(a Attempt) { attempts = append(attempts, a) }}
+		}, "a.test:1", "b.test:1", "c.test:1")
+		began := time.Now()
+		conn, err := d.Dial(t.Context(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if took := time.Since(began); took != 6*time.Second {
+			t.Errorf("took %v, want a third of 9s for each silent address", took)
+		}
+		if a := attempts[0]; a.Err.Kind != ReasonUpstreamTimeout || a.Connect != 3*time.Second || a.Resolved != nil {
+			t.Errorf("first attempt %+v", a)
+		}
+		if a := attempts[1]; a.Err.Kind != ReasonTLSTimeout || a.TLS != 3*time.Second || a.Connect != 0 {
+			t.Errorf("second attempt %+v", a)
+		}
+	})
+}
+
+func TestQuickFailureLeavesItsShareToTheNext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ca := tlstest.NewCA("Test Root", tlstest.P256)
+		d := newTestDialer(t, ca, func(c *Config) {
+			c.Timeout = 8 * time.Second
+			c.NetDial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+				if addr == "a.test:1" {
+					return pipeTo(answers("N"))(ctx, network, addr)
+				}
+				return blackHole(ctx, network, addr)
+			}
+		}, "a.test:1", "b.test:1")
+		began := time.Now()
+		failure := dialFailure(t, d)
+		if took := time.Since(began); took != 8*time.Second {
+			t.Errorf("took %v", took)
+		}
+		if failure.Kind != ReasonTLSRefused || failure.Others[0].Kind != ReasonUpstreamTimeout {
+			t.Errorf("got %v", failure)
+		}
+	})
+}
+
+func TestContextInterrupts(t *testing.T) {
+	cause := errors.New("login timeout")
+	for _, row := range []struct {
+		name string
+		dial func(context.Context, string, string) (net.Conn, error)
+	}{
+		{"TCP", blackHole},
+		{"DNS", dnsHole},
+		{"SSLRequest", pipeTo(func(net.Conn) {})},
+		{"handshake", pipeTo(answers("S"))},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				reported := 0
+				d := newTestDialer(t, tlstest.NewCA("Test Root", tlstest.P256), func(c *Config) {
+					c.NetDial = row.dial
+					c.Trace = &Trace{Attempt: func(Attempt) { reported++ }}
+				}, "a.test:1", "b.test:1")
+				ctx, cancel := context.WithCancelCause(t.Context())
+				time.AfterFunc(2*time.Second, func() { cancel(cause) })
+				began := time.Now()
+				_, err := d.Dial(ctx, nil)
+				var failure *Error
+				if !errors.Is(err, cause) || errors.As(err, &failure) {
+					t.Errorf("got %v, want the cause and no *Error", err)
+				}
+				if took := time.Since(began); took != 2*time.Second {
+					t.Errorf("took %v, want 2s", took)
+				}
+				if reported != 0 {
+					t.Errorf("%d attempts reported: an interrupted one says nothing about the upstream", reported)
+				}
+			})
+		})
+	}
+}
+
+func TestConnectionOutlivesContextAndDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ca := tlstest.NewCA("Test Root", tlstest.P256)
+		d := newTestDialer(t, ca, func(c *Config) { c.NetDial = pipeTo(pipeServer(ca)) }, "db.test:6432")
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		conn, err := d.Dial(ctx, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cancel()
+		time.Sleep(time.Hour) // in the bubble's time
+		go io.WriteString(conn, "ping")
+		got := make([]byte, 4)
+		if _, err := io.ReadFull(conn, got); err != nil || string(got) != "ping" {
+			t.Errorf("read %q, %v", got, err)
+		}
+		conn.Close()
+	})
+}

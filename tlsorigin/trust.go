@@ -1,0 +1,224 @@
+package tlsorigin
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+)
+
+// trust is everything that a handshake depends on: validated as a whole, never changed afterwards.
+type trust struct {
+	template *tls.Config      // without the parts that belong to one connection
+	client   *tls.Certificate // nil: none configured
+	warnings []string
+
+	rootsNotAfter  time.Time // earliest end among the configured roots; zero for the system roots
+	clientNotAfter time.Time // earliest end in the client certificate chain; zero without one
+}
+
+// systemRoots is x509.SystemCertPool, or what a test puts in its place.
+type systemRoots func() (*x509.CertPool, error)
+
+// loadTrust reads the files of cfg and returns either a trust or every problem.
+func loadTrust(cfg *Config, minVersion uint16, system systemRoots) (*trust, []error) {
+	t := &trust{template: &tls.Config{
+		MinVersion: minVersion,
+		// TLS 1.2 with forward secrecy and AEAD. The order is Go's own, and so are the suites of TLS 1.3.
+		CipherSuites: []uint16{
+			tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+			tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+			tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+			tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+			tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+			tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+		},
+		// Small first records would only cost throughput: nobody renders a page here.
+		DynamicRecordSizingDisabled: true,
+		// A policy has to hold for every connection, so it stands in VerifyConnection, which also runs on resumption.
+		VerifyConnection: checkPolicy,
+	}}
+	problems := append(t.loadRoots(cfg, system), t.loadClient(cfg)...)
+	if problems != nil {
+		return nil, problems
+	}
+	return t, nil
+}
+
+// loadRoots always sets RootCAs: a nil pool would mean the system roots by omission.
+func (t *trust) loadRoots(cfg *Config, system systemRoots) []error {
+	fail := func(field, value string, err error) []error {
+		return []error{&ConfigError{Field: field, Value: value, Err: err}}
+	}
+	if cfg.CAFile != "" && cfg.CAPEM != "" {
+		return fail("CAPEM", "", errors.New("is set although CAFile is set, too; set only one"))
+	}
+	if cfg.CAFile == "" && cfg.CAPEM == "" {
+		pool, err := system()
+		if err != nil {
+			return fail("CAFile", "", fmt.Errorf("is not set, and the system roots cannot be loaded: %w", err))
+		}
+		if pool.Equal(x509.NewCertPool()) {
+			return fail("CAFile", "", errors.New("is not set, and the system has no root certificates"))
+		}
+		t.template.RootCAs = pool
+		return nil
+	}
+	field, data := "CAPEM", []byte(cfg.CAPEM)
+	if cfg.CAFile != "" {
+		field = "CAFile"
+		var err error
+		if data, _, err = readFile(cfg.CAFile); err != nil {
+			return fail(field, cfg.CAFile, err)
+		}
+	}
+	certs, err := parseCertificates(data, certificatesOnly)
+	if err != nil {
+		return fail(field, cfg.CAFile, err) // never the value of CAPEM: it could hold a key by mistake
+	}
+	t.template.RootCAs = x509.NewCertPool()
+	for _, cert := range certs {
+		t.template.RootCAs.AddCert(cert)
+		t.warnExpiry(field, cert)
+	}
+	t.rootsNotAfter = earliestEnd(certs)
+	return nil
+}
+
+// loadClient reads the client certificate and its key, if there are any.
+func (t *trust) loadClient(cfg *Config) []error {
+	switch {
+	case cfg.CertFile == "" && cfg.KeyFile == "":
+		return nil
+	case cfg.CertFile == "":
+		return []error{&ConfigError{Field: "CertFile", Err: errors.New("is not set although KeyFile is; set both or none")}}
+	case cfg.KeyFile == "":
+		return []error{&ConfigError{Field: "KeyFile", Err: errors.New("is not set although CertFile is; set both or none")}}
+	}
+	var problems []error
+	certs, err := t.readChain(cfg.CertFile)
+	if err != nil {
+		problems = append(problems, &ConfigError{Field: "CertFile", Value: cfg.CertFile, Err: err})
+	}
+	key, err := t.readKey(cfg.KeyFile)
+	if err != nil {
+		problems = append(problems, &ConfigError{Field: "KeyFile", Value: cfg.KeyFile, Err: err})
+	}
+	if problems != nil {
+		return problems
+	}
+	var chain []byte
+	for _, cert := range certs {
+		chain = append(chain, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Raw})...)
+		t.warnExpiry("CertFile", cert)
+	}
+	pair, err := tls.X509KeyPair(chain, key)
+	if err != nil {
+		err = fmt.Errorf("does not fit the first certificate of %q: %w", cfg.CertFile, err)
+		return []error{&ConfigError{Field: "KeyFile", Value: cfg.KeyFile, Err: err}}
+	}
+	if public, ok := certs[0].PublicKey.(*ecdsa.PublicKey); ok && public.Curve == elliptic.P224() {
+		t.warn("CertFile: TLS 1.3 has no P-224 signatures, this client certificate can only be presented in TLS 1.2")
+	}
+	t.client, t.clientNotAfter = &pair, earliestEnd(certs)
+	return nil
+}
+
+func (t *trust) readChain(path string) ([]*x509.Certificate, error) {
+	data, _, err := readFile(path)
+	if err != nil {
+		return nil, err
+	}
+	return parseCertificates(data, keysToo)
+}
+
+// readKey warns of a key that others may read, but takes it: secrets mounted by Kubernetes are often mode 0644 or 0640.
+func (t *trust) readKey(path string) ([]byte, error) {
+	data, mode, err := readFile(path)
+	if err != nil {
+		return nil, err
+	}
+	if mode.IsRegular() && mode.Perm()&0o077 != 0 {
+		t.warn("KeyFile %q: group or others may access this private key (mode %04o)", path, mode.Perm())
+	}
+	return privateKeyBlock(data)
+}
+
+// warnExpiry warns of a certificate that is of no use at present. It is no error: the clock may be wrong, and the
+// failure of a connection says the same with more certainty.
+func (t *trust) warnExpiry(field string, cert *x509.Certificate) {
+	if _, problem := dateProblem(cert, time.Now()); problem != "" {
+		t.warn("%s: certificate %s %s", field, certificateName(cert), problem)
+	}
+}
+
+func (t *trust) warnNames(routes []route) {
+	for _, r := range routes {
+		if _, err := netip.ParseAddr(r.name); err == nil {
+			t.warn("ServerName: %s is an IP address: the certificate needs it as an IP SAN, and no SNI is sent", r.name)
+			return
+		}
+	}
+}
+
+func (t *trust) warn(format string, args ...any) {
+	t.warnings = append(t.warnings, fmt.Sprintf(format, args...))
+}
+
+// config returns the TLS configuration for one connection.
+func (t *trust) config(name string, auth *clientAuth) *tls.Config {
+	config := t.template.Clone()
+	config.ServerName = name
+	config.GetClientCertificate = auth.answer
+	return config
+}
+
+func earliestEnd(certs []*x509.Certificate) time.Time {
+	earliest := certs[0].NotAfter
+	for _, cert := range certs[1:] {
+		if cert.NotAfter.Before(earliest) {
+			earliest = cert.NotAfter
+		}
+	}
+	return earliest
+}
+
+// clientAuth notes on one connection what the upstream asked for. The handshake writes it before anyone reads it.
+type clientAuth struct {
+	configured *tls.Certificate // nil: none
+	requested  bool
+	unlisted   bool // the upstream sent a list of authorities that has no issuer of ours
+}
+
+// answer is a tls.Config.GetClientCertificate. It returns the configured certificate whatever list of authorities the
+// server sent, as libpq does: tls.Config.Certificates would send none when the list does not match, and the server would
+// complain of a missing certificate instead of a foreign one.
+func (a *clientAuth) answer(request *tls.CertificateRequestInfo) (*tls.Certificate, error) {
+	a.requested = true
+	if a.configured == nil {
+		return new(tls.Certificate), nil
+	}
+	a.unlisted = len(request.AcceptableCAs) > 0 && !a.issuedByOneOf(request.AcceptableCAs)
+	return a.configured, nil
+}
+
+// issuedByOneOf reports whether a certificate of the configured chain was issued under one of the names (DER).
+func (a *clientAuth) issuedByOneOf(authorities [][]byte) bool {
+	for _, der := range a.configured.Certificate {
+		cert, err := x509.ParseCertificate(der)
+		if err != nil {
+			continue // loadClient parsed it already
+		}
+		if slices.ContainsFunc(authorities, func(name []byte) bool { return bytes.Equal(name, cert.RawIssuer) }) {
+			return true
+		}
+	}
+	return false
+}

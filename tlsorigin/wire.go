@@ -1,0 +1,53 @@
+package tlsorigin
+
+import (
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// closeGrace bounds how long Close waits for room in the peer's window for a close_notify.
+const closeGrace = 250 * time.Millisecond
+
+// wire lies under tls.Conn and sees the connection from behind 'S' on.
+type wire struct {
+	net.Conn
+	received atomic.Int64 // bytes since 'S'
+
+	mu   sync.Mutex
+	last time.Time // once closing: no write may wait longer; zero before
+}
+
+func (w *wire) Read(p []byte) (int, error) {
+	n, err := w.Conn.Read(p)
+	w.received.Add(int64(n))
+	return n, err
+}
+
+// closing limits every write, running or to come, to closeGrace. tls.Conn.Close gives its close_notify five seconds by
+// a SetWriteDeadline of its own, and one that blocks in CloseWrite holds the lock that Close needs.
+func (w *wire) closing() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.last.IsZero() {
+		w.last = time.Now().Add(closeGrace)
+		_ = w.Conn.SetWriteDeadline(w.last)
+	}
+}
+
+func (w *wire) SetDeadline(t time.Time) error {
+	if err := w.SetReadDeadline(t); err != nil {
+		return err
+	}
+	return w.SetWriteDeadline(t)
+}
+
+func (w *wire) SetWriteDeadline(t time.Time) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.last.IsZero() && (t.IsZero() || t.After(w.last)) {
+		t = w.last
+	}
+	return w.Conn.SetWriteDeadline(t)
+}
