@@ -25,7 +25,8 @@ func startupSeeds() [][]byte {
 		pgtest.StartupVersion(3, 2, "user", "app", "_pq_.x", "1"),
 		pgtest.SSLRequest(), pgtest.GSSENCRequest(), pgtest.CancelRequest("pid4key4"),
 		join(pgtest.SSLRequest(), pgtest.GSSENCRequest(), pgtest.Startup("user", "app")),
-		[]byte("GET / HTTP/1.1\r\n\r\n"), []byte("\x16\x03\x01\x02\x00"), badBody("user\x00"), {0, 0, 0, 7},
+		[]byte("GET / HTTP/1.1\r\n\r\n"), []byte("\x16\x03\x01\x02\x00"), badBody("user\x00"),
+		{0, 0, 0, 7},
 	}
 }
 
@@ -168,6 +169,6 @@ func FuzzSession(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, fromClient, fromUpstream []byte) {
 		watchdog(t)
-		fuzzSession(t, context.Background(), fromClient, fromUpstream)
+		fuzzSession(context.Background(), t, fromClient, fromUpstream)
 	})
 }

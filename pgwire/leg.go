@@ -18,9 +18,6 @@ type leg struct {
 	leaving     bool // farewell was said: its deadline is the last word
 }
 
-// longAgo is a deadline that interrupts what is in progress.
-var longAgo = time.Unix(1, 0)
-
 // newLeg returns a leg that is interrupted when ctx ends.
 func newLeg(ctx context.Context, conn net.Conn) *leg {
 	l := &leg{Conn: conn}
@@ -34,7 +31,7 @@ func (l *leg) interrupt() {
 	defer l.mu.Unlock()
 	if !l.leaving {
 		l.interrupted = true
-		_ = l.SetDeadline(longAgo)
+		_ = l.SetDeadline(time.Unix(1, 0)) // long ago
 	}
 }
 

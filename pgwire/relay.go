@@ -9,6 +9,7 @@ import (
 // relayBuffer is the size of a pooled buffer: two full TLS records.
 const relayBuffer = 32 << 10
 
+//nolint:gochecknoglobals // a pool is worth something only if all sessions share it
 var buffers = sync.Pool{New: func() any { b := make([]byte, relayBuffer); return &b }}
 
 func getBuffer() *[]byte  { return buffers.Get().(*[]byte) }

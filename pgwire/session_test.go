@@ -326,7 +326,7 @@ func TestBothDirectionsFull(t *testing.T) {
 }
 
 // fuzzSession plays one session over pipes and checks what reached the upstream.
-func fuzzSession(t *testing.T, ctx context.Context, fromClient, fromUpstream []byte) {
+func fuzzSession(ctx context.Context, t *testing.T, fromClient, fromUpstream []byte) {
 	ln := pgtest.NewListener()
 	var reached []byte
 	var peers sync.WaitGroup

@@ -80,6 +80,7 @@ func (a *attempt) originate(raw net.Conn) (*Conn, *Error) {
 	}
 	w := &wire{Conn: raw}
 	client := tls.Client(w, a.trust.config(a.route.name, &a.auth))
+	//nolint:noctx // ctx interrupts by run's deadline: HandshakeContext would close the connection, and with it what it knows
 	if err := client.Handshake(); err != nil {
 		return nil, a.failure(a.handshakeFailure(err, w.received.Load()), err)
 	}

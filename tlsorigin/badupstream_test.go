@@ -43,27 +43,47 @@ func badCertificates(ca *tlstest.CA) []badUpstream {
 	weakCA := ca.Intermediate("Short Authority", tlstest.RSA1024)
 	return []badUpstream{
 		{"unknown CA", presents(otherLeaf), nil, ReasonCertUnknownAuthority, []string{`"db.test"`, `"Evil Root"`}},
-		{"expired", leaf(tlstest.Leaf{NotAfter: expired}), nil, ReasonCertExpired,
-			[]string{`"db.test" expired ` + expired.UTC().Format(time.RFC3339), "40 days ago"}},
-		{"not yet valid", leaf(tlstest.Leaf{NotBefore: future}), nil, ReasonCertNotYetValid,
-			[]string{"not valid before " + future.UTC().Format(time.RFC3339), "in 3 days"}},
-		{"wrong name", leaf(tlstest.Leaf{DNSNames: []string{"db.internal", "db2.internal"}}), nil, ReasonCertNameMismatch,
-			[]string{`certificate is valid for "db.internal", "db2.internal", not "db.test"`}},
-		{"name only in the Common Name", leaf(tlstest.Leaf{CommonName: testName}), nil, ReasonCertNameMismatch,
-			[]string{`"db.test" only as its Common Name`, "reissued with a subject alternative name (SAN)"}},
-		{"other name in the Common Name", leaf(tlstest.Leaf{CommonName: "db.internal"}), nil, ReasonCertNameMismatch,
-			[]string{`"db.internal" only as its Common Name`, `(SAN) "db.test"`}},
-		{"extended key usage for clients only", leaf(tlstest.Leaf{ExtKeyUsage: clientOnly}), nil, ReasonCertUsage,
-			[]string{`"db.test"`, "not meant for servers", "clientAuth"}},
-		{"key usage without digitalSignature", leaf(tlstest.Leaf{Key: tlstest.RSA2048, KeyUsage: x509.KeyUsageKeyEncipherment}), nil, ReasonCertUsage,
-			[]string{`"db.test"`, "digitalSignature"}},
-		{"self-signed leaf", presents(tlstest.SelfSigned(tlstest.Leaf{DNSNames: []string{testName}})), nil, ReasonCertUnknownAuthority,
-			[]string{`"db.test" is self-signed`}},
+		{
+			"expired", leaf(tlstest.Leaf{NotAfter: expired}), nil, ReasonCertExpired,
+			[]string{`"db.test" expired ` + expired.UTC().Format(time.RFC3339), "40 days ago"},
+		},
+		{
+			"not yet valid", leaf(tlstest.Leaf{NotBefore: future}), nil, ReasonCertNotYetValid,
+			[]string{"not valid before " + future.UTC().Format(time.RFC3339), "in 3 days"},
+		},
+		{
+			"wrong name", leaf(tlstest.Leaf{DNSNames: []string{"db.internal", "db2.internal"}}), nil, ReasonCertNameMismatch,
+			[]string{`certificate is valid for "db.internal", "db2.internal", not "db.test"`},
+		},
+		{
+			"name only in the Common Name", leaf(tlstest.Leaf{CommonName: testName}), nil, ReasonCertNameMismatch,
+			[]string{`"db.test" only as its Common Name`, "reissued with a subject alternative name (SAN)"},
+		},
+		{
+			"other name in the Common Name", leaf(tlstest.Leaf{CommonName: "db.internal"}), nil, ReasonCertNameMismatch,
+			[]string{`"db.internal" only as its Common Name`, `(SAN) "db.test"`},
+		},
+		{
+			"extended key usage for clients only", leaf(tlstest.Leaf{ExtKeyUsage: clientOnly}), nil, ReasonCertUsage,
+			[]string{`"db.test"`, "not meant for servers", "clientAuth"},
+		},
+		{
+			"key usage without digitalSignature", leaf(tlstest.Leaf{Key: tlstest.RSA2048, KeyUsage: x509.KeyUsageKeyEncipherment}), nil, ReasonCertUsage,
+			[]string{`"db.test"`, "digitalSignature"},
+		},
+		{
+			"self-signed leaf", presents(tlstest.SelfSigned(tlstest.Leaf{DNSNames: []string{testName}})), nil, ReasonCertUnknownAuthority,
+			[]string{`"db.test" is self-signed`},
+		},
 		{"RSA 1024 leaf", leaf(tlstest.Leaf{Key: tlstest.RSA1024}), nil, ReasonCertInvalid, []string{`"db.test"`, "1024 bits", "2048"}},
-		{"RSA 1024 intermediate", presents(weakCA.Issue(tlstest.Leaf{DNSNames: []string{testName}})), nil, ReasonCertInvalid,
-			[]string{`"Short Authority"`, "1024 bits"}},
-		{"everything wrong at once", presents(ofEverything), nil, ReasonCertExpired,
-			[]string{"expired", "40 days ago", `valid for "db.internal", not "db.test"`, `not trusted: "Evil Root"`}},
+		{
+			"RSA 1024 intermediate", presents(weakCA.Issue(tlstest.Leaf{DNSNames: []string{testName}})), nil, ReasonCertInvalid,
+			[]string{`"Short Authority"`, "1024 bits"},
+		},
+		{
+			"everything wrong at once", presents(ofEverything), nil, ReasonCertExpired,
+			[]string{"expired", "40 days ago", `valid for "db.internal", not "db.test"`, `not trusted: "Evil Root"`},
+		},
 	}
 }
 
@@ -92,10 +112,14 @@ func badProtocols(ca *tlstest.CA) []badUpstream {
 		{"answers something else", answers("HTTP/1.1 400 " + peerText), nil, ReasonTLSProtocol, []string{"byte 0x48", "Postgres"}},
 		{"closes at once", func(conn net.Conn) { conn.Close() }, nil, ReasonUpstreamGone, []string{"closed the connection"}},
 		{"closes after SSLRequest", func(conn net.Conn) { answer(conn, ""); conn.Close() }, nil, ReasonUpstreamGone, []string{"without an answer to SSLRequest"}},
-		{"closes after S", func(conn net.Conn) { answer(conn, "S"); readHello(conn); conn.Close() }, nil, ReasonUpstreamGone,
-			[]string{"agreed to TLS but closed"}},
-		{"resets after S", func(conn net.Conn) { answer(conn, "S"); readHello(conn); reset(conn) }, nil, ReasonUpstreamGone,
-			[]string{"agreed to TLS but closed"}},
+		{
+			"closes after S", func(conn net.Conn) { answer(conn, "S"); readHello(conn); conn.Close() }, nil, ReasonUpstreamGone,
+			[]string{"agreed to TLS but closed"},
+		},
+		{
+			"resets after S", func(conn net.Conn) { answer(conn, "S"); readHello(conn); reset(conn) }, nil, ReasonUpstreamGone,
+			[]string{"agreed to TLS but closed"},
+		},
 		{"bytes behind S in the same segment", answers("S" + peerText), nil, ReasonTLSInjection, []string{"behind its answer"}},
 		{"AuthenticationOk behind S in the same segment", answers("S" + authOK), nil, ReasonTLSInjection, []string{"behind its answer"}},
 		{"bytes behind S in a later segment", afterHello(peerText), nil, ReasonTLSProtocol, []string{"not TLS"}},

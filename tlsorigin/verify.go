@@ -117,19 +117,19 @@ func explainInvalid(err x509.CertificateInvalidError, now time.Time) finding {
 	because := func(text string) finding {
 		return finding{ReasonCertInvalid, fmt.Sprintf("certificate %s %s", name, text)}
 	}
-	switch reason := err.Reason; {
-	case reason == x509.Expired: // also stands for: not yet valid
+	switch err.Reason {
+	case x509.Expired: // also stands for: not yet valid
 		if kind, problem := dateProblem(err.Cert, now); problem != "" {
 			return finding{kind, fmt.Sprintf("certificate %s %s", name, problem)}
 		}
 		return because("is outside its dates")
-	case reason == x509.IncompatibleUsage:
+	case x509.IncompatibleUsage:
 		return finding{ReasonCertUsage, fmt.Sprintf("certificate %s, or an authority above it, is not meant for servers (%s)", name, usageText(err.Cert))}
-	case reason == x509.NotAuthorizedToSign:
+	case x509.NotAuthorizedToSign:
 		return because("signed another one but is not that of an authority")
-	case reason == x509.TooManyIntermediates:
+	case x509.TooManyIntermediates:
 		return because("allows fewer authorities below it than the chain has")
-	case reason == x509.CANotAuthorizedForThisName:
+	case x509.CANotAuthorizedForThisName:
 		return because("has a name that an authority of its chain must not issue for (name constraints)")
 	}
 	return because("cannot be verified")

@@ -41,7 +41,7 @@ func cures() []cureRow {
 		{"cert_invalid", "Replace the server's certificate, or the CA in PGORIGIN_TLS_CA_FILE, by one that follows the rules named in the message."},
 		{"client_cert_rejected", "Set PGORIGIN_TLS_CERT_FILE and PGORIGIN_TLS_KEY_FILE to a certificate that the server trusts; the server's log says what it dislikes."},
 		{"auth_rejected", "Check user, password and database; the server's own message says more."},
-		{"auth_channel_binding", "Set channel_binding=disable in the client, or let the server at PGORIGIN_UPSTREAM_ADDR offer SCRAM-SHA-256 without channel binding: a client cannot bind to a channel that pgorigin makes, and the modes pass and bridge are not supported by this version."},
+		{"auth_channel_binding", "Let the server at PGORIGIN_UPSTREAM_ADDR offer SCRAM-SHA-256 as well: a client cannot bind to a channel that pgorigin makes for it."},
 		{"login_timeout", "Check the load of the server at PGORIGIN_UPSTREAM_ADDR, or raise PGORIGIN_LOGIN_TIMEOUT."},
 	}
 }
