@@ -3,8 +3,6 @@ package pgwire
 import (
 	"bytes"
 	"encoding/binary"
-	"errors"
-	"strings"
 )
 
 const (
@@ -26,21 +24,35 @@ const (
 	typeReadyForQuery  = 'Z'
 )
 
-// Authentication request codes.
+// Authentication request codes; manual, "Message Formats".
 const (
-	authOK   = 0
-	authSASL = 10
+	authOK           = 0
+	authCleartext    = 3
+	authMD5          = 5
+	authGSS          = 7
+	authGSSContinue  = 8
+	authSSPI         = 9
+	authSASL         = 10
+	authSASLContinue = 11
+	authSASLFinal    = 12
 )
 
 // authFilter follows backend messages from the startup packet to the first
 // ReadyForQuery. What it forwards equals what it is fed, except that a SASL
-// offer loses its -PLUS mechanisms. It works on any chunking of the stream and
-// holds back at most one small message.
+// offer may lose its -PLUS mechanisms, or that authentication requests are kept
+// for a bridge to answer. It works on any chunking of the stream and holds back
+// at most one small message.
 type authFilter struct {
+	binding  ChannelBinding
+	requests authRequests
+
 	held []byte // start of the message that is being looked at
 	want int    // bytes that held must have before it can be judged; 0 means a header
 	pass int    // bytes of the present message still to be forwarded unread
 
+	challenge     []byte // bridge: body of the request to be answered before more is fed
+	stripped      bool   // an offer lost mechanisms
+	tokens        bool   // GSSAPI or SSPI: client and upstream exchange tokens that nobody else can make
 	authenticated bool   // AuthenticationOk passed
 	rejected      bool   // an ErrorResponse passed
 	sqlState      string // of that ErrorResponse, if it could be read
@@ -52,9 +64,9 @@ type authFilter struct {
 func (f *authFilter) atBoundary() bool { return f.pass == 0 }
 
 // feed appends to out what the client may see of p, and returns out and the
-// part of p behind ReadyForQuery, which is not looked at.
+// part of p behind ReadyForQuery, which is not looked at, or behind a challenge.
 func (f *authFilter) feed(out, p []byte) (forward, rest []byte, err error) {
-	for len(p) > 0 && !f.ready {
+	for len(p) > 0 && !f.ready && f.challenge == nil {
 		if f.pass > 0 {
 			n := min(f.pass, len(p))
 			out, p, f.pass = append(out, p[:n]...), p[n:], f.pass-n
@@ -89,6 +101,11 @@ func (f *authFilter) judge(out []byte) ([]byte, error) {
 		f.want = hold
 		return out, nil
 	}
+	if kind == typeAuthentication && !f.authenticated {
+		if err := f.requests.note(binary.BigEndian.Uint32(f.held[messageHeader:])); err != nil {
+			return out, err
+		}
+	}
 	message := f.held
 	if int64(len(message)) == size {
 		var err error
@@ -113,7 +130,7 @@ func (f *authFilter) hold(kind byte, size int64) int {
 		switch {
 		case size < withCode:
 			return -1
-		case len(f.held) < withCode || f.authenticated || binary.BigEndian.Uint32(f.held[messageHeader:]) != authSASL:
+		case len(f.held) < withCode || f.authenticated || !f.whole(binary.BigEndian.Uint32(f.held[messageHeader:])):
 			return withCode
 		case size > maxSASLOffer:
 			return -1
@@ -143,14 +160,10 @@ func (f *authFilter) inspect(message []byte) ([]byte, error) {
 	body := message[messageHeader:]
 	switch message[0] {
 	case typeAuthentication:
-		switch binary.BigEndian.Uint32(body) {
-		case authOK:
-			f.authenticated = true
-		case authSASL:
-			if !f.authenticated {
-				return strippedOffer(message)
-			}
+		if f.authenticated {
+			break
 		}
+		return f.inspectRequest(message, binary.BigEndian.Uint32(body))
 	case typeBackendKeyData:
 		if n := len(body); n >= minCancelKey && n <= maxCancelKey {
 			f.cancelKey = string(body)
@@ -163,59 +176,34 @@ func (f *authFilter) inspect(message []byte) ([]byte, error) {
 	return message, nil
 }
 
-// strippedOffer returns an AuthenticationSASL message without channel-binding
-// mechanisms; the message itself when it has none.
-func strippedOffer(message []byte) ([]byte, error) {
-	const list = messageHeader + 4
-	kept, err := withoutChannelBinding(message[list:])
-	switch {
-	case errors.Is(err, errOnlyChannelBinding):
-		return nil, &Error{
-			Kind: ReasonAuthChannelBinding, State: stateInvalidAuth, Err: err,
-			Text: "the upstream offers no authentication but SCRAM-SHA-256-PLUS, which a client without TLS of its own cannot use",
-		}
-	case err != nil:
-		return nil, upstreamProtocol("the upstream sent a malformed list of SASL mechanisms")
-	case len(kept) == len(message)-list:
-		return message, nil
+// whole reports whether an authentication request is looked at beyond its code.
+func (f *authFilter) whole(code uint32) bool {
+	if f.binding == BridgeChannelBinding {
+		return code == authSASL || code == authSASLContinue || code == authSASLFinal || code == authMD5
 	}
-	out := make([]byte, 0, list+len(kept))
-	out = append(out, typeAuthentication)
-	out = binary.BigEndian.AppendUint32(out, uint32(list-1+len(kept)))
-	out = binary.BigEndian.AppendUint32(out, authSASL)
-	return append(out, kept...), nil
+	return code == authSASL
 }
 
-var (
-	errOnlyChannelBinding = errors.New("no mechanism without channel binding")
-	errMechanismList      = errors.New("malformed mechanism list")
-)
-
-// withoutChannelBinding returns a SASL mechanism list (names that end with a
-// NUL each, then one more NUL) without the names that end in -PLUS. It never
-// returns an empty list.
-func withoutChannelBinding(list []byte) ([]byte, error) {
-	if len(list) < 3 || list[0] == 0 {
-		return nil, errMechanismList
-	}
-	kept := make([]byte, 0, len(list))
-	for list[0] != 0 {
-		end := bytes.IndexByte(list, 0)
-		if end < 0 || end+1 == len(list) {
-			return nil, errMechanismList
+// inspectRequest is inspect for an authentication request.
+func (f *authFilter) inspectRequest(message []byte, code uint32) ([]byte, error) {
+	switch {
+	case code == authOK:
+		f.authenticated = true
+	case code == authGSS || code == authSSPI:
+		f.tokens = true
+	case f.binding == BridgeChannelBinding && (f.whole(code) || code == authCleartext):
+		f.challenge = bytes.Clone(message[messageHeader:])
+		return nil, nil
+	case code == authSASL && f.binding == StripChannelBinding:
+		offer, err := strippedOffer(message)
+		f.stripped = f.stripped || len(offer) < len(message)
+		return offer, err
+	case code == authSASL:
+		if _, err := mechanisms(message[messageHeader+4:]); err != nil {
+			return nil, malformedOffer()
 		}
-		if !strings.HasSuffix(string(list[:end]), "-PLUS") {
-			kept = append(kept, list[:end+1]...)
-		}
-		list = list[end+1:]
 	}
-	if len(list) != 1 {
-		return nil, errMechanismList
-	}
-	if len(kept) == 0 {
-		return nil, errOnlyChannelBinding
-	}
-	return append(kept, 0), nil
+	return message, nil
 }
 
 // sqlStateOf returns the SQLSTATE of an ErrorResponse's body, or "" if there is none.

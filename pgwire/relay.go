@@ -54,12 +54,21 @@ func (s *session) relayToUpstream() {
 	buf := getBuffer()
 	defer putBuffer(buf)
 	var said tail
+	var claim bindingClaim
+	var claimed bool
 	for {
 		n, err := s.client.Read(*buf)
 		if n > 0 {
 			said.note((*buf)[:n])
 			s.terminated.Store(said.isTerminate())
-			m, werr := s.upstream.Write((*buf)[:n])
+			forward := (*buf)[:n]
+			if s.stripped.Load() {
+				if forward, claimed = claim.feed(forward); claimed {
+					s.end(bindingClaimed())
+					return
+				}
+			}
+			m, werr := s.upstream.Write(forward)
 			s.toUpstream.Add(int64(m))
 			if werr != nil {
 				// Not the end: the upstream may have said why before it closed,

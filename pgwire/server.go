@@ -33,6 +33,19 @@ type Server struct {
 	// ErrorResponse; "" for nothing. Nil means no hints.
 	Hint func(err error) string
 
+	// ChannelBinding says what becomes of the upstream's offer of
+	// SCRAM-SHA-256-PLUS. The default is to strip it.
+	ChannelBinding ChannelBinding
+
+	// RequireAuth is the set of methods that the upstream may ask for. Anything
+	// else ends the login before the client answers. Zero means any.
+	RequireAuth AuthMethods
+
+	// Password returns the password that a bridge uses for every login. Nil
+	// means that clients are asked for theirs, which is refused to one that has
+	// come neither over loopback nor over a Unix socket.
+	Password func() (string, error)
+
 	// LoginTimeout bounds a session from accept to the first ReadyForQuery,
 	// and a cancel request from accept to its end. Zero means one minute.
 	LoginTimeout time.Duration
@@ -50,6 +63,7 @@ type Server struct {
 	Trace *Trace
 
 	keys   cancelKeys
+	salted saltedLogins
 	lastID atomic.Uint64
 
 	mu        sync.Mutex
@@ -135,6 +149,7 @@ func (s *Server) start(conn net.Conn) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	ss := &session{
 		server: s, ctx: ctx, end: cancel, client: newLeg(ctx, conn),
+		auth: authFilter{binding: s.ChannelBinding, requests: authRequests{required: s.RequireAuth}},
 		info: SessionInfo{ID: s.lastID.Add(1), Client: conn.RemoteAddr(), Accepted: time.Now()},
 	}
 	s.mu.Lock()
@@ -205,7 +220,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 // have ended, which takes little more than a second at most.
 func (s *Server) Close() error {
 	s.stop(func(*session) bool { return true })
-	return s.wait(context.Background(), func() bool { return len(s.sessions) == 0 })
+	err := s.wait(context.Background(), func() bool { return len(s.sessions) == 0 })
+	s.salted.wipe()
+	return err
 }
 
 // stop closes the listeners and ends the sessions that are to be cut.

@@ -2,7 +2,6 @@ package pgwire
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -40,8 +39,12 @@ type session struct {
 	clientTail tail        // what the client was sent last
 	terminated atomic.Bool // what the client sent last is a Terminate message
 
-	auth authFilter
-	key  string // process ID and secret, as registered for cancels
+	auth     authFilter
+	bridge   bridge
+	user     string        // as in the startup packet
+	key      string        // process ID and secret, as registered for cancels
+	stripped atomic.Bool   // the client was shown a shorter offer
+	relayed  chan struct{} // closed when the uplink has ended; nil if it was not started
 }
 
 // serve runs the session and reports its end.
@@ -68,6 +71,7 @@ func (s *session) run() error {
 		return s.forwardCancel(packet)
 	}
 	s.info.describe(packet)
+	s.user = packet.parameter("user")
 	s.server.Trace.started(s.info)
 	if err := s.server.admit(s); err != nil {
 		return err
@@ -80,22 +84,35 @@ func (s *session) run() error {
 	sent, sendErr := s.upstream.Write(packet.raw)
 	s.toUpstream.Add(int64(sent))
 
-	relayed := make(chan struct{})
-	go func() {
-		defer close(relayed)
-		s.relayToUpstream()
-	}()
+	if s.server.ChannelBinding != BridgeChannelBinding {
+		s.startUplink()
+	}
 	err = s.authenticate(sendErr)
 	if err == nil {
 		s.relayToClient()
 	} else {
 		s.end(err)
 	}
-	<-relayed
+	if s.relayed != nil {
+		<-s.relayed
+	}
 	if err != nil {
 		return s.causeOf(err)
 	}
 	return s.verdict()
+}
+
+// startUplink begins to copy from client to upstream, on a goroutine of its own
+// that run waits for. A bridge does so only when the login is over.
+func (s *session) startUplink() {
+	if s.relayed != nil {
+		return
+	}
+	s.relayed = make(chan struct{})
+	go func() {
+		defer close(s.relayed)
+		s.relayToUpstream()
+	}()
 }
 
 // dial opens the upstream leg.
@@ -109,77 +126,6 @@ func (s *session) dial() error {
 	s.upstream = newLeg(s.ctx, conn)
 	s.server.Trace.upstreamReady(s.info, conn, time.Since(start))
 	return nil
-}
-
-// authenticate passes backend messages to the client until ReadyForQuery.
-// sendErr is what became of the startup packet: an upstream that closed
-// without reading it has often said why.
-func (s *session) authenticate(sendErr error) error {
-	buf := getBuffer()
-	defer putBuffer(buf)
-	var out []byte
-	for !s.auth.ready {
-		n, err := s.upstream.Read(*buf)
-		var rest []byte
-		var broken error
-		out, rest, broken = s.auth.feed(out[:0], (*buf)[:n])
-		out = append(out, rest...)
-		s.noteCancelKey() // before the client can know it
-		if s.auth.ready {
-			s.timer.Stop()
-			s.phase.Store(int32(PhaseRelay))
-		}
-		if len(out) > 0 {
-			if err := s.writeToClient(out); err != nil {
-				return err
-			}
-		}
-		if broken != nil {
-			return broken
-		}
-		if err != nil && !s.auth.ready {
-			return s.loginEnded(errors.Join(sendErr, err))
-		}
-	}
-	s.server.Trace.authenticated(s.info)
-	return nil
-}
-
-// noteCancelKey makes the session's key, once it is known, lead to its upstream.
-func (s *session) noteCancelKey() {
-	if key := s.auth.cancelKey; key != "" && s.key == "" {
-		s.key = key
-		s.server.keys.add(key, s)
-	}
-}
-
-// loginEnded describes an upstream that ended the connection before ReadyForQuery.
-func (s *session) loginEnded(err error) error {
-	s.mu.Lock()
-	first := s.first
-	s.mu.Unlock()
-	switch {
-	case s.auth.rejected:
-		text := "the upstream rejected the login"
-		if s.auth.sqlState != "" {
-			text += " with SQLSTATE " + s.auth.sqlState
-		}
-		return &Error{Kind: ReasonAuthRejected, Text: text, Err: err}
-	case first != nil && first.side == downstream:
-		return clientGone(first.err)
-	default:
-		return upstreamLost(PhaseAuth, err)
-	}
-}
-
-// loginExpired ends a session whose login took too long.
-func (s *session) loginExpired() {
-	limit := s.server.loginTimeout()
-	if Phase(s.phase.Load()) == PhaseStartup {
-		s.end(&Error{Kind: ReasonClientTimeout, Text: fmt.Sprintf("the client sent no startup packet within %v", limit)})
-		return
-	}
-	s.end(&Error{Kind: ReasonLoginTimeout, State: stateQueryCanceled, Text: fmt.Sprintf("the login took longer than %v", limit)})
 }
 
 // shutDown ends the session because the server stops.

@@ -9,8 +9,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
-	"time"
 
 	"github.com/pgorigin/pgorigin/pgwire/pgtest"
 )
@@ -158,62 +156,6 @@ func TestUpstreamErrorWithItsOwnReason(t *testing.T) {
 	r.expectEnd("client_cert_rejected")
 }
 
-// When the upstream dies in the relay, a client that waits for a message is
-// told so; in the midst of data nothing may be slipped in.
-func TestUpstreamLostInRelay(t *testing.T) {
-	fatal := pgtest.ErrorResponse("57P01", "terminating connection due to administrator command")
-	tests := map[string]struct {
-		client, upstream []byte
-		told             bool
-	}{
-		"idle":               {told: true},
-		"waiting for result": {client: pgtest.Message('Q', "select 1\x00"), told: true},
-		"in the midst":       {client: pgtest.Message('Q', "select 1\x00"), upstream: []byte("D\x00\x00\x40")},
-		"upstream said why":  {upstream: fatal},
-		"after a result":     {upstream: join(pgtest.Message('C', "SELECT 0\x00"), pgtest.ReadyForQuery('T')), told: true},
-	}
-	for name, tt := range tests {
-		t.Run(name, func(t *testing.T) {
-			r := newTCPRig(t, nil)
-			client, upstream := r.login("pid4key4")
-			client.Send(tt.client)
-			upstream.Expect(tt.client)
-			upstream.Send(tt.upstream)
-			upstream.CloseWrite()
-			client.Expect(tt.upstream)
-			if tt.told {
-				client.ExpectError("08006")
-			}
-			client.ExpectEOF()
-			_ = client.Close()
-			r.expectEnd(ReasonUpstreamGone)
-		})
-	}
-}
-
-// A client that said goodbye but keeps its socket does not hold the session.
-func TestTerminateWithoutClose(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, nil)
-		client, upstream := r.login("pid4key4")
-		go client.Send(pgtest.Terminate())
-		upstream.Expect(pgtest.Terminate())
-		start := time.Now()
-		_ = upstream.Close()
-		r.expectEnd(ReasonOK)
-		since(t, start, 0)
-	})
-}
-
-func TestClientLeavesWithoutTerminate(t *testing.T) {
-	r := newTCPRig(t, nil)
-	client, upstream := r.login("pid4key4")
-	_ = client.Close()
-	upstream.ExpectEOF()
-	_ = upstream.Close()
-	r.expectEnd(ReasonClientGone)
-}
-
 func TestCancelRequest(t *testing.T) {
 	longKey := "pid4" + strings.Repeat("s", 256)
 	for _, key := range []string{"pid4key4", longKey} {
@@ -304,25 +246,6 @@ func TestMaxSessions(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.login("pid4key4")
-}
-
-// Both directions full at once must not lock up.
-func TestBothDirectionsFull(t *testing.T) {
-	r := newTCPRig(t, nil)
-	client, upstream := r.login("pid4key4")
-	const size = 8 << 20
-	data := bytes.Repeat([]byte("pgorigin"), size/8)
-	var wg sync.WaitGroup
-	for _, p := range []*pgtest.Peer{client, upstream} {
-		wg.Go(func() { _, _ = p.Write(data) })
-		wg.Go(func() {
-			got := make([]byte, size)
-			if n, err := io.ReadFull(p, got); err != nil || !bytes.Equal(got, data) {
-				t.Errorf("got %d bytes (%v)", n, err)
-			}
-		})
-	}
-	wg.Wait()
 }
 
 // fuzzSession plays one session over pipes and checks what reached the upstream.

@@ -163,20 +163,23 @@ func checkStartupMessage(p startupPacket) error {
 	return nil
 }
 
-// describe notes the three parameters that may be logged. Of a repeated
-// parameter the last counts, as in PostgreSQL.
-func (i *SessionInfo) describe(p startupPacket) {
+// parameter returns a parameter of a StartupMessage, "" if it is not there. Of a
+// repeated one the last counts, as in PostgreSQL.
+func (p startupPacket) parameter(name string) (value string) {
 	fields := strings.Split(string(p.raw[minStartupPacket:]), "\x00")
 	for k := 0; k+1 < len(fields) && fields[k] != ""; k += 2 {
-		switch value := sanitize(fields[k+1]); fields[k] {
-		case "user":
-			i.User = value
-		case "database":
-			i.Database = value
-		case "application_name":
-			i.ApplicationName = value
+		if fields[k] == name {
+			value = fields[k+1]
 		}
 	}
+	return value
+}
+
+// describe notes the three parameters that may be logged.
+func (i *SessionInfo) describe(p startupPacket) {
+	i.User = sanitize(p.parameter("user"))
+	i.Database = sanitize(p.parameter("database"))
+	i.ApplicationName = sanitize(p.parameter("application_name"))
 	if i.Database == "" {
 		i.Database = i.User // the server's default
 	}

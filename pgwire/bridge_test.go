@@ -1,0 +1,272 @@
+package pgwire
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+
+	"github.com/pgorigin/pgorigin/pgwire/pgtest"
+)
+
+// boundConn is an upstream leg with binding data.
+type boundConn struct {
+	net.Conn
+	endPoint []byte
+}
+
+func (c boundConn) ServerEndPoint() []byte { return c.endPoint }
+
+// scramServer plays PostgreSQL's side of SCRAM.
+type scramServer struct {
+	*pgtest.Peer
+	password string
+	endPoint []byte // what it is bound to
+}
+
+// readResponse reads a message of type 'p' and returns its body.
+func (s *scramServer) readResponse(t *testing.T) []byte {
+	t.Helper()
+	kind, body := s.ReadMessage()
+	if kind != 'p' {
+		t.Fatalf("got message %q", kind)
+	}
+	return body
+}
+
+// authenticate offers mechanisms and reports whether the client proved the
+// password with the mechanism that is wanted. It answers with its own proof.
+func (s *scramServer) authenticate(t *testing.T, wantMechanism string, offer ...string) bool {
+	t.Helper()
+	s.Send(pgtest.AuthenticationSASL(offer...))
+	mechanism, rest, _ := bytes.Cut(s.readResponse(t), []byte{0})
+	if string(mechanism) != wantMechanism {
+		t.Fatalf("the bridge chose %s, want %s", mechanism, wantMechanism)
+	}
+	if int(binary.BigEndian.Uint32(rest)) != len(rest)-4 {
+		t.Fatalf("SASLInitialResponse says %d bytes, has %d", binary.BigEndian.Uint32(rest), len(rest)-4)
+	}
+	gs2, bare, _ := strings.Cut(string(rest[4:]), "n=,r=")
+	first := "r=" + bare + "server,s=" + base64.StdEncoding.EncodeToString([]byte("salt")) + ",i=4096"
+	s.Send(pgtest.Message('R', "\x00\x00\x00\x0b"+first))
+
+	final := string(s.readResponse(t))
+	withoutProof, proof, _ := strings.Cut(final, ",p=")
+	bound := base64.StdEncoding.EncodeToString(append([]byte(gs2), s.endPoint...))
+	if withoutProof != "c="+bound+",r="+bare+"server" {
+		t.Logf("bound to something else: %q", withoutProof)
+		return false
+	}
+	salted, _ := saltedPassword(s.password, []byte("salt"), 4096)
+	authMessage := "n=,r=" + bare + "," + first + "," + withoutProof
+	key, _ := base64.StdEncoding.DecodeString(proof)
+	stored := sha256.Sum256(hmacSHA256(salted, "Client Key"))
+	for i, b := range hmacSHA256(stored[:], authMessage) {
+		key[i] ^= b
+	}
+	if sha256.Sum256(key) != stored {
+		return false
+	}
+	signature := hmacSHA256(hmacSHA256(salted, "Server Key"), authMessage)
+	s.Send(pgtest.Message('R', "\x00\x00\x00\x0cv="+base64.StdEncoding.EncodeToString(signature)))
+	return true
+}
+
+// bridgeRig is a rig whose upstream connections have binding data.
+func bridgeRig(t *testing.T, endPoint []byte, configure func(*Server)) *rig {
+	return newTCPRig(t, func(s *Server) {
+		s.ChannelBinding = BridgeChannelBinding
+		dial := s.Dial
+		s.Dial = func(ctx context.Context, target net.Addr) (net.Conn, error) {
+			conn, err := dial(ctx, target)
+			return boundConn{conn, endPoint}, err
+		}
+		if configure != nil {
+			configure(s)
+		}
+	})
+}
+
+// beginBridge sends a startup packet and returns the two peers.
+func (r *rig) beginBridge(t *testing.T) (client *pgtest.Peer, upstream *pgtest.Peer) {
+	t.Helper()
+	client = r.connect()
+	client.Send(pgtest.Startup("user", "app"))
+	upstream = <-r.upstreams
+	upstream.Expect(pgtest.Startup("user", "app"))
+	return client, upstream
+}
+
+var cleartextRequest = pgtest.Message('R', "\x00\x00\x00\x03")
+
+// givePassword answers the bridge's question.
+func givePassword(client *pgtest.Peer, password string) {
+	client.Expect(cleartextRequest)
+	client.Send(pgtest.Message('p', password+"\x00"))
+}
+
+func TestBridgeSCRAM(t *testing.T) {
+	endPoint := bytes.Repeat([]byte{7}, 32)
+	tests := map[string]struct {
+		endPoint []byte
+		offer    []string
+		want     string
+	}{
+		"binds":                      {endPoint, []string{"SCRAM-SHA-256-PLUS", "SCRAM-SHA-256"}, "SCRAM-SHA-256-PLUS"},
+		"only -PLUS is offered":      {endPoint, []string{"SCRAM-SHA-256-PLUS"}, "SCRAM-SHA-256-PLUS"},
+		"nothing to bind to":         {nil, []string{"SCRAM-SHA-256-PLUS", "SCRAM-SHA-256"}, "SCRAM-SHA-256"},
+		"the server does not offer":  {endPoint, []string{"SCRAM-SHA-256"}, "SCRAM-SHA-256"},
+		"unknown mechanisms as well": {endPoint, []string{"OAUTHBEARER", "SCRAM-SHA-256"}, "SCRAM-SHA-256"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			r := bridgeRig(t, tt.endPoint, nil)
+			client, upstream := r.beginBridge(t)
+			server := &scramServer{Peer: upstream, password: "pa,ss=word"}
+			if strings.HasSuffix(tt.want, "-PLUS") {
+				server.endPoint = tt.endPoint
+			}
+			done := make(chan struct{})
+			go func() { defer close(done); givePassword(client, server.password) }()
+			if !server.authenticate(t, tt.want, tt.offer...) {
+				t.Fatal("the server refuses")
+			}
+			<-done
+			// Bytes that the client pipelines behind its password are kept.
+			client.Send([]byte("pipelined"))
+			upstream.Send(pgtest.Login("pid4key4"))
+			client.Expect(pgtest.Login("pid4key4"))
+			upstream.Expect([]byte("pipelined"))
+		})
+	}
+}
+
+// A man in the middle with a valid certificate of his own has another end
+// point: what the client proves to him is of no use at the real server.
+func TestBridgeToAnotherEndPoint(t *testing.T) {
+	r := bridgeRig(t, []byte("the impostor's certificate hash"), nil)
+	client, upstream := r.beginBridge(t)
+	server := &scramServer{Peer: upstream, password: "secret", endPoint: []byte("the real server's hash")}
+	go givePassword(client, "secret")
+	if server.authenticate(t, scramSHA256Plus, scramSHA256Plus, scramSHA256) {
+		t.Error("the proof for one certificate was good for another")
+	}
+}
+
+func TestBridgeOtherMethods(t *testing.T) {
+	tests := map[string]struct {
+		request []byte
+		want    []byte
+	}{
+		"cleartext": {cleartextRequest, pgtest.Message('p', "secret\x00")},
+		// printf %s $(printf secretapp | md5sum | cut -c-32)salt | md5sum
+		"MD5": {pgtest.Message('R', "\x00\x00\x00\x05salt"), pgtest.Message('p', "md57f097e06031b34893c20e25a0e68242c\x00")},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			r := bridgeRig(t, nil, nil)
+			client, upstream := r.beginBridge(t)
+			upstream.Send(tt.request)
+			givePassword(client, "secret")
+			upstream.Expect(tt.want)
+			upstream.Send(pgtest.Login("pid4key4"))
+			client.Expect(pgtest.Login("pid4key4"))
+		})
+	}
+	t.Run("trust asks nobody", func(t *testing.T) {
+		r := bridgeRig(t, nil, nil)
+		client, upstream := r.beginBridge(t)
+		upstream.Send(pgtest.Login("pid4key4"))
+		client.Expect(pgtest.Login("pid4key4"))
+	})
+	t.Run("GSS tokens pass", func(t *testing.T) {
+		r := bridgeRig(t, nil, nil)
+		client, upstream := r.beginBridge(t)
+		for _, request := range [][]byte{pgtest.Message('R', "\x00\x00\x00\x07"), pgtest.Message('R', "\x00\x00\x00\x08more")} {
+			upstream.Send(request)
+			client.Expect(request)
+			client.Send(pgtest.Message('p', "token"))
+			upstream.Expect(pgtest.Message('p', "token"))
+		}
+		upstream.Send(pgtest.Login("pid4key4"))
+		client.Expect(pgtest.Login("pid4key4"))
+	})
+}
+
+func TestBridgeFailures(t *testing.T) {
+	refused := pgtest.ErrorResponse("28P01", `password authentication failed for user "app"`)
+	scramFirst := pgtest.Message('R', "\x00\x00\x00\x0br=x,s=AAAA,i=4096")
+	tests := map[string]struct {
+		play   func(t *testing.T, client, upstream *pgtest.Peer)
+		state  string // of pgorigin's own answer; "" if there is none
+		reason Reason
+	}{
+		"wrong password reads as the server's refusal": {func(_ *testing.T, client, upstream *pgtest.Peer) {
+			upstream.Send(cleartextRequest)
+			givePassword(client, "wrong")
+			upstream.Expect(pgtest.Message('p', "wrong\x00"))
+			upstream.Send(refused)
+			_ = upstream.Close()
+			client.Expect(refused)
+		}, "", ReasonAuthRejected},
+		"empty password": {func(_ *testing.T, client, upstream *pgtest.Peer) {
+			upstream.Send(cleartextRequest)
+			givePassword(client, "")
+		}, "28P01", ReasonAuthRejected},
+		"client has no password": {func(_ *testing.T, client, upstream *pgtest.Peer) {
+			upstream.Send(cleartextRequest)
+			client.Expect(cleartextRequest)
+			client.CloseWrite()
+		}, "", ReasonClientGone},
+		"client answers with something else": {func(_ *testing.T, client, upstream *pgtest.Peer) {
+			upstream.Send(cleartextRequest)
+			client.Expect(cleartextRequest)
+			client.Send(pgtest.Message('Q', "select 1\x00"))
+		}, "08P01", ReasonClientProtocol},
+		"client claims a huge password": {func(_ *testing.T, client, upstream *pgtest.Peer) {
+			upstream.Send(cleartextRequest)
+			client.Expect(cleartextRequest)
+			client.Send([]byte("p\x7f\xff\xff\xff"))
+		}, "08P01", ReasonClientProtocol},
+		"server skips its proof": {func(t *testing.T, client, upstream *pgtest.Peer) {
+			upstream.Send(pgtest.AuthenticationSASL(scramSHA256))
+			givePassword(client, "secret")
+			(&scramServer{Peer: upstream}).readResponse(t)
+			upstream.Send(pgtest.Login("pid4key4"))
+		}, "08P01", ReasonUpstreamProtocol},
+		"server has another nonce": {func(t *testing.T, client, upstream *pgtest.Peer) {
+			upstream.Send(pgtest.AuthenticationSASL(scramSHA256))
+			givePassword(client, "secret")
+			(&scramServer{Peer: upstream}).readResponse(t)
+			upstream.Send(scramFirst)
+		}, "08P01", ReasonUpstreamProtocol},
+		"exchange out of nowhere": {func(_ *testing.T, client, upstream *pgtest.Peer) {
+			upstream.Send(scramFirst)
+			givePassword(client, "secret")
+		}, "08P01", ReasonUpstreamProtocol},
+		"only -PLUS and nothing to bind to": {func(_ *testing.T, client, upstream *pgtest.Peer) {
+			upstream.Send(pgtest.AuthenticationSASL(scramSHA256Plus))
+			givePassword(client, "secret")
+		}, "28000", ReasonAuthChannelBinding},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			r := bridgeRig(t, nil, nil)
+			client, upstream := r.beginBridge(t)
+			tt.play(t, client, upstream)
+			if tt.state != "" {
+				client.ExpectError(tt.state)
+			}
+			client.ExpectEOF()
+			_ = client.Close()
+			if e := r.expectEnd(tt.reason); strings.Contains(fmt.Sprint(e), "secret") {
+				t.Errorf("the result repeats the password: %v", e)
+			}
+		})
+	}
+}
