@@ -50,7 +50,7 @@ func (k *cancelKeys) find(key string) net.Addr {
 // more is read from it, and it never gets an answer.
 func (s *session) forwardCancel(packet startupPacket) error {
 	target := s.server.keys.find(packet.cancelKey())
-	s.info.Cancel, s.info.CancelKnown = true, target != nil
+	s.info.CancelKnown = target != nil
 	s.server.Trace.started(s.info)
 
 	s.phase.Store(int32(PhaseDial))

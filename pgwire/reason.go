@@ -15,6 +15,7 @@ const (
 	ReasonClientProtocol     Reason = "client_protocol"      // not a startup packet, or one that breaks the rules
 	ReasonClientGone         Reason = "client_gone"          // the client left without a Terminate message
 	ReasonClientTimeout      Reason = "client_timeout"       // no startup packet within LoginTimeout
+	ReasonClientDenied       Reason = "client_denied"        // Server.Allow said no
 	ReasonTooManySessions    Reason = "too_many_sessions"    // MaxSessions reached
 	ReasonDraining           Reason = "draining"             // refused or ended by Shutdown or Close
 	ReasonUpstreamGone       Reason = "upstream_gone"        // the upstream ended the connection

@@ -33,6 +33,11 @@ type Server struct {
 	// ErrorResponse; "" for nothing. Nil means no hints.
 	Hint func(err error) string
 
+	// Allow says whether a client may go on, once it has said what it wants. It
+	// is refused with SQLSTATE 28000 and the text of the error, a canceller
+	// without an answer. Nil allows everybody.
+	Allow func(client net.Conn) error
+
 	// ChannelBinding says what becomes of the upstream's offer of
 	// SCRAM-SHA-256-PLUS. The default is to strip it.
 	ChannelBinding ChannelBinding
@@ -164,6 +169,17 @@ func (s *Server) start(conn net.Conn) {
 		return
 	}
 	go ss.serve()
+}
+
+// allow asks Allow.
+func (s *Server) allow(client net.Conn) error {
+	if s.Allow == nil {
+		return nil
+	}
+	if err := s.Allow(client); err != nil {
+		return &Error{Kind: ReasonClientDenied, State: stateInvalidAuth, Text: err.Error(), Err: err}
+	}
+	return nil
 }
 
 // admit counts a session that has sent a startup packet, or says why it may not go on.

@@ -67,7 +67,11 @@ func (s *session) run() error {
 	if err != nil {
 		return s.causeOf(err)
 	}
-	if packet.code == codeCancelRequest {
+	s.info.Cancel = packet.code == codeCancelRequest
+	if err := s.server.allow(s.client.Conn); err != nil {
+		return err
+	}
+	if s.info.Cancel {
 		return s.forwardCancel(packet)
 	}
 	s.info.describe(packet)

@@ -218,6 +218,29 @@ func TestCancelFailure(t *testing.T) {
 	r.expectEnd("cert_expired")
 }
 
+func TestAllow(t *testing.T) {
+	r := newTCPRig(t, func(s *Server) {
+		s.Allow = func(client net.Conn) error {
+			if client.RemoteAddr() == nil {
+				t.Error("asked about a connection without an address")
+			}
+			return errors.New("uid 1000 may not connect here")
+		}
+	})
+	client := r.connect()
+	client.Send(pgtest.Startup("user", "app"))
+	contains(t, client.ExpectError("28000").Message, "pgorigin: uid 1000 may not connect here")
+	client.ExpectEOF()
+	_ = client.Close()
+	r.expectEnd(ReasonClientDenied)
+	canceller := r.connect()
+	canceller.Send(pgtest.CancelRequest("pid4key4"))
+	canceller.ExpectEOF()
+	_ = canceller.Close()
+	r.expectEnd(ReasonClientDenied)
+	r.expectNoDial()
+}
+
 func TestMaxSessions(t *testing.T) {
 	r := newTCPRig(t, func(s *Server) { s.MaxSessions = 1 })
 	client, upstream := r.login("pid4key4")
