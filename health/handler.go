@@ -57,13 +57,17 @@ func readOnly(next http.Handler) http.Handler {
 }
 
 // conditions answers 200 when every condition holds and 503 else. Machines read the status code; the body is for
-// people, and ?verbose lists every condition the way kube-apiserver does.
+// people, and ?verbose lists every condition the way kube-apiserver does, and notes in a similar way.
 func conditions(name string, read func() []outcome) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		code := http.StatusOK
 		var reasons, lines strings.Builder
 		for _, o := range read() {
-			if o.err == nil {
+			switch {
+			case o.note != "":
+				fmt.Fprintf(&lines, "[!]%s: %s\n", o.name, o.note)
+				continue
+			case o.err == nil:
 				fmt.Fprintf(&lines, "[+]%s ok\n", o.name)
 				continue
 			}

@@ -15,6 +15,7 @@ const (
 	RoleUpstream = "upstream" // the certificate that the upstream presented last
 	RoleClient   = "client"   // our own client certificate
 	RoleCA       = "ca"       // the CA certificate that ends first
+	RoleCRL      = "crl"      // the revocation list that runs out first
 )
 
 // other is the label value for what nobody foresaw; it bounds labels whose values come from a handshake.
@@ -55,7 +56,15 @@ type Metrics struct {
 	connects        *prometheus.CounterVec
 	connectDuration *prometheus.HistogramVec
 	handshakes      *prometheus.CounterVec
+	fallbacks       *prometheus.CounterVec
+	postQuantum     *prometheus.GaugeVec
 	notAfter        *prometheus.GaugeVec
+
+	certificateProblems *prometheus.CounterVec
+
+	reloads       *prometheus.CounterVec
+	lastReload    *prometheus.GaugeVec
+	reloadFailing *prometheus.GaugeVec
 }
 
 // NewMetrics returns metrics in a registry of their own: the global one would let any imported package add to ours.
@@ -66,11 +75,14 @@ func NewMetrics(opts Options) *Metrics {
 	}
 	m.makeSessionMetrics()
 	m.makeUpstreamMetrics()
+	m.makeReloadMetrics()
+	m.makeCertificateMetrics()
 	m.registry.MustRegister(
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		m.sessionsOpen, m.sessions, m.sessionDuration, m.bytes, m.cancels, m.acceptErrors,
-		m.connects, m.connectDuration, m.handshakes, m.notAfter,
+		m.connects, m.connectDuration, m.handshakes, m.fallbacks, m.postQuantum, m.notAfter, m.certificateProblems,
+		m.reloads, m.lastReload, m.reloadFailing,
 		buildInfo(opts),
 		stateGauge("pgorigin_ready", "Whether new clients are welcome, as in /readyz.",
 			func() bool { return opts.Status.Ready() == nil }),

@@ -25,7 +25,7 @@ func busyMetrics() (*Status, *Metrics) {
 		Version: "v1.2.3", Revision: "abc1234", GoVersion: "go1.26.0",
 		Origins:     []string{"default"},
 		Reasons:     []string{"ok", "draining", "upstream_refused"},
-		DialReasons: []string{"ok", "upstream_refused"},
+		DialReasons: []string{"ok", "upstream_refused", "cert_expired"},
 		Status:      s,
 	})
 	s.Started()
@@ -40,6 +40,8 @@ func busyMetrics() (*Status, *Metrics) {
 	m.Handshake("default", "1.3", "X25519MLKEM768")
 	m.Handshake("default", "1.3", "CurveID(4711)")
 	m.CertificateNotAfter("default", RoleUpstream, time.Unix(1_800_000_000, 0))
+	m.Loaded("default", time.Unix(1_700_000_000, 0))
+	m.Reloaded("default", ReloadOK, time.Unix(1_700_000_060, 0))
 	return s, m
 }
 
@@ -91,6 +93,8 @@ func TestEverySeriesExistsAtZero(t *testing.T) {
 			`pgorigin_upstream_connects_total{origin="%",reason="ok"}`,
 			`pgorigin_upstream_connect_duration_seconds_count{origin="%",phase="sslrequest"}`,
 			`pgorigin_tls_handshakes_total{group="P-521",origin="%",version="1.2"}`,
+			`pgorigin_tls_reloads_total{origin="%",result="unchanged"}`,
+			`pgorigin_tls_reload_failing{origin="%"}`,
 			`pgorigin_tls_handshakes_total{group="other",origin="%",version="1.3"}`,
 		} {
 			if s := strings.ReplaceAll(series, "%", origin); !fresh[s] {

@@ -50,6 +50,7 @@ func (m *Metrics) makeSessionMetrics() {
 }
 
 func (m *Metrics) makeUpstreamMetrics() {
+	m.makePathMetrics()
 	m.connects = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "pgorigin_upstream_connects_total",
 		Help: "Attempts to open a verified connection to the upstream, by outcome.",
@@ -85,6 +86,9 @@ func (m *Metrics) initOrigin(origin string, opts Options) {
 	for _, reason := range opts.DialReasons {
 		m.connects.WithLabelValues(origin, reason)
 	}
+	m.initPaths(origin)
+	m.initReloads(origin)
+	m.initCertificates(origin, opts)
 	for _, phase := range phases() {
 		m.connectDuration.WithLabelValues(origin, phase)
 	}

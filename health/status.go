@@ -3,6 +3,7 @@ package health
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 )
 
@@ -18,6 +19,7 @@ type Status struct {
 	started  bool
 	draining bool
 	checks   []namedCheck
+	notes    []namedNote
 }
 
 // namedCheck is one condition of readiness besides the two built-in ones.
@@ -55,6 +57,20 @@ func (s *Status) AddCheck(name string, check func() error) {
 	s.checks = append(s.checks, namedCheck{name: name, check: check})
 }
 
+// namedNote is something that people should know although it changes nothing about readiness.
+type namedNote struct {
+	name string
+	text func() string
+}
+
+// AddNote adds a line to the verbose answers about readiness for as long as text returns something. It bears on nothing
+// else. Like a check, text runs within every request.
+func (s *Status) AddNote(name string, text func() string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.notes = append(s.notes, namedNote{name: name, text: text})
+}
+
 // Ready returns nil when new clients are welcome, else all the reasons why not, one on each line.
 func (s *Status) Ready() error {
 	var errs []error
@@ -66,10 +82,11 @@ func (s *Status) Ready() error {
 	return errors.Join(errs...)
 }
 
-// outcome is one line of a verbose answer; a nil err is a condition that holds.
+// outcome is one line of a verbose answer; a nil err is a condition that holds, or just a note if there is one.
 type outcome struct {
 	name string
 	err  error
+	note string
 }
 
 // startup returns the only condition of /startupz.
@@ -95,16 +112,21 @@ func (s *Status) readiness() []outcome {
 	if s.draining {
 		outcomes = append(outcomes, outcome{name: "draining", err: errDraining})
 	}
-	checks := append([]namedCheck(nil), s.checks...)
+	checks, notes := slices.Clone(s.checks), slices.Clone(s.notes)
 	s.mu.Unlock()
 
-	// A check is foreign code: it runs without the lock, so that it may call back.
+	// Checks and notes are foreign code: they run without the lock, so that they may call back.
 	for _, c := range checks {
 		o := outcome{name: c.name}
 		if err := c.check(); err != nil {
 			o.err = fmt.Errorf("%s: %w", c.name, err)
 		}
 		outcomes = append(outcomes, o)
+	}
+	for _, n := range notes {
+		if text := n.text(); text != "" {
+			outcomes = append(outcomes, outcome{name: n.name, note: text})
+		}
 	}
 	return outcomes
 }

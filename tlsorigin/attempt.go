@@ -18,6 +18,27 @@ type attempt struct {
 	auth   clientAuth
 	budget time.Duration
 	report Attempt
+
+	// lost is packetsLost, nil where nobody can tell.
+	lost func(net.Conn) bool
+	// choose picks the ClientHello for a resolved address. Nil: the one of the configuration, whatever is remembered.
+	choose func(net.Addr) choice
+	choice choice
+
+	observe func(*tls.Config) // sees the configuration of the handshake; nil means nobody does
+
+	began    bool          // a ClientHello has been sent, or was about to be
+	patience time.Duration // how long its first answer was waited for; zero: as long as the budget lasts
+	vanished PathCause     // set if it was not answered with a single byte, in a way that may be due to its size
+
+	details *certificateDetails // set when the upstream's certificate is refused
+}
+
+// certificateDetails is what an Error says about a certificate besides its text.
+type certificateDetails struct {
+	name string
+	also []Reason
+	peer *PeerCertificate
 }
 
 func newAttempt(r route, t *trust, budget time.Duration) *attempt {
@@ -40,18 +61,33 @@ func (a *attempt) run(ctx context.Context, dial func(context.Context, string, st
 		return nil, failure
 	}
 	a.report.Resolved = raw.RemoteAddr()
-	// A connection that cannot take a deadline any more is closed, and the next operation says so.
-	_ = raw.SetDeadline(deadline)
-	stop := context.AfterFunc(ctx, func() { _ = raw.SetDeadline(time.Unix(1, 0)) })
-	conn, failure := a.originate(raw)
+	if a.choose != nil {
+		a.choice = a.choose(a.report.Resolved)
+	}
+	expire := expiry(ctx, raw)
+	expire(deadline)
+	stop := context.AfterFunc(ctx, func() { expire(deadline) })
+	conn, failure := a.originate(raw, deadline, expire)
 	interrupted := !stop()
 	if failure != nil || interrupted {
 		_ = raw.Close() // never tls.Conn.Close: there is nobody to say goodbye to
 		return nil, failure
 	}
 	_ = raw.SetDeadline(time.Time{})
-	a.report.State = conn.ConnectionState()
+	a.report.State = a.trust.state(conn)
 	return conn, nil
+}
+
+// expiry returns a function that sets the deadline of raw. Once ctx has ended every deadline is one in the past: ctx is
+// looked at afterwards, so that whoever sets a later one at the same moment does not undo the interruption.
+func expiry(ctx context.Context, raw net.Conn) func(time.Time) {
+	return func(t time.Time) {
+		// A connection that cannot take a deadline any more is closed, and the next operation says so.
+		_ = raw.SetDeadline(t)
+		if ctx.Err() != nil {
+			_ = raw.SetDeadline(time.Unix(1, 0))
+		}
+	}
 }
 
 // connect resolves and opens TCP.
@@ -67,22 +103,39 @@ func (a *attempt) connect(ctx context.Context, deadline time.Time, dial func(con
 }
 
 // originate turns a fresh TCP connection into a verified one.
-func (a *attempt) originate(raw net.Conn) (*Conn, *Error) {
-	if failure := a.requestTLS(raw); failure != nil {
-		return nil, failure
+func (a *attempt) originate(raw net.Conn, deadline time.Time, expire func(time.Time)) (*Conn, *Error) {
+	if !a.route.direct {
+		if failure := a.requestTLS(raw); failure != nil {
+			return nil, failure
+		}
 	}
 	defer stopwatch(&a.report.TLS)()
 	// Whoever can write into the path may send bytes behind 'S' that are not TLS and hope that they are taken for
 	// something that was received inside (CVE-2021-23222). Those that are here already are called by their name;
 	// those that come later break the handshake, for nothing between here and TLS has a buffer.
-	if pendingInput(raw) {
+	if !a.route.direct && pendingInput(raw) {
 		return nil, a.failure(finding{ReasonTLSInjection, "sent bytes behind its answer to SSLRequest; someone in the path may be tampering"}, nil)
 	}
 	w := &wire{Conn: raw}
-	client := tls.Client(w, a.trust.config(a.route.name, &a.auth))
+	a.limitPatience(w, deadline, expire)
+	config := a.trust.config(a.route.name, &a.auth)
+	if a.choice.groups != nil {
+		config.CurvePreferences = a.choice.groups
+	}
+	if a.observe != nil {
+		a.observe(config)
+	}
+	client := tls.Client(w, config)
+	a.began = true
 	//nolint:noctx // ctx interrupts by run's deadline: HandshakeContext would close the connection, and with it what it knows
 	if err := client.Handshake(); err != nil {
+		if w.received.Load() == 0 {
+			a.vanished = a.vanishing(raw, err)
+		}
 		return nil, a.failure(a.handshakeFailure(err, w.received.Load()), err)
+	}
+	if found := a.protocolProblem(client.ConnectionState().NegotiatedProtocol); found.text != "" {
+		return nil, a.failure(found, nil)
 	}
 	return &Conn{
 		tls:    client,
@@ -90,6 +143,26 @@ func (a *attempt) originate(raw net.Conn) (*Conn, *Error) {
 		auth:   &a.auth,
 		remote: &Addr{TCP: raw.RemoteAddr(), Host: a.route.host},
 	}, nil
+}
+
+// limitPatience gives the first byte of an answer to a hello that may vanish less time than there is, so that something
+// is left for another. Once a byte has come, falling back is out of the question and the handshake has all the time.
+func (a *attempt) limitPatience(w *wire, deadline time.Time, expire func(time.Time)) {
+	if !a.choice.fallible {
+		return
+	}
+	a.patience = min(maxPatience, time.Until(deadline)/2)
+	expire(time.Now().Add(a.patience))
+	w.first = func() { expire(deadline) }
+}
+
+// protocolProblem judges what ALPN came to; a finding without text means that all is well. A server that does not know
+// ALPN is none in direct TLS, whose only proof that it is Postgres that is spoken is ALPN.
+func (a *attempt) protocolProblem(negotiated string) finding {
+	if a.route.direct && negotiated != protocolName {
+		return finding{ReasonTLSALPN, "completed TLS but did not agree to the protocol " + protocolName + " (ALPN), which direct TLS demands"}
+	}
+	return finding{}
 }
 
 // requestTLS sends SSLRequest and reads its answer, exactly one byte: what follows belongs to TLS.
@@ -108,8 +181,20 @@ func (a *attempt) requestTLS(raw net.Conn) *Error {
 	return nil
 }
 
+// waited is how long the handshake had, of which received bytes came.
+func (a *attempt) waited(received int64) time.Duration {
+	if a.patience > 0 && received == 0 {
+		return a.patience
+	}
+	return a.budget
+}
+
 func (a *attempt) failure(f finding, cause error) *Error {
-	return &Error{Kind: f.kind, Addr: a.route.host, Text: f.text, Err: cause}
+	e := &Error{Kind: f.kind, Addr: a.route.host, Text: f.text, Err: cause}
+	if d := a.details; d != nil {
+		e.Also, e.Peer, e.ExpectedName = d.also, d.peer, d.name
+	}
+	return e
 }
 
 // stopwatch returns a function that stores in took how long ago stopwatch was called.

@@ -126,7 +126,7 @@ func badProtocols(ca *tlstest.CA) []badUpstream {
 		{"AuthenticationOk behind S in a later segment", afterHello(authOK), nil, ReasonTLSProtocol, []string{"not TLS"}},
 		{"ErrorResponse behind S in a later segment", afterHello(errorResponse), nil, ReasonTLSProtocol, []string{"not TLS"}},
 		{"never answers SSLRequest", func(net.Conn) {}, soon, ReasonUpstreamTimeout, []string{"no answer to SSLRequest within 1s"}},
-		{"silent after S", answers("S"), soon, ReasonTLSTimeout, []string{"did not complete the handshake within 1s", "received 0 bytes"}},
+		{"silent after S", answers("S"), soon, ReasonTLSTimeout, []string{"did not complete the handshake within", "received 0 bytes", "no better"}},
 		{"half a handshake, then RST", func(conn net.Conn) {
 			answer(conn, "S")
 			readHello(conn)
@@ -169,8 +169,18 @@ func TestBadUpstreams(t *testing.T) {
 				t.Errorf("text %q repeats the peer", text)
 			}
 			checkOnlyTLS(t, p.received(t))
-			if len(attempts) != 1 || attempts[0].Err == nil || attempts[0].State.Version != 0 {
-				t.Errorf("attempts reported: %+v, want one failure without a verified state", attempts)
+			tries := 1
+			switch row.name {
+			case "closes after S", "resets after S", "silent after S":
+				tries = 2 // a path that swallows hybrid hellos looks the same
+			}
+			if len(attempts) != tries {
+				t.Errorf("attempts reported: %+v, want %d", attempts, tries)
+			}
+			for _, a := range attempts {
+				if a.Err == nil || a.State.Version != 0 {
+					t.Errorf("attempt reported: %+v, want a failure without a verified state", a)
+				}
 			}
 		})
 	}

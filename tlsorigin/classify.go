@@ -3,12 +3,14 @@ package tlsorigin
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -81,13 +83,16 @@ func (a *attempt) handshakeFailure(err error, received int64) finding {
 	var notTLS tls.RecordHeaderError
 	switch {
 	case errors.As(err, &verification):
-		return verificationFailure(verification, a.route.name, a.trust.template.RootCAs, time.Now())
+		return a.certificateFailure(verification.UnverifiedCertificates, explain(verification.Err, verification.UnverifiedCertificates, a.route.name, time.Now()))
 	case errors.As(err, &policy):
-		return policy.finding
+		return a.certificateFailure(policy.sent, policy.finding)
+	case errors.As(err, &notTLS) && a.route.direct && notTLS.RecordHeader[0] == 'E', errors.Is(err, io.EOF) && a.route.direct && received == 0:
+		// The 'E' begins an ErrorResponse, which is not read: nobody has proved anything yet (CVE-2024-10977).
+		return finding{ReasonTLSProtocol, "does not take direct TLS: the server is probably too old for it (needs PostgreSQL 17 or pgbouncer 1.25)"}
 	case errors.As(err, &notTLS):
 		return finding{ReasonTLSProtocol, "agreed to TLS but then sent something that is not TLS"}
 	case isTimeout(err):
-		return finding{ReasonTLSTimeout, fmt.Sprintf("agreed to TLS but did not complete the handshake within %v (received %d bytes)", rounded(a.budget), received)}
+		return finding{ReasonTLSTimeout, fmt.Sprintf("agreed to TLS but did not complete the handshake within %v (received %d bytes)", rounded(a.waited(received)), received)}
 	}
 	if found, ok := alertFailure(err, &a.auth); ok {
 		return found
@@ -99,11 +104,52 @@ func (a *attempt) handshakeFailure(err error, received int64) finding {
 		return finding{ReasonUpstreamGone, fmt.Sprintf("closed the connection in the middle of the TLS handshake (received %d bytes)", received)}
 	case isUnreachable(err):
 		return finding{ReasonUpstreamUnreachable, "became unreachable during the TLS handshake"}
-	case strings.Contains(err.Error(), "certificate from server"):
-		// The text of a parse error may quote the certificate.
-		return finding{ReasonCertInvalid, "sent a certificate that cannot be parsed"}
+	}
+	if text := unusableCertificate(err); text != "" {
+		return finding{ReasonCertInvalid, text}
 	}
 	return finding{ReasonTLSProtocol, "broke the TLS protocol" + own(err)}
+}
+
+// certificateFailure explains why a chain is refused and keeps the details for the *Error.
+func (a *attempt) certificateFailure(sent []*x509.Certificate, first finding) finding {
+	now, name := time.Now(), a.route.name
+	if a.trust.verifyCA {
+		name = ""
+	}
+	found := a.trust.reasons(sent, name, first, now)
+	a.details = &certificateDetails{name: name, also: otherReasons(found)}
+	if len(sent) > 0 {
+		peer := describe(sent[0], true, now)
+		a.details.peer = &peer
+	}
+	return finding{found[0].kind, sentence(found)}
+}
+
+// otherReasons returns the reasons behind the first, each once.
+func otherReasons(found []finding) []Reason {
+	var others []Reason
+	for _, f := range found[1:] {
+		if f.kind != found[0].kind && !slices.Contains(others, f.kind) {
+			others = append(others, f.kind)
+		}
+	}
+	return others
+}
+
+// unusableCertificate explains what crypto/tls says about a certificate that it does not even verify. Its own text may
+// quote the certificate.
+func unusableCertificate(err error) string {
+	text := err.Error()
+	switch {
+	case strings.Contains(text, "RSA key larger than"):
+		return "sent a certificate with an RSA key that is too large, at most 8192 bits are supported"
+	case strings.Contains(text, "unsupported type of public key"):
+		return "sent a certificate with a kind of key that is not supported"
+	case strings.Contains(text, "certificate from server"):
+		return "sent a certificate that cannot be parsed"
+	}
+	return ""
 }
 
 // connectionLost explains an error of an established connection that is no alert.
@@ -137,6 +183,7 @@ const (
 	alertProtocolVersion     = 70
 	alertUnrecognizedName    = 112
 	alertCertificateRequired = 116
+	alertNoProtocol          = 120
 )
 
 // alertNumber returns the alert that the peer sent. crypto/tls hides it: the error is a *net.OpError around an
@@ -179,6 +226,8 @@ func alertFailure(err error, auth *clientAuth) (found finding, ok bool) {
 		return finding{ReasonClientCertRejected, fmt.Sprintf("rejected the client certificate %s: %s", certificateName(auth.configured.Leaf), name)}, true
 	case aboutCertificate:
 		return finding{ReasonClientCertRejected, "refused the connection for want of a client certificate: " + name}, true
+	case number == alertNoProtocol:
+		return finding{ReasonTLSALPN, "does not know the protocol " + protocolName + " (ALPN): " + name}, true
 	case number == alertProtocolVersion:
 		return finding{ReasonTLSAlert, "speaks none of the TLS versions that are allowed here: " + name}, true
 	case number == alertUnrecognizedName:

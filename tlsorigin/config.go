@@ -31,12 +31,36 @@ type Config struct {
 	// system roots.
 	CAFile, CAPEM string
 
+	// VerifyCA leaves out the comparison of the name, and nothing else: whoever has a server certificate of the configured
+	// roots is accepted. It needs CAFile or CAPEM, because everybody can get a certificate of a public authority.
+	VerifyCA bool
+
+	// CRLFile names a PEM file with certificate revocation lists. If it is set, each certificate below the trusted root
+	// needs a list of its issuer, in force and signed by it. Empty means that revocation is not checked.
+	CRLFile string
+
+	// Pins are public keys, each "sha256/" and the base64 of the SHA-256 of a SubjectPublicKeyInfo, as Pin returns it. At
+	// least one must be that of a certificate in the verified chain. None means that the chain alone decides.
+	Pins []string
+
 	// CertFile (chain, leaf first) and KeyFile are presented to an upstream that asks for a client certificate,
 	// whatever list of authorities it sends along. Both or none.
 	CertFile, KeyFile string
 
 	// MinVersion is tls.VersionTLS12 (zero means that) or tls.VersionTLS13.
 	MinVersion uint16
+
+	// Groups are the key-exchange groups to offer. Empty means those that PostQuantum implies, in the end Go's own. Their
+	// order has no effect: crypto/tls has an order of its own and sends the key share of the first group in it that is
+	// among Groups. A server that wants another one says so, at the cost of a round trip.
+	Groups []tls.CurveID
+
+	// PostQuantum is the policy for hybrid groups. Empty means PostQuantumPrefer. PostQuantumRequire makes MinVersion
+	// TLS 1.3.
+	PostQuantum PostQuantum
+
+	// Negotiation says how TLS begins. Empty means NegotiatePostgres.
+	Negotiation Negotiation
 
 	// Timeout bounds resolving, TCP, SSLRequest and TLS for all addresses together. Zero means ten seconds.
 	Timeout time.Duration
@@ -50,9 +74,18 @@ type Config struct {
 
 // Trace holds hooks that a Dialer runs. Any may be nil. They run on the dialling goroutine and must not block.
 type Trace struct {
-	// Attempt is called once for each address tried. An attempt that the caller's context cut short says nothing
+	// Attempt is called once for each try of an address, probes in the background included. An attempt that the caller's context cut short says nothing
 	// about the upstream and is not reported.
 	Attempt func(Attempt)
+
+	// PathChanged is called when something new is found out about key exchange with a resolved address. It may also run
+	// on the goroutine of a background probe.
+	PathChanged func(PathChange)
+
+	// Reloaded is called after each Reload, those of Watch included, and after a Dial that failed has looked at the
+	// files and found something new. The error is Reload's. Calls do not overlap, and whatever was made ahead of its
+	// use under the state before has to go. It must not call Reload.
+	Reloaded func(Reloaded, error)
 }
 
 // Attempt describes one address tried.
@@ -66,6 +99,11 @@ type Attempt struct {
 
 	State tls.ConnectionState // zero unless the peer was verified
 	Err   *Error              // nil when all went well
+
+	// Fallback is set when this was another try with that ClientHello, because an earlier one vanished by Cause.
+	Fallback Fallback
+	Cause    PathCause
+	Probe    bool // made in the background, for no client
 }
 
 // route is one address to try and the name that must be proved there.
@@ -73,6 +111,8 @@ type route struct {
 	host string // host:port as configured
 	dial string // what NetDial gets: host, or the resolved address of an earlier connection
 	name string // verified; a DNS name without final dot, or an IP address
+
+	direct bool // TLS begins at once, without SSLRequest
 }
 
 // routes checks the addresses and the server name.
@@ -106,7 +146,7 @@ func (c *Config) routes() ([]route, []error) {
 			complain("Addrs", addr, err)
 			continue
 		}
-		routes = append(routes, route{host: addr, dial: addr, name: name})
+		routes = append(routes, route{host: addr, dial: addr, name: name, direct: c.Negotiation == NegotiateDirect})
 	}
 	return routes, problems
 }
@@ -173,6 +213,9 @@ func (c *Config) limits() (minVersion uint16, timeout time.Duration, problems []
 	if minVersion != tls.VersionTLS12 && minVersion != tls.VersionTLS13 {
 		err := errors.New("want TLS 1.2 or TLS 1.3")
 		problems = append(problems, &ConfigError{Field: "MinVersion", Value: tls.VersionName(minVersion), Err: err})
+	}
+	if c.PostQuantum == PostQuantumRequire && minVersion == tls.VersionTLS12 {
+		minVersion = tls.VersionTLS13 // hybrid groups exist in no other
 	}
 	if timeout == 0 {
 		timeout = defaultTimeout

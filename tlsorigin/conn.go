@@ -32,6 +32,9 @@ type Conn struct {
 	auth   *clientAuth
 	remote *Addr
 
+	generation uint64 // of the state under which it was verified
+	rejected   func() // called when the upstream does not accept the client certificate; may be nil
+
 	answered atomic.Bool // application data have arrived
 }
 
@@ -69,6 +72,9 @@ func (c *Conn) failure(err error) error {
 	switch {
 	case isAlert && !c.answered.Load():
 		lost.sqlState = sqlStateCannotConnect // the upstream's part of the handshake ends with its first data
+		if found.kind == ReasonClientCertRejected && c.rejected != nil {
+			c.rejected()
+		}
 	case isAlert:
 		found = finding{ReasonTLSAlert, "ended the connection with " + alertName(err)}
 	default:

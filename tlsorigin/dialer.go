@@ -24,7 +24,13 @@ type Dialer struct {
 	netDial  func(ctx context.Context, network, addr string) (net.Conn, error)
 	attempt  func(Attempt) // never nil
 
-	trust atomic.Pointer[trust] // each Dial uses the one in force when it starts
+	exchange   keyExchange
+	paths      paths
+	lost       func(net.Conn) bool // packetsLost; nil: nobody can tell, or nobody can do anything about it
+	background *background         // never nil
+
+	trust   atomic.Pointer[trust] // each Dial uses the one in force when it starts
+	reloads *reloads
 }
 
 // NewDialer reads the files that cfg names, checks everything and reports all problems at once: an error joins one
@@ -37,19 +43,38 @@ func newDialer(cfg Config, system systemRoots) (*Dialer, error) {
 	upstream, problems := cfg.routes()
 	minVersion, timeout, more := cfg.limits()
 	problems = append(problems, more...)
-	loaded, more := loadTrust(&cfg, minVersion, system)
+	exchange, more := cfg.keyExchange(minVersion)
+	problems = append(problems, more...)
+	load := func(files snapshot) (*trust, []error) {
+		t, problems := loadTrust(&cfg, files, minVersion, system)
+		if problems == nil {
+			t.warnNames(upstream)
+		}
+		return t, problems
+	}
+	files, _ := steadySnapshot(cfg.files(), nil)
+	loaded, more := load(files)
 	if problems = append(problems, more...); len(problems) > 0 {
 		return nil, errors.Join(problems...)
 	}
-	loaded.warnNames(upstream)
-	d := &Dialer{upstream: upstream, timeout: timeout, netDial: cfg.NetDial, attempt: func(Attempt) {}}
+	d := &Dialer{
+		upstream: upstream, timeout: timeout, netDial: cfg.NetDial, attempt: func(Attempt) {},
+		exchange: exchange, background: newBackground(),
+	}
+	d.paths = paths{exchange: &d.exchange, changed: func(PathChange) {}, known: map[string]*path{}}
 	if d.netDial == nil {
-		d.netDial = newNetDialer().DialContext
+		dialer := newNetDialer()
+		dialer.ControlContext, d.lost = d.controlSocket, packetsLost
+		d.netDial = dialer.DialContext
 	}
 	if cfg.Trace != nil && cfg.Trace.Attempt != nil {
 		d.attempt = cfg.Trace.Attempt
 	}
+	if cfg.Trace != nil && cfg.Trace.PathChanged != nil {
+		d.paths.changed = cfg.Trace.PathChanged
+	}
 	d.trust.Store(loaded)
+	d.reloads = newReloads(&cfg, load)
 	return d, nil
 }
 
@@ -66,7 +91,16 @@ func newNetDialer() *net.Dialer {
 }
 
 // Warnings returns what is doubtful about the configuration in force but no reason to refuse it, one sentence each.
-func (d *Dialer) Warnings() []string { return slices.Clone(d.trust.Load().warnings) }
+func (d *Dialer) Warnings() []string {
+	return slices.Concat(d.exchange.warnings, d.trust.Load().warnings)
+}
+
+// Close ends the probes in the background and waits for them. Connections and Dial go on to work; only nothing that was
+// remembered about an address is looked at again. It returns nil.
+func (d *Dialer) Close() error {
+	d.background.close()
+	return nil
+}
 
 // NotAfter returns when the first of the configured roots and the first certificate of the client's chain expire. Zero
 // means that there is none to look at: the system roots are in use, or no client certificate is configured.
@@ -75,9 +109,16 @@ func (d *Dialer) NotAfter() (roots, client time.Time) {
 	return t.rootsNotAfter, t.clientNotAfter
 }
 
+// CRLNextUpdate returns when the first of the configured revocation lists runs out. From then on no chain that needs it is
+// accepted. Zero means that there is none.
+func (d *Dialer) CRLNextUpdate() time.Time { return d.trust.Load().crls.nextUpdate() }
+
 // Dial returns a *Conn whose peer has proved its name, ready for a startup packet; the caller closes it. A nil target
 // means the configured addresses in order. Otherwise target is the *Addr of an earlier connection of this Dialer, and
 // the new one goes to that very address and proves the same name: a cancel request only helps where its session is.
+//
+// When the failure could come of files that have been replaced, Dial looks at them, and tries once more if it finds new
+// ones: a rotation costs no connection, however long the interval of Watch.
 //
 // On failure the error is an *Error, except that the end of ctx is reported as context.Cause(ctx), wrapped: it says
 // nothing about the upstream. The connection does not depend on ctx afterwards.
@@ -88,19 +129,30 @@ func (d *Dialer) Dial(ctx context.Context, target net.Addr) (net.Conn, error) {
 	}
 	end := time.Now().Add(d.timeout)
 	current := d.trust.Load()
+	conn, err := d.dialRoutes(ctx, routes, current, end)
+	if next := d.rotated(ctx, err, current, end); next != nil {
+		current = next
+		conn, err = d.dialRoutes(ctx, routes, current, end)
+	}
+	if err != nil {
+		return nil, err
+	}
+	conn.generation, conn.rejected = current.generation, d.glance
+	return conn, nil
+}
+
+// dialRoutes tries routes in order until end.
+func (d *Dialer) dialRoutes(ctx context.Context, routes []route, current *trust, end time.Time) (*Conn, error) {
 	var failures []*Error
 	for i, r := range routes {
 		// A share for each address that is left, so that a silent first one leaves time for the next.
 		share := time.Until(end) / time.Duration(len(routes)-i)
-		a := newAttempt(r, current, share)
-		conn, failure := a.run(ctx, d.netDial)
-		if conn == nil && ctx.Err() != nil {
-			return nil, fmt.Errorf("dial upstream %s: %w", r.host, context.Cause(ctx))
-		}
-		a.report.Err = failure
-		d.attempt(a.report)
-		if failure == nil {
+		conn, failure := d.open(ctx, r, current, share)
+		switch {
+		case conn != nil:
 			return conn, nil
+		case failure == nil:
+			return nil, fmt.Errorf("dial upstream %s: %w", r.host, context.Cause(ctx))
 		}
 		failures = append(failures, failure)
 	}

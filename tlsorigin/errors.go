@@ -27,6 +27,8 @@ const (
 	ReasonCertNameMismatch     Reason = "cert_name_mismatch"
 	ReasonCertExpired          Reason = "cert_expired"
 	ReasonCertNotYetValid      Reason = "cert_not_yet_valid"
+	ReasonCertRevoked          Reason = "cert_revoked"
+	ReasonCertPinMismatch      Reason = "cert_pin_mismatch"
 	ReasonCertUsage            Reason = "cert_usage"
 	ReasonCertInvalid          Reason = "cert_invalid"
 
@@ -48,6 +50,13 @@ type Error struct {
 	Addr string // host:port as configured
 	Text string // what happened, safe to show to a client
 	Err  error  // the cause, or nil. Its text may hold what the peer sent and is not safe to show.
+
+	// Also are the further reasons for which the upstream's certificate is refused, without Kind, each once.
+	Also []Reason
+	// Peer describes the upstream's own certificate when it is refused; nil otherwise.
+	Peer *PeerCertificate
+	// ExpectedName is the name that Peer had to carry; empty when the name does not matter (Config.VerifyCA).
+	ExpectedName string
 
 	// Others are the failures of the other addresses that the same Dial tried, in their order.
 	Others []*Error

@@ -38,7 +38,10 @@ func quote(s string) string {
 }
 
 // quoteAll joins quoted texts with commas, the first few of many.
-func quoteAll(texts []string) string {
+func quoteAll(texts []string) string { return strings.Join(quoteEach(texts), ", ") }
+
+// quoteEach quotes texts, the first few of many.
+func quoteEach(texts []string) []string {
 	var quoted []string
 	for i, text := range texts {
 		if i == maxNames {
@@ -47,5 +50,5 @@ func quoteAll(texts []string) string {
 		}
 		quoted = append(quoted, quote(text))
 	}
-	return strings.Join(quoted, ", ")
+	return quoted
 }

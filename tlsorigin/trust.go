@@ -20,16 +20,24 @@ type trust struct {
 	client   *tls.Certificate // nil: none configured
 	warnings []string
 
-	rootsNotAfter  time.Time // earliest end among the configured roots; zero for the system roots
-	clientNotAfter time.Time // earliest end in the client certificate chain; zero without one
+	files      snapshot // read once, before anything is parsed; without content once everything is
+	generation uint64   // counts the reloads that changed something
+
+	verifyCA bool         // the name does not matter
+	pins     pinSet       // nil: none
+	crls     *revocations // nil: revocation is not checked
+
+	roots, chain   []*x509.Certificate // as configured: nil for the system roots, nil without a client certificate
+	rootsNotAfter  time.Time           // earliest end among the configured roots; zero for the system roots
+	clientNotAfter time.Time           // earliest end in the client certificate chain; zero without one
 }
 
 // systemRoots is x509.SystemCertPool, or what a test puts in its place.
 type systemRoots func() (*x509.CertPool, error)
 
-// loadTrust reads the files of cfg and returns either a trust or every problem.
-func loadTrust(cfg *Config, minVersion uint16, system systemRoots) (*trust, []error) {
-	t := &trust{template: &tls.Config{
+// loadTrust parses files, a snapshot of cfg.files, and returns either a trust or every problem.
+func loadTrust(cfg *Config, files snapshot, minVersion uint16, system systemRoots) (*trust, []error) {
+	t := &trust{files: files, template: &tls.Config{
 		MinVersion: minVersion,
 		// TLS 1.2 with forward secrecy and AEAD. The order is Go's own, and so are the suites of TLS 1.3.
 		CipherSuites: []uint16{
@@ -42,13 +50,17 @@ func loadTrust(cfg *Config, minVersion uint16, system systemRoots) (*trust, []er
 		},
 		// Small first records would only cost throughput: nobody renders a page here.
 		DynamicRecordSizingDisabled: true,
-		// A policy has to hold for every connection, so it stands in VerifyConnection, which also runs on resumption.
-		VerifyConnection: checkPolicy,
+		CurvePreferences:            cfg.offeredGroups(),
+		// After SSLRequest, too, where servers that know it are PostgreSQL from 17 on, and the others ignore it.
+		NextProtos: []string{protocolName},
 	}}
-	problems := append(t.loadRoots(cfg, system), t.loadClient(cfg)...)
+	// A policy has to hold for every connection, so it stands in VerifyConnection, which also runs on resumption.
+	t.template.VerifyConnection = t.checkVerified
+	problems := slices.Concat(t.loadRoots(cfg, system), t.loadClient(cfg), t.loadPolicy(cfg))
 	if problems != nil {
 		return nil, problems
 	}
+	t.files = files.forget()
 	return t, nil
 }
 
@@ -75,7 +87,7 @@ func (t *trust) loadRoots(cfg *Config, system systemRoots) []error {
 	if cfg.CAFile != "" {
 		field = "CAFile"
 		var err error
-		if data, _, err = readFile(cfg.CAFile); err != nil {
+		if data, _, err = t.files.read(cfg.CAFile); err != nil {
 			return fail(field, cfg.CAFile, err)
 		}
 	}
@@ -88,7 +100,43 @@ func (t *trust) loadRoots(cfg *Config, system systemRoots) []error {
 		t.template.RootCAs.AddCert(cert)
 		t.warnExpiry(field, cert)
 	}
-	t.rootsNotAfter = earliestEnd(certs)
+	t.roots, t.rootsNotAfter = certs, earliestEnd(certs)
+	return nil
+}
+
+// loadPolicy reads what is demanded of a chain beyond an anchor, and whether its name matters.
+func (t *trust) loadPolicy(cfg *Config) []error {
+	var problems []error
+	t.pins, problems = parsePins(cfg.Pins)
+	if cfg.CRLFile != "" {
+		if err := t.loadRevocations(cfg.CRLFile); err != nil {
+			problems = append(problems, &ConfigError{Field: "CRLFile", Value: cfg.CRLFile, Err: err})
+		}
+	}
+	if !cfg.VerifyCA {
+		return problems
+	}
+	if cfg.CAFile == "" && cfg.CAPEM == "" {
+		err := errors.New("leaves out the name, so it needs an authority of your own: set CAFile or CAPEM; everybody can get a certificate of the system's")
+		return append(problems, &ConfigError{Field: "VerifyCA", Err: err})
+	}
+	t.verifyCA = true
+	t.leaveOutName(t.template)
+	t.warn("VerifyCA: the upstream's name is not checked, whoever has a certificate of the configured authorities is accepted")
+	return problems
+}
+
+func (t *trust) loadRevocations(path string) error {
+	data, _, err := t.files.read(path)
+	if err != nil {
+		return err
+	}
+	if t.crls, err = parseRevocations(data); err != nil {
+		return err
+	}
+	for _, text := range t.crls.warnings(time.Now()) {
+		t.warn("CRLFile: %s", text)
+	}
 	return nil
 }
 
@@ -127,12 +175,12 @@ func (t *trust) loadClient(cfg *Config) []error {
 	if public, ok := certs[0].PublicKey.(*ecdsa.PublicKey); ok && public.Curve == elliptic.P224() {
 		t.warn("CertFile: TLS 1.3 has no P-224 signatures, this client certificate can only be presented in TLS 1.2")
 	}
-	t.client, t.clientNotAfter = &pair, earliestEnd(certs)
+	t.client, t.chain, t.clientNotAfter = &pair, certs, earliestEnd(certs)
 	return nil
 }
 
 func (t *trust) readChain(path string) ([]*x509.Certificate, error) {
-	data, _, err := readFile(path)
+	data, _, err := t.files.read(path)
 	if err != nil {
 		return nil, err
 	}
@@ -141,7 +189,7 @@ func (t *trust) readChain(path string) ([]*x509.Certificate, error) {
 
 // readKey warns of a key that others may read, but takes it: secrets mounted by Kubernetes are often mode 0644 or 0640.
 func (t *trust) readKey(path string) ([]byte, error) {
-	data, mode, err := readFile(path)
+	data, mode, err := t.files.read(path)
 	if err != nil {
 		return nil, err
 	}

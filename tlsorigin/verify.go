@@ -5,220 +5,74 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/asn1"
-	"errors"
 	"fmt"
-	"net/netip"
-	"slices"
-	"strings"
 	"time"
 )
 
 const minRSABits = 2048 // what OpenSSL refuses at its default security level 2, and Go accepts
 
 // policyError is what checkPolicy returns.
-type policyError struct{ finding }
+type policyError struct {
+	finding
+	sent []*x509.Certificate
+}
 
 func (e *policyError) Error() string { return e.text }
 
-// checkPolicy is a tls.Config.VerifyConnection: it adds what crypto/tls does not demand to a chain that it has verified.
-func checkPolicy(cs tls.ConnectionState) error {
-	leaf := cs.PeerCertificates[0]
-	if forbidsSignatures(leaf) {
-		return &policyError{finding{ReasonCertUsage, fmt.Sprintf("certificate %s may not be used for TLS: its key usage lacks digitalSignature", certificateName(leaf))}}
-	}
-	var weak *x509.Certificate
-	for _, chain := range cs.VerifiedChains {
-		i := slices.IndexFunc(chain, shortRSA)
-		if i < 0 {
-			return nil // one good chain is enough
-		}
-		weak = chain[i]
-	}
-	if weak == nil {
-		return &policyError{finding{ReasonCertInvalid, "its certificate was not verified"}}
-	}
-	key, _ := weak.PublicKey.(*rsa.PublicKey)
-	return &policyError{finding{ReasonCertInvalid, fmt.Sprintf("certificate %s has an RSA key of only %d bits, at least %d are needed",
-		certificateName(weak), key.N.BitLen(), minRSABits)}}
+// checkVerified is a tls.Config.VerifyConnection: it adds what crypto/tls does not demand to chains that it has verified.
+func (t *trust) checkVerified(cs tls.ConnectionState) error {
+	return t.checkPolicy(cs.PeerCertificates, cs.VerifiedChains, time.Now())
 }
 
-// forbidsSignatures reports whether a key usage extension is present and lacks digitalSignature, which every key
-// exchange that is offered needs.
-func forbidsSignatures(cert *x509.Certificate) bool {
+// checkPolicy judges chains that crypto/x509 has verified: the first certificate by itself, then each chain, of which one
+// that nothing is wrong with is enough. No chain is no good chain.
+func (t *trust) checkPolicy(sent []*x509.Certificate, chains [][]*x509.Certificate, now time.Time) error {
+	if len(sent) == 0 || len(chains) == 0 {
+		return &policyError{finding{ReasonCertInvalid, "its certificate was not verified"}, sent}
+	}
+	if found, ok := keyUsageProblem(sent[0]); ok {
+		return &policyError{found, sent}
+	}
+	var first []finding
+	for _, chain := range chains {
+		found := t.chainProblems(chain, now)
+		if len(found) == 0 {
+			return nil
+		}
+		if first == nil {
+			first = found
+		}
+	}
+	return &policyError{first[0], sent}
+}
+
+// chainProblems returns what pgorigin, beyond crypto/x509, does not accept about a chain: short keys, revocation, and
+// that no pinned key is in it.
+func (t *trust) chainProblems(chain []*x509.Certificate, now time.Time) []finding {
+	var problems []finding
+	for _, cert := range chain {
+		if key, ok := cert.PublicKey.(*rsa.PublicKey); ok && key.N.BitLen() < minRSABits {
+			problems = append(problems, finding{ReasonCertInvalid, fmt.Sprintf("certificate %s has an RSA key of only %d bits, at least %d are needed",
+				certificateName(cert), key.N.BitLen(), minRSABits)})
+		}
+	}
+	if t.crls != nil {
+		problems = append(problems, t.crls.problems(chain, now)...)
+	}
+	if t.pins != nil && !t.pins.allow(chain) {
+		problems = append(problems, finding{ReasonCertPinMismatch, "none of the pinned keys is in its chain, which has " + presentedPins(chain)})
+	}
+	return problems
+}
+
+// keyUsageProblem reports a key usage extension that is present and lacks digitalSignature, which every key exchange
+// that is offered needs.
+func keyUsageProblem(leaf *x509.Certificate) (finding, bool) {
 	keyUsage := asn1.ObjectIdentifier{2, 5, 29, 15}
-	for _, extension := range cert.Extensions {
-		if extension.Id.Equal(keyUsage) {
-			return cert.KeyUsage&x509.KeyUsageDigitalSignature == 0
+	for _, extension := range leaf.Extensions {
+		if extension.Id.Equal(keyUsage) && leaf.KeyUsage&x509.KeyUsageDigitalSignature == 0 {
+			return finding{ReasonCertUsage, fmt.Sprintf("certificate %s may not be used for TLS: its key usage lacks digitalSignature", certificateName(leaf))}, true
 		}
 	}
-	return false
-}
-
-func shortRSA(cert *x509.Certificate) bool {
-	key, ok := cert.PublicKey.(*rsa.PublicKey)
-	return ok && key.N.BitLen() < minRSABits
-}
-
-// verificationFailure explains why a chain did not verify. crypto/x509 stops at the first problem, so dates, name and
-// authority of the certificate are looked at once more: whoever has to reissue it wants to know all at once.
-func verificationFailure(failed *tls.CertificateVerificationError, name string, roots *x509.CertPool, now time.Time) finding {
-	sent := failed.UnverifiedCertificates
-	if len(sent) == 0 {
-		return finding{ReasonCertInvalid, "sent no certificate"}
-	}
-	leaf := sent[0]
-	first := explain(failed.Err, sent, name, now)
-	texts := []string{first.text}
-	add := func(kind Reason, text string) {
-		if text != "" && kind != first.kind {
-			texts = append(texts, text)
-		}
-	}
-	if leaf.VerifyHostname(name) != nil {
-		add(ReasonCertNameMismatch, nameText(leaf, name))
-	}
-	if kind, problem := dateProblem(leaf, now); problem != "" {
-		// Where the leaf is within its dates the chain was judged already.
-		add(kind, fmt.Sprintf("certificate %s %s", certificateName(leaf), problem))
-		options := x509.VerifyOptions{Roots: roots, Intermediates: x509.NewCertPool(), CurrentTime: leaf.NotAfter}
-		for _, cert := range sent[1:] {
-			options.Intermediates.AddCert(cert)
-		}
-		var unknown x509.UnknownAuthorityError
-		if _, err := leaf.Verify(options); errors.As(err, &unknown) {
-			add(ReasonCertUnknownAuthority, authorityText(sent))
-		}
-	}
-	return finding{first.kind, strings.Join(texts, "; also, ")}
-}
-
-// explain translates one error of crypto/x509.
-func explain(err error, sent []*x509.Certificate, name string, now time.Time) finding {
-	leaf := sent[0]
-	var host x509.HostnameError
-	var unknown x509.UnknownAuthorityError
-	var invalid x509.CertificateInvalidError
-	var extension x509.UnhandledCriticalExtension
-	switch {
-	case errors.As(err, &host):
-		return finding{ReasonCertNameMismatch, nameText(leaf, name)}
-	case errors.As(err, &unknown):
-		return finding{ReasonCertUnknownAuthority, authorityText(sent)}
-	case errors.As(err, &invalid):
-		return explainInvalid(invalid, now)
-	case errors.As(err, &extension):
-		return finding{ReasonCertInvalid, fmt.Sprintf("certificate %s, or one above it, has a critical extension that is not understood", certificateName(leaf))}
-	}
-	return finding{ReasonCertInvalid, fmt.Sprintf("certificate %s cannot be verified", certificateName(leaf))}
-}
-
-func explainInvalid(err x509.CertificateInvalidError, now time.Time) finding {
-	name := certificateName(err.Cert)
-	because := func(text string) finding {
-		return finding{ReasonCertInvalid, fmt.Sprintf("certificate %s %s", name, text)}
-	}
-	switch err.Reason {
-	case x509.Expired: // also stands for: not yet valid
-		if kind, problem := dateProblem(err.Cert, now); problem != "" {
-			return finding{kind, fmt.Sprintf("certificate %s %s", name, problem)}
-		}
-		return because("is outside its dates")
-	case x509.IncompatibleUsage:
-		return finding{ReasonCertUsage, fmt.Sprintf("certificate %s, or an authority above it, is not meant for servers (%s)", name, usageText(err.Cert))}
-	case x509.NotAuthorizedToSign:
-		return because("signed another one but is not that of an authority")
-	case x509.TooManyIntermediates:
-		return because("allows fewer authorities below it than the chain has")
-	case x509.CANotAuthorizedForThisName:
-		return because("has a name that an authority of its chain must not issue for (name constraints)")
-	}
-	return because("cannot be verified")
-}
-
-// nameText explains that the certificate is not valid for name.
-func nameText(cert *x509.Certificate, name string) string {
-	names := slices.Clone(cert.DNSNames)
-	for _, ip := range cert.IPAddresses {
-		names = append(names, ip.String())
-	}
-	switch {
-	case len(names) > 0:
-		return fmt.Sprintf("certificate is valid for %s, not %s%s", quoteAll(names), quote(name), ipNote(cert, name))
-	case cert.Subject.CommonName != "":
-		return fmt.Sprintf("certificate has the name %s only as its Common Name, which does not count: it has to be reissued with a subject alternative name (SAN) %s",
-			quote(cert.Subject.CommonName), quote(name))
-	}
-	return fmt.Sprintf("certificate is valid for no name at all, not %s", quote(name))
-}
-
-// ipNote explains the one mismatch that looks like a match.
-func ipNote(cert *x509.Certificate, name string) string {
-	if _, err := netip.ParseAddr(name); err == nil && slices.Contains(cert.DNSNames, name) {
-		return " as an IP address (it stands there as a DNS name)"
-	}
-	return ""
-}
-
-// authorityText explains that the chain of sent ends at nobody who is trusted.
-func authorityText(sent []*x509.Certificate) string {
-	leaf := sent[0]
-	if string(leaf.RawIssuer) == string(leaf.RawSubject) {
-		return fmt.Sprintf("certificate %s is self-signed and not among the trusted certificates", certificateName(leaf))
-	}
-	top := leaf
-	for _, cert := range sent[1:] {
-		if string(cert.RawSubject) == string(top.RawIssuer) && string(cert.RawIssuer) != string(cert.RawSubject) {
-			top = cert
-		}
-	}
-	issuer := top.Issuer.CommonName
-	if issuer == "" {
-		issuer = top.Issuer.String()
-	}
-	return fmt.Sprintf("certificate %s is signed by an authority that is not trusted: %s", certificateName(leaf), quote(issuer))
-}
-
-// dateProblem says whether cert is outside its dates; text is empty if it is not.
-func dateProblem(cert *x509.Certificate, now time.Time) (kind Reason, text string) {
-	switch {
-	case now.After(cert.NotAfter):
-		return ReasonCertExpired, fmt.Sprintf("expired %s, %s ago", stamp(cert.NotAfter), span(now.Sub(cert.NotAfter)))
-	case now.Before(cert.NotBefore):
-		return ReasonCertNotYetValid, fmt.Sprintf("is not valid before %s, in %s", stamp(cert.NotBefore), span(cert.NotBefore.Sub(now)))
-	}
-	return "", ""
-}
-
-func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
-
-// span is a duration for people: whole days from two days on.
-func span(d time.Duration) string {
-	const day = 24 * time.Hour
-	if d >= 2*day {
-		return fmt.Sprintf("%d days", d/day)
-	}
-	return d.Round(time.Second).String()
-}
-
-// usageText lists the extended key usages of cert in words.
-func usageText(cert *x509.Certificate) string {
-	var usages []string
-	for _, usage := range cert.ExtKeyUsage {
-		usages = append(usages, usage.String())
-	}
-	if len(usages) == 0 {
-		return "no extended key usage that is known"
-	}
-	return "extended key usage: " + strings.Join(usages, ", ")
-}
-
-// certificateName names a certificate: by its Common Name, else its first alternative name, else its whole subject.
-func certificateName(cert *x509.Certificate) string {
-	switch {
-	case cert.Subject.CommonName != "":
-		return quote(cert.Subject.CommonName)
-	case len(cert.DNSNames) > 0:
-		return quote(cert.DNSNames[0])
-	}
-	return quote(cert.Subject.String())
+	return finding{}, false
 }

@@ -13,7 +13,8 @@ const closeGrace = 250 * time.Millisecond
 // wire lies under tls.Conn and sees the connection from behind 'S' on.
 type wire struct {
 	net.Conn
-	received atomic.Int64 // bytes since 'S'
+	received atomic.Int64 // bytes since 'S', or since TCP in direct TLS
+	first    func()       // called once, when the first of them have arrived; nil: nobody wants to know
 
 	mu   sync.Mutex
 	last time.Time // once closing: no write may wait longer; zero before
@@ -21,7 +22,9 @@ type wire struct {
 
 func (w *wire) Read(p []byte) (int, error) {
 	n, err := w.Conn.Read(p)
-	w.received.Add(int64(n))
+	if before := w.received.Add(int64(n)) - int64(n); before == 0 && n > 0 && w.first != nil {
+		w.first()
+	}
 	return n, err
 }
 

@@ -15,6 +15,7 @@ type addrRules struct {
 	defaultPort string // empty: the port is not optional
 	example     string
 	emptyHost   bool // ":6432" is every address of this machine
+	sockets     bool // unix:/path is possible
 }
 
 // hostPattern is a DNS name as resolvers take it; an underscore is not for host names, but compose services have it.
@@ -44,8 +45,15 @@ func (r addrRules) parse(entry string) (string, error) {
 	switch {
 	case entry == "":
 		return "", expected("there is an empty entry, remove a comma")
-	case strings.HasPrefix(entry, "unix:") || strings.HasPrefix(entry, "/"):
-		return "", errors.New("a Unix socket is not supported by this version yet; use a TCP address")
+	case strings.HasPrefix(entry, unixScheme) && r.sockets:
+		if _, err := socketPath(entry); err != nil {
+			return "", fmt.Errorf("expected unix:/dir or unix:/dir/file; the path %w", err)
+		}
+		return entry, nil
+	case strings.HasPrefix(entry, "/") && r.sockets:
+		return "", fmt.Errorf("expected host:port or unix:/dir; a Unix socket is written unix:%s", entry)
+	case strings.HasPrefix(entry, unixScheme) || strings.HasPrefix(entry, "/"):
+		return "", expected("a Unix socket is not possible here")
 	case strings.Contains(entry, "://") || strings.Contains(entry, "@"):
 		return "", expected("of a URL keep only the part with host and port")
 	case strings.Contains(entry, "="):
@@ -123,6 +131,9 @@ func checkHost(host string) error {
 
 // isLoopback reports whether only this machine can reach a listener on addr. Of names, only localhost is believed.
 func isLoopback(addr string) bool {
+	if strings.HasPrefix(addr, unixScheme) {
+		return true
+	}
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil {
 		return false

@@ -22,8 +22,14 @@ type settings struct {
 		Addr upstreamAddrs `unset:"required" desc:"host[:6432] of pgbouncer or PostgreSQL; a comma list is tried in order; names are resolved anew for each connection"`
 	}
 	Listen struct {
-		Addr             listenAddrs `default:"127.0.0.1:6432" desc:"plaintext address for clients; a comma list is possible"`
+		Addr             listenAddrs `default:"127.0.0.1:6432" desc:"plaintext address for clients; a comma list is possible; unix:/dir makes the socket /dir/.s.PGSQL.6432, unix:/dir/file that file"`
 		AllowNonLoopback bool        `split_words:"true" default:"false" desc:"allow LISTEN_ADDR to be reachable from other machines, without encryption"`
+		Socket           struct {
+			Mode socketMode `default:"0600" desc:"file mode of Unix sockets"`
+		}
+		Allow struct {
+			UIDs uidList `unset:"all" desc:"comma list of the numeric user IDs that may connect to the Unix sockets, whatever their mode; there may be no TCP address then"`
+		}
 	}
 	TLS struct {
 		ServerName string `split_words:"true" unset:"host of the upstream" desc:"name or IP address that the upstream's certificate must carry"`
@@ -31,13 +37,29 @@ type settings struct {
 			File string `unset:"system roots" desc:"PEM file with the CA certificates that the upstream's certificate must chain to"`
 			PEM  string `hidden:"true" unset:"system roots" desc:"the same as text, instead of the file"`
 		}
+		Verify verifyMode `default:"verify-full" desc:"verify-full, or verify-ca to accept any name; that needs TLS_CA_FILE or TLS_CA_PEM"`
+		CRL    struct {
+			File string `unset:"none" desc:"PEM file with certificate revocation lists; each certificate below the root then needs one of its issuer, in force"`
+		}
+		Pins pinList `unset:"none" desc:"comma list of sha256/BASE64 of public keys; one of them must be in the verified chain, in addition"`
 		Cert struct {
 			File string `unset:"none" desc:"PEM file with the client certificate and its chain"`
 		}
 		Key struct {
 			File string `unset:"none" desc:"PEM file with the private key of the client certificate; both or none"`
 		}
-		MinVersion tlsVersion `split_words:"true" default:"1.2" desc:"lowest TLS version to accept: 1.2 or 1.3"`
+		MinVersion     tlsVersion     `split_words:"true" default:"1.2" desc:"lowest TLS version to accept: 1.2 or 1.3"`
+		Groups         tlsGroups      `unset:"Go's own" desc:"comma list of key-exchange groups to offer, such as X25519MLKEM768,X25519,P-256; a set: Go has an order of its own"`
+		PostQuantum    postQuantum    `split_words:"true" default:"prefer" desc:"hybrid post-quantum key exchange: prefer falls back once, visibly, where the way upstream swallows it; require never does; off"`
+		Negotiation    negotiation    `default:"postgres" desc:"postgres asks with SSLRequest; direct begins with TLS and ALPN, for PostgreSQL 17, pgbouncer 1.25 and later"`
+		ReloadInterval reloadInterval `split_words:"true" default:"30s" desc:"how often the certificate files are looked at, by content; 0 turns that off; SIGHUP looks at once"`
+	}
+	Auth struct {
+		ChannelBinding channelBinding `split_words:"true" default:"strip" desc:"strip takes SCRAM-SHA-256-PLUS out of the server's offer, as libpq needs it; pass leaves it; bridge asks the client for a cleartext password and logs in itself, bound to the TLS channel, for every driver"`
+		Require        requiredAuth   `unset:"any" desc:"comma list of the methods that the upstream may ask for: scram-sha-256, md5, password, gss, sspi, none; or each with an exclamation mark, to exclude it"`
+		Password       struct {
+			File string `unset:"ask the client" desc:"file with the password that bridge uses for every login; read for each"`
+		}
 	}
 	DialTimeout     period        `split_words:"true" default:"10s" desc:"for name resolution, TCP, SSLRequest and TLS in all"`
 	LoginTimeout    period        `split_words:"true" default:"60s" desc:"from accepting a client until the upstream says that it is ready for a query"`
@@ -56,6 +78,8 @@ func load(env []string) (s settings, warnings, problems []problem) {
 	values := pgoriginValues(env)
 	problems = readValues(values, &s)
 	problems = append(problems, s.check(problems)...)
+	problems = append(problems, s.checkAuth()...)
+	problems = append(problems, s.checkSockets()...)
 	unknown := unknownVariables(values)
 	for _, u := range unknown {
 		switch {
@@ -175,5 +199,5 @@ func (s *settings) check(found []problem) []problem {
 // localhost means what /etc/hosts makes of it.
 func (s *settings) loopbackOnly(bound net.Addr) bool {
 	tcp, ok := bound.(*net.TCPAddr)
-	return s.Listen.AllowNonLoopback || (ok && tcp.IP.IsLoopback())
+	return s.Listen.AllowNonLoopback || bound.Network() == "unix" || (ok && tcp.IP.IsLoopback())
 }

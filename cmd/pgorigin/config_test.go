@@ -27,12 +27,24 @@ func TestDefaults(t *testing.T) {
 		"PGORIGIN_UPSTREAM_ADDR":             "db.internal:6432",
 		"PGORIGIN_LISTEN_ADDR":               "127.0.0.1:6432",
 		"PGORIGIN_LISTEN_ALLOW_NON_LOOPBACK": "false",
+		"PGORIGIN_LISTEN_SOCKET_MODE":        "0600",
+		"PGORIGIN_LISTEN_ALLOW_UIDS":         "",
+		"PGORIGIN_AUTH_CHANNEL_BINDING":      "strip",
+		"PGORIGIN_AUTH_REQUIRE":              "",
+		"PGORIGIN_AUTH_PASSWORD_FILE":        "",
 		"PGORIGIN_TLS_SERVER_NAME":           "",
 		"PGORIGIN_TLS_CA_FILE":               "",
 		"PGORIGIN_TLS_CA_PEM":                "",
+		"PGORIGIN_TLS_VERIFY":                "verify-full",
+		"PGORIGIN_TLS_CRL_FILE":              "",
+		"PGORIGIN_TLS_PINS":                  "",
 		"PGORIGIN_TLS_CERT_FILE":             "",
 		"PGORIGIN_TLS_KEY_FILE":              "",
 		"PGORIGIN_TLS_MIN_VERSION":           "1.2",
+		"PGORIGIN_TLS_GROUPS":                "",
+		"PGORIGIN_TLS_POST_QUANTUM":          "prefer",
+		"PGORIGIN_TLS_NEGOTIATION":           "postgres",
+		"PGORIGIN_TLS_RELOAD_INTERVAL":       "30s",
 		"PGORIGIN_DIAL_TIMEOUT":              "10s",
 		"PGORIGIN_LOGIN_TIMEOUT":             "1m0s",
 		"PGORIGIN_MAX_SESSIONS":              "0",
@@ -75,11 +87,14 @@ func TestEveryValueIsRead(t *testing.T) {
 	env := []string{
 		"PGORIGIN_UPSTREAM_ADDR=a:1, b.example. , [::1]:7,192.0.2.1",
 		"PGORIGIN_LISTEN_ADDR=127.0.0.1:7001,[::1]:7001",
+		"PGORIGIN_AUTH_CHANNEL_BINDING=bridge", "PGORIGIN_AUTH_REQUIRE=scram-sha-256", "PGORIGIN_LISTEN_SOCKET_MODE=660",
 		"PGORIGIN_LISTEN_ALLOW_NON_LOOPBACK=true", "PGORIGIN_TLS_SERVER_NAME=pgbouncer.prod",
-		"PGORIGIN_TLS_CA_FILE=/ca.crt", "PGORIGIN_TLS_CA_PEM=-----BEGIN", "PGORIGIN_TLS_CERT_FILE=/c.crt",
+		"PGORIGIN_TLS_CA_FILE=/ca.crt", "PGORIGIN_TLS_CA_PEM=-----BEGIN", "PGORIGIN_TLS_VERIFY=Verify-CA",
+		"PGORIGIN_TLS_CRL_FILE=/revoked.pem", "PGORIGIN_TLS_PINS=sha256/a=, sha256/b=", "PGORIGIN_TLS_CERT_FILE=/c.crt",
 		"PGORIGIN_TLS_KEY_FILE=/c.key", "PGORIGIN_TLS_MIN_VERSION=TLSv1.3", "PGORIGIN_DIAL_TIMEOUT=5s",
 		"PGORIGIN_LOGIN_TIMEOUT=2m", "PGORIGIN_MAX_SESSIONS=40", "PGORIGIN_SHUTDOWN_TIMEOUT=500ms",
-		"PGORIGIN_HEALTH_ADDR=off", "PGORIGIN_LOG_LEVEL=WARN", "PGORIGIN_LOG_FORMAT=json", "PGORIGIN_UNKNOWN_ENV=warn",
+		"PGORIGIN_TLS_RELOAD_INTERVAL=1m", "PGORIGIN_TLS_GROUPS=x25519mlkem768, prime256v1", "PGORIGIN_TLS_POST_QUANTUM=Prefer",
+		"PGORIGIN_TLS_NEGOTIATION=direct", "PGORIGIN_HEALTH_ADDR=off", "PGORIGIN_LOG_LEVEL=WARN", "PGORIGIN_LOG_FORMAT=json", "PGORIGIN_UNKNOWN_ENV=warn",
 		"OTHER=1", "PGHOST=elsewhere", "pgorigin_upstream_addr=lower.case",
 	}
 	s, warnings, problems := load(env)
@@ -91,8 +106,8 @@ func TestEveryValueIsRead(t *testing.T) {
 		got = append(got, v.value)
 	}
 	want := []string{
-		"a:1,b.example.:6432,[::1]:7,192.0.2.1:6432", "127.0.0.1:7001,[::1]:7001", "true", "pgbouncer.prod", "/ca.crt",
-		"(set)", "/c.crt", "/c.key", "1.3", "5s", "2m0s", "40", "500ms", "off", "warn", "json", "warn",
+		"a:1,b.example.:6432,[::1]:7,192.0.2.1:6432", "127.0.0.1:7001,[::1]:7001", "true", "0660", "", "pgbouncer.prod", "/ca.crt",
+		"(set)", "verify-ca", "/revoked.pem", "sha256/a=,sha256/b=", "/c.crt", "/c.key", "1.3", "X25519MLKEM768,P-256", "prefer", "direct", "1m0s", "bridge", "scram-sha-256", "", "5s", "2m0s", "40", "500ms", "off", "warn", "json", "warn",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("values are %q,\nwant %q", got, want)

@@ -29,12 +29,12 @@ func (a *upstreamAddrs) Decode(value string) error {
 
 func (a upstreamAddrs) String() string { return strings.Join(a, ",") }
 
-// listenAddrs are addresses to accept clients on, each host:port, where an empty host is every address.
+// listenAddrs are addresses to accept clients on, each unix:/path, or host:port where an empty host is every address.
 type listenAddrs []string
 
-// Decode reads a comma list of host:port.
+// Decode reads a comma list of host:port and unix:/path.
 func (a *listenAddrs) Decode(value string) error {
-	addrs, err := parseAddrs(value, addrRules{defaultPort: "6432", example: "127.0.0.1:6432", emptyHost: true})
+	addrs, err := parseAddrs(value, addrRules{defaultPort: "6432", example: "127.0.0.1:6432", emptyHost: true, sockets: true})
 	if err == nil {
 		*a = addrs
 	}

@@ -11,15 +11,21 @@ import (
 // dialerConfig translates the settings for tlsorigin.
 func (s *settings) dialerConfig(trace *tlsorigin.Trace) tlsorigin.Config {
 	return tlsorigin.Config{
-		Addrs:      s.Upstream.Addr,
-		ServerName: s.TLS.ServerName,
-		CAFile:     s.TLS.CA.File,
-		CAPEM:      s.TLS.CA.PEM,
-		CertFile:   s.TLS.Cert.File,
-		KeyFile:    s.TLS.Key.File,
-		MinVersion: uint16(s.TLS.MinVersion),
-		Timeout:    time.Duration(s.DialTimeout),
-		Trace:      trace,
+		Addrs:       s.Upstream.Addr,
+		ServerName:  s.TLS.ServerName,
+		CAFile:      s.TLS.CA.File,
+		CAPEM:       s.TLS.CA.PEM,
+		VerifyCA:    s.TLS.Verify == verifyCA,
+		CRLFile:     s.TLS.CRL.File,
+		Pins:        s.TLS.Pins,
+		CertFile:    s.TLS.Cert.File,
+		KeyFile:     s.TLS.Key.File,
+		MinVersion:  uint16(s.TLS.MinVersion),
+		Groups:      s.TLS.Groups,
+		PostQuantum: tlsorigin.PostQuantum(s.TLS.PostQuantum),
+		Negotiation: tlsorigin.Negotiation(s.TLS.Negotiation),
+		Timeout:     time.Duration(s.DialTimeout),
+		Trace:       trace,
 	}
 }
 
@@ -32,9 +38,15 @@ func fieldRows() []fieldRow {
 		{"ServerName", "TLS_SERVER_NAME", "give the DNS name or IP address that the upstream's certificate carries"},
 		{"CAFile", "TLS_CA_FILE", "give a readable PEM file with the CA certificates that the upstream's certificate chains to"},
 		{"CAPEM", "TLS_CA_PEM", "give the CA certificates that the upstream's certificate chains to, as PEM text"},
+		{"VerifyCA", "TLS_VERIFY", "set one of them, or verify-full"},
+		{"CRLFile", "TLS_CRL_FILE", "give a readable PEM file with complete CRLs of every authority in the upstream's chain"},
+		{"Pins", "TLS_PINS", "make one with: openssl x509 -in server.crt -pubkey -noout | openssl pkey -pubin -outform der | openssl dgst -sha256 -binary | base64"},
 		{"CertFile", "TLS_CERT_FILE", "give a readable PEM file with the client certificate, its chain behind it"},
 		{"KeyFile", "TLS_KEY_FILE", "give a readable PEM file with the unencrypted key of the client certificate"},
 		{"MinVersion", "TLS_MIN_VERSION", "set 1.2 or 1.3"},
+		{"Groups", "TLS_GROUPS", "give a comma list such as X25519MLKEM768,X25519,P-256,P-384,P-521, or leave it out"},
+		{"PostQuantum", "TLS_POST_QUANTUM", "set prefer, require or off"},
+		{"Negotiation", "TLS_NEGOTIATION", "set postgres or direct"},
 		{"Timeout", "DIAL_TIMEOUT", "set a duration such as 10s"},
 	}
 }

@@ -39,6 +39,7 @@ type command struct {
 func commands() []command {
 	return []command{
 		{"run", "run", "relay clients to the upstream (the default)", runRun},
+		{"check", "check [flags]", "walk the way to the upstream and say what is wrong with it; \"pgorigin help check\" lists flags", runCheck},
 		{"healthcheck", "healthcheck [--ready]", "ask a running pgorigin whether it is alive, or ready", runHealthcheck},
 		{"version", "version [--json]", "print the version", runVersion},
 		{"help", "help [command]", "print this help", runHelp},

@@ -22,6 +22,10 @@ type observer struct {
 
 	mu        sync.Mutex
 	upstreams map[uint64]upstreamLeg // of running sessions, by session ID
+
+	paths   pathLog
+	reloads reloadLog
+	expiry  expiryLog
 }
 
 // upstreamLeg is what the log line of a session says about its upstream leg: texts only, for a tls.ConnectionState would
@@ -50,7 +54,7 @@ func (o *observer) sessionTrace() *pgwire.Trace {
 
 // dialTrace returns the hooks for tlsorigin.
 func (o *observer) dialTrace() *tlsorigin.Trace {
-	return &tlsorigin.Trace{Attempt: o.attempt}
+	return &tlsorigin.Trace{Attempt: o.attempt, PathChanged: o.pathChanged, Reloaded: o.reloaded}
 }
 
 // certificates records when our own certificates end; a zero time is for one that there is not.
@@ -71,8 +75,17 @@ func (o *observer) attempt(a tlsorigin.Attempt) {
 	}
 	fields = append(fields, zap.Float64("connect", a.Connect.Seconds()),
 		zap.Float64("sslrequest", a.SSLRequest.Seconds()), zap.Float64("tls", a.TLS.Seconds()))
+	if a.Fallback != "" {
+		fields = append(fields, zap.String("fallback", string(a.Fallback)))
+	}
+	if a.Probe {
+		o.probed(a, fields)
+		return
+	}
+	o.fellBack(a)
 	if a.Err != nil {
 		o.metrics.Dial(o.origin, a.Err.Reason(), a.Connect, a.SSLRequest, a.TLS)
+		o.certificateProblems(a.Err)
 		fields = append(fields, zap.String("reason", a.Err.Reason()), text("error", withCause(a.Err)))
 		o.log.Debug("upstream attempt", fields...)
 		return
@@ -82,6 +95,9 @@ func (o *observer) attempt(a tlsorigin.Attempt) {
 	if certs := a.State.PeerCertificates; len(certs) > 0 {
 		o.metrics.CertificateNotAfter(o.origin, health.RoleUpstream, certs[0].NotAfter)
 	}
+	now := time.Now()
+	o.expiringUpstream(a.State.VerifiedChains, now)
+	o.expiringOwn(now) // no reload looks at them when the interval is off
 	o.log.Debug("upstream attempt", append(fields, zap.String("reason", string(pgwire.ReasonOK)))...)
 }
 
@@ -162,6 +178,7 @@ func sessionFields(info pgwire.SessionInfo, result pgwire.SessionResult) []zap.F
 	)
 	if result.Err != nil {
 		fields = append(fields, text("error", withCause(result.Err)))
+		fields = append(fields, certificateFields(result.Err)...)
 	}
 	return fields
 }

@@ -13,7 +13,7 @@ import (
 func TestReportOfManyProblems(t *testing.T) {
 	got := runWith(t, []string{
 		"PGORIGIN_UPSTREAM_ADDR=postgres://app:s3cret@db:5432/app",
-		"PGORIGIN_LISTEN_ADDR=0.0.0.0:6432,unix:/run/pg",
+		"PGORIGIN_LISTEN_ADDR=0.0.0.0:6432,unix:run/pg",
 		"PGORIGIN_LISTEN_ALLOW_NON_LOOPBACK=ja",
 		"PGORIGIN_TLS_SERVER_NAME=pg bouncer",
 		"PGORIGIN_TLS_CA_FILE=testdata/no-such-file.crt",

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -30,12 +31,16 @@ type instance struct {
 	doubts   []string // what is no reason not to start
 	log      *zap.Logger
 	status   *health.Status
+	dialer   *tlsorigin.Dialer
+	observer *observer
 	server   *pgwire.Server
 	web      *http.Server
 
 	clients   []net.Listener
 	probes    net.Listener // nil: the health endpoints are off
 	listening sync.WaitGroup
+	hangups   chan os.Signal // SIGHUP: look at the certificate files
+	draining  atomic.Bool
 }
 
 // runRun relays clients until a signal, the end of ctx or a failure.
@@ -52,6 +57,8 @@ func runRun(ctx context.Context, p process) int {
 		report(p.stderr, problems)
 		return exitConfig
 	}
+	signal.Notify(in.hangups, syscall.SIGHUP)
+	defer signal.Stop(in.hangups)
 	if code := in.listen(ctx, p); code != exitOK {
 		return code
 	}
@@ -79,9 +86,18 @@ func newInstance(p process) (*instance, []problem) {
 		about:    about,
 		log:      log,
 		status:   status,
+		dialer:   dialer,
+		observer: observer,
+		hangups:  make(chan os.Signal, 1),
 		server: &pgwire.Server{
-			Dial:         dialer.Dial,
-			Hint:         hint,
+			Dial:  dialer.Dial,
+			Hint:  hint,
+			Allow: s.allow(),
+
+			ChannelBinding: pgwire.ChannelBinding(s.Auth.ChannelBinding),
+			RequireAuth:    pgwire.AuthMethods(s.Auth.Require),
+			Password:       s.password(),
+
 			LoginTimeout: time.Duration(s.LoginTimeout),
 			MaxSessions:  int(s.MaxSessions),
 			Trace:        observer.sessionTrace(),
@@ -95,71 +111,28 @@ func newInstance(p process) (*instance, []problem) {
 	for _, w := range dialer.Warnings() {
 		in.doubts = append(in.doubts, variableNames(w))
 	}
-	observer.certificates(dialer.NotAfter())
+	observer.loaded(dialer)
+	status.AddNote("certificates", observer.reloads.note)
+	status.AddNote("key_exchange", observer.paths.note)
 	return in, nil
-}
-
-// listen binds every address before anything is announced, so that a port in use is an error and not a half-started
-// process. An address that turns out to be reachable from elsewhere is a configuration problem.
-func (in *instance) listen(ctx context.Context, p process) int {
-	for _, addr := range in.settings.Listen.Addr {
-		ln, err := in.bind(ctx, addr, prefix+"LISTEN_ADDR")
-		if err != nil {
-			return exitFailed
-		}
-		in.clients = append(in.clients, ln)
-		if !in.settings.loopbackOnly(ln.Addr()) {
-			in.unbind()
-			report(p.stderr, []problem{{
-				variable: prefix + "LISTEN_ADDR", value: addr,
-				text: fmt.Sprintf("expected a loopback address, but this is %s; use 127.0.0.1", ln.Addr()),
-			}})
-			return exitConfig
-		}
-	}
-	if addr := string(in.settings.HealthAddr); addr != "" {
-		ln, err := in.bind(ctx, addr, prefix+"HEALTH_ADDR")
-		if err != nil {
-			return exitFailed
-		}
-		in.probes = ln
-	}
-	return exitOK
-}
-
-// bind listens on addr. On failure it says so and gives back what was bound before.
-func (in *instance) bind(ctx context.Context, addr, variable string) (net.Listener, error) {
-	var config net.ListenConfig
-	ln, err := config.Listen(ctx, "tcp", addr)
-	if err == nil {
-		return ln, nil
-	}
-	cure := "set " + variable + " to an address of this machine"
-	if errors.Is(err, syscall.EADDRINUSE) {
-		cure = "set " + variable + " to a free address, or stop the program that listens there"
-	}
-	in.log.Error("cannot listen", zap.String("address", addr), zap.String("variable", variable),
-		zap.Error(err), zap.String("cure", cure))
-	in.unbind()
-	return nil, err
-}
-
-func (in *instance) unbind() {
-	for _, ln := range in.clients {
-		_ = ln.Close()
-	}
 }
 
 // serve announces the listeners and serves until it is told to stop or a listener fails.
 func (in *instance) serve(ctx context.Context, signals <-chan os.Signal) int {
+	defer func() { _ = in.dialer.Close() }()
 	defer in.listening.Wait()
 	defer func() { _ = in.web.Close() }()
 	failed := make(chan error, len(in.clients)+1)
 	in.log.Info("starting", zap.String("version", in.about.Version), text("revision", in.about.Revision),
 		zap.Object("settings", &in.settings))
+	in.logHello()
 	for _, doubt := range in.doubts {
 		in.log.Warn("doubtful configuration", text("doubt", doubt))
 	}
+	in.observer.expiringOwn(time.Now())
+	ctxOfFiles, stopFiles := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopFiles()
+	in.watchFiles(ctxOfFiles)
 	for _, ln := range in.clients {
 		in.listening.Go(func() { failed <- in.server.Serve(ln) })
 		in.log.Info("listening", zap.String("address", ln.Addr().String()), zap.String("for", "clients"))
@@ -187,6 +160,7 @@ func (in *instance) serve(ctx context.Context, signals <-chan os.Signal) int {
 // Probes are answered to the very end, for a kubelet would otherwise kill what it cannot reach.
 func (in *instance) drain(ctx context.Context, signals <-chan os.Signal) int {
 	timeout := time.Duration(in.settings.ShutdownTimeout)
+	in.draining.Store(true)
 	in.status.Drain()
 	in.log.Info("draining", zap.Float64("timeout", timeout.Seconds()))
 

@@ -4,6 +4,8 @@ import (
 	"crypto/tls"
 	"errors"
 	"strings"
+
+	"github.com/pgorigin/pgorigin/tlsorigin"
 )
 
 // versionName returns "1.3" and the like, "" for no TLS.
@@ -15,20 +17,36 @@ func versionName(version uint16) string {
 }
 
 // groupName returns the name of a key-exchange group as operators write it, "" for none.
-func groupName(id tls.CurveID) string {
-	switch id {
-	case 0:
-		return ""
-	case tls.CurveP256:
-		return "P-256"
-	case tls.CurveP384:
-		return "P-384"
-	case tls.CurveP521:
-		return "P-521"
-	case tls.X25519, tls.X25519MLKEM768, tls.SecP256r1MLKEM768, tls.SecP384r1MLKEM1024:
-		return id.String()
+func groupName(id tls.CurveID) string { return tlsorigin.GroupName(id) }
+
+// tlsGroups are key-exchange groups.
+type tlsGroups []tls.CurveID
+
+// allGroups are those that there are, in the order of crypto/tls.
+func allGroups() tlsGroups {
+	return tlsGroups{
+		tls.X25519MLKEM768, tls.SecP256r1MLKEM768, tls.SecP384r1MLKEM1024, tls.X25519, tls.CurveP256, tls.CurveP384, tls.CurveP521,
 	}
-	return id.String() // a number, for a group that is younger than this code
+}
+
+// groupCalled returns the group that goes by that name, here or in OpenSSL, whatever its case.
+func groupCalled(name string) (group tls.CurveID, ok bool) {
+	switch strings.ToLower(name) {
+	case "p256", "secp256r1", "prime256v1", "curvep256":
+		return tls.CurveP256, true
+	case "p384", "secp384r1", "curvep384":
+		return tls.CurveP384, true
+	case "p521", "secp521r1", "curvep521":
+		return tls.CurveP521, true
+	case "curve25519":
+		return tls.X25519, true
+	}
+	for _, id := range allGroups() {
+		if strings.EqualFold(name, groupName(id)) {
+			return id, true
+		}
+	}
+	return 0, false
 }
 
 // peerName returns the name that was verified. If that was an IP address, TLS does not tell, and the subject or else the
@@ -52,3 +70,6 @@ func withCause(err error) string {
 	}
 	return text
 }
+
+// cipherName returns the name of a cipher suite.
+func cipherName(id uint16) string { return tls.CipherSuiteName(id) }

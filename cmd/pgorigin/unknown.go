@@ -28,7 +28,8 @@ var securityName = regexp.MustCompile(`^PGORIGIN(_[A-Z0-9]+)*_(TLS|AUTH)_|_ALLOW
 
 const (
 	unsupportedText = "not supported by this version; remove it or use a version that has it"
-	weakeningText   = "verification cannot be turned off: the upstream's certificate chain and name are always checked; " +
+	weakeningText   = "verification cannot be turned off: the upstream's certificate chain is always checked, and its name, too, " +
+		"unless " + prefix + "TLS_VERIFY=verify-ca; " +
 		"for a CA of your own set " + prefix + "TLS_CA_FILE, for a name other than the host in " + prefix +
 		"UPSTREAM_ADDR set " + prefix + "TLS_SERVER_NAME"
 )
@@ -36,9 +37,9 @@ const (
 // laterNames are variables of pgorigin that this version does not have: refused by name rather than taken for typos.
 func laterNames() []string {
 	return []string{
-		"ADMIN_ADDR", "AUTH_CHANNEL_BINDING", "AUTH_PASSWORD_FILE", "AUTH_REQUIRE", "LISTEN_ALLOW_UIDS",
-		"LISTEN_SOCKET_MODE", "ORIGINS", "PROBE_INTERVAL", "READINESS", "SHUTDOWN_DELAY", "STARTUP_CHECK", "TLS_CRL_FILE",
-		"TLS_GROUPS", "TLS_NEGOTIATION", "TLS_PINS", "TLS_POST_QUANTUM", "TLS_RELOAD_INTERVAL", "TLS_VERIFY", "WARM_SPARES",
+		"ADMIN_ADDR",
+		"ORIGINS", "PROBE_INTERVAL", "READINESS", "SHUTDOWN_DELAY", "STARTUP_CHECK",
+		"WARM_SPARES",
 	}
 }
 
@@ -60,7 +61,7 @@ func unknownVariables(values map[string]string) []unknownVariable {
 		switch {
 		case slices.Contains(settingNames, name), isServiceLink(name, value):
 			continue
-		case weakeningName.MatchString(name), name == prefix+"TLS_VERIFY" && weakeningValue.MatchString(value):
+		case weakeningName.MatchString(name):
 			u.value, u.text, u.security = value, weakeningText, true
 		case later:
 			u.text = unsupportedText

@@ -33,21 +33,75 @@ type CA struct {
 	Cert *x509.Certificate
 
 	key   crypto.Signer
+	form  Form
 	chain [][]byte // DER from this authority up to, not including, the root
 }
 
+// Authority describes a certificate authority that is not the usual one; the zero value of a field means its default.
+type Authority struct {
+	Name string  // Common Name
+	Key  KeyType // zero: P256
+	Form Form
+
+	// Template, when not nil, may change anything else before the certificate is signed.
+	Template func(*x509.Certificate)
+}
+
 // NewCA returns a self-signed root with the given Common Name, valid for one year.
-func NewCA(name string, key KeyType) *CA {
-	signer := NewKey(key)
-	template := authorityTemplate(name)
-	return &CA{Cert: sign(template, template, signer, signer), key: signer}
+func NewCA(name string, key KeyType) *CA { return NewAuthority(Authority{Name: name, Key: key}) }
+
+// NewAuthority returns a self-signed root.
+func NewAuthority(a Authority) *CA {
+	ca := &CA{key: NewKey(a.key()), form: a.Form}
+	ca.Cert = ca.sign(a.template(), nil, ca.key.Public(), a.Form)
+	return ca
 }
 
 // Intermediate returns an authority below ca, valid for one year. What it issues carries its certificate along.
 func (ca *CA) Intermediate(name string, key KeyType) *CA {
-	signer := NewKey(key)
-	cert := sign(authorityTemplate(name), ca.Cert, signer, ca.key)
-	return &CA{Cert: cert, key: signer, chain: append([][]byte{cert.Raw}, ca.chain...)}
+	return ca.Authority(Authority{Name: name, Key: key})
+}
+
+// Authority returns an authority below ca. What it issues carries its certificate along.
+func (ca *CA) Authority(a Authority) *CA {
+	return ca.certify(a.template(), &CA{key: NewKey(a.key()), form: a.Form})
+}
+
+// CrossSign returns other with another certificate, of the same name and key but issued by ca. What the result issues
+// carries that along. Change, when not nil, may change it before it is signed.
+func (ca *CA) CrossSign(other *CA, change func(*x509.Certificate)) *CA {
+	template := Authority{Name: other.Cert.Subject.CommonName, Template: change}.template()
+	template.SubjectKeyId = other.Cert.SubjectKeyId
+	return ca.certify(template, other)
+}
+
+func (ca *CA) certify(template *x509.Certificate, other *CA) *CA {
+	cert := ca.sign(template, ca.Cert, other.key.Public(), other.form)
+	return &CA{Cert: cert, key: other.key, form: other.form, chain: append([][]byte{cert.Raw}, ca.chain...)}
+}
+
+func (a Authority) key() KeyType {
+	if a.Key == "" {
+		return P256
+	}
+	return a.Key
+}
+
+func (a Authority) template() *x509.Certificate {
+	now := time.Now()
+	t := &x509.Certificate{
+		SerialNumber:          serial(),
+		Subject:               pkix.Name{CommonName: a.Name},
+		NotBefore:             now.Add(-backdated),
+		NotAfter:              now.Add(authorityAge),
+		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
+		BasicConstraintsValid: true,
+		IsCA:                  true,
+	}
+	if a.Template != nil {
+		a.Template(t)
+	}
+	return t
 }
 
 // PEM returns the certificate of ca, for use as a CA file.
@@ -72,30 +126,35 @@ type Leaf struct {
 	ExtKeyUsage []x509.ExtKeyUsage // nil: server authentication; empty but not nil: no such extension
 	KeyUsage    x509.KeyUsage      // zero: digitalSignature; NoKeyUsage: no such extension
 
+	Signer crypto.Signer // nil: a new key of type Key
+	Form   Form
+
 	// Template, when not nil, may change anything else before the certificate is signed.
 	Template func(*x509.Certificate)
 }
 
 // Issue signs a certificate for a new key.
 func (ca *CA) Issue(leaf Leaf) *Pair {
-	signer := NewKey(leaf.key())
-	cert := sign(leaf.template(), ca.Cert, signer, ca.key)
-	return &Pair{Leaf: cert, Key: signer, chain: append([][]byte{cert.Raw}, ca.chain...)}
+	signer := leaf.signer()
+	cert := ca.sign(leaf.template(), ca.Cert, signer.Public(), leaf.Form)
+	return &Pair{Leaf: cert, Key: signer, form: leaf.Form, chain: append([][]byte{cert.Raw}, ca.chain...)}
 }
 
 // SelfSigned returns a certificate for a new key that is signed by that key itself.
 func SelfSigned(leaf Leaf) *Pair {
-	signer := NewKey(leaf.key())
-	template := leaf.template()
-	cert := sign(template, template, signer, signer)
-	return &Pair{Leaf: cert, Key: signer, chain: [][]byte{cert.Raw}}
+	signer := leaf.signer()
+	cert := (&CA{key: signer, form: leaf.Form}).sign(leaf.template(), nil, signer.Public(), leaf.Form)
+	return &Pair{Leaf: cert, Key: signer, form: leaf.Form, chain: [][]byte{cert.Raw}}
 }
 
-func (l Leaf) key() KeyType {
-	if l.Key == "" {
-		return P256
+func (l Leaf) signer() crypto.Signer {
+	switch {
+	case l.Signer != nil:
+		return l.Signer
+	case l.Key == "":
+		return NewKey(P256)
 	}
-	return l.Key
+	return NewKey(l.Key)
 }
 
 func (l Leaf) template() *x509.Certificate {
@@ -139,7 +198,18 @@ type Pair struct {
 	Leaf *x509.Certificate
 	Key  crypto.Signer
 
+	form  Form
 	chain [][]byte // DER, leaf first
+}
+
+// WithChain returns p that sends others, in this order, behind its leaf.
+func (p *Pair) WithChain(others ...*x509.Certificate) *Pair {
+	changed := *p
+	changed.chain = [][]byte{p.Leaf.Raw}
+	for _, cert := range others {
+		changed.chain = append(changed.chain, cert.Raw)
+	}
+	return &changed
 }
 
 // TLS returns p for use in a tls.Config.
@@ -154,6 +224,9 @@ func (p *Pair) CertPEM() []byte { return encodeCertificates(p.chain...) }
 func (p *Pair) KeyPEM() []byte {
 	der, err := x509.MarshalPKCS8PrivateKey(p.Key)
 	check("encode key", err)
+	if p.form.PSSKey {
+		der = withPSSKey(der)
+	}
 	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
 }
 
@@ -170,23 +243,21 @@ func (p *Pair) WriteFiles(dir, name string) (certFile, keyFile string, err error
 	return certFile, keyFile, nil
 }
 
-func authorityTemplate(name string) *x509.Certificate {
-	now := time.Now()
-	return &x509.Certificate{
-		SerialNumber:          serial(),
-		Subject:               pkix.Name{CommonName: name},
-		NotBefore:             now.Add(-backdated),
-		NotAfter:              now.Add(authorityAge),
-		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
-		BasicConstraintsValid: true,
-		IsCA:                  true,
+// sign issues template for a public key; a nil parent means the template itself. Form is that of the new certificate,
+// the form of ca decides on the signature.
+func (ca *CA) sign(template, parent *x509.Certificate, public crypto.PublicKey, form Form) *x509.Certificate {
+	if parent == nil {
+		parent = template
 	}
-}
-
-func sign(template, parent *x509.Certificate, subject, issuer crypto.Signer) *x509.Certificate {
-	der, err := x509.CreateCertificate(rand.Reader, template, parent, subject.Public(), issuer)
+	if ca.form.PSSKey {
+		template.SignatureAlgorithm = x509.SHA256WithRSAPSS
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, parent, public, ca.key)
 	check("sign certificate", err)
-	cert, err := x509.ParseCertificate(der)
+	if form.Malformed {
+		return &x509.Certificate{Raw: der}
+	}
+	cert, err := x509.ParseCertificate(form.apply(der, ca.key))
 	check("parse certificate", err)
 	return cert
 }

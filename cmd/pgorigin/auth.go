@@ -1,0 +1,106 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/pgorigin/pgorigin/pgwire"
+)
+
+// maxPasswordFile is far above what a password can be, and keeps a mistaken path from filling the memory.
+const maxPasswordFile = 64 << 10
+
+// channelBinding is what becomes of SCRAM-SHA-256-PLUS.
+type channelBinding pgwire.ChannelBinding
+
+// Decode reads strip, pass or bridge.
+func (c *channelBinding) Decode(value string) error {
+	word, err := oneOf(value, "strip", "pass", "bridge")
+	switch word {
+	case "strip":
+		*c = channelBinding(pgwire.StripChannelBinding)
+	case "pass":
+		*c = channelBinding(pgwire.PassChannelBinding)
+	case "bridge":
+		*c = channelBinding(pgwire.BridgeChannelBinding)
+	}
+	return err
+}
+
+func (c channelBinding) String() string {
+	switch pgwire.ChannelBinding(c) {
+	case pgwire.PassChannelBinding:
+		return "pass"
+	case pgwire.BridgeChannelBinding:
+		return "bridge"
+	case pgwire.StripChannelBinding:
+	}
+	return "strip"
+}
+
+// requiredAuth are the methods that the upstream may ask for.
+type requiredAuth pgwire.AuthMethods
+
+// Decode reads a list as libpq's require_auth.
+func (a *requiredAuth) Decode(value string) error {
+	methods, err := pgwire.ParseAuthMethods(value)
+	if err != nil {
+		return fmt.Errorf("expected methods such as scram-sha-256, or exclusions such as !password,!md5: %w", err)
+	}
+	*a = requiredAuth(methods)
+	return nil
+}
+
+func (a requiredAuth) String() string { return pgwire.AuthMethods(a).String() }
+
+// checkAuth finds contradictions, and a password file that cannot be used.
+func (s *settings) checkAuth() []problem {
+	file := s.Auth.Password.File
+	if file == "" {
+		return nil
+	}
+	p := problem{variable: prefix + "AUTH_PASSWORD_FILE", value: file}
+	if pgwire.ChannelBinding(s.Auth.ChannelBinding) != pgwire.BridgeChannelBinding {
+		p.text = "only a bridge logs in itself; set " + prefix + "AUTH_CHANNEL_BINDING=bridge, or leave this out and let clients give their password"
+		return []problem{p}
+	}
+	if _, err := readPassword(file); err != nil {
+		p.text = err.Error() + "; expected a readable file with the password alone"
+		return []problem{p}
+	}
+	return nil
+}
+
+// password returns the source of the bridge's password for pgwire, nil if clients are asked. The file is read for each
+// login, so that a changed one counts at once.
+func (s *settings) password() func() (string, error) {
+	file := s.Auth.Password.File
+	if file == "" {
+		return nil
+	}
+	return func() (string, error) { return readPassword(file) }
+}
+
+// readPassword returns the content of a file without the line end that editors add.
+func readPassword(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", fmt.Errorf("read password file: %w", err)
+	}
+	defer func() { _ = f.Close() }()
+	data, err := io.ReadAll(io.LimitReader(f, maxPasswordFile+1))
+	if err != nil {
+		return "", fmt.Errorf("read password file: %w", err)
+	}
+	password := strings.TrimSuffix(strings.TrimSuffix(string(data), "\n"), "\r")
+	switch {
+	case password == "":
+		return "", errors.New("the password file is empty")
+	case len(data) > maxPasswordFile, strings.ContainsAny(password, "\x00\n"):
+		return "", errors.New("the password file holds more than a password")
+	}
+	return password, nil
+}

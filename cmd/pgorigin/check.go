@@ -1,0 +1,256 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/pgorigin/pgorigin/tlsorigin"
+)
+
+// checkOptions are the flags of check.
+type checkOptions struct {
+	json, login, noStartup bool
+	passwordFile           string
+	timeout                time.Duration
+}
+
+func checkFlags(flags *flag.FlagSet, o *checkOptions) {
+	flags.BoolVar(&o.json, "json", false, "")
+	flags.BoolVar(&o.login, "login", false, "")
+	flags.BoolVar(&o.noStartup, "no-startup", false, "")
+	flags.StringVar(&o.passwordFile, "password-file", "", "")
+	flags.DurationVar(&o.timeout, "timeout", 15*time.Second, "")
+}
+
+const checkHelp = `
+  Walks configuration, files, DNS, TCP, SSLRequest, TLS, chain, name, client certificate, key exchange and the
+  server's authentication offer, for every address, and names the first stage that fails and the setting that
+  cures it. Nothing but SSLRequest and TLS leaves before the server is verified.
+
+  --json             the same facts as JSON
+  --timeout 15s      for everything together; one connection never takes longer than PGORIGIN_DIAL_TIMEOUT
+  --no-startup       stop after TLS. Otherwise a startup packet for PGUSER (else pgorigin_check) and PGDATABASE
+                     asks the verified server how it wants to be logged in to, and the connection is ended there;
+                     the server may log that as an aborted login
+  --login            log in, too: as PGUSER to PGDATABASE, with the password from PGPASSFILE or ~/.pgpass
+  --password-file F  with the password in file F instead. PGPASSWORD is never read
+
+  Exit codes: 0 all good, 1 a check failed, 2 wrong usage, 78 wrong configuration.
+`
+
+// runCheck diagnoses the way to the upstream with the settings that run would use.
+func runCheck(ctx context.Context, p process) int {
+	var o checkOptions
+	code, done := p.parseFlags("check", func(flags *flag.FlagSet) { checkFlags(flags, &o) })
+	if done {
+		return code
+	}
+	switch {
+	case o.timeout <= 0:
+		return p.misused("check: --timeout must be above zero, such as 15s")
+	case o.login && o.noStartup:
+		return p.misused("check: --login and --no-startup exclude each other")
+	case o.passwordFile != "" && !o.login:
+		return p.misused("check: --password-file is for --login")
+	}
+	c := &checker{options: o, account: newAccount(p.env, o.passwordFile)}
+	problems := c.configure(p.env)
+	if len(problems) == 0 {
+		ctx, cancel := context.WithTimeout(ctx, o.timeout)
+		defer cancel()
+		c.walk(ctx)
+	}
+	c.report.judge()
+	if err := c.report.write(p, o.json); err != nil {
+		return exitFailed
+	}
+	switch {
+	case len(problems) > 0:
+		report(p.stderr, problems)
+		return exitConfig
+	case c.report.Failed != nil:
+		return exitFailed
+	}
+	return exitOK
+}
+
+// checker makes one report.
+type checker struct {
+	options  checkOptions
+	account  account
+	settings settings
+	dialer   *tlsorigin.Dialer
+	report   checkReport
+}
+
+// configure does what run does before it listens. The problems are all there are.
+func (c *checker) configure(env []string) []problem {
+	s, warnings, problems := load(env)
+	c.settings = s
+	dialer, err := tlsorigin.NewDialer(s.dialerConfig(nil))
+	ofFiles := dialerProblems(err, problems)
+	if c.options.login {
+		ofFiles = append(ofFiles, c.account.problems()...)
+	}
+	all := append(append([]problem(nil), problems...), ofFiles...)
+	sortProblems(all)
+	for _, w := range warnings {
+		c.report.Warnings = append(c.report.Warnings, w.String())
+	}
+	configured, files := checkStage{Stage: "config"}, checkStage{Stage: "files", Text: c.settings.fileNames()}
+	for _, wrong := range all {
+		c.report.Problems = append(c.report.Problems, checkProblem{wrong.variable, shownValue(wrong), wrong.text})
+		stage := &configured
+		if isFileVariable(wrong.variable) {
+			stage = &files
+		}
+		if stage.Result == "" { // the first of several; all are in Problems
+			stage.Result, stage.Text = resultFailed, wrong.String()
+		}
+	}
+	if configured.Result == resultFailed && files.Result == "" {
+		files.Result = resultSkipped // what was not configured cannot be read
+	}
+	c.report.Stages = []checkStage{configured.done(), files.done()}
+	if err == nil {
+		c.dialer = dialer
+		for _, w := range dialer.Warnings() {
+			c.report.Warnings = append(c.report.Warnings, variableNames(w))
+		}
+	}
+	return all
+}
+
+// shownValue is the value of a problem as far as it may be repeated.
+func shownValue(p problem) string {
+	if p.value == "" {
+		return ""
+	}
+	return strings.Trim(shown(p.value), `"`)
+}
+
+// isFileVariable reports whether a problem with a variable is about what a file holds.
+func isFileVariable(variable string) bool {
+	return strings.HasSuffix(variable, "_FILE") || strings.HasSuffix(variable, "_PEM") ||
+		variable == "PGPASSFILE" || variable == "--password-file"
+}
+
+// fileNames lists the variables that name what was read.
+func (s *settings) fileNames() string {
+	var set []string
+	for _, v := range variables(s) {
+		if isFileVariable(v.name) && v.value != "" {
+			set = append(set, v.name)
+		}
+	}
+	if len(set) == 0 {
+		return "none set; trusting the system roots"
+	}
+	return strings.Join(set, ", ")
+}
+
+// walk diagnoses every address and then talks to those that were verified.
+func (c *checker) walk(ctx context.Context) {
+	defer func() { _ = c.dialer.Close() }()
+	for _, d := range c.dialer.Diagnose(ctx, tlsorigin.DiagnoseOptions{}) {
+		upstream := newCheckUpstream(&d)
+		for i := range d.Addresses {
+			address := c.newCheckAddress(&d.Addresses[i], &d)
+			if !c.options.noStartup && address.verified() {
+				c.converse(ctx, address, d.Addresses[i].Addr)
+			}
+			upstream.Addresses = append(upstream.Addresses, *address)
+		}
+		upstream.forgiveFamily()
+		c.report.Upstreams = append(c.report.Upstreams, *upstream)
+	}
+}
+
+// converse asks a verified address how it wants to be logged in to, and logs in if it is to.
+func (c *checker) converse(ctx context.Context, address *checkAddress, addr *tlsorigin.Addr) {
+	began := time.Now()
+	stage := checkStage{Stage: "authentication"}
+	methods, err := c.offer(ctx, addr)
+	stage.took(time.Since(began))
+	var refused *serverError
+	switch {
+	case errors.As(err, &refused) && c.account.user == "" && refused.noSuchAccount():
+		stage.Result = resultWarning
+		stage.Text = fmt.Sprintf("not known: %s for the made-up user %s; set PGUSER and PGDATABASE to real ones", refused, checkUser)
+	case errors.As(err, &refused):
+		stage.fail("auth_rejected", refused.Error())
+	case err != nil:
+		stage.fail(c.talkFailure(ctx, err))
+	default:
+		c.judgeOffer(&stage, methods)
+	}
+	address.Authentication = methods
+	address.Stages = append(address.Stages, stage.done())
+	if c.options.login && stage.Result != resultFailed {
+		c.logIn(ctx, address, addr)
+	}
+}
+
+// offer opens a verified connection of its own and reads the authentication offer.
+func (c *checker) offer(ctx context.Context, addr *tlsorigin.Addr) ([]string, error) {
+	conn, err := c.dialer.Dial(ctx, addr)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = conn.Close() }()
+	timeout := time.Duration(c.settings.LoginTimeout)
+	if end, ok := ctx.Deadline(); ok {
+		timeout = min(timeout, time.Until(end)).Round(time.Millisecond)
+	}
+	user, database := c.account.named()
+	return askAuthentication(conn, user, database, timeout)
+}
+
+func (c *checker) logIn(ctx context.Context, address *checkAddress, addr *tlsorigin.Addr) {
+	stage := checkStage{Stage: "login"}
+	began := time.Now()
+	result, err := c.account.login(ctx, addr.Host, func(ctx context.Context) (net.Conn, error) { return c.dialer.Dial(ctx, addr) })
+	stage.took(time.Since(began))
+	if err != nil {
+		stage.fail(loginFailure(err))
+	} else {
+		address.Login = &checkLogin{
+			User: printable(c.account.user), Database: printable(c.account.database), ServerVersion: result.version,
+			InRecovery: result.inRecovery, RoundTrip: milliseconds(result.roundTrip),
+		}
+		role := "a primary"
+		if result.inRecovery {
+			role = "in recovery (read-only)"
+		}
+		stage.Text = fmt.Sprintf("server %s, %s, round trip %s", result.version, role, inMilliseconds(milliseconds(result.roundTrip)))
+	}
+	address.Stages = append(address.Stages, stage.done())
+}
+
+// talkFailure returns the reason and the sentence for a failure behind verification.
+func (c *checker) talkFailure(ctx context.Context, err error) (reason, text string) {
+	if word, sentence := reasonOf(err); word != "" {
+		return word, sentence
+	}
+	if ctx.Err() != nil {
+		return "login_timeout", fmt.Sprintf("the %v of --timeout were over", c.options.timeout)
+	}
+	return "upstream_gone", printable(err.Error())
+}
+
+// reasonOf returns the reason of err and its sentence, both empty if it has none.
+func reasonOf(err error) (reason, text string) {
+	var reasoned interface {
+		error
+		Reason() string
+	}
+	if !errors.As(err, &reasoned) {
+		return "", ""
+	}
+	return reasoned.Reason(), printable(reasoned.Error())
+}

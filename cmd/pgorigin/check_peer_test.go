@@ -1,0 +1,189 @@
+package main
+
+import (
+	"bytes"
+	"crypto/tls"
+	"encoding/binary"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/pgorigin/pgorigin/pgwire/pgtest"
+	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
+)
+
+// scripted is an upstream on loopback that follows a script and records all that it receives.
+type scripted struct {
+	addr string
+
+	ln      net.Listener
+	serving sync.WaitGroup
+	mu      sync.Mutex
+	streams []*bytes.Buffer
+}
+
+// recorded is a connection of a scripted upstream.
+type recorded struct {
+	net.Conn
+	stream *bytes.Buffer
+}
+
+func (r recorded) Read(p []byte) (int, error) {
+	n, err := r.Conn.Read(p)
+	r.stream.Write(p[:n])
+	return n, err
+}
+
+// startScripted serves every connection by script; what that leaves unread is read and recorded.
+func startScripted(t *testing.T, script func(net.Conn)) *scripted {
+	t.Helper()
+	ln, err := net.Listen("tcp", freeAddr(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &scripted{addr: ln.Addr().String(), ln: ln}
+	s.serving.Go(func() {
+		for {
+			conn, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			r := recorded{conn, new(bytes.Buffer)}
+			s.mu.Lock()
+			s.streams = append(s.streams, r.stream)
+			s.mu.Unlock()
+			s.serving.Go(func() {
+				defer conn.Close()
+				conn.SetDeadline(time.Now().Add(patience))
+				script(r)
+				io.Copy(io.Discard, r)
+			})
+		}
+	})
+	t.Cleanup(func() { s.end() })
+	return s
+}
+
+// end stops listening and returns what each connection received.
+func (s *scripted) end() [][]byte {
+	s.ln.Close()
+	s.serving.Wait()
+	var streams [][]byte
+	for _, stream := range s.streams {
+		streams = append(streams, stream.Bytes())
+	}
+	return streams
+}
+
+// onlyTLS reports whether a stream is SSLRequest and whole TLS records, or nothing.
+func onlyTLS(stream []byte) bool {
+	rest, ok := bytes.CutPrefix(stream, pgtest.SSLRequest())
+	for ok && len(rest) > 0 {
+		if len(rest) < 5 || rest[0] < 20 || rest[0] > 23 || rest[1] != 3 {
+			return false
+		}
+		length := 5 + int(binary.BigEndian.Uint16(rest[3:]))
+		if length > len(rest) {
+			return false
+		}
+		rest = rest[length:]
+	}
+	return ok || len(stream) == 0
+}
+
+// answersSSL replies to SSLRequest and nothing more.
+func answersSSL(reply string) func(net.Conn) {
+	return func(conn net.Conn) {
+		if readStartup(conn) == nil {
+			io.WriteString(conn, reply)
+		}
+	}
+}
+
+// overTLS accepts TLS, reads a startup packet and sends reply.
+func overTLS(config *tls.Config, reply ...[]byte) func(net.Conn) {
+	return func(raw net.Conn) {
+		if readStartup(raw) != nil {
+			return
+		}
+		io.WriteString(raw, "S")
+		conn := tls.Server(raw, config)
+		if readStartup(conn) != nil {
+			return
+		}
+		conn.Write(bytes.Join(reply, nil))
+		io.Copy(io.Discard, conn)
+	}
+}
+
+// swallowing is overTLS behind a box that drops a ClientHello of more than most bytes.
+func swallowing(most int, config *tls.Config, reply ...[]byte) func(net.Conn) {
+	return func(raw net.Conn) {
+		if readStartup(raw) != nil {
+			return
+		}
+		io.WriteString(raw, "S")
+		head := make([]byte, 5)
+		if _, err := io.ReadFull(raw, head); err != nil {
+			return
+		}
+		size := int(binary.BigEndian.Uint16(head[3:]))
+		if len(head)+size > most {
+			return
+		}
+		conn := tls.Server(rereadable{raw, io.MultiReader(bytes.NewReader(head), raw)}, config)
+		if readStartup(conn) != nil {
+			return
+		}
+		conn.Write(bytes.Join(reply, nil))
+		io.Copy(io.Discard, conn)
+	}
+}
+
+// rereadable is a connection that is read through another reader.
+type rereadable struct {
+	net.Conn
+	from io.Reader
+}
+
+func (r rereadable) Read(p []byte) (int, error) { return r.from.Read(p) }
+
+// checkWorld is a CA and what its servers present.
+type checkWorld struct {
+	ca   *tlstest.CA
+	good *tls.Config
+}
+
+func newCheckWorld() checkWorld {
+	ca := tlstest.NewCA("Check Root", tlstest.P256)
+	return checkWorld{ca, certified(ca.Issue(tlstest.Leaf{DNSNames: []string{"db.test"}}))}
+}
+
+func certified(pair *tlstest.Pair) *tls.Config {
+	return &tls.Config{Certificates: []tls.Certificate{pair.TLS()}}
+}
+
+// env is the configuration that leads to addr.
+func (w checkWorld) env(addr string, more ...string) []string {
+	return append([]string{
+		"PGORIGIN_UPSTREAM_ADDR=" + addr,
+		"PGORIGIN_TLS_SERVER_NAME=db.test",
+		"PGORIGIN_TLS_CA_PEM=" + string(w.ca.PEM()),
+		"PGORIGIN_DIAL_TIMEOUT=1s",
+	}, more...)
+}
+
+// sasl is an offer of SCRAM as PostgreSQL makes it.
+func sasl() []byte { return pgtest.AuthenticationSASL("SCRAM-SHA-256-PLUS", "SCRAM-SHA-256") }
+
+func contains(t *testing.T, text string, wants ...string) {
+	t.Helper()
+	for _, want := range wants {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+}

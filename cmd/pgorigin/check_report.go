@@ -1,0 +1,259 @@
+package main
+
+import (
+	"fmt"
+	"math"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/pgorigin/pgorigin/tlsorigin"
+)
+
+// Results of a stage.
+const (
+	resultOK      = "ok"
+	resultWarning = "warning"
+	resultFailed  = "failed"
+	resultSkipped = "skipped"
+)
+
+// checkReport is what check has to say. Its JSON keys are stable: keys are added, not changed. All texts are fit for a
+// terminal.
+type checkReport struct {
+	OK        bool            `json:"ok"`
+	Failed    *checkFailure   `json:"failed"` // the first failing stage
+	Problems  []checkProblem  `json:"problems,omitempty"`
+	Warnings  []string        `json:"warnings,omitempty"`
+	Stages    []checkStage    `json:"stages"` // config and files
+	Upstreams []checkUpstream `json:"upstreams,omitempty"`
+}
+
+// checkFailure is the verdict.
+type checkFailure struct {
+	Stage    string `json:"stage"`
+	Upstream string `json:"upstream,omitempty"`
+	Address  string `json:"address,omitempty"`
+	Reason   string `json:"reason,omitempty"` // a word of cures; none for the configuration
+	Text     string `json:"text"`
+	Cure     string `json:"cure,omitempty"`
+}
+
+type checkProblem struct {
+	Variable string `json:"variable"`
+	Value    string `json:"value,omitempty"`
+	Text     string `json:"text"`
+}
+
+// checkStage is one step.
+type checkStage struct {
+	Stage        string   `json:"stage"`
+	Result       string   `json:"result"`
+	Milliseconds *float64 `json:"milliseconds,omitempty"`
+	Reason       string   `json:"reason,omitempty"`
+	Text         string   `json:"text,omitempty"`
+	Cure         string   `json:"cure,omitempty"`
+}
+
+// checkUpstream is one configured address.
+type checkUpstream struct {
+	Upstream   string         `json:"upstream"`
+	ServerName string         `json:"server_name"`
+	DNS        checkStage     `json:"dns"`
+	Addresses  []checkAddress `json:"addresses"`
+}
+
+// checkAddress is the walk to one resolved address.
+type checkAddress struct {
+	Address           string                  `json:"address"`
+	Stages            []checkStage            `json:"stages"`
+	TLS               *checkTLS               `json:"tls,omitempty"`
+	Chain             *checkChain             `json:"chain,omitempty"`
+	Name              *checkName              `json:"name,omitempty"`
+	ClientCertificate *checkClientCertificate `json:"client_certificate,omitempty"`
+	KeyExchange       []checkKeyExchange      `json:"key_exchange,omitempty"`
+	Authentication    []string                `json:"authentication,omitempty"` // methods that the server asks for
+	Login             *checkLogin             `json:"login,omitempty"`
+
+	failed string // the stage whose failure Dial reports; empty if it reports none
+}
+
+type checkTLS struct {
+	Version           string `json:"version"`
+	Cipher            string `json:"cipher"`
+	Group             string `json:"group"`
+	HelloRetryRequest bool   `json:"hello_retry_request"`
+}
+
+type checkChain struct {
+	Verified     bool               `json:"verified"`
+	TrustAnchor  string             `json:"trust_anchor,omitempty"` // subject of the certificate that ended it
+	TrustedBy    string             `json:"trusted_by"`             // variable, or "system roots"
+	Certificates []checkCertificate `json:"certificates"`           // from the authority to the server's own
+	Unused       []checkCertificate `json:"unused,omitempty"`       // sent, but not part of it
+}
+
+type checkCertificate struct {
+	Subject            string `json:"subject"`
+	Issuer             string `json:"issuer"`
+	Key                string `json:"key"`
+	SignatureAlgorithm string `json:"signature_algorithm"`
+	SHA256             string `json:"sha256"`
+	NotBefore          string `json:"not_before"`
+	NotAfter           string `json:"not_after"`
+	DaysLeft           int    `json:"days_left"`
+	Sent               bool   `json:"sent"`
+}
+
+type checkName struct {
+	Expected  string `json:"expected"`
+	Presented string `json:"presented"`
+}
+
+type checkClientCertificate struct {
+	Requested bool   `json:"requested"`
+	Presented string `json:"presented,omitempty"`
+}
+
+type checkKeyExchange struct {
+	Offered           string  `json:"offered"` // a group, or "configured"
+	Outcome           string  `json:"outcome"`
+	ClientHello       int     `json:"client_hello_bytes"`
+	Milliseconds      float64 `json:"milliseconds"`
+	Group             string  `json:"group,omitempty"`
+	HelloRetryRequest bool    `json:"hello_retry_request"`
+	Reason            string  `json:"reason,omitempty"`
+}
+
+type checkLogin struct {
+	User          string  `json:"user"`
+	Database      string  `json:"database"`
+	ServerVersion string  `json:"server_version"`
+	InRecovery    bool    `json:"in_recovery"`
+	RoundTrip     float64 `json:"round_trip_milliseconds"`
+}
+
+func (s *checkStage) fail(reason, text string) {
+	s.Result, s.Reason, s.Text = resultFailed, reason, text
+	if s.Cure == "" {
+		s.Cure = cureFor(reason)
+	}
+}
+
+func (s *checkStage) took(d time.Duration) { ms := milliseconds(d); s.Milliseconds = &ms }
+
+// done fills in that nothing went wrong.
+func (s *checkStage) done() checkStage {
+	if s.Result == "" {
+		s.Result = resultOK
+	}
+	return *s
+}
+
+// cureFor returns the cure of a reason, "" for a word that has none.
+func cureFor(reason string) string {
+	for _, row := range cures() {
+		if row.reason == reason {
+			return row.cure
+		}
+	}
+	return ""
+}
+
+// milliseconds has three digits behind the point.
+func milliseconds(d time.Duration) float64 {
+	return math.Round(float64(d.Microseconds())) / 1000
+}
+
+func inMilliseconds(ms float64) string { return fmt.Sprintf("%.1f ms", ms) }
+
+func newCheckUpstream(d *tlsorigin.UpstreamDiagnosis) *checkUpstream {
+	u := &checkUpstream{Upstream: d.Upstream, ServerName: d.ServerName, DNS: checkStage{Stage: "dns"}, Addresses: []checkAddress{}}
+	if d.Lookup > 0 {
+		u.DNS.took(d.Lookup)
+	}
+	switch {
+	case d.Err != nil:
+		u.DNS.fail(d.Err.Reason(), d.Err.Error())
+	case d.Lookup == 0:
+		u.DNS.Text = "an IP address, no lookup"
+	case d.Resolved == 1:
+		u.DNS.Text = "1 address"
+	default:
+		u.DNS.Text = fmt.Sprintf("%d addresses", d.Resolved)
+	}
+	if n := len(d.Addresses); n < d.Resolved {
+		u.DNS.Text += fmt.Sprintf(", the first %d of which are checked", n)
+	}
+	u.DNS.done()
+	return u
+}
+
+// verified reports whether the walk came to a verified connection. That a group fails alone does not matter.
+func (a *checkAddress) verified() bool {
+	reached := false
+	for i := range a.Stages {
+		s := &a.Stages[i]
+		if s.Result == resultFailed && s.Stage != string(tlsorigin.StageKeyExchange) {
+			return false
+		}
+		reached = reached || s.Stage == string(tlsorigin.StageClientCertificate)
+	}
+	return reached
+}
+
+// forgiveFamily makes a warning of addresses that TCP does not reach if all of them are of one family and the other one
+// works: a machine without IPv6 is no fault, since both are raced.
+func (u *checkUpstream) forgiveFamily() {
+	var unreached, worked [2]int
+	family := func(address string) int {
+		host, _, _ := net.SplitHostPort(address)
+		if strings.Contains(host, ":") {
+			return 1
+		}
+		return 0
+	}
+	unreachable := func(a *checkAddress) bool {
+		return len(a.Stages) > 0 && a.Stages[0].Stage == string(tlsorigin.StageTCP) && a.Stages[0].Result == resultFailed
+	}
+	for i := range u.Addresses {
+		if unreachable(&u.Addresses[i]) {
+			unreached[family(u.Addresses[i].Address)]++
+		} else {
+			worked[family(u.Addresses[i].Address)]++
+		}
+	}
+	for i := range u.Addresses {
+		a := &u.Addresses[i]
+		f := family(a.Address)
+		if unreachable(a) && worked[f] == 0 && unreached[1-f] == 0 && worked[1-f] > 0 {
+			a.Stages[0].Result = resultWarning
+			a.Stages[0].Cure = ""
+		}
+	}
+}
+
+// judge finds the first failing stage.
+func (r *checkReport) judge() {
+	take := func(s *checkStage, upstream, address string) {
+		if r.Failed == nil && s.Result == resultFailed {
+			r.Failed = &checkFailure{s.Stage, upstream, address, s.Reason, s.Text, s.Cure}
+		}
+	}
+	for i := range r.Stages {
+		take(&r.Stages[i], "", "")
+	}
+	for i := range r.Upstreams {
+		u := &r.Upstreams[i]
+		take(&u.DNS, u.Upstream, "")
+		for j := range u.Addresses {
+			a := &u.Addresses[j]
+			for k := range a.Stages {
+				if a.failed == "" || a.failed == a.Stages[k].Stage {
+					take(&a.Stages[k], u.Upstream, a.Address)
+				}
+			}
+		}
+	}
+	r.OK = r.Failed == nil && len(r.Problems) == 0
+}

@@ -1,0 +1,152 @@
+package main
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"github.com/pgorigin/pgorigin/tlsorigin"
+)
+
+func ptr(ms float64) *float64 { return &ms }
+
+// sampleReport has every key and every mark.
+func sampleReport() *checkReport {
+	root := checkCertificate{`"Root"`, `"Root"`, "ECDSA P-521", "ECDSA-SHA512", strings.Repeat("ab", 32), "2026-01-01T00:00:00Z", "2036-01-01T00:00:00Z", 3650, false}
+	leaf := checkCertificate{`"db.test"`, `"Root"`, "RSA 2048", "ECDSA-SHA512", strings.Repeat("cd", 32), "2026-01-01T00:00:00Z", "2026-01-10T00:00:00Z", 9, true}
+	stray := checkCertificate{`"Stray"`, `"Elsewhere"`, "Ed25519", "Ed25519", strings.Repeat("ef", 32), "2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z", 1, true}
+	good := checkAddress{
+		Address: "10.0.0.1:6432",
+		Stages: []checkStage{
+			{Stage: "tcp", Result: resultOK, Milliseconds: ptr(0.25)},
+			{Stage: "sslrequest", Result: resultOK, Milliseconds: ptr(1.5), Text: "answered S"},
+			{Stage: "tls", Result: resultOK, Milliseconds: ptr(12), Text: "TLS 1.3, TLS_AES_128_GCM_SHA256, X25519"},
+			{Stage: "chain", Result: resultWarning, Text: `trusting PGORIGIN_TLS_CA_FILE; "db.test" ends in 9 days`},
+			{Stage: "name", Result: resultOK, Text: `expected "db.test", presented "db.test"`},
+			{Stage: "client_certificate", Result: resultOK, Text: `"app" presented`},
+			{Stage: "key_exchange", Result: resultFailed, Reason: "tls_timeout", Text: "vanishes", Cure: "do this"},
+			{Stage: "authentication", Result: resultOK, Milliseconds: ptr(20), Text: "SCRAM-SHA-256"},
+			{Stage: "login", Result: resultOK, Milliseconds: ptr(30), Text: "server 18.1"},
+		},
+		TLS:               &checkTLS{"1.3", "TLS_AES_128_GCM_SHA256", "X25519", true},
+		Chain:             &checkChain{true, `"Root"`, "PGORIGIN_TLS_CA_FILE", []checkCertificate{root, leaf}, []checkCertificate{stray}},
+		Name:              &checkName{"db.test", `"db.test"`},
+		ClientCertificate: &checkClientCertificate{true, `"app"`},
+		KeyExchange: []checkKeyExchange{
+			{"configured", "vanishes", 1500, 3000, "", false, "tls_timeout"},
+			{"X25519", "works", 260, 1.25, "X25519", false, ""},
+			{"P-256", "works", 293, 2.5, "P-256", true, ""},
+			{"P-521", "unavailable", 0, 0, "", false, ""},
+		},
+		Authentication: []string{"SCRAM-SHA-256"},
+		Login:          &checkLogin{"app", "app", "18.1", true, 0.5},
+	}
+	bad := checkAddress{
+		Address: "10.0.0.2:6432", failed: "chain",
+		Stages: []checkStage{
+			{Stage: "tcp", Result: resultOK, Milliseconds: ptr(0.25)},
+			{Stage: "sslrequest", Result: resultSkipped, Text: "not sent: TLS begins at once"},
+			{Stage: "tls", Result: resultOK, Milliseconds: ptr(12)},
+			{Stage: "chain", Result: resultFailed, Reason: "cert_unknown_authority", Text: "not trusted", Cure: "Set PGORIGIN_TLS_CA_FILE."},
+		},
+		Chain: &checkChain{false, "", "PGORIGIN_TLS_CA_FILE", []checkCertificate{leaf}, nil},
+		Name:  &checkName{"db.test", `"db.test"`},
+	}
+	r := &checkReport{
+		Warnings: []string{"PGORIGIN_TLS_KEY_FILE: others may read it"},
+		Problems: []checkProblem{{"PGORIGIN_X", "y", "unknown variable"}},
+		Stages:   []checkStage{{Stage: "config", Result: resultOK}, {Stage: "files", Result: resultOK, Text: "PGORIGIN_TLS_CA_FILE"}},
+		Upstreams: []checkUpstream{
+			{"db.test:6432", "db.test", checkStage{Stage: "dns", Result: resultOK, Milliseconds: ptr(2), Text: "2 addresses"}, []checkAddress{good, bad}},
+			{"gone.test:6432", "gone.test", checkStage{Stage: "dns", Result: resultFailed, Reason: "upstream_dns", Text: "its name does not exist in DNS"}, []checkAddress{}},
+		},
+	}
+	r.judge()
+	return r
+}
+
+// The keys of the JSON are stable: a change of this file is a change that users notice.
+func TestCheckReportGolden(t *testing.T) {
+	for _, row := range []struct {
+		file string
+		json bool
+		env  []string
+	}{
+		{"testdata/check_json.golden", true, nil},
+		{"testdata/check_plain.golden", false, nil},
+		{"testdata/check_tree.golden", false, []string{"CLICOLOR_FORCE=1"}},
+	} {
+		var out bytes.Buffer
+		if err := sampleReport().write(process{stdout: &out, env: row.env}, row.json); err != nil {
+			t.Fatal(err)
+		}
+		compareGolden(t, row.file, out.String())
+	}
+}
+
+func TestTheVerdictIsDials(t *testing.T) {
+	// A certificate for another name by an unknown authority: both stages are marked, and the reason is Dial's.
+	r := checkReport{Upstreams: []checkUpstream{{Addresses: []checkAddress{{
+		failed: "name",
+		Stages: []checkStage{{Stage: "chain", Result: resultFailed, Reason: "cert_unknown_authority"}, {Stage: "name", Result: resultFailed, Reason: "cert_name_mismatch"}},
+	}}}}}
+	r.judge()
+	if r.OK || r.Failed == nil || r.Failed.Stage != "name" || r.Failed.Reason != "cert_name_mismatch" {
+		t.Errorf("%+v", r.Failed)
+	}
+}
+
+func TestAFamilyThatIsNotThereIsNoFault(t *testing.T) {
+	address := func(addr, result string) checkAddress {
+		return checkAddress{Address: addr, Stages: []checkStage{{Stage: "tcp", Result: result, Cure: "cure"}}}
+	}
+	for _, row := range []struct {
+		name    string
+		results []checkAddress
+		want    []string
+	}{
+		{"no IPv6 here", []checkAddress{address("[::1]:1", resultFailed), address("127.0.0.1:1", resultOK)}, []string{resultWarning, resultOK}},
+		{"no IPv4 here", []checkAddress{address("[::1]:1", resultOK), address("127.0.0.1:1", resultFailed)}, []string{resultOK, resultWarning}},
+		{"one of two is down", []checkAddress{address("127.0.0.1:1", resultFailed), address("127.0.0.2:1", resultOK)}, []string{resultFailed, resultOK}},
+		{
+			"one of two IPv6 is down",
+			[]checkAddress{address("[::1]:1", resultFailed), address("[::2]:1", resultOK), address("127.0.0.1:1", resultOK)},
+			[]string{resultFailed, resultOK, resultOK},
+		},
+		{"all are down", []checkAddress{address("[::1]:1", resultFailed), address("127.0.0.1:1", resultFailed)}, []string{resultFailed, resultFailed}},
+	} {
+		u := checkUpstream{Addresses: row.results}
+		u.forgiveFamily()
+		for i, a := range u.Addresses {
+			if a.Stages[0].Result != row.want[i] {
+				t.Errorf("%s: address %d is %s, want %s", row.name, i, a.Stages[0].Result, row.want[i])
+			}
+		}
+	}
+}
+
+// Every reason that a diagnosis can give has a cure.
+func TestEveryStageFailureHasACure(t *testing.T) {
+	for _, reason := range dialReasons() {
+		s := checkStage{Stage: string(tlsorigin.StageTLS)}
+		if s.fail(reason, "text"); reason != "ok" && s.Cure == "" {
+			t.Errorf("%s has no cure", reason)
+		}
+	}
+}
+
+func TestTreeStyle(t *testing.T) {
+	for _, row := range []struct {
+		env  []string
+		want treeStyle
+	}{
+		{nil, treeStyle{}},
+		{[]string{"CLICOLOR_FORCE=1"}, treeStyle{drawn: true, colour: true}},
+		{[]string{"CLICOLOR_FORCE=1", "NO_COLOR=1"}, treeStyle{}},
+		{[]string{"CLICOLOR_FORCE=0"}, treeStyle{}},
+	} {
+		if got := newTreeStyle(new(bytes.Buffer), row.env); got != row.want {
+			t.Errorf("%v: %+v, want %+v", row.env, got, row.want)
+		}
+	}
+}

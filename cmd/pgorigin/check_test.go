@@ -1,0 +1,273 @@
+package main
+
+import (
+	"crypto/tls"
+	"encoding/json"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/pgorigin/pgorigin/pgwire/pgtest"
+	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
+)
+
+// checkFault is something wrong on the way, and what check has to say about it.
+type checkFault struct {
+	name    string
+	script  func(net.Conn) // nil: nobody listens
+	addr    string         // instead of that of the script
+	env     []string
+	stage   string
+	reason  string
+	cure    string // a variable that the cure names
+	code    int
+	printed []string // in the report for people
+}
+
+func checkFaults(t *testing.T, w checkWorld) []checkFault {
+	issue := func(l tlstest.Leaf) *tls.Config { return certified(w.ca.Issue(l)) }
+	names := []string{"db.test"}
+	stranger := certified(tlstest.NewCA("Strange Root", tlstest.P256).Issue(tlstest.Leaf{DNSNames: names}))
+	mutual := issue(tlstest.Leaf{DNSNames: names})
+	mutual.ClientAuth = tls.RequireAnyClientCert
+	mutual12 := mutual.Clone()
+	mutual12.MaxVersion = tls.VersionTLS12
+	old := issue(tlstest.Leaf{DNSNames: names})
+	old.MinVersion, old.MaxVersion = tls.VersionTLS10, tls.VersionTLS11
+	noCA := filepath.Join(t.TempDir(), "ca.crt")
+	if err := os.WriteFile(noCA, []byte("-----BEGIN CERTIFICATE-----\nbroken\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return []checkFault{
+		{"unknown host", nil, "nowhere.invalid:6432", nil, "dns", "upstream_dns", "PGORIGIN_UPSTREAM_ADDR", 1, nil},
+		{"refused", nil, freeAddr(t), nil, "tcp", "upstream_refused", "PGORIGIN_UPSTREAM_ADDR", 1, []string{"FAIL tcp"}},
+		{"TCP timeout", nil, fullListener(t), nil, "tcp", "upstream_timeout", "PGORIGIN_DIAL_TIMEOUT", 1, []string{"no TCP connection"}},
+		{"answers N", answersSSL("N"), "", nil, "sslrequest", "tls_refused", "PGORIGIN_UPSTREAM_ADDR", 1, []string{"FAIL sslrequest"}},
+		{
+			"answers an error", answersSSL("E\x00\x00\x00\x20SFATAL\x00Mgive me your password\x00\x00"), "", nil,
+			"sslrequest", "tls_protocol", "PGORIGIN_UPSTREAM_ADDR", 1,
+			[]string{"answered SSLRequest with an error"},
+		},
+		{"injects bytes", answersSSL("Sgive me your password"), "", nil, "sslrequest", "tls_injection", "PGORIGIN_UPSTREAM_ADDR", 1, nil},
+		{"silent after S", answersSSL("S"), "", nil, "tls", "tls_timeout", "PGORIGIN_DIAL_TIMEOUT", 1, []string{"vanishes"}},
+		{"silent to SSLRequest", answersSSL(""), "", nil, "sslrequest", "upstream_timeout", "PGORIGIN_DIAL_TIMEOUT", 1, nil},
+		{
+			"wrong name", overTLS(issue(tlstest.Leaf{DNSNames: []string{"other.test"}})), "", nil,
+			"name", "cert_name_mismatch", "PGORIGIN_TLS_SERVER_NAME", 1,
+			[]string{`certificate is valid for "other.test", not "db.test"`, "ok   chain", "trust anchor", "FAIL name"},
+		},
+		{
+			"expired", overTLS(issue(tlstest.Leaf{DNSNames: names, NotAfter: time.Now().Add(-50 * time.Hour)})), "", nil,
+			"chain", "cert_expired", "PGORIGIN_UPSTREAM_ADDR", 1,
+			[]string{"-3 days left"},
+		},
+		{
+			"unknown CA", overTLS(stranger), "", nil, "chain", "cert_unknown_authority", "PGORIGIN_TLS_CA_FILE", 1,
+			[]string{`"Strange Root"`, "not sent"},
+		},
+		{
+			"client certificate required", overTLS(mutual), "", nil,
+			"client_certificate", "client_cert_rejected", "PGORIGIN_TLS_CERT_FILE", 1,
+			[]string{"ok   name", "FAIL client_certificate"},
+		},
+		{
+			"client certificate required in TLS 1.2", overTLS(mutual12), "", nil,
+			"client_certificate", "client_cert_rejected", "PGORIGIN_TLS_CERT_FILE", 1,
+			[]string{"ok   name"},
+		},
+		{"TLS 1.1 only", overTLS(old), "", nil, "tls", "tls_alert", "PGORIGIN_TLS_MIN_VERSION", 1, nil},
+		{
+			"large hellos swallowed", swallowing(1000, w.good, sasl()), "", nil,
+			"key_exchange", "tls_timeout", "PGORIGIN_TLS_POST_QUANTUM", 1,
+			[]string{"WARN tls", "X25519MLKEM768     vanishes", "X25519             works", "SCRAM-SHA-256"},
+		},
+		{
+			"large hellos swallowed, hybrid required", swallowing(1000, w.good), "",
+			[]string{"PGORIGIN_TLS_POST_QUANTUM=require"},
+			"tls", "tls_timeout", "PGORIGIN_TLS_POST_QUANTUM", 1,
+			[]string{"X25519             works"},
+		},
+		{
+			"only -PLUS offered", overTLS(w.good, pgtest.AuthenticationSASL("SCRAM-SHA-256-PLUS")), "", nil,
+			"authentication", "auth_channel_binding", "PGORIGIN_AUTH_CHANNEL_BINDING", 1,
+			[]string{"ok   key_exchange"},
+		},
+		{
+			"method that is not allowed", overTLS(w.good, pgtest.Message('R', "\x00\x00\x00\x03")), "",
+			[]string{"PGORIGIN_AUTH_REQUIRE=scram-sha-256"},
+			"authentication", "auth_rejected", "PGORIGIN_AUTH_REQUIRE", 1,
+			[]string{"asks for password"},
+		},
+		{
+			"real account refused", overTLS(w.good, pgtest.ErrorResponse("28000", "no pg_hba.conf entry")), "",
+			[]string{"PGUSER=app"},
+			"authentication", "auth_rejected", "", 1,
+			[]string{"no pg_hba.conf entry"},
+		},
+		{
+			"no Postgres inside TLS", overTLS(w.good, []byte("HTTP/1.1 400 Bad Request\r\n\r\n")), "", nil,
+			"authentication", "upstream_protocol", "PGORIGIN_UPSTREAM_ADDR", 1, nil,
+		},
+		{
+			"broken CA file", nil, freeAddr(t),
+			[]string{"PGORIGIN_TLS_CA_PEM=", "PGORIGIN_TLS_CA_FILE=" + noCA},
+			"files", "", "PGORIGIN_TLS_CA_FILE", exitConfig,
+			[]string{"ok   config", "FAIL files"},
+		},
+		{"wrong setting", nil, freeAddr(t), []string{"PGORIGIN_DIAL_TIMEOUT=soon"}, "config", "", "PGORIGIN_DIAL_TIMEOUT", exitConfig, []string{"FAIL config"}},
+	}
+}
+
+func TestCheckNamesTheFault(t *testing.T) {
+	w := newCheckWorld()
+	for _, row := range checkFaults(t, w) {
+		t.Run(row.name, func(t *testing.T) {
+			s := &scripted{addr: row.addr}
+			if row.script != nil {
+				s = startScripted(t, row.script)
+			}
+			got := runWith(t, w.env(s.addr, row.env...), "check", "--json")
+			var out checkReport
+			if err := json.Unmarshal([]byte(got.stdout), &out); err != nil {
+				t.Fatalf("%v in %s", err, got.stdout)
+			}
+			if got.code != row.code || out.OK || out.Failed == nil {
+				t.Fatalf("exit code %d (want %d), %s\n%s", got.code, row.code, got.stdout, got.stderr)
+			}
+			if f := out.Failed; f.Stage != row.stage || f.Reason != row.reason {
+				t.Errorf("stage %s, reason %s; want %s, %s (%s)", f.Stage, f.Reason, row.stage, row.reason, f.Text)
+			}
+			contains(t, out.Failed.Cure+out.Failed.Text, row.cure)
+			if (got.stderr != "") != (row.code == exitConfig) {
+				t.Errorf("stderr %q", got.stderr)
+			}
+			printed := runWith(t, w.env(s.addr, row.env...), "check").stdout
+			contains(t, printed, append(row.printed, "\nfirst failing stage: "+row.stage, row.reason, row.cure)...)
+			if strings.Contains(printed+got.stdout, "give me your password") {
+				t.Errorf("the report repeats somebody who has proved nothing:\n%s", printed)
+			}
+			if row.script == nil {
+				return
+			}
+			for i, stream := range s.end() {
+				if !onlyTLS(stream) {
+					t.Errorf("connection %d received %q", i, stream)
+				}
+			}
+		})
+	}
+}
+
+// fullListener returns an address whose backlog is full, so that a connection is neither made nor refused.
+func fullListener(t *testing.T) string {
+	t.Helper()
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { syscall.Close(fd) })
+	addr := freeAddr(t)
+	tcp, err := net.ResolveTCPAddr("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Bind(fd, &syscall.SockaddrInet4{Port: tcp.Port, Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Listen(fd, 0); err != nil {
+		t.Fatal(err)
+	}
+	conn, err := net.Dial("tcp", addr) // takes the only place
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return addr
+}
+
+func TestCheckOfAGoodUpstream(t *testing.T) {
+	w := newCheckWorld()
+	s := startScripted(t, overTLS(w.good, sasl()))
+	got := runWith(t, w.env(s.addr), "check")
+	if got.code != exitOK || got.stderr != "" {
+		t.Fatalf("%+v", got)
+	}
+	contains(t, got.stdout, "\nall good\n", `"Check Root"`, "trust anchor", `presented "db.test"`, "ok   authentication",
+		"SCRAM-SHA-256-PLUS, SCRAM-SHA-256 (PGORIGIN_AUTH_CHANNEL_BINDING=strip)")
+	if strings.ContainsAny(got.stdout, "\x1b✓├") {
+		t.Errorf("not plain in a pipe:\n%s", got.stdout)
+	}
+	forced := runWith(t, w.env(s.addr, "CLICOLOR_FORCE=1"), "check", "--no-startup").stdout
+	contains(t, forced, "\x1b[32m✓ \x1b[0m", "├─ ", "└─ ")
+	if strings.Contains(forced, "authentication") {
+		t.Errorf("--no-startup asked all the same:\n%s", forced)
+	}
+	for i, stream := range s.end() {
+		if !onlyTLS(stream) {
+			t.Errorf("connection %d received %q", i, stream)
+		}
+	}
+}
+
+// What is left out on purpose does not end the walk.
+func TestCheckGoesOnPastStagesThatAreLeftOut(t *testing.T) {
+	w := newCheckWorld()
+	s := startScripted(t, overTLS(w.good, sasl()))
+	got := runWith(t, w.env(s.addr, "PGORIGIN_TLS_VERIFY=verify-ca", "PGORIGIN_TLS_SERVER_NAME="), "check")
+	contains(t, got.stdout, "-    name", "not checked", "trust anchor", "ok   authentication", "\nall good\n")
+
+	direct := w.good.Clone()
+	direct.NextProtos = []string{"postgresql"}
+	s = startScripted(t, func(raw net.Conn) {
+		conn := tls.Server(raw, direct)
+		if readStartup(conn) == nil {
+			conn.Write(sasl())
+			io.Copy(io.Discard, conn)
+		}
+	})
+	got = runWith(t, w.env(s.addr, "PGORIGIN_TLS_NEGOTIATION=direct"), "check")
+	contains(t, got.stdout, "-    sslrequest", "ok   tls", "ok   authentication", "\nall good\n")
+}
+
+func TestCheckOfABridgeTakesBoundMechanisms(t *testing.T) {
+	w := newCheckWorld()
+	s := startScripted(t, overTLS(w.good, pgtest.AuthenticationSASL("SCRAM-SHA-256-PLUS")))
+	got := runWith(t, w.env(s.addr, "PGORIGIN_AUTH_CHANNEL_BINDING=bridge"), "check")
+	if got.code != exitOK {
+		t.Errorf("%+v", got)
+	}
+}
+
+// A made-up account that the server does not know is no fault of the way there.
+func TestCheckForgivesTheMadeUpAccount(t *testing.T) {
+	w := newCheckWorld()
+	s := startScripted(t, overTLS(w.good, pgtest.ErrorResponse("08P01", "no such\x1b[31m database: pgorigin_check")))
+	got := runWith(t, w.env(s.addr), "check")
+	if got.code != exitOK || strings.Contains(got.stdout, "\x1b") {
+		t.Errorf("%+v", got)
+	}
+	contains(t, got.stdout, "WARN authentication", "no such", "set PGUSER and PGDATABASE")
+}
+
+func TestCheckUsage(t *testing.T) {
+	for _, row := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"--timeout", "0s"}, "--timeout must be above zero"},
+		{[]string{"--login", "--no-startup"}, "exclude each other"},
+		{[]string{"--password-file", "x"}, "is for --login"},
+		{[]string{"now"}, `unexpected argument "now"`},
+	} {
+		got := runWith(t, nil, append([]string{"check"}, row.args...)...)
+		if got.code != exitUsage || !strings.Contains(got.stderr, row.want) {
+			t.Errorf("%v = %+v", row.args, got)
+		}
+	}
+	compareGolden(t, "testdata/help_check.golden", runWith(t, nil, "help", "check").stdout)
+}

@@ -1,0 +1,227 @@
+package main
+
+import (
+	"crypto/x509"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/pgorigin/pgorigin/tlsorigin"
+)
+
+// vanishCure is for a large ClientHello that gets no answer where a small one does.
+const vanishCure = "Let the firewalls and inspection boxes on the way to PGORIGIN_UPSTREAM_ADDR pass a ClientHello of more than one packet, " +
+	"or set PGORIGIN_TLS_POST_QUANTUM=off to send small ones only."
+
+// newCheckAddress turns the diagnosis of one address into its stages, up to the first that failed.
+func (c *checker) newCheckAddress(d *tlsorigin.AddressDiagnosis, u *tlsorigin.UpstreamDiagnosis) *checkAddress {
+	a := &checkAddress{Address: d.Addr.String(), failed: string(d.Failed)}
+	if d.Skipped {
+		a.Stages = []checkStage{{Stage: string(tlsorigin.StageTCP), Result: resultSkipped, Text: "no time was left; raise --timeout"}}
+		return a
+	}
+	if d.Handshake.Version != 0 {
+		a.TLS = newCheckTLS(&d.Handshake)
+		a.ClientCertificate = &checkClientCertificate{d.ClientCertificate.Requested, d.ClientCertificate.Presented}
+	}
+	if len(d.Certificate.Path) > 0 {
+		a.Chain = c.newCheckChain(&d.Certificate)
+		a.Name = &checkName{Expected: u.ServerName, Presented: d.Certificate.Names}
+	}
+	for _, s := range c.stages(d, u) {
+		if s.Stage == a.failed {
+			s.fail(d.Err.Reason(), d.Err.Text)
+		}
+		a.Stages = append(a.Stages, s.done())
+		if s.Stage == a.failed {
+			break
+		}
+	}
+	a.addKeyExchange(d)
+	return a
+}
+
+// stages are those of a walk that comes to its end, with what can be said of each.
+func (c *checker) stages(d *tlsorigin.AddressDiagnosis, u *tlsorigin.UpstreamDiagnosis) []checkStage {
+	tcp := newStage(tlsorigin.StageTCP, d.Connect, "")
+	request := newStage(tlsorigin.StageSSLRequest, d.SSLRequest, "answered S")
+	if u.Direct {
+		request.Result, request.Text = resultSkipped, "not sent: TLS begins at once"
+	}
+	handshake := newStage(tlsorigin.StageTLS, d.TLS, tlsText(&d.Handshake))
+	if d.Fallback != "" {
+		handshake.Result = resultWarning
+		handshake.Text += fmt.Sprintf(", only after falling back (%s, because the first ClientHello was %s)", d.Fallback, d.Cause)
+	}
+	chain := newStage(tlsorigin.StageChain, 0, "trusting "+c.trustedBy())
+	chainDoubts(&chain, d)
+	name := newStage(tlsorigin.StageName, 0, fmt.Sprintf("expected %s, presented %s", quote(u.ServerName), d.Certificate.Names))
+	if c.settings.TLS.Verify == verifyCA {
+		name.Result, name.Text = resultSkipped, "not checked: "+prefix+"TLS_VERIFY=verify-ca; presented "+d.Certificate.Names
+	}
+	return []checkStage{tcp, request, handshake, chain, name, newStage(tlsorigin.StageClientCertificate, 0, clientCertificateText(d))}
+}
+
+func newStage(stage tlsorigin.Stage, took time.Duration, text string) checkStage {
+	s := checkStage{Stage: string(stage), Text: text}
+	if took > 0 {
+		s.took(took)
+	}
+	return s
+}
+
+func tlsText(h *tlsorigin.Handshake) string {
+	if h.Version == 0 {
+		return ""
+	}
+	t := newCheckTLS(h)
+	text := fmt.Sprintf("TLS %s, %s, %s", t.Version, t.Cipher, t.Group)
+	if t.HelloRetryRequest {
+		text += " after a HelloRetryRequest"
+	}
+	return text
+}
+
+func newCheckTLS(h *tlsorigin.Handshake) *checkTLS {
+	return &checkTLS{
+		Version: versionName(h.Version), Cipher: cipherName(h.CipherSuite), Group: groupName(h.Group),
+		HelloRetryRequest: h.HelloRetryRequest,
+	}
+}
+
+// trustedBy names where the trusted certificates come from.
+func (c *checker) trustedBy() string {
+	switch {
+	case c.settings.TLS.CA.File != "":
+		return prefix + "TLS_CA_FILE"
+	case c.settings.TLS.CA.PEM != "":
+		return prefix + "TLS_CA_PEM"
+	}
+	return "system roots"
+}
+
+// chainDoubts says what else is wrong with a chain whose name is, and what will be wrong soon.
+func chainDoubts(s *checkStage, d *tlsorigin.AddressDiagnosis) {
+	if d.Failed == tlsorigin.StageName {
+		for _, also := range d.Err.Also {
+			if also != tlsorigin.ReasonCertNameMismatch && s.Result == "" {
+				s.fail(string(also), "see the name, which is wrong, too")
+			}
+		}
+		return
+	}
+	for i := range d.Certificate.Path {
+		cert := &d.Certificate.Path[i]
+		_, soon := expiryLevel(&x509.Certificate{NotBefore: cert.NotBefore, NotAfter: cert.NotAfter}, time.Now())
+		if soon && cert.DaysLeft >= 0 {
+			s.Result = resultWarning
+			s.Text += fmt.Sprintf("; %s ends in %s", cert.Subject, days(cert.DaysLeft))
+		}
+	}
+}
+
+func days(n int) string {
+	if n == 1 || n == -1 {
+		return fmt.Sprintf("%d day", n)
+	}
+	return fmt.Sprintf("%d days", n)
+}
+
+func clientCertificateText(d *tlsorigin.AddressDiagnosis) string {
+	switch asked := d.ClientCertificate; {
+	case !asked.Requested:
+		return "not asked for"
+	case asked.Presented == "":
+		return "asked for, none configured, accepted"
+	case asked.Unlisted:
+		return asked.Presented + " presented, though its issuer is not in the list that the server sent"
+	default:
+		return asked.Presented + " presented"
+	}
+}
+
+func (c *checker) newCheckChain(chain *tlsorigin.PeerChain) *checkChain {
+	out := &checkChain{Verified: chain.Verified, TrustedBy: c.trustedBy()}
+	if chain.Verified {
+		out.TrustAnchor = chain.Path[0].Subject
+	}
+	for i := range chain.Path {
+		out.Certificates = append(out.Certificates, newCheckCertificate(&chain.Path[i]))
+	}
+	for i := range chain.Unused {
+		out.Unused = append(out.Unused, newCheckCertificate(&chain.Unused[i]))
+	}
+	return out
+}
+
+func newCheckCertificate(p *tlsorigin.PeerCertificate) checkCertificate {
+	return checkCertificate{
+		Subject: p.Subject, Issuer: p.Issuer, Key: p.Key, SignatureAlgorithm: p.SignatureAlgorithm, SHA256: p.SHA256,
+		NotBefore: p.NotBefore.Format(time.RFC3339), NotAfter: p.NotAfter.Format(time.RFC3339),
+		DaysLeft: p.DaysLeft, Sent: p.Sent,
+	}
+}
+
+// addKeyExchange adds the matrix. It is a stage that fails only if a ClientHello that pgorigin sends as a rule vanishes
+// while a smaller one is answered: connections are then late, or none. That a server lacks a group is no fault.
+func (a *checkAddress) addKeyExchange(d *tlsorigin.AddressDiagnosis) {
+	if len(d.KeyExchange) == 0 {
+		return
+	}
+	stage := checkStage{Stage: string(tlsorigin.StageKeyExchange)}
+	var works []string
+	for i := range d.KeyExchange {
+		row := newCheckKeyExchange(&d.KeyExchange[i])
+		a.KeyExchange = append(a.KeyExchange, row)
+		if i > 0 && row.Outcome == string(tlsorigin.TrialWorks) {
+			works = append(works, row.Offered)
+		}
+	}
+	stage.Text = "no group works alone"
+	if len(works) > 0 {
+		stage.Text = "working alone: " + strings.Join(works, ", ")
+	}
+	if hello, ok := vanished(d.KeyExchange); ok {
+		stage.fail(hello.Err.Reason(), fmt.Sprintf("a ClientHello of %d bytes (%s) gets no answer, smaller ones do: something on the way drops or swallows it",
+			hello.Hello.Bytes, offeredName(hello)))
+		stage.Cure = vanishCure
+		if i := len(a.Stages) - 1; d.Failed == tlsorigin.StageTLS {
+			a.Stages[i].Cure = vanishCure // the same thing, seen earlier
+		}
+	} else if d.Failed != "" {
+		stage.Result = resultSkipped // for reading only: it explains the failure before
+	}
+	a.Stages = append(a.Stages, stage.done())
+}
+
+// vanished returns the largest ClientHello in use that vanished although a smaller one was answered.
+func vanished(rows []tlsorigin.GroupTrial) (*tlsorigin.GroupTrial, bool) {
+	hybrid, answered := rows[0].Outcome == tlsorigin.TrialVanishes, false
+	found := &rows[0]
+	for i := range rows[1:] {
+		row := &rows[1+i]
+		if row.Outcome == tlsorigin.TrialVanishes && row.Hybrid() && rows[0].Hybrid() {
+			hybrid, found = true, row
+		}
+		answered = answered || !row.Hybrid() && row.Outcome == tlsorigin.TrialWorks
+	}
+	return found, hybrid && answered && found.Err != nil
+}
+
+func offeredName(row *tlsorigin.GroupTrial) string {
+	if len(row.Offered) == 0 {
+		return "configured"
+	}
+	return groupName(row.Offered[0])
+}
+
+func newCheckKeyExchange(row *tlsorigin.GroupTrial) checkKeyExchange {
+	out := checkKeyExchange{
+		Offered: offeredName(row), Outcome: string(row.Outcome), ClientHello: row.Hello.Bytes, Milliseconds: milliseconds(row.Took),
+		Group: groupName(row.Group), HelloRetryRequest: row.HelloRetryRequest,
+	}
+	if row.Err != nil {
+		out.Reason = row.Err.Reason()
+	}
+	return out
+}

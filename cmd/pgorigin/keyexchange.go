@@ -1,0 +1,62 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/pgorigin/pgorigin/tlsorigin"
+)
+
+// postQuantum is a policy for hybrid key exchange.
+type postQuantum string
+
+// Decode reads one of the policies.
+func (p *postQuantum) Decode(value string) error {
+	word, err := oneOf(value, string(tlsorigin.PostQuantumPrefer), string(tlsorigin.PostQuantumRequire), string(tlsorigin.PostQuantumOff))
+	if err == nil {
+		*p = postQuantum(word)
+	}
+	return err
+}
+
+// negotiation is how TLS begins.
+type negotiation string
+
+// Decode reads one of the ways.
+func (n *negotiation) Decode(value string) error {
+	word, err := oneOf(value, string(tlsorigin.NegotiatePostgres), string(tlsorigin.NegotiateDirect))
+	if err == nil {
+		*n = negotiation(word)
+	}
+	return err
+}
+
+// Decode reads a comma list of groups, by their names in TLS, OpenSSL or Go.
+func (g *tlsGroups) Decode(value string) error {
+	var groups tlsGroups
+	for entry := range strings.SplitSeq(value, ",") {
+		group, ok := groupCalled(strings.TrimSpace(entry))
+		if !ok {
+			return errors.New(groupAdvice(entry))
+		}
+		groups = append(groups, group)
+	}
+	*g = groups
+	return nil
+}
+
+func (g tlsGroups) String() string { return strings.Join(tlsorigin.GroupNames(g), ",") }
+
+// groupAdvice is what to write instead of entry.
+func groupAdvice(entry string) string {
+	if strings.TrimSpace(entry) == "" {
+		return "expected a comma list of groups; remove the comma too many"
+	}
+	words := tlsorigin.GroupNames(allGroups())
+	text := fmt.Sprintf("entry %s: expected a comma list of %s", quote(strings.TrimSpace(entry)), strings.Join(words, ", "))
+	if near := nearest(strings.TrimSpace(entry), words); near != "" {
+		text += "; did you mean " + near + "?"
+	}
+	return text
+}

@@ -1,0 +1,164 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"go.uber.org/zap"
+)
+
+// listen binds every address before anything is announced, so that a port in use is an error and not a half-started
+// process. An address that turns out to be reachable from elsewhere is a configuration problem.
+func (in *instance) listen(ctx context.Context, p process) int {
+	for _, addr := range in.settings.Listen.Addr {
+		ln, err := in.bind(ctx, addr, prefix+"LISTEN_ADDR")
+		if err != nil {
+			return exitFailed
+		}
+		in.clients = append(in.clients, ln)
+		if !in.settings.loopbackOnly(ln.Addr()) {
+			in.unbind()
+			report(p.stderr, []problem{{
+				variable: prefix + "LISTEN_ADDR", value: addr,
+				text: fmt.Sprintf("expected a loopback address, but this is %s; use 127.0.0.1", ln.Addr()),
+			}})
+			return exitConfig
+		}
+	}
+	if addr := string(in.settings.HealthAddr); addr != "" {
+		ln, err := in.bind(ctx, addr, prefix+"HEALTH_ADDR")
+		if err != nil {
+			return exitFailed
+		}
+		in.probes = ln
+	}
+	return exitOK
+}
+
+// bind listens on addr. On failure it says so and gives back what was bound before.
+func (in *instance) bind(ctx context.Context, addr, variable string) (net.Listener, error) {
+	ln, err := in.settings.listener(ctx, addr)
+	if err == nil {
+		return ln, nil
+	}
+	cure := "set " + variable + " to an address of this machine"
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE), errors.Is(err, errSocketInUse):
+		cure = "set " + variable + " to a free address, or stop the program that listens there"
+	case strings.HasPrefix(addr, unixScheme):
+		cure = "set " + variable + " to a folder that exists and that this user may write to"
+	}
+	in.log.Error("cannot listen", zap.String("address", addr), zap.String("variable", variable),
+		zap.Error(err), zap.String("cure", cure))
+	in.unbind()
+	return nil, err
+}
+
+func (in *instance) unbind() {
+	for _, ln := range in.clients {
+		_ = ln.Close()
+	}
+}
+
+// listener listens on one address. Multipath TCP is of no use within a machine.
+func (s *settings) listener(ctx context.Context, addr string) (net.Listener, error) {
+	if !strings.HasPrefix(addr, unixScheme) {
+		var config net.ListenConfig
+		config.SetMultipathTCP(false)
+		return config.Listen(ctx, "tcp", addr)
+	}
+	path, err := socketPath(addr)
+	if err != nil {
+		return nil, err
+	}
+	socket, err := listenUnix(ctx, path, os.FileMode(s.Listen.Socket.Mode))
+	if err != nil {
+		return nil, fmt.Errorf("socket %s: %w", path, err)
+	}
+	return socket, nil
+}
+
+// socketMode is the file mode of a Unix socket.
+type socketMode os.FileMode
+
+// Decode reads an octal number.
+func (m *socketMode) Decode(value string) error {
+	n, err := strconv.ParseUint(strings.TrimSpace(value), 8, 32)
+	if err != nil || n == 0 || n > 0o777 {
+		return errors.New("expected an octal file mode such as 0600 or 0660")
+	}
+	*m = socketMode(n)
+	return nil
+}
+
+func (m socketMode) String() string { return fmt.Sprintf("%#o", uint32(m)) }
+
+// uidList has the users that may connect to the Unix sockets; empty is all.
+type uidList []uint32
+
+// Decode reads a comma list of numbers: names would depend on the user database of an image.
+func (l *uidList) Decode(value string) error {
+	var uids uidList
+	for entry := range strings.SplitSeq(value, ",") {
+		uid, err := strconv.ParseUint(strings.TrimSpace(entry), 10, 32)
+		if err != nil {
+			return errors.New("expected numeric user IDs such as 1000,65532; \"id -u NAME\" tells a user's")
+		}
+		uids = append(uids, uint32(uid))
+	}
+	*l = uids
+	return nil
+}
+
+func (l uidList) String() string {
+	var texts []string
+	for _, uid := range l {
+		texts = append(texts, strconv.FormatUint(uint64(uid), 10))
+	}
+	return strings.Join(texts, ",")
+}
+
+// checkSockets refuses a list of users that a TCP address would make worthless.
+func (s *settings) checkSockets() []problem {
+	if len(s.Listen.Allow.UIDs) == 0 {
+		return nil
+	}
+	for _, addr := range s.Listen.Addr {
+		if !strings.HasPrefix(addr, unixScheme) {
+			return []problem{{
+				variable: prefix + "LISTEN_ALLOW_UIDS", value: s.Listen.Allow.UIDs.String(),
+				text: fmt.Sprintf("expected only Unix sockets in %sLISTEN_ADDR, but it has %s, where nobody's user ID is known; use unix:/dir", prefix, addr),
+			}}
+		}
+	}
+	return nil
+}
+
+// allow is pgwire.Server.Allow: it asks the kernel who is on the other end.
+func (s *settings) allow() func(net.Conn) error {
+	uids := s.Listen.Allow.UIDs
+	if len(uids) == 0 {
+		return nil
+	}
+	return func(client net.Conn) error {
+		socket, ok := client.(*net.UnixConn)
+		if !ok {
+			return errors.New("only clients on the Unix socket may connect")
+		}
+		uid, err := peerUID(socket)
+		if err != nil {
+			return fmt.Errorf("the user ID of the client cannot be told: %w", err)
+		}
+		if !slices.Contains(uids, uid) {
+			return fmt.Errorf("user ID %d may not connect here", uid)
+		}
+		return nil
+	}
+}

@@ -1,0 +1,113 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/pgorigin/pgorigin/pgwire"
+	"github.com/pgorigin/pgorigin/tlsorigin"
+)
+
+// pathLog has the addresses to which connections go by a fallback, for the verbose answers about readiness.
+type pathLog struct {
+	mu     sync.Mutex
+	fallen map[string]string // what to say, by resolved address
+}
+
+func (p *pathLog) changed(c tlsorigin.PathChange) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if c.Fallback == "" {
+		delete(p.fallen, c.Resolved)
+		return
+	}
+	if p.fallen == nil {
+		p.fallen = map[string]string{}
+	}
+	p.fallen[c.Resolved] = fmt.Sprintf("%s goes by %s: %s", c.Resolved, c.Fallback, causeText(c.Cause))
+}
+
+// note is empty while there is none.
+func (p *pathLog) note() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return strings.Join(slices.Sorted(maps.Values(p.fallen)), "; ")
+}
+
+// logHello says what the upstream is offered, before anybody asks why a firewall dislikes it.
+func (in *instance) logHello() {
+	hello, err := in.dialer.Hello()
+	if err != nil {
+		in.log.Warn("client hello unknown", text("error", err.Error()))
+		return
+	}
+	in.log.Info("client hello", zap.String("origin", defaultOrigin), zap.Int("bytes", hello.Bytes),
+		zap.Strings("groups", tlsorigin.GroupNames(hello.Groups)), zap.Strings("key_shares", tlsorigin.GroupNames(hello.KeyShares)))
+}
+
+// fellBack counts a connection that another ClientHello has made possible.
+func (o *observer) fellBack(a tlsorigin.Attempt) {
+	if a.Fallback != "" && a.Err == nil {
+		o.metrics.Fallback(o.origin, string(a.Fallback))
+	}
+}
+
+// probed notes an attempt in the background. It is in no metric of connections: those are about clients.
+func (o *observer) probed(a tlsorigin.Attempt, fields []zap.Field) {
+	reason := string(pgwire.ReasonOK)
+	if a.Err != nil {
+		reason = a.Err.Reason()
+		fields = append(fields, text("error", withCause(a.Err)))
+	}
+	o.log.Debug("key exchange probed", append(fields, zap.String("reason", reason))...)
+}
+
+// pathChanged writes one line for each change of what is known about key exchange with an address: a warning where
+// connections have less than they should.
+func (o *observer) pathChanged(c tlsorigin.PathChange) {
+	o.metrics.PostQuantumState(o.origin, string(c.Before), string(c.After))
+	o.paths.changed(c)
+	if c.After == "" {
+		return // no longer remembered, which is no event
+	}
+	fields := []zap.Field{
+		zap.String("origin", o.origin), text("upstream_addr", c.Addr), text("upstream", c.Resolved),
+		zap.String("state", string(c.After)), text("before", string(c.Before)),
+	}
+	if c.Fallback == "" {
+		o.log.Info("key exchange state", fields...)
+		return
+	}
+	o.log.Warn("key exchange fell back", append(fields, zap.String("fallback", string(c.Fallback)),
+		zap.String("cause", causeText(c.Cause)), zap.String("cure", fallbackCure(c.Fallback)),
+		zap.Time("probe_after", c.Until.Truncate(time.Second)))...)
+}
+
+// causeText says how the first ClientHello came to nothing, and what that usually means.
+func causeText(cause tlsorigin.PathCause) string {
+	switch cause {
+	case tlsorigin.CausePacketsLost:
+		return "large packets are lost on the way: check MTU"
+	case tlsorigin.CauseUnanswered:
+		return "the hello was delivered but not answered: an inspection box or a server that reads once"
+	case tlsorigin.CauseReset:
+		return "the hello was answered by a reset: an inspection box or a server that reads once"
+	case tlsorigin.CauseClosed:
+		return "the hello was answered by closing the connection: an inspection box or a server that reads once"
+	}
+	return "the hello was not answered"
+}
+
+func fallbackCure(f tlsorigin.Fallback) string {
+	if f == tlsorigin.FallbackSmallSegments {
+		return "repair the MTU, or let ICMP 'fragmentation needed' pass; until then TCP segments are small"
+	}
+	return "let the box on the way pass a ClientHello in two segments; " + prefix +
+		"TLS_POST_QUANTUM=off stops asking, =require refuses to go without"
+}

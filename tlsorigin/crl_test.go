@@ -1,0 +1,216 @@
+package tlsorigin
+
+import (
+	"crypto"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"encoding/pem"
+	"errors"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
+)
+
+// crlRow is a chain, the CRLs and what comes of it.
+type crlRow struct {
+	name   string
+	pair   *tlstest.Pair
+	lists  [][]byte
+	reason Reason // empty: accepted
+	wants  []string
+}
+
+func crlRows(root *tlstest.CA) []crlRow {
+	between := root.Intermediate("Intermediate", tlstest.P521)
+	direct := root.Issue(tlstest.Leaf{DNSNames: []string{testName}})
+	pair := between.Issue(tlstest.Leaf{DNSNames: []string{testName}})
+	mute := root.Authority(tlstest.Authority{Name: "Mute", Template: func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageCertSign }})
+	now := time.Now()
+	list := func(ca *tlstest.CA, reason int, certs ...*x509.Certificate) []byte {
+		return ca.CRL(tlstest.CRL{Revoked: certs, Reason: reason})
+	}
+	stale := now.Add(-3*24*time.Hour - time.Minute)
+	fresh, freshBetween := list(root, 0), list(between, 0)
+	older := root.CRL(tlstest.CRL{ThisUpdate: now.Add(-48 * time.Hour), Revoked: []*x509.Certificate{direct.Leaf}, Reason: 6})
+	expired := root.CRL(tlstest.CRL{NextUpdate: stale})
+	return []crlRow{
+		{"clean", direct, [][]byte{fresh}, "", nil},
+		{"clean, with an intermediate", pair, [][]byte{fresh, freshBetween}, "", nil},
+		{
+			"revoked", direct,
+			[][]byte{list(root, 1, direct.Leaf)},
+			ReasonCertRevoked,
+			[]string{`certificate "db.test" (serial number ` + serialText(direct.Leaf), `revoked by "Test Root" on ` + stamp(now.Add(-time.Hour))[:10], "keyCompromise"},
+		},
+		{"intermediate revoked", pair, [][]byte{list(root, 2, between.Cert), freshBetween}, ReasonCertRevoked, []string{`"Intermediate"`, `by "Test Root"`, "cACompromise"}},
+		{"root listed by itself", direct, [][]byte{list(root, 5, root.Cert)}, ReasonCertRevoked, []string{`"Test Root"`, "cessationOfOperation"}},
+		{"revoked, and the list is out of date", direct, [][]byte{root.CRL(tlstest.CRL{NextUpdate: stale, Revoked: []*x509.Certificate{direct.Leaf}})}, ReasonCertRevoked, []string{"unspecified"}},
+		{"no list of the intermediate", pair, [][]byte{fresh}, ReasonCertInvalid, []string{`no CRL of its issuer "Intermediate"`}},
+		{"no list of the root", pair, [][]byte{freshBetween}, ReasonCertInvalid, []string{`"Intermediate" cannot be checked`, `no CRL of its issuer "Test Root"`}},
+		{"list out of date", direct, [][]byte{expired}, ReasonCertInvalid, []string{"out of date since " + stamp(stale), "3 days", "fetch a fresh one"}},
+		{"list not yet valid", direct, [][]byte{root.CRL(tlstest.CRL{ThisUpdate: now.Add(time.Hour)})}, ReasonCertInvalid, []string{"not valid before", "clocks"}},
+		{"signed by another of that name", direct, [][]byte{list(tlstest.NewCA("Test Root", tlstest.P256), 0)}, ReasonCertInvalid, []string{"was not signed with that authority's key"}},
+		{"issuer without cRLSign", mute.Issue(tlstest.Leaf{DNSNames: []string{testName}}), [][]byte{fresh, list(mute, 0)}, ReasonCertInvalid, []string{`"Mute" may not sign CRLs`, "cRLSign"}},
+		{"fresh one beside one out of date", direct, [][]byte{expired, fresh}, "", nil},
+		{"hold that a newer list has lifted", direct, [][]byte{older, fresh}, "", nil},
+		{"older list without it", direct, [][]byte{root.CRL(tlstest.CRL{ThisUpdate: now.Add(-48 * time.Hour)}), list(root, 1, direct.Leaf)}, ReasonCertRevoked, nil},
+		{"another of that name beside it", direct, [][]byte{list(tlstest.NewCA("Test Root", tlstest.P256), 1, direct.Leaf), fresh}, "", nil},
+	}
+}
+
+func TestRevocation(t *testing.T) {
+	root := tlstest.NewCA("Test Root", tlstest.P256)
+	for _, row := range crlRows(root) {
+		t.Run(row.name, func(t *testing.T) {
+			p := startPeer(t, presents(row.pair))
+			path := writeFile(t, filepath.Join(t.TempDir(), "crl.pem"), tlstest.CRLPEM(row.lists...), 0o644)
+			d := newTestDialer(t, root, func(c *Config) { c.CRLFile = path }, p.addr)
+			// The second connection finds the signatures remembered.
+			for range 2 {
+				if row.reason == "" {
+					conn, err := d.Dial(t.Context(), nil)
+					if err != nil {
+						t.Fatal(err)
+					}
+					conn.Close()
+					continue
+				}
+				failure := dialFailure(t, d)
+				if failure.Kind != row.reason {
+					t.Errorf("reason %s, want %s (%v)", failure.Kind, row.reason, failure)
+				}
+				for _, want := range row.wants {
+					if !strings.Contains(failure.Text, want) {
+						t.Errorf("text %q lacks %q", failure.Text, want)
+					}
+				}
+			}
+		})
+	}
+}
+
+func TestOneUnrevokedChainIsEnough(t *testing.T) {
+	root, newRoot := tlstest.NewCA("Test Root", tlstest.P256), tlstest.NewCA("New Root", tlstest.P256)
+	bridge := root.CrossSign(newRoot, nil)
+	p := startPeer(t, presents(bridge.Issue(tlstest.Leaf{DNSNames: []string{testName}})))
+	path := writeFile(t, filepath.Join(t.TempDir(), "crl.pem"), tlstest.CRLPEM(
+		root.CRL(tlstest.CRL{Revoked: []*x509.Certificate{bridge.Cert}}), newRoot.CRL(tlstest.CRL{})), 0o644)
+	if failure := dialFailure(t, newTestDialer(t, root, func(c *Config) { c.CRLFile = path }, p.addr)); failure.Kind != ReasonCertRevoked {
+		t.Errorf("over the revoked bridge: reason %s, want %s", failure.Kind, ReasonCertRevoked)
+	}
+	conn, err := newTestDialer(t, root, func(c *Config) { c.CRLFile, c.CAPEM = path, c.CAPEM+string(newRoot.PEM()) }, p.addr).Dial(t.Context(), nil)
+	if err != nil {
+		t.Fatalf("with the new root: %v", err)
+	}
+	conn.Close()
+}
+
+func TestUnfitLists(t *testing.T) {
+	root, weak := tlstest.NewCA("Test Root", tlstest.P256), tlstest.NewCA("Weak Root", tlstest.RSA2048)
+	with := func(value string, oid ...int) []byte {
+		return root.CRL(tlstest.CRL{Extra: []pkix.Extension{{Id: oid, Critical: true, Value: []byte(value)}}})
+	}
+	entry := func(value string, oid ...int) []byte {
+		return root.CRL(tlstest.CRL{Revoked: []*x509.Certificate{root.Cert}, EntryExtra: []pkix.Extension{{Id: oid, Critical: true, Value: []byte(value)}}})
+	}
+	good := tlstest.CRLPEM(root.CRL(tlstest.CRL{}))
+	endless := root.Resign(root.CRL(tlstest.CRL{}), crypto.SHA256, func(elements []asn1.RawValue) []asn1.RawValue {
+		return slices.Delete(elements, 4, 5) // version, algorithm, issuer, thisUpdate, nextUpdate
+	})
+	for name, row := range map[string]struct {
+		data []byte
+		want string
+	}{
+		"empty":                               {nil, "is empty"},
+		"no PEM":                              {[]byte("x"), "holds no PEM block"},
+		"DER":                                 {root.CRL(tlstest.CRL{}), "openssl crl -inform der"},
+		"a certificate":                       {root.PEM(), `block 1 is of type "CERTIFICATE", want only X509 CRL`},
+		"a certificate behind a list":         {append(slices.Clone(good), root.PEM()...), "block 2 is of type"},
+		"damaged block behind a list":         {append(slices.Clone(good), "-----BEGIN X509 CRL-----\n!\n-----END X509 CRL-----\n"...), "only 1 can be read"},
+		"truncated":                           {good[:len(good)-30], "truncated"},
+		"garbage in a block":                  {pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: []byte("x")}), "block 1 is no readable CRL"},
+		"delta":                               {tlstest.CRLPEM(with("\x02\x01\x01", 2, 5, 29, 27)), "delta CRL"},
+		"indirect":                            {tlstest.CRLPEM(with("\x30\x03\x84\x01\xff", 2, 5, 29, 28)), "issuingDistributionPoint"},
+		"unknown critical extension":          {tlstest.CRLPEM(with("\x05\x00", 1, 2, 3)), "critical extension 1.2.3 is not understood"},
+		"entry of another issuer":             {tlstest.CRLPEM(entry("\x30\x00", 2, 5, 29, 29)), "other issuers"},
+		"unknown critical extension of entry": {tlstest.CRLPEM(entry("\x05\x00", 1, 2, 3)), "extension 1.2.3 of an entry"},
+		"no next update":                      {tlstest.CRLPEM(endless), "when the next one is due"},
+		"SHA-1":                               {tlstest.CRLPEM(weak.Resign(weak.CRL(tlstest.CRL{}), crypto.SHA1, nil)), "can be forged"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := writeFile(t, filepath.Join(t.TempDir(), "crl.pem"), row.data, 0o644)
+			_, err := NewDialer(Config{Addrs: []string{"db.test:6432"}, CAPEM: string(root.PEM()), CRLFile: path})
+			var wrong *ConfigError
+			if !errors.As(err, &wrong) || wrong.Field != "CRLFile" || wrong.Value != path || !strings.Contains(err.Error(), row.want) {
+				t.Errorf("error %v, want %q", err, row.want)
+			}
+		})
+	}
+}
+
+func TestUselessListsAreAWarning(t *testing.T) {
+	root, other := tlstest.NewCA("Test Root", tlstest.P256), tlstest.NewCA("Other Root", tlstest.P256)
+	stale := tlstest.CRL{NextUpdate: time.Now().Add(-time.Hour)}
+	path := writeFile(t, filepath.Join(t.TempDir(), "crl.pem"), tlstest.CRLPEM(root.CRL(stale), other.CRL(stale), other.CRL(tlstest.CRL{})), 0o644)
+	d := newTestDialer(t, root, func(c *Config) { c.CRLFile = path }, "db.test:6432")
+	warnings := strings.Join(d.Warnings(), "\n")
+	if !strings.Contains(warnings, `CRLFile: the CRL of "Test Root" is out of date`) || strings.Contains(warnings, "Other Root") {
+		t.Errorf("warnings %q", warnings)
+	}
+}
+
+func TestListsAreReloaded(t *testing.T) {
+	root := tlstest.NewCA("Test Root", tlstest.P256)
+	pair := root.Issue(tlstest.Leaf{DNSNames: []string{testName}})
+	p := startPeer(t, presents(pair))
+	soon := time.Now().Add(6 * time.Hour).Truncate(time.Second)
+	path := writeFile(t, filepath.Join(t.TempDir(), "crl.pem"), tlstest.CRLPEM(root.CRL(tlstest.CRL{NextUpdate: soon})), 0o644)
+	d := newTestDialer(t, root, func(c *Config) { c.CRLFile = path }, p.addr)
+	if got := d.CRLNextUpdate(); !got.Equal(soon) {
+		t.Errorf("the next list is due %v, want %v", got, soon)
+	}
+	conn, err := d.Dial(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn.Close()
+	later := soon.Add(time.Hour)
+	writeFile(t, path, tlstest.CRLPEM(root.CRL(tlstest.CRL{NextUpdate: later, Revoked: []*x509.Certificate{pair.Leaf}})), 0o644)
+	found, err := d.Reload(t.Context())
+	if err != nil || !found.Changed || !found.CRLNextUpdate.Equal(later) {
+		t.Errorf("reload found %+v, %v", found, err)
+	}
+	if failure := dialFailure(t, d); failure.Kind != ReasonCertRevoked {
+		t.Errorf("reason %s, want %s", failure.Kind, ReasonCertRevoked)
+	}
+	// A list that takes the certificate off again is found by the very Dial that the old one would refuse.
+	writeFile(t, path, tlstest.CRLPEM(root.CRL(tlstest.CRL{})), 0o644)
+	if conn, err = d.Dial(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	conn.Close()
+}
+
+func FuzzRevocations(f *testing.F) {
+	root := tlstest.NewCA("Test Root", tlstest.P256)
+	chain := []*x509.Certificate{root.Issue(tlstest.Leaf{}).Leaf, root.Cert}
+	f.Add(tlstest.CRLPEM(root.CRL(tlstest.CRL{Revoked: chain})))
+	f.Add([]byte("-----BEGIN X509 CRL-----\n-----END X509 CRL-----\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		r, err := parseRevocations(data)
+		if err != nil {
+			return
+		}
+		if len(r.byIssuer) == 0 {
+			t.Error("no list and no error")
+		}
+		for _, found := range r.problems(chain, time.Now()) {
+			checkSafe(t, found.text)
+		}
+	})
+}

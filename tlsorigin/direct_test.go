@@ -1,0 +1,103 @@
+package tlsorigin
+
+import (
+	"bytes"
+	"crypto/tls"
+	"io"
+	"net"
+	"strings"
+	"testing"
+
+	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
+)
+
+func direct(c *Config) { c.Negotiation = NegotiateDirect }
+
+func TestDirectTLS(t *testing.T) {
+	ca := tlstest.NewCA("Test Root", tlstest.P256)
+	config := serverConfig(ca.Issue(tlstest.Leaf{DNSNames: []string{testName}}))
+	config.NextProtos = []string{protocolName}
+	p := startPeer(t, func(conn net.Conn) {
+		server := tls.Server(conn, config)
+		io.Copy(server, server)
+		server.Close()
+	})
+	conn, err := newTestDialer(t, ca, direct, p.addr).Dial(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkEcho(t, conn)
+	if state := conn.(*Conn).ConnectionState(); state.NegotiatedProtocol != "postgresql" {
+		t.Errorf("negotiated %q", state.NegotiatedProtocol)
+	}
+	conn.Close()
+	if got := p.received(t); bytes.HasPrefix(got, []byte(sslRequest)) || got[0] != recordTypeHandshake {
+		t.Errorf("the stream begins with %x", got[:8])
+	}
+}
+
+func TestRefusedDirectTLS(t *testing.T) {
+	ca := tlstest.NewCA("Test Root", tlstest.P256)
+	good := serverConfig(ca.Issue(tlstest.Leaf{DNSNames: []string{testName}}))
+	other := good.Clone()
+	other.NextProtos = []string{"h2"}
+	handshake := func(config *tls.Config) func(net.Conn) {
+		return func(conn net.Conn) { _ = tls.Server(conn, config).Handshake() }
+	}
+	for _, row := range []struct {
+		name   string
+		script func(net.Conn)
+		reason Reason
+		want   string
+	}{
+		{"server without ALPN", handshake(good), ReasonTLSALPN, "did not agree to the protocol postgresql"},
+		{"server of something else", handshake(other), ReasonTLSALPN, "alert 120"},
+		{"PostgreSQL up to 16 closes", func(conn net.Conn) { readHello(conn); conn.Close() }, ReasonTLSProtocol, "needs PostgreSQL 17 or pgbouncer 1.25"},
+		{"pgbouncer up to 1.24 answers in plaintext", func(conn net.Conn) {
+			readHello(conn)
+			io.WriteString(conn, "E\x00\x00\x00\x60SFATAL\x00C08P01\x00M"+peerText+"\x00\x00")
+		}, ReasonTLSProtocol, "needs PostgreSQL 17 or pgbouncer 1.25"},
+		{"something else that is not TLS", func(conn net.Conn) {
+			readHello(conn)
+			io.WriteString(conn, "HTTP/1.1 400 "+peerText)
+		}, ReasonTLSProtocol, "something that is not TLS"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			p := startPeer(t, row.script)
+			failure := dialFailure(t, newTestDialer(t, ca, direct, p.addr))
+			if failure.Kind != row.reason || !strings.Contains(failure.Text, row.want) || strings.Contains(failure.Error(), peerText[:8]) {
+				t.Errorf("got %s: %v", failure.Kind, failure)
+			}
+		})
+	}
+}
+
+// TestALPNBehindSSLRequest: a server that knows other protocols only refuses, one that knows none does not mind.
+func TestALPNBehindSSLRequest(t *testing.T) {
+	ca := tlstest.NewCA("Test Root", tlstest.P256)
+	for _, row := range []struct {
+		knows  []string
+		reason Reason // empty: it connects
+	}{
+		{nil, ""},
+		{[]string{protocolName}, ""},
+		{[]string{"h2", "http/1.1"}, ReasonTLSALPN},
+	} {
+		config := serverConfig(ca.Issue(tlstest.Leaf{DNSNames: []string{testName}}))
+		config.NextProtos = row.knows
+		d := newTestDialer(t, ca, nil, startPeer(t, speaksTLS(config)).addr)
+		if row.reason != "" {
+			if failure := dialFailure(t, d); failure.Kind != row.reason {
+				t.Errorf("%v: %v", row.knows, failure)
+			}
+			continue
+		}
+		conn, err := d.Dial(t.Context(), nil)
+		if err != nil {
+			t.Errorf("%v: %v", row.knows, err)
+			continue
+		}
+		checkEcho(t, conn)
+		conn.Close()
+	}
+}

@@ -1,0 +1,187 @@
+package tlsorigin
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// PostQuantum says what a connection does about key exchange that a future quantum computer cannot undo.
+type PostQuantum string
+
+// The policies. The zero value means PostQuantumPrefer.
+const (
+	// PostQuantumPrefer offers hybrid groups and classical ones. A ClientHello that vanishes on the way is followed, once
+	// and visibly, by a classical one.
+	PostQuantumPrefer PostQuantum = "prefer"
+	// PostQuantumRequire offers hybrid groups alone, in TLS 1.3 alone, and never falls back.
+	PostQuantumRequire PostQuantum = "require"
+	// PostQuantumOff offers classical groups alone.
+	PostQuantumOff PostQuantum = "off"
+)
+
+// Negotiation says how a connection becomes TLS.
+type Negotiation string
+
+// The ways to begin TLS. The zero value means NegotiatePostgres.
+const (
+	// NegotiatePostgres sends SSLRequest and waits for 'S'.
+	NegotiatePostgres Negotiation = "postgres"
+	// NegotiateDirect begins with TLS, which PostgreSQL takes from 17 on and pgbouncer from 1.25 on, and insists on ALPN.
+	NegotiateDirect Negotiation = "direct"
+)
+
+// protocolName is what Postgres calls itself in ALPN.
+const protocolName = "postgresql"
+
+// hybridGroups and classicalGroups together are what crypto/tls can negotiate, in its own order of preference. That
+// order cannot be changed: a list of groups is a set to crypto/tls.
+func hybridGroups() []tls.CurveID {
+	return []tls.CurveID{tls.X25519MLKEM768, tls.SecP256r1MLKEM768, tls.SecP384r1MLKEM1024}
+}
+
+func classicalGroups() []tls.CurveID {
+	return []tls.CurveID{tls.X25519, tls.CurveP256, tls.CurveP384, tls.CurveP521}
+}
+
+func isHybrid(id tls.CurveID) bool    { return slices.Contains(hybridGroups(), id) }
+func isClassical(id tls.CurveID) bool { return slices.Contains(classicalGroups(), id) }
+
+// GroupName returns the name of a key-exchange group as operators write it, "" for zero.
+func GroupName(id tls.CurveID) string {
+	switch id {
+	case 0:
+		return ""
+	case tls.CurveP256:
+		return "P-256"
+	case tls.CurveP384:
+		return "P-384"
+	case tls.CurveP521:
+		return "P-521"
+	}
+	return id.String() // a number, for a group that is younger than this code
+}
+
+// GroupNames returns the names of groups, in their order.
+func GroupNames(ids []tls.CurveID) []string {
+	names := make([]string, len(ids))
+	for i, id := range ids {
+		names[i] = GroupName(id)
+	}
+	return names
+}
+
+// keyExchange is what a Config means by its groups.
+type keyExchange struct {
+	policy PostQuantum
+	groups []tls.CurveID // offered as a rule; nil means all that crypto/tls has
+	// classical are offered when the rule's ClientHello vanishes on the way. Nil: there is no falling back.
+	classical []tls.CurveID
+	// enabled are all classical groups of the rule, from which keyshare.go picks.
+	enabled []tls.CurveID
+	// hybrid: the rule's ClientHello carries a hybrid key share, with the GODEBUG and FIPS settings of this process.
+	hybrid   bool
+	warnings []string
+}
+
+// offeredGroups returns what goes into tls.Config.CurvePreferences as a rule; nil means Go's own set.
+func (c *Config) offeredGroups() []tls.CurveID {
+	switch {
+	case len(c.Groups) > 0:
+		return c.Groups
+	case c.PostQuantum == PostQuantumRequire:
+		return hybridGroups()
+	case c.PostQuantum == PostQuantumOff:
+		return classicalGroups()
+	}
+	return nil
+}
+
+// keyExchange checks everything about groups, the last of it on a ClientHello: what crypto/tls makes of a list depends
+// on GODEBUG and FIPS settings that no API tells.
+func (c *Config) keyExchange(minVersion uint16) (keyExchange, []error) {
+	k := keyExchange{policy: c.PostQuantum, groups: c.offeredGroups()}
+	if k.policy == "" {
+		k.policy = PostQuantumPrefer
+	}
+	if problems := c.groupProblems(); problems != nil {
+		return k, problems
+	}
+	k.enabled = slices.DeleteFunc(classicalGroups(), func(id tls.CurveID) bool {
+		return k.groups != nil && !slices.Contains(k.groups, id)
+	})
+	if minVersion != tls.VersionTLS13 {
+		minVersion = tls.VersionTLS12 // anything else is limits' business
+	}
+	hello, err := buildHello(&tls.Config{ServerName: "name.invalid", MinVersion: minVersion, CurvePreferences: k.groups})
+	k.hybrid = slices.ContainsFunc(hello.KeyShares, isHybrid)
+	switch {
+	case k.policy == PostQuantumRequire && !k.hybrid:
+		return k, []error{&ConfigError{Field: "PostQuantum", Value: string(c.PostQuantum), Err: errors.New(
+			"cannot be honoured: this process sends no hybrid key share, probably because GODEBUG or FIPS 140 settings switch ML-KEM off")}}
+	case err != nil:
+		return k, []error{&ConfigError{Field: "Groups", Value: strings.Join(GroupNames(c.Groups), ","), Err: fmt.Errorf(
+			"no ClientHello can be made of it, perhaps because GODEBUG or FIPS 140 settings leave nothing: %w", err)}}
+	}
+	if k.policy == PostQuantumPrefer && k.hybrid && len(k.enabled) > 0 {
+		k.classical = k.enabled
+	}
+	if len(c.Groups) > 0 {
+		k.warnGroups(hello)
+	}
+	return k, nil
+}
+
+// groupProblems finds unknown words and contradictions.
+func (c *Config) groupProblems() []error {
+	var problems []error
+	complain := func(field, value, text string) {
+		problems = append(problems, &ConfigError{Field: field, Value: value, Err: errors.New(text)})
+	}
+	switch c.PostQuantum {
+	case "", PostQuantumPrefer, PostQuantumRequire, PostQuantumOff:
+	default:
+		complain("PostQuantum", string(c.PostQuantum), "want prefer, require or off")
+	}
+	switch c.Negotiation {
+	case "", NegotiatePostgres, NegotiateDirect:
+	default:
+		complain("Negotiation", string(c.Negotiation), "want postgres or direct")
+	}
+	for i, id := range c.Groups {
+		name := GroupName(id)
+		switch {
+		case !isHybrid(id) && !isClassical(id):
+			complain("Groups", name, "is not a group that can be negotiated here")
+		case slices.Contains(c.Groups[:i], id):
+			complain("Groups", name, "is there twice")
+		case c.PostQuantum == PostQuantumRequire && !isHybrid(id):
+			complain("Groups", name, "is classical although PostQuantum is require; leave it out")
+		case c.PostQuantum == PostQuantumOff && isHybrid(id):
+			complain("Groups", name, "is a hybrid group although PostQuantum is off; leave it out")
+		}
+	}
+	return problems
+}
+
+// warnGroups says what becomes of an explicit list in the ClientHello.
+func (k *keyExchange) warnGroups(hello Hello) {
+	var missing []tls.CurveID
+	for _, id := range k.groups {
+		if !slices.Contains(hello.Groups, id) {
+			missing = append(missing, id)
+		}
+	}
+	if missing != nil {
+		k.warnings = append(k.warnings, fmt.Sprintf("Groups: %s cannot be offered by this process (GODEBUG or FIPS 140 settings)",
+			strings.Join(GroupNames(missing), ", ")))
+	}
+	if len(hello.KeyShares) > 0 && hello.KeyShares[0] != k.groups[0] && !slices.Contains(missing, k.groups[0]) {
+		k.warnings = append(k.warnings, fmt.Sprintf("Groups: its order has no effect, TLS in Go has an order of its own: the key share is for %s, "+
+			"and %s is merely allowed; to begin with a group, leave out those before it (%s)",
+			strings.Join(GroupNames(hello.KeyShares), " and "), GroupName(k.groups[0]),
+			strings.Join(GroupNames(slices.Concat(hybridGroups(), classicalGroups())), ", ")))
+	}
+}

@@ -1,0 +1,139 @@
+package tlsorigin
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+)
+
+// Certificate and key are often written one after the other, and slowly. Files that are wrong are looked at again every
+// settlePeriod, and only called wrong when they have been so for settleTime.
+const (
+	settlePeriod = 200 * time.Millisecond
+	settleTime   = 10 * settlePeriod
+)
+
+var errUnsteady = errors.New("the configured files keep changing while they are read")
+
+// reloads is the part of a Dialer that looks at its files.
+type reloads struct {
+	turn   chan struct{} // holds one token, which whoever looks takes; a channel, because it is waited for under a context
+	paths  []string
+	load   func(snapshot) (*trust, []error)
+	report func(Reloaded, error) // never nil
+
+	// What follows belongs to who has the token.
+	looked  time.Time // when the last look began
+	since   time.Time // when files were first seen wrong; zero: they are not
+	refused snapshot  // what was reported as wrong, nil: nothing
+	problem error     // with refused
+}
+
+func newReloads(cfg *Config, load func(snapshot) (*trust, []error)) *reloads {
+	r := &reloads{turn: make(chan struct{}, 1), paths: cfg.files(), load: load, report: func(Reloaded, error) {}}
+	if cfg.Trace != nil && cfg.Trace.Reloaded != nil {
+		r.report = cfg.Trace.Reloaded
+	}
+	r.turn <- struct{}{}
+	return r
+}
+
+// settle looks at the files until they are in order, or have been wrong for settleTime. News is false if that is what the
+// last report said, or the one before it all, and if ctx ended in between.
+func (d *Dialer) settle(ctx context.Context) (found Reloaded, news bool, err error) {
+	r := d.reloads
+	for {
+		wasRefused := r.refused != nil
+		if found, err = d.look(); err == nil {
+			return found, found.Changed || wasRefused, nil
+		}
+		if r.refused != nil {
+			return found, !wasRefused, err
+		}
+		wait := time.NewTimer(min(settlePeriod, settleTime-time.Since(r.since)))
+		select {
+		case <-wait.C:
+		case <-ctx.Done():
+			wait.Stop()
+			return Reloaded{}, false, context.Cause(ctx)
+		}
+	}
+}
+
+// look compares the files with the state in force and replaces that, as a whole, when they hold another one that is
+// valid. With an error the files are wrong: refused, if it is set afterwards, else perhaps only half written.
+func (d *Dialer) look() (Reloaded, error) {
+	r, current := d.reloads, d.trust.Load()
+	r.looked = time.Now()
+	files, steady := steadySnapshot(r.paths, current.files)
+	found := Reloaded{
+		Files:         current.files.changed(r.paths, files),
+		RootsNotAfter: current.rootsNotAfter, ClientNotAfter: current.clientNotAfter, CRLNextUpdate: current.crls.nextUpdate(),
+	}
+	switch {
+	case len(found.Files) == 0:
+		r.accept()
+		return found, nil
+	case r.refused != nil && len(r.refused.changed(r.paths, files)) == 0:
+		return found, r.problem
+	case r.refused != nil: // a new problem, if it is one, gets its own time
+		r.accept()
+	}
+	next, problems := r.load(files)
+	err := errors.Join(problems...)
+	if !steady {
+		err = errUnsteady
+	}
+	if err != nil {
+		r.reject(files, err)
+		return found, err
+	}
+	next.generation = current.generation + 1
+	d.trust.Store(next)
+	r.accept()
+	found.describe(current, next)
+	return found, nil
+}
+
+// describe says how next differs from current.
+func (f *Reloaded) describe(current, next *trust) {
+	f.Changed = true
+	f.RootsNotAfter, f.ClientNotAfter, f.CRLNextUpdate = next.rootsNotAfter, next.clientNotAfter, next.crls.nextUpdate()
+	before, after := fingerprints(current.roots), fingerprints(next.roots)
+	f.RootsAdded, f.RootsRemoved = without(after, before), without(before, after)
+	if next.chain != nil && (current.chain == nil || !next.chain[0].Equal(current.chain[0])) {
+		f.Client = Fingerprint(next.chain[0])
+	}
+	f.Warnings = without(next.warnings, current.warnings)
+}
+
+// without returns those of texts that are not among others.
+func without(texts, others []string) []string {
+	return slices.DeleteFunc(slices.Clone(texts), func(text string) bool { return slices.Contains(others, text) })
+}
+
+// take waits for the turn to look.
+func (r *reloads) take(ctx context.Context) error {
+	select {
+	case <-r.turn:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (r *reloads) giveBack() { r.turn <- struct{}{} }
+
+// accept notes that nothing is wrong with the files.
+func (r *reloads) accept() { r.since, r.refused, r.problem = time.Time{}, nil, nil }
+
+// reject notes that files are wrong, and refuses them if files have been wrong for long enough.
+func (r *reloads) reject(files snapshot, problem error) {
+	if r.since.IsZero() {
+		r.since = time.Now()
+	}
+	if time.Since(r.since) >= settleTime {
+		r.refused, r.problem = files.forget(), problem
+	}
+}

@@ -1,0 +1,119 @@
+package tlsorigin
+
+import (
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/base64"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
+)
+
+func TestPins(t *testing.T) {
+	ca := tlstest.NewCA("Test Root", tlstest.P256)
+	between := ca.Intermediate("Intermediate", tlstest.P256)
+	pair := between.Issue(tlstest.Leaf{CommonName: "server", DNSNames: []string{testName}})
+	stranger := tlstest.NewCA("Stranger", tlstest.P256)
+	// The stranger's certificate is sent along, so that its pin is presented, but it is not in the verified chain.
+	p := startPeer(t, presents(pair.WithChain(between.Cert, stranger.Cert)))
+	none := pinPrefix + base64.StdEncoding.EncodeToString(make([]byte, sha256.Size))
+	for name, row := range map[string]struct {
+		pins []string
+		want Reason
+	}{
+		"leaf":                    {[]string{Pin(pair.Leaf)}, ""},
+		"intermediate":            {[]string{Pin(between.Cert)}, ""},
+		"root":                    {[]string{Pin(ca.Cert)}, ""},
+		"second of two":           {[]string{none, Pin(pair.Leaf)}, ""},
+		"none of them":            {[]string{none}, ReasonCertPinMismatch},
+		"sent but not in a chain": {[]string{Pin(stranger.Cert)}, ReasonCertPinMismatch},
+	} {
+		for mode, change := range map[string]func(*Config){
+			"verify-full": func(c *Config) { c.Pins = row.pins },
+			"verify-ca":   func(c *Config) { c.Pins, c.VerifyCA, c.ServerName = row.pins, true, "other.test" },
+		} {
+			t.Run(name+", "+mode, func(t *testing.T) {
+				d := newTestDialer(t, ca, change, p.addr)
+				if row.want == "" {
+					conn, err := d.Dial(t.Context(), nil)
+					if err != nil {
+						t.Fatal(err)
+					}
+					conn.Close()
+					return
+				}
+				failure := dialFailure(t, d)
+				if failure.Kind != row.want {
+					t.Errorf("reason %s, want %s", failure.Kind, row.want)
+				}
+				for _, want := range []string{Pin(pair.Leaf), Pin(between.Cert), Pin(ca.Cert), `key of "server"`} {
+					if !strings.Contains(failure.Text, want) {
+						t.Errorf("text %q lacks %q", failure.Text, want)
+					}
+				}
+			})
+		}
+	}
+}
+
+func TestPinsDoNotReplaceVerification(t *testing.T) {
+	ca := tlstest.NewCA("Test Root", tlstest.P256)
+	pair := tlstest.NewCA("Evil Root", tlstest.P256).Issue(tlstest.Leaf{DNSNames: []string{testName}})
+	p := startPeer(t, presents(pair))
+	failure := dialFailure(t, newTestDialer(t, ca, func(c *Config) { c.Pins = []string{Pin(pair.Leaf)} }, p.addr))
+	if failure.Kind != ReasonCertUnknownAuthority {
+		t.Errorf("reason %s, want %s", failure.Kind, ReasonCertUnknownAuthority)
+	}
+}
+
+func TestMalformedPins(t *testing.T) {
+	sum := sha256.Sum256(nil)
+	good := base64.StdEncoding.EncodeToString(sum[:])
+	for text, want := range map[string]string{
+		"":                                       "want sha256/",
+		good:                                     "want sha256/",
+		"sha1/" + good:                           "want sha256/",
+		"SHA256/" + good:                         "want sha256/",
+		"sha256//" + good:                        "one slash",
+		"sha256/":                                "44 characters",
+		"sha256/" + good[:40]:                    "44 characters",
+		"sha256/" + good + "AAA":                 "44 characters",
+		"sha256/" + good[:43]:                    "44 characters",
+		"sha256/" + good[:22] + "\n" + good[22:]: "44 characters",
+		"sha256/e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855": "44 characters",
+	} {
+		_, err := parsePin(text)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", text, err, want)
+		}
+	}
+	slash := pin{0xff, 0xff} // its base64 begins with the character that ends the prefix
+	if got, err := parsePin(slash.String()); err != nil || got != slash {
+		t.Errorf("%s: %v", slash, err)
+	}
+	_, err := NewDialer(Config{Addrs: []string{"db.test:6432"}, Pins: []string{"x", pinPrefix + good, "y"}})
+	for _, value := range []string{"x", "y"} {
+		if !strings.Contains(err.Error(), `Pins "`+value+`"`) {
+			t.Errorf("%v does not mention %q", err, value)
+		}
+	}
+	var wrong *ConfigError
+	if !errors.As(err, &wrong) || wrong.Field != "Pins" || strings.Contains(err.Error(), good) {
+		t.Errorf("error %v", err)
+	}
+}
+
+// The pin of a certificate with the key of RFC 8410, section 10.1, as openssl computes it.
+func TestPinIsThatOfThePublicKeyInfo(t *testing.T) {
+	der, err := base64.StdEncoding.DecodeString("MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := sha256.Sum256(der)
+	cert := &x509.Certificate{RawSubjectPublicKeyInfo: der}
+	if got := Pin(cert); got != "sha256/"+base64.StdEncoding.EncodeToString(sum[:]) {
+		t.Errorf("pin %s", got)
+	}
+}

@@ -1,0 +1,110 @@
+package tlsorigin
+
+import (
+	"crypto/sha256"
+	"errors"
+	"os"
+	"slices"
+)
+
+// steadyReadings bounds how often files that keep changing are read again at once.
+const steadyReadings = 5
+
+// snapshot holds the configured files as they were at one moment, by path. What is compared at a reload is the same
+// reading as what was parsed, so the two cannot differ.
+type snapshot map[string]file
+
+// file is one file of a snapshot: what was read, or why nothing was.
+type file struct {
+	data []byte
+	mode os.FileMode
+	err  error
+
+	sum [sha256.Size]byte // of data; of the text of err if there is one
+}
+
+// files returns the paths of all files that cfg names, in the order of Config's fields, each once. Whatever a reload is
+// to see stands here.
+func (c *Config) files() []string {
+	var paths []string
+	for _, path := range []string{c.CAFile, c.CRLFile, c.CertFile, c.KeyFile} {
+		if path != "" && !slices.Contains(paths, path) {
+			paths = append(paths, path)
+		}
+	}
+	return paths
+}
+
+// takeSnapshot reads paths. A pipe can be read only once: what earlier has of one is taken over.
+func takeSnapshot(paths []string, earlier snapshot) snapshot {
+	s := make(snapshot, len(paths))
+	for _, path := range paths {
+		if was, ok := earlier[path]; ok && was.once() {
+			s[path] = was
+			continue
+		}
+		f := file{}
+		f.data, f.mode, f.err = readFile(path)
+		if f.err != nil {
+			f.sum = sha256.Sum256([]byte(f.err.Error()))
+		} else {
+			f.sum = sha256.Sum256(f.data)
+		}
+		s[path] = f
+	}
+	return s
+}
+
+// steadySnapshot reads paths until two readings in a row agree, so that files which are replaced all at once, as those of
+// a mounted Secret are, are seen either all old or all new; one that agrees with earlier will do. ok is false if they do
+// not stop changing.
+func steadySnapshot(paths []string, earlier snapshot) (s snapshot, ok bool) {
+	s = takeSnapshot(paths, earlier)
+	if earlier != nil && len(earlier.changed(paths, s)) == 0 {
+		return s, true
+	}
+	for range steadyReadings {
+		again := takeSnapshot(paths, s)
+		if len(s.changed(paths, again)) == 0 {
+			return s, true
+		}
+		s = again
+	}
+	return s, false
+}
+
+// once reports whether the file gives its content only once, such as the pipe of a shell's process substitution.
+func (f file) once() bool { return f.err == nil && !f.mode.IsRegular() }
+
+// read is readFile from s.
+func (s snapshot) read(path string) ([]byte, os.FileMode, error) {
+	f, ok := s[path]
+	if !ok {
+		return nil, 0, errors.New("was not read: Config.files does not know it")
+	}
+	return f.data, f.mode, f.err
+}
+
+// changed returns those of paths whose content, or whose reason for having none, is another in later.
+func (s snapshot) changed(paths []string, later snapshot) []string {
+	var changed []string
+	for _, path := range paths {
+		before, after := s[path], later[path]
+		if before.sum != after.sum || (before.err == nil) != (after.err == nil) {
+			changed = append(changed, path)
+		}
+	}
+	return changed
+}
+
+// forget returns s without what need not stay in memory for comparing.
+func (s snapshot) forget() snapshot {
+	kept := make(snapshot, len(s))
+	for path, f := range s {
+		if !f.once() {
+			f.data = nil
+		}
+		kept[path] = f
+	}
+	return kept
+}

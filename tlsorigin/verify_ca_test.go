@@ -1,0 +1,143 @@
+package tlsorigin
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
+)
+
+func withoutName(c *Config) { c.VerifyCA = true }
+
+func TestVerifyCALeavesOutTheNameOnly(t *testing.T) {
+	ca := tlstest.NewCA("Test Root", tlstest.P256)
+	between := ca.Intermediate("Intermediate", tlstest.P521)
+	for name, pair := range map[string]*tlstest.Pair{
+		"right name":       ca.Issue(tlstest.Leaf{DNSNames: []string{testName}}),
+		"other name":       ca.Issue(tlstest.Leaf{DNSNames: []string{"other.test"}}),
+		"no name":          ca.Issue(tlstest.Leaf{}),
+		"intermediate":     between.Issue(tlstest.Leaf{DNSNames: []string{"other.test"}}),
+		"name in the CN":   ca.Issue(tlstest.Leaf{CommonName: "other.test"}),
+		"any usage":        ca.Issue(tlstest.Leaf{ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}}),
+		"no usage at all":  ca.Issue(tlstest.Leaf{ExtKeyUsage: []x509.ExtKeyUsage{}, KeyUsage: tlstest.NoKeyUsage}),
+		"the anchor alone": nil,
+	} {
+		t.Run(name, func(t *testing.T) {
+			change := withoutName
+			if pair == nil {
+				pair = ca.Issue(tlstest.Leaf{DNSNames: []string{"other.test"}})
+				change = func(c *Config) { c.VerifyCA, c.CAPEM = true, string(pair.CertPEM()) }
+			}
+			p := startPeer(t, presents(pair))
+			var seen Attempt
+			conn, err := newTestDialer(t, ca, func(c *Config) {
+				change(c)
+				c.Trace = &Trace{Attempt: func(a Attempt) { seen = a }}
+			}, p.addr).Dial(t.Context(), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(seen.State.VerifiedChains) != 1 {
+				t.Errorf("the trace sees %d verified chains", len(seen.State.VerifiedChains))
+			}
+			checkEcho(t, conn)
+			conn.Close()
+			checkOnlyTLS(t, p.received(t))
+		})
+	}
+}
+
+// What verify-full refuses for another reason than the name, verify-ca refuses for the same, in TLS 1.2 and 1.3.
+func TestVerifyCARefusesTheRest(t *testing.T) {
+	ca := tlstest.NewCA("Test Root", tlstest.P521)
+	for _, row := range badCertificates(ca) {
+		if row.reason == ReasonCertNameMismatch {
+			continue
+		}
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			p := startPeer(t, row.script)
+			failure := dialFailure(t, newTestDialer(t, ca, withoutName, p.addr))
+			if failure.Kind != row.reason {
+				t.Errorf("reason %s, want %s (%v)", failure.Kind, row.reason, failure)
+			}
+			if failure.ExpectedName != "" || strings.Contains(failure.Error(), "not \"db.test\"") {
+				t.Errorf("the name is mentioned although it does not matter: %v", failure)
+			}
+			checkOnlyTLS(t, p.received(t))
+		})
+	}
+}
+
+func TestVerifyCAFailsClosed(t *testing.T) {
+	ca, stranger := tlstest.NewCA("Test Root", tlstest.P256), tlstest.NewCA("Test Root", tlstest.P256)
+	trusting := newTestDialer(t, ca, withoutName, "db.test:6432").trust.Load()
+	good := ca.Issue(tlstest.Leaf{}).Leaf
+	clients := ca.Issue(tlstest.Leaf{ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}).Leaf
+	expired := ca.Issue(tlstest.Leaf{NotAfter: time.Now().Add(-time.Hour)}).Leaf
+	for name, sent := range map[string][]*x509.Certificate{
+		"empty chain":          {},
+		"another CA":           {stranger.Issue(tlstest.Leaf{}).Leaf},
+		"another CA sent, too": {stranger.Issue(tlstest.Leaf{}).Leaf, stranger.Cert, ca.Cert},
+		"a good one behind it": {stranger.Issue(tlstest.Leaf{}).Leaf, good, ca.Cert},
+		"expired":              {expired},
+		"for clients only":     {clients},
+		"nothing parsed":       {new(x509.Certificate)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			// As crypto/tls calls it, and as it would if it believed that the chain is verified.
+			for _, state := range []tls.ConnectionState{
+				{PeerCertificates: sent}, {PeerCertificates: sent, VerifiedChains: [][]*x509.Certificate{{good, ca.Cert}}, HandshakeComplete: true},
+			} {
+				if err := trusting.template.VerifyConnection(state); err == nil {
+					t.Error("accepted")
+				}
+			}
+		})
+	}
+	if err := trusting.template.VerifyConnection(tls.ConnectionState{PeerCertificates: []*x509.Certificate{good}}); err != nil {
+		t.Errorf("a good chain: %v", err)
+	}
+	rootless := *trusting
+	rootless.template = trusting.template.Clone()
+	rootless.template.RootCAs = nil
+	if err := rootless.verifyWithoutName(tls.ConnectionState{PeerCertificates: []*x509.Certificate{good}}); err == nil {
+		t.Error("accepted without any configured authority")
+	}
+}
+
+func TestVerifyFullHasNoOtherVerification(t *testing.T) {
+	d := newTestDialer(t, tlstest.NewCA("Test Root", tlstest.P256), nil, "db.test:6432")
+	config := d.trust.Load().template
+	if config.InsecureSkipVerify {
+		t.Error("verification by crypto/tls is off")
+	}
+	if err := config.VerifyConnection(tls.ConnectionState{}); err == nil {
+		t.Error("a handshake without a verified chain is accepted")
+	}
+}
+
+func TestVerifyCANeedsItsOwnAuthority(t *testing.T) {
+	_, err := NewDialer(Config{Addrs: []string{"db.test:6432"}, VerifyCA: true})
+	var wrong *ConfigError
+	if !errors.As(err, &wrong) || wrong.Field != "VerifyCA" || !strings.Contains(err.Error(), "CAFile") {
+		t.Errorf("with the system roots: %v", err)
+	}
+	d := newTestDialer(t, tlstest.NewCA("Test Root", tlstest.P256), withoutName, "db.test:6432")
+	if text := strings.Join(d.Warnings(), "\n"); !strings.Contains(text, "VerifyCA: the upstream's name is not checked") {
+		t.Errorf("warnings %q", text)
+	}
+}
+
+func TestUnapprovedKeys(t *testing.T) {
+	for key, want := range map[tlstest.KeyType]bool{tlstest.P224: true, tlstest.P256: false, tlstest.P521: false, tlstest.Ed25519: false, tlstest.RSA2048: false} {
+		chain := []*x509.Certificate{tlstest.SelfSigned(tlstest.Leaf{}).Leaf, tlstest.NewCA("Root", key).Cert}
+		if got := hasUnapprovedKey(chain); got != want {
+			t.Errorf("%s: %v, want %v", key, got, want)
+		}
+	}
+}
