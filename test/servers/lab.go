@@ -78,7 +78,7 @@ func NewLab(ctx context.Context) (*Lab, error) {
 		CA: tlstest.NewCA("pgorigin throw-away CA", tlstest.P521), CAFile: filepath.Join(dir, "ca.crt"),
 		dir: dir, bin: bin, user: account, ports: map[int]bool{},
 	}
-	l.template = sync.OnceValues(l.initdb)
+	l.template = sync.OnceValues(func() (string, error) { return l.initdb(l.bin) })
 	context.AfterFunc(ctx, l.stopAll)
 	if err := os.WriteFile(l.CAFile, l.CA.PEM(), 0o644); err != nil {
 		return nil, errors.Join(fmt.Errorf("write CA file: %w", err), l.Close())

@@ -18,6 +18,12 @@ type PgBouncerOptions struct {
 	PoolMode string
 	// Certificate is what it presents to clients; nil means a valid one with a P-256 key.
 	Certificate *tlstest.Pair
+	// Mutual demands a certificate of the Lab's CA from clients (client_tls_sslmode=verify-full).
+	Mutual bool
+	// Settings are further lines of the section [pgbouncer].
+	Settings []string
+	// Users are further accounts of the userlist with their passwords.
+	Users map[string]string
 }
 
 // PgBouncer is a running pgbouncer in front of a Postgres: TLS is required from clients (client_tls_sslmode=require),
@@ -48,7 +54,8 @@ func (l *Lab) PgBouncer(ctx context.Context, pg *Postgres, o PgBouncerOptions) (
 	b := &PgBouncer{Addr: "127.0.0.1:" + port, lab: l, config: filepath.Join(folder, "pgbouncer.ini")}
 	files := map[string][]byte{
 		b.config:                              []byte(pgbouncerConfig(folder, port, pg, o)),
-		filepath.Join(folder, "userlist.txt"): fmt.Appendf(nil, "%q %q\n%q %q\n", User, Password, "noisy", Password),
+		filepath.Join(folder, "clients.crt"):  l.CA.PEM(),
+		filepath.Join(folder, "userlist.txt"): userlist(o.Users),
 		filepath.Join(folder, "server.crt"):   pair.CertPEM(),
 		filepath.Join(folder, "server.key"):   pair.KeyPEM(),
 	}
@@ -66,26 +73,40 @@ func (l *Lab) PgBouncer(ctx context.Context, pg *Postgres, o PgBouncerOptions) (
 	return b, nil
 }
 
+// userlist is pgbouncer's list of accounts. Letters beyond ASCII are written as they are, a quote doubled.
+func userlist(further map[string]string) []byte {
+	list := fmt.Appendf(nil, "%q %q\n%q %q\n", User, Password, "noisy", Password)
+	quote := strings.NewReplacer(`"`, `""`)
+	for user, password := range further {
+		list = fmt.Appendf(list, "\"%s\" \"%s\"\n", quote.Replace(user), quote.Replace(password))
+	}
+	return list
+}
+
 func pgbouncerConfig(folder, port string, pg *Postgres, o PgBouncerOptions) string {
 	host, pgPort, _ := net.SplitHostPort(pg.Addr) // made by this package
 	mode := o.PoolMode
 	if mode == "" {
 		mode = "session"
 	}
-	return strings.Join([]string{
+	sslmode := "require"
+	if o.Mutual {
+		sslmode = "verify-full"
+	}
+	return strings.Join(append([]string{
 		"[databases]",
 		"* = host=" + host + " port=" + pgPort,
 		"[pgbouncer]",
 		"listen_addr = 127.0.0.1", "listen_port = " + port, "unix_socket_dir =",
 		"auth_type = scram-sha-256", "auth_file = " + filepath.Join(folder, "userlist.txt"),
-		"client_tls_sslmode = require",
+		"client_tls_sslmode = " + sslmode, "client_tls_ca_file = " + filepath.Join(folder, "clients.crt"),
 		"client_tls_cert_file = " + filepath.Join(folder, "server.crt"),
 		"client_tls_key_file = " + filepath.Join(folder, "server.key"),
 		"server_tls_sslmode = require",
 		"pool_mode = " + mode, "max_client_conn = 1000", "default_pool_size = 250",
 		"ignore_startup_parameters = extra_float_digits,options",
 		"log_connections = 1", "log_disconnections = 1", "verbose = 1",
-	}, "\n") + "\n"
+	}, o.Settings...), "\n") + "\n"
 }
 
 // Start runs pgbouncer, again after Stop on the same port, and returns when it accepts connections.

@@ -17,6 +17,10 @@ import (
 type PostgresOptions struct {
 	// NoTLS makes a server without TLS: it answers N to an SSLRequest and lets plaintext clients in.
 	NoTLS bool
+	// Env and Settings are further environment variables ("NAME=value") and lines of postgresql.conf.
+	Env, Settings []string
+	// BinDir has the initdb and the postgres of another version than Debian's; empty means Debian's.
+	BinDir string
 }
 
 // Postgres is a running PostgreSQL that refuses connections without TLS and passwords other than by SCRAM-SHA-256.
@@ -31,6 +35,8 @@ type Postgres struct {
 	lab  *Lab
 	data string
 	port string
+	env  []string
+	bin  binaries
 }
 
 // MutualDatabase is the database that demands a client certificate (clientcert=verify-full).
@@ -63,7 +69,12 @@ CREATE DATABASE mutual OWNER app;
 
 // Postgres starts a PostgreSQL and returns when it accepts connections. ctx bounds the start only.
 func (l *Lab) Postgres(ctx context.Context, o PostgresOptions) (*Postgres, error) {
-	template, err := l.template()
+	bin, makeTemplate := l.bin, l.template
+	if o.BinDir != "" {
+		bin.initdb, bin.postgres = filepath.Join(o.BinDir, "initdb"), filepath.Join(o.BinDir, "postgres")
+		makeTemplate = func() (string, error) { return l.initdb(bin) }
+	}
+	template, err := makeTemplate()
 	if err != nil {
 		return nil, err
 	}
@@ -75,7 +86,7 @@ func (l *Lab) Postgres(ctx context.Context, o PostgresOptions) (*Postgres, error
 	if err != nil {
 		return nil, err
 	}
-	pg := &Postgres{Addr: "127.0.0.1:" + port, lab: l, data: filepath.Join(folder, "data"), port: port}
+	pg := &Postgres{Addr: "127.0.0.1:" + port, lab: l, data: filepath.Join(folder, "data"), port: port, env: o.Env, bin: bin}
 	// cp keeps owners and modes; the template saves the second and a half that initdb takes.
 	if err := l.serverCommand(syscall.SIGKILL, "/bin/cp", "-a", template, pg.data).Run(); err != nil {
 		return nil, fmt.Errorf("copy data directory: %w", err)
@@ -90,19 +101,19 @@ func (l *Lab) Postgres(ctx context.Context, o PostgresOptions) (*Postgres, error
 }
 
 // initdb makes the data directory that every PostgreSQL of the Lab starts from, accounts included.
-func (l *Lab) initdb() (string, error) {
+func (l *Lab) initdb(bin binaries) (string, error) {
 	folder, err := l.serverFolder("template")
 	if err != nil {
 		return "", err
 	}
 	data := filepath.Join(folder, "data")
-	cmd := l.serverCommand(syscall.SIGKILL, l.bin.initdb, "-D", data, "-U", "postgres", "-A", "trust",
+	cmd := l.serverCommand(syscall.SIGKILL, bin.initdb, "-D", data, "-U", "postgres", "-A", "trust",
 		"-E", "UTF8", "--locale=C", "--no-sync")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("run initdb: %w\n%s", err, out)
 	}
 	// Single-user mode runs the statements without a listener; it takes one statement per line.
-	single := l.serverCommand(syscall.SIGKILL, l.bin.postgres, "--single", "-F", "-D", data,
+	single := l.serverCommand(syscall.SIGKILL, bin.postgres, "--single", "-F", "-D", data,
 		"-c", "password_encryption=scram-sha-256", "-c", "exit_on_error=on", "postgres")
 	single.Stdin = strings.NewReader(setupSQL)
 	if out, err := single.CombinedOutput(); err != nil {
@@ -128,6 +139,7 @@ func (pg *Postgres) configure(o PostgresOptions) error {
 		settings = append(settings, "ssl = on", "ssl_cert_file = 'server.crt'", "ssl_key_file = 'server.key'",
 			"ssl_ca_file = 'clients.crt'")
 	}
+	settings = append(settings, o.Settings...)
 	files["postgresql.auto.conf"] = []byte(strings.Join(settings, "\n") + "\n")
 	for name, text := range files {
 		path := filepath.Join(pg.data, name)
@@ -150,7 +162,8 @@ func (l *Lab) ServerCertificate(key tlstest.KeyType) *tlstest.Pair {
 
 // Start runs the server, again after Stop on the same port and data, and returns when it accepts connections.
 func (pg *Postgres) Start(ctx context.Context) error {
-	cmd := pg.lab.serverCommand(syscall.SIGQUIT, pg.lab.bin.postgres, "-D", pg.data)
+	cmd := pg.lab.serverCommand(syscall.SIGQUIT, pg.bin.postgres, "-D", pg.data)
+	cmd.Env = append(cmd.Env, pg.env...)
 	// SIGINT ends sessions and writes a checkpoint, SIGQUIT does not wait for anything.
 	p, err := pg.lab.start("postgres", cmd, syscall.SIGINT, syscall.SIGQUIT)
 	if err != nil {
