@@ -19,6 +19,8 @@ type attempt struct {
 	budget time.Duration
 	report Attempt
 
+	// turns bounds concurrent handshakes; nil does not.
+	turns turns
 	// lost is packetsLost, nil where nobody can tell.
 	lost func(net.Conn) bool
 	// choose picks the ClientHello for a resolved address. Nil: the one of the configuration, whatever is remembered.
@@ -67,7 +69,7 @@ func (a *attempt) run(ctx context.Context, dial func(context.Context, string, st
 	expire := expiry(ctx, raw)
 	expire(deadline)
 	stop := context.AfterFunc(ctx, func() { expire(deadline) })
-	conn, failure := a.originate(raw, deadline, expire)
+	conn, failure := a.originate(ctx, raw, deadline, expire)
 	interrupted := !stop()
 	if failure != nil || interrupted {
 		_ = raw.Close() // never tls.Conn.Close: there is nobody to say goodbye to
@@ -103,7 +105,7 @@ func (a *attempt) connect(ctx context.Context, deadline time.Time, dial func(con
 }
 
 // originate turns a fresh TCP connection into a verified one.
-func (a *attempt) originate(raw net.Conn, deadline time.Time, expire func(time.Time)) (*Conn, *Error) {
+func (a *attempt) originate(ctx context.Context, raw net.Conn, deadline time.Time, expire func(time.Time)) (*Conn, *Error) {
 	if !a.route.direct {
 		if failure := a.requestTLS(raw); failure != nil {
 			return nil, failure
@@ -116,6 +118,11 @@ func (a *attempt) originate(raw net.Conn, deadline time.Time, expire func(time.T
 	if !a.route.direct && pendingInput(raw) {
 		return nil, a.failure(finding{ReasonTLSInjection, "sent bytes behind its answer to SSLRequest; someone in the path may be tampering"}, nil)
 	}
+	done, found := a.turns.take(ctx, deadline)
+	if found.text != "" {
+		return nil, a.failure(found, nil)
+	}
+	defer done()
 	w := &wire{Conn: raw}
 	a.limitPatience(w, deadline, expire)
 	config := a.trust.config(a.route.name, &a.auth)

@@ -28,6 +28,7 @@ type Dialer struct {
 	paths      paths
 	lost       func(net.Conn) bool // packetsLost; nil: nobody can tell, or nobody can do anything about it
 	background *background         // never nil
+	turns      turns
 
 	trust   atomic.Pointer[trust] // each Dial uses the one in force when it starts
 	reloads *reloads
@@ -59,7 +60,7 @@ func newDialer(cfg Config, system systemRoots) (*Dialer, error) {
 	}
 	d := &Dialer{
 		upstream: upstream, timeout: timeout, netDial: cfg.NetDial, attempt: func(Attempt) {},
-		exchange: exchange, background: newBackground(),
+		exchange: exchange, background: newBackground(), turns: make(turns, maxHandshakes),
 	}
 	d.paths = paths{exchange: &d.exchange, changed: func(PathChange) {}, known: map[string]*path{}}
 	if d.netDial == nil {
