@@ -17,7 +17,7 @@ func (s *session) authenticate(sendErr error) error {
 			return broken
 		}
 		if err != nil && !s.auth.ready {
-			return s.loginEnded(errors.Join(sendErr, err))
+			return s.loginEnded(errors.Join(err, sendErr)) // what could be read says more than that nothing could be sent
 		}
 	}
 	s.server.Trace.authenticated(s.info)

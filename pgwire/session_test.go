@@ -132,8 +132,13 @@ func TestLoginFailure(t *testing.T) {
 }
 
 // lateRejection is an upstream connection as a TLS 1.3 server leaves it that
-// rejects the client certificate: writes pass, the first read says why.
+// rejects the client certificate: what is written is lost, the first read says why.
 type lateRejection struct{ net.Conn }
+
+// Write has noticed before Read that the server has closed.
+func (lateRejection) Write([]byte) (int, error) {
+	return 0, refusal{"upstream_gone", "08006", "the connection was lost"}
+}
 
 func (lateRejection) Read([]byte) (int, error) {
 	return 0, refusal{"client_cert_rejected", "08001", "the upstream rejected the client certificate"}

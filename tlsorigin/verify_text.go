@@ -118,11 +118,16 @@ func dateProblem(cert *x509.Certificate, now time.Time) (kind Reason, text strin
 
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
-// span is a duration for people: whole days from two days on.
+// span is a duration for people, rounded down to the unit in which it is at least two: who reads it wants to know whether
+// it is a matter of clocks or of a forgotten renewal.
 func span(d time.Duration) string {
-	const day = 24 * time.Hour
-	if d >= 2*day {
-		return fmt.Sprintf("%d days", d/day)
+	for _, unit := range []struct {
+		of   time.Duration
+		name string
+	}{{24 * time.Hour, "days"}, {time.Hour, "hours"}, {time.Minute, "minutes"}} {
+		if d >= 2*unit.of {
+			return fmt.Sprintf("%d %s", d/unit.of, unit.name)
+		}
 	}
 	return d.Round(time.Second).String()
 }

@@ -13,9 +13,6 @@ import (
 	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
 )
 
-// ErrNotLoaded is returned by Present when PostgreSQL does not take the certificate and keeps the one it had.
-var ErrNotLoaded = errors.New("PostgreSQL does not load the certificate")
-
 // Present makes PostgreSQL serve another certificate and returns when new connections get it. It must not run twice at a
 // time.
 func (pg *Postgres) Present(ctx context.Context, pair *tlstest.Pair) error {
@@ -43,7 +40,7 @@ func (pg *Postgres) Present(ctx context.Context, pair *tlstest.Pair) error {
 	}
 	text := pg.Log.String()
 	if tail := text[strings.LastIndex(text, reloading):]; strings.Contains(tail, "SSL configuration was not reloaded") {
-		return fmt.Errorf("%w: %s", ErrNotLoaded, firstLine(tail, "could not load"))
+		return fmt.Errorf("PostgreSQL does not load the certificate: %s", firstLine(tail, "could not load"))
 	}
 	pg.Certificate = pair
 	return nil
