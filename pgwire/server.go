@@ -67,9 +67,10 @@ type Server struct {
 	// Trace observes sessions. Nil means that nobody is watching.
 	Trace *Trace
 
-	keys   cancelKeys
-	salted saltedLogins
-	lastID atomic.Uint64
+	keys    cancelKeys
+	salted  saltedLogins
+	pending pending
+	lastID  atomic.Uint64
 
 	mu        sync.Mutex
 	listeners map[net.Listener]struct{}

@@ -1,6 +1,7 @@
 package pgwire
 
 import (
+	"container/list"
 	"context"
 	"fmt"
 	"sync"
@@ -24,7 +25,8 @@ type session struct {
 	timer  *time.Timer             // LoginTimeout, stopped at ReadyForQuery
 
 	client   *leg
-	upstream *leg // nil until dialled
+	upstream *leg          // nil until dialled
+	place    *list.Element // in Server.pending, whose mutex guards it
 
 	info     SessionInfo
 	phase    atomic.Int32 // a Phase; others read it too
@@ -62,7 +64,9 @@ func (s *session) serve() {
 // run is a session in the order in which it happens. The error, if any, is one
 // that the client can be told.
 func (s *session) run() error {
+	s.server.pending.add(s)
 	packet, refused, err := negotiate(s.client)
+	s.server.pending.remove(s)
 	s.info.RefusedEncryption = refused
 	if err != nil {
 		return s.causeOf(err)

@@ -87,6 +87,42 @@ func TestLoginTimeout(t *testing.T) {
 	}
 }
 
+// Silent clients beyond maxPending have to go, the oldest first, once they have
+// had their grace; who speaks at once is not touched.
+func TestSilentClientsMakeRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ended := make(chan SessionResult, 2*maxPending)
+		r := newRig(t, func(s *Server) {
+			s.Trace.Ended = func(_ SessionInfo, res SessionResult) { ended <- res }
+		})
+		client, upstream := r.login("pid4key4") // older than all of them
+		silent := func() *pgtest.Peer {
+			p := r.connect()
+			synctest.Wait()
+			return p
+		}
+		oldest := silent()
+		for range maxPending {
+			silent()
+		}
+		time.Sleep(pendingGrace - time.Millisecond)
+		silent()
+		synctest.Wait()
+		if len(ended) > 0 {
+			t.Fatalf("ended within its grace: %+v", <-ended)
+		}
+		time.Sleep(time.Millisecond)
+		silent()
+		oldest.ExpectEOF()
+		_ = oldest.Close()
+		if e := <-ended; e.Reason != ReasonClientTimeout {
+			t.Errorf("ended with %s", e.Reason)
+		}
+		go client.Send([]byte("still here"))
+		upstream.Expect([]byte("still here"))
+	})
+}
+
 // A drip-fed packet does not earn more time.
 func TestLoginTimeoutIsOneClock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
