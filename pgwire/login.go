@@ -20,6 +20,7 @@ func (s *session) authenticate(sendErr error) error {
 			return s.loginEnded(errors.Join(err, sendErr)) // what could be read says more than that nothing could be sent
 		}
 	}
+	s.bridge, s.auth.held = bridge{}, nil // an idle session keeps neither a password nor a buffer
 	s.server.Trace.authenticated(s.info)
 	return nil
 }
