@@ -57,13 +57,13 @@ func (a *requiredAuth) Decode(value string) error {
 func (a requiredAuth) String() string { return pgwire.AuthMethods(a).String() }
 
 // checkAuth finds contradictions, and a password file that cannot be used.
-func (s *settings) checkAuth() []problem {
-	file := s.Auth.Password.File
+func (o *OriginSettings) checkAuth() []problem {
+	file := o.Auth.Password.File
 	if file == "" {
 		return nil
 	}
 	p := problem{variable: prefix + "AUTH_PASSWORD_FILE", value: file}
-	if pgwire.ChannelBinding(s.Auth.ChannelBinding) != pgwire.BridgeChannelBinding {
+	if pgwire.ChannelBinding(o.Auth.ChannelBinding) != pgwire.BridgeChannelBinding {
 		p.text = "only a bridge logs in itself; set " + prefix + "AUTH_CHANNEL_BINDING=bridge, or leave this out and let clients give their password"
 		return []problem{p}
 	}
@@ -76,8 +76,8 @@ func (s *settings) checkAuth() []problem {
 
 // password returns the source of the bridge's password for pgwire, nil if clients are asked. The file is read for each
 // login, so that a changed one counts at once.
-func (s *settings) password() func() (string, error) {
-	file := s.Auth.Password.File
+func (o *OriginSettings) password() func() (string, error) {
+	file := o.Auth.Password.File
 	if file == "" {
 		return nil
 	}

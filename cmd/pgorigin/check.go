@@ -6,7 +6,9 @@ import (
 	"flag"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/pgorigin/pgorigin/tlsorigin"
@@ -29,8 +31,8 @@ func checkFlags(flags *flag.FlagSet, o *checkOptions) {
 
 const checkHelp = `
   Walks configuration, files, DNS, TCP, SSLRequest, TLS, chain, name, client certificate, key exchange and the
-  server's authentication offer, for every address, and names the first stage that fails and the setting that
-  cures it. Nothing but SSLRequest and TLS leaves before the server is verified.
+  server's authentication offer, for every address of every origin, and names the first stage that fails and the
+  setting that cures it. Nothing but SSLRequest and TLS leaves before the server is verified.
 
   --json             the same facts as JSON
   --timeout 15s      for everything together; one connection never takes longer than PGORIGIN_DIAL_TIMEOUT
@@ -38,7 +40,7 @@ const checkHelp = `
                      asks the verified server how it wants to be logged in to, and the connection is ended there;
                      the server may log that as an aborted login
   --login            log in, too: as PGUSER to PGDATABASE, with the password from PGPASSFILE or ~/.pgpass
-  --password-file F  with the password in file F instead. PGPASSWORD is never read
+  --password-file F  with the password in file F instead; not with several origins. PGPASSWORD is never read
 
   Exit codes: 0 all good, 1 a check failed, 2 wrong usage, 78 wrong configuration.
 `
@@ -84,24 +86,52 @@ type checker struct {
 	options  checkOptions
 	account  account
 	settings settings
-	dialer   *tlsorigin.Dialer
+	origins  []originChecker
 	report   checkReport
+}
+
+// originChecker walks the way to one origin.
+type originChecker struct {
+	*checker
+	origin *OriginSettings
+	dialer *tlsorigin.Dialer
 }
 
 // configure does what run does before it listens. The problems are all there are.
 func (c *checker) configure(env []string) []problem {
-	s, warnings, problems := load(env)
-	c.settings = s
-	dialer, err := tlsorigin.NewDialer(s.dialerConfig(nil))
-	ofFiles := dialerProblems(err, problems)
-	if c.options.login {
-		ofFiles = append(ofFiles, c.account.problems()...)
+	var warnings, all []problem
+	c.settings, warnings, all = load(env)
+	found, doubts := all, c.settings.doubts()
+	for _, o := range c.settings.origins() {
+		dialer, err := tlsorigin.NewDialer(c.settings.dialerConfig(o, nil))
+		all = o.join(all, o.dialerProblems(err, found))
+		if err == nil {
+			c.origins = append(c.origins, originChecker{c, o, dialer})
+			doubts = append(doubts, (&origin{settings: o, dialer: dialer}).doubts()...)
+		}
 	}
-	all := append(append([]problem(nil), problems...), ofFiles...)
+	if c.options.login {
+		all = append(all, c.account.problems()...)
+		if c.options.passwordFile != "" && len(c.settings.named) > 0 {
+			all = append(all, problem{
+				variable: "--password-file", value: c.options.passwordFile,
+				text: "it has one password, and there are several origins; put one for each host into PGPASSFILE instead",
+			})
+		}
+	}
 	sortProblems(all)
 	for _, w := range warnings {
 		c.report.Warnings = append(c.report.Warnings, w.String())
 	}
+	for _, d := range doubts {
+		c.report.Warnings = append(c.report.Warnings, d.String())
+	}
+	c.judgeConfiguration(all)
+	return all
+}
+
+// judgeConfiguration makes the first two stages.
+func (c *checker) judgeConfiguration(all []problem) {
 	configured, files := checkStage{Stage: "config"}, checkStage{Stage: "files", Text: c.settings.fileNames()}
 	for _, wrong := range all {
 		c.report.Problems = append(c.report.Problems, checkProblem{wrong.variable, shownValue(wrong), wrong.text})
@@ -117,13 +147,6 @@ func (c *checker) configure(env []string) []problem {
 		files.Result = resultSkipped // what was not configured cannot be read
 	}
 	c.report.Stages = []checkStage{configured.done(), files.done()}
-	if err == nil {
-		c.dialer = dialer
-		for _, w := range dialer.Warnings() {
-			c.report.Warnings = append(c.report.Warnings, variableNames(w))
-		}
-	}
-	return all
 }
 
 // shownValue is the value of a problem as far as it may be repeated.
@@ -143,9 +166,11 @@ func isFileVariable(variable string) bool {
 // fileNames lists the variables that name what was read.
 func (s *settings) fileNames() string {
 	var set []string
-	for _, v := range variables(s) {
-		if isFileVariable(v.name) && v.value != "" {
-			set = append(set, v.name)
+	for _, o := range s.origins() {
+		for _, v := range o.variables() {
+			if isFileVariable(v.name) && v.value != "" && !slices.Contains(set, o.rename(v.name)) {
+				set = append(set, o.rename(v.name))
+			}
 		}
 	}
 	if len(set) == 0 {
@@ -154,25 +179,40 @@ func (s *settings) fileNames() string {
 	return strings.Join(set, ", ")
 }
 
-// walk diagnoses every address and then talks to those that were verified.
+// walk diagnoses every address of every origin, all origins at once, and then talks to those that were verified.
 func (c *checker) walk(ctx context.Context) {
-	defer func() { _ = c.dialer.Close() }()
-	for _, d := range c.dialer.Diagnose(ctx, tlsorigin.DiagnoseOptions{}) {
-		upstream := newCheckUpstream(&d)
-		for i := range d.Addresses {
-			address := c.newCheckAddress(&d.Addresses[i], &d)
+	diagnoses := make([][]tlsorigin.UpstreamDiagnosis, len(c.origins))
+	var diagnosing sync.WaitGroup
+	for i, o := range c.origins {
+		diagnosing.Go(func() { diagnoses[i] = o.dialer.Diagnose(ctx, tlsorigin.DiagnoseOptions{}) })
+	}
+	diagnosing.Wait()
+	for i, o := range c.origins {
+		o.walk(ctx, diagnoses[i])
+		_ = o.dialer.Close()
+	}
+}
+
+// walk reports what was found out about an origin.
+func (c *originChecker) walk(ctx context.Context, diagnoses []tlsorigin.UpstreamDiagnosis) {
+	for i := range diagnoses {
+		d := &diagnoses[i]
+		upstream := newCheckUpstream(c.origin.name, d)
+		for j := range d.Addresses {
+			address := c.newCheckAddress(&d.Addresses[j], d)
 			if !c.options.noStartup && address.verified() {
-				c.converse(ctx, address, d.Addresses[i].Addr)
+				c.converse(ctx, address, d.Addresses[j].Addr)
 			}
 			upstream.Addresses = append(upstream.Addresses, *address)
 		}
 		upstream.forgiveFamily()
+		upstream.rename(c.origin.rename)
 		c.report.Upstreams = append(c.report.Upstreams, *upstream)
 	}
 }
 
 // converse asks a verified address how it wants to be logged in to, and logs in if it is to.
-func (c *checker) converse(ctx context.Context, address *checkAddress, addr *tlsorigin.Addr) {
+func (c *originChecker) converse(ctx context.Context, address *checkAddress, addr *tlsorigin.Addr) {
 	began := time.Now()
 	stage := checkStage{Stage: "authentication"}
 	methods, err := c.offer(ctx, addr)
@@ -197,7 +237,7 @@ func (c *checker) converse(ctx context.Context, address *checkAddress, addr *tls
 }
 
 // offer opens a verified connection of its own and reads the authentication offer.
-func (c *checker) offer(ctx context.Context, addr *tlsorigin.Addr) ([]string, error) {
+func (c *originChecker) offer(ctx context.Context, addr *tlsorigin.Addr) ([]string, error) {
 	conn, err := c.dialer.Dial(ctx, addr)
 	if err != nil {
 		return nil, err
@@ -211,7 +251,7 @@ func (c *checker) offer(ctx context.Context, addr *tlsorigin.Addr) ([]string, er
 	return askAuthentication(conn, user, database, timeout)
 }
 
-func (c *checker) logIn(ctx context.Context, address *checkAddress, addr *tlsorigin.Addr) {
+func (c *originChecker) logIn(ctx context.Context, address *checkAddress, addr *tlsorigin.Addr) {
 	stage := checkStage{Stage: "login"}
 	began := time.Now()
 	result, err := c.account.login(ctx, addr.Host, func(ctx context.Context) (net.Conn, error) { return c.dialer.Dial(ctx, addr) })
@@ -233,7 +273,7 @@ func (c *checker) logIn(ctx context.Context, address *checkAddress, addr *tlsori
 }
 
 // talkFailure returns the reason and the sentence for a failure behind verification.
-func (c *checker) talkFailure(ctx context.Context, err error) (reason, text string) {
+func (c *originChecker) talkFailure(ctx context.Context, err error) (reason, text string) {
 	if word, sentence := reasonOf(err); word != "" {
 		return word, sentence
 	}

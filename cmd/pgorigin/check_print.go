@@ -102,6 +102,9 @@ func (r *checkReport) writeVerdict(w io.Writer, style treeStyle) {
 	if f.Address != "" && f.Address != f.Upstream {
 		head += " (" + f.Address + ")"
 	}
+	if f.Origin != "" && f.Origin != defaultOrigin {
+		head += ", origin " + f.Origin
+	}
 	printf(w, "%s\n", style.paint(resultFailed, head))
 	if f.Reason != "" {
 		printf(w, "reason: %s\n", f.Reason)
@@ -124,7 +127,11 @@ func (s *checkStage) node() *node {
 }
 
 func (u *checkUpstream) node() *node {
-	top := (&node{label: "upstream " + u.Upstream}).add(u.DNS.node())
+	label := "upstream " + u.Upstream
+	if u.Origin != defaultOrigin {
+		label = "origin " + u.Origin + ", " + label
+	}
+	top := (&node{label: label}).add(u.DNS.node())
 	for i := range u.Addresses {
 		top.add(u.Addresses[i].node())
 	}

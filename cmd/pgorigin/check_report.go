@@ -32,6 +32,7 @@ type checkReport struct {
 // checkFailure is the verdict.
 type checkFailure struct {
 	Stage    string `json:"stage"`
+	Origin   string `json:"origin,omitempty"` // none for the configuration
 	Upstream string `json:"upstream,omitempty"`
 	Address  string `json:"address,omitempty"`
 	Reason   string `json:"reason,omitempty"` // a word of cures; none for the configuration
@@ -57,6 +58,7 @@ type checkStage struct {
 
 // checkUpstream is one configured address.
 type checkUpstream struct {
+	Origin     string         `json:"origin"`
 	Upstream   string         `json:"upstream"`
 	ServerName string         `json:"server_name"`
 	DNS        checkStage     `json:"dns"`
@@ -167,8 +169,11 @@ func milliseconds(d time.Duration) float64 {
 
 func inMilliseconds(ms float64) string { return fmt.Sprintf("%.1f ms", ms) }
 
-func newCheckUpstream(d *tlsorigin.UpstreamDiagnosis) *checkUpstream {
-	u := &checkUpstream{Upstream: d.Upstream, ServerName: d.ServerName, DNS: checkStage{Stage: "dns"}, Addresses: []checkAddress{}}
+func newCheckUpstream(origin string, d *tlsorigin.UpstreamDiagnosis) *checkUpstream {
+	u := &checkUpstream{
+		Origin: origin, Upstream: d.Upstream, ServerName: d.ServerName,
+		DNS: checkStage{Stage: "dns"}, Addresses: []checkAddress{},
+	}
 	if d.Lookup > 0 {
 		u.DNS.took(d.Lookup)
 	}
@@ -233,24 +238,39 @@ func (u *checkUpstream) forgiveFamily() {
 	}
 }
 
+// rename puts the names of an origin's variables where those of the unnamed one are.
+func (u *checkUpstream) rename(rename func(string) string) {
+	stage := func(s *checkStage) { s.Text, s.Cure = rename(s.Text), rename(s.Cure) }
+	stage(&u.DNS)
+	for i := range u.Addresses {
+		a := &u.Addresses[i]
+		for j := range a.Stages {
+			stage(&a.Stages[j])
+		}
+		if a.Chain != nil {
+			a.Chain.TrustedBy = rename(a.Chain.TrustedBy)
+		}
+	}
+}
+
 // judge finds the first failing stage.
 func (r *checkReport) judge() {
-	take := func(s *checkStage, upstream, address string) {
+	take := func(s *checkStage, origin, upstream, address string) {
 		if r.Failed == nil && s.Result == resultFailed {
-			r.Failed = &checkFailure{s.Stage, upstream, address, s.Reason, s.Text, s.Cure}
+			r.Failed = &checkFailure{s.Stage, origin, upstream, address, s.Reason, s.Text, s.Cure}
 		}
 	}
 	for i := range r.Stages {
-		take(&r.Stages[i], "", "")
+		take(&r.Stages[i], "", "", "")
 	}
 	for i := range r.Upstreams {
 		u := &r.Upstreams[i]
-		take(&u.DNS, u.Upstream, "")
+		take(&u.DNS, u.Origin, u.Upstream, "")
 		for j := range u.Addresses {
 			a := &u.Addresses[j]
 			for k := range a.Stages {
 				if a.failed == "" || a.failed == a.Stages[k].Stage {
-					take(&a.Stages[k], u.Upstream, a.Address)
+					take(&a.Stages[k], u.Origin, u.Upstream, a.Address)
 				}
 			}
 		}

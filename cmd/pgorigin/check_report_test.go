@@ -57,8 +57,8 @@ func sampleReport() *checkReport {
 		Problems: []checkProblem{{"PGORIGIN_X", "y", "unknown variable"}},
 		Stages:   []checkStage{{Stage: "config", Result: resultOK}, {Stage: "files", Result: resultOK, Text: "PGORIGIN_TLS_CA_FILE"}},
 		Upstreams: []checkUpstream{
-			{"db.test:6432", "db.test", checkStage{Stage: "dns", Result: resultOK, Milliseconds: ptr(2), Text: "2 addresses"}, []checkAddress{good, bad}},
-			{"gone.test:6432", "gone.test", checkStage{Stage: "dns", Result: resultFailed, Reason: "upstream_dns", Text: "its name does not exist in DNS"}, []checkAddress{}},
+			{"default", "db.test:6432", "db.test", checkStage{Stage: "dns", Result: resultOK, Milliseconds: ptr(2), Text: "2 addresses"}, []checkAddress{good, bad}},
+			{"reporting", "gone.test:6432", "gone.test", checkStage{Stage: "dns", Result: resultFailed, Reason: "upstream_dns", Text: "its name does not exist in DNS"}, []checkAddress{}},
 		},
 	}
 	r.judge()

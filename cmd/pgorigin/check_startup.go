@@ -170,9 +170,9 @@ func mechanismName(name string) string {
 }
 
 // judgeOffer says what an offer means for clients of pgorigin, with the settings in force.
-func (c *checker) judgeOffer(stage *checkStage, methods []string) {
+func (c *originChecker) judgeOffer(stage *checkStage, methods []string) {
 	var free, bound []string
-	required := pgwire.AuthMethods(c.settings.Auth.Require)
+	required := pgwire.AuthMethods(c.origin.Auth.Require)
 	for _, method := range methods {
 		name := method
 		if strings.HasPrefix(method, "SCRAM-SHA-256") {
@@ -189,7 +189,7 @@ func (c *checker) judgeOffer(stage *checkStage, methods []string) {
 			free = append(free, method)
 		}
 	}
-	binding := c.settings.Auth.ChannelBinding.String()
+	binding := c.origin.Auth.ChannelBinding.String()
 	if len(free) == 0 && binding == "strip" {
 		stage.fail("auth_channel_binding", "the server offers nothing but "+strings.Join(bound, ", ")+
 			", which a client without TLS of its own cannot use")

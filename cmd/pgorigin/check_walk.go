@@ -14,7 +14,7 @@ const vanishCure = "Let the firewalls and inspection boxes on the way to PGORIGI
 	"or set PGORIGIN_TLS_POST_QUANTUM=off to send small ones only."
 
 // newCheckAddress turns the diagnosis of one address into its stages, up to the first that failed.
-func (c *checker) newCheckAddress(d *tlsorigin.AddressDiagnosis, u *tlsorigin.UpstreamDiagnosis) *checkAddress {
+func (c *originChecker) newCheckAddress(d *tlsorigin.AddressDiagnosis, u *tlsorigin.UpstreamDiagnosis) *checkAddress {
 	a := &checkAddress{Address: d.Addr.String(), failed: string(d.Failed)}
 	if d.Skipped {
 		a.Stages = []checkStage{{Stage: string(tlsorigin.StageTCP), Result: resultSkipped, Text: "no time was left; raise --timeout"}}
@@ -42,7 +42,7 @@ func (c *checker) newCheckAddress(d *tlsorigin.AddressDiagnosis, u *tlsorigin.Up
 }
 
 // stages are those of a walk that comes to its end, with what can be said of each.
-func (c *checker) stages(d *tlsorigin.AddressDiagnosis, u *tlsorigin.UpstreamDiagnosis) []checkStage {
+func (c *originChecker) stages(d *tlsorigin.AddressDiagnosis, u *tlsorigin.UpstreamDiagnosis) []checkStage {
 	tcp := newStage(tlsorigin.StageTCP, d.Connect, "")
 	request := newStage(tlsorigin.StageSSLRequest, d.SSLRequest, "answered S")
 	if u.Direct {
@@ -56,7 +56,7 @@ func (c *checker) stages(d *tlsorigin.AddressDiagnosis, u *tlsorigin.UpstreamDia
 	chain := newStage(tlsorigin.StageChain, 0, "trusting "+c.trustedBy())
 	chainDoubts(&chain, d)
 	name := newStage(tlsorigin.StageName, 0, fmt.Sprintf("expected %s, presented %s", quote(u.ServerName), d.Certificate.Names))
-	if c.settings.TLS.Verify == verifyCA {
+	if c.origin.TLS.Verify == verifyCA {
 		name.Result, name.Text = resultSkipped, "not checked: "+prefix+"TLS_VERIFY=verify-ca; presented "+d.Certificate.Names
 	}
 	return []checkStage{tcp, request, handshake, chain, name, newStage(tlsorigin.StageClientCertificate, 0, clientCertificateText(d))}
@@ -90,11 +90,11 @@ func newCheckTLS(h *tlsorigin.Handshake) *checkTLS {
 }
 
 // trustedBy names where the trusted certificates come from.
-func (c *checker) trustedBy() string {
+func (c *originChecker) trustedBy() string {
 	switch {
-	case c.settings.TLS.CA.File != "":
+	case c.origin.TLS.CA.File != "":
 		return prefix + "TLS_CA_FILE"
-	case c.settings.TLS.CA.PEM != "":
+	case c.origin.TLS.CA.PEM != "":
 		return prefix + "TLS_CA_PEM"
 	}
 	return "system roots"
@@ -140,7 +140,7 @@ func clientCertificateText(d *tlsorigin.AddressDiagnosis) string {
 	}
 }
 
-func (c *checker) newCheckChain(chain *tlsorigin.PeerChain) *checkChain {
+func (c *originChecker) newCheckChain(chain *tlsorigin.PeerChain) *checkChain {
 	out := &checkChain{Verified: chain.Verified, TrustedBy: c.trustedBy()}
 	if chain.Verified {
 		out.TrustAnchor = chain.Path[0].Subject

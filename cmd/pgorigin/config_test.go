@@ -45,6 +45,7 @@ func TestDefaults(t *testing.T) {
 		"PGORIGIN_TLS_POST_QUANTUM":          "prefer",
 		"PGORIGIN_TLS_NEGOTIATION":           "postgres",
 		"PGORIGIN_TLS_RELOAD_INTERVAL":       "30s",
+		"PGORIGIN_ORIGINS":                   "",
 		"PGORIGIN_DIAL_TIMEOUT":              "10s",
 		"PGORIGIN_LOGIN_TIMEOUT":             "1m0s",
 		"PGORIGIN_MAX_SESSIONS":              "0",
@@ -107,7 +108,7 @@ func TestEveryValueIsRead(t *testing.T) {
 	}
 	want := []string{
 		"a:1,b.example.:6432,[::1]:7,192.0.2.1:6432", "127.0.0.1:7001,[::1]:7001", "true", "0660", "", "pgbouncer.prod", "/ca.crt",
-		"(set)", "verify-ca", "/revoked.pem", "sha256/a=,sha256/b=", "/c.crt", "/c.key", "1.3", "X25519MLKEM768,P-256", "prefer", "direct", "1m0s", "bridge", "scram-sha-256", "", "5s", "2m0s", "40", "500ms", "off", "warn", "json", "warn",
+		"(set)", "verify-ca", "/revoked.pem", "sha256/a=,sha256/b=", "/c.crt", "/c.key", "1.3", "X25519MLKEM768,P-256", "prefer", "direct", "1m0s", "bridge", "scram-sha-256", "", "40", "", "5s", "2m0s", "500ms", "off", "warn", "json", "warn",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("values are %q,\nwant %q", got, want)

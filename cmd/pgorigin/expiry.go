@@ -105,7 +105,7 @@ func (o *observer) expiring(role string, cert *x509.Certificate, now time.Time) 
 	if line := o.log.Check(level, message); line != nil {
 		line.Write(zap.String("origin", o.origin), zap.String("role", role), text("subject", cert.Subject.String()),
 			zap.String("sha256", tlsorigin.Fingerprint(cert)), zap.Time("not_after", cert.NotAfter),
-			zap.Float64("left", cert.NotAfter.Sub(now).Round(time.Second).Seconds()), zap.String("cure", expiryCure(role)))
+			zap.Float64("left", cert.NotAfter.Sub(now).Round(time.Second).Seconds()), zap.String("cure", o.settings.rename(expiryCure(role))))
 	}
 }
 

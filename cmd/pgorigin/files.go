@@ -8,22 +8,22 @@ import (
 	"github.com/pgorigin/pgorigin/tlsorigin"
 )
 
-// dialerConfig translates the settings for tlsorigin.
-func (s *settings) dialerConfig(trace *tlsorigin.Trace) tlsorigin.Config {
+// dialerConfig translates the settings of o, one of the origins of s, for tlsorigin.
+func (s *settings) dialerConfig(o *OriginSettings, trace *tlsorigin.Trace) tlsorigin.Config {
 	return tlsorigin.Config{
-		Addrs:       s.Upstream.Addr,
-		ServerName:  s.TLS.ServerName,
-		CAFile:      s.TLS.CA.File,
-		CAPEM:       s.TLS.CA.PEM,
-		VerifyCA:    s.TLS.Verify == verifyCA,
-		CRLFile:     s.TLS.CRL.File,
-		Pins:        s.TLS.Pins,
-		CertFile:    s.TLS.Cert.File,
-		KeyFile:     s.TLS.Key.File,
-		MinVersion:  uint16(s.TLS.MinVersion),
-		Groups:      s.TLS.Groups,
-		PostQuantum: tlsorigin.PostQuantum(s.TLS.PostQuantum),
-		Negotiation: tlsorigin.Negotiation(s.TLS.Negotiation),
+		Addrs:       o.Upstream.Addr,
+		ServerName:  o.TLS.ServerName,
+		CAFile:      o.TLS.CA.File,
+		CAPEM:       o.TLS.CA.PEM,
+		VerifyCA:    o.TLS.Verify == verifyCA,
+		CRLFile:     o.TLS.CRL.File,
+		Pins:        o.TLS.Pins,
+		CertFile:    o.TLS.Cert.File,
+		KeyFile:     o.TLS.Key.File,
+		MinVersion:  uint16(o.TLS.MinVersion),
+		Groups:      o.TLS.Groups,
+		PostQuantum: tlsorigin.PostQuantum(o.TLS.PostQuantum),
+		Negotiation: tlsorigin.Negotiation(o.TLS.Negotiation),
 		Timeout:     time.Duration(s.DialTimeout),
 		Trace:       trace,
 	}
@@ -51,9 +51,9 @@ func fieldRows() []fieldRow {
 	}
 }
 
-// dialerProblems translates the joined errors of tlsorigin.NewDialer. Variables that found already mentions are left
-// out: what did not parse is not there for NewDialer to like.
-func dialerProblems(err error, found []problem) []problem {
+// dialerProblems translates the joined errors of tlsorigin.NewDialer, with variables as the unnamed origin calls them.
+// Those that found already mentions are left out: what did not parse is not there for NewDialer to like.
+func (o *OriginSettings) dialerProblems(err error, found []problem) []problem {
 	var problems []problem
 	for _, e := range unjoin(err) {
 		p := problem{variable: prefix + "*", text: variableNames(e.Error())}
@@ -69,7 +69,7 @@ func dialerProblems(err error, found []problem) []problem {
 				p.value = "" // it could be a key, by mistake
 			}
 		}
-		if !mentions(found, p.variable) {
+		if !mentions(found, o.rename(p.variable)) {
 			problems = append(problems, p)
 		}
 	}

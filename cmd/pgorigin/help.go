@@ -53,8 +53,14 @@ func printHelp(p process, name string) int {
 	for _, c := range commands() {
 		printf(table, "  pgorigin %s\t%s\n", c.usage, c.summary)
 	}
-	printf(table, "\nEnvironment variables, with what they are when unset:\n")
+	printf(table, "\nEnvironment variables, with what they are when unset. First those that an origin in %sORIGINS has, too, with its\n"+
+		"name: reporting has PGORIGIN_REPORTING_UPSTREAM_ADDR and so on. Unset ones are then taken from here, addresses excepted:\n", prefix)
+	ofOrigin := true
 	for _, v := range variables(new(settings)) {
+		if ofOrigin && !v.origin {
+			printf(table, "\nFor the whole process:\n")
+			ofOrigin = false
+		}
 		printf(table, "  %s\t%s\t%s\n", v.name, v.unset, v.meaning)
 	}
 	if err := table.Flush(); err != nil {

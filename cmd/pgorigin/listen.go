@@ -17,23 +17,13 @@ import (
 // listen binds every address before anything is announced, so that a port in use is an error and not a half-started
 // process. An address that turns out to be reachable from elsewhere is a configuration problem.
 func (in *instance) listen(ctx context.Context, p process) int {
-	for _, addr := range in.settings.Listen.Addr {
-		ln, err := in.bind(ctx, addr, prefix+"LISTEN_ADDR")
-		if err != nil {
-			return exitFailed
-		}
-		in.clients = append(in.clients, ln)
-		if !in.settings.loopbackOnly(ln.Addr()) {
-			in.unbind()
-			report(p.stderr, []problem{{
-				variable: prefix + "LISTEN_ADDR", value: addr,
-				text: fmt.Sprintf("expected a loopback address, but this is %s; use 127.0.0.1", ln.Addr()),
-			}})
-			return exitConfig
+	for _, o := range in.origins {
+		if code := in.listenFor(ctx, p, o); code != exitOK {
+			return code
 		}
 	}
 	if addr := string(in.settings.HealthAddr); addr != "" {
-		ln, err := in.bind(ctx, addr, prefix+"HEALTH_ADDR")
+		ln, err := in.bind(ctx, &in.settings.OriginSettings, addr, prefix+"HEALTH_ADDR")
 		if err != nil {
 			return exitFailed
 		}
@@ -42,9 +32,30 @@ func (in *instance) listen(ctx context.Context, p process) int {
 	return exitOK
 }
 
-// bind listens on addr. On failure it says so and gives back what was bound before.
-func (in *instance) bind(ctx context.Context, addr, variable string) (net.Listener, error) {
-	ln, err := in.settings.listener(ctx, addr)
+// listenFor binds the addresses of one origin.
+func (in *instance) listenFor(ctx context.Context, p process, o *origin) int {
+	variable := o.settings.variable("LISTEN_ADDR")
+	for _, addr := range o.settings.Listen.Addr {
+		ln, err := in.bind(ctx, o.settings, addr, variable)
+		if err != nil {
+			return exitFailed
+		}
+		o.clients = append(o.clients, ln)
+		if !o.settings.loopbackOnly(ln.Addr()) {
+			in.unbind()
+			report(p.stderr, []problem{{
+				variable: variable, value: addr,
+				text: fmt.Sprintf("expected a loopback address, but this is %s; use 127.0.0.1", ln.Addr()),
+			}})
+			return exitConfig
+		}
+	}
+	return exitOK
+}
+
+// bind listens on addr as s says. On failure it says so and gives back what was bound before.
+func (in *instance) bind(ctx context.Context, s *OriginSettings, addr, variable string) (net.Listener, error) {
+	ln, err := s.listener(ctx, addr)
 	if err == nil {
 		return ln, nil
 	}
@@ -55,20 +66,26 @@ func (in *instance) bind(ctx context.Context, addr, variable string) (net.Listen
 	case strings.HasPrefix(addr, unixScheme):
 		cure = "set " + variable + " to a folder that exists and that this user may write to"
 	}
-	in.log.Error("cannot listen", zap.String("address", addr), zap.String("variable", variable),
+	label := zap.Skip() // the health endpoints are of no origin
+	if variable == s.variable("LISTEN_ADDR") {
+		label = zap.String("origin", s.name)
+	}
+	in.log.Error("cannot listen", label, zap.String("address", addr), zap.String("variable", variable),
 		zap.Error(err), zap.String("cure", cure))
 	in.unbind()
 	return nil, err
 }
 
 func (in *instance) unbind() {
-	for _, ln := range in.clients {
-		_ = ln.Close()
+	for _, o := range in.origins {
+		for _, ln := range o.clients {
+			_ = ln.Close()
+		}
 	}
 }
 
 // listener listens on one address. Multipath TCP is of no use within a machine.
-func (s *settings) listener(ctx context.Context, addr string) (net.Listener, error) {
+func (o *OriginSettings) listener(ctx context.Context, addr string) (net.Listener, error) {
 	if !strings.HasPrefix(addr, unixScheme) {
 		var config net.ListenConfig
 		config.SetMultipathTCP(false)
@@ -78,7 +95,7 @@ func (s *settings) listener(ctx context.Context, addr string) (net.Listener, err
 	if err != nil {
 		return nil, err
 	}
-	socket, err := listenUnix(ctx, path, os.FileMode(s.Listen.Socket.Mode))
+	socket, err := listenUnix(ctx, path, os.FileMode(o.Listen.Socket.Mode))
 	if err != nil {
 		return nil, fmt.Errorf("socket %s: %w", path, err)
 	}
@@ -126,14 +143,14 @@ func (l uidList) String() string {
 }
 
 // checkSockets refuses a list of users that a TCP address would make worthless.
-func (s *settings) checkSockets() []problem {
-	if len(s.Listen.Allow.UIDs) == 0 {
+func (o *OriginSettings) checkSockets() []problem {
+	if len(o.Listen.Allow.UIDs) == 0 {
 		return nil
 	}
-	for _, addr := range s.Listen.Addr {
+	for _, addr := range o.Listen.Addr {
 		if !strings.HasPrefix(addr, unixScheme) {
 			return []problem{{
-				variable: prefix + "LISTEN_ALLOW_UIDS", value: s.Listen.Allow.UIDs.String(),
+				variable: prefix + "LISTEN_ALLOW_UIDS", value: o.Listen.Allow.UIDs.String(),
 				text: fmt.Sprintf("expected only Unix sockets in %sLISTEN_ADDR, but it has %s, where nobody's user ID is known; use unix:/dir", prefix, addr),
 			}}
 		}
@@ -142,8 +159,8 @@ func (s *settings) checkSockets() []problem {
 }
 
 // allow is pgwire.Server.Allow: it asks the kernel who is on the other end.
-func (s *settings) allow() func(net.Conn) error {
-	uids := s.Listen.Allow.UIDs
+func (o *OriginSettings) allow() func(net.Conn) error {
+	uids := o.Listen.Allow.UIDs
 	if len(uids) == 0 {
 		return nil
 	}

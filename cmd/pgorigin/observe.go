@@ -16,9 +16,10 @@ import (
 
 // observer turns the events of one origin into log lines and counts; nothing else in this program does.
 type observer struct {
-	origin  string
-	log     *zap.Logger
-	metrics *health.Metrics
+	origin   string
+	settings *OriginSettings // for the names of variables
+	log      *zap.Logger
+	metrics  *health.Metrics
 
 	mu        sync.Mutex
 	upstreams map[uint64]upstreamLeg // of running sessions, by session ID
@@ -34,8 +35,8 @@ type upstreamLeg struct {
 	addr, version, cipher, group, peer string
 }
 
-func newObserver(origin string, log *zap.Logger, metrics *health.Metrics) *observer {
-	return &observer{origin: origin, log: log, metrics: metrics, upstreams: map[uint64]upstreamLeg{}}
+func newObserver(s *OriginSettings, log *zap.Logger, metrics *health.Metrics) *observer {
+	return &observer{origin: s.name, settings: s, log: log, metrics: metrics, upstreams: map[uint64]upstreamLeg{}}
 }
 
 // sessionTrace returns the hooks for pgwire.

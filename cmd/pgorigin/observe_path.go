@@ -41,13 +41,14 @@ func (p *pathLog) note() string {
 }
 
 // logHello says what the upstream is offered, before anybody asks why a firewall dislikes it.
-func (in *instance) logHello() {
-	hello, err := in.dialer.Hello()
+func (o *origin) logHello() {
+	log, label := o.observer.log, zap.String("origin", o.settings.name)
+	hello, err := o.dialer.Hello()
 	if err != nil {
-		in.log.Warn("client hello unknown", text("error", err.Error()))
+		log.Warn("client hello unknown", label, text("error", err.Error()))
 		return
 	}
-	in.log.Info("client hello", zap.String("origin", defaultOrigin), zap.Int("bytes", hello.Bytes),
+	log.Info("client hello", label, zap.Int("bytes", hello.Bytes),
 		zap.Strings("groups", tlsorigin.GroupNames(hello.Groups)), zap.Strings("key_shares", tlsorigin.GroupNames(hello.KeyShares)))
 }
 
@@ -85,7 +86,7 @@ func (o *observer) pathChanged(c tlsorigin.PathChange) {
 		return
 	}
 	o.log.Warn("key exchange fell back", append(fields, zap.String("fallback", string(c.Fallback)),
-		zap.String("cause", causeText(c.Cause)), zap.String("cure", fallbackCure(c.Fallback)),
+		zap.String("cause", causeText(c.Cause)), zap.String("cure", o.settings.rename(fallbackCure(c.Fallback))),
 		zap.Time("probe_after", c.Until.Truncate(time.Second)))...)
 }
 

@@ -36,7 +36,7 @@ func newWatched() watched {
 	metrics := health.NewMetrics(health.Options{
 		Origins: []string{defaultOrigin}, Reasons: allReasons(), DialReasons: dialReasons(), Status: status,
 	})
-	return watched{newObserver(defaultOrigin, zap.New(core), metrics), logs, health.Handler(status, metrics)}
+	return watched{newObserver(&OriginSettings{name: defaultOrigin}, zap.New(core), metrics), logs, health.Handler(status, metrics)}
 }
 
 // metric returns the value of a series as it is in /metrics, "" if there is none.

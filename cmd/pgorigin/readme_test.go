@@ -17,7 +17,12 @@ const (
 func variablesTable() string {
 	var table strings.Builder
 	table.WriteString("| variable | default | meaning |\n| --- | --- | --- |\n")
+	ofOrigin := true
 	for _, v := range variables(new(settings)) {
+		if ofOrigin && !v.origin {
+			table.WriteString("| *those above each origin may have for itself; those below are for the whole process* | | |\n")
+			ofOrigin = false
+		}
 		unset := "`" + v.unset + "`"
 		if !hasDefault(v.name) {
 			unset = v.unset

@@ -44,10 +44,12 @@ func (r *reloadInterval) Decode(value string) error {
 
 func (r reloadInterval) String() string { return time.Duration(r).String() }
 
-// watchFiles keeps the certificates current until ctx ends: at the interval, and when SIGHUP comes. A process that drains
-// ignores the signal, but goes on to look at the interval, because cancel requests are still dialled.
+// watchFiles keeps the certificates of each origin current until ctx ends: at its interval, and when SIGHUP comes. A process
+// that drains ignores the signal, but goes on to look at the interval, because cancel requests are still dialled.
 func (in *instance) watchFiles(ctx context.Context) {
-	in.listening.Go(func() { in.dialer.Watch(ctx, time.Duration(in.settings.TLS.ReloadInterval)) })
+	for _, o := range in.origins {
+		in.listening.Go(func() { o.dialer.Watch(ctx, time.Duration(o.settings.TLS.ReloadInterval)) })
+	}
 	in.listening.Go(func() {
 		for {
 			select {
@@ -59,13 +61,22 @@ func (in *instance) watchFiles(ctx context.Context) {
 				in.log.Info("reload ignored, draining")
 				continue
 			}
-			in.observer.reloads.askedFor()
-			found, err := in.dialer.Reload(ctx)
-			if err == nil && !found.Changed {
-				in.log.Info("nothing to reload", zap.String("origin", in.observer.origin))
+			var reloads sync.WaitGroup // at once: a slow volume is a matter of its own origin
+			for _, o := range in.origins {
+				reloads.Go(func() { o.reload(ctx) })
 			}
+			reloads.Wait()
 		}
 	})
+}
+
+// reload looks at the files because somebody asked for it.
+func (o *origin) reload(ctx context.Context) {
+	o.observer.reloads.askedFor()
+	found, err := o.dialer.Reload(ctx)
+	if err == nil && !found.Changed {
+		o.observer.log.Info("nothing to reload", zap.String("origin", o.settings.name))
+	}
 }
 
 // reloadLog remembers what is wrong with the certificate files, so that the log says it once and probes can tell.
@@ -131,7 +142,7 @@ func (o *observer) reloaded(found tlsorigin.Reloaded, err error) {
 	switch {
 	case err != nil:
 		o.metrics.Reloaded(o.origin, health.ReloadFailed, now)
-		problem := reloadProblem(err)
+		problem := o.reloadProblem(err)
 		if o.reloads.failed(problem, now) {
 			o.log.Error("reload failed, the old certificates stay in force", origin, zap.Strings("files", found.Files), text("error", problem))
 		}
@@ -142,7 +153,7 @@ func (o *observer) reloaded(found tlsorigin.Reloaded, err error) {
 		o.lists(found.CRLNextUpdate)
 		o.log.Info("reloaded", append([]zap.Field{origin}, reloadFields(found)...)...)
 		for _, warning := range found.Warnings {
-			o.log.Warn("doubtful configuration", origin, text("doubt", variableNames(warning)))
+			o.log.Warn("doubtful configuration", origin, text("doubt", o.settings.rename(variableNames(warning))))
 		}
 	default:
 		o.metrics.Reloaded(o.origin, health.ReloadUnchanged, now)
@@ -154,10 +165,10 @@ func (o *observer) reloaded(found tlsorigin.Reloaded, err error) {
 }
 
 // reloadProblem puts the problems in one line, with the names of variables.
-func reloadProblem(err error) string {
+func (o *observer) reloadProblem(err error) string {
 	var lines []string
-	for _, p := range dialerProblems(err, nil) {
-		lines = append(lines, p.String())
+	for _, p := range o.settings.dialerProblems(err, nil) {
+		lines = append(lines, o.settings.renamed(p).String())
 	}
 	return strings.Join(lines, "; ")
 }

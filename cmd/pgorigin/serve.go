@@ -17,26 +17,18 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/pgorigin/pgorigin/health"
-	"github.com/pgorigin/pgorigin/pgwire"
-	"github.com/pgorigin/pgorigin/tlsorigin"
 )
-
-// defaultOrigin is the label of the one upstream that this version serves.
-const defaultOrigin = "default"
 
 // instance is one running pgorigin: everything that is built from the settings.
 type instance struct {
 	settings settings
 	about    build
-	doubts   []string // what is no reason not to start
+	doubts   []doubt // what is no reason not to start
 	log      *zap.Logger
 	status   *health.Status
-	dialer   *tlsorigin.Dialer
-	observer *observer
-	server   *pgwire.Server
+	origins  []*origin // the unnamed one first
 	web      *http.Server
 
-	clients   []net.Listener
 	probes    net.Listener // nil: the health endpoints are off
 	listening sync.WaitGroup
 	hangups   chan os.Signal // SIGHUP: look at the certificate files
@@ -68,79 +60,49 @@ func runRun(ctx context.Context, p process) int {
 // newInstance reads the settings and the files that they name and makes what runs, or returns every problem.
 func newInstance(p process) (*instance, []problem) {
 	s, warnings, problems := load(p.env)
-	log := newLogger(p.stderr, s.LogFormat, s.LogLevel, p.env)
-	status, about := new(health.Status), readBuild()
+	in := &instance{
+		settings: s, about: readBuild(), status: new(health.Status), doubts: s.doubts(),
+		log:     newLogger(p.stderr, s.LogFormat, s.LogLevel, p.env),
+		hangups: make(chan os.Signal, 1),
+	}
 	metrics := health.NewMetrics(health.Options{
-		Version: about.Version, Revision: about.Revision, GoVersion: about.Go,
-		Origins: []string{defaultOrigin}, Reasons: allReasons(), DialReasons: dialReasons(), Status: status,
+		Version: in.about.Version, Revision: in.about.Revision, GoVersion: in.about.Go,
+		Origins: s.labels(), Reasons: allReasons(), DialReasons: dialReasons(), Status: in.status,
 	})
-	observer := newObserver(defaultOrigin, log, metrics)
-	dialer, err := tlsorigin.NewDialer(s.dialerConfig(observer.dialTrace()))
-	problems = append(problems, dialerProblems(err, problems)...)
+	found := problems
+	for _, o := range in.settings.origins() {
+		made, wrong := in.settings.newOrigin(o, newObserver(o, in.log, metrics), found)
+		problems = o.join(problems, wrong)
+		in.origins = append(in.origins, made)
+	}
 	if len(problems) > 0 {
 		sortProblems(problems)
 		return nil, problems
 	}
-	in := &instance{
-		settings: s,
-		about:    about,
-		log:      log,
-		status:   status,
-		dialer:   dialer,
-		observer: observer,
-		hangups:  make(chan os.Signal, 1),
-		server: &pgwire.Server{
-			Dial:  dialer.Dial,
-			Hint:  hint,
-			Allow: s.allow(),
-
-			ChannelBinding: pgwire.ChannelBinding(s.Auth.ChannelBinding),
-			RequireAuth:    pgwire.AuthMethods(s.Auth.Require),
-			Password:       s.password(),
-
-			LoginTimeout: time.Duration(s.LoginTimeout),
-			MaxSessions:  int(s.MaxSessions),
-			Trace:        observer.sessionTrace(),
-		},
-		web: health.NewServer(health.Handler(status, metrics)),
-	}
-	in.web.ErrorLog, _ = zap.NewStdLogAt(log, zap.DebugLevel) // probes that hang up, no more
+	in.web = health.NewServer(health.Handler(in.status, metrics))
+	in.web.ErrorLog, _ = zap.NewStdLogAt(in.log, zap.DebugLevel) // probes that hang up, no more
 	for _, w := range warnings {
-		in.doubts = append(in.doubts, w.String())
+		in.doubts = append(in.doubts, doubt{text: w.String()})
 	}
-	for _, w := range dialer.Warnings() {
-		in.doubts = append(in.doubts, variableNames(w))
+	for _, o := range in.origins {
+		in.doubts = append(in.doubts, o.doubts()...)
+		o.observer.loaded(o.dialer)
+		in.status.AddNote(o.settings.noteName("certificates"), o.observer.reloads.note)
+		in.status.AddNote(o.settings.noteName("key_exchange"), o.observer.paths.note)
 	}
-	observer.loaded(dialer)
-	status.AddNote("certificates", observer.reloads.note)
-	status.AddNote("key_exchange", observer.paths.note)
 	return in, nil
 }
 
 // serve announces the listeners and serves until it is told to stop or a listener fails.
 func (in *instance) serve(ctx context.Context, signals <-chan os.Signal) int {
-	defer func() { _ = in.dialer.Close() }()
+	defer in.closeDialers()
 	defer in.listening.Wait()
 	defer func() { _ = in.web.Close() }()
-	failed := make(chan error, len(in.clients)+1)
-	in.log.Info("starting", zap.String("version", in.about.Version), text("revision", in.about.Revision),
-		zap.Object("settings", &in.settings))
-	in.logHello()
-	for _, doubt := range in.doubts {
-		in.log.Warn("doubtful configuration", text("doubt", doubt))
-	}
-	in.observer.expiringOwn(time.Now())
+	in.announce()
 	ctxOfFiles, stopFiles := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopFiles()
 	in.watchFiles(ctxOfFiles)
-	for _, ln := range in.clients {
-		in.listening.Go(func() { failed <- in.server.Serve(ln) })
-		in.log.Info("listening", zap.String("address", ln.Addr().String()), zap.String("for", "clients"))
-	}
-	if in.probes != nil {
-		in.listening.Go(func() { failed <- in.web.Serve(in.probes) })
-		in.log.Info("listening", zap.String("address", in.probes.Addr().String()), zap.String("for", "health"))
-	}
+	failed := in.accept()
 	in.status.Started()
 	in.log.Info("ready")
 
@@ -150,10 +112,49 @@ func (in *instance) serve(ctx context.Context, signals <-chan os.Signal) int {
 	case err := <-failed:
 		in.status.Drain()
 		in.log.Error("listener failed", zap.Error(err))
-		_ = in.server.Close()
+		in.closeServers()
 		return exitFailed
 	}
 	return in.drain(ctx, signals)
+}
+
+// announce says in the log what is about to be served.
+func (in *instance) announce() {
+	in.log.Info("starting", zap.String("version", in.about.Version), text("revision", in.about.Revision),
+		zap.Object("settings", &in.settings))
+	for _, o := range in.origins {
+		if !o.settings.unnamed() {
+			in.log.Info("origin", zap.String("origin", o.settings.name), zap.Object("settings", o.settings))
+		}
+		o.logHello()
+	}
+	for _, d := range in.doubts {
+		in.log.Warn("doubtful configuration", text("origin", d.origin), text("doubt", d.text))
+	}
+	for _, o := range in.origins {
+		o.observer.expiringOwn(time.Now())
+	}
+}
+
+// accept serves every listener. The channel gets the error of each that ends.
+func (in *instance) accept() <-chan error {
+	count := 1
+	for _, o := range in.origins {
+		count += len(o.clients)
+	}
+	failed := make(chan error, count)
+	for _, o := range in.origins {
+		for _, ln := range o.clients {
+			in.listening.Go(func() { failed <- fmt.Errorf("listener of origin %s: %w", o.settings.name, o.server.Serve(ln)) })
+			in.log.Info("listening", zap.String("origin", o.settings.name), zap.String("address", ln.Addr().String()),
+				zap.String("for", "clients"))
+		}
+	}
+	if in.probes != nil {
+		in.listening.Go(func() { failed <- fmt.Errorf("listener for health: %w", in.web.Serve(in.probes)) })
+		in.log.Info("listening", zap.String("address", in.probes.Addr().String()), zap.String("for", "health"))
+	}
+	return failed
 }
 
 // drain lets running sessions end by themselves for a while. Another signal, or the end of that while, cuts the rest.
@@ -176,8 +177,8 @@ func (in *instance) drain(ctx context.Context, signals <-chan os.Signal) int {
 		case <-ctx.Done():
 		}
 	})
-	err := in.server.Shutdown(ctx)
-	_ = in.server.Close()
+	err := in.shutdown(ctx)
+	in.closeServers()
 	if err != nil {
 		in.log.Warn("drain cut short", zap.NamedError("cause", context.Cause(ctx)))
 		return exitFailed

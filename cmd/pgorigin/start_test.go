@@ -74,7 +74,7 @@ func TestSIGTERM(t *testing.T) {
 
 func TestAFailedListenerEndsTheProcess(t *testing.T) {
 	r := start(t, startUpstream(t)...)
-	_ = r.instance.clients[0].Close()
+	_ = r.instance.origins[0].clients[0].Close()
 	r.wantExit(t, exitFailed)
 	r.stderr.wait(t, "listener failed")
 }

@@ -37,9 +37,7 @@ const (
 // laterNames are variables of pgorigin that this version does not have: refused by name rather than taken for typos.
 func laterNames() []string {
 	return []string{
-		"ADMIN_ADDR",
-		"ORIGINS", "PROBE_INTERVAL", "READINESS", "SHUTDOWN_DELAY", "STARTUP_CHECK",
-		"WARM_SPARES",
+		"ADMIN_ADDR", "PROBE_INTERVAL", "READINESS", "SHUTDOWN_DELAY", "STARTUP_CHECK", "WARM_SPARES",
 	}
 }
 
@@ -50,23 +48,27 @@ type unknownVariable struct {
 }
 
 // unknownVariables returns what is no setting among values, sorted by name. Values are repeated only where they cannot
-// be secrets: an unknown variable may be anything.
-func unknownVariables(values map[string]string) []unknownVariable {
-	settingNames := names()
+// be secrets: an unknown variable may be anything. If the list of origins could not be read, what looks like the variable
+// of one is left out.
+func (s *settings) unknownVariables(values map[string]string, originsUnread bool) []unknownVariable {
+	settingNames := s.names()
 	var unknown []unknownVariable
 	for name, value := range values {
 		value = strings.TrimSpace(value)
 		u := unknownVariable{problem: problem{variable: name}, security: securityName.MatchString(name)}
-		later := slices.Contains(laterNames(), strings.TrimPrefix(name, prefix))
+		o := s.originOf(name)
+		_, ofStranger := strangerOf(name)
 		switch {
 		case slices.Contains(settingNames, name), isServiceLink(name, value):
 			continue
 		case weakeningName.MatchString(name):
-			u.value, u.text, u.security = value, weakeningText, true
-		case later:
+			u.value, u.text, u.security = value, o.rename(weakeningText), true
+		case slices.Contains(laterNames(), strings.TrimPrefix(name, o.prefix())):
 			u.text = unsupportedText
+		case originsUnread && ofStranger:
+			continue
 		default:
-			u.text = "unknown variable; " + advice(name, settingNames)
+			u.text = "unknown variable; " + s.advice(o, name, settingNames)
 		}
 		unknown = append(unknown, u)
 	}
@@ -80,8 +82,14 @@ func isServiceLink(name, value string) bool {
 		portName.MatchString(name) && portValue.MatchString(value)
 }
 
-// advice names the variable that was probably meant.
-func advice(name string, settingNames []string) string {
+// advice names the variable that was probably meant by name, which begins like those of o.
+func (s *settings) advice(o *OriginSettings, name string, settingNames []string) string {
+	if !o.unnamed() {
+		return o.advice(strings.TrimPrefix(name, o.prefix()))
+	}
+	if stranger, ok := strangerOf(name); ok {
+		return s.strangerAdvice(stranger, strings.TrimPrefix(name, prefix+strings.ToUpper(stranger)+"_"))
+	}
 	if near := nearest(name, settingNames); near != "" {
 		return "did you mean " + near + "?"
 	}

@@ -23,10 +23,12 @@ func TestUnknownVariables(t *testing.T) {
 		{"PGORIGIN_TLS_PIN=x", "did you mean PGORIGIN_TLS_PINS?", true},
 		{"PGORIGIN_AUTH_REQUIRED=scram-sha-256", "did you mean PGORIGIN_AUTH_REQUIRE?", true},
 		{"PGORIGIN_LISTEN_ALLOW_UID=1000", "did you mean PGORIGIN_LISTEN_ALLOW_UIDS?", false},
-		{"PGORIGIN_REPORTING_TLS_CA_FILE=/x", "unknown variable", true},
+		{"PGORIGIN_REPORTING_TLS_CA_FILE=/x", "unknown variable; there is no origin reporting; add it to PGORIGIN_ORIGINS", true},
+		{"PGORIGIN_REPORTING_MAX_SESSIONS=4", "there is no origin reporting", false},
+		{"PGORIGIN_LOG_MAX_SESSIONS=4", "did you mean PGORIGIN_MAX_SESSIONS?", false},
 		{"PGORIGIN_WARM_SPARES=2", "not supported by this version", false},
 		{"PGORIGIN_ADMIN_ADDR=off", "not supported by this version", false},
-		{"PGORIGIN_ORIGINS=a", "not supported by this version", false},
+		{"PGORIGIN_ORIGIN=a", "did you mean PGORIGIN_ORIGINS?", false},
 	} {
 		t.Run(row.setting, func(t *testing.T) {
 			checkPolicies(t, row.setting, row.want, row.always)

@@ -15,6 +15,7 @@ type variable struct {
 	unset   string // the default, or what leaving it out means
 	meaning string
 	value   string // effective, fit for a log: see hidden in settings
+	origin  bool   // each origin has its own
 }
 
 // variables lists the settings in the order of the struct, with the values in s.
@@ -31,10 +32,32 @@ func names() []string {
 	return names
 }
 
+// originWords returns the names of the variables that each origin has for itself, without prefix, such as TLS_CA_FILE.
+func originWords() []string {
+	var words []string
+	for _, v := range variables(new(settings)) {
+		if v.origin {
+			words = append(words, strings.TrimPrefix(v.name, prefix))
+		}
+	}
+	return words
+}
+
 // appendVariables walks a struct as envconfig does; a test compares the names.
 func appendVariables(list []variable, path string, group reflect.Value) []variable {
 	for i := range group.NumField() {
 		field, info := group.Field(i), group.Type().Field(i)
+		if !info.IsExported() {
+			continue
+		}
+		if info.Anonymous {
+			first := len(list)
+			list = appendVariables(list, path, field)
+			for i := range list[first:] {
+				list[first+i].origin = true
+			}
+			continue
+		}
 		word := strings.ToUpper(info.Name)
 		if info.Tag.Get("split_words") == "true" {
 			word = splitWords(info.Name)
@@ -68,9 +91,24 @@ func splitWords(name string) string {
 	return out.String()
 }
 
-// MarshalLogObject writes the effective settings, those that are empty excepted, with keys such as upstream_addr.
+// MarshalLogObject writes the effective settings, those that are empty excepted, with keys such as upstream_addr. Those of
+// named origins are not among them.
 func (s *settings) MarshalLogObject(enc zapcore.ObjectEncoder) error {
-	for _, v := range variables(s) {
+	return logVariables(enc, variables(s))
+}
+
+// variables lists the settings of one origin, by the names that the unnamed one has for them.
+func (o *OriginSettings) variables() []variable {
+	return appendVariables(nil, strings.TrimSuffix(prefix, "_"), reflect.ValueOf(o).Elem())
+}
+
+// MarshalLogObject writes the effective settings of one origin, with the same keys whatever its name.
+func (o *OriginSettings) MarshalLogObject(enc zapcore.ObjectEncoder) error {
+	return logVariables(enc, o.variables())
+}
+
+func logVariables(enc zapcore.ObjectEncoder, list []variable) error {
+	for _, v := range list {
 		if v.value != "" {
 			enc.AddString(strings.ToLower(strings.TrimPrefix(v.name, prefix)), v.value)
 		}

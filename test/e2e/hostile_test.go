@@ -21,7 +21,8 @@ var hostileClients = flag.Int("hostile", 800, "how many clients TestHostileClien
 
 // Clients that mean no good leave nothing behind, and psql gets through all the while.
 func TestHostileClients(t *testing.T) {
-	ctx := testContext(t)
+	ctx, stop := context.WithTimeout(t.Context(), time.Minute+time.Duration(*hostileClients)*50*time.Millisecond)
+	defer stop()
 	origin := startOrigin(t, shared.bouncer.Addr, "PGORIGIN_LOG_LEVEL=error")
 	if code, out := psql(ctx, t, servers.DSN(origin.Addr), "SELECT 1"); code != 0 {
 		t.Fatalf("psql ended with %d and printed %q", code, out)

@@ -1,0 +1,84 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
+)
+
+// TestCheckOfTwoOrigins: both are walked, whatever becomes of the other one, and each has its name in the report.
+func TestCheckOfTwoOrigins(t *testing.T) {
+	w := newCheckWorld()
+	good := startScripted(t, overTLS(w.good, sasl()))
+	wrong := startScripted(t, overTLS(certified(w.ca.Issue(tlstest.Leaf{DNSNames: []string{"other.test"}})), sasl()))
+	reporting := func(addr string) []string {
+		return []string{"PGORIGIN_ORIGINS=reporting", "PGORIGIN_REPORTING_UPSTREAM_ADDR=" + addr, "PGORIGIN_REPORTING_LISTEN_ADDR=127.0.0.1:6433"}
+	}
+	for _, row := range []struct {
+		name, first, second string
+		failed              string // origin
+		cure                string
+	}{
+		{"first wrong", wrong.addr, good.addr, "default", "Set PGORIGIN_TLS_SERVER_NAME to a name"},
+		{"second wrong", good.addr, wrong.addr, "reporting", "Set PGORIGIN_REPORTING_TLS_SERVER_NAME to a name"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			env := w.env(row.first, reporting(row.second)...)
+			got := runWith(t, env, "check", "--json")
+			var out checkReport
+			if err := json.Unmarshal([]byte(got.stdout), &out); err != nil {
+				t.Fatalf("%v in %s", err, got.stdout)
+			}
+			if got.code != exitFailed || out.Failed == nil || out.Failed.Origin != row.failed || !strings.HasPrefix(out.Failed.Cure, row.cure) {
+				t.Errorf("exit code %d, failed is %+v", got.code, out.Failed)
+			}
+			if len(out.Upstreams) != 2 || out.Upstreams[0].Origin != "default" || out.Upstreams[1].Origin != "reporting" {
+				t.Fatalf("upstreams are %+v", out.Upstreams)
+			}
+			for i, u := range out.Upstreams {
+				last := u.Addresses[0].Stages[len(u.Addresses[0].Stages)-1]
+				if (u.Origin == row.failed) == (last.Stage == "authentication") {
+					t.Errorf("upstream %d ends with stage %s", i, last.Stage)
+				}
+				if trusted := u.Addresses[0].Chain.TrustedBy; trusted != "PGORIGIN_TLS_CA_PEM" {
+					t.Errorf("upstream %d is trusted by %s, which is inherited", i, trusted)
+				}
+			}
+			printed := runWith(t, env, "check").stdout
+			contains(t, printed, "\norigin reporting, upstream "+row.second, "\nupstream "+row.first, row.cure)
+			if strings.Contains(printed, "first failing stage: name of "+row.second+", origin reporting") != (row.failed == "reporting") {
+				t.Errorf("the verdict names another origin:\n%s", printed)
+			}
+		})
+	}
+	got := runWith(t, w.env(good.addr, append(reporting(good.addr), "PGORIGIN_REPORTING_TLS_CA_PEM="+string(w.ca.PEM()))...), "check")
+	if got.code != exitOK {
+		t.Errorf("%+v", got)
+	}
+	contains(t, got.stdout, "PGORIGIN_TLS_CA_PEM, PGORIGIN_REPORTING_TLS_CA_PEM", "\nall good\n")
+}
+
+func TestCheckDoubtsInheritedNames(t *testing.T) {
+	w := newCheckWorld()
+	good := startScripted(t, overTLS(w.good, sasl()))
+	env := w.env(good.addr, "PGORIGIN_ORIGINS=reporting", "PGORIGIN_REPORTING_LISTEN_ADDR=127.0.0.1:6433",
+		"PGORIGIN_REPORTING_UPSTREAM_ADDR="+strings.Replace(good.addr, "127.0.0.1", "localhost", 1))
+	contains(t, runWith(t, env, "check").stdout, `origin reporting: the name "db.test" is expected of "localhost", too, because PGORIGIN_TLS_SERVER_NAME is inherited`)
+}
+
+// TestCheckSendsNoPasswordAround: a password without a host is not for every origin.
+func TestCheckSendsNoPasswordAround(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "password")
+	if err := os.WriteFile(file, []byte("s3cret\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got := runWith(t, append(withOrigin(""), "PGUSER=app"), "check", "--login", "--password-file", file)
+	if got.code != exitConfig || strings.Contains(got.stdout+got.stderr, "s3cret") {
+		t.Errorf("%+v", got)
+	}
+	contains(t, got.stderr, "has 1 problem", "--password-file", "put one for each host into PGPASSFILE")
+}

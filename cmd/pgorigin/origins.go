@@ -1,0 +1,209 @@
+package main
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+const (
+	// defaultOrigin is the label of the unnamed origin.
+	defaultOrigin = "default"
+
+	maxOrigins    = 32
+	maxOriginName = 63
+)
+
+var (
+	originPattern = regexp.MustCompile(`^[a-z0-9]+(_[a-z0-9]+)*$`)
+	anyVariable   = regexp.MustCompile(`(\b(?:[Ss]et|raise|try) )?` + prefix + `([A-Z0-9_]*[A-Z0-9])`)
+)
+
+// originNames are the further origins, in the order given.
+type originNames []string
+
+// Decode reads a comma list of names. A name becomes the beginning of variables, so it must not be that of others.
+func (n *originNames) Decode(value string) error {
+	var names originNames
+	for entry := range strings.SplitSeq(value, ",") {
+		name := strings.TrimSpace(entry)
+		switch cause := wrongOriginName(name); {
+		case cause != "":
+			return fmt.Errorf("entry %s: expected a name such as reporting; %s", shown(name), cause)
+		case slices.Contains(names, name):
+			return fmt.Errorf("entry %s: expected each name once; remove one of them", shown(name))
+		}
+		names = append(names, name)
+	}
+	if len(names) > maxOrigins {
+		return fmt.Errorf("expected at most %d origins, there are %d; run another pgorigin for the others", maxOrigins, len(names))
+	}
+	*n = names
+	return nil
+}
+
+func (n originNames) String() string { return strings.Join(n, ",") }
+
+// wrongOriginName says what is wrong with a name; empty: nothing.
+func wrongOriginName(name string) string {
+	first, _, _ := strings.Cut(name, "_")
+	switch {
+	case name == "":
+		return "there is an empty entry, remove a comma"
+	case originPattern.MatchString(strings.ToLower(name)) && name != strings.ToLower(name):
+		return "write it in lower case: " + strings.ToLower(name)
+	case !originPattern.MatchString(name):
+		return "lower-case letters and digits, with single underscores between them"
+	case len(name) > maxOriginName:
+		return fmt.Sprintf("it has more than %d characters", maxOriginName)
+	case slices.Contains(reservedWords(), strings.ToUpper(first)):
+		return fmt.Sprintf("%s is the first word of other names; choose another one", first)
+	case weakeningName.MatchString(strings.ToUpper(name)):
+		return "this one reads as if verification could be turned off; choose another one"
+	}
+	return ""
+}
+
+// reservedWords are the first words of names that mean something else: variables of this version and of others, the
+// unnamed origin, and what Kubernetes makes of a Service called pgorigin.
+func reservedWords() []string {
+	words := []string{"DEFAULT", "SERVICE", "PORT"}
+	for _, name := range append(names(), laterNames()...) {
+		first, _, _ := strings.Cut(strings.TrimPrefix(name, prefix), "_")
+		words = append(words, first)
+	}
+	return words
+}
+
+// origins returns all origins, the unnamed one first.
+func (s *settings) origins() []*OriginSettings {
+	return append([]*OriginSettings{&s.OriginSettings}, s.named...)
+}
+
+// labels returns the names of all origins.
+func (s *settings) labels() []string {
+	var labels []string
+	for _, o := range s.origins() {
+		labels = append(labels, o.name)
+	}
+	return labels
+}
+
+func (o *OriginSettings) unnamed() bool { return o.name == defaultOrigin }
+
+// prefix is in front of the variables of this origin.
+func (o *OriginSettings) prefix() string {
+	if o.unnamed() {
+		return prefix
+	}
+	return prefix + strings.ToUpper(o.name) + "_"
+}
+
+// variable returns the full name of the variable that word, such as TLS_CA_FILE, has its value from, or would have it from.
+func (o *OriginSettings) variable(word string) string {
+	if o.inherited[word] {
+		return prefix + word
+	}
+	return o.prefix() + word
+}
+
+// rename puts the names of this origin's variables where text has those of the unnamed one. All texts are made with the
+// latter, and renamed where they leave. What is inherited keeps the name under which it was set, unless text asks to set it:
+// that is for this origin alone.
+func (o *OriginSettings) rename(text string) string {
+	if o.unnamed() {
+		return text
+	}
+	words := originWords()
+	return anyVariable.ReplaceAllStringFunc(text, func(found string) string {
+		parts := anyVariable.FindStringSubmatch(found)
+		verb, word := parts[1], parts[2]
+		switch {
+		case !slices.Contains(words, word):
+			return found
+		case verb != "":
+			return verb + o.prefix() + word
+		}
+		return o.variable(word)
+	})
+}
+
+func (o *OriginSettings) renamed(p problem) problem {
+	p.variable, p.text = o.rename(p.variable), o.rename(p.text)
+	return p
+}
+
+// noteName is what a note in answers about readiness is called.
+func (o *OriginSettings) noteName(note string) string {
+	if o.unnamed() {
+		return note
+	}
+	return o.name + "/" + note
+}
+
+// read fills the settings of a named origin and returns found with the problems of this origin behind.
+func (o *OriginSettings) read(values map[string]string, found []problem) []problem {
+	own := o.inherit(values)
+	problems := readValues(own, o.prefix(), o)
+	for i := range problems {
+		problems[i].variable = prefix + strings.TrimPrefix(problems[i].variable, o.prefix())
+	}
+	if _, set := own[o.prefix()+"LISTEN_ADDR"]; !set {
+		problems = append(problems, problem{
+			variable: prefix + "LISTEN_ADDR", unset: true,
+			text: "expected an address of its own, for example 127.0.0.1:6433; addresses are not taken from another origin",
+		})
+	}
+	problems = append(problems, o.check(problems)...)
+	return o.join(found, problems)
+}
+
+// join puts problems, under their full names, behind found. What the unnamed origin has complained about in the same words,
+// because it has the same value, is not repeated.
+func (o *OriginSettings) join(found, problems []problem) []problem {
+	for _, p := range problems {
+		repeated := o.inherited[strings.TrimPrefix(p.variable, prefix)] && slices.Contains(found, p)
+		if p = o.renamed(p); !repeated && !slices.Contains(found, p) {
+			found = append(found, p)
+		}
+	}
+	return found
+}
+
+// inherit returns the variables of this origin: what it was given, and from the unnamed origin what it was not.
+func (o *OriginSettings) inherit(values map[string]string) map[string]string {
+	o.inherited = map[string]bool{}
+	own := map[string]string{}
+	for _, word := range originWords() {
+		name := o.prefix() + word
+		if value, ok := values[name]; ok {
+			own[name] = value
+			continue
+		}
+		if value, ok := values[prefix+word]; ok && o.inherits(word, values) {
+			own[name] = value
+			o.inherited[word] = true
+		}
+	}
+	return own
+}
+
+// inherits reports whether a variable that this origin was not given may come from the unnamed one. Variables that belong
+// together do so all or none, addresses never, and a password goes no further than the bridge that it is for.
+func (o *OriginSettings) inherits(word string, values map[string]string) bool {
+	given := func(words ...string) bool {
+		return slices.ContainsFunc(words, func(word string) bool { _, ok := values[o.prefix()+word]; return ok })
+	}
+	switch word {
+	case "UPSTREAM_ADDR", "LISTEN_ADDR":
+		return false
+	case "TLS_CA_FILE", "TLS_CA_PEM":
+		return !given("TLS_CA_FILE", "TLS_CA_PEM")
+	case "TLS_CERT_FILE", "TLS_KEY_FILE":
+		return !given("TLS_CERT_FILE", "TLS_KEY_FILE")
+	case "AUTH_PASSWORD_FILE":
+		return !given("AUTH_CHANNEL_BINDING")
+	}
+	return true
+}

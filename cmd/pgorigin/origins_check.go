@@ -1,0 +1,104 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+)
+
+// checkAddresses finds loops and listeners in each other's way, of one origin or between several.
+func (s *settings) checkAddresses() []problem {
+	var problems []problem
+	origins := s.origins()
+	for i, o := range origins {
+		for j, addr := range o.Listen.Addr {
+			problems = append(problems, s.checkLoops(o, addr)...)
+			for k, other := range origins[:i+1] {
+				before := other.Listen.Addr
+				if k == i {
+					before = before[:j]
+				}
+				if slices.ContainsFunc(before, func(taken string) bool { return sameListener(taken, addr) }) {
+					problems = append(problems, problem{
+						variable: o.variable("LISTEN_ADDR"), value: addr,
+						text: fmt.Sprintf("expected an address that is not in %s already; choose another port", other.variable("LISTEN_ADDR")),
+					})
+				}
+			}
+			if sameAddr(addr, string(s.HealthAddr)) {
+				problems = append(problems, problem{
+					variable: prefix + "HEALTH_ADDR", value: string(s.HealthAddr),
+					text: fmt.Sprintf("expected another address than %s (%s); choose another port", o.variable("LISTEN_ADDR"), addr),
+				})
+			}
+		}
+	}
+	return problems
+}
+
+// checkLoops finds the upstreams, of any origin, that are addr, on which o listens.
+func (s *settings) checkLoops(o *OriginSettings, addr string) []problem {
+	var problems []problem
+	for _, other := range s.origins() {
+		for _, upstream := range other.Upstream.Addr {
+			if sameAddr(addr, upstream) {
+				problems = append(problems, problem{
+					variable: other.variable("UPSTREAM_ADDR"), value: upstream,
+					text: fmt.Sprintf("expected another address than our own %s (%s), else pgorigin would connect to itself; "+
+						"name the real server", o.variable("LISTEN_ADDR"), addr),
+				})
+			}
+		}
+	}
+	return problems
+}
+
+// sameListener reports whether two listen addresses are one.
+func sameListener(a, b string) bool {
+	if !strings.HasPrefix(a, unixScheme) || !strings.HasPrefix(b, unixScheme) {
+		return sameAddr(a, b)
+	}
+	path1, err1 := socketPath(a)
+	path2, err2 := socketPath(b)
+	return err1 == nil && err2 == nil && path1 == path2
+}
+
+// doubt is something odd about an origin that is no reason not to start.
+type doubt struct{ origin, text string }
+
+func (d doubt) String() string {
+	if d.origin == "" || d.origin == defaultOrigin {
+		return d.text
+	}
+	return "origin " + d.origin + ": " + d.text
+}
+
+// doubts says where what was inherited may not be what was meant.
+func (s *settings) doubts() []doubt {
+	var doubts []doubt
+	known := hosts(s.Upstream.Addr)
+	for _, o := range s.named {
+		if !o.inherited["TLS_SERVER_NAME"] || o.TLS.Verify == verifyCA {
+			continue
+		}
+		for _, host := range hosts(o.Upstream.Addr) {
+			if !slices.Contains(known, host) && !strings.EqualFold(host, o.TLS.ServerName) {
+				doubts = append(doubts, doubt{o.name, fmt.Sprintf("the name %s is expected of %s, too, because %sTLS_SERVER_NAME is inherited; "+
+					"if that server has another name, set %sTLS_SERVER_NAME", quote(o.TLS.ServerName), quote(host), prefix, o.prefix())})
+			}
+		}
+	}
+	return doubts
+}
+
+// hosts returns the hosts of addresses, in lower case.
+func hosts(addrs []string) []string {
+	var hosts []string
+	for _, addr := range addrs {
+		if host, _, err := net.SplitHostPort(addr); err == nil {
+			hosts = append(hosts, strings.ToLower(host))
+		}
+	}
+	return hosts
+}

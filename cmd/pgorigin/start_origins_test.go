@@ -1,0 +1,54 @@
+package main
+
+import (
+	"net"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// TestPortOfAnOriginInUse: nothing is announced, and what was bound for the other origin is free again.
+func TestPortOfAnOriginInUse(t *testing.T) {
+	taken, err := net.Listen("tcp", freeAddr(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	free := freeAddr(t)
+	env := append(startUpstream(t), "PGORIGIN_LISTEN_ADDR="+free, "PGORIGIN_HEALTH_ADDR=off", "PGORIGIN_ORIGINS=reporting",
+		"PGORIGIN_REPORTING_UPSTREAM_ADDR=db.internal", "PGORIGIN_REPORTING_LISTEN_ADDR="+taken.Addr().String())
+	got := runWith(t, env)
+	if got.code != exitFailed || strings.Contains(got.stderr, "listening") {
+		t.Errorf("%+v", got)
+	}
+	contains(t, got.stderr, `"message":"cannot listen","origin":"reporting"`, "set PGORIGIN_REPORTING_LISTEN_ADDR to a free address")
+	ln, err := net.Listen("tcp", free)
+	if err != nil {
+		t.Fatalf("the listener of the other origin was left behind: %v", err)
+	}
+	_ = ln.Close()
+}
+
+// TestSecondSignalCutsAllOrigins: a session of each origin is ended with a word.
+func TestSecondSignalCutsAllOrigins(t *testing.T) {
+	r, reporting := startTwo(t, startCancellable(t, "first"), startCancellable(t, "second"))
+	one, two := r.login(t), reporting.login(t)
+	r.signals <- syscall.SIGTERM
+	r.stderr.wait(t, "draining")
+	r.signals <- syscall.SIGTERM
+	one.ExpectError("57P01")
+	two.ExpectError("57P01")
+	_ = one.Close()
+	_ = two.Close()
+	r.wantExit(t, exitFailed)
+}
+
+// TestAFailedListenerOfAnOrigin ends the process, as that of the only one does; the log says which.
+func TestAFailedListenerOfAnOrigin(t *testing.T) {
+	r, _ := startTwo(t, startCancellable(t, "first"), startCancellable(t, "second"))
+	_ = r.instance.origins[1].clients[0].Close()
+	r.wantExit(t, exitFailed)
+	if line := r.stderr.wait(t, "listener failed"); !strings.HasPrefix(line["error"].(string), "listener of origin reporting: ") {
+		t.Errorf("line is %v", line)
+	}
+}
