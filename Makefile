@@ -6,7 +6,7 @@ VERSION      ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo
 IMAGE        ?= pgorigin:$(VERSION)
 LDFLAGS       = -s -w -X main.version=$(VERSION)
 
-.PHONY: help build test lint fuzz demo check image install
+.PHONY: help build test drivers lint fuzz demo check image install
 
 help: ## this list
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
@@ -20,9 +20,12 @@ install: ## the Debian packages that tests and demo need, if they are missing
 test: install ## all tests with the race detector, end to end over real servers included
 	$(GO) test -race -shuffle=on -timeout=10m ./...
 
+drivers: install ## real drivers against real servers; UPDATE=-update writes docs/compatibility.md
+	$(GO) test -tags drivers -count=1 -timeout=14m ./test/drivers $(UPDATE)
+
 lint: ## format, go vet, golangci-lint
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "gofmt would change:"; echo "$$unformatted"; exit 1; }
-	$(GO) vet ./...
+	$(GO) vet -tags drivers ./...
 	$(GO) run $(GOLANGCI_LINT) run ./...
 
 fuzz: ## each fuzz target for FUZZTIME (10s)
