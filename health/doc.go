@@ -6,6 +6,7 @@
 //	/livez     200 as long as the process answers
 //	/readyz    200 when started, not draining and every added check passes
 //	/healthz   the same as /readyz, because people type it
+//	/statusz   200 always: the conditions of readiness and notes beside them, as JSON
 //	/metrics   Prometheus text or OpenMetrics, whichever the scraper asks for
 //
 // No request dials anything: a probe that reached for the upstream would take every pod out at once when the

@@ -24,9 +24,10 @@ func Handler(s *Status, m *Metrics) http.Handler {
 	mux.Handle("/startupz", conditions("startupz", s.startup))
 	mux.Handle("/readyz", conditions("readyz", s.readiness))
 	mux.Handle("/healthz", conditions("healthz", s.readiness))
+	mux.Handle("/statusz", statusz(s))
 	mux.Handle("/metrics", m.handler())
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
-		answer(w, http.StatusNotFound, "not found; there are /startupz, /livez, /readyz, /healthz and /metrics\n")
+		answer(w, http.StatusNotFound, "not found; there are /startupz, /livez, /readyz, /healthz, /statusz and /metrics\n")
 	})
 	return readOnly(mux)
 }

@@ -60,8 +60,8 @@ func TestEndpointByState(t *testing.T) {
 		{"check failing", "/readyz?verbose", 503, "[+]listener ok\n[-]upstream: refused\nreadyz check failed\n"},
 		{"check passing", "/readyz?verbose", 200, "[+]listener ok\n[+]upstream ok\nreadyz check passed\n"},
 		{"told to stop while starting", "/readyz", 503, notBound + drainingText},
-		{"ready", "/", 404, "not found; there are /startupz, /livez, /readyz, /healthz and /metrics\n"},
-		{"ready", "/readyz/", 404, "not found; there are /startupz, /livez, /readyz, /healthz and /metrics\n"},
+		{"ready", "/", 404, "not found; there are /startupz, /livez, /readyz, /healthz, /statusz and /metrics\n"},
+		{"ready", "/readyz/", 404, "not found; there are /startupz, /livez, /readyz, /healthz, /statusz and /metrics\n"},
 	} {
 		t.Run(row.state+row.target, func(t *testing.T) {
 			h := handlerIn(t, row.state)
