@@ -121,13 +121,10 @@ func TestDialWaitsForFilesOnlySoLong(t *testing.T) {
 	p := startPeer(t, presents(other.Issue(tlstest.Leaf{DNSNames: []string{testName}})))
 	r := newRotation(t, secret(ca, issueClient(ca)), func(c *Config) { c.Timeout = time.Second }, p.addr)
 	r.swap(t, map[string][]byte{"ca.crt": nil})
-	began := time.Now()
 	if failure := dialFailure(t, r.Dialer); failure.Kind != ReasonCertUnknownAuthority {
 		t.Errorf("got %v", failure)
 	}
-	if took := time.Since(began); took > settleTime {
-		t.Errorf("it took %v", took)
-	}
+	// Had it waited for the files to settle, there would be a report.
 	if reports := r.taken(); len(reports) != 0 {
 		t.Errorf("reports are %+v", reports)
 	}

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -162,7 +163,9 @@ func (r *rotating) load(ctx context.Context, t *testing.T) (stop func() int) {
 
 // TestRotationUnderLoad replaces the server's CA and the client certificate all the time. No connection may notice.
 func TestRotationUnderLoad(t *testing.T) {
-	ctx := testContext(t)
+	// A hundred rotations take a fifth of a second each, or as much as a second on a busy machine.
+	ctx, giveUp := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer giveUp()
 	r := startRotating(ctx, t)
 	mutual := "dbname=" + servers.MutualDatabase
 	first := connect(ctx, t, r.origin.Addr, mutual)
