@@ -2,11 +2,9 @@ package corpus
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/pgorigin/pgorigin/test/servers"
 )
@@ -30,33 +28,16 @@ MinProtocol = TLSv1.2
 `
 
 func TestMain(m *testing.M) {
-	os.Exit(runSuite(m))
-}
-
-func runSuite(m *testing.M) (code int) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	lab, err := servers.NewLab(context.Background())
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "start the suite:", err)
-		return 1
-	}
-	defer func() {
-		if err := lab.Close(); err != nil {
-			fmt.Fprintln(os.Stderr, "end the suite:", err)
-			code = 1
+	os.Exit(servers.RunSuite(m, func(ctx context.Context, lab *servers.Lab) error {
+		shared.lab = lab
+		conf := filepath.Join(lab.Dir(), "weak-openssl.cnf")
+		if err := os.WriteFile(conf, []byte(weakOpenSSL), 0o644); err != nil {
+			return err
 		}
-	}()
-	shared.lab = lab
-	conf := filepath.Join(lab.Dir(), "weak-openssl.cnf")
-	if err = os.WriteFile(conf, []byte(weakOpenSSL), 0o644); err == nil {
+		var err error
 		shared.postgres, err = lab.Postgres(ctx, servers.PostgresOptions{
 			Env: []string{"OPENSSL_CONF=" + conf}, Settings: []string{"ssl_ciphers = 'ALL:@SECLEVEL=0'"},
 		})
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "start the suite:", err)
-		return 1
-	}
-	return m.Run()
+		return err
+	}))
 }

@@ -27,36 +27,17 @@ type suite struct {
 var shared suite
 
 func TestMain(m *testing.M) {
-	os.Exit(runSuite(m))
-}
-
-func runSuite(m *testing.M) (code int) {
-	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
-	defer cancel()
-	lab, err := servers.NewLab(context.Background())
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "start the suite:", err)
-		return 1
-	}
-	defer func() {
-		if err := lab.Close(); err != nil {
-			fmt.Fprintln(os.Stderr, "end the suite:", err)
-			code = 1
+	os.Exit(servers.RunSuite(m, func(ctx context.Context, lab *servers.Lab) (err error) {
+		shared.lab = lab
+		if shared.binary, err = lab.Build(ctx, "-race"); err != nil {
+			return err
 		}
-	}()
-	shared.lab = lab
-	shared.binary, err = lab.Build(ctx, "-race")
-	if err == nil {
-		shared.postgres, err = lab.Postgres(ctx, servers.PostgresOptions{})
-	}
-	if err == nil {
+		if shared.postgres, err = lab.Postgres(ctx, servers.PostgresOptions{}); err != nil {
+			return err
+		}
 		shared.bouncer, err = lab.PgBouncer(ctx, shared.postgres, servers.PgBouncerOptions{})
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "start the suite:", err)
-		return 1
-	}
-	return m.Run()
+		return err
+	}))
 }
 
 // testContext ends with the test, or earlier when the test hangs.
