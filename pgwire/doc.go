@@ -13,10 +13,12 @@
 // Startup packets are read exactly, never a byte more, so that what a client
 // pipelines behind them is kept. They are forwarded as received: any 3.x
 // version, any _pq_. option, parameters in their order. In the auth phase the
-// backend's messages are framed, and exactly one is ever changed: an
+// backend's messages are framed, and by default exactly one is ever changed: an
 // AuthenticationSASL offer loses its channel-binding mechanisms, which a client
-// on a plaintext connection cannot use and libpq refuses to see. From the first
-// ReadyForQuery on nothing is parsed.
+// on a plaintext connection cannot use and libpq refuses to see. With
+// [PassChannelBinding] none is; with [BridgeChannelBinding] the server answers
+// authentication requests itself. From the first ReadyForQuery on nothing is
+// parsed.
 //
 // # What a client may rely on
 //

@@ -234,7 +234,8 @@ func (s *Server) Shutdown(ctx context.Context) error {
 
 // Close stops accepting and ends every session now. A client that is between
 // two answers is told so with SQLSTATE 57P01. Close returns when all sessions
-// have ended, which takes little more than a second at most.
+// have ended: within little more than a second, or five if an upstream leaves
+// no room for the close_notify that is on its way to it.
 func (s *Server) Close() error {
 	s.stop(func(*session) bool { return true })
 	err := s.wait(context.Background(), func() bool { return len(s.sessions) == 0 })
