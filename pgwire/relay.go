@@ -53,15 +53,15 @@ func (s *session) relayToClient() {
 func (s *session) relayToUpstream() {
 	buf := getBuffer()
 	defer putBuffer(buf)
-	var said tail
 	var claim bindingClaim
 	var claimed bool
 	for {
 		n, err := s.client.Read(*buf)
 		if n > 0 {
-			said.note((*buf)[:n])
-			s.terminated.Store(said.isTerminate())
 			forward := (*buf)[:n]
+			if !s.exchange.clientSays(forward) {
+				return
+			}
 			if s.stripped.Load() {
 				if forward, claimed = claim.feed(forward); claimed {
 					s.end(bindingClaimed())
@@ -89,7 +89,10 @@ func (s *session) relayToUpstream() {
 func (s *session) writeToClient(p []byte) error {
 	n, err := s.client.Write(p)
 	s.toClient.Add(int64(n))
-	s.clientTail.note(p[:n])
+	s.exchange.upstreamSaid(p[:n])
+	if s.server.draining.Load() {
+		s.drain()
+	}
 	if err != nil {
 		s.noteEnding(downstream, err)
 		err = clientGone(err)
@@ -106,7 +109,7 @@ func (s *session) writeToClient(p []byte) error {
 func (s *session) sideEnded(from side, err error, other *leg) {
 	first := s.noteEnding(from, err)
 	orderly := errors.Is(err, io.EOF)
-	over := from == upstream && (s.terminated.Load() || first.side == upstream && s.clientTail.isReadyForQuery())
+	over := from == upstream && (s.exchange.over() || first.side == upstream && s.exchange.expectsMessage())
 	if !orderly || over {
 		s.end(s.describeEnding(first))
 		return
@@ -145,7 +148,7 @@ func (s *session) verdict() error {
 	s.mu.Lock()
 	first := s.first
 	s.mu.Unlock()
-	if first != nil && s.terminated.Load() {
+	if first != nil && s.exchange.over() {
 		return nil
 	}
 	if first == nil {
@@ -161,30 +164,3 @@ func (s *session) describeEnding(e *ending) error {
 	}
 	return upstreamLost(PhaseRelay, e.err)
 }
-
-// tail is the last bytes of a stream. It lets the relay recognise two messages
-// that only ever stand at the end of what a side has said, without parsing it.
-type tail struct {
-	last [6]byte
-}
-
-// note takes the bytes that were added to the stream.
-func (t *tail) note(p []byte) {
-	if len(p) >= len(t.last) {
-		copy(t.last[:], p[len(p)-len(t.last):])
-		return
-	}
-	copy(t.last[:], t.last[len(p):])
-	copy(t.last[len(t.last)-len(p):], p)
-}
-
-// isReadyForQuery reports whether the stream ends with a ReadyForQuery message.
-func (t *tail) isReadyForQuery() bool {
-	if string(t.last[:5]) != "Z\x00\x00\x00\x05" {
-		return false
-	}
-	return t.last[5] == 'I' || t.last[5] == 'T' || t.last[5] == 'E'
-}
-
-// isTerminate reports whether the stream ends with a Terminate message.
-func (t *tail) isTerminate() bool { return string(t.last[1:]) == "X\x00\x00\x00\x04" }

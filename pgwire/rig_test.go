@@ -128,6 +128,17 @@ func (r *rig) login(key string) (client, upstream *pgtest.Peer) {
 	return client, upstream
 }
 
+// beginTransaction leaves a session idle in a transaction.
+func (r *rig) beginTransaction(client, upstream *pgtest.Peer) {
+	r.t.Helper()
+	begin := pgtest.Message('Q', "begin\x00")
+	go client.Send(begin)
+	upstream.Expect(begin)
+	begun := append(pgtest.Message('C', "BEGIN\x00"), pgtest.ReadyForQuery('T')...)
+	go upstream.Send(begun)
+	client.Expect(begun)
+}
+
 // expectEnd waits for the session's end and checks its reason.
 func (r *rig) expectEnd(want Reason) ended {
 	r.t.Helper()

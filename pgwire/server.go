@@ -72,11 +72,12 @@ type Server struct {
 	pending pending
 	lastID  atomic.Uint64
 
+	draining atomic.Bool // new sessions are refused, idle ones end
+
 	mu        sync.Mutex
 	listeners map[net.Listener]struct{}
 	sessions  map[*session]struct{}
 	admitted  int
-	draining  bool          // new sessions are refused
 	closed    chan struct{} // made by the first Serve or stop; closed when listeners are
 	stopped   bool
 	changed   chan struct{} // closed and replaced when a session is forgotten
@@ -155,8 +156,9 @@ func (s *Server) start(conn net.Conn) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	ss := &session{
 		server: s, ctx: ctx, end: cancel, client: newLeg(ctx, conn),
-		auth: authFilter{binding: s.ChannelBinding, requests: authRequests{required: s.RequireAuth}},
-		info: SessionInfo{ID: s.lastID.Add(1), Client: conn.RemoteAddr(), Accepted: time.Now()},
+		auth:     authFilter{binding: s.ChannelBinding, requests: authRequests{required: s.RequireAuth}},
+		exchange: exchange{due: 1}, // the login ends with a ReadyForQuery
+		info:     SessionInfo{ID: s.lastID.Add(1), Client: conn.RemoteAddr(), Accepted: time.Now()},
 	}
 	s.mu.Lock()
 	stopped := s.stopped
@@ -187,7 +189,7 @@ func (s *Server) allow(client net.Conn) error {
 func (s *Server) admit(ss *session) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.draining {
+	if s.draining.Load() {
 		return &Error{Kind: ReasonDraining, State: stateCannotConnectNow, Text: "shutting down, no new sessions"}
 	}
 	if s.MaxSessions > 0 && s.admitted >= s.MaxSessions {
@@ -217,13 +219,17 @@ func (s *Server) forget(ss *session) {
 }
 
 // Shutdown drains: new clients are refused with SQLSTATE 57P03 while cancel
-// requests still pass, and when the last session has ended by itself the
-// listeners are closed. If ctx ends first, Shutdown returns its error and
-// leaves the rest to Close.
+// requests still pass. A session that is idle outside a transaction is ended
+// with SQLSTATE 57P01 as soon as it is so; the others finish first. When the
+// last one has ended the listeners are closed. If ctx ends first, Shutdown
+// returns its error and leaves the rest to Close.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
 	s.init()
-	s.draining = true
+	s.draining.Store(true) // before idle sessions are looked for: one that becomes idle now sees it
+	for ss := range s.sessions {
+		ss.drain()
+	}
 	s.mu.Unlock()
 	if err := s.wait(ctx, func() bool { return s.admitted == 0 }); err != nil {
 		return err
@@ -252,7 +258,7 @@ func (s *Server) stop(cut func(*session) bool) {
 		s.stopped = true
 		close(s.closed)
 	}
-	s.draining = true
+	s.draining.Store(true)
 	for ln := range s.listeners {
 		_ = ln.Close()
 	}

@@ -38,8 +38,7 @@ type session struct {
 	mu    sync.Mutex
 	first *ending // how the relay began to end
 
-	clientTail tail        // what the client was sent last
-	terminated atomic.Bool // what the client sent last is a Terminate message
+	exchange exchange
 
 	auth     authFilter
 	bridge   bridge
@@ -148,6 +147,13 @@ func (s *session) shutDown() {
 	}
 }
 
+// drain ends the session if it is idle outside a transaction.
+func (s *session) drain() {
+	if Phase(s.phase.Load()) == PhaseRelay && s.exchange.retire() {
+		s.shutDown()
+	}
+}
+
 // causeOf prefers the reason for which the session was interrupted to the
 // errors that the interrupt produced.
 func (s *session) causeOf(err error) error {
@@ -191,8 +197,7 @@ func (s *session) tellClient(err error) {
 	}
 }
 
-// atBoundary reports whether the client expects a new message. In the relay,
-// which parses nothing, only a ReadyForQuery at the very end is taken as proof.
+// atBoundary reports whether the client expects a new message.
 func (s *session) atBoundary() bool {
 	switch Phase(s.phase.Load()) {
 	case PhaseStartup, PhaseDial:
@@ -200,7 +205,7 @@ func (s *session) atBoundary() bool {
 	case PhaseAuth:
 		return s.auth.atBoundary()
 	case PhaseRelay:
-		return s.clientTail.isReadyForQuery()
+		return s.exchange.expectsMessage()
 	}
 	return false
 }

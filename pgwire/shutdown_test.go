@@ -16,6 +16,7 @@ func TestShutdown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, nil)
 		client, upstream := r.login("pid4key4")
+		r.beginTransaction(client, upstream)
 		silent := r.connect()
 		drained := make(chan error, 1)
 		go func() { drained <- r.server.Shutdown(context.Background()) }()
@@ -46,10 +47,14 @@ func TestShutdown(t *testing.T) {
 			t.Fatalf("Shutdown returned %v while a session runs", err)
 		default:
 		}
-		go func() { client.Send(pgtest.Terminate()); _ = client.Close() }()
-		upstream.Expect(pgtest.Terminate())
-		_ = upstream.Close()
-		r.expectEnd(ReasonOK)
+		committed := join(pgtest.Message('C', "COMMIT\x00"), pgtest.ReadyForQuery('I'))
+		go upstream.Send(committed)
+		client.Expect(committed)
+		client.ExpectError("57P01")
+		client.ExpectEOF()
+		_ = client.Close()
+		upstream.ExpectClosed()
+		r.expectEnd(ReasonDraining)
 		silent.ExpectEOF()
 		_ = silent.Close()
 		r.expectEnd(ReasonDraining)
@@ -59,10 +64,31 @@ func TestShutdown(t *testing.T) {
 	})
 }
 
+// A session that is idle outside a transaction is ended at once.
+func TestShutdownEndsIdle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, nil)
+		client, upstream := r.login("pid4key4")
+		drained := make(chan error, 1)
+		start := time.Now()
+		go func() { drained <- r.server.Shutdown(context.Background()) }()
+		client.ExpectError("57P01")
+		client.ExpectEOF()
+		_ = client.Close()
+		upstream.ExpectClosed()
+		r.expectEnd(ReasonDraining)
+		if err := <-drained; err != nil {
+			t.Errorf("Shutdown: %v", err)
+		}
+		since(t, start, 0)
+	})
+}
+
 func TestShutdownCutShort(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, nil)
 		client, upstream := r.login("pid4key4")
+		r.beginTransaction(client, upstream)
 		start := time.Now()
 		ctx, cancel := context.WithTimeout(t.Context(), 25*time.Second)
 		defer cancel()
