@@ -130,6 +130,7 @@ func (a *attempt) originate(ctx context.Context, raw net.Conn, deadline time.Tim
 		config.CurvePreferences = a.choice.groups
 	}
 	if a.observe != nil {
+		config.RootCAs = a.trust.template.RootCAs // whoever watches wants to see all of it
 		a.observe(config)
 	}
 	client := tls.Client(w, config)

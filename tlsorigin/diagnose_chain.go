@@ -63,6 +63,12 @@ func describeChain(sent, verified []*x509.Certificate, now time.Time) PeerChain 
 	return chain
 }
 
+// Describe describes a chain that begins with the peer's own certificate, as tls.ConnectionState has verified ones: from the
+// authority to the peer's own.
+func Describe(chain []*x509.Certificate, now time.Time) []PeerCertificate {
+	return describeChain(chain, chain, now).Path
+}
+
 // linked orders what was sent by issuer and subject, from the leaf on. It proves nothing; it is for people to read.
 func linked(sent []*x509.Certificate) []*x509.Certificate {
 	path := []*x509.Certificate{sent[0]}
@@ -94,12 +100,6 @@ func contains(certs []*x509.Certificate, cert *x509.Certificate) bool {
 
 func describe(cert *x509.Certificate, sent bool, now time.Time) PeerCertificate {
 	sum := sha256.Sum256(cert.Raw)
-	const day = 24 * time.Hour
-	left := cert.NotAfter.Sub(now)
-	days := int(left / day)
-	if left < 0 {
-		days-- // the first day after the end is -1
-	}
 	issuer := cert.Issuer.CommonName
 	if issuer == "" {
 		issuer = cert.Issuer.String()
@@ -108,9 +108,19 @@ func describe(cert *x509.Certificate, sent bool, now time.Time) PeerCertificate 
 		Subject: certificateName(cert), Issuer: quote(issuer),
 		Key: keyText(cert), SignatureAlgorithm: cert.SignatureAlgorithm.String(), SHA256: hex.EncodeToString(sum[:]),
 		Serial: serialText(cert), Names: namesOf(cert),
-		NotBefore: cert.NotBefore.UTC(), NotAfter: cert.NotAfter.UTC(), DaysLeft: days,
+		NotBefore: cert.NotBefore.UTC(), NotAfter: cert.NotAfter.UTC(), DaysLeft: DaysLeft(cert.NotAfter, now),
 		Sent: sent, SelfIssued: bytes.Equal(cert.RawSubject, cert.RawIssuer),
 	}
+}
+
+// DaysLeft returns how many whole days it is from now to end. The first day after the end is -1.
+func DaysLeft(end, now time.Time) int {
+	const day = 24 * time.Hour
+	left := end.Sub(now)
+	if left < 0 {
+		return int(left/day) - 1
+	}
+	return int(left / day)
 }
 
 // keyText names the algorithm and the size of a certificate's key.

@@ -34,7 +34,7 @@ type GroupTrial struct {
 }
 
 // Hybrid reports whether the ClientHello carries a post-quantum key share, which is what makes it large.
-func (k *GroupTrial) Hybrid() bool { return slices.ContainsFunc(k.Hello.KeyShares, isHybrid) }
+func (k *GroupTrial) Hybrid() bool { return slices.ContainsFunc(k.Hello.KeyShares, IsHybrid) }
 
 // singleGroups are the groups that the matrix offers alone.
 func singleGroups() []tls.CurveID {

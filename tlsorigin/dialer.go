@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -22,7 +23,8 @@ type Dialer struct {
 	upstream []route
 	timeout  time.Duration
 	netDial  func(ctx context.Context, network, addr string) (net.Conn, error)
-	attempt  func(Attempt) // never nil
+	resolve  func(ctx context.Context, network, host string) ([]netip.Addr, error) // nil: only netDial knows names
+	attempt  func(Attempt)                                                         // never nil
 
 	exchange   keyExchange
 	paths      paths
@@ -66,7 +68,7 @@ func newDialer(cfg Config, system systemRoots) (*Dialer, error) {
 	if d.netDial == nil {
 		dialer := newNetDialer()
 		dialer.ControlContext, d.lost = d.controlSocket, packetsLost
-		d.netDial = dialer.DialContext
+		d.netDial, d.resolve = dialer.DialContext, net.DefaultResolver.LookupNetIP
 	}
 	if cfg.Trace != nil && cfg.Trace.Attempt != nil {
 		d.attempt = cfg.Trace.Attempt

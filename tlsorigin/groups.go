@@ -46,7 +46,9 @@ func classicalGroups() []tls.CurveID {
 	return []tls.CurveID{tls.X25519, tls.CurveP256, tls.CurveP384, tls.CurveP521}
 }
 
-func isHybrid(id tls.CurveID) bool    { return slices.Contains(hybridGroups(), id) }
+// IsHybrid reports whether a group combines a post-quantum key exchange with a classical one.
+func IsHybrid(id tls.CurveID) bool { return slices.Contains(hybridGroups(), id) }
+
 func isClassical(id tls.CurveID) bool { return slices.Contains(classicalGroups(), id) }
 
 // GroupName returns the name of a key-exchange group as operators write it, "" for zero.
@@ -116,7 +118,7 @@ func (c *Config) keyExchange(minVersion uint16) (keyExchange, []error) {
 		minVersion = tls.VersionTLS12 // anything else is limits' business
 	}
 	hello, err := buildHello(&tls.Config{ServerName: "name.invalid", MinVersion: minVersion, CurvePreferences: k.groups})
-	k.hybrid = slices.ContainsFunc(hello.KeyShares, isHybrid)
+	k.hybrid = slices.ContainsFunc(hello.KeyShares, IsHybrid)
 	switch {
 	case k.policy == PostQuantumRequire && !k.hybrid:
 		return k, []error{&ConfigError{Field: "PostQuantum", Value: string(c.PostQuantum), Err: errors.New(
@@ -153,13 +155,13 @@ func (c *Config) groupProblems() []error {
 	for i, id := range c.Groups {
 		name := GroupName(id)
 		switch {
-		case !isHybrid(id) && !isClassical(id):
+		case !IsHybrid(id) && !isClassical(id):
 			complain("Groups", name, "is not a group that can be negotiated here")
 		case slices.Contains(c.Groups[:i], id):
 			complain("Groups", name, "is there twice")
-		case c.PostQuantum == PostQuantumRequire && !isHybrid(id):
+		case c.PostQuantum == PostQuantumRequire && !IsHybrid(id):
 			complain("Groups", name, "is classical although PostQuantum is require; leave it out")
-		case c.PostQuantum == PostQuantumOff && isHybrid(id):
+		case c.PostQuantum == PostQuantumOff && IsHybrid(id):
 			complain("Groups", name, "is a hybrid group although PostQuantum is off; leave it out")
 		}
 	}

@@ -111,7 +111,7 @@ func (p *paths) verified(a *attempt) {
 			e.state = PathBlocked
 		case !p.exchange.hybrid:
 			e.state = PathDisabled
-		case isHybrid(a.report.State.CurveID):
+		case IsHybrid(a.report.State.CurveID):
 			e.state = PathNegotiated
 		case a.choice.groups == nil: // a narrower offer proves nothing
 			e.state = PathServerLacks

@@ -125,7 +125,7 @@ func (d *Dialer) run(ctx context.Context, a *attempt) (*Conn, *Error) {
 	if conn == nil && ctx.Err() != nil {
 		return nil, nil
 	}
-	a.report.Err = failure
+	a.report.Err, a.report.Probe = failure, a.report.Probe || isProbe(ctx)
 	d.attempt(a.report)
 	if conn != nil {
 		d.paths.verified(a)

@@ -11,12 +11,14 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"sync/atomic"
 	"time"
 )
 
 // trust is everything that a handshake depends on: validated as a whole, never changed afterwards.
 type trust struct {
-	template *tls.Config      // without the parts that belong to one connection
+	template *tls.Config // without the parts that belong to one connection
+	known    atomic.Pointer[knownPeers]
 	client   *tls.Certificate // nil: none configured
 	warnings []string
 
@@ -224,6 +226,7 @@ func (t *trust) warn(format string, args ...any) {
 func (t *trust) config(name string, auth *clientAuth) *tls.Config {
 	config := t.template.Clone()
 	config.ServerName = name
+	config.RootCAs = t.handshakeRoots()
 	config.GetClientCertificate = auth.answer
 	return config
 }

@@ -19,9 +19,22 @@ type policyError struct {
 
 func (e *policyError) Error() string { return e.text }
 
-// checkVerified is a tls.Config.VerifyConnection: it adds what crypto/tls does not demand to chains that it has verified.
-func (t *trust) checkVerified(cs tls.ConnectionState) error {
-	return t.checkPolicy(cs.PeerCertificates, cs.VerifiedChains, time.Now())
+// checkVerified is a tls.Config.VerifyConnection: it adds what crypto/tls does not demand. A chain that crypto/tls has only
+// verified as far as a leaf among handshakeRoots goes on to the configured roots: by what is remembered of exactly these
+// certificates, else by verifying all of it.
+func (t *trust) checkVerified(cs tls.ConnectionState) error { return t.checkVerifiedAt(cs, time.Now()) }
+
+func (t *trust) checkVerifiedAt(cs tls.ConnectionState, now time.Time) error {
+	sent := cs.PeerCertificates
+	chains, err := t.chainsToRoots(&cs, now)
+	if err != nil {
+		return &tls.CertificateVerificationError{UnverifiedCertificates: sent, Err: err}
+	}
+	if err := t.checkPolicy(sent, chains, now); err != nil {
+		return err
+	}
+	t.remember(sent, chains)
+	return nil
 }
 
 // checkPolicy judges chains that crypto/x509 has verified: the first certificate by itself, then each chain, of which one

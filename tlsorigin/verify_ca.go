@@ -22,7 +22,7 @@ func (t *trust) leaveOutName(config *tls.Config) {
 // verifyWithoutName is a tls.Config.VerifyConnection that verifies the chain with its dates, server usage, constraints and
 // our policy.
 func (t *trust) verifyWithoutName(cs tls.ConnectionState) error {
-	sent, now := cs.PeerCertificates, time.Now()
+	sent := cs.PeerCertificates
 	if len(sent) == 0 {
 		return &tls.CertificateVerificationError{Err: errors.New("no certificate was sent")}
 	}
@@ -30,11 +30,7 @@ func (t *trust) verifyWithoutName(cs tls.ConnectionState) error {
 		// crypto/x509 would take the system's roots, under which anybody can get a certificate for a name of his own.
 		return &tls.CertificateVerificationError{UnverifiedCertificates: sent, Err: errors.New("no authority is configured")}
 	}
-	chains, err := t.chainsWithoutName(sent, now)
-	if err != nil {
-		return &tls.CertificateVerificationError{UnverifiedCertificates: sent, Err: err}
-	}
-	return t.checkPolicy(sent, chains, now)
+	return t.checkVerified(cs)
 }
 
 func (t *trust) chainsWithoutName(sent []*x509.Certificate, now time.Time) ([][]*x509.Certificate, error) {
@@ -50,12 +46,12 @@ func (t *trust) chainsWithoutName(sent []*x509.Certificate, now time.Time) ([][]
 	return chains, err
 }
 
-// state returns what is known of a verified connection. Where verifyWithoutName did the work, crypto/tls does not know
-// the chains, so they are built again.
+// state returns what is known of a verified connection. Where crypto/tls did not do all the work, it does not know the
+// chains.
 func (t *trust) state(conn *Conn) tls.ConnectionState {
 	state := conn.ConnectionState()
-	if t.verifyCA && len(state.PeerCertificates) > 0 {
-		state.VerifiedChains, _ = t.chainsWithoutName(state.PeerCertificates, time.Now()) // it was all right a moment ago
+	if len(state.PeerCertificates) > 0 {
+		state.VerifiedChains, _ = t.chainsToRoots(&state, time.Now()) // it was all right a moment ago
 	}
 	return state
 }

@@ -102,8 +102,7 @@ func TestVerifyCAFailsClosed(t *testing.T) {
 	if err := trusting.template.VerifyConnection(tls.ConnectionState{PeerCertificates: []*x509.Certificate{good}}); err != nil {
 		t.Errorf("a good chain: %v", err)
 	}
-	rootless := *trusting
-	rootless.template = trusting.template.Clone()
+	rootless := trust{template: trusting.template.Clone(), verifyCA: true}
 	rootless.template.RootCAs = nil
 	// crypto/x509 would take the system's roots, so it must not even be asked.
 	err := rootless.verifyWithoutName(tls.ConnectionState{PeerCertificates: []*x509.Certificate{good}})

@@ -15,17 +15,33 @@ type wire struct {
 	net.Conn
 	received atomic.Int64 // bytes since 'S', or since TCP in direct TLS
 	first    func()       // called once, when the first of them have arrived; nil: nobody wants to know
+	bounds   recordBounds
+	polling
 
 	mu   sync.Mutex
 	last time.Time // once closing: no write may wait longer; zero before
 }
 
 func (w *wire) Read(p []byte) (int, error) {
+	if w.on {
+		return w.handOver(p)
+	}
 	n, err := w.Conn.Read(p)
+	w.bounds.passed(p[:n])
 	if before := w.received.Add(int64(n)) - int64(n); before == 0 && n > 0 && w.first != nil {
 		w.first()
 	}
 	return n, err
+}
+
+func (w *wire) Write(p []byte) (int, error) {
+	if w.on {
+		return w.keep(p)
+	}
+	if err := w.settle(); err != nil {
+		return 0, err
+	}
+	return w.Conn.Write(p)
 }
 
 // closing limits every write, running or to come, to closeGrace. tls.Conn.Close gives its close_notify five seconds by

@@ -1,0 +1,201 @@
+package tlsorigin
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
+)
+
+// family is a root, an authority below it and a server's certificate of that one.
+type family struct {
+	root, between *tlstest.CA
+	server        *tlstest.Pair
+}
+
+func newFamily(betweenEnds time.Time) family {
+	root := tlstest.NewCA("Test Root", tlstest.P256)
+	between := root.Authority(tlstest.Authority{Name: "Between", Template: func(c *x509.Certificate) {
+		if !betweenEnds.IsZero() {
+			c.NotAfter = betweenEnds
+		}
+	}})
+	return family{root, between, between.Issue(tlstest.Leaf{DNSNames: []string{testName}})}
+}
+
+// dialKnown dials a peer that presents one pair after the other and returns the errors.
+func dialKnown(t *testing.T, d **Dialer, ca *tlstest.CA, change func(*Config), pairs ...*tlstest.Pair) []error {
+	t.Helper()
+	next := make(chan *tlstest.Pair, len(pairs))
+	p := startPeer(t, func(conn net.Conn) { presents(<-next)(conn) })
+	*d = newTestDialer(t, ca, change, p.addr)
+	var errs []error
+	for _, pair := range pairs {
+		next <- pair
+		conn, err := (*d).Dial(t.Context(), nil)
+		if err == nil {
+			checkEcho(t, conn)
+			conn.Close()
+		}
+		errs = append(errs, err)
+	}
+	return errs
+}
+
+func TestKnownPeerIsVerifiedToTheRoots(t *testing.T) {
+	for name, change := range map[string]func(*Config){"verify-full": nil, "verify-ca": func(c *Config) { c.VerifyCA = true }} {
+		t.Run(name, func(t *testing.T) {
+			f := newFamily(time.Time{})
+			full := f.server.WithChain(f.between.Cert)
+			var d *Dialer
+			var lengths []int
+			errs := dialKnown(t, &d, f.root, func(c *Config) {
+				if change != nil {
+					change(c)
+				}
+				c.Trace = &Trace{Attempt: func(a Attempt) { lengths = append(lengths, len(a.State.VerifiedChains[0])) }}
+			}, full, full, full)
+			if err := errors.Join(errs...); err != nil || fmt.Sprint(lengths) != "[3 3 3]" {
+				t.Errorf("%v, chains of %v certificates", err, lengths)
+			}
+			trust := d.trust.Load()
+			if k := trust.known.Load(); k == nil || len(k.chains) != 1 {
+				t.Fatalf("remembered: %+v", k)
+			}
+			if len(trust.knownChains([]*x509.Certificate{f.server.Leaf, f.between.Cert}, time.Now())) != 1 {
+				t.Error("the list that was presented is not known")
+			}
+		})
+	}
+}
+
+// What is remembered must not make anything pass that would not pass the first time.
+func TestKnownPeerProvesNothingElse(t *testing.T) {
+	f := newFamily(time.Time{})
+	full := f.server.WithChain(f.between.Cert)
+	forged := tlstest.SelfSigned(tlstest.Leaf{DNSNames: []string{testName}})
+	for name, row := range map[string]struct {
+		then *tlstest.Pair
+		want Reason
+	}{
+		"the chain is not sent any more":   {f.server.WithChain(), ReasonCertUnknownAuthority},
+		"another chain is sent":            {f.server.WithChain(newFamily(time.Time{}).between.Cert), ReasonCertUnknownAuthority},
+		"the same names by somebody else":  {newFamily(time.Time{}).server.WithChain(f.between.Cert), ReasonCertUnknownAuthority},
+		"self-signed, with the known leaf": {forged.WithChain(f.server.Leaf, f.between.Cert), ReasonCertUnknownAuthority},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var d *Dialer
+			errs := dialKnown(t, &d, f.root, nil, full, row.then, full)
+			var refused *Error
+			if errs[0] != nil || !errors.As(errs[1], &refused) || refused.Kind != row.want || errs[2] != nil {
+				t.Errorf("%v, want %s in the middle", errs, row.want)
+			}
+		})
+	}
+}
+
+func TestKnownPeerIsCheckedForWhatChanges(t *testing.T) {
+	now := time.Now()
+	betweenEnds := now.Add(24 * time.Hour)
+	f := newFamily(betweenEnds)
+	sent := []*x509.Certificate{f.server.Leaf, f.between.Cert}
+	whole := tls.ConnectionState{PeerCertificates: sent, VerifiedChains: [][]*x509.Certificate{{f.server.Leaf, f.between.Cert, f.root.Cert}}}
+	asRoot := tls.ConnectionState{PeerCertificates: sent, VerifiedChains: [][]*x509.Certificate{{f.server.Leaf}}}
+	newTrust := func() *trust {
+		return newTestDialer(t, f.root, nil, "db.test:6432").trust.Load()
+	}
+	t.Run("dates of an authority", func(t *testing.T) {
+		trust := newTrust()
+		if err := trust.checkVerifiedAt(whole, now); err != nil {
+			t.Fatal(err)
+		}
+		if err := trust.checkVerifiedAt(asRoot, now); err != nil {
+			t.Errorf("while all is valid: %v", err)
+		}
+		var invalid x509.CertificateInvalidError
+		if err := trust.checkVerifiedAt(asRoot, betweenEnds.Add(time.Second)); !errors.As(err, &invalid) || invalid.Reason != x509.Expired {
+			t.Errorf("after the authority has expired: %v", err)
+		}
+	})
+	t.Run("pins", func(t *testing.T) {
+		trust := newTrust()
+		if err := trust.checkVerifiedAt(whole, now); err != nil {
+			t.Fatal(err)
+		}
+		trust.pins, _ = parsePins([]string{"sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="})
+		var refused *policyError
+		if err := trust.checkVerifiedAt(asRoot, now); !errors.As(err, &refused) || refused.kind != ReasonCertPinMismatch {
+			t.Errorf("with a foreign pin: %v", err)
+		}
+	})
+	t.Run("no verification by crypto/tls", func(t *testing.T) {
+		trust := newTrust()
+		if err := trust.checkVerifiedAt(whole, now); err != nil {
+			t.Fatal(err)
+		}
+		if err := trust.checkVerifiedAt(tls.ConnectionState{PeerCertificates: sent}, now); err == nil {
+			t.Error("accepted, although nobody has looked at the name")
+		}
+	})
+	t.Run("never accepted", func(t *testing.T) {
+		trust := newTrust()
+		foreign := newFamily(time.Time{})
+		err := trust.checkVerifiedAt(tls.ConnectionState{
+			PeerCertificates: []*x509.Certificate{foreign.server.Leaf, foreign.between.Cert}, VerifiedChains: [][]*x509.Certificate{{foreign.server.Leaf}},
+		}, now)
+		if err == nil || trust.known.Load() != nil {
+			t.Errorf("%v; remembered: %v", err, trust.known.Load())
+		}
+	})
+}
+
+// A name that the known leaf does not have is refused by crypto/tls, before anything is looked up.
+func TestKnownPeerMustHaveTheName(t *testing.T) {
+	f := newFamily(time.Time{})
+	full := f.server.WithChain(f.between.Cert)
+	var d *Dialer
+	errs := dialKnown(t, &d, f.root, nil, full)
+	if errs[0] != nil {
+		t.Fatal(errs[0])
+	}
+	ours, theirs := net.Pipe()
+	defer ours.Close()
+	go func() {
+		defer theirs.Close()
+		tls.Server(theirs, serverConfig(full)).Handshake()
+	}()
+	var wrong x509.HostnameError
+	if err := tls.Client(ours, d.trust.Load().config("other.test", new(clientAuth))).Handshake(); !errors.As(err, &wrong) {
+		t.Errorf("another name: %v", err)
+	}
+}
+
+func TestRememberHasLimits(t *testing.T) {
+	f := newFamily(time.Time{})
+	trust := newTestDialer(t, f.root, nil, "db.test:6432").trust.Load()
+	chains := [][]*x509.Certificate{{f.server.Leaf, f.between.Cert, f.root.Cert}}
+	for name, sent := range map[string][]*x509.Certificate{
+		"a root":      {f.root.Cert},
+		"authorities": {f.between.Cert, f.root.Cert},
+	} {
+		trust.remember(sent, chains)
+		if trust.known.Load() != nil {
+			t.Errorf("%s are remembered", name)
+		}
+	}
+	for i := range 3 * maxKnown {
+		trust.remember([]*x509.Certificate{f.between.Issue(tlstest.Leaf{DNSNames: []string{fmt.Sprint(i)}}).Leaf}, chains)
+		if n := len(trust.known.Load().chains); n < 1 || n > maxKnown {
+			t.Fatalf("%d lists after %d", n, i+1)
+		}
+	}
+	other := newTestDialer(t, f.root, nil, "db.test:6432").trust.Load()
+	if other.known.Load() != nil {
+		t.Error("another trust knows them, too")
+	}
+}

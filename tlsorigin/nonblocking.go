@@ -1,0 +1,195 @@
+package tlsorigin
+
+import (
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"syscall"
+)
+
+const (
+	// gatherSize bounds what one TryRead takes from the socket, and one TryWrite of that size is sent in one piece:
+	// four full records.
+	gatherSize = 64 << 10
+	// maxUnsent bounds what waits for room in the peer's window. TryWrite leaves little more than gatherSize; beyond that
+	// are only TLS's own messages, with which a peer that does not read could go on for ever.
+	maxUnsent = 256 << 10
+)
+
+//nolint:gochecknoglobals // a pool is worth something only if all connections share it
+var wireBuffers = sync.Pool{New: func() any { b := make([]byte, 0, gatherSize+maxPlaintext); return &b }}
+
+// polling is the part of a wire that is in use while nothing may wait: reads come from what was gathered, writes that
+// find no room are kept.
+type polling struct {
+	on       bool
+	primed   bool    // TLS has been asked for what it held when polling began
+	gathered []byte  // read from the socket, not yet handed to TLS; empty between calls of TryRead
+	end      error   // how reading from the socket ended
+	corked   bool    // writes are collected
+	unsent   *[]byte // pooled, nil when empty
+	sent     int     // of unsent
+}
+
+// Socket returns what carries the encrypted stream. Whoever takes its descriptor gives the connection another carrier of
+// the same stream.
+func (c *Conn) Socket() net.Conn { return c.wire.Conn }
+
+// SetNonBlocking makes socket carry the stream, whose Read and Write return EAGAIN where they would have to wait. From
+// now on TryRead, TryWrite and TryFlush take the place of Read and Write, for one goroutine that reads and one that writes;
+// Close and CloseWrite do not wait either. No Read or Write may be under way.
+func (c *Conn) SetNonBlocking(socket net.Conn) {
+	c.wire.Conn = socket
+	c.wire.polling = polling{on: true}
+}
+
+// SetBlocking makes socket carry the stream and Read and Write work again. What could not be sent yet goes ahead of the
+// next Write.
+func (c *Conn) SetBlocking(socket net.Conn) {
+	c.wire.Conn = socket
+	c.wire.on = false
+}
+
+// TryRead reads from the socket once and decrypts all that is complete. p must have room for 80 KiB, so that nothing is
+// left behind. The error is EAGAIN if that gave no data, else as from Read; n may be positive with it. more tells that
+// the socket probably has more already: it filled the buffer.
+func (c *Conn) TryRead(p []byte) (n int, more bool, err error) {
+	w := c.wire
+	buf := wireBuffers.Get().(*[]byte)
+	defer wireBuffers.Put(buf)
+	more = w.gather((*buf)[:gatherSize])
+	for !w.primed || len(w.gathered) > 0 || w.end != nil {
+		w.primed = true
+		var m int
+		m, err = c.tls.Read(p[n:])
+		n += m
+		if errors.Is(err, syscall.EAGAIN) {
+			break
+		}
+		if err != nil {
+			err = c.failure(err) // what is left TLS does not want any more
+			break
+		}
+	}
+	w.gathered = nil // it was the pool's
+	if n > 0 {
+		c.answered.Store(true)
+		if errors.Is(err, syscall.EAGAIN) {
+			err = nil
+		}
+	} else if err == nil {
+		err = syscall.EAGAIN
+	}
+	return n, more, err
+}
+
+// TryWrite encrypts all of p, at most 64 KiB, and sends what there is room for, in one piece. It must not be called
+// again before everything is sent, which flushed tells. An error is as from Write.
+func (c *Conn) TryWrite(p []byte) (flushed bool, err error) {
+	c.wire.corked = len(p) > maxPlaintext
+	_, err = c.tls.Write(p)
+	c.wire.corked = false
+	if err != nil {
+		return false, c.failure(err)
+	}
+	return c.TryFlush()
+}
+
+// TryFlush sends what there is room for of what is left. The TLS layer writes of its own accord, too: an answer to a key
+// update while reading, close_notify.
+func (c *Conn) TryFlush() (flushed bool, err error) {
+	if c.wire.unsent == nil {
+		return true, nil
+	}
+	if err := c.wire.flush(); err != nil {
+		return false, c.failure(err)
+	}
+	return c.wire.unsent == nil, nil
+}
+
+// gather reads from the socket once, and reports whether it filled buf.
+func (w *wire) gather(buf []byte) (full bool) {
+	if w.end != nil {
+		return false
+	}
+	n, err := w.Conn.Read(buf)
+	w.received.Add(int64(n))
+	w.gathered = buf[:n]
+	if err != nil && !errors.Is(err, syscall.EAGAIN) {
+		w.end = err
+	}
+	return n == len(buf)
+}
+
+// handOver is Read while polling. It never goes beyond the end of a record, for the buffer inside tls.Conn stays as big
+// as the most that it was ever given.
+func (w *wire) handOver(p []byte) (int, error) {
+	if len(w.gathered) == 0 {
+		if w.end != nil {
+			return 0, w.end
+		}
+		return 0, syscall.EAGAIN // a temporary net.Error: TLS keeps its state and can be asked again
+	}
+	n := copy(p, w.gathered[:w.bounds.within(w.gathered)])
+	w.bounds.passed(p[:n])
+	w.gathered = w.gathered[n:]
+	return n, nil
+}
+
+// keep is Write while polling: what finds no room now is sent by flush.
+func (w *wire) keep(p []byte) (int, error) {
+	var n int
+	if w.unsent == nil && !w.corked {
+		var err error
+		if n, err = w.Conn.Write(p); err != nil && !errors.Is(err, syscall.EAGAIN) {
+			return n, err
+		}
+		if n == len(p) {
+			return n, nil
+		}
+	}
+	if w.unsent == nil {
+		w.unsent = wireBuffers.Get().(*[]byte)
+	}
+	if len(*w.unsent) > maxUnsent {
+		return n, errors.New("the upstream reads nothing of what TLS has to answer")
+	}
+	*w.unsent = append(*w.unsent, p[n:]...)
+	return len(p), nil
+}
+
+// flush sends what there is room for.
+func (w *wire) flush() error {
+	n, err := w.Conn.Write((*w.unsent)[w.sent:])
+	w.sent += n
+	if w.sent == len(*w.unsent) {
+		w.release()
+	}
+	if errors.Is(err, syscall.EAGAIN) {
+		err = nil
+	}
+	return err
+}
+
+// release gives the buffer of flush back.
+func (w *wire) release() {
+	if w.unsent != nil {
+		*w.unsent = (*w.unsent)[:0]
+		wireBuffers.Put(w.unsent)
+		w.unsent, w.sent = nil, 0
+	}
+}
+
+// settle sends in order, waiting, what polling left unsent.
+func (w *wire) settle() error {
+	if w.unsent == nil {
+		return nil
+	}
+	defer w.release()
+	n, err := w.Conn.Write((*w.unsent)[w.sent:])
+	if err == nil && n < len(*w.unsent)-w.sent {
+		err = io.ErrShortWrite
+	}
+	return err
+}

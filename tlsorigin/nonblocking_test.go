@@ -1,0 +1,235 @@
+package tlsorigin
+
+import (
+	"bytes"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// sluggish is a socket that never waits: it gives what has arrived, at most chunk bytes at a time, and takes as little,
+// with an EAGAIN after each.
+type sluggish struct {
+	net.Conn
+	chunk   int
+	arrived chan struct{} // has room for one
+
+	mu      sync.Mutex
+	in      []byte
+	end     error
+	tired   bool
+	written int // the most in one piece
+}
+
+func newSluggish(conn net.Conn, chunk int) *sluggish {
+	s := &sluggish{Conn: conn, chunk: chunk, arrived: make(chan struct{}, 1)}
+	go func() {
+		buf := make([]byte, 64<<10)
+		for {
+			n, err := conn.Read(buf)
+			s.mu.Lock()
+			s.in, s.end = append(s.in, buf[:n]...), err
+			s.mu.Unlock()
+			select {
+			case s.arrived <- struct{}{}:
+			default:
+			}
+			if err != nil {
+				return
+			}
+		}
+	}()
+	return s
+}
+
+func (s *sluggish) Read(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.in) == 0 {
+		if s.end != nil {
+			return 0, s.end
+		}
+		return 0, syscall.EAGAIN
+	}
+	n := copy(p[:min(len(p), s.chunk)], s.in)
+	s.in = s.in[n:]
+	return n, nil
+}
+
+func (s *sluggish) Write(p []byte) (int, error) {
+	s.written = max(s.written, len(p))
+	if s.tired = !s.tired; s.tired {
+		return 0, syscall.EAGAIN
+	}
+	n, err := s.Conn.Write(p[:min(len(p), s.chunk)])
+	if err == nil && n < len(p) {
+		err = syscall.EAGAIN
+	}
+	return n, err
+}
+
+// What does not wait knows no deadlines.
+func (s *sluggish) SetDeadline(time.Time) error      { return nil }
+func (s *sluggish) SetReadDeadline(time.Time) error  { return nil }
+func (s *sluggish) SetWriteDeadline(time.Time) error { return nil }
+
+// readAll reads by TryRead until the end, as an event loop does.
+func (s *sluggish) readAll(conn *Conn) (got []byte, err error) {
+	buf := make([]byte, gatherSize+maxPlaintext)
+	for {
+		n, _, err := conn.TryRead(buf)
+		got = append(got, buf[:n]...)
+		if err != nil && !errors.Is(err, syscall.EAGAIN) {
+			return got, err
+		}
+		if n > 0 {
+			continue
+		}
+		s.mu.Lock()
+		drained := len(s.in) == 0 && s.end == nil
+		s.mu.Unlock()
+		if drained {
+			<-s.arrived
+		}
+	}
+}
+
+func TestNonBlocking(t *testing.T) {
+	payload := bytes.Repeat([]byte("0123456789abcdef"), 20<<10) // 320 KiB
+	for _, chunk := range []int{1, 7, 1000, 20000, 1 << 20} {
+		data := payload[:min(len(payload), 3000*chunk)]
+		conn := dialPeer(t, func(_ net.Conn, server *tls.Conn) {
+			_, _ = io.Copy(server, server)
+			_ = server.Close()
+		})
+		socket := newSluggish(conn.Socket(), chunk)
+		conn.SetNonBlocking(socket)
+		done := make(chan []byte, 1)
+		go func() { // the sending half; crypto/tls allows both at once
+			for rest := data; len(rest) > 0; {
+				n := min(len(rest), gatherSize)
+				flushed, err := conn.TryWrite(rest[:n])
+				for err == nil && !flushed {
+					flushed, err = conn.TryFlush()
+				}
+				if err != nil {
+					t.Errorf("chunk %d: write: %v", chunk, err)
+				}
+				rest = rest[n:]
+			}
+			err := conn.CloseWrite()
+			for flushed := false; err == nil && !flushed; {
+				flushed, err = conn.TryFlush()
+			}
+			if err != nil {
+				t.Errorf("chunk %d: close write: %v", chunk, err)
+			}
+			done <- nil
+		}()
+		got, err := socket.readAll(conn)
+		<-done
+		if !errors.Is(err, io.EOF) || !bytes.Equal(got, data) {
+			t.Errorf("chunk %d: got %d bytes of %d, %v", chunk, len(got), len(data), err)
+		}
+		if len(data) > gatherSize && socket.written < gatherSize {
+			t.Errorf("chunk %d: no write was larger than %d, so records were not sent together", chunk, socket.written)
+		}
+	}
+}
+
+// What an upstream that vanishes is called does not depend on who reads.
+func TestNonBlockingLoss(t *testing.T) {
+	tests := map[string]struct {
+		last func(raw net.Conn, server *tls.Conn)
+		want string
+	}{
+		"without close_notify": {func(net.Conn, *tls.Conn) {}, "EOF"},
+		"inside a record":      {func(raw net.Conn, _ *tls.Conn) { _, _ = io.WriteString(raw, "\x17\x03\x03\x00\x40abc") }, "connection was lost"},
+		"not TLS":              {func(raw net.Conn, _ *tls.Conn) { _, _ = io.WriteString(raw, "Epicfail") }, "broke the TLS protocol"},
+	}
+	for name, tt := range tests {
+		conn := dialPeer(t, func(raw net.Conn, server *tls.Conn) {
+			_, _ = io.WriteString(server, "hello")
+			tt.last(raw, server)
+			_ = raw.Close()
+		})
+		socket := newSluggish(conn.Socket(), 3)
+		conn.SetNonBlocking(socket)
+		got, err := socket.readAll(conn)
+		if string(got) != "hello" || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: got %q, %v, want an error that says %q", name, got, err, tt.want)
+		}
+	}
+}
+
+// A connection that was relayed by an event loop can be given back.
+func TestBlockingAgain(t *testing.T) {
+	conn := dialPeer(t, echo)
+	socket := conn.Socket()
+	stuck := &sluggish{Conn: socket, tired: false, chunk: 0}
+	conn.SetNonBlocking(stuck)
+	if flushed, err := conn.TryWrite([]byte("held ")); flushed || err != nil {
+		t.Fatalf("TryWrite without room: %t, %v", flushed, err)
+	}
+	conn.SetBlocking(socket)
+	if _, err := io.WriteString(conn, "back"); err != nil {
+		t.Fatal(err)
+	}
+	got := make([]byte, len("held back"))
+	if _, err := io.ReadFull(conn, got); err != nil || string(got) != "held back" {
+		t.Errorf("got %q, %v", got, err)
+	}
+}
+
+// A peer that makes TLS answer and reads nothing does not fill the memory.
+func TestUnsentIsBounded(t *testing.T) {
+	w := &wire{Conn: &sluggish{chunk: 0}, polling: polling{on: true}}
+	total := 0
+	for range 10000 {
+		n, err := w.Write(make([]byte, 100))
+		if total += n; err != nil {
+			break
+		}
+	}
+	if total > maxUnsent+200 {
+		t.Errorf("%d bytes were kept", total)
+	}
+	w.release()
+}
+
+func FuzzRecordBounds(f *testing.F) {
+	f.Add([]byte("\x17\x03\x03\x00\x05hello\x15\x03\x03\x00\x02ab"), uint8(3))
+	f.Add([]byte("\x17\x03\x03\x00\x00\x17\x03\x03"), uint8(1))
+	f.Fuzz(func(t *testing.T, stream []byte, step uint8) {
+		ends := map[int]bool{0: true}
+		for at := 0; at+recordHeader <= len(stream); {
+			at += recordHeader + bodyLength([recordHeader]byte(stream[at:]))
+			ends[at] = true
+		}
+		var b recordBounds
+		at := 0
+		for at < len(stream) {
+			shown := stream[at:min(len(stream), at+int(step)+1)]
+			n := b.within(shown)
+			if n < 1 || n > len(shown) {
+				t.Fatalf("at %d of %d: %d of %d bytes belong to the record", at, len(stream), n, len(shown))
+			}
+			for i := at + 1; i < at+n; i++ {
+				if ends[i] {
+					t.Fatalf("went from %d to %d, across the end of a record at %d", at, at+n, i)
+				}
+			}
+			b.passed(shown[:n])
+			at += n
+			if whole := b.have == 0 && b.left == 0; whole != ends[at] {
+				t.Fatalf("at %d: whole %t, want %t", at, whole, ends[at])
+			}
+		}
+	})
+}

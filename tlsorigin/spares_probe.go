@@ -1,0 +1,54 @@
+package tlsorigin
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"syscall"
+)
+
+// probeSpare returns nil if c is alive, without waiting. Bytes on the socket say nothing: pgbouncer sends TLS tickets after
+// the handshake. Only what TLS makes of them does, and that is nothing as long as the upstream waits for a startup packet.
+func probeSpare(c *Conn) error {
+	socket := c.Socket()
+	c.SetNonBlocking(instant{socket})
+	defer c.SetBlocking(socket)
+	buf := wireBuffers.Get().(*[]byte)
+	defer wireBuffers.Put(buf)
+	n, _, err := c.TryRead((*buf)[:cap(*buf)])
+	switch {
+	case n > 0: // pgbouncer: client_login_timeout
+		return fmt.Errorf("%w: %s", errSpoke, quote(string((*buf)[:n])))
+	case errors.Is(err, syscall.EAGAIN):
+		return nil
+	case errors.Is(err, io.EOF):
+		return errors.New("the upstream closed the connection")
+	}
+	return err
+}
+
+var errSpoke = errors.New("the upstream spoke before it was asked")
+
+// instant is a socket that is never waited for when it is read.
+type instant struct{ net.Conn }
+
+// Read returns EAGAIN if there is nothing.
+func (i instant) Read(p []byte) (int, error) {
+	socket, ok := i.Conn.(syscall.Conn)
+	if !ok {
+		return 0, syscall.EAGAIN // nobody can tell
+	}
+	raw, err := socket.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	n := 0
+	if stopped := raw.Read(func(fd uintptr) bool {
+		n, err = readDescriptor(fd, p)
+		return true
+	}); stopped != nil {
+		return 0, stopped
+	}
+	return n, err
+}

@@ -1,0 +1,238 @@
+package tlsorigin
+
+import (
+	"context"
+	"errors"
+	"net"
+	"slices"
+	"sync"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
+)
+
+// spareRig is Spares in a bubble, in front of an upstream that does what a test says.
+type spareRig struct {
+	*Spares
+	t      *testing.T
+	script func(net.Conn)
+
+	mu       sync.Mutex
+	answered chan struct{}                 // if not nil, a dial waits for it
+	refused  bool                          // dials fail
+	addr     net.Addr                      // where dials lead
+	sick     func(age time.Duration) error // what a probe finds
+	dials    int
+	open     int // connections that pgorigin has not closed
+	most     int
+
+	// What the hooks were told.
+	uses   map[SpareUse]int
+	ends   map[SpareEnd]int
+	ages   map[SpareEnd][]time.Duration
+	pauses []time.Duration
+}
+
+// pipedConn is a connection of a rig.
+type pipedConn struct {
+	net.Conn
+	rig  *spareRig
+	addr net.Addr
+	once sync.Once
+}
+
+func (c *pipedConn) RemoteAddr() net.Addr { return c.addr }
+
+func (c *pipedConn) Close() error {
+	c.once.Do(func() {
+		c.rig.mu.Lock()
+		defer c.rig.mu.Unlock()
+		c.rig.open--
+	})
+	return c.Conn.Close()
+}
+
+// inSpareBubble runs a test with count spares, which begin to be made with Start.
+func inSpareBubble(t *testing.T, count int, change func(*Config), test func(t *testing.T, r *spareRig)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		ca := tlstest.NewCA("Test Root", tlstest.P256) // here, for its dates are the bubble's
+		r := &spareRig{
+			t: t, script: pipeServer(ca), addr: &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 6432},
+			sick: func(time.Duration) error { return nil },
+			uses: map[SpareUse]int{}, ends: map[SpareEnd]int{}, ages: map[SpareEnd][]time.Duration{},
+		}
+		d := newTestDialer(t, ca, func(c *Config) {
+			c.NetDial = r.netDial
+			if change != nil {
+				change(c)
+			}
+		}, "db.test:6432", "db.test:6433")
+		r.Spares = NewSpares(d, count, SparesTrace{Used: r.noteUse, Discarded: r.noteEnd, Paused: r.notePause})
+		r.probe = r.examine
+		t.Cleanup(func() {
+			if err := errors.Join(r.Close(), d.Close()); err != nil {
+				t.Errorf("Close: %v", err)
+			}
+		})
+		test(t, r)
+	})
+}
+
+func (r *spareRig) netDial(ctx context.Context, network, addr string) (net.Conn, error) {
+	var answered chan struct{}
+	if r.do(func() { answered = r.answered }); answered != nil {
+		select {
+		case <-answered:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if addr == "db.test:6433" { // the second address is never the one
+		return nil, &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}
+	}
+	r.dials++
+	if r.refused {
+		return nil, &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}
+	}
+	near, _ := pipeTo(r.script)(ctx, network, addr)
+	r.open++
+	r.most = max(r.most, r.open)
+	return &pipedConn{Conn: near, rig: r, addr: r.addr}, nil
+}
+
+// examine stands in for probeSpare, which needs a socket.
+func (r *spareRig) examine(c *Conn) error {
+	var age time.Duration
+	for _, spare := range r.ready { // the caller holds Spares.mu
+		if spare != nil && spare.Conn == c {
+			age = time.Since(spare.born)
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.sick(age)
+}
+
+func (r *spareRig) noteUse(use SpareUse) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.uses[use]++
+}
+
+func (r *spareRig) noteEnd(end SpareEnd, age time.Duration, _ error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ends[end]++
+	r.ages[end] = append(r.ages[end], age)
+}
+
+func (r *spareRig) notePause(_ error, wait time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.pauses = append(r.pauses, wait)
+}
+
+// do changes or reads what the mutex guards.
+func (r *spareRig) do(f func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	f()
+}
+
+// ended returns how many spares were discarded for that cause.
+func (r *spareRig) ended(end SpareEnd) (n int) {
+	r.do(func() { n = r.ends[end] })
+	return n
+}
+
+// agesAt returns the ages at which spares were discarded for that cause.
+func (r *spareRig) agesAt(end SpareEnd) (ages []time.Duration) {
+	r.do(func() { ages = slices.Clone(r.ages[end]) })
+	return ages
+}
+
+// dialled returns how often the upstream was dialled, and how many connections were open at one time.
+func (r *spareRig) dialled() (dials, most int) {
+	r.do(func() { dials, most = r.dials, r.most })
+	return dials, most
+}
+
+// limit returns how old spares may become now.
+func (r *spareRig) limit() time.Duration {
+	r.Spares.mu.Lock()
+	defer r.Spares.mu.Unlock()
+	return r.age.limit(time.Now())
+}
+
+// pausedFor returns the pauses that were announced.
+func (r *spareRig) pausedFor() (pauses []time.Duration) {
+	r.do(func() { pauses = slices.Clone(r.pauses) })
+	return pauses
+}
+
+// pass lets time pass, and what is due then happen.
+func (r *spareRig) pass(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
+// takeOne dials and closes what comes of it when the bubble ends.
+func (r *spareRig) takeOne(target net.Addr) net.Conn {
+	r.t.Helper()
+	conn, err := r.Dial(r.t.Context(), target)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(func() { _ = conn.Close() })
+	return conn
+}
+
+// expectReady fails unless n spares are ready.
+func (r *spareRig) expectReady(n int) {
+	r.t.Helper()
+	synctest.Wait()
+	if got := r.Ready(); got != n {
+		r.t.Errorf("%d spares are ready, want %d", got, n)
+	}
+}
+
+// expectUses fails unless the hooks were told of so many hits, misses and duds.
+func (r *spareRig) expectUses(hits, misses, duds int) {
+	r.t.Helper()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.uses[SpareHit] != hits || r.uses[SpareMiss] != misses || r.uses[SpareDud] != duds {
+		r.t.Errorf("uses %v, want %d hits, %d misses and %d duds", r.uses, hits, misses, duds)
+	}
+}
+
+// expectEnds fails unless exactly that many spares were discarded, all for that cause.
+func (r *spareRig) expectEnds(end SpareEnd, n int) {
+	r.t.Helper()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.ends[end] != n || (n > 0 && len(r.ends) != 1) || (n == 0 && len(r.ends) > 0) {
+		r.t.Errorf("discarded %v, want %d for %s and no others", r.ends, n, end)
+	}
+}
+
+// expectBetween fails unless all of ds are from low to high.
+func expectBetween(t *testing.T, what string, ds []time.Duration, low, high time.Duration) {
+	t.Helper()
+	if len(ds) == 0 {
+		t.Errorf("%s: there are none", what)
+	}
+	for _, d := range ds {
+		if d < low || d > high {
+			t.Errorf("%s: %v is not from %v to %v", what, d, low, high)
+		}
+	}
+}
+
+var errSick = errors.New("it is dead")

@@ -1,0 +1,226 @@
+package tlsorigin
+
+import (
+	"context"
+	"net"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestSparesAreHandedOutAndRefilled(t *testing.T) {
+	inSpareBubble(t, 2, nil, func(t *testing.T, r *spareRig) {
+		r.Start()
+		r.expectReady(2)
+		if n, _ := r.dialled(); n != 2 {
+			t.Fatalf("%d dials, want 2", n)
+		}
+		first := r.takeOne(nil)
+		if _, ok := first.(*Spare); !ok {
+			t.Fatalf("Dial returned a %T", first)
+		}
+		checkEcho(t, first)
+		r.expectReady(2) // at once, not with the next tick
+		r.expectUses(1, 0, 0)
+		r.expectEnds("", 0)
+		if _, most := r.dialled(); most != 3 {
+			t.Errorf("%d connections were open, want 2 besides the one in use", most)
+		}
+	})
+}
+
+func TestNoSparesAtAll(t *testing.T) {
+	inSpareBubble(t, 0, nil, func(t *testing.T, r *spareRig) {
+		r.Start()
+		r.pass(time.Minute)
+		if n, _ := r.dialled(); n != 0 {
+			t.Errorf("%d dials", n)
+		}
+		if _, ok := r.takeOne(nil).(*Conn); !ok {
+			t.Error("Dial returned something else than Dialer.Dial")
+		}
+		r.expectReady(0)
+		r.expectUses(0, 0, 0) // nothing was missed that was not wanted
+	})
+}
+
+func TestYoungestSpareFirst(t *testing.T) {
+	inSpareBubble(t, 2, nil, func(t *testing.T, r *spareRig) {
+		r.Start()
+		r.expectReady(2)
+		r.pass(5 * time.Second)
+		r.takeOne(nil) // leaves one of five seconds, and a new one
+		r.expectReady(2)
+		spare, ok := r.takeOne(nil).(*Spare)
+		if !ok || time.Since(spare.born) != 0 {
+			t.Errorf("got %+v, want the one that was made last", spare)
+		}
+	})
+}
+
+func TestBurstBeyondSpares(t *testing.T) {
+	inSpareBubble(t, 2, nil, func(t *testing.T, r *spareRig) {
+		r.Start()
+		r.expectReady(2)
+		for range 5 {
+			checkEcho(t, r.takeOne(nil))
+		}
+		var hits, misses int
+		r.do(func() { hits, misses = r.uses[SpareHit], r.uses[SpareMiss] })
+		if hits < 2 || hits+misses != 5 {
+			t.Errorf("%d hits and %d misses", hits, misses)
+		}
+		r.expectReady(2)
+	})
+}
+
+func TestDeadSparesAreSweptWithinASecond(t *testing.T) {
+	inSpareBubble(t, 2, nil, func(t *testing.T, r *spareRig) {
+		r.Start()
+		r.pass(1500 * time.Millisecond)
+		r.do(func() { r.sick = func(time.Duration) error { return errSick } })
+		r.pass(time.Second)
+		r.expectReady(0)
+		r.expectEnds(SpareDead, 2)
+		if limit := r.limit(); limit != maxSpareAge/2 {
+			t.Errorf("the limit is %v: one event should halve it once", limit)
+		}
+		r.do(func() { r.sick = func(time.Duration) error { return nil } })
+		r.pass(3 * time.Second)
+		r.expectReady(2)
+	})
+}
+
+func TestDeadSparesAreFoundWhenTheyAreWanted(t *testing.T) {
+	inSpareBubble(t, 2, nil, func(t *testing.T, r *spareRig) {
+		r.Start()
+		r.expectReady(2)
+		r.do(func() { r.sick = func(time.Duration) error { return errSick } })
+		if _, ok := r.takeOne(nil).(*Conn); !ok {
+			t.Error("a dead spare was handed out")
+		}
+		r.expectUses(0, 1, 0)
+		r.expectEnds(SpareDead, 2)
+	})
+}
+
+func TestFailedDialDropsAll(t *testing.T) {
+	inSpareBubble(t, 2, nil, func(t *testing.T, r *spareRig) {
+		r.Start()
+		r.expectReady(2)
+		r.do(func() { r.refused = true })
+		r.takeOne(nil) // the refill fails
+		r.expectReady(0)
+		r.expectEnds(SpareUnhealthy, 1)
+		if _, err := r.Dial(t.Context(), nil); err == nil {
+			t.Error("Dial succeeded")
+		}
+		if pauses := r.pausedFor(); len(pauses) != 1 {
+			t.Errorf("pauses %v: the client's failure came within the first", pauses)
+		}
+	})
+}
+
+// A dial that was on its way when another failed is as doubtful as the spares that were ready.
+func TestFailureDropsWhatIsBeingMade(t *testing.T) {
+	inSpareBubble(t, 1, nil, func(t *testing.T, r *spareRig) {
+		r.answered = make(chan struct{})
+		r.Start()
+		r.pass(time.Second)
+		r.dud() // as Fresh of a spare that was handed out before
+		synctest.Wait()
+		close(r.answered)
+		r.expectReady(0)
+		r.expectEnds("", 0)
+		if n, _ := r.dialled(); n != 0 {
+			t.Error("the dial went on")
+		}
+		r.pass(3 * time.Second)
+		r.expectReady(1)
+	})
+}
+
+func TestFreshReplacesADud(t *testing.T) {
+	inSpareBubble(t, 3, nil, func(t *testing.T, r *spareRig) {
+		r.Start()
+		r.expectReady(3)
+		target := r.takeOne(nil).RemoteAddr()
+		r.expectReady(3)
+		spare := r.takeOne(target).(*Spare)
+		fresh, err := spare.Fresh(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer fresh.Close()
+		if _, ok := fresh.(*Conn); !ok {
+			t.Errorf("Fresh returned a %T", fresh)
+		}
+		checkEcho(t, fresh)
+		r.expectUses(2, 0, 1)
+		r.expectReady(0)
+		if n := r.ended(SpareUnhealthy); n < 2 {
+			t.Errorf("%d spares were discarded, want the two others at least", n)
+		}
+		r.pass(3 * time.Second)
+		r.expectReady(3)
+	})
+}
+
+func TestSpareOnlyToTheVeryAddress(t *testing.T) {
+	inSpareBubble(t, 1, nil, func(t *testing.T, r *spareRig) {
+		r.Start()
+		r.expectReady(1)
+		here := r.takeOne(nil).RemoteAddr().(*Addr)
+		r.expectReady(1)
+		elsewhere := &Addr{Host: here.Host, TCP: &net.TCPAddr{IP: net.IPv4(192, 0, 2, 9), Port: 6432}}
+		for _, target := range []net.Addr{elsewhere, &Addr{Host: "db.test:6433", TCP: here.TCP}, here.TCP} {
+			if conn, err := r.Dial(t.Context(), target); err == nil {
+				if _, ok := conn.(*Spare); ok {
+					t.Errorf("a spare to %v was handed out for %#v", here, target)
+				}
+				conn.Close()
+			}
+		}
+		r.expectReady(1) // that one address fails says nothing
+		if _, ok := r.takeOne(here).(*Spare); !ok {
+			t.Error("no spare for its own address")
+		}
+	})
+}
+
+func TestCloseEndsEverything(t *testing.T) {
+	inSpareBubble(t, 2, nil, func(t *testing.T, r *spareRig) {
+		r.Start()
+		r.expectReady(2)
+		spare := r.takeOne(nil)
+		r.expectReady(2)
+		r.do(func() { r.answered = make(chan struct{}) }) // never: Close interrupts
+		r.takeOne(nil)
+		r.pass(2 * time.Second)
+		began := time.Now()
+		r.Close()
+		if took := time.Since(began); took != 0 {
+			t.Errorf("Close took %v", took)
+		}
+		r.expectReady(0)
+		r.expectEnds(SpareClosed, 1)
+		checkEcho(t, spare) // in use, so none of Close's business
+		r.do(func() {
+			if r.open != 2 {
+				t.Errorf("%d connections are open, want the two in use", r.open)
+			}
+		})
+		r.pass(time.Minute)
+		if n, _ := r.dialled(); n != 3 {
+			t.Errorf("%d dials", n)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		r.do(func() { r.answered = nil })
+		conn, err := r.Dial(ctx, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn.Close()
+	})
+}
