@@ -208,13 +208,21 @@ func (f *authFilter) inspectRequest(message []byte, code uint32) ([]byte, error)
 
 // sqlStateOf returns the SQLSTATE of an ErrorResponse's body, or "" if there is none.
 func sqlStateOf(body []byte) string {
+	if state := errorField(body, 'C'); len(state) == 5 {
+		return sanitize(state)
+	}
+	return ""
+}
+
+// errorField returns a field of an ErrorResponse's body, as it was sent, or "" if there is none.
+func errorField(body []byte, code byte) string {
 	for len(body) > 1 && body[0] != 0 {
 		value, rest, ok := bytes.Cut(body[1:], []byte{0})
 		if !ok {
 			return ""
 		}
-		if body[0] == 'C' && len(value) == 5 {
-			return sanitize(string(value))
+		if body[0] == code {
+			return string(value)
 		}
 		body = rest
 	}

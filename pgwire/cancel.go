@@ -4,7 +4,6 @@ import (
 	"io"
 	"net"
 	"sync"
-	"time"
 )
 
 // cancelKeys leads from a key (process ID and secret) to the running session
@@ -53,23 +52,30 @@ func (s *session) forwardCancel(packet startupPacket) error {
 	s.info.CancelKnown = target != nil
 	s.server.Trace.started(s.info)
 
-	s.phase.Store(int32(PhaseDial))
-	start := time.Now()
-	conn, err := s.server.Dial(s.ctx, target)
-	if err != nil {
-		return s.causeOf(dialError(err))
+	if err := s.dial(target); err != nil {
+		return err
 	}
-	s.upstream = newLeg(s.ctx, conn)
-	s.server.Trace.upstreamReady(s.info, conn, time.Since(start))
-
-	s.phase.Store(int32(PhaseRelay))
-	n, err := s.upstream.Write(packet.raw)
-	s.toUpstream.Add(int64(n))
-	if err == nil {
-		_, err = io.Copy(io.Discard, s.upstream)
+	answer, err := s.deliverCancel(packet)
+	if (err != nil || answer > 0) && s.spareEnded() { // a living upstream closes without a word
+		if err := s.replaceSpare(); err != nil {
+			return err
+		}
+		_, err = s.deliverCancel(packet)
 	}
 	if err != nil {
 		return s.causeOf(upstreamLost(PhaseRelay, err))
 	}
 	return nil
+}
+
+// deliverCancel sends the packet and waits for the upstream to close. It returns
+// how many bytes came before that.
+func (s *session) deliverCancel(packet startupPacket) (answer int64, err error) {
+	s.phase.Store(int32(PhaseRelay))
+	n, err := s.upstream.Write(packet.raw)
+	s.toUpstream.Store(int64(n))
+	if err != nil {
+		return 0, err
+	}
+	return io.Copy(io.Discard, s.upstream)
 }

@@ -48,12 +48,13 @@ func TestHalfClose(t *testing.T) {
 	}
 	for name, play := range tests {
 		t.Run(name, func(t *testing.T) {
-			r := newTCPRig(t, nil)
-			client, upstream := r.login("pid4key4")
-			play(t, client, upstream)
-			_ = client.Close()
-			_ = upstream.Close()
-			<-r.ended
+			eachRelay(t, func(t *testing.T, r *rig) {
+				client, upstream := r.login("pid4key4")
+				play(t, client, upstream)
+				_ = client.Close()
+				_ = upstream.Close()
+				<-r.ended
+			})
 		})
 	}
 }

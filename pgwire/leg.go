@@ -21,9 +21,16 @@ type leg struct {
 // newLeg returns a leg that is interrupted when ctx ends.
 func newLeg(ctx context.Context, conn net.Conn) *leg {
 	l := &leg{Conn: conn}
-	l.detach = context.AfterFunc(ctx, l.interrupt)
+	l.watch(ctx)
 	return l
 }
+
+// watch makes the end of ctx interrupt the leg.
+func (l *leg) watch(ctx context.Context) { l.detach = context.AfterFunc(ctx, l.interrupt) }
+
+// release ends the watch, so that somebody else may own the connection. It
+// returns false if the interrupt came first.
+func (l *leg) release() bool { return l.detach() }
 
 // interrupt makes present and future reads and writes fail. The descriptor stays open.
 func (l *leg) interrupt() {

@@ -5,6 +5,10 @@ import (
 	"fmt"
 )
 
+func (s *Server) newAuthFilter() authFilter {
+	return authFilter{binding: s.ChannelBinding, requests: authRequests{required: s.RequireAuth}}
+}
+
 // authenticate passes backend messages to the client until ReadyForQuery.
 // sendErr is what became of the startup packet: an upstream that closed
 // without reading it has often said why.
@@ -15,6 +19,9 @@ func (s *session) authenticate(sendErr error) error {
 		n, err := s.upstream.Read(*buf)
 		if broken := s.hear((*buf)[:n]); broken != nil {
 			return broken
+		}
+		if err != nil && s.spareEnded() {
+			return errDeadSpare
 		}
 		if err != nil && !s.auth.ready {
 			return s.loginEnded(errors.Join(err, sendErr)) // what could be read says more than that nothing could be sent
@@ -38,7 +45,10 @@ func (s *session) hear(said []byte) error {
 			out = append(out, said...) // what came behind ReadyForQuery
 		}
 		if broken == nil && s.auth.authenticated && s.bridge.unproven() {
-			return upstreamProtocol("the upstream accepted the login without proving that it knows the password's verifier")
+			return unprovenLogin()
+		}
+		if err := s.judgeSpare(out, len(out) > 0 || more || broken != nil); err != nil {
+			return err
 		}
 		s.noteProgress()
 		if len(out) > 0 {

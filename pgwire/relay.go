@@ -3,17 +3,8 @@ package pgwire
 import (
 	"errors"
 	"io"
-	"sync"
+	"os"
 )
-
-// relayBuffer is the size of a pooled buffer: two full TLS records.
-const relayBuffer = 32 << 10
-
-//nolint:gochecknoglobals // a pool is worth something only if all sessions share it
-var buffers = sync.Pool{New: func() any { b := make([]byte, relayBuffer); return &b }}
-
-func getBuffer() *[]byte  { return buffers.Get().(*[]byte) }
-func putBuffer(b *[]byte) { buffers.Put(b) }
 
 // side is the leg that something came from.
 type side int
@@ -29,75 +20,31 @@ type ending struct {
 	err  error // io.EOF if the side ended its stream in order
 }
 
-// relayToClient copies what the upstream sends until it has no more.
-func (s *session) relayToClient() {
-	buf := getBuffer()
-	defer putBuffer(buf)
-	for {
-		n, err := s.upstream.Read(*buf)
-		if n > 0 {
-			if s.writeToClient((*buf)[:n]) != nil {
-				return
-			}
-			s.progressed()
-		}
-		if err != nil {
-			s.sideEnded(upstream, err, s.client)
-			return
-		}
-	}
-}
-
-// relayToUpstream copies what the client sends until it has no more. It runs
-// from the startup packet on, through the auth phase too.
-func (s *session) relayToUpstream() {
-	buf := getBuffer()
-	defer putBuffer(buf)
-	var claim bindingClaim
-	var claimed bool
-	for {
-		n, err := s.client.Read(*buf)
-		if n > 0 {
-			forward := (*buf)[:n]
-			if !s.exchange.clientSays(forward) {
-				return
-			}
-			if s.stripped.Load() {
-				if forward, claimed = claim.feed(forward); claimed {
-					s.end(bindingClaimed())
-					return
-				}
-			}
-			m, werr := s.upstream.Write(forward)
-			s.toUpstream.Add(int64(m))
-			if werr != nil {
-				// Not the end: the upstream may have said why before it closed,
-				// and whoever reads from it will hear that, or the same error.
-				s.linger()
-				return
-			}
-			s.progressed()
-		}
-		if err != nil {
-			s.sideEnded(downstream, err, s.upstream)
-			return
-		}
-	}
-}
-
 // writeToClient forwards p. An error is the client's and ends the session.
 func (s *session) writeToClient(p []byte) error {
+	_, err := s.giveClient(p)
+	if err != nil {
+		err = s.clientLost(err)
+	}
+	return err
+}
+
+// giveClient writes p and takes note of what was written.
+func (s *session) giveClient(p []byte) (int, error) {
 	n, err := s.client.Write(p)
 	s.toClient.Add(int64(n))
 	s.exchange.upstreamSaid(p[:n])
 	if s.server.draining.Load() {
 		s.drain()
 	}
-	if err != nil {
-		s.noteEnding(downstream, err)
-		err = clientGone(err)
-		s.end(err)
-	}
+	return n, err
+}
+
+// clientLost ends the session because nothing can be written to the client.
+func (s *session) clientLost(err error) error {
+	s.noteEnding(downstream, err)
+	err = clientGone(err)
+	s.end(err)
 	return err
 }
 
@@ -118,11 +65,21 @@ func (s *session) sideEnded(from side, err error, other *leg) {
 	s.linger()
 }
 
+// upstreamRefuses ends the direction to an upstream that takes nothing more. The
+// session goes on: the upstream may have said why before it closed, and whoever
+// reads from it will hear that, or the same error.
+func (s *session) upstreamRefuses() { s.linger() }
+
 // linger bounds how long the remaining direction may stand still. Only
 // progress extends it, so that a long answer to a half-closed client is not cut.
 func (s *session) linger() {
 	s.lingering.Store(true)
 	s.progressed()
+}
+
+// stoodStill ends a session whose remaining direction made no progress.
+func (s *session) stoodStill() {
+	s.end(s.describeEnding(s.noteEnding(downstream, os.ErrDeadlineExceeded)))
 }
 
 func (s *session) progressed() {

@@ -27,19 +27,20 @@ func TestUpstreamLostInRelay(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			r := newTCPRig(t, nil)
-			client, upstream := r.login("pid4key4")
-			client.Send(tt.client)
-			upstream.Expect(tt.client)
-			upstream.Send(tt.upstream)
-			upstream.CloseWrite()
-			client.Expect(tt.upstream)
-			if tt.told {
-				client.ExpectError("08006")
-			}
-			client.ExpectEOF()
-			_ = client.Close()
-			r.expectEnd(ReasonUpstreamGone)
+			eachRelay(t, func(_ *testing.T, r *rig) {
+				client, upstream := r.login("pid4key4")
+				client.Send(tt.client)
+				upstream.Expect(tt.client)
+				upstream.Send(tt.upstream)
+				upstream.CloseWrite()
+				client.Expect(tt.upstream)
+				if tt.told {
+					client.ExpectError("08006")
+				}
+				client.ExpectEOF()
+				_ = client.Close()
+				r.expectEnd(ReasonUpstreamGone)
+			})
 		})
 	}
 }
@@ -59,29 +60,31 @@ func TestTerminateWithoutClose(t *testing.T) {
 }
 
 func TestClientLeavesWithoutTerminate(t *testing.T) {
-	r := newTCPRig(t, nil)
-	client, upstream := r.login("pid4key4")
-	_ = client.Close()
-	upstream.ExpectEOF()
-	_ = upstream.Close()
-	r.expectEnd(ReasonClientGone)
+	eachRelay(t, func(_ *testing.T, r *rig) {
+		client, upstream := r.login("pid4key4")
+		_ = client.Close()
+		upstream.ExpectEOF()
+		_ = upstream.Close()
+		r.expectEnd(ReasonClientGone)
+	})
 }
 
 // Both directions full at once must not lock up.
 func TestBothDirectionsFull(t *testing.T) {
-	r := newTCPRig(t, nil)
-	client, upstream := r.login("pid4key4")
-	const size = 8 << 20
-	data := bytes.Repeat([]byte("pgorigin"), size/8)
-	var wg sync.WaitGroup
-	for _, p := range []*pgtest.Peer{client, upstream} {
-		wg.Go(func() { _, _ = p.Write(data) })
-		wg.Go(func() {
-			got := make([]byte, size)
-			if n, err := io.ReadFull(p, got); err != nil || !bytes.Equal(got, data) {
-				t.Errorf("got %d bytes (%v)", n, err)
-			}
-		})
-	}
-	wg.Wait()
+	eachRelay(t, func(t *testing.T, r *rig) {
+		client, upstream := r.login("pid4key4")
+		const size = 8 << 20
+		data := bytes.Repeat([]byte("pgorigin"), size/8)
+		var wg sync.WaitGroup
+		for _, p := range []*pgtest.Peer{client, upstream} {
+			wg.Go(func() { _, _ = p.Write(data) })
+			wg.Go(func() {
+				got := make([]byte, size)
+				if n, err := io.ReadFull(p, got); err != nil || !bytes.Equal(got, data) {
+					t.Errorf("got %d bytes (%v)", n, err)
+				}
+			})
+		}
+		wg.Wait()
+	})
 }

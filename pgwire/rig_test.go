@@ -52,6 +52,7 @@ type rig struct {
 	server    *Server
 	ln        *pgtest.Listener
 	pair      func() (near, far net.Conn)
+	secure    func(net.Conn) net.Conn // makes the near end what Dial returns; nil leaves it
 	served    chan error
 	upstreams chan *pgtest.Peer // what Dial connected to
 	targets   chan net.Addr     // what Dial was asked for
@@ -66,7 +67,9 @@ func newRig(t *testing.T, configure func(*Server)) *rig {
 
 // newTCPRig serves over loopback connections, which can half-close.
 func newTCPRig(t *testing.T, configure func(*Server)) *rig {
-	return startRig(t, func() (net.Conn, net.Conn) { return pgtest.TCPPair(t) }, configure)
+	r := startRig(t, func() (net.Conn, net.Conn) { return pgtest.TCPPair(t) }, configure)
+	r.secure = func(near net.Conn) net.Conn { return &eventedConn{Conn: near, remote: near.RemoteAddr()} }
+	return r
 }
 
 func startRig(t *testing.T, pair func() (net.Conn, net.Conn), configure func(*Server)) *rig {
@@ -103,6 +106,9 @@ func (r *rig) dial(ctx context.Context, target net.Addr) (net.Conn, error) {
 	}
 	near, far := r.pair()
 	r.upstreams <- pgtest.NewPeer(r.t, far)
+	if r.secure != nil {
+		near = r.secure(near)
+	}
 	return near, nil
 }
 

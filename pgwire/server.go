@@ -21,7 +21,10 @@ type Server struct {
 	// target that is not nil is the RemoteAddr of a connection which Dial
 	// returned before, and the new one must go to that very address: it is
 	// there that a cancel request is understood. The server closes the
-	// connection. If it has a CloseWrite method, half-closes are passed on.
+	// connection. If it has a CloseWrite method, half-closes are passed on. If it
+	// has a method Fresh(context.Context) (net.Conn, error), it was made ahead of
+	// its use: when it ends before the upstream has told the client anything, the
+	// server calls Fresh, once, for another one and starts over on that.
 	//
 	// An error of Dial, or of the connection, may have the methods
 	// Reason() string and SQLState() string. Its text is then shown to the
@@ -71,6 +74,8 @@ type Server struct {
 	salted  saltedLogins
 	pending pending
 	lastID  atomic.Uint64
+
+	portable bool // no event loops, though the system has them
 
 	draining atomic.Bool // new sessions are refused, idle ones end
 
@@ -156,7 +161,7 @@ func (s *Server) start(conn net.Conn) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	ss := &session{
 		server: s, ctx: ctx, end: cancel, client: newLeg(ctx, conn),
-		auth:     authFilter{binding: s.ChannelBinding, requests: authRequests{required: s.RequireAuth}},
+		auth:     s.newAuthFilter(),
 		exchange: exchange{due: 1}, // the login ends with a ReadyForQuery
 		info:     SessionInfo{ID: s.lastID.Add(1), Client: conn.RemoteAddr(), Accepted: time.Now()},
 	}

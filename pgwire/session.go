@@ -3,6 +3,7 @@ package pgwire
 import (
 	"container/list"
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -26,6 +27,7 @@ type session struct {
 
 	client   *leg
 	upstream *leg          // nil until dialled
+	spare    spare         // the upstream leg, while it may still be replaced; else nil
 	place    *list.Element // in Server.pending, whose mutex guards it
 
 	info     SessionInfo
@@ -42,10 +44,11 @@ type session struct {
 
 	auth     authFilter
 	bridge   bridge
-	user     string        // as in the startup packet
-	key      string        // process ID and secret, as registered for cancels
-	stripped atomic.Bool   // the client was shown a shorter offer
-	relayed  chan struct{} // closed when the uplink has ended; nil if it was not started
+	user     string      // as in the startup packet
+	key      string      // process ID and secret, as registered for cancels
+	stripped atomic.Bool // the client was shown a shorter offer
+	uplink   uplink
+	unsent   []byte // what the uplink had read when it was asked to leave
 }
 
 // serve runs the session and reports its end.
@@ -53,15 +56,21 @@ func (s *session) serve() {
 	trace := s.server.Trace
 	trace.accepted(s.info)
 	s.timer = time.AfterFunc(s.server.loginTimeout(), s.loginExpired)
-	err := s.run()
+	if err := s.run(); !errors.Is(err, errOnLoop) {
+		s.finish(err)
+	}
+}
+
+// finish is the last that happens in a session.
+func (s *session) finish(err error) {
 	s.timer.Stop()
 	s.leave(err)
-	trace.ended(s.info, s.result(err))
+	s.server.Trace.ended(s.info, s.result(err))
 	s.server.forget(s)
 }
 
 // run is a session in the order in which it happens. The error, if any, is one
-// that the client can be told.
+// that the client can be told, or errOnLoop: an event loop goes on with it.
 func (s *session) run() error {
 	s.server.pending.add(s)
 	packet, refused, err := negotiate(s.client)
@@ -83,25 +92,17 @@ func (s *session) run() error {
 	if err := s.server.admit(s); err != nil {
 		return err
 	}
-	if err := s.dial(); err != nil {
-		return err
+	err = s.open(packet.raw)
+	if err == nil && s.moveToLoop() {
+		return errOnLoop
 	}
-	// The upstream has proved who it is; only now does anything go there.
-	s.phase.Store(int32(PhaseAuth))
-	sent, sendErr := s.upstream.Write(packet.raw)
-	s.toUpstream.Add(int64(sent))
-
-	if s.server.ChannelBinding != BridgeChannelBinding {
-		s.startUplink()
-	}
-	err = s.authenticate(sendErr)
 	if err == nil {
-		s.relayToClient()
+		s.copyToClient()
 	} else {
 		s.end(err)
 	}
-	if s.relayed != nil {
-		<-s.relayed
+	if s.uplink.done != nil {
+		<-s.uplink.done
 	}
 	if err != nil {
 		return s.causeOf(err)
@@ -109,30 +110,28 @@ func (s *session) run() error {
 	return s.verdict()
 }
 
+// open takes the session from the startup packet to the first ReadyForQuery.
+func (s *session) open(packet []byte) error {
+	loops.logins.Add(1)
+	defer loops.logins.Add(-1)
+	if err := s.dial(nil); err != nil {
+		return err
+	}
+	// The upstream has proved who it is; only now does anything go there.
+	return s.logIn(packet)
+}
+
 // startUplink begins to copy from client to upstream, on a goroutine of its own
 // that run waits for. A bridge does so only when the login is over.
 func (s *session) startUplink() {
-	if s.relayed != nil {
+	if s.uplink.done != nil {
 		return
 	}
-	s.relayed = make(chan struct{})
+	s.uplink.done = make(chan struct{})
 	go func() {
-		defer close(s.relayed)
-		s.relayToUpstream()
+		defer close(s.uplink.done)
+		s.copyToUpstream()
 	}()
-}
-
-// dial opens the upstream leg.
-func (s *session) dial() error {
-	s.phase.Store(int32(PhaseDial))
-	start := time.Now()
-	conn, err := s.server.Dial(s.ctx, nil)
-	if err != nil {
-		return s.causeOf(dialError(err))
-	}
-	s.upstream = newLeg(s.ctx, conn)
-	s.server.Trace.upstreamReady(s.info, conn, time.Since(start))
-	return nil
 }
 
 // shutDown ends the session because the server stops.

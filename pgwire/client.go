@@ -1,0 +1,235 @@
+package pgwire
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+)
+
+const (
+	// maxClientMessage bounds a message that a Client reads: its own queries are small, and errors and notices are read by people.
+	maxClientMessage = 16 << 10
+	// maxClientMessages bounds how many may come before the one that a Client waits for.
+	maxClientMessages = 100
+	// maxMechanisms bounds an offer that is shown to people.
+	maxMechanisms = 20
+)
+
+// Further message types that a Client meets; manual, "Message Formats".
+const (
+	typeDataRow         = 'D'
+	typeParameterStatus = 'S'
+)
+
+// What may stand before the message that a Client waits for: notices and the
+// answer to a protocol version, what a session begins with, what goes with a row.
+const (
+	besideRequest = "Nv"
+	besideReady   = "NSK"
+	besideRow     = "NSTCI"
+)
+
+// Client is a client of a verified upstream, for pgorigin's own diagnosis of
+// logins. The connection stays with the caller, whose deadline bounds each step
+// and who closes it. After an error a Client is of no use.
+//
+// An ErrorResponse is returned as a *ServerError, a breach of the protocol as an
+// *Error; errors of the connection are wrapped.
+type Client struct {
+	conn    net.Conn
+	user    string
+	request []byte // the authentication request to be answered: at least its code
+
+	version   string
+	mechanism string
+	row       []byte // first of the running query
+}
+
+// ServerError is an ErrorResponse. The fields are as the server sent them, not
+// sanitised.
+type ServerError struct{ Severity, Code, Message string }
+
+// Error returns the fields quoted, on one line.
+func (e *ServerError) Error() string {
+	return fmt.Sprintf("the server says %q (%q): %q", e.Severity, e.Code, e.Message)
+}
+
+// Greet sends a startup packet over conn, which must be verified, and reads how
+// the upstream wants to be logged in to. Nothing secret is sent.
+func Greet(conn net.Conn, user, database, application string) (*Client, error) {
+	packet := []byte{0, 0, 0, 0, 0, majorVersion, 0, 0}
+	for _, text := range []string{"user", user, "database", database, "application_name", application, ""} {
+		packet = append(append(packet, text...), 0)
+	}
+	binary.BigEndian.PutUint32(packet, uint32(len(packet)))
+	if _, err := conn.Write(packet); err != nil {
+		return nil, fmt.Errorf("send startup packet: %w", err)
+	}
+	c := &Client{conn: conn, user: user}
+	return c, c.awaitRequest()
+}
+
+// Methods returns the ways in which the upstream wants to be logged in to: names
+// as of [AuthMethods], but each SASL mechanism by its own.
+func (c *Client) Methods() []string {
+	code := binary.BigEndian.Uint32(c.request)
+	if code == authSASL {
+		names, _ := mechanisms(c.request[4:]) // awaitRequest saw to it
+		for i := range names {
+			names[i] = mechanismName(names[i])
+		}
+		return names
+	}
+	if code == authOK {
+		return []string{methodNone.String()}
+	}
+	if method, _ := methodOf(code); method&allMethods != 0 {
+		return []string{method.String()}
+	}
+	return []string{fmt.Sprintf("request %d", code)}
+}
+
+// Login logs in with a password, by the strongest method that the upstream
+// offers and bound to the TLS channel if that is possible. An upstream that asks
+// for a method that is not allowed, where zero is any, hears no answer.
+func (c *Client) Login(password string, allowed AuthMethods) error {
+	requests := authRequests{required: allowed}
+	answers := answerer{user: c.user, password: password, upstream: c.conn, salted: new(saltedLogins)}
+	for {
+		code := binary.BigEndian.Uint32(c.request)
+		if err := requests.note(code); err != nil {
+			return err
+		}
+		if code == authOK {
+			break
+		}
+		answer, err := answers.answer(c.request)
+		if err != nil {
+			return err
+		}
+		if answer != nil {
+			if err := c.send(typePasswordMessage, answer); err != nil {
+				return err
+			}
+		}
+		if err := c.awaitRequest(); err != nil {
+			return err
+		}
+	}
+	if answers.unproven() {
+		return unprovenLogin()
+	}
+	c.mechanism = answers.mechanism
+	_, err := c.await(typeReadyForQuery, besideReady)
+	return err
+}
+
+// ServerVersion returns the version that the server reported at login, as it was sent.
+func (c *Client) ServerVersion() string { return c.version }
+
+// Mechanism returns the SASL mechanism that logged in, "" if it was another method.
+func (c *Client) Mechanism() string { return c.mechanism }
+
+// Query runs a simple query and returns the first column of its first row, ""
+// for NULL and for no row.
+func (c *Client) Query(sql string) (string, error) {
+	c.row = nil
+	if err := c.send(typeQuery, append([]byte(sql), 0)); err != nil {
+		return "", err
+	}
+	if _, err := c.await(typeReadyForQuery, besideRow+string(typeDataRow)); err != nil {
+		return "", err
+	}
+	const head = 2 + 4 // number of columns, size of the first
+	if len(c.row) < head {
+		return "", nil
+	}
+	size := int32(binary.BigEndian.Uint32(c.row[2:]))
+	if size < 0 || int(size) > len(c.row)-head {
+		return "", nil
+	}
+	return string(c.row[head:][:size]), nil
+}
+
+// Terminate says goodbye. An upstream that is gone already is no concern.
+func (c *Client) Terminate() { _ = c.send(typeTerminate, nil) }
+
+func (c *Client) send(kind byte, body []byte) error {
+	if _, err := c.conn.Write(frontendMessage(kind, body)); err != nil {
+		return fmt.Errorf("send %q message: %w", string(rune(kind)), err)
+	}
+	return nil
+}
+
+// awaitRequest reads up to the next authentication request, which AuthenticationOk is, too.
+func (c *Client) awaitRequest() error {
+	body, err := c.await(typeAuthentication, besideRequest)
+	if err != nil {
+		return err
+	}
+	malformed := len(body) < 4
+	if !malformed && binary.BigEndian.Uint32(body) == authSASL {
+		names, err := mechanisms(body[4:])
+		malformed = err != nil || len(names) > maxMechanisms
+	}
+	if malformed {
+		return upstreamProtocol("the upstream sent a malformed authentication request")
+	}
+	c.request = body
+	return nil
+}
+
+// await reads messages up to the first of a kind, whose body it returns. Only
+// those of other kinds may stand before it.
+func (c *Client) await(kind byte, others string) ([]byte, error) {
+	for range maxClientMessages {
+		got, body, err := c.read()
+		switch {
+		case err != nil:
+			return nil, err
+		case got == kind:
+			return body, nil
+		case got == typeErrorResponse:
+			return nil, &ServerError{errorField(body, 'S'), errorField(body, 'C'), errorField(body, 'M')}
+		case strings.IndexByte(others, got) < 0:
+			return nil, upstreamProtocol("the upstream sent a message of type %q in place of %q; is it a Postgres server?", got, kind)
+		case got == typeDataRow && c.row == nil:
+			c.row = body
+		case got == typeParameterStatus:
+			if version, ok := strings.CutPrefix(string(body), "server_version\x00"); ok {
+				c.version = strings.TrimSuffix(version, "\x00")
+			}
+		}
+	}
+	return nil, upstreamProtocol("the upstream sent messages without end")
+}
+
+// read reads one message.
+func (c *Client) read() (kind byte, body []byte, err error) {
+	var head [messageHeader]byte
+	if _, err := io.ReadFull(c.conn, head[:]); err != nil {
+		return 0, nil, fmt.Errorf("read message: %w", err)
+	}
+	size := int64(binary.BigEndian.Uint32(head[1:])) - 4
+	if size < 0 || size > maxClientMessage {
+		return 0, nil, upstreamProtocol("the upstream sent a message of impossible length; is it a Postgres server?")
+	}
+	body = make([]byte, size)
+	if _, err := io.ReadFull(c.conn, body); err != nil {
+		return 0, nil, fmt.Errorf("read message: %w", err)
+	}
+	return head[0], body, nil
+}
+
+// mechanismName is a name as RFC 4422 allows it, with a question mark in place of anything else.
+func mechanismName(name string) string {
+	const most = 40
+	return strings.Map(func(r rune) rune {
+		if 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || r == '-' || r == '_' {
+			return r
+		}
+		return '?'
+	}, name[:min(len(name), most)])
+}

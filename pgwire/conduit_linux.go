@@ -1,0 +1,220 @@
+package pgwire
+
+import (
+	"errors"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// conduit is the relay of one session on an event loop, whose goroutine alone
+// touches it once it is there. It holds no buffer while it waits, unless for a
+// reader that is slower than what it reads.
+type conduit struct {
+	session  *session
+	loop     *loop
+	client   *socket
+	upstream evented
+	carrier  *socket // of upstream
+	slot     int32
+	queued   bool // in loop.ready
+	detach   func() bool
+	patience *time.Timer // nil until one direction has ended
+
+	fromClient, fromUpstream direction
+	backlog                  *[]byte // pooled: what the client has had no room for yet; nil when empty
+	delivered                int     // of backlog
+	unflushed                bool    // the upstream has had no room for all yet
+}
+
+//nolint:gochecknoglobals // a pool is worth something only if all sessions share it
+var backlogs = sync.Pool{New: func() any { b := make([]byte, 0, relayRead+relaySlack); return &b }}
+
+// direction is what is known about reading from one side.
+type direction struct {
+	readable bool // there may be something
+	hungUp   bool // and behind it the end: no event will announce that again
+	done     bool // nothing more is read
+}
+
+// joinLoop gives both connections to an event loop. If it cannot, they are as before.
+func (s *session) joinLoop(up evented) bool {
+	c := &conduit{session: s, upstream: up}
+	var err error
+	if c.client, err = newSocket(s.client.Conn); err != nil {
+		return false
+	}
+	if c.carrier, err = newSocket(up.Socket()); err == nil {
+		// What came before the sockets were watched is found by looking.
+		c.fromClient.readable, c.fromUpstream.readable = true, true
+		if loops.add(c) == nil {
+			return true
+		}
+		_ = c.carrier.Close()
+	}
+	_ = c.client.Close()
+	return false
+}
+
+// adopt makes the sockets the only way to the connections.
+func (c *conduit) adopt() {
+	_ = c.session.client.Close()
+	_ = c.upstream.Socket().Close()
+	c.session.client.Conn = c.client
+	c.upstream.SetNonBlocking(c.carrier)
+	c.detach = afterEnd(c.session, c)
+}
+
+// pump moves what can be moved now, at most a buffer in each direction, and
+// reports whether there is more to do at once.
+func (c *conduit) pump(buf []byte) (again bool) {
+	c.pumpToUpstream(buf[:relayRead])
+	c.pumpToClient(buf)
+	return !c.over() && (c.fromClient.readable && !c.unflushed && !c.fromClient.done ||
+		c.fromUpstream.readable && c.backlog == nil && !c.fromUpstream.done)
+}
+
+// over reports whether there is nothing left to relay.
+func (c *conduit) over() bool {
+	return c.fromClient.done && c.fromUpstream.done || c.session.ctx.Err() != nil
+}
+
+// pumpToUpstream reads nothing from the client before the upstream has taken
+// what it was given: that is the back-pressure.
+func (c *conduit) pumpToUpstream(buf []byte) {
+	s := c.session
+	if c.unflushed && !c.flush() || !c.fromClient.readable || c.fromClient.done {
+		return
+	}
+	unread := len(s.unsent) > 0
+	n, err := s.readUnsent(c.client, buf)
+	c.fromClient.readable = n == len(buf) || unread || c.fromClient.hungUp
+	if n > 0 {
+		if !s.exchange.clientSays(buf[:n]) {
+			return // it has been ended
+		}
+		flushed, err := c.upstream.TryWrite(buf[:n])
+		s.toUpstream.Add(int64(n))
+		c.wrote(flushed, err)
+		c.progressed()
+	}
+	if err != nil && err != syscall.EAGAIN {
+		c.fromClient.done = true
+		s.sideEnded(downstream, err, s.upstream)
+		c.flush()
+		c.progressed()
+	} else if err != nil {
+		c.fromClient.readable = false
+	}
+}
+
+// flush sends what the upstream has had no room for, and reports whether all is sent.
+func (c *conduit) flush() bool {
+	c.wrote(c.upstream.TryFlush())
+	return !c.unflushed
+}
+
+// wrote takes note of what became of a write to the upstream.
+func (c *conduit) wrote(flushed bool, err error) {
+	c.unflushed = !flushed && err == nil
+	if err != nil && !c.fromClient.done {
+		c.fromClient.done = true
+		c.session.upstreamRefuses()
+		c.progressed()
+	}
+}
+
+// pumpToClient reads nothing from the upstream before the client has taken what
+// it was given.
+func (c *conduit) pumpToClient(buf []byte) {
+	s := c.session
+	if c.backlog != nil && !c.deliverBacklog() || !c.fromUpstream.readable || c.fromUpstream.done {
+		return
+	}
+	n, more, err := c.upstream.TryRead(buf)
+	c.fromUpstream.readable = more || c.fromUpstream.hungUp
+	if n > 0 && !c.deliver(buf[:n]) {
+		return
+	}
+	if !c.unflushed {
+		c.flush() // TLS may have had something to answer
+	}
+	switch {
+	case err == nil:
+	case errors.Is(err, syscall.EAGAIN):
+		c.fromUpstream.readable = false
+	case c.backlog != nil:
+		c.fromUpstream.readable = true // the end is found again when the client has taken the rest
+	default:
+		c.fromUpstream.done = true
+		s.sideEnded(upstream, err, s.client)
+		c.progressed()
+	}
+}
+
+// deliver gives p to the client and keeps what it has no room for. It returns
+// false if the client is gone.
+func (c *conduit) deliver(p []byte) bool {
+	n, err := c.session.giveClient(p)
+	if n > 0 {
+		c.progressed()
+	}
+	if err != nil && err != syscall.EAGAIN {
+		c.session.clientLost(err)
+		return false
+	}
+	if n < len(p) {
+		c.backlog, c.delivered = backlogs.Get().(*[]byte), 0
+		*c.backlog = append((*c.backlog)[:0], p[n:]...)
+	}
+	return true
+}
+
+// deliverBacklog reports whether the client has taken all of it.
+func (c *conduit) deliverBacklog() bool {
+	n, err := c.session.giveClient((*c.backlog)[c.delivered:])
+	c.delivered += n
+	if n > 0 {
+		c.progressed()
+	}
+	if err != nil && err != syscall.EAGAIN {
+		c.session.clientLost(err)
+		return false
+	}
+	if c.delivered < len(*c.backlog) {
+		return false
+	}
+	backlogs.Put(c.backlog)
+	c.backlog = nil
+	return true
+}
+
+// progressed gives a lingering session its time anew.
+func (c *conduit) progressed() {
+	s := c.session
+	if !s.lingering.Load() {
+		return
+	}
+	if c.patience == nil {
+		c.patience = time.AfterFunc(s.server.lingerTimeout(), s.stoodStill)
+		return
+	}
+	c.patience.Reset(s.server.lingerTimeout())
+}
+
+// finish ends a session that has left its loop, on a goroutine of its own: there
+// may be last words to say, and somebody who observes.
+func (c *conduit) finish() {
+	s := c.session
+	c.detach()
+	if c.patience != nil {
+		c.patience.Stop()
+	}
+	err := s.verdict()
+	if err != nil {
+		if conn, broken := c.client.giveBack(); broken == nil {
+			s.client.Conn = conn // a farewell takes time
+		}
+	}
+	s.finish(err)
+}

@@ -1,0 +1,234 @@
+package pgwire
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	wakeSlot      = -1 // in place of a slot: the loop's own eventfd
+	upstreamEvent = 1  // in Pad: the event is the upstream's
+	eventsAtOnce  = 128
+	briefWait     = 1    // ms
+	idleLife      = 1000 // ms that a loop without sessions waits for the next one
+)
+
+// loop relays many sessions on one goroutine, with edge-triggered epoll: each
+// descriptor is registered once, and a read that did not fill its buffer needs
+// no second one to learn that there is no more (epoll(7), question 9).
+type loop struct {
+	epoll, wake int
+	brief       bool // there is more than one processor
+	sessions    atomic.Int64
+	buf         []byte
+	ready       []*conduit // to be pumped
+
+	mu       sync.Mutex
+	conduits []*conduit // by slot
+	free     []int32
+	ended    []*conduit // posted
+	closed   bool
+}
+
+func newLoop(brief bool) (*loop, error) {
+	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("event loop: create epoll: %w", err)
+	}
+	wake, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	if err != nil {
+		_ = unix.Close(epoll)
+		return nil, fmt.Errorf("event loop: create eventfd: %w", err)
+	}
+	event := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLET, Fd: wakeSlot}
+	if err := unix.EpollCtl(epoll, unix.EPOLL_CTL_ADD, wake, &event); err != nil {
+		_ = unix.Close(epoll)
+		_ = unix.Close(wake)
+		return nil, fmt.Errorf("event loop: watch eventfd: %w", err)
+	}
+	return &loop{epoll: epoll, wake: wake, brief: brief, buf: make([]byte, relayRead+relaySlack)}, nil
+}
+
+// add watches both sockets of c and makes it theirs. Their first event is that
+// they can be written to, so the loop looks at c without being woken.
+func (l *loop) add(c *conduit) error {
+	l.mu.Lock() // until c is complete: the loop takes the lock before it looks
+	defer l.mu.Unlock()
+	if n := len(l.free); n > 0 {
+		c.slot, l.free = l.free[n-1], l.free[:n-1]
+	} else {
+		c.slot = int32(len(l.conduits))
+		l.conduits = append(l.conduits, nil)
+	}
+	if err := l.watch(c.client, c.slot, 0); err != nil {
+		l.free = append(l.free, c.slot)
+		return err
+	}
+	if err := l.watch(c.carrier, c.slot, upstreamEvent); err != nil {
+		l.unwatch(c.client)
+		l.free = append(l.free, c.slot)
+		return err
+	}
+	c.loop = l
+	l.conduits[c.slot] = c
+	l.sessions.Add(1)
+	c.adopt()
+	return nil
+}
+
+func (l *loop) watch(s *socket, slot, side int32) error {
+	event := unix.EpollEvent{
+		Events: unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET,
+		Fd:     slot, Pad: side,
+	}
+	if err := unix.EpollCtl(l.epoll, unix.EPOLL_CTL_ADD, s.fd, &event); err != nil {
+		return fmt.Errorf("event loop: watch connection: %w", err)
+	}
+	return nil
+}
+
+// unwatch must come before the socket is closed: what epoll watches is the
+// connection, of which there may be other descriptors.
+func (l *loop) unwatch(s *socket) { _ = unix.EpollCtl(l.epoll, unix.EPOLL_CTL_DEL, s.fd, nil) }
+
+// post makes the loop take leave of a session that was ended.
+func (l *loop) post(c *conduit) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return // the descriptor may be somebody else's by now
+	}
+	l.ended = append(l.ended, c)
+	_, _ = unix.Write(l.wake, []byte{1, 0, 0, 0, 0, 0, 0, 0})
+}
+
+// afterEnd makes the loop take leave of c when its session is ended from outside.
+func afterEnd(s *session, c *conduit) (detach func() bool) {
+	return context.AfterFunc(s.ctx, func() { c.loop.post(c) })
+}
+
+// run is the loop.
+func (l *loop) run() {
+	events := make([]unix.EpollEvent, eventsAtOnce)
+	for {
+		n := l.poll(events)
+		if n == 0 && len(l.ready) == 0 {
+			if n = l.wait(events); n < 0 {
+				return
+			}
+		}
+		l.note(events[:n])
+		l.turn()
+	}
+}
+
+// poll returns the events that are there or come soon. The scheduler is not told
+// of this wait: it would give the processor away and have to find another one
+// for each event, which costs as much as the relay itself. It gets it by its
+// signals, which end the wait, and at once while there are logins to work on.
+func (l *loop) poll(events []unix.EpollEvent) int {
+	timeout := briefWait
+	if len(l.ready) > 0 || !l.brief || loops.logins.Load() > 0 {
+		timeout = 0
+	}
+	n, _, errno := syscall.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(l.epoll),
+		uintptr(unsafe.Pointer(unsafe.SliceData(events))), uintptr(len(events)), uintptr(timeout), 0, 0)
+	if errno != 0 {
+		return 0
+	}
+	return int(n)
+}
+
+// wait returns how many events there are, or -1 when the loop has come to its end.
+func (l *loop) wait(events []unix.EpollEvent) int {
+	for {
+		timeout := -1
+		if l.sessions.Load() == 0 {
+			timeout = idleLife
+		}
+		n, err := unix.EpollWait(l.epoll, events, timeout)
+		switch {
+		case err != nil: // EINTR; nothing else happens to a valid descriptor
+		case n > 0:
+			return n
+		case loops.retire(l):
+			return -1
+		}
+	}
+}
+
+func (l *loop) close() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.closed = true
+	_, _ = unix.Close(l.epoll), unix.Close(l.wake)
+}
+
+// note takes the events down.
+func (l *loop) note(events []unix.EpollEvent) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i := range events {
+		e := &events[i]
+		if e.Fd == wakeSlot {
+			var count [8]byte
+			_, _ = unix.Read(l.wake, count[:])
+			for _, c := range l.ended {
+				if l.conduits[c.slot] == c {
+					l.enqueue(c)
+				}
+			}
+			l.ended = l.ended[:0]
+			continue
+		}
+		c := l.conduits[e.Fd]
+		from := &c.fromClient
+		if e.Pad == upstreamEvent {
+			from = &c.fromUpstream
+		}
+		from.readable = from.readable || e.Events&unix.EPOLLIN != 0
+		if e.Events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
+			from.readable, from.hungUp = true, true
+		}
+		l.enqueue(c)
+	}
+}
+
+func (l *loop) enqueue(c *conduit) {
+	if !c.queued {
+		c.queued = true
+		l.ready = append(l.ready, c)
+	}
+}
+
+// turn pumps each session that is ready once, so that none waits for another's bulk.
+func (l *loop) turn() {
+	left := l.ready[:0]
+	for _, c := range l.ready {
+		if c.queued = !c.over() && c.pump(l.buf); c.queued {
+			left = append(left, c)
+		} else if c.over() {
+			l.leave(c)
+		}
+	}
+	clear(l.ready[len(left):])
+	l.ready = left
+}
+
+// leave takes c out of the loop and lets its session end.
+func (l *loop) leave(c *conduit) {
+	l.unwatch(c.client)
+	l.unwatch(c.carrier)
+	l.sessions.Add(-1)
+	l.mu.Lock()
+	l.conduits[c.slot] = nil
+	l.free = append(l.free, c.slot)
+	l.mu.Unlock()
+	go c.finish()
+}

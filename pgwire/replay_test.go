@@ -1,0 +1,242 @@
+package pgwire
+
+import (
+	"bytes"
+	"context"
+	"net"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/pgorigin/pgorigin/pgwire/pgtest"
+)
+
+// spareConn is an upstream leg that was made ahead of its use.
+type spareConn struct {
+	net.Conn
+	fresh func(context.Context) (net.Conn, error)
+}
+
+func (c spareConn) Fresh(ctx context.Context) (net.Conn, error) { return c.fresh(ctx) }
+
+// spareRig is a rig whose Dial returns spares.
+type spareRig struct {
+	*rig
+	fresh atomic.Int32 // calls of Fresh
+	ready atomic.Int32 // calls of UpstreamReady
+}
+
+func newSpareRig(t *testing.T, configure func(*Server)) *spareRig {
+	r := &spareRig{rig: newRig(t, configure)}
+	r.server.Trace.UpstreamReady = func(SessionInfo, net.Conn, time.Duration) { r.ready.Add(1) }
+	r.server.Dial = func(ctx context.Context, target net.Addr) (net.Conn, error) {
+		conn, err := r.dial(ctx, target)
+		return spareConn{conn, func(ctx context.Context) (net.Conn, error) {
+			r.fresh.Add(1)
+			return r.dial(ctx, target)
+		}}, err
+	}
+	return r
+}
+
+// next returns what was dialled last.
+func (r *spareRig) next() *pgtest.Peer {
+	<-r.targets
+	return <-r.upstreams
+}
+
+// expectFresh fails unless Fresh was called that often.
+func (r *spareRig) expectFresh(n int32) {
+	r.t.Helper()
+	if got := r.fresh.Load(); got != n {
+		r.t.Errorf("Fresh was called %d times, want %d", got, n)
+	}
+}
+
+// expire answers as pgbouncer answers a connection that is too old.
+func expire(code, message string) func(*pgtest.Peer) {
+	return func(p *pgtest.Peer) { p.Send(pgtest.ErrorResponse(code, message)); _ = p.Close() }
+}
+
+func TestDeadSpareIsReplaced(t *testing.T) {
+	startup := pgtest.Startup("user", "app", "database", "db")
+	reads := func(then func(*pgtest.Peer)) func(*pgtest.Peer) {
+		return func(p *pgtest.Peer) { p.Expect(startup); then(p) }
+	}
+	closes := func(p *pgtest.Peer) { _ = p.Close() }
+	for _, row := range []struct {
+		name string
+		dies func(*pgtest.Peer)
+	}{
+		{"before it is used", closes},
+		{"without an answer", reads(closes)},
+		{"within the first message", reads(func(p *pgtest.Peer) { p.Send([]byte("R\x00\x00\x00")); _ = p.Close() })},
+		{"too old for pgbouncer", reads(expire("08P01", "client_login_timeout"))},
+		{"with pgbouncer full", reads(expire("08P01", "no more connections allowed (max_client_conn)"))},
+		{"with PostgreSQL full", reads(expire("53300", "sorry, too many clients already"))},
+		{"with PostgreSQL starting up", reads(expire("57P03", "the database system is starting up"))},
+	} {
+		for _, binding := range []ChannelBinding{StripChannelBinding, BridgeChannelBinding} {
+			t.Run(row.name+[]string{"", ", pass", ", bridge"}[binding], func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					r := newSpareRig(t, func(s *Server) { s.ChannelBinding = binding })
+					client := r.connect()
+					client.Send(startup)
+					row.dies(r.next())
+
+					fresh := r.next()
+					fresh.Expect(startup)
+					go fresh.Send(pgtest.Login("pid4key4"))
+					client.Expect(pgtest.Login("pid4key4"))
+					r.expectFresh(1)
+					if n := r.ready.Load(); n != 2 {
+						t.Errorf("UpstreamReady ran %d times, want twice", n)
+					}
+					go client.Send(pgtest.Terminate())
+					fresh.Expect(pgtest.Terminate())
+					_ = client.Close()
+					_ = fresh.Close()
+					e := r.expectEnd(ReasonOK)
+					if want := int64(len(startup) + len(pgtest.Terminate())); e.ToUpstream != want {
+						t.Errorf("%d bytes went to the upstream, want %d", e.ToUpstream, want)
+					}
+				})
+			})
+		}
+	}
+}
+
+// What a client sends behind its startup packet without being asked goes to the connection that lives, once and whole.
+func TestPipelinedBytesSurviveADeadSpare(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newSpareRig(t, nil)
+		client := r.connect()
+		startup, early := pgtest.Startup("user", "app"), bytes.Repeat(pgtest.Message('p', "early\x00"), 100)
+		go client.Send(startup, early)
+		spare := r.next()
+		spare.Expect(startup)
+		_ = spare.Close()
+		fresh := r.next()
+		fresh.Expect(startup, early)
+		_ = fresh.Close()
+		client.ExpectError("08006")
+		_ = client.Close()
+		r.expectEnd(ReasonUpstreamGone)
+		r.expectFresh(1)
+	})
+}
+
+func TestLivingSpareIsAConnectionLikeAnyOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newSpareRig(t, nil)
+		client := r.connect()
+		startup := pgtest.Startup("user", "app")
+		go client.Send(startup, []byte("early"))
+		spare := r.next()
+		spare.Expect(startup)
+		go spare.Send(pgtest.AuthenticationSASL("SCRAM-SHA-256"))
+		client.Expect(pgtest.AuthenticationSASL("SCRAM-SHA-256"))
+		spare.Expect([]byte("early")) // sent before it was asked for, held back until the upstream spoke
+		_ = spare.Close()
+		client.ExpectError("08006") // no way back after the first message
+		_ = client.Close()
+		r.expectEnd(ReasonUpstreamGone)
+		r.expectFresh(0)
+	})
+}
+
+func TestRefusalsAreNotReplayed(t *testing.T) {
+	startup := pgtest.Startup("user", "app")
+	for _, row := range []struct {
+		name   string
+		answer []byte
+		state  string
+		reason Reason
+	}{
+		{"wrong user", pgtest.ErrorResponse("28000", "no pg_hba.conf entry"), "28000", ReasonAuthRejected},
+		{"pgbouncer knows no such database", pgtest.ErrorResponse("08P01", "no such database: client_login_timeout"), "08P01", ReasonAuthRejected},
+		{"too long to be looked at", pgtest.ErrorResponse("57P03", string(bytes.Repeat([]byte("x"), 20<<10))), "57P03", ReasonAuthRejected},
+		{"no Postgres message", []byte("HTTP/1.1 400 Bad Request\r\n\r\n"), "08P01", ReasonUpstreamProtocol},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newSpareRig(t, nil)
+				client := r.connect()
+				client.Send(startup)
+				spare := r.next()
+				spare.Expect(startup)
+				go func() {
+					_, _ = spare.Write(row.answer) // may be cut short by the end of the session
+					_ = spare.Close()
+				}()
+				client.ExpectError(row.state)
+				_ = client.Close()
+				r.expectEnd(row.reason)
+				r.expectFresh(0)
+			})
+		})
+	}
+}
+
+func TestOneReplayOnly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newSpareRig(t, nil)
+		client := r.connect()
+		startup := pgtest.Startup("user", "app")
+		client.Send(startup)
+		_ = r.next().Close()
+		fresh := r.next()
+		fresh.Expect(startup)
+		refusal := pgtest.ErrorResponse("57P03", "the database system is starting up")
+		go func() { fresh.Send(refusal); _ = fresh.Close() }()
+		client.Expect(refusal) // the upstream's own words, this time
+		_ = client.Close()
+		r.expectEnd(ReasonAuthRejected)
+		r.expectFresh(1)
+	})
+}
+
+// rejecting is a connection whose upstream judges the client certificate only when the handshake is done here.
+type rejecting struct{ net.Conn }
+
+func (rejecting) Read([]byte) (int, error) {
+	return 0, refusal{"client_cert_rejected", "08001", "upstream db:5432: rejected the client certificate"}
+}
+
+// What TLS 1.3 rejects on the first read may have been rotated since: the fresh connection decides, and its word is final.
+func TestRejectedCertificateOnASpare(t *testing.T) {
+	for _, again := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			r := newSpareRig(t, nil)
+			dial := r.server.Dial
+			r.server.Dial = func(ctx context.Context, target net.Addr) (net.Conn, error) {
+				conn, err := dial(ctx, target)
+				spare := conn.(spareConn)
+				return spareConn{rejecting{spare.Conn}, func(ctx context.Context) (net.Conn, error) {
+					fresh, err := spare.fresh(ctx)
+					if again {
+						fresh = rejecting{fresh}
+					}
+					return fresh, err
+				}}, err
+			}
+			client := r.connect()
+			go client.Send(pgtest.Startup("user", "app"))
+			first := r.next()
+			go first.ExpectClosed()
+			fresh := r.next()
+			fresh.Expect(pgtest.Startup("user", "app"))
+			if again {
+				contains(t, client.ExpectError("08001").Message, "rejected the client certificate")
+				_ = client.Close()
+				r.expectEnd("client_cert_rejected")
+			} else {
+				go fresh.Send(pgtest.Login("pid4key4"))
+				client.Expect(pgtest.Login("pid4key4"))
+			}
+			r.expectFresh(1)
+			_ = client.Close()
+		})
+	}
+}

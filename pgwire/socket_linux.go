@@ -1,0 +1,124 @@
+package pgwire
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// socket is a connection that the runtime's poller does not know, so that it
+// wakes nobody but an event loop. Nothing waits: Read and Write return EAGAIN
+// instead. It knows no deadlines.
+type socket struct {
+	net.Conn     // closed; it still knows its addresses
+	fd       int // -1 once closed or given back
+}
+
+// newSocket returns a socket for conn's connection, with a descriptor of its
+// own: the runtime's poller watches a descriptor until that very one is closed.
+// Both are to be closed, conn first.
+func newSocket(conn net.Conn) (*socket, error) {
+	raw, ok := conn.(syscall.Conn)
+	if !ok {
+		return nil, fmt.Errorf("duplicate descriptor: %T has none", conn)
+	}
+	control, err := raw.SyscallConn()
+	if err != nil {
+		return nil, fmt.Errorf("duplicate descriptor: %w", err)
+	}
+	fd := -1
+	var dupErr error
+	err = control.Control(func(original uintptr) {
+		fd, dupErr = unix.FcntlInt(original, unix.F_DUPFD_CLOEXEC, 0)
+	})
+	if err = errors.Join(err, dupErr); err != nil {
+		return nil, fmt.Errorf("duplicate descriptor: %w", err)
+	}
+	return &socket{conn, fd}, nil
+}
+
+// giveBack returns a connection with deadlines in place of the socket.
+func (s *socket) giveBack() (net.Conn, error) {
+	f := os.NewFile(uintptr(s.fd), "socket")
+	s.fd = -1
+	defer f.Close()
+	conn, err := net.FileConn(f)
+	if err != nil {
+		return nil, fmt.Errorf("give descriptor back: %w", err)
+	}
+	return conn, nil
+}
+
+// Read implements net.Conn. It is a system call that the scheduler is not told
+// of, which a read that cannot wait does not need.
+func (s *socket) Read(p []byte) (int, error) {
+	for {
+		n, _, errno := syscall.RawSyscall(syscall.SYS_READ, uintptr(s.fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)))
+		switch {
+		case errno == syscall.EINTR:
+		case errno != 0:
+			return 0, s.failure("read", errno)
+		case n == 0:
+			return 0, io.EOF
+		default:
+			return int(n), nil
+		}
+	}
+}
+
+// Write implements net.Conn. The error of a short write is EAGAIN.
+func (s *socket) Write(p []byte) (int, error) {
+	written := 0
+	for written < len(p) {
+		rest := p[written:]
+		n, _, errno := syscall.RawSyscall(syscall.SYS_WRITE, uintptr(s.fd), uintptr(unsafe.Pointer(unsafe.SliceData(rest))), uintptr(len(rest)))
+		switch {
+		case errno == syscall.EINTR:
+		case errno != 0:
+			return written, s.failure("write", errno)
+		default:
+			written += int(n)
+		}
+	}
+	return written, nil
+}
+
+// failure leaves EAGAIN bare, for it is no error but an answer.
+func (s *socket) failure(operation string, errno syscall.Errno) error {
+	if errno == syscall.EAGAIN {
+		return syscall.EAGAIN
+	}
+	return &net.OpError{
+		Op: operation, Net: s.RemoteAddr().Network(), Source: s.LocalAddr(), Addr: s.RemoteAddr(),
+		Err: os.NewSyscallError(operation, errno),
+	}
+}
+
+// CloseWrite ends the stream in one direction.
+func (s *socket) CloseWrite() error { return unix.Shutdown(s.fd, unix.SHUT_WR) }
+
+// Close implements net.Conn.
+func (s *socket) Close() error {
+	if s.fd < 0 {
+		return net.ErrClosed
+	}
+	fd := s.fd
+	s.fd = -1
+	return unix.Close(fd)
+}
+
+// SetDeadline implements net.Conn and does nothing: nothing waits.
+func (s *socket) SetDeadline(time.Time) error { return nil }
+
+// SetReadDeadline implements net.Conn and does nothing.
+func (s *socket) SetReadDeadline(time.Time) error { return nil }
+
+// SetWriteDeadline implements net.Conn and does nothing.
+func (s *socket) SetWriteDeadline(time.Time) error { return nil }
