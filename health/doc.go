@@ -1,12 +1,13 @@
 // Package health tells probes, people and Prometheus how pgorigin is doing.
 //
-// [Status] is what pgorigin knows about itself, [Metrics] is what it counted, and [Handler] serves both over HTTP:
+// [Status] is what pgorigin knows about itself, [Record] and [Prober] what happened to one of its origins, [Metrics] what it
+// counted, and [Handler] serves it all over HTTP:
 //
-//	/startupz  200 once every listener is bound; stays 200 while draining
-//	/livez     200 as long as the process answers
-//	/readyz    200 when started, not draining and every added check passes
+//	/startupz  200 once every listener is bound and every startup check has passed; stays 200 while draining
+//	/livez     200 as long as the process answers and every liveness check passes
+//	/readyz    200 when bound, not told to stop, and every readiness check passes
 //	/healthz   the same as /readyz, because people type it
-//	/statusz   200 always: the conditions of readiness and notes beside them, as JSON
+//	/statusz   200 always: a [Snapshot] as JSON
 //	/metrics   Prometheus text or OpenMetrics, whichever the scraper asks for
 //
 // No request dials anything: a probe that reached for the upstream would take every pod out at once when the

@@ -1,9 +1,7 @@
 package health
 
 import (
-	"fmt"
 	"net/http"
-	"strings"
 	"time"
 )
 
@@ -18,12 +16,12 @@ const (
 
 // Handler serves the endpoints in the package comment. Only GET and HEAD are answered: nothing here changes anything.
 func Handler(s *Status, m *Metrics) http.Handler {
-	live := func() []outcome { return []outcome{{name: "process"}} }
+	silent := func() []Note { return []Note{} }
 	mux := http.NewServeMux()
-	mux.Handle("/livez", conditions("livez", live))
-	mux.Handle("/startupz", conditions("startupz", s.startup))
-	mux.Handle("/readyz", conditions("readyz", s.readiness))
-	mux.Handle("/healthz", conditions("healthz", s.readiness))
+	mux.Handle("/livez", conditions("livez", s.liveConditions, silent))
+	mux.Handle("/startupz", conditions("startupz", s.startConditions, silent))
+	mux.Handle("/readyz", conditions("readyz", s.readyConditions, s.allNotes))
+	mux.Handle("/healthz", conditions("healthz", s.readyConditions, s.allNotes))
 	mux.Handle("/statusz", statusz(s))
 	mux.Handle("/metrics", m.handler())
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
@@ -41,6 +39,8 @@ func NewServer(h http.Handler) *http.Server {
 		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
+
+		DisableGeneralOptionsHandler: true, // "OPTIONS *" is refused like every other method
 	}
 }
 
@@ -54,38 +54,6 @@ func readOnly(next http.Handler) http.Handler {
 			return
 		}
 		next.ServeHTTP(w, r)
-	})
-}
-
-// conditions answers 200 when every condition holds and 503 else. Machines read the status code; the body is for
-// people, and ?verbose lists every condition the way kube-apiserver does, and notes in a similar way.
-func conditions(name string, read func() []outcome) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		code := http.StatusOK
-		var reasons, lines strings.Builder
-		for _, o := range read() {
-			switch {
-			case o.note != "":
-				fmt.Fprintf(&lines, "[!]%s: %s\n", o.name, o.note)
-				continue
-			case o.err == nil:
-				fmt.Fprintf(&lines, "[+]%s ok\n", o.name)
-				continue
-			}
-			code = http.StatusServiceUnavailable
-			fmt.Fprintf(&reasons, "%v\n", o.err)
-			fmt.Fprintf(&lines, "[-]%v\n", o.err)
-		}
-		switch {
-		case r.URL.Query().Has("verbose") && code == http.StatusOK:
-			answer(w, code, lines.String()+name+" check passed\n")
-		case r.URL.Query().Has("verbose"):
-			answer(w, code, lines.String()+name+" check failed\n")
-		case code == http.StatusOK:
-			answer(w, code, "ok\n")
-		default:
-			answer(w, code, reasons.String())
-		}
 	})
 }
 

@@ -49,6 +49,7 @@ type Metrics struct {
 	sessionsOpen    *prometheus.GaugeVec
 	sessions        *prometheus.CounterVec
 	sessionDuration *prometheus.HistogramVec
+	closes          *prometheus.CounterVec
 	bytes           *prometheus.CounterVec
 	cancels         *prometheus.CounterVec
 	acceptErrors    *prometheus.CounterVec
@@ -62,9 +63,14 @@ type Metrics struct {
 
 	certificateProblems *prometheus.CounterVec
 
+	spareUses, spareEnds *prometheus.CounterVec
+
 	reloads       *prometheus.CounterVec
 	lastReload    *prometheus.GaugeVec
 	reloadFailing *prometheus.GaugeVec
+
+	probes  *prometheus.CounterVec
+	probers *probeCollector
 }
 
 // NewMetrics returns metrics in a registry of their own: the global one would let any imported package add to ours.
@@ -77,12 +83,15 @@ func NewMetrics(opts Options) *Metrics {
 	m.makeUpstreamMetrics()
 	m.makeReloadMetrics()
 	m.makeCertificateMetrics()
+	m.makeSpareMetrics()
+	m.makeProbeMetrics()
 	m.registry.MustRegister(
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		m.sessionsOpen, m.sessions, m.sessionDuration, m.bytes, m.cancels, m.acceptErrors,
+		m.sessionsOpen, m.sessions, m.sessionDuration, m.closes, m.bytes, m.cancels, m.acceptErrors,
 		m.connects, m.connectDuration, m.handshakes, m.fallbacks, m.postQuantum, m.notAfter, m.certificateProblems,
-		m.reloads, m.lastReload, m.reloadFailing,
+		m.spareUses, m.spareEnds,
+		m.reloads, m.lastReload, m.reloadFailing, m.probes, m.probers,
 		buildInfo(opts),
 		stateGauge("pgorigin_ready", "Whether new clients are welcome, as in /readyz.",
 			func() bool { return opts.Status.Ready() == nil }),
@@ -100,13 +109,27 @@ func (m *Metrics) SessionOpened(origin string) {
 	m.sessionsOpen.WithLabelValues(origin).Inc()
 }
 
-// SessionEnded counts a session at its end, with the bytes that it relayed in either direction.
-func (m *Metrics) SessionEnded(origin, reason string, took time.Duration, toUpstream, toClient int64) {
+// SessionEnd is what is counted of a session that is over.
+type SessionEnd struct {
+	Reason               string // one of Options.Reasons
+	ClosedBy             string // one of the Closed constants
+	Duration             time.Duration
+	ToUpstream, ToClient int64 // bytes relayed
+}
+
+// SessionEnded counts a session at its end.
+func (m *Metrics) SessionEnded(origin string, end SessionEnd) {
 	m.sessionsOpen.WithLabelValues(origin).Dec()
-	m.sessions.WithLabelValues(origin, reason).Inc()
-	m.sessionDuration.WithLabelValues(origin).Observe(took.Seconds())
-	m.bytes.WithLabelValues(origin, toUpstreamLabel).Add(float64(toUpstream))
-	m.bytes.WithLabelValues(origin, toClientLabel).Add(float64(toClient))
+	m.sessions.WithLabelValues(origin, end.Reason).Inc()
+	m.closes.WithLabelValues(origin, known(end.ClosedBy, closers())).Inc()
+	m.sessionDuration.WithLabelValues(origin).Observe(end.Duration.Seconds())
+	m.bytes.WithLabelValues(origin, toUpstreamLabel).Add(float64(end.ToUpstream))
+	m.bytes.WithLabelValues(origin, toClientLabel).Add(float64(end.ToClient))
+}
+
+// LoggedIn counts how long a login took that has come to its end, from the startup packet to the first ReadyForQuery.
+func (m *Metrics) LoggedIn(origin string, took time.Duration) {
+	m.connectDuration.WithLabelValues(origin, loginPhase).Observe(took.Seconds())
 }
 
 // CancelRequest counts a cancel request for a session of ours by the reason with which it ended.
@@ -129,7 +152,7 @@ func (m *Metrics) Dial(origin, reason string, connect, sslRequest, tls time.Dura
 	m.connects.WithLabelValues(origin, reason).Inc()
 	for i, took := range []time.Duration{connect, sslRequest, tls} {
 		if took > 0 {
-			m.connectDuration.WithLabelValues(origin, phases()[i]).Observe(took.Seconds())
+			m.connectDuration.WithLabelValues(origin, dialPhases()[i]).Observe(took.Seconds())
 		}
 	}
 }

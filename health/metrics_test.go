@@ -5,7 +5,6 @@ import (
 	"flag"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"regexp"
 	"strings"
 	"testing"
@@ -15,8 +14,6 @@ import (
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
-
-const goldenMetrics = "testdata/metrics.golden"
 
 // busyMetrics is a process with one origin that has seen one event of each kind.
 func busyMetrics() (*Status, *Metrics) {
@@ -31,7 +28,12 @@ func busyMetrics() (*Status, *Metrics) {
 	s.Started()
 	m.SessionOpened("default")
 	m.SessionOpened("default")
-	m.SessionEnded("default", "ok", 90*time.Second, 1500, 250_000)
+	m.LoggedIn("default", 3*time.Millisecond)
+	m.SessionEnded("default", SessionEnd{"ok", ClosedByClient, 90 * time.Second, 1500, 250_000})
+	m.Probed("default", "upstream_refused")
+	p := new(Prober)
+	m.WatchProber("default", p)
+	p.note(nil, time.Unix(1_700_000_000, 0), time.Second)
 	m.CancelRequest("default", "ok")
 	m.CancelUnknownKey("default")
 	m.AcceptFailed("default")
@@ -46,19 +48,7 @@ func busyMetrics() (*Status, *Metrics) {
 }
 
 func TestMetricsText(t *testing.T) {
-	got := pgoriginLines(scrape(t, busyHandler()))
-	if *update {
-		if err := os.WriteFile(goldenMetrics, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(goldenMetrics)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got != string(want) {
-		t.Errorf("metrics differ from %s (run with -update and read the diff):\n%s", goldenMetrics, got)
-	}
+	golden(t, "testdata/metrics.golden", pgoriginLines(scrape(t, busyHandler())))
 }
 
 func TestMetricsAreWellNamed(t *testing.T) {
@@ -85,6 +75,11 @@ func TestEverySeriesExistsAtZero(t *testing.T) {
 			`pgorigin_sessions_open{origin="%"}`,
 			`pgorigin_sessions_total{origin="%",reason="draining"}`,
 			`pgorigin_session_duration_seconds_count{origin="%"}`,
+			`pgorigin_sessions_closed_total{by="client",origin="%"}`,
+			`pgorigin_sessions_closed_total{by="upstream",origin="%"}`,
+			`pgorigin_sessions_closed_total{by="pgorigin",origin="%"}`,
+			`pgorigin_upstream_connect_duration_seconds_count{origin="%",phase="login"}`,
+			`pgorigin_probes_total{origin="%",reason="ok"}`,
 			`pgorigin_bytes_total{direction="to_client",origin="%"}`,
 			`pgorigin_bytes_total{direction="to_upstream",origin="%"}`,
 			`pgorigin_cancel_requests_total{origin="%",result="ok"}`,
@@ -109,6 +104,27 @@ func TestCertificateTimesAreAbsentUntilKnown(t *testing.T) {
 	m := NewMetrics(Options{Origins: []string{"default"}})
 	if text := scrape(t, Handler(new(Status), m)); strings.Contains(text, "not_after_timestamp_seconds{") {
 		t.Error("a certificate time exists before a certificate was seen")
+	}
+}
+
+// TestUpstreamUpIsAbsentUntilKnown: at zero, every new pod would look like an outage.
+func TestUpstreamUpIsAbsentUntilKnown(t *testing.T) {
+	m := NewMetrics(Options{Origins: []string{"default"}})
+	p := new(Prober)
+	m.WatchProber("default", p)
+	h := Handler(new(Status), m)
+	if text := pgoriginLines(scrape(t, h)); strings.Contains(text, "pgorigin_upstream_up") || strings.Contains(text, "last_verified") {
+		t.Errorf("something is known before the first try:\n%s", text)
+	}
+	p.Observed(refused, time.Second)
+	text := scrape(t, h)
+	if !strings.Contains(text, `pgorigin_upstream_up{origin="default"} 0`) || strings.Contains(text, "last_verified_timestamp_seconds{") {
+		t.Errorf("after a failure:\n%s", pgoriginLines(text))
+	}
+	p.Observed(nil, time.Second)
+	text = scrape(t, h)
+	if !strings.Contains(text, `pgorigin_upstream_up{origin="default"} 1`) || !strings.Contains(text, "last_verified_timestamp_seconds{") {
+		t.Errorf("after a success:\n%s", pgoriginLines(text))
 	}
 }
 

@@ -40,7 +40,7 @@ func TestNotes(t *testing.T) {
 		code          int
 		body, verbose string
 	}{
-		{func() {}, http.StatusServiceUnavailable, "listener: not bound yet\n", "[-]listener: not bound yet\nreadyz check failed\n"},
+		{func() {}, http.StatusServiceUnavailable, "listener: not bound yet\n", "[-]listener failed: not bound yet\nreadyz check failed\n"},
 		{s.Started, http.StatusOK, "ok\n", "[+]listener ok\nreadyz check passed\n"},
 		{func() { text = "CA file is empty" }, http.StatusOK, "ok\n", "[+]listener ok\n[!]reload: CA file is empty\nreadyz check passed\n"},
 	} {

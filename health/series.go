@@ -8,6 +8,15 @@ const (
 	toClientLabel   = "to_client"
 )
 
+// Who ended a session: values of the label by of pgorigin_sessions_closed_total.
+const (
+	ClosedByClient   = "client"   // it said goodbye, or was gone
+	ClosedByUpstream = "upstream" // it closed the connection or rejected the login
+	ClosedByPgorigin = "pgorigin" // everything else: refused, timed out, drained, no upstream
+)
+
+func closers() []string { return []string{ClosedByClient, ClosedByUpstream, ClosedByPgorigin} }
+
 // versions are the TLS versions that pgorigin can speak.
 func versions() []string { return []string{"1.2", "1.3"} }
 
@@ -18,8 +27,11 @@ func groups() []string {
 	}
 }
 
-// phases are the steps of opening an upstream leg, in the order of Dial's arguments.
-func phases() []string { return []string{"tcp", "sslrequest", "tls"} }
+// dialPhases are the steps of opening an upstream leg, in the order of Dial's arguments.
+func dialPhases() []string { return []string{"tcp", "sslrequest", "tls"} }
+
+// loginPhase comes behind them.
+const loginPhase = "login"
 
 func (m *Metrics) makeSessionMetrics() {
 	m.sessionsOpen = prometheus.NewGaugeVec(prometheus.GaugeOpts{
@@ -35,6 +47,10 @@ func (m *Metrics) makeSessionMetrics() {
 		Help:    "How long sessions lasted, from accept to the last close.",
 		Buckets: []float64{.01, .1, 1, 10, 60, 600, 3600, 6 * 3600},
 	}, []string{"origin"})
+	m.closes = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "pgorigin_sessions_closed_total",
+		Help: "Client connections that have ended, by who ended them: the client, the upstream, or pgorigin itself.",
+	}, []string{"origin", "by"})
 	m.bytes = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "pgorigin_bytes_total",
 		Help: "Postgres bytes of ended sessions, without the overhead of TLS.",
@@ -57,7 +73,7 @@ func (m *Metrics) makeUpstreamMetrics() {
 	}, []string{"origin", "reason"})
 	m.connectDuration = prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name:    "pgorigin_upstream_connect_duration_seconds",
-		Help:    "Time spent in each phase of opening an upstream connection, failed attempts included.",
+		Help:    "Time spent in each phase of a client's way to the upstream: tcp, sslrequest and tls also of failed attempts, login of successful ones.",
 		Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
 	}, []string{"origin", "phase"})
 	m.handshakes = prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -89,7 +105,12 @@ func (m *Metrics) initOrigin(origin string, opts Options) {
 	m.initPaths(origin)
 	m.initReloads(origin)
 	m.initCertificates(origin, opts)
-	for _, phase := range phases() {
+	m.initSpares(origin)
+	for _, by := range closers() {
+		m.closes.WithLabelValues(origin, by)
+	}
+	m.initProbes(origin, opts)
+	for _, phase := range append(dialPhases(), loginPhase) {
 		m.connectDuration.WithLabelValues(origin, phase)
 	}
 	for _, version := range versions() {

@@ -5,27 +5,33 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 )
 
-var (
-	errNotStarted = errors.New("listener: not bound yet")
-	errDraining   = errors.New("draining: new clients are refused, running sessions may finish")
-)
-
-// Status is what readiness depends on. The zero value is a process that has not started.
+// Status is what the endpoints depend on. The zero value is a process that has not started.
 // Its methods may be called by several goroutines.
 type Status struct {
+	// About is repeated in every snapshot. It must not be changed once a Handler serves.
+	About About
+
 	mu       sync.Mutex
 	started  bool
 	draining bool
-	checks   []namedCheck
-	notes    []namedNote
+
+	startup, liveness, readiness []namedCheck
+
+	notes   []namedNote
+	origins []func() OriginSnapshot
 }
 
-// namedCheck is one condition of readiness besides the two built-in ones.
+// Check reports what is known about a condition: with an error, why it does not hold; without, detail is what else there
+// is to say about it, if anything. It runs within every request and every scrape, perhaps by several goroutines at once, so
+// it must report an outcome that it already knows.
+type Check func() (detail string, err error)
+
 type namedCheck struct {
 	name  string
-	check func() error
+	check Check
 }
 
 // Started records that every listener is bound. It cannot be taken back.
@@ -43,18 +49,19 @@ func (s *Status) Drain() {
 	s.draining = true
 }
 
-// AddCheck adds a condition to readiness, or replaces the one of the same name. The check runs within every request
-// and every scrape, perhaps by several goroutines at once, so it must report an outcome that it already knows.
-func (s *Status) AddCheck(name string, check func() error) {
+// AddStartup adds a condition to /startupz.
+func (s *Status) AddStartup(name string, check Check) { s.add(&s.startup, name, check) }
+
+// AddLiveness adds a condition to /livez. Whoever asks there kills the process if it fails, and all sessions with it.
+func (s *Status) AddLiveness(name string, check Check) { s.add(&s.liveness, name, check) }
+
+// AddReadiness adds a condition to /readyz.
+func (s *Status) AddReadiness(name string, check Check) { s.add(&s.readiness, name, check) }
+
+func (s *Status) add(to *[]namedCheck, name string, check Check) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for i := range s.checks {
-		if s.checks[i].name == name {
-			s.checks[i].check = check
-			return
-		}
-	}
-	s.checks = append(s.checks, namedCheck{name: name, check: check})
+	*to = append(*to, namedCheck{name, check})
 }
 
 // namedNote is something that people should know although it changes nothing about readiness.
@@ -71,64 +78,111 @@ func (s *Status) AddNote(name string, text func() string) {
 	s.notes = append(s.notes, namedNote{name: name, text: text})
 }
 
+// AddOrigin makes what describe returns a part of every snapshot.
+func (s *Status) AddOrigin(describe func() OriginSnapshot) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.origins = append(s.origins, describe)
+}
+
 // Ready returns nil when new clients are welcome, else all the reasons why not, one on each line.
 func (s *Status) Ready() error {
 	var errs []error
-	for _, o := range s.readiness() {
-		if o.err != nil {
-			errs = append(errs, o.err)
+	for _, c := range s.readyConditions() {
+		if !c.OK {
+			errs = append(errs, fmt.Errorf("%s: %s", c.Name, c.Reason))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// outcome is one line of a verbose answer; a nil err is a condition that holds, or just a note if there is one.
-type outcome struct {
-	name string
-	err  error
-	note string
+// Snapshot returns all that is known now.
+func (s *Status) Snapshot() Snapshot {
+	s.mu.Lock()
+	origins := slices.Clone(s.origins)
+	s.mu.Unlock()
+	snapshot := Snapshot{
+		Time: time.Now().UTC(), About: s.About, Draining: s.isDraining(),
+		Started: allHold(s.startConditions()), Live: allHold(s.liveConditions()),
+		Conditions: s.readyConditions(), Notes: s.allNotes(),
+		Origins: []OriginSnapshot{}, // a list in JSON even when there is none
+	}
+	snapshot.Ready = allHold(snapshot.Conditions)
+	for _, describe := range origins {
+		snapshot.Origins = append(snapshot.Origins, describe())
+	}
+	return snapshot
 }
 
-// startup returns the only condition of /startupz.
-func (s *Status) startup() []outcome {
+// liveConditions returns the conditions of /livez.
+func (s *Status) liveConditions() []Condition {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	return []outcome{s.listener()}
+	checks := slices.Clone(s.liveness)
+	s.mu.Unlock()
+	return append([]Condition{{Name: "process", OK: true}}, evaluate(checks)...)
+}
+
+// startConditions returns the conditions of /startupz.
+func (s *Status) startConditions() []Condition {
+	s.mu.Lock()
+	listener, checks := s.listener(), slices.Clone(s.startup)
+	s.mu.Unlock()
+	return append([]Condition{listener}, evaluate(checks)...)
+}
+
+// readyConditions returns the conditions of /readyz. Draining is listed only while it lasts: "[+]draining ok" would read
+// as if draining were the desired state.
+func (s *Status) readyConditions() []Condition {
+	s.mu.Lock()
+	conditions := []Condition{s.listener()}
+	if s.draining {
+		conditions = append(conditions, Condition{Name: "draining", Reason: "told to stop; running sessions may finish"})
+	}
+	checks := slices.Clone(s.readiness)
+	s.mu.Unlock()
+	return append(conditions, evaluate(checks)...)
 }
 
 // listener is called with s.mu held.
-func (s *Status) listener() outcome {
+func (s *Status) listener() Condition {
 	if !s.started {
-		return outcome{name: "listener", err: errNotStarted}
+		return Condition{Name: "listener", Reason: "not bound yet"}
 	}
-	return outcome{name: "listener"}
+	return Condition{Name: "listener", OK: true}
 }
 
-// readiness returns all conditions of /readyz. Draining is listed only while it lasts: "[+]draining ok" would read as
-// if draining were the desired state.
-func (s *Status) readiness() []outcome {
-	s.mu.Lock()
-	outcomes := []outcome{s.listener()}
-	if s.draining {
-		outcomes = append(outcomes, outcome{name: "draining", err: errDraining})
-	}
-	checks, notes := slices.Clone(s.checks), slices.Clone(s.notes)
-	s.mu.Unlock()
-
-	// Checks and notes are foreign code: they run without the lock, so that they may call back.
+// evaluate runs checks. They are foreign code: s.mu is not held, so that they may call back.
+func evaluate(checks []namedCheck) []Condition {
+	var conditions []Condition
 	for _, c := range checks {
-		o := outcome{name: c.name}
-		if err := c.check(); err != nil {
-			o.err = fmt.Errorf("%s: %w", c.name, err)
+		detail, err := c.check()
+		condition := Condition{Name: c.name, OK: err == nil}
+		if err != nil {
+			condition.Reason = err.Error()
+		} else {
+			condition.Detail = detail
 		}
-		outcomes = append(outcomes, o)
+		conditions = append(conditions, condition)
 	}
-	for _, n := range notes {
+	return conditions
+}
+
+func allHold(conditions []Condition) bool {
+	return !slices.ContainsFunc(conditions, func(c Condition) bool { return !c.OK && !c.Excluded })
+}
+
+// allNotes returns the notes that have something to say.
+func (s *Status) allNotes() []Note {
+	s.mu.Lock()
+	asked := slices.Clone(s.notes)
+	s.mu.Unlock()
+	notes := []Note{}
+	for _, n := range asked {
 		if text := n.text(); text != "" {
-			outcomes = append(outcomes, outcome{name: n.name, note: text})
+			notes = append(notes, Note{n.name, text})
 		}
 	}
-	return outcomes
+	return notes
 }
 
 // isDraining feeds the gauge of the same meaning.

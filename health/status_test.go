@@ -16,33 +16,23 @@ func TestZeroStatusIsNotReady(t *testing.T) {
 func TestReadyNamesEveryReason(t *testing.T) {
 	var s Status
 	s.Drain()
-	s.AddCheck("upstream", func() error { return errors.New("certificate ended 3h ago") })
+	s.AddReadiness("upstream", func() (string, error) { return "", errors.New("certificate ended 3h ago") })
 	want := "listener: not bound yet\n" +
-		"draining: new clients are refused, running sessions may finish\n" +
+		"draining: told to stop; running sessions may finish\n" +
 		"upstream: certificate ended 3h ago"
 	if err := s.Ready(); err == nil || err.Error() != want {
 		t.Errorf("Ready() = %v, want %s", err, want)
 	}
 }
 
-func TestAddCheckReplacesTheCheckOfThatName(t *testing.T) {
-	var s Status
-	s.Started()
-	s.AddCheck("upstream", func() error { return errors.New("down") })
-	s.AddCheck("upstream", func() error { return nil })
-	if err := s.Ready(); err != nil {
-		t.Errorf("Ready() = %v after the failing check was replaced", err)
-	}
-}
-
 func TestCheckMayCallBack(t *testing.T) {
 	var s Status
 	s.Started()
-	s.AddCheck("curious", func() error {
+	s.AddReadiness("curious", func() (string, error) {
 		if s.isDraining() {
-			return errors.New("draining")
+			return "", errors.New("draining")
 		}
-		return nil
+		return "", nil
 	})
 	if err := s.Ready(); err != nil {
 		t.Errorf("Ready() = %v", err)
@@ -55,7 +45,8 @@ func TestStatusIsSafeForConcurrentUse(t *testing.T) {
 	for range 8 {
 		wg.Go(func() {
 			s.Started()
-			s.AddCheck("a", func() error { return nil })
+			s.AddReadiness("a", func() (string, error) { return "", nil })
+			_ = s.Snapshot()
 			_ = s.Ready()
 			s.Drain()
 		})

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pgorigin/pgorigin/pgwire"
 	"github.com/pgorigin/pgorigin/tlsorigin"
 )
 
@@ -215,72 +216,47 @@ func (c *originChecker) walk(ctx context.Context, diagnoses []tlsorigin.Upstream
 func (c *originChecker) converse(ctx context.Context, address *checkAddress, addr *tlsorigin.Addr) {
 	began := time.Now()
 	stage := checkStage{Stage: "authentication"}
-	methods, err := c.offer(ctx, addr)
+	user, database := c.account.named()
+	err := c.talk(ctx, addr, func(conn net.Conn) (err error) {
+		address.Authentication, err = askAuthentication(conn, user, database)
+		return err
+	})
 	stage.took(time.Since(began))
-	var refused *serverError
+	var refused *pgwire.ServerError
 	switch {
-	case errors.As(err, &refused) && c.account.user == "" && refused.noSuchAccount():
+	case errors.As(err, &refused) && c.account.user == "" && noSuchAccount(refused):
 		stage.Result = resultWarning
-		stage.Text = fmt.Sprintf("not known: %s for the made-up user %s; set PGUSER and PGDATABASE to real ones", refused, checkUser)
-	case errors.As(err, &refused):
-		stage.fail("auth_rejected", refused.Error())
+		stage.Text = fmt.Sprintf("not known: %s for the made-up user %s; set PGUSER and PGDATABASE to real ones", serverSays(refused), checkUser)
 	case err != nil:
-		stage.fail(c.talkFailure(ctx, err))
+		stage.fail(talkFailure(err))
 	default:
-		c.judgeOffer(&stage, methods)
+		c.judgeOffer(&stage, address.Authentication)
 	}
-	address.Authentication = methods
 	address.Stages = append(address.Stages, stage.done())
 	if c.options.login && stage.Result != resultFailed {
 		c.logIn(ctx, address, addr)
 	}
 }
 
-// offer opens a verified connection of its own and reads the authentication offer.
-func (c *originChecker) offer(ctx context.Context, addr *tlsorigin.Addr) ([]string, error) {
-	conn, err := c.dialer.Dial(ctx, addr)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = conn.Close() }()
-	timeout := time.Duration(c.settings.LoginTimeout)
-	if end, ok := ctx.Deadline(); ok {
-		timeout = min(timeout, time.Until(end)).Round(time.Millisecond)
-	}
-	user, database := c.account.named()
-	return askAuthentication(conn, user, database, timeout)
-}
-
 func (c *originChecker) logIn(ctx context.Context, address *checkAddress, addr *tlsorigin.Addr) {
 	stage := checkStage{Stage: "login"}
 	began := time.Now()
-	result, err := c.account.login(ctx, addr.Host, func(ctx context.Context) (net.Conn, error) { return c.dialer.Dial(ctx, addr) })
+	var result loginResult
+	err := c.talk(ctx, addr, func(conn net.Conn) (err error) {
+		result, err = c.account.login(conn, addr.Host, pgwire.AuthMethods(c.origin.Auth.Require))
+		return err
+	})
 	stage.took(time.Since(began))
 	if err != nil {
-		stage.fail(loginFailure(err))
+		stage.fail(talkFailure(err))
 	} else {
 		address.Login = &checkLogin{
 			User: printable(c.account.user), Database: printable(c.account.database), ServerVersion: result.version,
-			InRecovery: result.inRecovery, RoundTrip: milliseconds(result.roundTrip),
+			InRecovery: result.inRecovery, Mechanism: result.mechanism, RoundTrip: milliseconds(result.roundTrip),
 		}
-		role := "a primary"
-		if result.inRecovery {
-			role = "in recovery (read-only)"
-		}
-		stage.Text = fmt.Sprintf("server %s, %s, round trip %s", result.version, role, inMilliseconds(milliseconds(result.roundTrip)))
+		stage.Text = result.String()
 	}
 	address.Stages = append(address.Stages, stage.done())
-}
-
-// talkFailure returns the reason and the sentence for a failure behind verification.
-func (c *originChecker) talkFailure(ctx context.Context, err error) (reason, text string) {
-	if word, sentence := reasonOf(err); word != "" {
-		return word, sentence
-	}
-	if ctx.Err() != nil {
-		return "login_timeout", fmt.Sprintf("the %v of --timeout were over", c.options.timeout)
-	}
-	return "upstream_gone", printable(err.Error())
 }
 
 // reasonOf returns the reason of err and its sentence, both empty if it has none.

@@ -1,18 +1,16 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgpassfile"
-	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/pgorigin/pgorigin/pgwire"
 )
 
 // pings is how many round trips are measured; the shortest counts.
@@ -30,7 +28,19 @@ type account struct {
 type loginResult struct {
 	version    string
 	inRecovery bool
+	mechanism  string // of SASL; empty: another method
 	roundTrip  time.Duration
+}
+
+func (r loginResult) String() string {
+	role, by := "a primary", ""
+	if r.inRecovery {
+		role = "in recovery (read-only)"
+	}
+	if r.mechanism != "" {
+		by = ", by " + r.mechanism
+	}
+	return fmt.Sprintf("server %s, %s, round trip %s%s", r.version, role, inMilliseconds(milliseconds(r.roundTrip)), by)
 }
 
 // newAccount reads PGUSER, PGDATABASE, PGPASSFILE and HOME. These, for this one purpose, are the only PG variables that
@@ -124,74 +134,33 @@ func pathless(err error) error {
 	return fmt.Errorf("cannot be read: %w", err)
 }
 
-// login logs in over what dial returns, which must be verified, and asks the server about itself.
-func (a account) login(ctx context.Context, upstream string, dial func(context.Context) (net.Conn, error)) (loginResult, error) {
-	var result loginResult
+// login logs in over conn, which must be verified and lead to upstream, and asks the server about itself.
+func (a account) login(conn net.Conn, upstream string, allowed pgwire.AuthMethods) (loginResult, error) {
 	password, err := a.password(upstream)
 	if err != nil {
-		return result, fmt.Errorf("read password: %w", err)
+		return loginResult{}, fmt.Errorf("read password: %w", err)
 	}
-	config, err := plainConfig()
+	client, err := pgwire.Greet(conn, a.user, a.database, checkApplication)
 	if err != nil {
-		return result, fmt.Errorf("prepare login: %w", err)
+		return loginResult{}, err
 	}
-	config.User, config.Database, config.Password = a.user, a.database, password
-	config.RuntimeParams = map[string]string{"application_name": "pgorigin check"}
-	config.DialFunc = func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx) }
-	conn, err := pgconn.ConnectConfig(ctx, config)
+	if err := client.Login(password, allowed); err != nil {
+		return loginResult{}, err
+	}
+	defer client.Terminate()
+	recovery, err := client.Query("SELECT pg_catalog.pg_is_in_recovery()")
 	if err != nil {
-		return result, err
+		return loginResult{}, err
 	}
-	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
-	result.version = printable(conn.ParameterStatus("server_version"))
-	answers, err := conn.Exec(ctx, "SELECT pg_catalog.pg_is_in_recovery()").ReadAll()
-	if err != nil {
-		return result, err
-	}
-	result.inRecovery = len(answers) == 1 && len(answers[0].Rows) == 1 && string(answers[0].Rows[0][0]) == "t"
+	result := loginResult{version: printable(client.ServerVersion()), inRecovery: recovery == "t", mechanism: client.Mechanism()}
 	for range pings {
 		began := time.Now()
-		if _, err := conn.Exec(ctx, "SELECT 1").ReadAll(); err != nil {
-			return result, err
+		if _, err := client.Query("SELECT 1"); err != nil {
+			return loginResult{}, err
 		}
 		if took := time.Since(began); result.roundTrip == 0 || took < result.roundTrip {
 			result.roundTrip = took
 		}
 	}
 	return result, nil
-}
-
-// plainConfig returns a pgconn.Config that owes nothing to the environment, which pgconn reads when it parses: TLS is
-// there already, and in an application's environment PG variables point at pgorigin itself.
-func plainConfig() (*pgconn.Config, error) {
-	var names []string
-	for _, entry := range os.Environ() {
-		name, value, _ := strings.Cut(entry, "=")
-		if strings.HasPrefix(name, "PG") && !strings.HasPrefix(name, prefix) {
-			defer func() { _ = os.Setenv(name, value) }()
-			names = append(names, name)
-		}
-	}
-	for _, name := range slices.Compact(names) {
-		_ = os.Unsetenv(name)
-	}
-	// The host is never dialled; it keeps pgconn from looking for a Unix socket and a password file.
-	return pgconn.ParseConfig("host=127.0.0.1 port=5432 user=x sslmode=disable target_session_attrs=any passfile=/dev/null")
-}
-
-// loginFailure returns the reason and the sentence for a login that failed.
-func loginFailure(err error) (reason, text string) {
-	if word, sentence := reasonOf(err); word != "" {
-		return word, sentence
-	}
-	var refused *pgconn.PgError
-	if errors.As(err, &refused) {
-		e := serverError{printable(refused.Severity), printable(refused.Code), printable(refused.Message)}
-		return "auth_rejected", e.Error()
-	}
-	var timedOut net.Error
-	if errors.Is(err, context.DeadlineExceeded) || errors.As(err, &timedOut) && timedOut.Timeout() {
-		return "login_timeout", "the login did not end in time"
-	}
-	return "upstream_gone", "the login ended early: " + printable(err.Error())
 }

@@ -132,6 +132,7 @@ type checkLogin struct {
 	Database      string  `json:"database"`
 	ServerVersion string  `json:"server_version"`
 	InRecovery    bool    `json:"in_recovery"`
+	Mechanism     string  `json:"mechanism,omitempty"` // of SASL
 	RoundTrip     float64 `json:"round_trip_milliseconds"`
 }
 

@@ -39,7 +39,7 @@ func sampleReport() *checkReport {
 			{"P-521", "unavailable", 0, 0, "", false, ""},
 		},
 		Authentication: []string{"SCRAM-SHA-256"},
-		Login:          &checkLogin{"app", "app", "18.1", true, 0.5},
+		Login:          &checkLogin{"app", "app", "18.1", true, "SCRAM-SHA-256-PLUS", 0.5},
 	}
 	bad := checkAddress{
 		Address: "10.0.0.2:6432", failed: "chain",

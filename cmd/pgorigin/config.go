@@ -20,8 +20,14 @@ type settings struct {
 	Origins         originNames   `unset:"none" desc:"comma list of names of further origins, each an upstream with listeners and settings of its own"`
 	DialTimeout     period        `split_words:"true" default:"10s" desc:"for name resolution, TCP, SSLRequest and TLS in all"`
 	LoginTimeout    period        `split_words:"true" default:"60s" desc:"from accepting a client until the upstream says that it is ready for a query"`
-	ShutdownTimeout period        `split_words:"true" default:"25s" desc:"how long running sessions may go on after SIGTERM"`
+	ShutdownDelay   delay         `split_words:"true" default:"0s" desc:"how long to go on as before after SIGTERM, while /readyz fails already: for applications that open connections on their way out"`
+	ShutdownTimeout period        `split_words:"true" default:"25s" desc:"how long running sessions may go on after that"`
+	ExitWhenIdle    delay         `split_words:"true" default:"0s" desc:"end this long after the last session, once there was one: for a Job without native sidecars; 0s is never"`
 	HealthAddr      healthAddr    `split_words:"true" default:"127.0.0.1:9632" desc:"address for probes and metrics; off turns it off; Kubernetes needs :9632"`
+	AdminAddr       adminAddr     `split_words:"true" default:"off" desc:"loopback address or unix:/dir/file for \"pgorigin shutdown\" (POST /quitquitquit) and /debug/pprof; off turns it off"`
+	Readiness       readiness     `default:"local" desc:"local, or upstream for a /readyz that fails while the upstream cannot be reached: an outage of the database then takes every pod out of service"`
+	StartupCheck    startupCheck  `split_words:"true" default:"none" desc:"none, or upstream for a /startupz that waits for the first verified connection"`
+	ProbeInterval   probeInterval `split_words:"true" default:"15s" desc:"how often a background probe tries the upstream for these two, unless sessions do; up to a fifth is taken off by chance"`
 	LogLevel        logLevel      `split_words:"true" default:"info" desc:"debug, info, warn or error"`
 	LogFormat       logFormat     `split_words:"true" default:"auto" desc:"json or console; auto is a coloured console on a terminal, else json"`
 	UnknownEnv      unknownPolicy `split_words:"true" default:"error" desc:"what to do about unknown PGORIGIN_ variables: error, warn or ignore; never ignores TLS_ and AUTH_"`

@@ -113,6 +113,29 @@ func (p *period) Decode(value string) error {
 
 func (p period) String() string { return time.Duration(p).String() }
 
+// delay is a duration from zero, which is none, on.
+type delay time.Duration
+
+// Decode reads a Go duration, 0 or off.
+func (d *delay) Decode(value string) error {
+	value = strings.TrimSpace(value)
+	var p period
+	switch length, err := time.ParseDuration(value); {
+	case strings.EqualFold(value, "off"), err == nil && length == 0:
+		*d = 0
+		return nil
+	case err == nil && length < 0:
+		return errors.New("expected a duration such as 10s, or 0 for none")
+	}
+	if err := p.Decode(value); err != nil {
+		return err
+	}
+	*d = delay(p)
+	return nil
+}
+
+func (d delay) String() string { return time.Duration(d).String() }
+
 // limit is a number of things; zero is no limit.
 type limit int
 

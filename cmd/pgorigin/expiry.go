@@ -2,7 +2,9 @@ package main
 
 import (
 	"crypto/x509"
+	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -59,38 +61,68 @@ func expiryLevel(cert *x509.Certificate, now time.Time) (level zapcore.Level, ok
 	return zapcore.InfoLevel, false
 }
 
-// expiringOwn warns of the configured certificates.
-func (o *observer) expiringOwn(now time.Time) {
-	if o.expiry.own == nil {
-		return
+// roleCertificate is a certificate and what it is for.
+type roleCertificate struct {
+	role string
+	cert *x509.Certificate
+}
+
+// owned returns the configured certificates that matter at now.
+func (e *expiryLog) owned(now time.Time) []roleCertificate {
+	if e.own == nil {
+		return nil
 	}
-	roots, client := o.expiry.own()
+	roots, client := e.own()
 	alive := slices.ContainsFunc(roots, func(cert *x509.Certificate) bool { return now.Before(cert.NotAfter) })
+	var list []roleCertificate
 	for _, cert := range roots {
 		// Beside one that is in force, an expired root is a leftover, which does no harm.
 		if now.Before(cert.NotAfter) || !alive {
-			o.expiring(health.RoleCA, cert, now)
+			list = append(list, roleCertificate{health.RoleCA, cert})
 		}
 	}
 	for _, cert := range client {
-		o.expiring(health.RoleClient, cert, now)
+		list = append(list, roleCertificate{health.RoleClient, cert})
+	}
+	return list
+}
+
+// expiringOwn warns of the configured certificates.
+func (o *observer) expiringOwn(now time.Time) {
+	for _, c := range o.expiry.owned(now) {
+		o.expiring(c.role, c.cert, now)
 	}
 }
 
-// expiringUpstream warns of what the upstream presented. Of several chains the one that holds longest counts.
+// expiringUpstream warns of what the upstream presented.
 func (o *observer) expiringUpstream(chains [][]*x509.Certificate, now time.Time) {
-	var first *x509.Certificate
-	for _, chain := range chains {
-		if ends := slices.MinFunc(chain, byEnd); first == nil || ends.NotAfter.After(first.NotAfter) {
-			first = ends
-		}
-	}
-	if first != nil {
-		o.expiring(health.RoleUpstream, first, now)
+	if chain := lastingChain(chains); chain != nil {
+		o.expiring(health.RoleUpstream, firstToEnd(chain), now)
 	}
 }
 
-func byEnd(a, b *x509.Certificate) int { return a.NotAfter.Compare(b.NotAfter) }
+// expiryNote says which certificates, the upstream's included, have expired or will soon; empty if none will. It is no
+// condition of readiness, for it would hit all pods at once.
+func (o *observer) expiryNote() string {
+	now := time.Now()
+	list := o.expiry.owned(now)
+	if chain := o.latest.lastChain(); chain != nil {
+		list = append(list, roleCertificate{health.RoleUpstream, firstToEnd(chain)})
+	}
+	var texts []string
+	for _, c := range list {
+		if _, soon := expiryLevel(c.cert, now); !soon {
+			continue
+		}
+		verb := "expires"
+		if !now.Before(c.cert.NotAfter) {
+			verb = "has expired"
+		}
+		d := tlsorigin.Describe([]*x509.Certificate{c.cert}, now)[0]
+		texts = append(texts, fmt.Sprintf("%s certificate %s %s %s", c.role, d.Subject, verb, d.NotAfter.Format(time.RFC3339)))
+	}
+	return strings.Join(texts, "; ")
+}
 
 // expiring warns, once a day, of a certificate that expires soon or has expired.
 func (o *observer) expiring(role string, cert *x509.Certificate, now time.Time) {

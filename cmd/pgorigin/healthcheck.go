@@ -3,21 +3,19 @@ package main
 import (
 	"context"
 	"flag"
-	"fmt"
-	"io"
-	"net"
 	"net/http"
-	"strings"
 	"time"
 )
 
-// healthcheckTimeout is below the second that a kubelet gives an exec probe, with time for the process to start.
-const healthcheckTimeout = 900 * time.Millisecond
+const healthcheckHelp = `
+  Asks /livez on PGORIGIN_HEALTH_ADDR, whatever the other variables are. Silent when all is well, one line when not, so
+  that it can be the health command of a container without a shell.
 
-// maxHealthBody bounds how much of an answer is read and repeated: something else may listen on that port.
-const maxHealthBody = 1 << 10
+  --ready            ask /readyz: would a new client be served?
 
-// runHealthcheck is silent when all is well, so that it can be a container's health command in an image without shell.
+  Exit codes: 0 fine, 1 not, 2 wrong usage, 78 wrong PGORIGIN_HEALTH_ADDR.
+`
+
 func runHealthcheck(ctx context.Context, p process) int {
 	var ready bool
 	code, done := p.parseFlags("healthcheck", func(flags *flag.FlagSet) {
@@ -26,65 +24,75 @@ func runHealthcheck(ctx context.Context, p process) int {
 	if done {
 		return code
 	}
-	s, _, problems := load(p.env)
-	for _, wrong := range problems {
-		if wrong.variable == prefix+"HEALTH_ADDR" {
-			report(p.stderr, []problem{wrong})
-			return exitConfig
-		}
-	}
-	if s.HealthAddr == "" {
-		printf(p.stderr, "pgorigin: %sHEALTH_ADDR=off: there is nothing to ask; set it to an address such as 127.0.0.1:9632\n", prefix)
-		return exitFailed
+	addr, code, done := p.healthToAsk()
+	if done {
+		return code
 	}
 	path := "/livez"
 	if ready {
 		path = "/readyz"
 	}
-	if err := askHealth(ctx, "http://"+dialable(string(s.HealthAddr))+path); err != nil {
+	if err := ask(ctx, probeTimeout, http.MethodGet, addr, path); err != nil {
 		printf(p.stderr, "pgorigin: healthcheck: %v\n", err)
 		return exitFailed
 	}
 	return exitOK
 }
 
-// askHealth returns nil for an answer of 200.
-func askHealth(ctx context.Context, url string) error {
-	ctx, cancel := context.WithTimeout(ctx, healthcheckTimeout)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+const waitHelp = `
+  Asks /startupz on PGORIGIN_HEALTH_ADDR until it says yes, for programs that must not start before pgorigin: the first
+  line of a container's script, or a preStart command. Silent unless the time is over; then it says what it saw last.
+
+  --timeout 60s      how long
+
+  Exit codes: 0 it is up, 1 not in time, 2 wrong usage, 78 wrong PGORIGIN_HEALTH_ADDR.
+`
+
+// waitPeriod is how long a command that waits for another process sleeps before it looks again.
+const waitPeriod = 100 * time.Millisecond
+
+func runWait(ctx context.Context, p process) int {
+	timeout := time.Minute
+	code, done := p.parseFlags("wait", func(flags *flag.FlagSet) {
+		flags.DurationVar(&timeout, "timeout", timeout, "")
+	})
+	switch {
+	case done:
+		return code
+	case timeout <= 0:
+		return p.misused("wait: --timeout must be above zero, such as 60s")
+	}
+	addr, code, done := p.healthToAsk()
+	if done {
+		return code
+	}
+	err := poll(ctx, timeout, func(ctx context.Context) error { return ask(ctx, probeTimeout, http.MethodGet, addr, "/startupz") })
 	if err != nil {
-		return fmt.Errorf("make request: %w", err)
+		printf(p.stderr, "pgorigin: wait: not up after %v: %v\n"+
+			"Is it running, with %sHEALTH_ADDR=%s, and where this command can reach it? Its log says why it does not start.\n",
+			timeout, err, prefix, addr)
+		return exitFailed
 	}
-	// A transport of our own: the default one obeys HTTP_PROXY.
-	transport := &http.Transport{DisableKeepAlives: true}
-	resp, err := transport.RoundTrip(req)
-	if err != nil {
-		return fmt.Errorf("ask %s: %w", url, err)
-	}
-	defer func() { _ = resp.Body.Close() }()
-	if resp.StatusCode == http.StatusOK {
-		return nil
-	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxHealthBody))
-	if err != nil {
-		return fmt.Errorf("read answer of %s: %w", url, err)
-	}
-	reasons := strings.Join(strings.Split(strings.TrimSpace(string(body)), "\n"), "; ")
-	return fmt.Errorf("%s answered %d: %s", url, resp.StatusCode, printable(reasons))
+	return exitOK
 }
 
-// dialable replaces a host that stands for every address of this machine by one of them.
-func dialable(addr string) string {
-	host, port, err := net.SplitHostPort(addr)
-	if err != nil {
-		return addr
-	}
-	if ip, every := localIP(host); every {
-		if ip.Is6() {
-			return net.JoinHostPort("::1", port)
+// poll calls try until it returns nil or timeout is over, and returns its last error that is not just about that end.
+func poll(ctx context.Context, timeout time.Duration, try func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	var last error
+	for {
+		err := try(ctx)
+		if err == nil {
+			return nil
 		}
-		return net.JoinHostPort("127.0.0.1", port)
+		if last == nil || ctx.Err() == nil {
+			last = err
+		}
+		select {
+		case <-time.After(waitPeriod):
+		case <-ctx.Done():
+			return last
+		}
 	}
-	return addr
 }

@@ -44,7 +44,7 @@ func TestHealthcheck(t *testing.T) {
 	}
 	status.Drain()
 	wantFine(ask(addr))
-	wantFailure(ask(addr, "--ready"), "draining: new clients are refused")
+	wantFailure(ask(addr, "--ready"), "draining: told to stop")
 
 	srv.Close()
 	wantFailure(ask(addr), "connection refused")

@@ -39,13 +39,7 @@ func runHelp(_ context.Context, p process) int {
 func printHelp(p process, name string) int {
 	if name != "run" && name != "help" {
 		c := findCommand(name)
-		printf(p.stdout, "pgorigin %s\n  %s\n", c.usage, c.summary)
-		if name == "check" {
-			printf(p.stdout, "%s", checkHelp)
-		}
-		if name == "healthcheck" {
-			printf(p.stdout, "  Asks %sHEALTH_ADDR; silent with exit code 0 when fine, one line and 1 when not.\n", prefix)
-		}
+		printf(p.stdout, "pgorigin %s\n  %s\n%s", c.usage, c.summary, c.details)
 		return exitOK
 	}
 	printf(p.stdout, "%s", helpHead)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"io"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -192,9 +193,10 @@ func TestFallbacksAndProbesAreCountedApart(t *testing.T) {
 	failed := &tlsorigin.Error{Kind: tlsorigin.ReasonTLSTimeout, Addr: "db:6432", Text: "agreed to TLS"}
 	attempt(tlsorigin.Attempt{Err: failed})
 	attempt(tlsorigin.Attempt{Fallback: tlsorigin.FallbackSmallSegments, Err: failed})
-	attempt(tlsorigin.Attempt{Fallback: tlsorigin.FallbackClassical, State: verifiedState()})
+	address := &net.TCPAddr{IP: net.IPv4(192, 0, 2, 7), Port: 6432}
+	attempt(tlsorigin.Attempt{Fallback: tlsorigin.FallbackClassical, Resolved: address, State: verifiedState()})
 	attempt(tlsorigin.Attempt{Probe: true, Err: failed})
-	attempt(tlsorigin.Attempt{Probe: true, State: verifiedState()})
+	attempt(tlsorigin.Attempt{Probe: true, Resolved: address, State: verifiedState()})
 	w.wantMetrics(t, map[string]string{
 		`pgorigin_tls_fallbacks_total{kind="classical",origin="default"}`:                      "1",
 		`pgorigin_tls_fallbacks_total{kind="small_segments",origin="default"}`:                 "0",
@@ -202,7 +204,7 @@ func TestFallbacksAndProbesAreCountedApart(t *testing.T) {
 		`pgorigin_upstream_connects_total{origin="default",reason="ok"}`:                       "1",
 		`pgorigin_tls_handshakes_total{group="X25519MLKEM768",origin="default",version="1.3"}`: "1",
 	})
-	if lines := w.logs.FilterMessage("key exchange probed").All(); len(lines) != 2 || lines[0].Level != zapcore.DebugLevel {
+	if lines := w.logs.FilterMessage("upstream probed").All(); len(lines) != 2 || lines[0].Level != zapcore.DebugLevel {
 		t.Errorf("lines of probes are %v", lines)
 	}
 }

@@ -23,39 +23,61 @@ func (in *instance) listen(ctx context.Context, p process) int {
 		}
 	}
 	if addr := string(in.settings.HealthAddr); addr != "" {
-		ln, err := in.bind(ctx, &in.settings.OriginSettings, addr, prefix+"HEALTH_ADDR")
+		ln, err := in.bind(ctx, addr, prefix+"HEALTH_ADDR", 0, zap.Skip()) // never a socket
 		if err != nil {
 			return exitFailed
 		}
 		in.probes = ln
 	}
-	return exitOK
+	return in.listenForAdmin(ctx, p)
+}
+
+// listenForAdmin binds the admin address, if there is one.
+func (in *instance) listenForAdmin(ctx context.Context, p process) int {
+	addr, variable := string(in.settings.AdminAddr), prefix+"ADMIN_ADDR"
+	if addr == "" {
+		return exitOK
+	}
+	ln, err := in.bind(ctx, addr, variable, adminSocketMode, zap.Skip())
+	if err != nil {
+		return exitFailed
+	}
+	in.admin = ln
+	if onlyHere(ln.Addr()) {
+		return exitOK
+	}
+	return in.boundTooWide(p, variable, addr, ln)
+}
+
+// boundTooWide complains about a name, such as localhost, that stands for an address which others can reach.
+func (in *instance) boundTooWide(p process, variable, addr string, ln net.Listener) int {
+	in.unbind()
+	report(p.stderr, []problem{{
+		variable: variable, value: addr,
+		text: fmt.Sprintf("expected a loopback address, but this is %s; use 127.0.0.1", ln.Addr()),
+	}})
+	return exitConfig
 }
 
 // listenFor binds the addresses of one origin.
 func (in *instance) listenFor(ctx context.Context, p process, o *origin) int {
 	variable := o.settings.variable("LISTEN_ADDR")
 	for _, addr := range o.settings.Listen.Addr {
-		ln, err := in.bind(ctx, o.settings, addr, variable)
+		ln, err := in.bind(ctx, addr, variable, os.FileMode(o.settings.Listen.Socket.Mode), zap.String("origin", o.settings.name))
 		if err != nil {
 			return exitFailed
 		}
 		o.clients = append(o.clients, ln)
 		if !o.settings.loopbackOnly(ln.Addr()) {
-			in.unbind()
-			report(p.stderr, []problem{{
-				variable: variable, value: addr,
-				text: fmt.Sprintf("expected a loopback address, but this is %s; use 127.0.0.1", ln.Addr()),
-			}})
-			return exitConfig
+			return in.boundTooWide(p, variable, addr, ln)
 		}
 	}
 	return exitOK
 }
 
-// bind listens on addr as s says. On failure it says so and gives back what was bound before.
-func (in *instance) bind(ctx context.Context, s *OriginSettings, addr, variable string) (net.Listener, error) {
-	ln, err := s.listener(ctx, addr)
+// bind listens on addr, which variable has. On failure it says so, with label, and gives back what was bound before.
+func (in *instance) bind(ctx context.Context, addr, variable string, mode os.FileMode, label zap.Field) (net.Listener, error) {
+	ln, err := listenOn(ctx, addr, mode)
 	if err == nil {
 		return ln, nil
 	}
@@ -65,10 +87,6 @@ func (in *instance) bind(ctx context.Context, s *OriginSettings, addr, variable 
 		cure = "set " + variable + " to a free address, or stop the program that listens there"
 	case strings.HasPrefix(addr, unixScheme):
 		cure = "set " + variable + " to a folder that exists and that this user may write to"
-	}
-	label := zap.Skip() // the health endpoints are of no origin
-	if variable == s.variable("LISTEN_ADDR") {
-		label = zap.String("origin", s.name)
 	}
 	in.log.Error("cannot listen", label, zap.String("address", addr), zap.String("variable", variable),
 		zap.Error(err), zap.String("cure", cure))
@@ -82,10 +100,16 @@ func (in *instance) unbind() {
 			_ = ln.Close()
 		}
 	}
+	if in.probes != nil {
+		_ = in.probes.Close()
+	}
+	if in.admin != nil {
+		_ = in.admin.Close()
+	}
 }
 
-// listener listens on one address. Multipath TCP is of no use within a machine.
-func (o *OriginSettings) listener(ctx context.Context, addr string) (net.Listener, error) {
+// listenOn listens on one address; mode is that of a Unix socket. Multipath TCP is of no use within a machine.
+func listenOn(ctx context.Context, addr string, mode os.FileMode) (net.Listener, error) {
 	if !strings.HasPrefix(addr, unixScheme) {
 		var config net.ListenConfig
 		config.SetMultipathTCP(false)
@@ -95,7 +119,7 @@ func (o *OriginSettings) listener(ctx context.Context, addr string) (net.Listene
 	if err != nil {
 		return nil, err
 	}
-	socket, err := listenUnix(ctx, path, os.FileMode(o.Listen.Socket.Mode))
+	socket, err := listenUnix(ctx, path, mode)
 	if err != nil {
 		return nil, fmt.Errorf("socket %s: %w", path, err)
 	}

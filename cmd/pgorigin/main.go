@@ -33,16 +33,25 @@ type process struct {
 // command is one subcommand. Its run returns an exit code.
 type command struct {
 	name, usage, summary string
+	details              string // what "pgorigin help NAME" adds; a flag begins its line there, see flagsIn
 	run                  func(ctx context.Context, p process) int
 }
 
 func commands() []command {
 	return []command{
-		{"run", "run", "relay clients to the upstream (the default)", runRun},
-		{"check", "check [flags]", "walk the way to the upstream and say what is wrong with it; \"pgorigin help check\" lists flags", runCheck},
-		{"healthcheck", "healthcheck [--ready]", "ask a running pgorigin whether it is alive, or ready", runHealthcheck},
-		{"version", "version [--json]", "print the version", runVersion},
-		{"help", "help [command]", "print this help", runHelp},
+		{"run", "run", "relay clients to the upstream (the default)", "", runRun},
+		{"check", "check [flags]", "walk the way to the upstream and say what is wrong with it; \"pgorigin help check\" lists flags", checkHelp, runCheck},
+		{"healthcheck", "healthcheck [--ready]", "ask a running pgorigin whether it is alive, or ready", healthcheckHelp, runHealthcheck},
+		{"wait", "wait [--timeout 60s]", "wait until a pgorigin is up, even one that is yet to start", waitHelp, runWait},
+		{"shutdown", "shutdown [--wait 30s]", "tell a running pgorigin to drain and end", shutdownHelp, runShutdown},
+		{"config", "config [--json]", "print the effective settings, and where each comes from", configHelp, runConfig},
+		{"env", "env", "print an environment file with every variable, commented", envHelp, runEnv},
+		{"inject", "inject [flags] [-f FILE]", "put pgorigin into the pods of Kubernetes manifests", injectDetails(), runInject},
+		{"uninject", "uninject [-f FILE]", "take it out again", uninjectHelp, runUninject},
+		{"webhook", "webhook", "put pgorigin into new pods of a cluster that ask for it", webhookDetails(), runWebhook},
+		{"completion", "completion bash|zsh|fish", "print what makes a shell complete commands and flags", completionHelp, runCompletion},
+		{"version", "version [--json]", "print the version", versionHelp, runVersion},
+		{"help", "help [command]", "print this help", "", runHelp},
 	}
 }
 

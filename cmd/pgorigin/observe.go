@@ -27,26 +27,41 @@ type observer struct {
 	paths   pathLog
 	reloads reloadLog
 	expiry  expiryLog
+	repeats repeats
+	idle    *idleWatch // of all origins; nil in a process that does not end when it is idle
+
+	record health.Record
+	prober *health.Prober // never nil; what it needs to probe is set by newOrigin
+	latest handshake
 }
 
 // upstreamLeg is what the log line of a session says about its upstream leg: texts only, for a tls.ConnectionState would
 // keep the certificates of every idle session in memory.
 type upstreamLeg struct {
 	addr, version, cipher, group, peer string
+
+	startup, dial, auth time.Duration // how long these phases took; auth is zero before its end
 }
 
 func newObserver(s *OriginSettings, log *zap.Logger, metrics *health.Metrics) *observer {
-	return &observer{origin: s.name, settings: s, log: log, metrics: metrics, upstreams: map[uint64]upstreamLeg{}}
+	o := &observer{origin: s.name, settings: s, log: log, metrics: metrics, upstreams: map[uint64]upstreamLeg{}}
+	o.repeats.leftOut = o.logLeftOut
+	o.prober = &health.Prober{Changed: o.upstreamChanged}
+	return o
 }
 
 // sessionTrace returns the hooks for pgwire.
 func (o *observer) sessionTrace() *pgwire.Trace {
 	return &pgwire.Trace{
-		Accepted:      func(pgwire.SessionInfo) { o.metrics.SessionOpened(o.origin) },
+		Accepted:      o.accepted,
 		UpstreamReady: o.upstreamReady,
+		Authenticated: o.authenticated,
 		Ended:         o.ended,
 		AcceptFailed: func(err error, retryIn time.Duration) {
 			o.metrics.AcceptFailed(o.origin)
+			if !o.repeats.admit(acceptFailed) {
+				return
+			}
 			o.log.Warn("accept failed", zap.String("origin", o.origin), text("error", err.Error()),
 				zap.Float64("retry_in", retryIn.Seconds()))
 		},
@@ -93,18 +108,30 @@ func (o *observer) attempt(a tlsorigin.Attempt) {
 	}
 	o.metrics.Dial(o.origin, string(pgwire.ReasonOK), a.Connect, a.SSLRequest, a.TLS)
 	o.metrics.Handshake(o.origin, versionName(a.State.Version), groupName(a.State.CurveID))
+	o.verified(a)
+	o.log.Debug("upstream attempt", append(fields, zap.String("reason", string(pgwire.ReasonOK)))...)
+}
+
+// verified notes what the upstream has presented, be it to a client or to a probe.
+func (o *observer) verified(a tlsorigin.Attempt) {
+	o.latest.happened(a)
 	if certs := a.State.PeerCertificates; len(certs) > 0 {
 		o.metrics.CertificateNotAfter(o.origin, health.RoleUpstream, certs[0].NotAfter)
 	}
 	now := time.Now()
 	o.expiringUpstream(a.State.VerifiedChains, now)
 	o.expiringOwn(now) // no reload looks at them when the interval is off
-	o.log.Debug("upstream attempt", append(fields, zap.String("reason", string(pgwire.ReasonOK)))...)
+}
+
+// accepted counts a client.
+func (o *observer) accepted(pgwire.SessionInfo) {
+	o.metrics.SessionOpened(o.origin)
+	o.record.SessionOpened()
 }
 
 // upstreamReady remembers the leg for the line at the end.
-func (o *observer) upstreamReady(info pgwire.SessionInfo, upstream net.Conn, _ time.Duration) {
-	leg := upstreamLeg{addr: upstream.RemoteAddr().String()}
+func (o *observer) upstreamReady(info pgwire.SessionInfo, upstream net.Conn, took time.Duration) {
+	leg := upstreamLeg{addr: upstream.RemoteAddr().String(), startup: time.Since(info.Accepted) - took}
 	if secured, ok := upstream.(interface{ ConnectionState() tls.ConnectionState }); ok {
 		state := secured.ConnectionState()
 		leg.version = versionName(state.Version)
@@ -114,7 +141,26 @@ func (o *observer) upstreamReady(info pgwire.SessionInfo, upstream net.Conn, _ t
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	before, again := o.upstreams[info.ID]
+	if again { // the first one was a spare that had died
+		leg.startup = before.startup
+	} else if !info.Cancel {
+		o.idle.began()
+	}
+	leg.dial = time.Since(info.Accepted) - leg.startup
 	o.upstreams[info.ID] = leg
+}
+
+// authenticated ends the auth phase.
+func (o *observer) authenticated(info pgwire.SessionInfo) {
+	o.idle.loggedIn()
+	o.mu.Lock()
+	leg := o.upstreams[info.ID]
+	leg.auth = time.Since(info.Accepted) - leg.startup - leg.dial
+	o.upstreams[info.ID] = leg
+	o.mu.Unlock()
+	o.metrics.LoggedIn(o.origin, leg.auth)
+	o.prober.Observed(nil, leg.dial) // and not before: a client certificate may be rejected after the handshake
 }
 
 // ended counts the session and writes its line.
@@ -125,70 +171,31 @@ func (o *observer) ended(info pgwire.SessionInfo, result pgwire.SessionResult) {
 	o.mu.Unlock()
 
 	reason := string(result.Reason)
-	o.metrics.SessionEnded(o.origin, reason, result.Duration, result.ToUpstream, result.ToClient)
+	o.metrics.SessionEnded(o.origin, health.SessionEnd{
+		Reason: reason, ClosedBy: string(result.ClosedBy()),
+		Duration: result.Duration, ToUpstream: result.ToUpstream, ToClient: result.ToClient,
+	})
 	switch {
 	case info.Cancel && info.CancelKnown:
 		o.metrics.CancelRequest(o.origin, reason)
 	case info.Cancel:
 		o.metrics.CancelUnknownKey(o.origin)
 	}
-	line := o.log.Check(levelOf(info, result), "session ended")
-	if line == nil {
+	if dialled && !info.Cancel {
+		o.idle.ended()
+	}
+	level := levelOf(info, result)
+	o.remember(info, result, level)
+	line := o.log.Check(level, "session ended")
+	if line == nil || level >= zapcore.WarnLevel && !o.repeats.admit(reason) {
 		return
 	}
 	fields := append([]zap.Field{zap.String("origin", o.origin)}, sessionFields(info, result)...)
 	if dialled {
 		fields = append(fields, leg.fields()...)
+		fields = append(fields, leg.timings(info, result)...)
 	}
 	line.Write(fields...)
-}
-
-// levelOf is warn for what somebody may have to look into. A client that leaves is none of that, unless it left because
-// it insists on encryption; one that came and went without a byte is a port check of a load balancer or a kubelet.
-func levelOf(info pgwire.SessionInfo, result pgwire.SessionResult) zapcore.Level {
-	silent := result.Phase == pgwire.PhaseStartup && !info.RefusedEncryption
-	switch {
-	case silent && (result.Reason == pgwire.ReasonClientGone || result.Reason == pgwire.ReasonDraining):
-		return zapcore.DebugLevel
-	case result.Phase == pgwire.PhaseStartup:
-		return zapcore.WarnLevel
-	case result.Reason == pgwire.ReasonOK, result.Reason == pgwire.ReasonClientGone:
-		return zapcore.InfoLevel
-	}
-	return zapcore.WarnLevel
-}
-
-func sessionFields(info pgwire.SessionInfo, result pgwire.SessionResult) []zap.Field {
-	fields := []zap.Field{
-		zap.Uint64("session", info.ID),
-		text("client", info.Client.String()),
-	}
-	if info.Cancel {
-		fields = append(fields, zap.Bool("cancel", true), zap.Bool("cancel_known", info.CancelKnown))
-	} else {
-		fields = append(fields, text("user", info.User), text("database", info.Database),
-			text("application_name", info.ApplicationName))
-	}
-	fields = append(fields,
-		zap.String("reason", string(result.Reason)),
-		zap.String("phase", result.Phase.String()),
-		text("sqlstate", result.SQLState),
-		zap.Float64("duration", result.Duration.Seconds()),
-		zap.Int64("bytes_to_upstream", result.ToUpstream),
-		zap.Int64("bytes_to_client", result.ToClient),
-	)
-	if result.Err != nil {
-		fields = append(fields, text("error", withCause(result.Err)))
-		fields = append(fields, certificateFields(result.Err)...)
-	}
-	return fields
-}
-
-func (l upstreamLeg) fields() []zap.Field {
-	return []zap.Field{
-		text("upstream", l.addr), text("tls_version", l.version), text("tls_cipher", l.cipher),
-		text("tls_group", l.group), text("tls_peer", l.peer),
-	}
 }
 
 // text is a field whose value somebody else chose; an empty value makes no field.

@@ -10,34 +10,59 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/pgorigin/pgorigin/health"
 	"github.com/pgorigin/pgorigin/pgwire"
 	"github.com/pgorigin/pgorigin/tlsorigin"
 )
 
-// pathLog has the addresses to which connections go by a fallback, for the verbose answers about readiness.
+// pathLog has what is known about key exchange with each resolved address that is remembered.
 type pathLog struct {
-	mu     sync.Mutex
-	fallen map[string]string // what to say, by resolved address
+	mu    sync.Mutex
+	known map[string]tlsorigin.PathChange // the latest, by resolved address
 }
 
 func (p *pathLog) changed(c tlsorigin.PathChange) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if c.Fallback == "" {
-		delete(p.fallen, c.Resolved)
+	if c.After == "" {
+		delete(p.known, c.Resolved)
 		return
 	}
-	if p.fallen == nil {
-		p.fallen = map[string]string{}
+	if p.known == nil {
+		p.known = map[string]tlsorigin.PathChange{}
 	}
-	p.fallen[c.Resolved] = fmt.Sprintf("%s goes by %s: %s", c.Resolved, c.Fallback, causeText(c.Cause))
+	p.known[c.Resolved] = c
 }
 
-// note is empty while there is none.
-func (p *pathLog) note() string {
+// list returns them by address.
+func (p *pathLog) list() []tlsorigin.PathChange {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return strings.Join(slices.Sorted(maps.Values(p.fallen)), "; ")
+	return slices.SortedFunc(maps.Values(p.known), func(a, b tlsorigin.PathChange) int { return strings.Compare(a.Resolved, b.Resolved) })
+}
+
+// note says to which addresses connections go by a fallback. It is empty while there is none.
+func (p *pathLog) note() string {
+	var texts []string
+	for _, c := range p.list() {
+		if c.Fallback != "" {
+			texts = append(texts, fmt.Sprintf("%s goes by %s: %s", c.Resolved, c.Fallback, causeText(c.Cause)))
+		}
+	}
+	return strings.Join(texts, "; ")
+}
+
+// describePaths is what the status says about key exchange.
+func (o *observer) describePaths() []health.KeyExchange {
+	list := []health.KeyExchange{}
+	for _, c := range o.paths.list() {
+		k := health.KeyExchange{Upstream: c.Addr, Address: c.Resolved, State: string(c.After), Fallback: string(c.Fallback)}
+		if c.Fallback != "" {
+			k.Cause, k.Cure, k.Until = causeText(c.Cause), o.settings.rename(fallbackCure(c.Fallback)), c.Until.UTC()
+		}
+		list = append(list, k)
+	}
+	return list
 }
 
 // logHello says what the upstream is offered, before anybody asks why a firewall dislikes it.
@@ -65,8 +90,10 @@ func (o *observer) probed(a tlsorigin.Attempt, fields []zap.Field) {
 	if a.Err != nil {
 		reason = a.Err.Reason()
 		fields = append(fields, text("error", withCause(a.Err)))
+	} else {
+		o.verified(a)
 	}
-	o.log.Debug("key exchange probed", append(fields, zap.String("reason", reason))...)
+	o.log.Debug("upstream probed", append(fields, zap.String("reason", reason))...)
 }
 
 // pathChanged writes one line for each change of what is known about key exchange with an address: a warning where

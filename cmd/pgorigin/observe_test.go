@@ -12,6 +12,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/zap"
@@ -88,16 +89,21 @@ func someClient() pgwire.SessionInfo {
 	}
 }
 
-func TestSessionLine(t *testing.T) {
+func TestSessionLine(t *testing.T) { synctest.Test(t, testSessionLine) }
+
+func testSessionLine(t *testing.T) {
 	w := newWatched()
 	trace, info := w.sessionTrace(), someClient()
+	info.Accepted = time.Now()
 	trace.Accepted(info)
 	w.wantMetrics(t, map[string]string{`pgorigin_sessions_open{origin="default"}`: "1"})
-	trace.UpstreamReady(info, securedConn{state: verifiedState()}, time.Millisecond)
+	time.Sleep(15 * time.Millisecond)
+	trace.UpstreamReady(info, securedConn{state: verifiedState()}, 5*time.Millisecond)
+	time.Sleep(85 * time.Millisecond)
+	trace.Authenticated(info)
 	trace.Ended(info, pgwire.SessionResult{
 		Phase: pgwire.PhaseRelay, Reason: pgwire.ReasonOK, Duration: 1500 * time.Millisecond, ToUpstream: 100, ToClient: 2000,
 	})
-
 	lines := w.logs.TakeAll()
 	if len(lines) != 1 || lines[0].Message != "session ended" || lines[0].Level != zapcore.InfoLevel {
 		t.Fatalf("lines are %v", lines)
@@ -105,7 +111,9 @@ func TestSessionLine(t *testing.T) {
 	want := map[string]any{
 		"origin": "default", "session": uint64(7), "client": "127.0.0.1:5555",
 		"user": "app", "database": "shop", "application_name": "psql",
-		"reason": "ok", "phase": "relay", "duration": 1.5, "bytes_to_upstream": int64(100), "bytes_to_client": int64(2000),
+		"reason": "ok", "phase": "relay", "closed_by": "client",
+		"duration": 1.5, "startup_duration": 0.01, "dial_duration": 0.005, "auth_duration": 0.085, "relay_duration": 1.4,
+		"bytes_to_upstream": int64(100), "bytes_to_client": int64(2000),
 		"upstream": "192.0.2.7:6432", "tls_version": "1.3", "tls_cipher": "TLS_AES_128_GCM_SHA256",
 		"tls_group": "X25519MLKEM768", "tls_peer": "pgbouncer.prod",
 	}

@@ -15,6 +15,7 @@ import (
 type origin struct {
 	settings *OriginSettings
 	dialer   *tlsorigin.Dialer // nil in one that came with problems
+	spares   *tlsorigin.Spares // between server and dialer
 	observer *observer
 	server   *pgwire.Server
 	clients  []net.Listener
@@ -23,13 +24,14 @@ type origin struct {
 // newOrigin makes what serves o and returns what is wrong besides found.
 func (s *settings) newOrigin(o *OriginSettings, observer *observer, found []problem) (*origin, []problem) {
 	made := &origin{settings: o, observer: observer}
-	dialer, err := tlsorigin.NewDialer(s.dialerConfig(o, observer.dialTrace()))
+	dialer, err := tlsorigin.NewDialer(s.dialerConfig(o, made.lookAfterReload(observer.dialTrace())))
 	if err != nil {
 		return made, o.dialerProblems(err, found)
 	}
-	made.dialer = dialer
+	made.dialer, made.spares = dialer, o.newSpares(dialer, observer)
+	observer.prober.Try, observer.prober.Interval = made.probe, time.Duration(s.ProbeInterval)
 	made.server = &pgwire.Server{
-		Dial:  dialer.Dial,
+		Dial:  made.spares.Dial,
 		Hint:  func(err error) string { return o.rename(hint(err)) },
 		Allow: o.allow(),
 
@@ -44,20 +46,23 @@ func (s *settings) newOrigin(o *OriginSettings, observer *observer, found []prob
 	return made, nil
 }
 
-// doubts returns what is odd about the files.
+// doubts returns what is odd about the files and the spares.
 func (o *origin) doubts() []doubt {
 	var doubts []doubt
 	for _, w := range o.dialer.Warnings() {
 		doubts = append(doubts, doubt{o.settings.name, o.settings.rename(variableNames(w))})
 	}
-	return doubts
+	return append(doubts, o.settings.spareDoubts()...)
 }
 
-// shutdown drains all origins at once. Its error joins theirs.
+// shutdown drains all origins at once; no new clients means no more spares. Its error joins theirs.
 func (in *instance) shutdown(ctx context.Context) error {
 	ends := make(chan error, len(in.origins))
 	for _, o := range in.origins {
-		go func() { ends <- o.server.Shutdown(ctx) }()
+		go func() {
+			_ = o.spares.Close()
+			ends <- o.server.Shutdown(ctx)
+		}()
 	}
 	var errs []error
 	for range in.origins {
@@ -74,6 +79,7 @@ func (in *instance) closeServers() {
 
 func (in *instance) closeDialers() {
 	for _, o := range in.origins {
+		_ = o.spares.Close()
 		_ = o.dialer.Close()
 	}
 }

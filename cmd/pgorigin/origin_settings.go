@@ -50,7 +50,8 @@ type OriginSettings struct {
 			File string `unset:"ask the client" desc:"file with the password that bridge uses for every login; read for each"`
 		}
 	}
-	MaxSessions limit `split_words:"true" default:"0" desc:"beyond it a client gets SQLSTATE 53300; cancel requests do not count; 0 is no limit"`
+	WarmSpares  spareCount `split_words:"true" default:"0" desc:"verified connections to keep ready ahead of clients; each is a process of PostgreSQL, or one of pgbouncer's max_client_conn; 0 keeps none"`
+	MaxSessions limit      `split_words:"true" default:"0" desc:"beyond it a client gets SQLSTATE 53300; cancel requests do not count; 0 is no limit"`
 
 	name      string          // in logs and metrics
 	inherited map[string]bool // by word, such as TLS_CA_FILE: what was taken from the unnamed origin
@@ -85,6 +86,11 @@ func (o *OriginSettings) check(found []problem) []problem {
 // loopbackOnly reports whether what a listener is really bound to keeps the promise of LISTEN_ADDR: a name such as
 // localhost means what /etc/hosts makes of it.
 func (o *OriginSettings) loopbackOnly(bound net.Addr) bool {
-	tcp, ok := bound.(*net.TCPAddr)
-	return o.Listen.AllowNonLoopback || bound.Network() == "unix" || (ok && tcp.IP.IsLoopback())
+	return o.Listen.AllowNonLoopback || onlyHere(bound)
+}
+
+// onlyHere reports whether only this machine can reach a listener that is bound to addr.
+func onlyHere(addr net.Addr) bool {
+	tcp, ok := addr.(*net.TCPAddr)
+	return addr.Network() == "unix" || (ok && tcp.IP.IsLoopback())
 }

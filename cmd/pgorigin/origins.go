@@ -65,11 +65,11 @@ func wrongOriginName(name string) string {
 	return ""
 }
 
-// reservedWords are the first words of names that mean something else: variables of this version and of others, the
-// unnamed origin, and what Kubernetes makes of a Service called pgorigin.
+// reservedWords are the first words of names that mean something else: variables, also those of the webhook, the unnamed
+// origin, and what Kubernetes makes of a Service called pgorigin.
 func reservedWords() []string {
-	words := []string{"DEFAULT", "SERVICE", "PORT"}
-	for _, name := range append(names(), laterNames()...) {
+	words := []string{"DEFAULT", "SERVICE", "PORT", "WEBHOOK"}
+	for _, name := range names() {
 		first, _, _ := strings.Cut(strings.TrimPrefix(name, prefix), "_")
 		words = append(words, first)
 	}

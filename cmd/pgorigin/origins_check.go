@@ -26,15 +26,30 @@ func (s *settings) checkAddresses() []problem {
 					})
 				}
 			}
-			if sameAddr(addr, string(s.HealthAddr)) {
-				problems = append(problems, problem{
-					variable: prefix + "HEALTH_ADDR", value: string(s.HealthAddr),
-					text: fmt.Sprintf("expected another address than %s (%s); choose another port", o.variable("LISTEN_ADDR"), addr),
-				})
-			}
+			problems = append(problems, s.checkOwn(addr, o.variable("LISTEN_ADDR"))...)
 		}
 	}
+	if sameListener(string(s.HealthAddr), string(s.AdminAddr)) {
+		problems = append(problems, takenBy(prefix+"ADMIN_ADDR", string(s.AdminAddr), prefix+"HEALTH_ADDR", string(s.HealthAddr)))
+	}
 	return problems
+}
+
+// checkOwn finds an address of the process itself that clients are to use, too.
+func (s *settings) checkOwn(addr, variable string) []problem {
+	var problems []problem
+	if sameListener(addr, string(s.HealthAddr)) {
+		problems = append(problems, takenBy(prefix+"HEALTH_ADDR", string(s.HealthAddr), variable, addr))
+	}
+	if sameListener(addr, string(s.AdminAddr)) {
+		problems = append(problems, takenBy(prefix+"ADMIN_ADDR", string(s.AdminAddr), variable, addr))
+	}
+	return problems
+}
+
+// takenBy is the problem of a variable whose value is the address in another one.
+func takenBy(variable, value, other, addr string) problem {
+	return problem{variable: variable, value: value, text: fmt.Sprintf("expected another address than %s (%s); choose another port", other, addr)}
 }
 
 // checkLoops finds the upstreams, of any origin, that are addr, on which o listens.
@@ -89,7 +104,7 @@ func (s *settings) doubts() []doubt {
 			}
 		}
 	}
-	return doubts
+	return append(doubts, s.probeDoubts()...)
 }
 
 // hosts returns the hosts of addresses, in lower case.

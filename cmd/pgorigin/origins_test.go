@@ -214,7 +214,7 @@ func TestUnknownVariablesOfOrigins(t *testing.T) {
 		{"REPORTING_LISTEN_ALLOW_UIDS_=5", "did you mean PGORIGIN_REPORTING_LISTEN_ALLOW_UIDS?", false},
 		{"REPORTING_HEALTH_ADDR=off", "PGORIGIN_HEALTH_ADDR is for the whole process", false},
 		{"REPORTING_FROBNICATE=1", "lists what an origin has", false},
-		{"REPORTING_WARM_SPARES=1", "not supported by this version", false},
+		{"REPORTING_READINESS=upstream", "PGORIGIN_READINESS is for the whole process", false},
 		{"REPORTNG_UPSTREAM_ADDR=x", "did you mean PGORIGIN_REPORTING_UPSTREAM_ADDR?", false},
 		{"AUDIT_UPSTREAM_ADDR=x", "there is no origin audit; add it to PGORIGIN_ORIGINS", false},
 		{"AUDIT_TLS_PINS=x", "there is no origin audit; add it to PGORIGIN_ORIGINS", true},

@@ -61,11 +61,13 @@ func (in *instance) watchFiles(ctx context.Context) {
 				in.log.Info("reload ignored, draining")
 				continue
 			}
+			in.notifyReloading()
 			var reloads sync.WaitGroup // at once: a slow volume is a matter of its own origin
 			for _, o := range in.origins {
 				reloads.Go(func() { o.reload(ctx) })
 			}
 			reloads.Wait()
+			in.notify(notifyReady)
 		}
 	})
 }
@@ -144,11 +146,13 @@ func (o *observer) reloaded(found tlsorigin.Reloaded, err error) {
 		o.metrics.Reloaded(o.origin, health.ReloadFailed, now)
 		problem := o.reloadProblem(err)
 		if o.reloads.failed(problem, now) {
+			o.record.Reloaded(health.ReloadFailed, problem)
 			o.log.Error("reload failed, the old certificates stay in force", origin, zap.Strings("files", found.Files), text("error", problem))
 		}
 	case found.Changed:
 		o.metrics.Reloaded(o.origin, health.ReloadOK, now)
 		o.reloads.worked()
+		o.record.Reloaded(health.ReloadOK, reloadText(found))
 		o.certificates(found.RootsNotAfter, found.ClientNotAfter)
 		o.lists(found.CRLNextUpdate)
 		o.log.Info("reloaded", append([]zap.Field{origin}, reloadFields(found)...)...)
@@ -158,6 +162,7 @@ func (o *observer) reloaded(found tlsorigin.Reloaded, err error) {
 	default:
 		o.metrics.Reloaded(o.origin, health.ReloadUnchanged, now)
 		if o.reloads.worked() {
+			o.record.Reloaded(health.ReloadOK, "the files hold what is in force again")
 			o.log.Info("the certificate files are in order again", origin)
 		}
 	}
@@ -171,6 +176,18 @@ func (o *observer) reloadProblem(err error) string {
 		lines = append(lines, o.settings.renamed(p).String())
 	}
 	return strings.Join(lines, "; ")
+}
+
+// reloadText says in one line what is in force from now on.
+func reloadText(found tlsorigin.Reloaded) string {
+	texts := []string{"read " + strings.Join(found.Files, ", ")}
+	if added, removed := len(found.RootsAdded), len(found.RootsRemoved); added+removed > 0 {
+		texts = append(texts, fmt.Sprintf("CA certificates: %d new, %d gone", added, removed))
+	}
+	if found.Client != "" {
+		texts = append(texts, "client certificate is sha256 "+found.Client)
+	}
+	return printable(strings.Join(texts, "; "))
 }
 
 func reloadFields(found tlsorigin.Reloaded) []zap.Field {

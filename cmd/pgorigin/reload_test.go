@@ -169,7 +169,7 @@ func TestSIGHUP(t *testing.T) {
 
 func TestSIGHUPWhileDraining(t *testing.T) {
 	r, _, _ := startMounted(t)
-	client := r.login(t)
+	client := r.begin(t)
 	r.signals <- syscall.SIGTERM
 	r.stderr.wait(t, "draining")
 	r.instance.hangups <- syscall.SIGHUP

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"net"
@@ -24,14 +23,19 @@ type instance struct {
 	settings settings
 	about    build
 	doubts   []doubt // what is no reason not to start
+	memory   memoryPlan
 	log      *zap.Logger
 	status   *health.Status
 	origins  []*origin // the unnamed one first
 	web      *http.Server
+	adminWeb *http.Server
 
 	probes    net.Listener // nil: the health endpoints are off
+	admin     net.Listener // nil: the admin endpoints are off
 	listening sync.WaitGroup
 	hangups   chan os.Signal // SIGHUP: look at the certificate files
+	quit      chan struct{}  // POST /quitquitquit
+	idle      *idleWatch
 	draining  atomic.Bool
 }
 
@@ -49,6 +53,7 @@ func runRun(ctx context.Context, p process) int {
 		report(p.stderr, problems)
 		return exitConfig
 	}
+	in.memory = planMemory(p.env, os.DirFS("/"))
 	signal.Notify(in.hangups, syscall.SIGHUP)
 	defer signal.Stop(in.hangups)
 	if code := in.listen(ctx, p); code != exitOK {
@@ -63,7 +68,8 @@ func newInstance(p process) (*instance, []problem) {
 	in := &instance{
 		settings: s, about: readBuild(), status: new(health.Status), doubts: s.doubts(),
 		log:     newLogger(p.stderr, s.LogFormat, s.LogLevel, p.env),
-		hangups: make(chan os.Signal, 1),
+		hangups: make(chan os.Signal, 1), quit: make(chan struct{}, 1),
+		idle: newIdleWatch(time.Duration(s.ExitWhenIdle)),
 	}
 	metrics := health.NewMetrics(health.Options{
 		Version: in.about.Version, Revision: in.about.Revision, GoVersion: in.about.Go,
@@ -71,7 +77,9 @@ func newInstance(p process) (*instance, []problem) {
 	})
 	found := problems
 	for _, o := range in.settings.origins() {
-		made, wrong := in.settings.newOrigin(o, newObserver(o, in.log, metrics), found)
+		observer := newObserver(o, in.log, metrics)
+		observer.idle = in.idle
+		made, wrong := in.settings.newOrigin(o, observer, found)
 		problems = o.join(problems, wrong)
 		in.origins = append(in.origins, made)
 	}
@@ -79,8 +87,11 @@ func newInstance(p process) (*instance, []problem) {
 		sortProblems(problems)
 		return nil, problems
 	}
+	in.status.About = aboutThis(in.about, lookup(p.env, "GODEBUG"))
 	in.web = health.NewServer(health.Handler(in.status, metrics))
+	in.adminWeb = newAdminServer(in.askToQuit)
 	in.web.ErrorLog, _ = zap.NewStdLogAt(in.log, zap.DebugLevel) // probes that hang up, no more
+	in.adminWeb.ErrorLog = in.web.ErrorLog
 	for _, w := range warnings {
 		in.doubts = append(in.doubts, doubt{text: w.String()})
 	}
@@ -89,6 +100,10 @@ func newInstance(p process) (*instance, []problem) {
 		o.observer.loaded(o.dialer)
 		in.status.AddNote(o.settings.noteName("certificates"), o.observer.reloads.note)
 		in.status.AddNote(o.settings.noteName("key_exchange"), o.observer.paths.note)
+		in.status.AddNote(o.settings.noteName("expiry"), o.observer.expiryNote)
+		in.addConditions(o)
+		in.status.AddOrigin(o.describe)
+		metrics.WatchProber(o.settings.name, o.observer.prober)
 	}
 	return in, nil
 }
@@ -97,31 +112,25 @@ func newInstance(p process) (*instance, []problem) {
 func (in *instance) serve(ctx context.Context, signals <-chan os.Signal) int {
 	defer in.closeDialers()
 	defer in.listening.Wait()
-	defer func() { _ = in.web.Close() }()
+	defer in.closeWebs()
 	in.announce()
 	ctxOfFiles, stopFiles := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopFiles()
 	in.watchFiles(ctxOfFiles)
+	in.keepSpares()
+	in.probeUpstreams(ctxOfFiles)
 	failed := in.accept()
 	in.status.Started()
 	in.log.Info("ready")
-
-	select {
-	case <-ctx.Done():
-	case <-signals:
-	case err := <-failed:
-		in.status.Drain()
-		in.log.Error("listener failed", zap.Error(err))
-		in.closeServers()
-		return exitFailed
-	}
-	return in.drain(ctx, signals)
+	in.notifyStarted(ctxOfFiles)
+	in.watchdog(ctxOfFiles)
+	return in.end(ctx, signals, failed)
 }
 
 // announce says in the log what is about to be served.
 func (in *instance) announce() {
 	in.log.Info("starting", zap.String("version", in.about.Version), text("revision", in.about.Revision),
-		zap.Object("settings", &in.settings))
+		zap.Object("settings", &in.settings), zap.Object("memory", in.memory))
 	for _, o := range in.origins {
 		if !o.settings.unnamed() {
 			in.log.Info("origin", zap.String("origin", o.settings.name), zap.Object("settings", o.settings))
@@ -138,51 +147,29 @@ func (in *instance) announce() {
 
 // accept serves every listener. The channel gets the error of each that ends.
 func (in *instance) accept() <-chan error {
-	count := 1
+	count := 2
 	for _, o := range in.origins {
 		count += len(o.clients)
 	}
 	failed := make(chan error, count)
 	for _, o := range in.origins {
+		var watches acceptWatches
 		for _, ln := range o.clients {
-			in.listening.Go(func() { failed <- fmt.Errorf("listener of origin %s: %w", o.settings.name, o.server.Serve(ln)) })
+			watch := &acceptWatch{Listener: ln}
+			watches = append(watches, watch)
+			in.listening.Go(func() { failed <- fmt.Errorf("listener of origin %s: %w", o.settings.name, o.server.Serve(watch)) })
 			in.log.Info("listening", zap.String("origin", o.settings.name), zap.String("address", ln.Addr().String()),
 				zap.String("for", "clients"))
 		}
+		in.status.AddLiveness(o.settings.noteName("accept"), watches.check)
 	}
 	if in.probes != nil {
 		in.listening.Go(func() { failed <- fmt.Errorf("listener for health: %w", in.web.Serve(in.probes)) })
 		in.log.Info("listening", zap.String("address", in.probes.Addr().String()), zap.String("for", "health"))
 	}
-	return failed
-}
-
-// drain lets running sessions end by themselves for a while. Another signal, or the end of that while, cuts the rest.
-// Probes are answered to the very end, for a kubelet would otherwise kill what it cannot reach.
-func (in *instance) drain(ctx context.Context, signals <-chan os.Signal) int {
-	timeout := time.Duration(in.settings.ShutdownTimeout)
-	in.draining.Store(true)
-	in.status.Drain()
-	in.log.Info("draining", zap.Float64("timeout", timeout.Seconds()))
-
-	errSignal := errors.New("a second signal came")
-	ctx, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
-	defer cancel(nil)
-	timer := time.AfterFunc(timeout, func() { cancel(fmt.Errorf("sessions were still running after %v", timeout)) })
-	defer timer.Stop()
-	in.listening.Go(func() {
-		select {
-		case <-signals:
-			cancel(errSignal)
-		case <-ctx.Done():
-		}
-	})
-	err := in.shutdown(ctx)
-	in.closeServers()
-	if err != nil {
-		in.log.Warn("drain cut short", zap.NamedError("cause", context.Cause(ctx)))
-		return exitFailed
+	if in.admin != nil {
+		in.listening.Go(func() { failed <- fmt.Errorf("listener for admin: %w", in.adminWeb.Serve(in.admin)) })
+		in.log.Info("listening", zap.String("address", in.admin.Addr().String()), zap.String("for", "admin"))
 	}
-	in.log.Info("stopped")
-	return exitOK
+	return failed
 }

@@ -73,26 +73,7 @@ func (u *cancellable) serve(raw net.Conn, config *tls.Config) {
 			return
 		}
 	}
-	for {
-		if readMessage(conn) != nil {
-			return
-		}
-		if _, err := conn.Write(pgtest.ReadyForQuery('I')); err != nil {
-			return
-		}
-	}
-}
-
-// readMessage reads one message behind the startup phase; Terminate is an error.
-func readMessage(conn net.Conn) error {
-	kind := make([]byte, 1)
-	if _, err := io.ReadFull(conn, kind); err != nil {
-		return err
-	}
-	if kind[0] == 'X' {
-		return io.EOF
-	}
-	return readStartup(conn)
+	converse(conn)
 }
 
 // startTwo starts a pgorigin in front of two upstreams, and returns one that looks like the pgorigin of the second.
@@ -212,7 +193,7 @@ func TestAnOriginThatIsDown(t *testing.T) {
 // TestDrainOfBothOrigins waits for the sessions of each.
 func TestDrainOfBothOrigins(t *testing.T) {
 	r, reporting := startTwo(t, startCancellable(t, "first"), startCancellable(t, "second"))
-	one, two := r.login(t), reporting.login(t)
+	one, two := r.begin(t), reporting.begin(t)
 	r.stop()
 	r.stderr.wait(t, "draining")
 	for _, at := range []*running{r, reporting} {
@@ -224,8 +205,8 @@ func TestDrainOfBothOrigins(t *testing.T) {
 	one.Send(pgtest.Terminate())
 	one.ExpectEOF()
 	_ = one.Close()
-	two.Send(pgtest.Message('S', "")) // still served
-	two.Expect(pgtest.ReadyForQuery('I'))
+	two.Send(pgtest.Message('Q', "SELECT 1\x00")) // still served
+	two.Expect(pgtest.ReadyForQuery('T'))
 	select {
 	case code := <-r.code:
 		t.Fatalf("it ended with %d while a session of one origin was running", code)

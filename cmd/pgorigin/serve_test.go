@@ -69,6 +69,15 @@ func (r *running) login(t *testing.T) *pgtest.Peer {
 	return client
 }
 
+// begin opens a session that a drain waits for, because it is in a transaction.
+func (r *running) begin(t *testing.T) *pgtest.Peer {
+	t.Helper()
+	client := r.login(t)
+	client.Send(pgtest.Message('Q', "BEGIN\x00"))
+	client.Expect(pgtest.ReadyForQuery('T'))
+	return client
+}
+
 func (r *running) connect(t *testing.T) *pgtest.Peer {
 	t.Helper()
 	conn, err := net.Dial("tcp", r.listen)
@@ -101,7 +110,7 @@ func TestSessionFromStartToDrain(t *testing.T) {
 			t.Errorf("%s = %d %q", path, code, body)
 		}
 	}
-	client := r.login(t)
+	client := r.begin(t)
 
 	r.stop()
 	r.stderr.wait(t, "draining")
@@ -157,21 +166,21 @@ func checkSessionLog(t *testing.T, r *running) {
 
 func TestSecondSignalCutsTheDrain(t *testing.T) {
 	r := start(t, startUpstream(t)...)
-	client := r.login(t)
+	client := r.begin(t)
 	r.signals <- syscall.SIGTERM
 	r.stderr.wait(t, "draining")
 	r.signals <- syscall.SIGTERM
 	client.ExpectError("57P01")
 	_ = client.Close()
 	r.wantExit(t, exitFailed)
-	if line := r.stderr.wait(t, "drain cut short"); line["cause"] != "a second signal came" {
+	if line := r.stderr.wait(t, "drain cut short"); line["cause"] != "another signal came" {
 		t.Errorf("line is %v", line)
 	}
 }
 
 func TestDrainTimeoutCutsTheDrain(t *testing.T) {
 	r := start(t, append(startUpstream(t), "PGORIGIN_SHUTDOWN_TIMEOUT=50ms")...)
-	client := r.login(t)
+	client := r.begin(t)
 	r.signals <- os.Interrupt
 	client.ExpectError("57P01")
 	_ = client.Close()

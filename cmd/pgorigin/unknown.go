@@ -26,20 +26,10 @@ var weakeningValue = regexp.MustCompile(`(?i)^(false|no|none|off|0|disabled?|ins
 // securityName matches names that no policy may ignore: somebody relies on them, in this version or another.
 var securityName = regexp.MustCompile(`^PGORIGIN(_[A-Z0-9]+)*_(TLS|AUTH)_|_ALLOW_UIDS$|_SOCKET_MODE$`)
 
-const (
-	unsupportedText = "not supported by this version; remove it or use a version that has it"
-	weakeningText   = "verification cannot be turned off: the upstream's certificate chain is always checked, and its name, too, " +
-		"unless " + prefix + "TLS_VERIFY=verify-ca; " +
-		"for a CA of your own set " + prefix + "TLS_CA_FILE, for a name other than the host in " + prefix +
-		"UPSTREAM_ADDR set " + prefix + "TLS_SERVER_NAME"
-)
-
-// laterNames are variables of pgorigin that this version does not have: refused by name rather than taken for typos.
-func laterNames() []string {
-	return []string{
-		"ADMIN_ADDR", "PROBE_INTERVAL", "READINESS", "SHUTDOWN_DELAY", "STARTUP_CHECK", "WARM_SPARES",
-	}
-}
+const weakeningText = "verification cannot be turned off: the upstream's certificate chain is always checked, and its name, too, " +
+	"unless " + prefix + "TLS_VERIFY=verify-ca; " +
+	"for a CA of your own set " + prefix + "TLS_CA_FILE, for a name other than the host in " + prefix +
+	"UPSTREAM_ADDR set " + prefix + "TLS_SERVER_NAME"
 
 // unknownVariable is a PGORIGIN_ variable that is no setting.
 type unknownVariable struct {
@@ -63,8 +53,6 @@ func (s *settings) unknownVariables(values map[string]string, originsUnread bool
 			continue
 		case weakeningName.MatchString(name):
 			u.value, u.text, u.security = value, o.rename(weakeningText), true
-		case slices.Contains(laterNames(), strings.TrimPrefix(name, o.prefix())):
-			u.text = unsupportedText
 		case originsUnread && ofStranger:
 			continue
 		default:

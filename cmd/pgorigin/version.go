@@ -8,8 +8,9 @@ import (
 	"runtime/debug"
 )
 
-// version is set by the linker for a release (-X main.version=v1.2.3); otherwise the module's version is used.
-var version string
+// Set by the linker (-X main.version=v1.2.3), because a build that embeds nothing of the repository that it is made in is the
+// same everywhere; otherwise what Go embeds is used. The date is the commit's.
+var version, revision, date string
 
 // build says what this program was made from. Unknown parts are empty.
 type build struct {
@@ -22,7 +23,10 @@ type build struct {
 
 // readBuild asks the linker and the build information that Go embeds.
 func readBuild() build {
-	b := build{Version: version, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
+	b := build{
+		Version: version, Revision: revision, Date: date,
+		Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH,
+	}
 	if info, ok := debug.ReadBuildInfo(); ok {
 		if b.Version == "" {
 			b.Version = info.Main.Version
@@ -43,6 +47,10 @@ func readBuild() build {
 	}
 	return b
 }
+
+const versionHelp = `
+  --json             with revision, date, Go version and platform, as JSON
+`
 
 func runVersion(_ context.Context, p process) int {
 	var asJSON bool

@@ -118,6 +118,11 @@ func serveLogin(raw net.Conn, config *tls.Config) {
 			return
 		}
 	}
+	converse(conn)
+}
+
+// converse answers messages until the client has gone: a Query begins a transaction, a Sync ends it.
+func converse(conn net.Conn) {
 	for {
 		var head [5]byte
 		if _, err := io.ReadFull(conn, head[:]); err != nil {
@@ -129,6 +134,10 @@ func serveLogin(raw net.Conn, config *tls.Config) {
 			return
 		case 'S':
 			if _, err := conn.Write(pgtest.ReadyForQuery('I')); err != nil {
+				return
+			}
+		case 'Q': // whatever it says, it begins a transaction
+			if _, err := conn.Write(pgtest.ReadyForQuery('T')); err != nil {
 				return
 			}
 		}

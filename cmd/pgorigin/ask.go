@@ -1,0 +1,100 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+)
+
+const (
+	// probeTimeout is below the second that a kubelet gives an exec probe, with time for the process to start.
+	probeTimeout = 900 * time.Millisecond
+	// orderTimeout is for what somebody waits for.
+	orderTimeout = 10 * time.Second
+)
+
+// maxAnswer bounds how much of an answer is read and repeated: something else may listen on that port.
+const maxAnswer = 1 << 10
+
+// addrToAsk returns the address that one variable has, whatever else is wrong with the configuration. If done, there is
+// none, which has been said, and the command is over with that exit code.
+func (p process) addrToAsk(variable, example string, read func(*settings) string) (addr string, code int, done bool) {
+	s, _, problems := load(p.env)
+	for _, wrong := range problems {
+		if wrong.variable == variable {
+			report(p.stderr, []problem{wrong})
+			return "", exitConfig, true
+		}
+	}
+	if addr = read(&s); addr == "" {
+		printf(p.stderr, "pgorigin: %s=off: there is nothing to ask; set it, here and for the pgorigin that runs, to an address such as %s\n",
+			variable, example)
+		return "", exitFailed, true
+	}
+	return addr, exitOK, false
+}
+
+func (p process) healthToAsk() (addr string, code int, done bool) {
+	return p.addrToAsk(prefix+"HEALTH_ADDR", "127.0.0.1:9632", func(s *settings) string { return string(s.HealthAddr) })
+}
+
+// ask makes one request, for which there is so much time, to a pgorigin on addr, host:port or unix:/path. An answer other
+// than 200 is an error with its text.
+func ask(ctx context.Context, within time.Duration, method, addr, path string) error {
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	host, where := dialable(addr), "http://"+dialable(addr)+path
+	if strings.HasPrefix(addr, unixScheme) {
+		host, where = "localhost", path+" on "+addr
+	}
+	req, err := http.NewRequestWithContext(ctx, method, "http://"+host+path, http.NoBody)
+	if err != nil {
+		return fmt.Errorf("make request: %w", err)
+	}
+	// A transport of our own: the default one obeys HTTP_PROXY.
+	transport := &http.Transport{
+		DisableKeepAlives: true,
+		DialContext:       func(ctx context.Context, _, _ string) (net.Conn, error) { return dialAny(ctx, addr) },
+	}
+	resp, err := transport.RoundTrip(req)
+	if err != nil {
+		return fmt.Errorf("ask %s: %w", where, err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if resp.StatusCode == http.StatusOK {
+		return nil
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil {
+		return fmt.Errorf("read answer of %s: %w", where, err)
+	}
+	reasons := strings.Join(strings.Split(strings.TrimSpace(string(body)), "\n"), "; ")
+	return fmt.Errorf("%s answered %d: %s", where, resp.StatusCode, printable(reasons))
+}
+
+// dialAny connects to host:port or unix:/path.
+func dialAny(ctx context.Context, addr string) (net.Conn, error) {
+	if socket, ok := strings.CutPrefix(addr, unixScheme); ok {
+		return new(net.Dialer).DialContext(ctx, "unix", socket)
+	}
+	return new(net.Dialer).DialContext(ctx, "tcp", dialable(addr))
+}
+
+// dialable replaces a host that stands for every address of this machine by one of them.
+func dialable(addr string) string {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return addr
+	}
+	if ip, every := localIP(host); every {
+		if ip.Is6() {
+			return net.JoinHostPort("::1", port)
+		}
+		return net.JoinHostPort("127.0.0.1", port)
+	}
+	return addr
+}

@@ -1,0 +1,87 @@
+package main
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// idleAfter is what the watches of these tests have.
+const idleAfter = 30 * time.Second
+
+// wantIdle checks what the watch says at this very moment.
+func wantIdle(t *testing.T, w *idleWatch, want bool) {
+	t.Helper()
+	synctest.Wait()
+	select {
+	case <-w.idle():
+		if !want {
+			t.Fatal("it is called idle")
+		}
+	default:
+		if want {
+			t.Fatal("it is not called idle")
+		}
+	}
+}
+
+func TestIdleAfterTheLastSession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newIdleWatch(idleAfter)
+		time.Sleep(time.Hour)
+		wantIdle(t, w, false) // nobody has come yet
+		for range 2 {
+			w.began()
+			w.loggedIn()
+		}
+		w.ended()
+		time.Sleep(time.Hour)
+		wantIdle(t, w, false) // one is left
+		w.ended()
+		time.Sleep(idleAfter - time.Nanosecond)
+		wantIdle(t, w, false)
+		time.Sleep(time.Nanosecond)
+		wantIdle(t, w, true)
+		time.Sleep(time.Hour)
+		wantIdle(t, w, false) // said once
+	})
+}
+
+func TestANewSessionBeginsTheIdleTimeAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newIdleWatch(idleAfter)
+		for range 3 {
+			w.began()
+			w.loggedIn()
+			w.ended()
+			time.Sleep(idleAfter - time.Nanosecond)
+			wantIdle(t, w, false)
+		}
+		w.began() // whoever tries counts, even if the login fails
+		time.Sleep(time.Hour)
+		wantIdle(t, w, false)
+		w.ended()
+		time.Sleep(idleAfter)
+		wantIdle(t, w, true)
+	})
+}
+
+func TestFailedLoginsAreNoSession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newIdleWatch(idleAfter)
+		w.began()
+		w.ended()
+		time.Sleep(time.Hour)
+		wantIdle(t, w, false)
+	})
+}
+
+func TestNeverIdle(t *testing.T) {
+	w := newIdleWatch(0)
+	w.began()
+	w.loggedIn()
+	w.ended()
+	if w.idle() != nil {
+		t.Error("zero is not never")
+	}
+}

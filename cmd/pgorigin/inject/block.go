@@ -1,0 +1,159 @@
+package inject
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"regexp"
+)
+
+// plain matches strings that need no quotes in YAML; spokenFor matches those of them that some version of YAML takes for
+// something other than a string.
+var (
+	plain     = regexp.MustCompile(`^([A-Za-z/]([-A-Za-z0-9_./:]*[-A-Za-z0-9_./])?|[0-9]+(m|[KMGT]i)|[0-9]+(\.[0-9]+){3})$`)
+	spokenFor = regexp.MustCompile(`(?i)^(y|n|yes|no|on|off|true|false|null)$`)
+)
+
+// object is a JSON object whose order is kept. Its values, and the items of its lists, are objects, []any or scalars.
+type object []member
+
+type member struct {
+	key   string
+	value any
+}
+
+// MarshalJSON writes the members in their order.
+func (o object) MarshalJSON() ([]byte, error) {
+	out := []byte{'{'}
+	for i, m := range o {
+		if i > 0 {
+			out = append(out, ',')
+		}
+		key, err := json.Marshal(m.key)
+		if err != nil {
+			return nil, err
+		}
+		value, err := json.Marshal(m.value)
+		if err != nil {
+			return nil, err
+		}
+		out = append(append(append(out, key...), ':'), value...)
+	}
+	return append(out, '}'), nil
+}
+
+// ordered turns v into an object, []any or scalar, with the names and in the order that encoding/json gives it.
+func ordered(v any) (any, error) {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return nil, fmt.Errorf("encode: %w", err)
+	}
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.UseNumber()
+	value, err := orderedValue(d)
+	if err != nil {
+		return nil, fmt.Errorf("read what was encoded: %w", err)
+	}
+	return value, nil
+}
+
+// orderedValue reads the next value.
+func orderedValue(d *json.Decoder) (any, error) {
+	token, err := d.Token()
+	if err != nil {
+		return nil, err
+	}
+	switch token {
+	case json.Delim('{'):
+		members := object{}
+		for d.More() {
+			key, err := d.Token()
+			if err != nil {
+				return nil, err
+			}
+			value, err := orderedValue(d)
+			if err != nil {
+				return nil, err
+			}
+			members = append(members, member{fmt.Sprint(key), value})
+		}
+		_, err := d.Token()
+		return members, err
+	case json.Delim('['):
+		list := []any{}
+		for d.More() {
+			value, err := orderedValue(d)
+			if err != nil {
+				return nil, err
+			}
+			list = append(list, value)
+		}
+		_, err := d.Token()
+		return list, err
+	}
+	return token, nil
+}
+
+// blockLines writes a value as lines of YAML in block style, lists at the indentation of their key, as kubectl does.
+func blockLines(value any) []string {
+	var lines []string
+	switch v := value.(type) {
+	case object:
+		for _, m := range v {
+			inner := blockLines(m.value)
+			switch child := m.value.(type) {
+			case object:
+				if len(child) > 0 {
+					lines = append(append(lines, scalar(m.key)+":"), indent("  ", "  ", inner)...)
+					continue
+				}
+			case []any:
+				if len(child) > 0 {
+					lines = append(append(lines, scalar(m.key)+":"), inner...)
+					continue
+				}
+			}
+			lines = append(lines, scalar(m.key)+": "+inner[0])
+		}
+		if len(v) == 0 {
+			return []string{"{}"}
+		}
+	case []any:
+		for _, item := range v {
+			lines = append(lines, indent("- ", "  ", blockLines(item))...)
+		}
+		if len(v) == 0 {
+			return []string{"[]"}
+		}
+	case string:
+		return []string{scalar(v)}
+	default:
+		return []string{fmt.Sprint(v)}
+	}
+	return lines
+}
+
+// indent puts first in front of the first line and rest in front of the others.
+func indent(first, rest string, lines []string) []string {
+	out := make([]string, 0, len(lines))
+	for i, line := range lines {
+		if i == 0 {
+			out = append(out, first+line)
+			continue
+		}
+		out = append(out, rest+line)
+	}
+	return out
+}
+
+// scalar quotes a string where YAML needs it; a quoted string of JSON is one of YAML.
+func scalar(s string) string {
+	if plain.MatchString(s) && !spokenFor.MatchString(s) {
+		return s
+	}
+	quoted, err := json.Marshal(s)
+	if err != nil {
+		return `""` // encoding/json encodes every string
+	}
+	return string(quoted)
+}

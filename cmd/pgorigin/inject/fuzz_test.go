@@ -1,0 +1,48 @@
+package inject
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// FuzzStream: whatever the text, nothing panics, what is accepted can be taken back, and what is taken out is gone.
+func FuzzStream(f *testing.F) {
+	files, err := filepath.Glob("testdata/streams/*.yaml")
+	if err != nil || len(files) < 3 {
+		f.Fatalf("found %d seeds, %v", len(files), err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(text)
+	}
+	for _, text := range hostile() {
+		if len(text.yaml) < 1<<10 {
+			f.Add([]byte(text.yaml))
+		}
+	}
+	const injected = "apiVersion: v1\nkind: Pod\nmetadata:\n  labels: {pgorigin/status: injected}\nspec:\n  volumes: [ {name: pgorigin-ca}]\n" +
+		"  initContainers: # pgorigin: was ~\n  - name: pgorigin\n    image: x\n  containers:\n  - name: a\n"
+	f.Add([]byte(injected))
+	f.Add([]byte(strings.ReplaceAll(injected, "\n", "\r\n")))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		if after, _, err := testInjector(t).Inject(text); err == nil {
+			clean, _, err := Uninject(text)
+			if err != nil {
+				t.Fatalf("injected, but cannot be uninjected: %v", err)
+			}
+			checkRoundTrip(t, clean, after)
+		}
+		if clean, _, err := Uninject(text); err == nil {
+			again, notes, err := Uninject(clean)
+			if err != nil || len(notes) > 0 || !bytes.Equal(again, clean) {
+				t.Errorf("uninject again: %v, %v", notes, err)
+			}
+		}
+	})
+}

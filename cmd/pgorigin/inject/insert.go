@@ -1,0 +1,249 @@
+package inject
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// place says where in a block mapping a new key goes: in front of one key, or behind another, if they are there; else
+// in front of the first.
+type place struct{ before, after string }
+
+// emptyMark stands behind a key whose value was null in one of its spellings, so that uninject can put that back.
+const emptyMark = " # pgorigin: was"
+
+// add lays members over a mapping of the source: what is not there is added, lists get their items in front, and
+// mappings their members. The source is not changed.
+func (e *edits) add(mapping *yaml.Node, members object, where place) error {
+	var absent object
+	for _, m := range members {
+		present := child(mapping, m.key)
+		if present == nil {
+			absent = append(absent, m)
+			continue
+		}
+		if err := e.addTo(mapping, present, m); err != nil {
+			return err
+		}
+	}
+	switch {
+	case len(absent) == 0:
+		return nil
+	case child(mapping, "<<") != nil:
+		return e.refuse(mapping, "has a merge key, which may bring "+absent[0].key)
+	}
+	if err := e.writable(mapping); err != nil {
+		return err
+	}
+	if mapping.Style&yaml.FlowStyle == 0 {
+		return e.addLines(mapping, blockLines(absent), where)
+	}
+	texts := make([]string, 0, len(absent))
+	for _, m := range absent {
+		key, value, err := flow(m.key, m.value)
+		if err != nil {
+			return err
+		}
+		texts = append(texts, key+": "+value)
+	}
+	return e.addFlow(mapping, texts)
+}
+
+// addTo lays the value of m over what is there.
+func (e *edits) addTo(mapping, present *yaml.Node, m member) error {
+	list, isList := m.value.([]any)
+	members, isObject := m.value.(object)
+	switch {
+	case isList && present.Kind == yaml.SequenceNode:
+		return e.addItems(present, list)
+	case isObject && present.Kind == yaml.MappingNode:
+		return e.add(present, members, place{})
+	case present.Kind == yaml.AliasNode:
+		return e.refuse(present, m.key+" is an alias")
+	case mapping.Style&yaml.FlowStyle != 0:
+		return e.refuse(present, m.key+" is null in flow style")
+	}
+	return e.addToNull(mapping, present, m)
+}
+
+// addItems puts items in front of a list.
+func (e *edits) addItems(list *yaml.Node, items []any) error {
+	if err := e.writable(list); err != nil {
+		return err
+	}
+	if list.Style&yaml.FlowStyle != 0 {
+		var texts []string
+		for _, item := range items {
+			_, text, err := flow("", item)
+			if err != nil {
+				return err
+			}
+			texts = append(texts, text)
+		}
+		return e.addFlow(list, texts)
+	}
+	dash, err := e.start(list)
+	if err != nil {
+		return err
+	}
+	if e.text[dash] != '-' || !e.isIndented(dash) {
+		return e.refuse(list, "does not begin with a dash on a line of its own")
+	}
+	e.insertLines(e.aboveComments(dash, false), dash, blockLines(items))
+	return nil
+}
+
+// addFlow puts texts behind the opening bracket. An empty collection that is filled keeps a space there, which tells
+// uninject that it was one.
+func (e *edits) addFlow(n *yaml.Node, texts []string) error {
+	bracket, err := e.start(n)
+	if err != nil {
+		return err
+	}
+	if c := e.text[bracket]; c != '{' && c != '[' {
+		return e.refuse(n, "has an anchor or a tag")
+	}
+	if len(n.Content) == 0 {
+		e.insert(bracket+1, " "+strings.Join(texts, ", "))
+		return nil
+	}
+	first, err := e.start(n.Content[0])
+	if err != nil {
+		return err
+	}
+	e.insert(first, strings.Join(texts, ", ")+", ")
+	return nil
+}
+
+// addLines puts lines into a block mapping.
+func (e *edits) addLines(mapping *yaml.Node, lines []string, where place) error {
+	for i := 0; i+1 < len(mapping.Content); i += 2 {
+		key, value := mapping.Content[i], mapping.Content[i+1]
+		start, err := e.start(key)
+		if err != nil {
+			return err
+		}
+		switch {
+		case key.Value == where.before && e.isIndented(start):
+			e.insertLines(e.aboveComments(start, i > 0), start, lines)
+			return nil
+		case key.Value == where.after:
+			if end, err := e.end(value); err == nil {
+				e.insertBelow(end, key.Column-1, lines)
+				return nil
+			}
+		}
+	}
+	start, err := e.start(mapping.Content[0])
+	if err != nil {
+		return err
+	}
+	if e.isIndented(start) {
+		e.insertLines(e.aboveComments(start, false), start, lines)
+		return nil
+	}
+	// The mapping begins behind a dash: so do the lines, and what was first comes below them.
+	between := e.newline() + strings.Repeat(" ", mapping.Column-1)
+	e.insert(start, strings.Join(lines, between)+between)
+	return nil
+}
+
+// addToNull gives a key without value one, below it.
+func (e *edits) addToNull(mapping, null *yaml.Node, m member) error {
+	if err := e.writable(mapping); err != nil {
+		return err
+	}
+	i := slices.Index(mapping.Content, null)
+	colon, err := e.end(mapping.Content[i-1])
+	if err != nil {
+		return err
+	}
+	end := colon + 1
+	if null.Value != "" {
+		if end, err = e.end(null); err != nil {
+			return err
+		}
+	}
+	if null.Tag != "!!null" || e.text[colon] != ':' || null.Anchor != "" || bytes.ContainsAny(e.text[colon:end], "\r\n") {
+		return e.refuse(null, "has no value, in a way that cannot be edited")
+	}
+	was := string(e.text[colon+1 : end])
+	if was == "" {
+		was = " empty"
+	}
+	e.replace(colon+1, end, emptyMark+was)
+	column := mapping.Column - 1
+	if _, isList := m.value.([]any); !isList {
+		column += 2
+	}
+	e.insertBelow(end, column, blockLines(m.value))
+	return nil
+}
+
+// insertLines puts lines in front of the line at which at is, as far to the right as like is.
+func (e *edits) insertLines(at, like int, lines []string) {
+	margin := strings.Repeat(" ", like-e.lines[e.lineOf(like)])
+	var out strings.Builder
+	for _, line := range lines {
+		out.WriteString(margin + line + e.newline())
+	}
+	e.insert(at, out.String())
+}
+
+// insertBelow puts lines below the line in which offset is. If that is the last one and has no end, the new last one
+// has none either.
+func (e *edits) insertBelow(offset, column int, lines []string) {
+	next := e.lines[min(e.lineOf(offset)+1, len(e.lines)-1)]
+	text := strings.Join(indent(strings.Repeat(" ", column), strings.Repeat(" ", column), lines), e.newline())
+	if next == len(e.text) && !bytes.HasSuffix(e.text, []byte("\n")) {
+		e.insert(next, e.newline()+text)
+		return
+	}
+	e.insert(next, text+e.newline())
+}
+
+// aboveComments returns the start of the line in which offset is, or of the comments above it that belong to it. With
+// sameColumn those are only comments that begin where it does: others may be part of a text that comes before.
+func (e *edits) aboveComments(offset int, sameColumn bool) int {
+	line := e.lineOf(offset)
+	column := offset - e.lines[line]
+	for line > 0 {
+		above := firstLine(e.text[e.lines[line-1]:e.lines[line]])
+		comment := bytes.TrimLeft(above, " ")
+		if !bytes.HasPrefix(comment, []byte("#")) || sameColumn && len(above)-len(comment) != column {
+			break
+		}
+		line--
+	}
+	return e.lines[line]
+}
+
+// writable refuses a node that is used in more than one place.
+func (e *edits) writable(n *yaml.Node) error {
+	if e.shared[n] {
+		return e.refuse(n, "is used in more than one place through an anchor")
+	}
+	return nil
+}
+
+func (e *edits) refuse(n *yaml.Node, what string) error {
+	return fmt.Errorf("line %d: %s; write it out in full", n.Line, what)
+}
+
+// flow returns a key and a value in flow style, which JSON is.
+func flow(key string, value any) (keyText, valueText string, err error) {
+	k, err := json.Marshal(key)
+	if err != nil {
+		return "", "", fmt.Errorf("encode key: %w", err)
+	}
+	v, err := json.Marshal(value)
+	if err != nil {
+		return "", "", fmt.Errorf("encode value: %w", err)
+	}
+	return string(k), string(v), nil
+}

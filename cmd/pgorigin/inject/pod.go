@@ -1,0 +1,121 @@
+package inject
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// pod is what has to be known of a Pod, or of the template of one.
+type pod struct {
+	Metadata metadata `json:"metadata" yaml:"metadata"`
+	Spec     podSpec  `json:"spec" yaml:"spec"`
+}
+
+type metadata struct {
+	Name         string            `json:"name" yaml:"name"`
+	GenerateName string            `json:"generateName" yaml:"generateName"`
+	Namespace    string            `json:"namespace" yaml:"namespace"`
+	Labels       map[string]string `json:"labels" yaml:"labels"`
+	Annotations  map[string]string `json:"annotations" yaml:"annotations"`
+}
+
+type podSpec struct {
+	HostNetwork    bool           `json:"hostNetwork" yaml:"hostNetwork"`
+	OS             named          `json:"os" yaml:"os"`
+	InitContainers []podContainer `json:"initContainers" yaml:"initContainers"`
+	Containers     []podContainer `json:"containers" yaml:"containers"`
+	Volumes        []named        `json:"volumes" yaml:"volumes"`
+}
+
+type podContainer struct {
+	Name  string    `json:"name" yaml:"name"`
+	Env   []named   `json:"env" yaml:"env"`
+	Ports []podPort `json:"ports" yaml:"ports"`
+}
+
+type podPort struct {
+	ContainerPort int `json:"containerPort" yaml:"containerPort"`
+}
+
+type named struct {
+	Name string `json:"name" yaml:"name"`
+}
+
+// hasSidecar reports whether there is a container of our name already, whoever put it there.
+func (p pod) hasSidecar() bool {
+	ours := func(c podContainer) bool { return c.Name == containerName }
+	return slices.ContainsFunc(p.Spec.InitContainers, ours) || slices.ContainsFunc(p.Spec.Containers, ours)
+}
+
+// plan is what to put into a pod.
+type plan struct {
+	container container
+	volumes   []volume
+	env       []envVar
+	inits     []int  // the init containers, by their index before injection, that get env
+	apps      []int  // the containers that get env
+	record    string // their names, as envRecord has it
+}
+
+// plan decides about a pod without a sidecar, or says everything that is in the way.
+func (i *Injector) plan(p pod) (plan, []string) {
+	o, problems := i.options(p.Metadata.Annotations)
+	problems = append(problems, p.obstacles(o)...)
+	if len(problems) > 0 {
+		return plan{}, problems
+	}
+	decided := plan{container: sidecar(o), volumes: volumes(o), env: clientEnv(o)}
+	if decided.env == nil {
+		return decided, nil
+	}
+	var names []string
+	pick := func(list []podContainer) (picked []int) {
+		for index, c := range list {
+			if !c.hasClientEnv() {
+				picked, names = append(picked, index), append(names, c.Name)
+			}
+		}
+		return picked
+	}
+	decided.inits, decided.apps = pick(p.Spec.InitContainers), pick(p.Spec.Containers)
+	decided.record = strings.Join(names, ",")
+	return decided, nil
+}
+
+// hasClientEnv reports whether somebody has told this container where its database is. Then all of that is left alone.
+func (c podContainer) hasClientEnv() bool {
+	return slices.ContainsFunc(c.Env, func(v named) bool {
+		return slices.Contains([]string{"PGHOST", "PGHOSTADDR", "PGPORT", "PGSSLMODE"}, v.Name)
+	})
+}
+
+// obstacles returns what in the pod itself does not go together with a sidecar.
+func (p pod) obstacles(o Options) []string {
+	var found []string
+	if p.Spec.HostNetwork {
+		found = append(found, "spec.hostNetwork is true: pgorigin's plaintext port would be open to everything on the node; "+
+			"remove hostNetwork, or do not inject this pod")
+	}
+	if p.Spec.OS.Name == "windows" {
+		found = append(found, "spec.os.name is windows: pgorigin is a Linux container; do not inject this pod")
+	}
+	for _, c := range slices.Concat(p.Spec.InitContainers, p.Spec.Containers) {
+		for _, port := range c.Ports {
+			switch strconv.Itoa(port.ContainerPort) {
+			case o.ListenPort:
+				found = append(found, fmt.Sprintf("container %q has port %s, which pgorigin listens on: set annotation pgorigin/listen-port to a free one",
+					c.Name, o.ListenPort))
+			case strconv.Itoa(healthPort):
+				found = append(found, fmt.Sprintf("container %q has port %d, which pgorigin answers probes on: use another port there", c.Name, healthPort))
+			}
+		}
+	}
+	for _, v := range p.Spec.Volumes {
+		if v.Name == caVolume || v.Name == clientVolume {
+			found = append(found, fmt.Sprintf("volume %q exists, and that name is for what pgorigin mounts: rename it", v.Name))
+		}
+	}
+	return found
+}

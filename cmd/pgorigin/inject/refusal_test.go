@@ -1,0 +1,128 @@
+package inject
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+)
+
+var errTest = errors.New("a reason")
+
+// refusalOf injects a pod with these annotations, and more in its spec, by the webhook and from a stream, which must say the same.
+func refusalOf(t *testing.T, i *Injector, annotations map[string]string, spec string) string {
+	t.Helper()
+	meta := fmt.Sprintf(`{"namespace": "shop", "generateName": "web-", "labels": {"pgorigin/inject": "true"}, "annotations": %s}`, encodeJSON(t, annotations))
+	object := fmt.Sprintf(`{"apiVersion": "v1", "kind": "Pod", "metadata": %s, "spec": {%s"containers": [{"name": "a"}]}}`, meta, spec)
+	answer, verdict := ask(t, i, reviewOf(object))
+	if answer.Allowed || answer.Patch != nil || answer.Status.Code != 422 || len(verdict.Problems) == 0 {
+		t.Fatalf("answer %+v, verdict %+v", answer, verdict)
+	}
+	_, _, err := i.Inject([]byte(object))
+	refused := new(Refusal)
+	if !errors.As(err, &refused) {
+		t.Fatalf("inject: %v", err)
+	}
+	if got := "pgorigin: " + oneLine(err); len(refused.Problems) == 1 && got != answer.Status.Message {
+		t.Errorf("inject says    %s\nthe webhook says %s", got, answer.Status.Message)
+	}
+	return answer.Status.Message
+}
+
+func TestRefusals(t *testing.T) {
+	for name, c := range map[string]struct {
+		annotations map[string]string
+		spec, want  string
+	}{
+		"unknown annotation": {
+			map[string]string{"pgorigin/upsteam": "a:1"},
+			"",
+			"annotation pgorigin/upsteam: no such annotation; known are pgorigin/upstream, pgorigin/server-name,",
+		},
+		"default that is no annotation": {map[string]string{"pgorigin/image": "evil"}, "", "annotation pgorigin/image: no such annotation;"},
+		"empty Secret": {
+			map[string]string{"pgorigin/ca-secret": ""},
+			"",
+			"annotation pgorigin/ca-secret is empty: write the name of a Secret, or remove the annotation",
+		},
+		"no name of a Secret": {
+			map[string]string{"pgorigin/client-secret": "My_Secret"},
+			"",
+			`annotation pgorigin/client-secret: saw "My_Secret": expected the name of a Secret, that is, lower-case letters, digits, "-" and "."`,
+		},
+		"two CAs": {
+			map[string]string{"pgorigin/ca-secret": "a", "pgorigin/ca-configmap": "b"},
+			"",
+			"annotation pgorigin/ca-secret and annotation pgorigin/ca-configmap: there can be one CA only; remove one of them",
+		},
+		"upstream":     {map[string]string{"pgorigin/upstream": "postgres://x"}, "", `annotation pgorigin/upstream: saw "postgres://x": a reason`},
+		"version":      {map[string]string{"pgorigin/min-version": "1.1"}, "", `annotation pgorigin/min-version: saw "1.1": expected 1.2 or 1.3`},
+		"level":        {map[string]string{"pgorigin/log-level": "loud"}, "", "expected debug, info, warn or error"},
+		"switch":       {map[string]string{"pgorigin/client-env": "no"}, "", "expected true or false"},
+		"port":         {map[string]string{"pgorigin/listen-port": "9632"}, "", "expected a port from 1 to 65535 other than 9632"},
+		"quantity":     {map[string]string{"pgorigin/cpu-limit": "much"}, "", "expected a quantity such as 10m, 1, 64Mi or 1Gi"},
+		"key":          {map[string]string{"pgorigin/ca-key": "../x"}, "", "expected a key of the Secret or ConfigMap"},
+		"host network": {nil, `"hostNetwork": true, `, "spec.hostNetwork is true: pgorigin's plaintext port would be open to everything on the node"},
+		"Windows":      {nil, `"os": {"name": "windows"}, `, "spec.os.name is windows"},
+		"port taken": {
+			nil, `"initContainers": [{"name": "old", "ports": [{"containerPort": 6432}]}], `,
+			`container "old" has port 6432, which pgorigin listens on: set annotation pgorigin/listen-port to a free one`,
+		},
+		"health port taken": {nil, `"initContainers": [{"name": "old", "ports": [{"containerPort": 9632}]}], `, `container "old" has port 9632`},
+		"volume taken":      {nil, `"volumes": [{"name": "pgorigin-ca"}], `, `volume "pgorigin-ca" exists, and that name is for what pgorigin mounts: rename it`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			i := testInjector(t)
+			i.CheckUpstream = func(s string) error {
+				if strings.Contains(s, "//") {
+					return errTest
+				}
+				return nil
+			}
+			got := refusalOf(t, i, c.annotations, c.spec)
+			if !strings.HasPrefix(got, "pgorigin: Pod shop/web-*: "+c.want) && !strings.Contains(got, c.want) {
+				t.Errorf("got %s\nwant %s", got, c.want)
+			}
+		})
+	}
+}
+
+func TestRefusedWithoutUpstreamOrCA(t *testing.T) {
+	i := &Injector{Defaults: Options{Image: "x"}}
+	got := refusalOf(t, i, map[string]string{"pgorigin/ca-key": "x.pem"}, "")
+	for _, want := range []string{
+		"upstream is not set: add the annotation pgorigin/upstream with host:port of pgbouncer or PostgreSQL, or set it in the defaults",
+		"annotation pgorigin/ca-key is set, but neither annotation pgorigin/ca-secret nor annotation pgorigin/ca-configmap",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("got %s\nwant %s", got, want)
+		}
+	}
+	i.broken = fmt.Errorf("%w\nand another", errTest)
+	if answer, _ := ask(t, i, reviewOf(askedPods()["bare"])); !strings.HasSuffix(answer.Status.Message, "the injector's defaults are wrong: a reason; and another") {
+		t.Errorf("message %s", answer.Status.Message)
+	}
+}
+
+// Marks on a Deployment itself do nothing, and whoever put them there expects something.
+func TestMisplacedMarksAreRefused(t *testing.T) {
+	const text = `{"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web",
+		"labels": {"pgorigin/inject": "true"}, "annotations": {"pgorigin/upstream": "x:1"}},
+		"spec": {"template": {"spec": {"containers": []}}}}`
+	_, _, err := testInjector(t).Inject([]byte(text))
+	const want = "Deployment web: annotation pgorigin/upstream is on the object itself, where nothing reads it: move it to the metadata of the pod template\n" +
+		"Deployment web: label pgorigin/inject is on the object itself, where nothing reads it: move it to the metadata of the pod template"
+	if err == nil || err.Error() != want {
+		t.Errorf("got  %v\nwant %s", err, want)
+	}
+}
+
+// All objects are looked at before anything is said, and nothing is returned if one is refused.
+func TestAllRefusalsAtOnce(t *testing.T) {
+	const pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: %s, annotations: {pgorigin/upstream: %q}}\nspec: {containers: []}\n---\n"
+	after, _, err := testInjector(t).Inject([]byte(fmt.Sprintf(pod, "a", "") + fmt.Sprintf(pod, "b", "db:5432") + fmt.Sprintf(pod, "c", "")))
+	refused := new(Refusal)
+	if !errors.As(err, &refused) || len(refused.Problems) != 2 || refused.Problems[1].Object != "Pod c" || after != nil {
+		t.Errorf("got %q, %v", after, err)
+	}
+}

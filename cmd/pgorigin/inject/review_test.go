@@ -1,0 +1,200 @@
+package inject
+
+import (
+	"encoding/json"
+	"reflect"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// askedPods are new pods with the label that asks for injection.
+func askedPods() map[string]string {
+	const labels = `"labels": {"pgorigin/inject": "true"}`
+	return map[string]string{
+		"bare": `{"metadata": {"name": "bare", ` + labels + `}, "spec": {"containers": [{"name": "app", "image": "a"}]}}`,
+		"everything is there": `{"metadata": {"generateName": "web-", ` + labels + `, "annotations": {"x": "y"}}, "spec": {
+			"initContainers": [{"name": "migrate", "env": [{"name": "A", "value": "b"}]}, {"name": "own", "env": [{"name": "PGHOST"}]}],
+			"containers": [{"name": "web", "env": []}, {"name": "log", "env": [{"name": "B"}, {"name": "C"}]}],
+			"volumes": [{"name": "data"}]}}`,
+		"null and empty": `{"metadata": {"name": "x", ` + labels + `, "annotations": {}}, "spec": {
+			"initContainers": [], "containers": [{"name": "web", "env": []}], "volumes": []}}`,
+		"own settings": `{"metadata": {"name": "x", ` + labels + `, "annotations": {"pgorigin/upstream": "other:5432",
+			"pgorigin/client-env": "false", "pgorigin/client-secret": "own"}}, "spec": {"containers": [{"name": "web"}]}}`,
+	}
+}
+
+// reviewOf wraps a pod as an API server does.
+func reviewOf(object string) string {
+	return `{"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {"uid": "u-1", "namespace": "shop", "operation": "CREATE",
+		"kind": {"group": "", "version": "v1", "kind": "Pod"}, "dryRun": true, "object": ` + object + `}}`
+}
+
+// ask sends a review to i and decodes the answer.
+func ask(t *testing.T, i *Injector, body string) (*response, Verdict) {
+	t.Helper()
+	text, verdict, err := i.review([]byte(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var answer review
+	if err := json.Unmarshal(text, &answer); err != nil {
+		t.Fatal(err)
+	}
+	if answer.APIVersion != reviewVersion || answer.Kind != "AdmissionReview" || answer.Response == nil || answer.Response.UID != "u-1" {
+		t.Fatalf("answer %s", text)
+	}
+	return answer.Response, verdict
+}
+
+// A pod that goes through the webhook, and the same pod that goes through inject, are the same afterwards.
+func TestReviewDoesWhatInjectDoes(t *testing.T) {
+	for name, object := range askedPods() {
+		t.Run(name, func(t *testing.T) {
+			answer, verdict := ask(t, testInjector(t), reviewOf(object))
+			if !answer.Allowed || answer.PatchType != "JSONPatch" || !verdict.Injected {
+				t.Fatalf("answer %+v, verdict %+v", answer, verdict)
+			}
+			patched := applyPatch(t, object, answer.Patch)
+
+			header := `{"apiVersion": "v1", "kind": "Pod", `
+			text, _, err := testInjector(t).Inject([]byte(header + strings.TrimPrefix(object, "{")))
+			if err != nil {
+				t.Fatal(err)
+			}
+			injected := decodeJSON(t, text)
+			delete(injected, "apiVersion")
+			delete(injected, "kind")
+			moveVolumes(injected)
+			if !reflect.DeepEqual(patched, injected) {
+				t.Errorf("webhook: %v\ninject:  %v", patched, injected)
+			}
+
+			again, verdict := ask(t, testInjector(t), reviewOf(encodeJSON(t, patched)))
+			if !again.Allowed || again.Patch != nil || verdict.Skipped != "has the sidecar" {
+				t.Errorf("second time: %+v, %+v", again, verdict)
+			}
+		})
+	}
+}
+
+// moveVolumes puts our volumes behind the others, where a patch has them: their order means nothing.
+func moveVolumes(pod map[string]any) {
+	spec := pod["spec"].(map[string]any)
+	var ours, others []any
+	for _, v := range spec["volumes"].([]any) {
+		if strings.HasPrefix(v.(map[string]any)["name"].(string), "pgorigin-") {
+			ours = append(ours, v)
+		} else {
+			others = append(others, v)
+		}
+	}
+	spec["volumes"] = append(others, ours...)
+}
+
+// applyPatch is as much of RFC 6902 as our patches need, and as strict: a parent must be there.
+func applyPatch(t *testing.T, object string, patch []byte) map[string]any {
+	t.Helper()
+	var steps []struct {
+		Op, Path string
+		Value    any
+	}
+	if err := json.Unmarshal(patch, &steps); err != nil {
+		t.Fatal(err)
+	}
+	root := decodeJSON(t, []byte(object))
+	for _, step := range steps {
+		if step.Op != "add" {
+			t.Fatalf("step %+v", step)
+		}
+		keys := strings.Split(step.Path, "/")[1:]
+		if add(root, keys, step.Value) == nil {
+			t.Fatalf("step %+v has no place", step)
+		}
+	}
+	return root
+}
+
+// add returns the collection with value in it, or nil.
+func add(in any, keys []string, value any) any {
+	key := strings.NewReplacer("~1", "/", "~0", "~").Replace(keys[0])
+	switch c := in.(type) {
+	case map[string]any:
+		if len(keys) > 1 {
+			value = add(c[key], keys[1:], value)
+		}
+		c[key] = value
+		if value == nil {
+			return nil
+		}
+		return c
+	case []any:
+		index, err := strconv.Atoi(key)
+		switch {
+		case key == "-" && len(keys) == 1:
+			return append(c, value)
+		case err != nil || index > len(c):
+			return nil
+		case len(keys) == 1:
+			return append(append(append([]any{}, c[:index]...), value), c[index:]...)
+		}
+		c[index] = add(c[index], keys[1:], value)
+		return c
+	}
+	return nil
+}
+
+func decodeJSON(t *testing.T, text []byte) map[string]any {
+	t.Helper()
+	var object map[string]any
+	if err := json.Unmarshal(text, &object); err != nil {
+		t.Fatalf("%v in %s", err, text)
+	}
+	return object
+}
+
+func encodeJSON(t *testing.T, object any) string {
+	t.Helper()
+	text, err := json.Marshal(object)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// What did not ask, or is none of our business, is never in the way of anybody.
+func TestReviewAllows(t *testing.T) {
+	asked := askedPods()["bare"]
+	for name, body := range map[string]string{
+		"pod without the label":    reviewOf(`{"metadata": {"annotations": {"pgorigin/nonsense": ""}}}`),
+		"label of another value":   reviewOf(`{"metadata": {"labels": {"pgorigin/inject": "yes"}}}`),
+		"pod that has the sidecar": reviewOf(strings.Replace(asked, `"app"`, `"pgorigin"`, 1)),
+		"object that is no pod":    reviewOf(`{"metadata": {"labels": 7}}`),
+		"no object":                reviewOf(`null`),
+		"an update":                strings.Replace(reviewOf(asked), "CREATE", "UPDATE", 1),
+		"another kind":             strings.Replace(reviewOf(asked), `"Pod"`, `"Deployment"`, 1),
+		"another version":          strings.Replace(reviewOf(asked), `"v1"`, `"v2"`, 1),
+		"a subresource":            strings.Replace(reviewOf(asked), `"uid"`, `"subResource": "ephemeralcontainers", "uid"`, 1),
+	} {
+		t.Run(name, func(t *testing.T) {
+			i := testInjector(t)
+			i.broken = errTest
+			answer, verdict := ask(t, i, body)
+			if !answer.Allowed || answer.Patch != nil || answer.PatchType != "" || verdict.Skipped == "" {
+				t.Errorf("answer %+v, verdict %+v", answer, verdict)
+			}
+		})
+	}
+}
+
+// A body that is no review cannot be answered; the API server then does what its failure policy says.
+func TestReviewRefusesOtherBodies(t *testing.T) {
+	for _, body := range []string{
+		"", "{}", "[]", `{"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview"}`,
+		strings.Replace(reviewOf("{}"), "u-1", "", 1), strings.Replace(reviewOf("{}"), "io/v1", "io/v1beta1", 1),
+	} {
+		if text, _, err := testInjector(t).review([]byte(body)); err == nil {
+			t.Errorf("%q got %s", body, text)
+		}
+	}
+}

@@ -1,0 +1,222 @@
+package inject
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Note is what became of one object.
+type Note struct {
+	Object string // such as "Deployment shop/web"
+	Text   string // such as "injected"
+}
+
+// Refusal is everything that is wrong with the objects of a stream.
+type Refusal struct {
+	Problems []Note
+}
+
+// Error has one line for each problem.
+func (r *Refusal) Error() string {
+	var lines []byte
+	for i, p := range r.Problems {
+		if i > 0 {
+			lines = append(lines, '\n')
+		}
+		lines = append(lines, p.Object+": "+p.Text...)
+	}
+	return string(lines)
+}
+
+// Inject puts the sidecar into all pods and pod templates of a stream of YAML or JSON documents, with what was injected
+// before replaced. Everything else stays byte for byte as it is: comments, order, other kinds. Pods whose label pgorigin/inject
+// has another value than "true" are left alone, and so are those with a container of our name that inject has not put there.
+// A *Refusal lists what is wrong with the objects; then nothing is returned, so that nothing half done is applied.
+func (i *Injector) Inject(stream []byte) ([]byte, []Note, error) {
+	clean, _, err := Uninject(stream)
+	if err != nil {
+		return nil, nil, err
+	}
+	before, err := parse(clean)
+	if err != nil {
+		return nil, nil, err
+	}
+	workloads, err := before.workloads()
+	if err != nil {
+		return nil, nil, err
+	}
+	changes := newEdits(before)
+	var notes []Note
+	refused := new(Refusal)
+	for _, w := range workloads {
+		note := func(text string) { notes = append(notes, Note{w.name, text}) }
+		label, labelled := w.pod.Metadata.Labels[askLabel]
+		switch {
+		case labelled && label != "true":
+			note(fmt.Sprintf("left alone: label %s is %q", askLabel, label))
+			continue
+		case w.pod.hasSidecar():
+			note("left alone: it has a container called " + containerName + " of its own")
+			continue
+		}
+		problems := w.misplaced()
+		decided, more := i.plan(w.pod)
+		for _, problem := range append(problems, more...) {
+			refused.Problems = append(refused.Problems, Note{w.name, problem})
+		}
+		if len(refused.Problems) > 0 {
+			continue
+		}
+		if err := changes.inject(w, decided); err != nil {
+			refused.Problems = append(refused.Problems, Note{w.name, err.Error()})
+		}
+		note("injected")
+	}
+	if len(refused.Problems) > 0 {
+		return nil, nil, refused
+	}
+	after, err := changes.apply()
+	if err != nil {
+		return nil, nil, fmt.Errorf("inject: %w", err)
+	}
+	if err := checkInjected(before, after); err != nil {
+		return nil, nil, err
+	}
+	return after, notes, nil
+}
+
+// inject adds what was decided about a pod.
+func (e *edits) inject(w workload, decided plan) error {
+	spec := child(w.template, "spec")
+	if spec == nil || spec.Kind != yaml.MappingNode {
+		return errors.New("spec of the pod is not an object that is written out")
+	}
+	parts, err := decided.parts()
+	if err != nil {
+		return err
+	}
+	if err := e.add(w.template, parts.metadata, place{before: "spec"}); err != nil {
+		return err
+	}
+	if err := e.add(spec, parts.spec, place{before: "containers"}); err != nil {
+		return err
+	}
+	if err := e.addEnv(child(spec, "initContainers"), decided.inits, parts.env); err != nil {
+		return err
+	}
+	return e.addEnv(child(spec, "containers"), decided.apps, parts.env)
+}
+
+// addEnv adds env to some of a list of containers.
+func (e *edits) addEnv(list *yaml.Node, indexes []int, env object) error {
+	for _, index := range indexes {
+		if list == nil || index >= len(list.Content) || list.Content[index].Kind != yaml.MappingNode {
+			return errors.New("its containers are not a list that is written out")
+		}
+		if err := e.add(list.Content[index], env, place{after: "image"}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// parts are what a plan adds, by where.
+type parts struct{ metadata, spec, env object }
+
+func (p plan) parts() (parts, error) {
+	sidecar, err := ordered([]container{p.container})
+	if err != nil {
+		return parts{}, err
+	}
+	meta := object{{"labels", object{{statusLabel, injected}}}}
+	spec := object{{"initContainers", sidecar}}
+	if len(p.volumes) > 0 {
+		volumes, err := ordered(p.volumes)
+		if err != nil {
+			return parts{}, err
+		}
+		spec = append(spec, member{"volumes", volumes})
+	}
+	if p.record == "" {
+		return parts{metadata: object{{"metadata", meta}}, spec: spec}, nil
+	}
+	meta = append(meta, member{"annotations", object{{envRecord, p.record}}})
+	env, err := ordered(p.env)
+	return parts{metadata: object{{"metadata", meta}}, spec: spec, env: object{{"env", env}}}, err
+}
+
+// Uninject takes out what Inject has put in, and nothing else: of what Inject returns it makes what Inject was given, byte
+// for byte.
+func Uninject(stream []byte) ([]byte, []Note, error) {
+	before, err := parse(stream)
+	if err != nil {
+		return nil, nil, err
+	}
+	workloads, err := before.workloads()
+	if err != nil {
+		return nil, nil, err
+	}
+	changes := newEdits(before)
+	gone := nodes{}
+	var notes []Note
+	for _, w := range workloads {
+		if w.pod.Metadata.Labels[statusLabel] != injected {
+			continue
+		}
+		ours := w.additions()
+		if err := changes.remove(w.template, ours); err != nil {
+			return nil, nil, &Refusal{[]Note{{w.name, err.Error()}}}
+		}
+		for n := range ours {
+			gone[n] = true
+		}
+		notes = append(notes, Note{w.name, "uninjected"})
+	}
+	if len(notes) == 0 {
+		return stream, nil, nil
+	}
+	text, err := changes.apply()
+	if err != nil {
+		return nil, nil, fmt.Errorf("uninject: %w", err)
+	}
+	after, err := parse(text)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w: %w", errUneditable, err)
+	}
+	if !sameMeaning(before, gone, after, nil) {
+		return nil, nil, errUneditable
+	}
+	return text, notes, nil
+}
+
+// errUneditable is for a stream whose style is so unusual that an edit would have changed more than it should.
+var errUneditable = errors.New("this YAML cannot be edited safely; rewrite it in a usual style, for example with kubectl create --dry-run=client -o yaml")
+
+// checkInjected parses what came out and compares, less what is ours, with what went in.
+func checkInjected(before *source, text []byte) error {
+	after, err := parse(text)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errUneditable, err)
+	}
+	workloads, err := after.workloads()
+	if err != nil {
+		return fmt.Errorf("%w: %w", errUneditable, err)
+	}
+	ours := nodes{}
+	for _, w := range workloads {
+		if w.pod.Metadata.Labels[statusLabel] != injected {
+			continue
+		}
+		for n := range w.additions() {
+			ours[n] = true
+		}
+	}
+	clean, _, err := Uninject(text)
+	if err != nil || !bytes.Equal(clean, before.text) || !sameMeaning(before, nil, after, ours) {
+		return errUneditable
+	}
+	return nil
+}

@@ -1,0 +1,68 @@
+package inject
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// testInjector has the defaults of all stream tests.
+func testInjector(t testing.TB) *Injector {
+	t.Helper()
+	i := new(Injector)
+	for name, value := range map[string]string{
+		"image": "registry.example/pgorigin:v1.0.0", "upstream": "pgbouncer.prod.svc:6432", "ca-secret": "pgbouncer-ca",
+	} {
+		if err := i.Set(name, value); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return i
+}
+
+func TestStreams(t *testing.T) {
+	files, err := filepath.Glob("testdata/streams/*.yaml")
+	if err != nil || len(files) < 3 {
+		t.Fatalf("found %d streams, %v", len(files), err)
+	}
+	for _, file := range files {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			before, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			after, notes, err := testInjector(t).Inject(before)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var report strings.Builder
+			for _, n := range notes {
+				fmt.Fprintf(&report, "# %s: %s\n", n.Object, n.Text)
+			}
+			compareGolden(t, strings.TrimSuffix(file, ".yaml")+".golden", report.String()+string(after))
+			checkRoundTrip(t, before, after)
+		})
+	}
+}
+
+// checkRoundTrip holds an injected stream to what is promised: again changes nothing, and back means back.
+func checkRoundTrip(t *testing.T, before, after []byte) {
+	t.Helper()
+	again, _, err := testInjector(t).Inject(after)
+	if err != nil {
+		t.Fatalf("inject again: %v", err)
+	}
+	if !bytes.Equal(again, after) {
+		t.Errorf("inject again changed something:\n%s", again)
+	}
+	back, _, err := Uninject(after)
+	if err != nil {
+		t.Fatalf("uninject: %v", err)
+	}
+	if !bytes.Equal(back, before) {
+		t.Errorf("uninject returned\n%s\ninstead of\n%s", back, before)
+	}
+}

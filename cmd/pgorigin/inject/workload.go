@@ -1,0 +1,147 @@
+package inject
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// workload is an object in a YAML stream that is a pod, or has the template of one.
+type workload struct {
+	name     string     // such as "Deployment shop/web"
+	template *yaml.Node // mapping with metadata and spec: the object itself if it is a Pod
+	pod      pod        // what template says
+	outer    metadata   // that of the object around template; empty for a Pod
+}
+
+// templatePaths are the ways from an object to the template of its pods, by API group and kind.
+func templatePaths() map[string][]string {
+	template := []string{"spec", "template"}
+	return map[string][]string{
+		"v1/Pod":           {},
+		"apps/Deployment":  template,
+		"apps/StatefulSet": template,
+		"apps/DaemonSet":   template,
+		"apps/ReplicaSet":  template,
+		"batch/Job":        template,
+		"batch/CronJob":    {"spec", "jobTemplate", "spec", "template"},
+	}
+}
+
+// workloads finds those of a stream, also in a List.
+func (s *source) workloads() ([]workload, error) {
+	var found []workload
+	for _, document := range s.documents {
+		for _, root := range document.Content {
+			var err error
+			if found, err = appendWorkloads(found, root, true); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return found, nil
+}
+
+// appendWorkloads looks at one object. A list in a list is none that Kubernetes would take.
+func appendWorkloads(found []workload, n *yaml.Node, mayBeList bool) ([]workload, error) {
+	if n.Kind != yaml.MappingNode {
+		return found, nil
+	}
+	version, kind := text(n, "apiVersion"), text(n, "kind")
+	if kind == "List" && version == "v1" && mayBeList {
+		if items := child(n, "items"); items != nil && items.Kind == yaml.SequenceNode {
+			for _, item := range items.Content {
+				var err error
+				if found, err = appendWorkloads(found, item, false); err != nil {
+					return nil, err
+				}
+			}
+		}
+		return found, nil
+	}
+	group, _, _ := strings.Cut(version, "/")
+	path, ok := templatePaths()[group+"/"+kind]
+	if !ok {
+		return found, nil
+	}
+	w := workload{name: kind, template: n}
+	var whole struct {
+		Metadata metadata `yaml:"metadata"`
+	}
+	if err := decode(n, &whole); err != nil {
+		return nil, fmt.Errorf("%s in line %d: %w", kind, n.Line, err)
+	}
+	w.name = describe(kind, whole.Metadata)
+	for i, key := range path {
+		if w.template = child(w.template, key); w.template == nil || w.template.Kind != yaml.MappingNode {
+			return nil, fmt.Errorf("%s: %s is not an object that is written out: pgorigin does not follow aliases and merge keys; write it out",
+				w.name, strings.Join(path[:i+1], "."))
+		}
+	}
+	if len(path) > 0 {
+		w.outer = whole.Metadata
+	}
+	if err := decode(w.template, &w.pod); err != nil {
+		return nil, fmt.Errorf("%s: %w", w.name, err)
+	}
+	return append(found, w), nil
+}
+
+// decode is n.Decode without the names of our types in the error, and with one problem only.
+func decode(n *yaml.Node, into any) error {
+	err := n.Decode(into)
+	var wrong *yaml.TypeError
+	if !errors.As(err, &wrong) {
+		return err
+	}
+	text, _, _ := strings.Cut(wrong.Errors[0], " into ")
+	return errors.New(strings.Replace(text, "cannot unmarshal", "this does not belong here:", 1))
+}
+
+// misplaced returns what is wrong with marks on the object around the template: nothing would read them there.
+func (w workload) misplaced() []string {
+	var problems []string
+	for what, keys := range map[string]map[string]string{"annotation": w.outer.Annotations, "label": w.outer.Labels} {
+		for _, key := range slices.Sorted(maps.Keys(keys)) {
+			if strings.HasPrefix(key, annotationPrefix) {
+				problems = append(problems, fmt.Sprintf("%s %s is on the object itself, where nothing reads it: move it to the metadata of the pod template", what, key))
+			}
+		}
+	}
+	slices.Sort(problems)
+	return problems
+}
+
+// describe names an object to people.
+func describe(kind string, m metadata) string {
+	name := m.Name
+	if name == "" && m.GenerateName != "" {
+		name = m.GenerateName + "*"
+	}
+	if m.Namespace != "" {
+		name = m.Namespace + "/" + name
+	}
+	return strings.TrimSpace(kind + " " + name)
+}
+
+// child returns the value of a key of a mapping, or nil. It follows neither aliases nor merge keys.
+func child(mapping *yaml.Node, key string) *yaml.Node {
+	for i := 0; i+1 < len(mapping.Content); i += 2 {
+		if mapping.Content[i].Value == key {
+			return mapping.Content[i+1]
+		}
+	}
+	return nil
+}
+
+// text returns the value of a key that is a scalar, or "".
+func text(mapping *yaml.Node, key string) string {
+	if n := child(mapping, key); n != nil && n.Kind == yaml.ScalarNode {
+		return n.Value
+	}
+	return ""
+}

@@ -1,0 +1,92 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+const shopManifest = "# the shop\napiVersion: v1\nkind: Pod\nmetadata:\n  name: shop\nspec:\n  containers:\n  - name: web\n    image: shop:1\n"
+
+// manifestFile writes a file for inject and returns its name.
+func manifestFile(t *testing.T, text string) string {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "shop.yaml")
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+func TestInjectAndBack(t *testing.T) {
+	file := manifestFile(t, shopManifest)
+	got := runWith(t, nil, "inject", "-f", file, "--upstream", "db.prod:6432", "--image=registry.example/pgorigin:v1")
+	if got.code != exitOK || got.stderr != "Pod shop: injected\n" {
+		t.Fatalf("exit %d, %s", got.code, got.stderr)
+	}
+	for _, want := range []string{"# the shop\n", "  - name: pgorigin\n", "value: db.prod:6432\n", "image: registry.example/pgorigin:v1\n", "- name: PGHOST\n"} {
+		if !strings.Contains(got.stdout, want) {
+			t.Errorf("no %q in\n%s", want, got.stdout)
+		}
+	}
+	back := runWith(t, nil, "uninject", "-f", manifestFile(t, got.stdout))
+	if back.code != exitOK || back.stdout != shopManifest || back.stderr != "Pod shop: uninjected\n" {
+		t.Errorf("exit %d, %s\n%s", back.code, back.stderr, back.stdout)
+	}
+}
+
+// Two files become one stream, also if the first has no last line break.
+func TestInjectJoinsFiles(t *testing.T) {
+	first, second := manifestFile(t, strings.TrimSuffix(shopManifest, "\n")), manifestFile(t, shopManifest)
+	got := runWith(t, nil, "uninject", "-f", first, "-f", second)
+	if got.code != exitOK || got.stdout != shopManifest+"---\n"+shopManifest {
+		t.Errorf("exit %d:\n%s", got.code, got.stdout)
+	}
+}
+
+func TestInjectRefuses(t *testing.T) {
+	good := manifestFile(t, shopManifest)
+	bad := manifestFile(t, strings.Replace(shopManifest, "name: shop", "name: shop\n  annotations: {pgorigin/upstream: 'a b', pgorigin/x: ''}", 1))
+	for name, c := range map[string]struct {
+		args []string
+		code int
+		want []string
+	}{
+		"object": {
+			[]string{"-f", good, "-f", bad, "--image", "i", "--upstream", "db"},
+			exitFailed,
+			[]string{`pgorigin: inject: Pod shop: annotation pgorigin/upstream: saw "a b": expected host:port`, "annotation pgorigin/x: no such annotation"},
+		},
+		"no upstream": {[]string{"-f", good, "--image", "i"}, exitFailed, []string{"Pod shop: upstream is not set: add the annotation"}},
+		"no file":     {[]string{"-f", good + "x", "--image", "i"}, exitFailed, []string{"no such file"}},
+		"no YAML":     {[]string{"-f", manifestFile(t, "a: [\n"), "--image", "i"}, exitFailed, []string{"shop.yaml: document 1"}},
+		"bad flag": {
+			[]string{"--ca-secret", "A"},
+			exitUsage,
+			[]string{`saw "A": expected the name of a Secret`},
+		},
+		"two CAs":       {[]string{"--image", "i", "--ca-secret", "a", "--ca-configmap", "b"}, exitUsage, []string{"--ca-secret and --ca-configmap: there can be one CA only"}},
+		"no image":      {nil, exitUsage, []string{"--image is not set"}},
+		"unknown flag":  {[]string{"--upsteam", "x"}, exitUsage, []string{"upsteam"}},
+		"an empty name": {[]string{"-f", "", "--image", "i"}, exitUsage, []string{"expected the name of a file"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := runWith(t, nil, append([]string{"inject"}, c.args...)...)
+			if got.code != c.code || got.stdout != "" {
+				t.Errorf("exit %d, want %d; stdout %q", got.code, c.code, got.stdout)
+			}
+			for _, want := range c.want {
+				if !strings.Contains(got.stderr, want) {
+					t.Errorf("no %q in %s", want, got.stderr)
+				}
+			}
+		})
+	}
+}
+
+func TestHelpOfInjection(t *testing.T) {
+	for _, name := range []string{"inject", "uninject", "webhook"} {
+		compareGolden(t, "testdata/help_"+name+".golden", runWith(t, nil, "help", name).stdout)
+	}
+}

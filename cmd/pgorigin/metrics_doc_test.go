@@ -1,0 +1,38 @@
+package main
+
+import (
+	"os"
+	"regexp"
+	"slices"
+	"testing"
+)
+
+// TestMetricsAreDocumented compares the names in docs/health.md with those of a process that has served a session.
+func TestMetricsAreDocumented(t *testing.T) {
+	r := start(t, startUpstream(t)...)
+	client := r.login(t)
+	_, body := r.get(t, "/metrics")
+	_ = client.Close()
+	r.stop()
+	r.wantExit(t, exitOK)
+
+	page, err := os.ReadFile("../../docs/health.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	exported := namesIn(regexp.MustCompile(`(?m)^# TYPE (pgorigin_\w+)`), body)
+	documented := namesIn(regexp.MustCompile("`(pgorigin_\\w+)`"), string(page))
+	if len(exported) == 0 || !slices.Equal(exported, documented) {
+		t.Errorf("exported are %v,\ndocumented %v", exported, documented)
+	}
+}
+
+// namesIn returns what the group of pattern matches, sorted, each once.
+func namesIn(pattern *regexp.Regexp, text string) []string {
+	var names []string
+	for _, match := range pattern.FindAllStringSubmatch(text, -1) {
+		names = append(names, match[1])
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}

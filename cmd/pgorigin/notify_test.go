@@ -1,0 +1,90 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/pgorigin/pgorigin/health"
+)
+
+// serviceManager is the receiving end of sd_notify.
+func serviceManager(t *testing.T) *net.UnixConn {
+	t.Helper()
+	addr := &net.UnixAddr{Name: filepath.Join(t.TempDir(), "notify"), Net: "unixgram"}
+	conn, err := net.ListenUnixgram("unixgram", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	t.Setenv("NOTIFY_SOCKET", addr.Name)
+	return conn
+}
+
+// wantState reads the next message.
+func wantState(t *testing.T, manager *net.UnixConn, want string) (got string) {
+	t.Helper()
+	_ = manager.SetReadDeadline(time.Now().Add(patience))
+	var buf [512]byte
+	n, err := manager.Read(buf[:])
+	if got = string(buf[:n]); err != nil || !strings.HasPrefix(got, want) {
+		t.Fatalf("the service manager was told %q, %v, want %q", got, err, want)
+	}
+	return got
+}
+
+func TestServiceManagerIsTold(t *testing.T) {
+	manager := serviceManager(t)
+	r := start(t, startUpstream(t)...)
+	wantState(t, manager, "READY=1")
+	r.instance.hangups <- syscall.SIGHUP
+	reloading := wantState(t, manager, "RELOADING=1\nMONOTONIC_USEC=")
+	var usec int64
+	if _, err := fmt.Sscanf(reloading, "RELOADING=1\nMONOTONIC_USEC=%d", &usec); err != nil || usec <= 0 {
+		t.Errorf("%q: %v", reloading, err)
+	}
+	wantState(t, manager, "READY=1")
+	r.stop()
+	wantState(t, manager, "STOPPING=1")
+	r.wantExit(t, exitOK)
+}
+
+func TestWatchdog(t *testing.T) {
+	manager := serviceManager(t)
+	t.Setenv("WATCHDOG_USEC", "20000")
+	r := start(t, startUpstream(t)...)
+	wantState(t, manager, "READY=1")
+	for range 3 {
+		wantState(t, manager, "WATCHDOG=1")
+	}
+	r.stop()
+	r.wantExit(t, exitOK)
+}
+
+// TestReadyWhenStarted: a start that waits for the upstream is not over before /startupz says so.
+func TestReadyWhenStarted(t *testing.T) {
+	manager := serviceManager(t)
+	var reached atomic.Bool
+	in := &instance{status: new(health.Status), log: zap.NewNop()}
+	in.status.Started()
+	in.status.AddStartup("upstream", func() (string, error) {
+		if !reached.Load() {
+			return "", errors.New("not reached yet")
+		}
+		return "", nil
+	})
+	in.notifyStarted(t.Context())
+	in.notify("STATUS=not yet")
+	wantState(t, manager, "STATUS=not yet")
+	reached.Store(true)
+	wantState(t, manager, "READY=1")
+	in.listening.Wait()
+}

@@ -1,0 +1,187 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/pgorigin/pgorigin/health"
+	"github.com/pgorigin/pgorigin/pgwire"
+	"github.com/pgorigin/pgorigin/tlsorigin"
+)
+
+// minProbeInterval keeps a slip of the finger from keeping the upstream busy with handshakes.
+const minProbeInterval = time.Second
+
+// readiness says what /readyz depends on.
+type readiness string
+
+const (
+	readinessLocal    readiness = "local"
+	readinessUpstream readiness = "upstream"
+)
+
+// Decode reads local or upstream.
+func (r *readiness) Decode(value string) error {
+	word, err := oneOf(value, string(readinessLocal), string(readinessUpstream))
+	if err == nil {
+		*r = readiness(word)
+	}
+	return err
+}
+
+// startupCheck says what /startupz depends on besides the listeners.
+type startupCheck string
+
+const (
+	startupNone     startupCheck = "none"
+	startupUpstream startupCheck = "upstream"
+)
+
+// Decode reads none or upstream.
+func (c *startupCheck) Decode(value string) error {
+	word, err := oneOf(value, string(startupNone), string(startupUpstream))
+	if err == nil {
+		*c = startupCheck(word)
+	}
+	return err
+}
+
+// probeInterval is the time between two probes.
+type probeInterval time.Duration
+
+// Decode reads a Go duration.
+func (i *probeInterval) Decode(value string) error {
+	var p period
+	switch err := p.Decode(value); {
+	case err != nil:
+		return err
+	case time.Duration(p) < minProbeInterval:
+		return fmt.Errorf("expected at least %v; each probe is a TLS handshake of the upstream", minProbeInterval)
+	}
+	*i = probeInterval(p)
+	return nil
+}
+
+func (i probeInterval) String() string { return time.Duration(i).String() }
+
+// probeDoubts returns what is set and has no effect.
+func (s *settings) probeDoubts() []doubt {
+	if s.HealthAddr != "" || s.Readiness == readinessLocal && s.StartupCheck == startupNone {
+		return nil
+	}
+	return []doubt{{text: fmt.Sprintf("%[1]sREADINESS and %[1]sSTARTUP_CHECK have no effect, because %[1]sHEALTH_ADDR=off", prefix)}}
+}
+
+// addConditions makes the endpoints depend on the upstream as the settings say. An outage that is no condition of readiness
+// is a note there, as far as sessions notice it.
+func (in *instance) addConditions(o *origin) {
+	name, prober := o.settings.noteName("upstream"), o.observer.prober
+	once := in.settings.StartupCheck == startupUpstream
+	if once {
+		in.status.AddStartup(name, prober.Verified)
+	}
+	switch {
+	case in.settings.Readiness == readinessUpstream:
+		in.status.AddReadiness(name, prober.Up)
+		return
+	case once: // not started is not ready
+		in.status.AddReadiness(name, prober.Verified)
+	}
+	in.status.AddNote(name, func() string {
+		if _, err := prober.Verified(); once && err != nil {
+			return "" // the condition says so
+		}
+		return prober.Note()
+	})
+}
+
+// probeUpstreams runs the probes until ctx ends, but only if an endpoint depends on them: an idle pod has no reason to dial.
+func (in *instance) probeUpstreams(ctx context.Context) {
+	always, once := in.settings.Readiness == readinessUpstream, in.settings.StartupCheck == startupUpstream
+	if in.probes == nil || !always && !once {
+		return
+	}
+	for _, o := range in.origins {
+		in.listening.Go(func() { o.observer.prober.Run(ctx, !always) })
+	}
+}
+
+// probe is a health.Prober.Try.
+func (o *origin) probe(ctx context.Context) *health.Problem {
+	err := o.dialer.Probe(ctx)
+	switch problem := o.observer.problem(err); {
+	case ctx.Err() != nil:
+		return nil // nobody wants to know any more
+	case err == nil:
+		o.observer.metrics.Probed(o.settings.name, string(pgwire.ReasonOK))
+		return nil
+	default:
+		o.observer.metrics.Probed(o.settings.name, problem.Reason)
+		o.observer.record.Failed(problem)
+		return problem
+	}
+}
+
+// problem describes an error for people. Unlike a log line, it leaves out the cause: anybody may read the status page, and
+// only the text of the error itself is fit for that.
+func (o *observer) problem(err error) *health.Problem {
+	var reasoned interface {
+		error
+		Reason() string
+	}
+	if !errors.As(err, &reasoned) {
+		return nil
+	}
+	return &health.Problem{
+		Reason: reasoned.Reason(),
+		Text:   printable(reasoned.Error()),
+		Cure:   o.settings.rename(cureFor(reasoned.Reason())),
+	}
+}
+
+// remember notes the end of a session for the status. A problem is what the log has a warning for.
+func (o *observer) remember(info pgwire.SessionInfo, result pgwire.SessionResult, level zapcore.Level) {
+	var problem *health.Problem
+	if level >= zapcore.WarnLevel {
+		problem = o.problem(result.Err)
+	}
+	o.record.SessionEnded(problem)
+	if info.Cancel {
+		o.record.Cancelled(info.CancelKnown, result.Reason == pgwire.ReasonOK)
+	}
+	if failure := o.upstreamFailure(info, result); failure != nil {
+		o.prober.Observed(failure, result.Duration)
+	}
+}
+
+// upstreamFailure returns why a session found out that the upstream cannot be reached, nil if it did not. A client
+// certificate may be rejected only after the handshake, when the login has begun.
+func (o *observer) upstreamFailure(info pgwire.SessionInfo, result pgwire.SessionResult) *health.Problem {
+	var failure *tlsorigin.Error
+	switch {
+	case info.Cancel, !errors.As(result.Err, &failure):
+		return nil
+	case result.Phase == pgwire.PhaseDial, failure.Kind == tlsorigin.ReasonClientCertRejected:
+		return o.problem(result.Err)
+	}
+	return nil
+}
+
+// upstreamChanged is a health.Prober.Changed. Without a probe that runs, sessions have said the same in their own lines.
+func (o *observer) upstreamChanged(p health.Probe) {
+	if !p.Active {
+		return
+	}
+	origin := zap.String("origin", o.origin)
+	if p.Problem == nil {
+		o.log.Info("upstream is up", origin)
+		return
+	}
+	o.log.Warn("upstream is down", origin, zap.String("reason", p.Problem.Reason), zap.String("error", p.Problem.Text),
+		zap.Time("since", p.Since), text("cure", p.Problem.Cure))
+}

@@ -1,0 +1,12 @@
+//go:build unix
+
+package main
+
+import "golang.org/x/sys/unix"
+
+// readable reports whether a read, or an accept, would find something now.
+func readable(fd uintptr) bool {
+	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+	n, err := unix.Poll(fds, 0)
+	return err == nil && n > 0 && fds[0].Revents&unix.POLLIN != 0
+}

@@ -1,0 +1,87 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"regexp"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/pgorigin/pgorigin/pgwire"
+	"github.com/pgorigin/pgorigin/tlsorigin"
+)
+
+// logSomeSessions writes what people see most, by a clock that begins with the year 2000: the start, a session, a cancel
+// request, one that met a wrong certificate, and an upstream that is down while the application tries on and on.
+func logSomeSessions(t *testing.T, format logFormat) string {
+	var out bytes.Buffer
+	synctest.Test(t, func(t *testing.T) {
+		log := newLogger(&out, format, logLevel(zapcore.InfoLevel), nil)
+		s, _, problems := load([]string{upstream, "PGORIGIN_TLS_CA_PEM=-----BEGIN"})
+		if len(problems) > 0 {
+			t.Fatal(problems)
+		}
+		log.Info("starting", zap.String("version", "v1.2.3"), zap.Object("settings", &s))
+		w := newWatched()
+		w.log = log
+		trace, info := w.sessionTrace(), someClient()
+		info.Accepted = time.Now()
+		time.Sleep(15 * time.Millisecond)
+		trace.UpstreamReady(info, securedConn{state: verifiedState()}, 10*time.Millisecond)
+		time.Sleep(5 * time.Millisecond)
+		trace.Authenticated(info)
+		time.Sleep(time.Second)
+		trace.Ended(info, pgwire.SessionResult{
+			Phase: pgwire.PhaseRelay, Reason: pgwire.ReasonOK, Duration: time.Since(info.Accepted), ToUpstream: 100, ToClient: 2000,
+		})
+		cancel := pgwire.SessionInfo{ID: 8, Client: info.Client, Accepted: time.Now(), Cancel: true, CancelKnown: true}
+		time.Sleep(10 * time.Millisecond)
+		trace.UpstreamReady(cancel, securedConn{state: verifiedState()}, 10*time.Millisecond)
+		time.Sleep(time.Millisecond)
+		trace.Ended(cancel, pgwire.SessionResult{Phase: pgwire.PhaseRelay, Reason: pgwire.ReasonOK, Duration: 11 * time.Millisecond, ToUpstream: 16})
+		info.ID = 9
+		trace.Ended(info, pgwire.SessionResult{
+			Phase: pgwire.PhaseDial, Reason: pgwire.Reason(tlsorigin.ReasonCertExpired), SQLState: "08001", Duration: 20 * time.Millisecond,
+			Err: &tlsorigin.Error{Kind: tlsorigin.ReasonCertExpired, Addr: "db:6432", Text: "its certificate has expired", Err: errors.New("x509: long ago")},
+		})
+		for info.ID = 10; info.ID < 10+3*fullLines; info.ID++ {
+			trace.Ended(info, pgwire.SessionResult{Phase: pgwire.PhaseDial, Reason: "upstream_refused", SQLState: "08001"})
+		}
+		time.Sleep(repeatPeriod)
+		synctest.Wait()
+	})
+	return out.String()
+}
+
+// TestLogOfSessions is the shape of the log, for people who write dashboards.
+func TestLogOfSessions(t *testing.T) {
+	compareGolden(t, "testdata/log_json.golden", logSomeSessions(t, formatJSON))
+	local := regexp.MustCompile(`(?m)^\d\d:\d\d:\d\d\.\d{3}`) // in the time zone of whoever reads it
+	compareGolden(t, "testdata/log_console.golden", local.ReplaceAllString(logSomeSessions(t, formatConsole), "hh:mm:ss.mmm"))
+}
+
+// TestADeadSpareIsOneSession: its upstream leg is there twice, it begins and ends once.
+func TestADeadSpareIsOneSession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWatched()
+		w.idle = newIdleWatch(idleAfter)
+		trace, info := w.sessionTrace(), someClient()
+		info.Accepted = time.Now()
+		time.Sleep(time.Millisecond)
+		trace.UpstreamReady(info, securedConn{state: verifiedState()}, 0)
+		time.Sleep(2 * time.Millisecond)
+		trace.UpstreamReady(info, securedConn{state: verifiedState()}, time.Millisecond)
+		trace.Authenticated(info)
+		trace.Ended(info, pgwire.SessionResult{Phase: pgwire.PhaseRelay, Reason: pgwire.ReasonOK, Duration: 3 * time.Millisecond})
+		fields := w.logs.TakeAll()[0].ContextMap()
+		if fields["startup_duration"] != 0.001 || fields["dial_duration"] != 0.002 {
+			t.Errorf("fields are %v", fields)
+		}
+		time.Sleep(idleAfter)
+		wantIdle(t, w.idle, true)
+	})
+}

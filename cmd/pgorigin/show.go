@@ -1,0 +1,142 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"io"
+	"strings"
+	"text/tabwriter"
+)
+
+const configHelp = `
+  Reads the variables and the files that they name as run does, and prints each setting with its effective value and
+  where it comes from: default, environment, or the variable that an origin takes it from. Secrets are not shown.
+  What is wrong goes to standard error, all at once.
+
+  --json             the same as a JSON array
+
+  Exit codes: 0 run would start with it, 2 wrong usage, 78 wrong configuration.
+`
+
+// Where a value comes from, besides the name of another variable.
+const (
+	fromDefault     = "default"
+	fromEnvironment = "environment"
+)
+
+// shownSetting is one line of "pgorigin config".
+type shownSetting struct {
+	Variable string `json:"variable"`
+	Origin   string `json:"origin,omitempty"` // empty: the whole process
+	Value    string `json:"value"`            // empty: unset, and Unset says what that means
+	From     string `json:"from"`
+	Unset    string `json:"unset,omitempty"`
+}
+
+func runConfig(_ context.Context, p process) int {
+	var asJSON bool
+	code, done := p.parseFlags("config", func(flags *flag.FlagSet) {
+		flags.BoolVar(&asJSON, "json", false, "")
+	})
+	if done {
+		return code
+	}
+	quiet := p
+	quiet.stderr = io.Discard // nothing is served, so nothing is logged
+	in, problems := newInstance(quiet)
+	if len(problems) > 0 {
+		report(p.stderr, problems)
+		return exitConfig
+	}
+	defer in.closeDialers()
+	for _, d := range in.doubts {
+		printf(p.stderr, "pgorigin: doubtful: %s\n", d)
+	}
+	if err := writeSettings(p.stdout, in.settings.shown(pgoriginValues(p.env)), asJSON); err != nil {
+		return exitFailed
+	}
+	return exitOK
+}
+
+// shown lists all settings, those of named origins last; values are what the environment has.
+func (s *settings) shown(values map[string]string) []shownSetting {
+	var list []shownSetting
+	add := func(origin string, v variable, name, from string) {
+		if _, set := values[from]; !set {
+			from = fromDefault
+		} else if from == name {
+			from = fromEnvironment
+		}
+		shown := shownSetting{Variable: name, Origin: origin, Value: v.value, From: from}
+		if v.value == "" {
+			shown.Unset = v.unset
+		}
+		list = append(list, shown)
+	}
+	for _, v := range variables(s) {
+		origin := ""
+		if v.origin {
+			origin = defaultOrigin
+		}
+		add(origin, v, v.name, v.name)
+	}
+	for _, o := range s.named {
+		for _, v := range o.variables() {
+			word := strings.TrimPrefix(v.name, prefix)
+			add(o.name, v, o.prefix()+word, o.variable(word))
+		}
+	}
+	return list
+}
+
+func writeSettings(w io.Writer, list []shownSetting, asJSON bool) error {
+	if asJSON {
+		out := json.NewEncoder(w)
+		out.SetIndent("", "  ")
+		return out.Encode(list)
+	}
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, s := range list {
+		value := printable(s.Value)
+		if s.Value == "" {
+			value = "(" + s.Unset + ")"
+		}
+		printf(table, "%s\t%s\t%s\n", s.Variable, value, s.From)
+	}
+	return table.Flush()
+}
+
+const envHelp = `
+  For "docker run --env-file", compose's env_file and systemd's EnvironmentFile. Every line but the one that is required
+  is commented, and has the default if there is one.
+`
+
+const envHead = `# Settings of pgorigin %s. Remove the # in front of what you change.
+# The application then connects to host=127.0.0.1 port=6432 sslmode=disable.
+`
+
+func runEnv(_ context.Context, p process) int {
+	if code, done := p.parseFlags("env", func(*flag.FlagSet) {}); done {
+		return code
+	}
+	printf(p.stdout, envHead, readBuild().Version)
+	defaults, _, _ := load(nil)
+	whole := false
+	for _, v := range variables(&defaults) {
+		if !whole && !v.origin {
+			printf(p.stdout, "\n# Those above each origin in %sORIGINS may have for itself, those below are for the whole process.\n", prefix)
+			whole = true
+		}
+		printf(p.stdout, "\n# %s\n", v.meaning)
+		switch {
+		case v.name == prefix+"UPSTREAM_ADDR":
+			printf(p.stdout, "%s=pgbouncer.example.com:6432\n", v.name)
+		case v.value == "":
+			printf(p.stdout, "# Unset: %s.\n#%s=\n", v.unset, v.name)
+		default:
+			printf(p.stdout, "#%s=%s\n", v.name, v.value)
+		}
+	}
+	return exitOK
+}

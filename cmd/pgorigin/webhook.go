@@ -1,0 +1,123 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"net"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/inject"
+)
+
+const webhookHelp = `
+  Answers a Kubernetes API server: POST /inject takes an AdmissionReview and puts the sidecar into a new pod with the label
+  pgorigin/inject: "true", as "pgorigin inject" would, with the pod's annotations pgorigin/NAME laid over the defaults. Everything else it
+  allows as it is. GET /livez and /readyz, on the same TLS port, are for the kubelet. charts/pgorigin sets all of this up.
+  Exit codes: 0 clean end, 1 failure, 2 wrong usage, 78 wrong configuration.
+
+Environment variables, with what they are when unset:
+`
+
+// webhookDrainTimeout is for reviews that are under way when the shutdown delay is over: they take milliseconds.
+const webhookDrainTimeout = 10 * time.Second
+
+func runWebhook(ctx context.Context, p process) int {
+	if code, done := p.parseFlags("webhook", func(*flag.FlagSet) {}); done {
+		return code
+	}
+	settings, problems := loadWebhook(p.env)
+	if len(problems) > 0 {
+		report(p.stderr, problems)
+		return exitConfig
+	}
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, os.Interrupt)
+	defer stop()
+	hook := &webhook{settings: settings, log: newLogger(p.stderr, settings.LogFormat, settings.LogLevel, p.env)}
+	pair, err := inject.OpenKeyPair(settings.Webhook.Cert.File, settings.Webhook.Key.File, hook.reloaded)
+	if err != nil {
+		report(p.stderr, []problem{{variable: prefix + "WEBHOOK_CERT_FILE", value: settings.Webhook.Cert.File, text: err.Error()}})
+		return exitConfig
+	}
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", string(settings.Webhook.Listen.Addr))
+	if err != nil {
+		hook.log.Error("cannot listen", zap.Error(err))
+		return exitFailed
+	}
+	return hook.serve(ctx, listener, pair)
+}
+
+// webhook is one running webhook.
+type webhook struct {
+	settings webhookSettings
+	log      *zap.Logger
+}
+
+// serve answers until the end of ctx, and then for the shutdown delay.
+func (w *webhook) serve(ctx context.Context, listener net.Listener, pair *inject.KeyPair) int {
+	handler := &inject.Webhook{Injector: w.injector, Reviewed: w.reviewed}
+	server := handler.Server(pair)
+	server.ErrorLog, _ = zap.NewStdLogAt(w.log, zap.DebugLevel) // clients that hang up, no more
+	failed := make(chan error, 1)
+	go func() { failed <- server.ServeTLS(listener, "", "") }()
+	w.log.Info("ready", zap.String("version", readBuild().Version), zap.Stringer("address", listener.Addr()))
+	if _, err := w.injector(); err != nil {
+		w.log.Error("defaults are wrong", zap.Error(err))
+	}
+	select {
+	case err := <-failed:
+		w.log.Error("listener failed", zap.Error(err))
+		return exitFailed
+	case <-ctx.Done():
+	}
+	handler.Drain()
+	w.log.Info("shutting down", zap.Float64("delay", time.Duration(w.settings.Webhook.Shutdown.Delay).Seconds()))
+	select {
+	case err := <-failed:
+		w.log.Error("listener failed", zap.Error(err))
+		return exitFailed
+	case <-time.After(time.Duration(w.settings.Webhook.Shutdown.Delay)):
+	}
+	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), webhookDrainTimeout)
+	defer cancel()
+	if err := server.Shutdown(ending); err != nil {
+		w.log.Error("reviews were cut short", zap.Error(err))
+		return exitFailed
+	}
+	w.log.Info("stopped")
+	return exitOK
+}
+
+// injector reads the defaults, which may have changed.
+func (w *webhook) injector() (*inject.Injector, error) {
+	injector := newInjector()
+	return injector, injector.ReadDefaults(os.DirFS(w.settings.Webhook.Defaults.Dir))
+}
+
+// reviewed logs what became of a pod.
+func (w *webhook) reviewed(v inject.Verdict, err error) {
+	switch {
+	case err != nil:
+		w.log.Warn("request cannot be answered", zap.Error(err))
+	case len(v.Problems) > 0:
+		w.log.Warn("pod refused", zap.String("object", printable(v.Object)), zap.String("problem", printable(strings.Join(v.Problems, "; "))))
+	case v.Injected:
+		w.log.Info("pod injected", zap.String("object", printable(v.Object)))
+	default:
+		w.log.Debug("pod left alone", zap.String("object", printable(v.Object)), zap.String("cause", printable(v.Skipped)))
+	}
+}
+
+// reloaded logs a change of the certificate files.
+func (w *webhook) reloaded(err error) {
+	if err != nil {
+		w.log.Error("certificate files are wrong; the last good ones stay in use", zap.Error(err))
+		return
+	}
+	w.log.Info("certificate reloaded")
+}

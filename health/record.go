@@ -1,0 +1,107 @@
+package health
+
+import (
+	"slices"
+	"sync"
+	"time"
+)
+
+// keptReloads bounds the history of reloads.
+const keptReloads = 10
+
+// Record remembers what happened to one origin, as far as it is shown to people. The zero value is an origin to which
+// nothing has happened. Its methods may be called by several goroutines.
+type Record struct {
+	mu       sync.Mutex
+	open     int
+	total    int64
+	minutes  minutes
+	cancels  Cancels
+	failures map[string]*Failure // by reason, of which there are few
+	reloads  []Reload            // the latest last
+}
+
+// SessionOpened notes an accepted client. Every call is followed by one SessionEnded.
+func (r *Record) SessionOpened() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	p := r.minutes.at(time.Now(), r.open)
+	r.open++
+	r.total++
+	p.opened++
+	p.open = max(p.open, r.open)
+}
+
+// SessionEnded notes that a client is gone. Problem is for what somebody may have to look into, nil for any other end.
+func (r *Record) SessionEnded(problem *Problem) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := time.Now()
+	p := r.minutes.at(now, r.open)
+	r.open--
+	if problem != nil {
+		p.failed++
+		r.fail(problem, now)
+	}
+}
+
+// Failed notes a problem that ended no session.
+func (r *Record) Failed(problem *Problem) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.fail(problem, time.Now())
+}
+
+// fail is called with r.mu held.
+func (r *Record) fail(problem *Problem, now time.Time) {
+	if r.failures == nil {
+		r.failures = map[string]*Failure{}
+	}
+	f := r.failures[problem.Reason]
+	if f == nil {
+		f = new(Failure)
+		r.failures[problem.Reason] = f
+	}
+	f.Problem, f.Last = *problem, now.UTC()
+	f.Count++
+}
+
+// Cancelled notes the end of a cancel request: known says that its key belonged to a session of ours, done that it got there.
+func (r *Record) Cancelled(known, done bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case !known:
+		r.cancels.UnknownKey++
+	case done:
+		r.cancels.Forwarded++
+	default:
+		r.cancels.Failed++
+	}
+}
+
+// Reloaded notes a look at the certificate files that found something new. Result is ReloadOK or ReloadFailed.
+func (r *Record) Reloaded(result, text string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.reloads) == keptReloads {
+		r.reloads = slices.Delete(r.reloads, 0, 1)
+	}
+	r.reloads = append(r.reloads, Reload{At: time.Now().UTC(), Result: result, Text: text})
+}
+
+// Describe fills in Sessions (all but the limit), Cancels, Failures and Reloads.
+func (r *Record) Describe(o *OriginSnapshot) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.minutes.at(time.Now(), r.open)
+	o.Sessions.Open, o.Sessions.Total, o.Sessions.Minutes = r.open, r.total, r.minutes.list()
+	o.Cancels = r.cancels
+	o.Failures = []Failure{}
+	for _, f := range r.failures {
+		o.Failures = append(o.Failures, *f)
+	}
+	slices.SortFunc(o.Failures, func(a, b Failure) int { return b.Last.Compare(a.Last) })
+	o.Reloads = append([]Reload{}, r.reloads...)
+	slices.Reverse(o.Reloads)
+}

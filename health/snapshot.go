@@ -1,0 +1,179 @@
+package health
+
+import "time"
+
+// Snapshot is what pgorigin knows about itself at one moment: the body of /statusz, and all that the status page shows.
+// Its JSON keys are stable: keys are added, not changed. Times are in UTC. It names no user and no database. Texts that
+// came from a certificate or a peer are fit for a terminal already; a page has to escape them all the same.
+type Snapshot struct {
+	Time time.Time `json:"time"`
+	About
+	Started    bool             `json:"started"`    // as in /startupz
+	Live       bool             `json:"live"`       // as in /livez
+	Ready      bool             `json:"ready"`      // as in /readyz
+	Draining   bool             `json:"draining"`   // told to stop
+	Conditions []Condition      `json:"conditions"` // of readiness
+	Notes      []Note           `json:"notes"`      // what does not bear on readiness, such as a failed reload
+	Origins    []OriginSnapshot `json:"origins"`    // the unnamed one first
+}
+
+// About says what runs.
+type About struct {
+	Version   string    `json:"version"`
+	Revision  string    `json:"revision"` // empty: unknown
+	Go        string    `json:"go"`
+	Platform  string    `json:"platform"`
+	FIPS      bool      `json:"fips"`    // Go's cryptography is in FIPS 140-3 mode
+	GODEBUG   string    `json:"godebug"` // as in the environment
+	StartedAt time.Time `json:"started_at"`
+}
+
+// Condition is one line of a verbose answer.
+type Condition struct {
+	Name     string `json:"name"`
+	OK       bool   `json:"ok"`
+	Excluded bool   `json:"excluded,omitempty"` // by ?exclude=; it does not count
+	Reason   string `json:"reason,omitempty"`   // why not
+	Detail   string `json:"detail,omitempty"`   // what else there is to say of one that holds
+}
+
+// Note is something that people should know although it changes nothing about readiness.
+type Note struct {
+	Name string `json:"name"`
+	Text string `json:"text"`
+}
+
+// OriginSnapshot is one upstream with all that serves it.
+type OriginSnapshot struct {
+	Name       string   `json:"name"`
+	Listen     []string `json:"listen"`      // bound addresses, and paths of Unix sockets
+	Upstream   []string `json:"upstream"`    // host:port as configured, in the order in which they are tried
+	ServerName string   `json:"server_name"` // that the certificate must carry; empty: the host of the upstream
+	Verify     string   `json:"verify"`      // "verify-full" or "verify-ca"
+	MinVersion string   `json:"min_version"` // "1.2"
+
+	Verified    *Verified     `json:"verified"`     // the latest verified handshake; nil: none so far
+	KeyExchange []KeyExchange `json:"key_exchange"` // one for each resolved address that is remembered
+	Own         []Expiry      `json:"own"`          // what is configured here and ends one day, the first to end first
+
+	Sessions Sessions  `json:"sessions"`
+	Cancels  Cancels   `json:"cancels"`
+	Failures []Failure `json:"failures"` // one for each reason, the latest first
+	Reloads  []Reload  `json:"reloads"`  // the latest first, at most ten
+	Probe    Probe     `json:"probe"`
+	Spares   *Spares   `json:"spares"` // nil: none are kept
+}
+
+// Verified describes a handshake in which the upstream has proved who it is.
+type Verified struct {
+	At          time.Time     `json:"at"`
+	Upstream    string        `json:"upstream"`     // host:port as configured
+	Address     string        `json:"address"`      // resolved
+	Version     string        `json:"version"`      // of TLS: "1.3"
+	Cipher      string        `json:"cipher"`       // "TLS_AES_128_GCM_SHA256"
+	Group       string        `json:"group"`        // of the key exchange: "X25519MLKEM768"
+	PostQuantum bool          `json:"post_quantum"` // that group is a hybrid one
+	Chain       []Certificate `json:"chain"`        // from the authority to the server's own
+}
+
+// Certificate is one of a verified chain. Subject, Issuer and Names are in double quotes, stripped of control characters and
+// cut to a bounded length, whatever the certificate says.
+type Certificate struct {
+	Subject   string    `json:"subject"`
+	Issuer    string    `json:"issuer"`
+	Names     []string  `json:"names"` // subject alternative names, the first few of many
+	Key       string    `json:"key"`   // "ECDSA P-256", "RSA 2048"
+	SHA256    string    `json:"sha256"`
+	NotBefore time.Time `json:"not_before"`
+	NotAfter  time.Time `json:"not_after"`
+	DaysLeft  int       `json:"days_left"` // whole days; negative after NotAfter
+}
+
+// KeyExchange is what is known about key exchange with one resolved address.
+type KeyExchange struct {
+	Upstream string    `json:"upstream"` // host:port as configured
+	Address  string    `json:"address"`
+	State    string    `json:"state"`              // "negotiated", "server_lacks", "path_blocked" or "disabled"
+	Fallback string    `json:"fallback,omitempty"` // "small_segments" or "classical"; empty: none is in use
+	Cause    string    `json:"cause,omitempty"`    // why, in words
+	Cure     string    `json:"cure,omitempty"`
+	Until    time.Time `json:"until,omitzero"` // when that is looked at again
+}
+
+// Expiry is a certificate or revocation list of our own.
+type Expiry struct {
+	Role     string    `json:"role"`    // one of the Role constants
+	Subject  string    `json:"subject"` // in double quotes, as in Certificate; empty for revocation lists
+	NotAfter time.Time `json:"not_after"`
+	DaysLeft int       `json:"days_left"`
+}
+
+// Sessions counts clients, cancel requests included.
+type Sessions struct {
+	Open    int      `json:"open"`
+	Total   int64    `json:"total"`   // since the start, those that are open included
+	Limit   int      `json:"limit"`   // zero: none
+	Minutes []Minute `json:"minutes"` // the last hour, the oldest first; the last one is not over yet
+}
+
+// Minute is one point of a chart.
+type Minute struct {
+	Start  time.Time `json:"start"`
+	Open   int       `json:"open"`   // the most that were open at one time
+	Opened int       `json:"opened"` // that came
+	Failed int       `json:"failed"` // that ended for a reason in Failures
+}
+
+// Cancels counts cancel requests that have ended.
+type Cancels struct {
+	Forwarded  int64 `json:"forwarded"`   // to the session of ours that they are for
+	Failed     int64 `json:"failed"`      // likewise, but they did not get there
+	UnknownKey int64 `json:"unknown_key"` // for no session of ours
+}
+
+// Problem is why something failed, in words for people.
+type Problem struct {
+	Reason string `json:"reason"` // a word of the documentation
+	Text   string `json:"text"`   // one sentence
+	Cure   string `json:"cure"`   // what to change; empty: nothing is known
+}
+
+// Failure is what sessions and probes ended with that somebody may have to look into.
+type Failure struct {
+	Problem           // the latest one of that reason
+	Count   int64     `json:"count"`
+	Last    time.Time `json:"last"`
+}
+
+// Reload is a look at the certificate files that found something.
+type Reload struct {
+	At     time.Time `json:"at"`
+	Result string    `json:"result"` // ReloadOK or ReloadFailed
+	Text   string    `json:"text"`
+}
+
+// Probe is what is known about reaching the upstream, by sessions and, if Active, by a background probe.
+type Probe struct {
+	Active          bool      `json:"active"`
+	IntervalSeconds float64   `json:"interval_seconds"`
+	State           string    `json:"state"`                 // one of the Probe constants
+	Since           time.Time `json:"since,omitzero"`        // of that state; of the first failure in a row if it is ProbeDown
+	LastTry         time.Time `json:"last_try,omitzero"`     // when it ended, be it one of the probe or of a session
+	TookSeconds     float64   `json:"took_seconds"`          // of the last try
+	LastSuccess     time.Time `json:"last_success,omitzero"` // likewise
+	Failures        int       `json:"consecutive_failures"`  // at most one counts in each interval
+	Problem         *Problem  `json:"problem"`               // of the last try; nil if that was a success, or there was none
+}
+
+// States of a Probe.
+const (
+	ProbeUnknown = "unknown" // nothing was tried
+	ProbeUp      = "up"
+	ProbeDown    = "down" // after some failures in a row, or before the first success
+)
+
+// Spares are connections that were made ahead of their use.
+type Spares struct {
+	Wanted int `json:"wanted"`
+	Ready  int `json:"ready"`
+}
