@@ -1,18 +1,32 @@
-# Every command that developers and CI use. Tool versions are pinned here and nowhere else.
+# Every command that developers and CI use. Tool versions are pinned here, and those for Kubernetes in test/admission.
 GOLANGCI_LINT = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+ACTIONLINT    = github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 GO           ?= go
+# A release is compiled by exactly the Go that the image is compiled by.
+RELEASE_GO    = go$(shell sed -nE 's/^ARG BUILD_IMAGE=.*golang:([0-9.]+)-.*/\1/p' Dockerfile)
 FUZZTIME     ?= 10s
+DURATION     ?= 30m
 VERSION      ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+REVISION     ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
+# The commit's time and not the clock's: two builds of one commit are the same, byte for byte.
+CREATED      ?= $(shell TZ=UTC0 git log -1 --date=format-local:%Y-%m-%dT%H:%M:%SZ --format=%cd 2>/dev/null || echo unknown)
+# Probes, metrics and webhooks are HTTP/1.1, and nothing is asked by HTTP/2, which is half a megabyte.
+TAGS          = nethttpomithttp2
+LDFLAGS       = -s -w -X main.version=$(VERSION) -X main.revision=$(REVISION) -X main.date=$(CREATED)
+BINARY       ?= bin/pgorigin
+# docker, podman or buildah, with their own flags for the build behind it.
+ENGINE       ?= docker
+ENGINE_FLAGS ?=
 IMAGE        ?= pgorigin:$(VERSION)
-LDFLAGS       = -s -w -X main.version=$(VERSION)
+IMAGE_ARGS    = --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) --build-arg CREATED=$(CREATED)
 
-.PHONY: help build test drivers lint fuzz demo check image install
+.PHONY: help build test drivers soak charts admission lint fuzz demo bench check image install image-test dist publish-image publish-charts
 
 help: ## this list
-	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
 
 build: ## a static bin/pgorigin
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "$(LDFLAGS)" -o bin/pgorigin ./cmd/pgorigin
+	CGO_ENABLED=0 GOFLAGS= GOAMD64=v1 GOARM64=v8.0 $(GO) build -trimpath -buildvcs=false -tags $(TAGS) -ldflags "$(LDFLAGS)" -o $(BINARY) ./cmd/pgorigin
 
 install: ## the Debian packages that tests and demo need, if they are missing
 	@test/install
@@ -23,10 +37,25 @@ test: install ## all tests with the race detector, end to end over real servers 
 drivers: install ## real drivers against real servers; UPDATE=-update writes docs/compatibility.md
 	$(GO) test -tags drivers -count=1 -timeout=14m ./test/drivers $(UPDATE)
 
-lint: ## format, go vet, golangci-lint
+soak: install ## half an hour of all kinds of sessions against real servers, watched for leaks; DURATION=30m
+	$(GO) test -tags soak -count=1 -v -timeout=0 -run='^TestSoak$$' ./test/soak -duration=$(DURATION)
+
+metrics: install ## Debian's promtool over what a live process has at /metrics
+	@test/promtool
+	PATH="$(CURDIR)/bin:$$PATH" $(GO) test -tags promtool -count=1 -run TestPromtool ./test/e2e
+
+charts: install ## lint, render and refuse, on both Helms; alerts and dashboard; builds Helm once. UPDATE=-update writes the charts' READMEs
+	@test/promtool
+	tools=$$(test/admission/build charts) && KUBE_TOOLS=$$tools PATH="$(CURDIR)/bin:$$PATH" $(GO) test -tags charts -count=1 -timeout=14m ./test/charts $(UPDATE)
+
+admission: install ## the charts and injection on a real API server, which it builds once (ten minutes); SHOW=-show prints the containers
+	tools=$$(test/admission/build) && KUBE_TOOLS=$$tools $(GO) test -tags admission -count=1 -v -timeout=20m ./test/admission $(SHOW)
+
+lint: ## format, go vet, golangci-lint, actionlint
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "gofmt would change:"; echo "$$unformatted"; exit 1; }
-	$(GO) vet -tags drivers ./...
+	$(GO) vet -tags drivers,soak,image,charts,admission ./...
 	$(GO) run $(GOLANGCI_LINT) run ./...
+	$(GO) run $(ACTIONLINT) -shellcheck= -pyflakes=
 
 fuzz: ## each fuzz target for FUZZTIME (10s)
 	@set -e; found=; \
@@ -42,7 +71,28 @@ demo: install ## pgorigin between psql and a TLS-only pgbouncer; KEEP=1 leaves i
 	@$(GO) build -o bin/demo ./test/demo
 	@bin/demo
 
+bench: install build ## pgorigin beside what one would use instead, an hour long; UPDATE=-update writes docs/performance.md; BENCH='-only tps -rounds 3'
+	$(GO) run ./bench -pgorigin $(BINARY) $(UPDATE) $(BENCH)
+
 check: lint test ## what a change must pass
 
 image: ## a container image
-	docker build --build-arg VERSION=$(VERSION) -t $(IMAGE) .
+	$(ENGINE) build $(ENGINE_FLAGS) $(IMAGE_ARGS) -t $(IMAGE) .
+
+image-test: ## the image, the files of a release and the compose files for real; needs root and Debian
+	@test/install buildah podman runc debootstrap iproute2
+	cd release/sbom && $(GO) vet ./... && $(GO) test ./...
+	cd test/compose && $(GO) vet ./... && $(GO) test ./...
+	$(GO) test -tags image -count=1 -v -timeout=60m ./test/image
+
+dist: ## the files of a release, in dist/
+	GOTOOLCHAIN=$(RELEASE_GO) VERSION=$(VERSION) REVISION=$(REVISION) CREATED=$(CREATED) release/dist
+
+publish-image: ## images of all platforms with bill of materials and provenance, to the registry of IMAGE; needs docker buildx
+	mkdir -p dist
+	SOURCE_DATE_EPOCH=$(shell git log -1 --format=%ct) docker buildx build --platform linux/amd64,linux/arm64 $(IMAGE_ARGS) \
+	  --sbom=true --provenance=mode=max --metadata-file dist/image.json \
+	  --output type=image,name=$(IMAGE),push=true,rewrite-timestamp=true .
+
+publish-charts: ## the charts, packed, to the registry REGISTRY; needs helm
+	release/charts $(VERSION) $(REGISTRY)

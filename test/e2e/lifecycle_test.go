@@ -18,7 +18,7 @@ import (
 func TestDrainWaitsForTheTransaction(t *testing.T) {
 	eachUpstream(t, func(ctx context.Context, t *testing.T, origin *servers.Origin) {
 		conn := connect(ctx, t, origin.Addr)
-		mustExec(ctx, t, conn, "CREATE TABLE drained (n int)", "BEGIN", "INSERT INTO drained VALUES (1)")
+		mustExec(ctx, t, conn, "CREATE TABLE drained (n int)", "BEGIN", "INSERT INTO drained VALUES (1)", "SAVEPOINT here")
 		marker := "sleeps " + t.Name()
 		slept := make(chan error, 1)
 		go func() {
@@ -37,12 +37,13 @@ func TestDrainWaitsForTheTransaction(t *testing.T) {
 		if state := sqlState(t, <-slept); state != "57014" {
 			t.Errorf("the cancelled query ended with %q", state)
 		}
-		mustExec(ctx, t, conn, "ROLLBACK", "BEGIN", "INSERT INTO drained VALUES (2)", "COMMIT")
-		if err := conn.Close(ctx); err != nil {
-			t.Errorf("leave: %v", err)
-		}
+		mustExec(ctx, t, conn, "ROLLBACK TO here", "INSERT INTO drained VALUES (2)", "COMMIT")
 		awaitExit(ctx, t, origin.Process, 0)
-		if out, err := shared.postgres.Exec(ctx, "SELECT n FROM drained; DROP TABLE drained"); err != nil || out != "2" {
+		_, err := conn.Exec(ctx, "SELECT 1")
+		if state := sqlState(t, err); state != "57P01" {
+			t.Errorf("behind its transaction the client was told SQLSTATE %q, %v", state, err)
+		}
+		if out, err := shared.postgres.Exec(ctx, "SELECT sum(n) FROM drained; DROP TABLE drained"); err != nil || out != "3" {
 			t.Errorf("the table has %q, %v", out, err)
 		}
 	})
@@ -76,7 +77,7 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 			ctx := testContext(t)
 			origin := startOrigin(t, shared.bouncer.Addr)
 			conn := connect(ctx, t, origin.Addr)
-			mustExec(ctx, t, conn, "SELECT 1")
+			mustExec(ctx, t, conn, "BEGIN")
 			drain(ctx, t, origin)
 			if err := origin.Signal(sig); err != nil {
 				t.Fatal(err)
@@ -94,6 +95,7 @@ func TestDrainTimeout(t *testing.T) {
 	ctx := testContext(t)
 	origin := startOrigin(t, shared.postgres.Addr, "PGORIGIN_SHUTDOWN_TIMEOUT=300ms")
 	conn := connect(ctx, t, origin.Addr)
+	mustExec(ctx, t, conn, "BEGIN")
 	if err := origin.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}

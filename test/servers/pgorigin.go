@@ -22,24 +22,33 @@ const modulePath = "module github.com/pgorigin/pgorigin"
 // Build compiles cmd/pgorigin into the Lab's folder and returns the binary's path. Flags go to "go build", for instance
 // "-race".
 func (l *Lab) Build(ctx context.Context, flags ...string) (string, error) {
-	top, err := repository()
-	if err != nil {
-		return "", err
-	}
-	if err := touchSources(top); err != nil {
-		return "", err
-	}
 	binary := filepath.Join(l.dir, "pgorigin")
-	cmd := exec.CommandContext(ctx, "go", append(append([]string{"build"}, flags...), "-o", binary, "./cmd/pgorigin")...)
-	cmd.Dir = top
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build pgorigin: %w\n%s", err, out)
-	}
-	return binary, nil
+	return binary, l.compile(ctx, nil, binary, "./cmd/pgorigin", flags)
 }
 
-// repository walks up from the working directory to the module's go.mod.
-func repository() (string, error) {
+// Compile compiles a package of this repository without cgo into the file binary, with flags for "go build".
+func (l *Lab) Compile(ctx context.Context, binary, source string, flags ...string) error {
+	return l.compile(ctx, append(os.Environ(), "CGO_ENABLED=0"), binary, source, flags)
+}
+
+func (l *Lab) compile(ctx context.Context, env []string, binary, source string, flags []string) error {
+	top, err := Repository()
+	if err != nil {
+		return err
+	}
+	if err := touchSources(top); err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, "go", slices.Concat([]string{"build"}, flags, []string{"-o", binary, source})...)
+	cmd.Dir, cmd.Env = top, env
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("build %s: %w\n%s", source, err, out)
+	}
+	return nil
+}
+
+// Repository walks up from the working directory to the module's go.mod.
+func Repository() (string, error) {
 	dir, err := os.Getwd()
 	if err != nil {
 		return "", fmt.Errorf("find repository: %w", err)
@@ -83,9 +92,9 @@ type Origin struct {
 	Health string
 }
 
-// Origin starts a pgorigin in front of upstream (host:port) and returns when it is ready. Entries of env override the
-// Lab's own: listener and health on free ports, the Lab's CA, JSON logs. ctx bounds the start only.
-func (l *Lab) Origin(ctx context.Context, binary, upstream string, env ...string) (*Origin, error) {
+// Launch starts a pgorigin in front of upstream (host:port) and does not wait for anything. Entries of env override the
+// Lab's own: listener and health on free ports, the Lab's CA, JSON logs.
+func (l *Lab) Launch(binary, upstream string, env ...string) (*Origin, error) {
 	port, err := l.Port()
 	if err != nil {
 		return nil, err
@@ -102,6 +111,12 @@ func (l *Lab) Origin(ctx context.Context, binary, upstream string, env ...string
 		"PGORIGIN_TLS_CA_FILE=" + l.CAFile,
 		"PGORIGIN_LOG_FORMAT=json",
 	}, env...)...)
+	return o, err
+}
+
+// Origin is Launch that returns when pgorigin is ready. ctx bounds the start only.
+func (l *Lab) Origin(ctx context.Context, binary, upstream string, env ...string) (*Origin, error) {
+	o, err := l.Launch(binary, upstream, env...)
 	if err != nil {
 		return nil, err
 	}
@@ -117,7 +132,7 @@ func (l *Lab) Origin(ctx context.Context, binary, upstream string, env ...string
 		}
 		return err
 	}
-	if err := Poll(ctx, ready); err != nil {
+	if err := PollEvery(ctx, time.Millisecond, ready); err != nil { // the benchmarks take the time
 		return nil, fmt.Errorf("wait for pgorigin: %w; its log:\n%s", err, o.Log.Tail(20))
 	}
 	select {
@@ -130,7 +145,12 @@ func (l *Lab) Origin(ctx context.Context, binary, upstream string, env ...string
 
 // StartOrigin starts a pgorigin with exactly this environment and does not wait for anything.
 func (l *Lab) StartOrigin(binary string, env ...string) (*Process, error) {
-	cmd := exec.CommandContext(context.Background(), binary) // the Lab stops it
+	return l.StartCommand(binary, nil, env...)
+}
+
+// StartCommand is StartOrigin with arguments, such as "webhook".
+func (l *Lab) StartCommand(binary string, args []string, env ...string) (*Process, error) {
+	cmd := exec.CommandContext(context.Background(), binary, args...) // the Lab stops it
 	cmd.Dir = l.dir
 	// A binary with the race detector would sleep for a second before it exits.
 	cmd.Env = append([]string{"GORACE=atexit_sleep_ms=10"}, env...)

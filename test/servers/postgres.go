@@ -173,11 +173,14 @@ func (pg *Postgres) Start(ctx context.Context) error {
 	return p.awaitLine(ctx, "database system is ready to accept connections")
 }
 
+// SocketDir is the folder of the Unix socket, through which everybody is let in; only the servers' user and root get there.
+func (pg *Postgres) SocketDir() string { return filepath.Dir(pg.data) }
+
 // Exec runs SQL as superuser through the Unix socket, past everything under test, and returns psql's bare output.
 func (pg *Postgres) Exec(ctx context.Context, sql string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	cmd := pg.lab.Psql(ctx, "host="+filepath.Dir(pg.data)+" port="+pg.port+" user=postgres dbname="+Database,
+	cmd := pg.lab.Psql(ctx, "host="+pg.SocketDir()+" port="+pg.port+" user=postgres dbname="+Database,
 		"-XAtq", "-v", "ON_ERROR_STOP=1", "-c", sql)
 	out, err := cmd.CombinedOutput()
 	if err != nil {

@@ -109,7 +109,12 @@ func (p *Process) awaitLine(ctx context.Context, words ...string) error {
 
 // Poll calls ready every few milliseconds until it returns nil; when ctx ends first, the last error tells why.
 func Poll(ctx context.Context, ready func() error) error {
-	tick := time.NewTicker(10 * time.Millisecond)
+	return PollEvery(ctx, 10*time.Millisecond, ready)
+}
+
+// PollEvery is Poll with an interval of one's own.
+func PollEvery(ctx context.Context, interval time.Duration, ready func() error) error {
+	tick := time.NewTicker(interval)
 	defer tick.Stop()
 	for {
 		err := ready()

@@ -121,7 +121,7 @@ func (m *manifest) volumes(at int) {
 
 // Whatever the style: what was injected is found again, again changes nothing, and back is byte for byte. Or the text is refused.
 func TestStyles(t *testing.T) {
-	const runs = 400
+	const runs = 120
 	refused := 0
 	for seed := range uint64(runs) {
 		m := &manifest{r: rand.New(rand.NewPCG(seed, 1))}
