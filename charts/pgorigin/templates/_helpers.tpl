@@ -1,0 +1,67 @@
+{{- define "pgorigin.name" -}}
+{{- contains "pgorigin" .Release.Name | ternary .Release.Name (printf "%s-pgorigin" .Release.Name) | trunc 50 | trimSuffix "-" }}
+{{- end }}
+
+{{- define "pgorigin.labels" -}}
+app.kubernetes.io/name: pgorigin
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- define "pgorigin.webhookLabels" -}}
+app.kubernetes.io/name: pgorigin
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: webhook
+{{- end }}
+
+{{- /* pgorigin.policyApiVersion decides which version of MutatingAdmissionPolicy to install, or fails with what to do instead. */ -}}
+{{- define "pgorigin.policyApiVersion" -}}
+{{- $given := .Values.injector.policyApiVersion }}
+{{- $version := .Capabilities.KubeVersion.Version }}
+{{- if ne $given "auto" -}}
+admissionregistration.k8s.io/{{ $given }}
+{{- else if semverCompare ">=1.36.0-0" $version -}}
+admissionregistration.k8s.io/v1
+{{- else }}
+{{- fail (printf "injector.mode=policy needs Kubernetes 1.36 or later, and this is %s: set injector.mode=webhook, or injector.policyApiVersion=v1beta1 if the API server was told to serve MutatingAdmissionPolicy in that version" $version) }}
+{{- end }}
+{{- end }}
+
+{{- define "pgorigin.guarded" -}}
+{{- if and (ne .Values.injector.mode "none") (ne (toString .Values.injector.guard) "false") }}
+{{- if semverCompare ">=1.30.0-0" .Capabilities.KubeVersion.Version }}true
+{{- else if eq (toString .Values.injector.guard) "true" }}
+{{- fail (printf "injector.guard=true needs Kubernetes 1.30 or later, and this is %s: set injector.guard=auto" .Capabilities.KubeVersion.Version) }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- /* pgorigin.selectors is what confines policies and webhook to pods that ask, outside the excluded namespaces. */ -}}
+{{- define "pgorigin.objectSelector" -}}
+objectSelector:
+  matchLabels: {pgorigin/inject: "true"}
+{{- end }}
+{{- define "pgorigin.namespaceSelector" -}}
+namespaceSelector:
+  matchExpressions:
+    - {key: kubernetes.io/metadata.name, operator: NotIn, values: {{ toJson .Values.injector.excludedNamespaces }}}
+{{- end }}
+{{- define "pgorigin.podsCreated" -}}
+- apiGroups: [""]
+  apiVersions: [v1]
+  operations: [CREATE]
+  resources: [pods]
+{{- end }}
+
+{{- /* pgorigin.defaults is pgorigin.words of .Values.sidecar, checked. */ -}}
+{{- define "pgorigin.defaults" -}}
+{{- if and .Values.sidecar.caSecret .Values.sidecar.caConfigMap }}
+{{- fail "set sidecar.caSecret or sidecar.caConfigMap, not both: there can be one CA only" }}
+{{- end }}
+{{- include "pgorigin.words" .Values.sidecar }}
+{{- end }}

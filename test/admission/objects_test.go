@@ -1,0 +1,132 @@
+//go:build admission
+
+package admission
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/pgorigin/pgorigin/test/kube"
+	"github.com/pgorigin/pgorigin/test/servers"
+)
+
+// What the other tests do not install, monitoring and cert-manager among it, is checked member by member against the API
+// server's own schema, or that of the CRDs.
+func TestEveryObjectIsValid(t *testing.T) {
+	for _, file := range []string{
+		"monitoring.coreos.com_podmonitors.yaml", "monitoring.coreos.com_prometheusrules.yaml",
+		"cert-manager.io_certificates.yaml", "cert-manager.io_issuers.yaml",
+	} {
+		installCRD(t, file)
+	}
+	namespace := newNamespace(t, "pod-security.kubernetes.io/enforce: restricted")
+	for _, file := range []string{"policy", "webhook", "monitoring"} {
+		values, err := os.ReadFile(chartPath(t, "pgorigin") + "/ci/" + file + "-values.yaml")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, helm := range shared.helms {
+			run(t, file+"/helm "+helm.Version, func(t *testing.T) {
+				objects, err := helm.Template(testContext(t), chartPath(t, "pgorigin"), "1.36.0", string(values))
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, o := range objects {
+					metadata := o["metadata"].(map[string]any)
+					if _, ok := metadata["namespace"]; ok {
+						metadata["namespace"] = namespace
+					}
+					path := collection(t, o) + "?dryRun=All"
+					if _, err := shared.cluster.Create(testContext(t), path, o); err != nil {
+						t.Errorf("%v %v: %v", o["kind"], metadata["name"], err)
+					}
+					if o["kind"] == "Deployment" { // whose pods have to meet Pod Security, too
+						mustAdmit(t, namespace, podOf(o))
+					}
+				}
+			})
+		}
+	}
+}
+
+// What API servers from 1.34 can be told to serve is the same policy in another version.
+func TestPolicyV1beta1(t *testing.T) {
+	for _, helm := range shared.helms {
+		run(t, "helm "+helm.Version, func(t *testing.T) {
+			install(t, helm, "policy", "injector: {policyApiVersion: v1beta1}") // and see that it injects
+		})
+	}
+}
+
+// The library chart's example, for real: the Deployment is stored, and its pods are admitted with and without an injector,
+// which leaves them as they are.
+func TestExampleChart(t *testing.T) {
+	for _, helm := range shared.helms {
+		run(t, "helm "+helm.Version, func(t *testing.T) {
+			r := install(t, helm, "policy", "{}")
+			if _, err := helm.Run(testContext(t), "", "install", "shop", chartPath(t, "examples/shop"), "--namespace", r.namespace); err != nil {
+				t.Fatal(err)
+			}
+			admitted := mustAdmit(t, r.pods, podOf(r.get(t, "deployments", "shop")))
+			if got := names(admitted.At("spec", "initContainers")); got != "pgorigin migrate" {
+				t.Errorf("init containers %q", got)
+			}
+			if admitted.At("metadata", "annotations") != nil {
+				t.Errorf("the injector has touched a pod that has its sidecar: %v", admitted["metadata"])
+			}
+			if _, err := helm.Run(testContext(t), "", "uninstall", "shop", "--namespace", r.namespace); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// podOf is what a controller would make of a Deployment.
+func podOf(deployment kube.Object) kube.Object {
+	template := deployment.At("spec", "template").(map[string]any)
+	template["metadata"].(map[string]any)["generateName"] = "pod-"
+	return kube.Object{"apiVersion": "v1", "kind": "Pod", "metadata": template["metadata"], "spec": template["spec"]}
+}
+
+// installCRD creates a custom resource definition and waits until objects of it can be created.
+func installCRD(t *testing.T, file string) {
+	t.Helper()
+	path, err := kube.Tool(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	crd := object(t, string(text))
+	mustCreate(t, "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", crd)
+	resources := fmt.Sprintf("/apis/%v/%v/%v", crd.At("spec", "group"), crd.At("spec", "versions", 0, "name"), crd.At("spec", "names", "plural"))
+	err = servers.Poll(testContext(t), func() error {
+		_, err := shared.cluster.Get(testContext(t), resources)
+		return err
+	})
+	if err != nil {
+		t.Fatalf("wait for %s: %v", file, err)
+	}
+}
+
+// collection is where objects like this one are created: the plural of its kind in lower case.
+func collection(t *testing.T, o kube.Object) string {
+	t.Helper()
+	version := fmt.Sprint(o["apiVersion"])
+	root := "/apis/" + version
+	if version == "v1" {
+		root = "/api/v1"
+	}
+	plural := strings.ToLower(fmt.Sprint(o["kind"]))
+	if strings.HasSuffix(plural, "y") {
+		plural = strings.TrimSuffix(plural, "y") + "ie"
+	}
+	if namespace := o.At("metadata", "namespace"); namespace != nil {
+		root = fmt.Sprint(root, "/namespaces/", namespace)
+	}
+	return root + "/" + plural + "s"
+}

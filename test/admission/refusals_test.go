@@ -1,0 +1,100 @@
+//go:build admission
+
+package admission
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/pgorigin/pgorigin/test/kube"
+	"github.com/pgorigin/pgorigin/test/servers"
+)
+
+// refusals are pods that must not get in, each with the sentence that says what to change. The policy's guard and the
+// webhook have the same words.
+func refusals(t *testing.T, r *release) {
+	annotated := func(annotations string) string { return fmt.Sprintf(askingPod, ", annotations: {"+annotations+"}", "") }
+	container := func(more string) string {
+		return strings.Replace(fmt.Sprintf(askingPod, "", ""), `web:1"}`, `web:1", `+more+"}", 1)
+	}
+	object := "Pod " + r.pods + "/web: "
+	for _, row := range []struct{ about, pod, want string }{
+		{"unknown annotation", annotated("pgorigin/upstrem: a"), object + "annotation pgorigin/upstrem: no such annotation"},
+		{"image by annotation", annotated("pgorigin/image: evil"), object + "annotation pgorigin/image: no such annotation"},
+		{"empty Secret name", annotated("pgorigin/ca-secret: ''"), object + "annotation pgorigin/ca-secret is empty: write the name of a Secret, or remove the annotation"},
+		{"no Secret's name", annotated("pgorigin/client-secret: 'My Secret'"), object + `annotation pgorigin/client-secret: saw "My Secret": expected the name of a Secret`},
+		{"two CAs", annotated("pgorigin/ca-secret: a, pgorigin/ca-configmap: b"), object + "annotation pgorigin/ca-secret and annotation pgorigin/ca-configmap: there can be one CA only"},
+		{"old TLS", annotated("pgorigin/min-version: '1.1'"), object + `annotation pgorigin/min-version: saw "1.1": expected 1.2 or 1.3`},
+		{"log level", annotated("pgorigin/log-level: loud"), object + `annotation pgorigin/log-level: saw "loud": expected debug, info, warn or error`},
+		{"port of the probes", annotated("pgorigin/listen-port: '9632'"), object + `annotation pgorigin/listen-port: saw "9632": expected a port from 1 to 65535 other than 9632`},
+		{"no port", annotated("pgorigin/listen-port: '65536'"), object + `annotation pgorigin/listen-port: saw "65536"`},
+		{"no boolean", annotated("pgorigin/client-env: 'no'"), object + `annotation pgorigin/client-env: saw "no": expected true or false`},
+		{"no quantity", annotated("pgorigin/memory-limit: lots"), object + `annotation pgorigin/memory-limit: saw "lots": expected a quantity such as 10m, 1, 64Mi or 1Gi`},
+		{"host network", fmt.Sprintf(askingPod, "", "  hostNetwork: true"), object + "spec.hostNetwork is true"},
+		{"Windows", fmt.Sprintf(askingPod, "", "  os: {name: windows}"), object + "spec.os.name is windows"},
+		{"port of pgorigin", container("ports: [{containerPort: 6432}]"), object + `container "web" has port 6432, which pgorigin listens on: set annotation pgorigin/listen-port to a free one`},
+		{"port of its probes", container("ports: [{containerPort: 9632}]"), object + `container "web" has port 9632, which pgorigin answers probes on: use another port there`},
+		{"volume of its name", fmt.Sprintf(askingPod, "", "  volumes: [{name: pgorigin-ca, emptyDir: {}}]"), "pgorigin-ca"},
+	} {
+		t.Run(row.about, func(t *testing.T) { refused(t, r.pods, row.pod, row.want) })
+	}
+	// The defaults have an upstream and a CA up to here.
+	t.Run("no upstream", func(t *testing.T) {
+		r.helmRun(t, "sidecar: {image: {repository: registry.example/pgorigin, tag: v1}}", "upgrade", chartPath(t, "pgorigin"))
+		r.mount(t)
+		awaitRefused(t, r.pods, fmt.Sprintf(askingPod, "", ""), object+"upstream is not set: add the annotation pgorigin/upstream with host:port of pgbouncer")
+		refused(t, r.pods, annotated("pgorigin/upstream: pg.example, pgorigin/ca-key: a"), object+"annotation pgorigin/ca-key is set, but neither annotation pgorigin/ca-secret nor annotation pgorigin/ca-configmap")
+		r.awaitEffect(t, true) // a pod that says its own upstream needs no default
+	})
+}
+
+// refused creates a pod that must be refused with a sentence.
+func refused(t *testing.T, namespace, pod, want string) {
+	t.Helper()
+	if err := refusedAs(testContext(t), namespace, object(t, pod), want); err != nil {
+		t.Error(err)
+	}
+}
+
+// awaitRefused is refused for what takes a moment to have an effect.
+func awaitRefused(t *testing.T, namespace, pod, want string) {
+	t.Helper()
+	ctx := soon(t)
+	if err := servers.Poll(ctx, func() error { return refusedAs(ctx, namespace, object(t, pod), want) }); err != nil {
+		t.Error(err)
+	}
+}
+
+func refusedAs(ctx context.Context, namespace string, pod kube.Object, want string) error {
+	_, err := admit(ctx, namespace, pod)
+	if err == nil {
+		return fmt.Errorf("admitted, want a refusal with %q", want)
+	}
+	if !strings.Contains(err.Error(), want) {
+		return fmt.Errorf("refused with %w\nwant %q", err, want)
+	}
+	return nil
+}
+
+// nobodyAnswers takes away what injection depends on: who asked is refused, and nobody else notices.
+func nobodyAnswers(t *testing.T, r *release) {
+	asking := fmt.Sprintf(askingPod, `, annotations: {pgorigin/upstream: "pg.example:5432"}`, "")
+	switch r.mode {
+	case "policy":
+		const binding = "/apis/admissionregistration.k8s.io/v1/mutatingadmissionpolicybindings/pgorigin"
+		if err := shared.cluster.Delete(testContext(t), binding); err != nil {
+			t.Fatal(err)
+		}
+		awaitRefused(t, r.pods, asking, "asks for pgorigin by the label pgorigin/inject, and has no sidecar: is the injector installed for this namespace?")
+		mustAdmit(t, r.pods, object(t, strings.Replace(asking, `"true"`, `"false"`, 1)))
+		r.helmRun(t, "sidecar: {upstream: 'pg.example:5432'}", "upgrade", chartPath(t, "pgorigin")) // puts it back
+	case "webhook":
+		r.webhook.Stop()
+		refused(t, r.pods, asking, `failed calling webhook "inject.pgorigin.webhook"`)
+		mustAdmit(t, r.pods, object(t, strings.Replace(asking, `"true"`, `"false"`, 1)))
+		r.startWebhook(t)
+	}
+	r.awaitEffect(t, true)
+}

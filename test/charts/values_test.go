@@ -1,0 +1,66 @@
+//go:build charts
+
+package charts
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/pgorigin/pgorigin/test/kube"
+)
+
+// What is wrong is refused with the name of the value.
+func TestRefusedValues(t *testing.T) {
+	webhook := "injector: {mode: webhook}\n"
+	for _, row := range []struct{ about, chart, values, want string }{
+		{"no upstream", "examples/shop", "pgorigin: {upstream: ''}", "set pgorigin.upstream: host[:6432] of the pgbouncer"},
+		{"two CAs in an application", "examples/shop", "pgorigin: {caConfigMap: b}", "set pgorigin.caSecret or pgorigin.caConfigMap, not both"},
+		{"misspelt value of the sidecar", "examples/shop", "pgorigin: {upstraem: a}", "'upstraem'"},
+		{"upstream as a URL", "examples/shop", "pgorigin: {upstream: 'postgres://db'}", "/upstream"},
+		{"name that no Secret can have", "examples/shop", "pgorigin: {caSecret: My_CA}", "/caSecret"},
+		{"TLS version that is too old", "examples/shop", "pgorigin: {minVersion: '1.1'}", "/minVersion"},
+		{"unknown log level", "examples/shop", "pgorigin: {logLevel: verbose}", "/logLevel"},
+		{"port of the probes", "examples/shop", "pgorigin: {listenPort: 9632}", "/listenPort"},
+		{"quantity that is none", "examples/shop", "pgorigin: {resources: {limits: {memory: lots}}}", "/resources/limits/memory"},
+		{"misspelt resource", "examples/shop", "pgorigin: {resources: {limits: {mem: 64Mi}}}", "'mem'"},
+		{"digest that is none", "examples/shop", "pgorigin: {image: {digest: abc}}", "/image/digest"},
+		{"misspelt block", "pgorigin", "inject: {mode: policy}", "'inject'"},
+		{"misspelt value", "pgorigin", "injector: {mod: policy}", "'mod'"},
+		{"misspelt value of the injected sidecar", "pgorigin", "sidecar: {caScret: a}", "'caScret'"},
+		{"unknown mode", "pgorigin", "injector: {mode: proxy}", "/injector/mode"},
+		{"unknown policy version", "pgorigin", "injector: {policyApiVersion: v2}", "/injector/policyApiVersion"},
+		{"nothing excluded", "pgorigin", "injector: {excludedNamespaces: []}", "/injector/excludedNamespaces"},
+		{"two CAs for all pods", "pgorigin", "sidecar: {caSecret: a, caConfigMap: b}", "set sidecar.caSecret or sidecar.caConfigMap, not both"},
+		{"no Secret named", "pgorigin", webhook + "webhook: {certificate: {mode: existingSecret}}", "needs webhook.certificate.existingSecret: the name of a Secret"},
+		{"no CA for it", "pgorigin", webhook + "webhook: {certificate: {mode: existingSecret, existingSecret: a}}", "needs webhook.certificate.caBundle: PEM of the CA"},
+		{"CA that is none", "pgorigin", "webhook: {certificate: {caBundle: abc}}", "/webhook/certificate/caBundle"},
+		{"half a pair", "pgorigin", webhook + "webhook: {certificate: {pair: {ca: '-----BEGIN C'}}}", "/webhook/certificate/pair"},
+		{"a pair for each rendering", "pgorigin", webhook, "webhook.certificate.mode=selfSigned: Helm does not see the cluster here"},
+		{"no replicas", "pgorigin", "webhook: {replicas: 0}", "/webhook/replicas"},
+		{"misspelt threshold", "pgorigin", "prometheusRule: {thresholds: {expiryDays: 3}}", "'expiryDays'"},
+	} {
+		t.Run(row.about, func(t *testing.T) {
+			eachHelm(t, func(t *testing.T, helm kube.Helm) {
+				_, err := helm.Template(t.Context(), chart(t, row.chart), "1.36.0", row.values)
+				if err == nil || !strings.Contains(err.Error(), row.want) {
+					t.Errorf("got %v, want a refusal with %q", err, row.want)
+				}
+			})
+		})
+	}
+}
+
+func TestRefusedKubernetes(t *testing.T) {
+	eachHelm(t, func(t *testing.T, helm kube.Helm) {
+		for _, name := range []string{"pgorigin", "examples/shop"} {
+			_, err := helm.Template(t.Context(), chart(t, name), "1.28.0", "{}")
+			if want := "requires kubeVersion: >=1.29.0-0"; err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: got %v, want a refusal with %q", name, err, want)
+			}
+		}
+		_, err := helm.Template(t.Context(), chart(t, "pgorigin"), "1.29.0", "{injector: {mode: webhook, guard: true}, webhook: {certificate: {mode: certManager}}}")
+		if want := "injector.guard=true needs Kubernetes 1.30 or later, and this is v1.29.0"; err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want a refusal with %q", err, want)
+		}
+	})
+}
