@@ -1,15 +1,15 @@
-# syntax=docker/dockerfile:1
-FROM --platform=$BUILDPLATFORM golang:1.26-bookworm AS build
+# Compiles on the machine that builds, for the platform that is asked for: nothing of that platform is run.
+ARG BUILD_IMAGE=docker.io/library/golang:1.26.8-bookworm@sha256:a688600ca24f8a4d3ca77f95b0dd40704a9fc787c826660eb7ba0b641b8b175d
+FROM --platform=$BUILDPLATFORM $BUILD_IMAGE AS build
 ARG TARGETOS
 ARG TARGETARCH
 ARG VERSION=devel
+ARG REVISION=unknown
+ARG CREATED=unknown
 WORKDIR /src
-COPY go.mod go.sum ./
-RUN --mount=type=cache,target=/go/pkg/mod go mod download
 COPY . .
 RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
-    CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH \
-    go build -trimpath -ldflags "-s -w -X main.version=$VERSION" -o /pgorigin ./cmd/pgorigin
+    make build BINARY=/pgorigin GOOS=$TARGETOS GOARCH=$TARGETARCH VERSION="$VERSION" REVISION="$REVISION" CREATED="$CREATED"
 
 # Nothing but the binary and the public CAs: no shell, no package manager, no user that could log in.
 FROM scratch
@@ -19,7 +19,7 @@ ARG CREATED=unknown
 LABEL org.opencontainers.image.title="pgorigin" \
       org.opencontainers.image.description="TLS-origination sidecar for Postgres" \
       org.opencontainers.image.source="https://github.com/pgorigin/pgorigin" \
-      org.opencontainers.image.documentation="https://github.com/pgorigin/pgorigin#readme" \
+      org.opencontainers.image.documentation="https://github.com/pgorigin/pgorigin/blob/main/docs/docker.md" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="$VERSION" \
       org.opencontainers.image.revision="$REVISION" \

@@ -1,0 +1,138 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/compose-spec/compose-go/v2/types"
+)
+
+// repository is the top of the tree, seen from here.
+const repository = "../.."
+
+const (
+	demoFile  = repository + "/compose.demo.yaml"
+	localFile = repository + "/compose.yaml"
+)
+
+// localSettings are what compose.yaml asks for.
+var localSettings = []string{"PGORIGIN_UPSTREAM_ADDR=pgbouncer:6432", "APP_IMAGE=localhost/app"}
+
+// mustLoad is load of a file that must be fine.
+func mustLoad(t *testing.T, file string, env ...string) *types.Project {
+	t.Helper()
+	project, err := load(t.Context(), file, env...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return project
+}
+
+func TestFilesAreValid(t *testing.T) {
+	for file, env := range map[string][]string{demoFile: nil, localFile: localSettings} {
+		t.Run(file, func(t *testing.T) {
+			project := mustLoad(t, file, env...)
+			for name, service := range project.Services {
+				for dependency, how := range service.DependsOn {
+					check := project.Services[dependency].HealthCheck
+					if how.Condition == types.ServiceConditionHealthy && (check == nil || len(check.Test) == 0) {
+						t.Errorf("%s waits for %s to be healthy, which has no health check", name, dependency)
+					}
+				}
+				if other, ok := strings.CutPrefix(service.NetworkMode, types.NetworkModeServicePrefix); ok {
+					if service.DependsOn[other].Condition != types.ServiceConditionHealthy {
+						t.Errorf("%s uses the network of %s and does not wait until that is healthy", name, other)
+					}
+				}
+			}
+			checkHardened(t, project.Services["pgorigin"])
+		})
+	}
+}
+
+func checkHardened(t *testing.T, pgorigin types.ServiceConfig) {
+	t.Helper()
+	if !pgorigin.ReadOnly || !slices.Equal(pgorigin.CapDrop, []string{"ALL"}) || pgorigin.Privileged ||
+		!slices.Equal(pgorigin.SecurityOpt, []string{"no-new-privileges:true"}) || pgorigin.User != "" {
+		t.Error("pgorigin is not confined as docs/docker.md says")
+	}
+	dockerfile, err := os.ReadFile(repository + "/Dockerfile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	test := pgorigin.HealthCheck.Test
+	if len(test) == 0 || test[0] != "CMD" || !strings.Contains(string(dockerfile), `CMD ["`+strings.Join(test[1:], `", "`)+`"]`) {
+		t.Errorf("the health check %q is not the image's", test)
+	}
+}
+
+func TestApplicationSharesTheLoopback(t *testing.T) {
+	project := mustLoad(t, localFile, append(localSettings, "PGORIGIN_TLS_CA_PEM=pem")...)
+	app, pgorigin := project.Services["app"], project.Services["pgorigin"]
+	if app.NetworkMode != "service:pgorigin" || !app.DependsOn["pgorigin"].Restart {
+		t.Error("the application does not share pgorigin's network, or outlives it")
+	}
+	if host := app.Environment["PGHOST"]; host == nil || *host != "127.0.0.1" {
+		t.Error("the application is not told to use the loopback")
+	}
+	for _, port := range pgorigin.Ports {
+		if port.HostIP != "127.0.0.1" || port.Target == 6432 {
+			t.Errorf("port %d is published on %s", port.Target, port.HostIP)
+		}
+	}
+	if pem := pgorigin.Environment["PGORIGIN_TLS_CA_PEM"]; pem == nil || *pem != "pem" {
+		t.Error("the CA does not reach pgorigin")
+	}
+	if _, ok := pgorigin.Environment["PGORIGIN_TLS_SERVER_NAME"]; ok && pgorigin.Environment["PGORIGIN_TLS_SERVER_NAME"] != nil {
+		t.Error("a variable that is not set reaches pgorigin")
+	}
+}
+
+// A variable with no value is what Compose warns of.
+func TestWarningIsAnError(t *testing.T) {
+	file := t.TempDir() + "/compose.yaml"
+	if err := os.WriteFile(file, []byte("services: {a: {image: \"a${NOBODY_SET_THIS}\"}}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := load(t.Context(), file); err == nil || !strings.Contains(err.Error(), "NOBODY_SET_THIS") {
+		t.Errorf("the error is %v", err)
+	}
+}
+
+func TestMissingSettingIsNamed(t *testing.T) {
+	for i, setting := range localSettings {
+		name, _, _ := strings.Cut(setting, "=")
+		_, err := load(t.Context(), localFile, slices.Delete(slices.Clone(localSettings), i, i+1)...)
+		if err == nil || !strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), "set it to") {
+			t.Errorf("without %s the error is %v", name, err)
+		}
+	}
+}
+
+// The library's checks are on: what is misspelt is refused.
+func TestMisspeltFileIsRefused(t *testing.T) {
+	text, err := os.ReadFile(demoFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, change := range map[string][2]string{
+		"nothing":    {"healthcheck:", "healthcheck:"},
+		"key":        {"healthcheck:", "healthchek:"},
+		"dependency": {"pgbouncer: {condition", "pgbounser: {condition"},
+		"condition":  {"service_healthy", "service_wealthy"},
+	} {
+		broken := t.TempDir() + "/compose.yaml"
+		if !bytes.Contains(text, []byte(change[0])) {
+			t.Fatalf("%q is not in the file", change[0])
+		}
+		if err := os.WriteFile(broken, bytes.ReplaceAll(text, []byte(change[0]), []byte(change[1])), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := load(t.Context(), broken); (err == nil) != (what == "nothing") {
+			t.Errorf("with a misspelt %s the error is %v", what, err)
+		}
+	}
+}

@@ -1,0 +1,135 @@
+//go:build image
+
+package image
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// project is what test/compose prints of a compose file, as far as the files use it.
+type project struct {
+	Services map[string]service
+	Configs  map[string]struct{ Content string }
+	Volumes  map[string]any
+}
+
+type service struct {
+	Image string
+	Build struct {
+		Inline string `json:"dockerfile_inline"`
+	}
+	Command     []string
+	Environment map[string]*string
+	DependsOn   map[string]struct{ Condition string } `json:"depends_on"`
+	NetworkMode string                                `json:"network_mode"`
+	ReadOnly    bool                                  `json:"read_only"`
+	CapDrop     []string                              `json:"cap_drop"`
+	SecurityOpt []string                              `json:"security_opt"`
+	Configs     []struct{ Source, Target string }
+	HealthCheck *healthCheck
+	Volumes     []struct {
+		Source, Target string
+		ReadOnly       bool `json:"read_only"`
+	}
+}
+
+type healthCheck struct {
+	Test     []string
+	Interval string
+	Retries  int
+}
+
+// loadProject reads a compose file of the repository; env are the variables that it asks for.
+func loadProject(ctx context.Context, t *testing.T, file string, env ...string) project {
+	t.Helper()
+	reader := exec.CommandContext(ctx, "go", append([]string{"-C", repository + "/test/compose", "run", ".", "../../" + file}, env...)...)
+	var problems bytes.Buffer
+	reader.Stderr = &problems
+	text, err := reader.Output()
+	if err != nil {
+		t.Fatalf("read %s: %v\n%s", file, err, problems.String())
+	}
+	var p project
+	if err := json.Unmarshal(text, &p); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+const (
+	demoFile     = "compose.demo.yaml"
+	localFile    = "compose.yaml"
+	serversImage = "localhost/pgorigin-demo-servers:tested"
+)
+
+func TestDemoRuns(t *testing.T) {
+	e, ctx := build(t), testContext(t)
+	demo := loadProject(ctx, t, demoFile)
+	servers := demo.Services["postgres"]
+	if err := e.Build(ctx, serversImage, servers.Build.Inline); err != nil {
+		t.Fatal(err)
+	}
+	s := newStack(t, e, demo, map[string]string{demo.Services["pgorigin"].Image: tested, servers.Image: serversImage})
+	psql := s.up(ctx, "psql")
+	if code, err := psql.Wait(ctx); err != nil || code != 0 {
+		t.Fatalf("psql ended with %d, %v", code, err)
+	}
+	log := psql.Logs(ctx)
+	t.Log(log)
+	for _, want := range []string{"SSL required", "hello through TLS"} {
+		if !strings.Contains(log, want) {
+			t.Errorf("psql does not say %q", want)
+		}
+	}
+	s.checkRepeatable(ctx)
+	t.Run(localFile, func(t *testing.T) { s.runLocal(ctx, t) })
+}
+
+// checkRepeatable runs the certificate generator again: it must leave alone what the servers have loaded.
+func (s *stack) checkRepeatable(ctx context.Context) {
+	s.t.Helper()
+	fingerprint := []string{"exec", s.containers["pgbouncer"].Name, "sha256sum", "/certs/ca.crt", "/certs/server.crt"}
+	before, err := s.engine.Podman(ctx, fingerprint...).Output()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.project.Services["certs-again"] = s.project.Services["certs"]
+	if code, err := s.up(ctx, "certs-again").Wait(ctx); err != nil || code != 0 {
+		s.t.Errorf("the generator's second run ended with %d, %v", code, err)
+	}
+	if after, err := s.engine.Podman(ctx, fingerprint...).Output(); err != nil || string(after) != string(before) {
+		s.t.Errorf("the second run changed the certificates (%v):\n%s%s", err, before, after)
+	}
+}
+
+// runLocal runs compose.yaml in front of the demo's pgbouncer, in the place of the demo's pgorigin, with a psql for an
+// application, which has nothing but what the file gives it.
+func (s *stack) runLocal(ctx context.Context, t *testing.T) {
+	ca, err := s.engine.Podman(ctx, "exec", s.containers["pgbouncer"].Name, "cat", "/certs/ca.crt").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.containers["pgorigin"].Remove(); err != nil {
+		t.Fatal(err)
+	}
+	delete(s.containers, "pgorigin")
+
+	local := loadProject(ctx, t, localFile,
+		"PGORIGIN_UPSTREAM_ADDR=pgbouncer:6432", "PGORIGIN_TLS_CA_PEM="+string(ca), "APP_IMAGE="+serversImage)
+	app := local.Services["app"]
+	app.Command = []string{"psql", "user=app password=demo dbname=postgres", "-Atc", "SELECT 'from the application'"}
+	s.images[app.Image] = serversImage
+	s.project.Services["pgorigin"], s.project.Services["app"] = local.Services["pgorigin"], app
+	c := s.up(ctx, "app")
+	if code, err := c.Wait(ctx); err != nil || code != 0 {
+		t.Fatalf("the application ended with %d, %v", code, err)
+	}
+	if log := c.Logs(ctx); log != "from the application" {
+		t.Errorf("the application says %q", log)
+	}
+}

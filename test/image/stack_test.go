@@ -1,0 +1,161 @@
+//go:build image
+
+package image
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pgorigin/pgorigin/test/engine"
+)
+
+// stack runs the services of a project in a network namespace of its own, in which each has a loopback address of its own
+// under its name. Image, command, environment, volumes, configs, confinement and health check are the file's.
+type stack struct {
+	t          *testing.T
+	engine     *engine.Engine
+	project    project
+	name       string // of the namespace, and the beginning of all other names
+	images     map[string]string
+	hosts      []string
+	containers map[string]*engine.Container
+}
+
+// newStack makes the namespace; images say what to run for an image of the file. All of it is gone when the test ends.
+func newStack(t *testing.T, e *engine.Engine, project project, images map[string]string) *stack {
+	t.Helper()
+	s := &stack{
+		t: t, engine: e, project: project, images: images,
+		name: fmt.Sprintf("pgorigin-compose-%d", os.Getpid()), containers: map[string]*engine.Container{},
+	}
+	for i, service := range slices.Sorted(maps.Keys(project.Services)) {
+		s.hosts = append(s.hosts, fmt.Sprintf("--add-host=%s:127.0.2.%d", service, i+1))
+	}
+	s.command("ip", "netns", "add", s.name)
+	t.Cleanup(s.remove)
+	s.command("ip", "netns", "exec", s.name, "ip", "link", "set", "lo", "up")
+	return s
+}
+
+// up starts a service after those that it depends on, and waits for what they have to be.
+func (s *stack) up(ctx context.Context, service string) *engine.Container {
+	s.t.Helper()
+	if c := s.containers[service]; c != nil {
+		return c
+	}
+	config := s.project.Services[service]
+	for name, how := range config.DependsOn {
+		dependency := s.up(ctx, name)
+		switch how.Condition {
+		case "service_completed_successfully":
+			if code, err := dependency.Wait(ctx); err != nil || code != 0 {
+				s.t.Fatalf("%s ended with %d, %v:\n%s", name, code, err, dependency.Logs(ctx))
+			}
+		case "service_healthy":
+			s.awaitHealthy(ctx, name)
+		}
+	}
+	c, err := s.engine.Start(ctx, s.arguments(service, config)...)
+	if err != nil {
+		s.t.Fatalf("start %s: %v", service, err)
+	}
+	s.containers[service] = c
+	return c
+}
+
+// awaitHealthy runs the service's health check at the file's interval, as often as the file says.
+func (s *stack) awaitHealthy(ctx context.Context, service string) {
+	s.t.Helper()
+	check := s.project.Services[service].HealthCheck
+	interval, err := time.ParseDuration(check.Interval)
+	if err != nil {
+		s.t.Fatalf("%s: read interval of the health check: %v", service, err)
+	}
+	tick := time.NewTicker(interval)
+	defer tick.Stop()
+	for range check.Retries {
+		if err = s.containers[service].Healthy(ctx); err == nil {
+			return
+		}
+		<-tick.C
+	}
+	s.t.Fatalf("%s is not healthy: %v\n%s", service, err, s.containers[service].Logs(ctx))
+}
+
+// arguments turns a service into those of "podman run".
+func (s *stack) arguments(name string, service service) []string {
+	args := append([]string{"--network=ns:/run/netns/" + s.name, "--name=" + s.name + "-" + name}, s.hosts...)
+	if service.NetworkMode == "none" {
+		args[0] = "--network=none"
+	}
+	if service.ReadOnly {
+		args = append(args, "--read-only")
+	}
+	for _, capability := range service.CapDrop {
+		args = append(args, "--cap-drop="+capability)
+	}
+	for _, option := range service.SecurityOpt {
+		args = append(args, "--security-opt="+strings.TrimSuffix(option, ":true"))
+	}
+	for variable, value := range service.Environment {
+		if value != nil {
+			args = append(args, "--env="+variable+"="+*value)
+		}
+	}
+	for _, volume := range service.Volumes {
+		mode := "rw"
+		if volume.ReadOnly {
+			mode = "ro"
+		}
+		args = append(args, fmt.Sprintf("--volume=%s-%s:%s:%s", s.name, volume.Source, volume.Target, mode))
+	}
+	for _, config := range service.Configs {
+		path := filepath.Join(s.t.TempDir(), config.Source)
+		if err := os.WriteFile(path, []byte(s.project.Configs[config.Source].Content), 0o444); err != nil {
+			s.t.Fatal(err)
+		}
+		args = append(args, "--volume="+path+":"+config.Target+":ro")
+	}
+	if check := service.HealthCheck; check != nil {
+		if check.Test[0] != "CMD" {
+			s.t.Fatalf("%s: health check %q", name, check.Test)
+		}
+		args = append(args, "--health-cmd="+`["`+strings.Join(check.Test[1:], `","`)+`"]`)
+	}
+	return append(append(args, s.images[service.Image]), service.Command...)
+}
+
+// remove ends the containers, the last started service first, and removes volumes and namespace.
+func (s *stack) remove() {
+	for service, c := range s.containers {
+		if s.t.Failed() {
+			s.t.Logf("%s:\n%s", service, c.Logs(context.Background()))
+		}
+		if err := c.Remove(); err != nil {
+			s.t.Error(err)
+		}
+	}
+	for volume := range s.project.Volumes {
+		if out, err := s.engine.Podman(context.Background(), "volume", "rm", "--force", s.name+"-"+volume).CombinedOutput(); err != nil {
+			s.t.Errorf("remove volume: %v\n%s", err, out)
+		}
+	}
+	if out, err := exec.Command("ip", "netns", "del", s.name).CombinedOutput(); err != nil {
+		s.t.Errorf("remove namespace: %v\n%s", err, out)
+	}
+}
+
+func (s *stack) command(name string, args ...string) {
+	s.t.Helper()
+	if out, err := exec.CommandContext(s.t.Context(), name, args...).CombinedOutput(); err != nil {
+		s.t.Fatalf("%s: %v\n%s", name, err, out)
+	}
+}
