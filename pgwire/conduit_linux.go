@@ -18,6 +18,8 @@ type conduit struct {
 	carrier  *socket // of upstream
 	slot     int32
 	queued   bool // in loop.ready
+	inBulk   bool // in loop.bulk
+	gone     bool // from the loop
 	detach   func() bool
 	patience *time.Timer // nil until one direction has ended
 
@@ -35,6 +37,12 @@ type direction struct {
 	readable bool // there may be something
 	hungUp   bool // and behind it the end: no event will announce that again
 	done     bool // nothing more is read
+
+	socket *socket
+	streak int       // bytes since the other side last sent something
+	bulk   bool      // the loop is woken for a lot only
+	late   bool      // it looks although there may be less
+	due    time.Time // when it does
 }
 
 // joinLoop gives both connections to an event loop. If it cannot, they are as before.
@@ -45,6 +53,7 @@ func (s *session) joinLoop(up evented) bool {
 		return false
 	}
 	if c.carrier, err = newSocket(up.Socket()); err == nil {
+		c.fromClient.socket, c.fromUpstream.socket = c.client, c.carrier
 		// What came before the sockets were watched is found by looking.
 		c.fromClient.readable, c.fromUpstream.readable = true, true
 		if loops.add(c) == nil {
@@ -89,16 +98,19 @@ func (c *conduit) pumpToUpstream(buf []byte) {
 	unread := len(s.unsent) > 0
 	n, err := s.readUnsent(c.client, buf)
 	c.fromClient.readable = n == len(buf) || unread || c.fromClient.hungUp
+	c.read(&c.fromClient, &c.fromUpstream, n)
 	if n > 0 {
 		if !s.exchange.clientSays(buf[:n]) {
 			return // it has been ended
 		}
 		flushed, err := c.upstream.TryWrite(buf[:n])
-		s.toUpstream.Add(int64(n))
+		if err == nil {
+			s.toUpstream.Add(int64(n))
+		}
 		c.wrote(flushed, err)
 		c.progressed()
 	}
-	if err != nil && err != syscall.EAGAIN {
+	if err != nil && !errors.Is(err, syscall.EAGAIN) {
 		c.fromClient.done = true
 		s.sideEnded(downstream, err, s.upstream)
 		c.flush()
@@ -116,7 +128,9 @@ func (c *conduit) flush() bool {
 
 // wrote takes note of what became of a write to the upstream.
 func (c *conduit) wrote(flushed bool, err error) {
-	c.unflushed = !flushed && err == nil
+	if c.unflushed = !flushed && err == nil; c.unflushed {
+		c.relax(&c.fromClient) // nothing is read from there now, however much has come
+	}
 	if err != nil && !c.fromClient.done {
 		c.fromClient.done = true
 		c.session.upstreamRefuses()
@@ -133,6 +147,7 @@ func (c *conduit) pumpToClient(buf []byte) {
 	}
 	n, more, err := c.upstream.TryRead(buf)
 	c.fromUpstream.readable = more || c.fromUpstream.hungUp
+	c.read(&c.fromUpstream, &c.fromClient, n)
 	if n > 0 && !c.deliver(buf[:n]) {
 		return
 	}
@@ -159,13 +174,14 @@ func (c *conduit) deliver(p []byte) bool {
 	if n > 0 {
 		c.progressed()
 	}
-	if err != nil && err != syscall.EAGAIN {
-		c.session.clientLost(err)
+	if err != nil && !errors.Is(err, syscall.EAGAIN) {
+		_ = c.session.clientLost(err)
 		return false
 	}
 	if n < len(p) {
 		c.backlog, c.delivered = backlogs.Get().(*[]byte), 0
 		*c.backlog = append((*c.backlog)[:0], p[n:]...)
+		c.relax(&c.fromUpstream) // nothing is read from there now, however much has come
 	}
 	return true
 }
@@ -177,8 +193,8 @@ func (c *conduit) deliverBacklog() bool {
 	if n > 0 {
 		c.progressed()
 	}
-	if err != nil && err != syscall.EAGAIN {
-		c.session.clientLost(err)
+	if err != nil && !errors.Is(err, syscall.EAGAIN) {
+		_ = c.session.clientLost(err)
 		return false
 	}
 	if c.delivered < len(*c.backlog) {

@@ -29,7 +29,7 @@ type evented interface {
 }
 
 const (
-	relayRead  = 64 << 10 // what is read at once: four full TLS records
+	relayRead  = 32 << 10 // what is read at once: two full TLS records, and with their plaintext no more than a processor's near cache
 	relaySlack = 16 << 10 // one record, of which a part had come before
 )
 

@@ -80,6 +80,7 @@ type exchange struct {
 	due     int  // ReadyForQuery messages that the upstream owes
 	open    bool // the client began an extended query and has not sent its Sync
 	byQuery bool // the last due one was asked for by a simple Query
+	ignored bool // a Sync is taken for one that the server ignores, being in copy-in
 	unsure  bool // the count of due ones may be wrong
 	read    bool // the body of a ReadyForQuery comes next
 	status  byte // of the last ReadyForQuery
@@ -122,6 +123,8 @@ func (x *exchange) upstreamSaid(p []byte) {
 		if x.read {
 			x.status, x.read = p[0], false
 			x.due--
+			x.ignored = false
+			x.unsure = x.unsure || x.due < 0
 		}
 		var kind byte
 		if kind, p = x.upstream.next(p); kind != 0 {
@@ -133,6 +136,8 @@ func (x *exchange) upstreamSaid(p []byte) {
 			x.unsure = x.unsure || !x.read
 		case typeCopyIn:
 			x.beginCopyIn()
+		case typeErrorResponse: // perhaps before it came to the Sync, which counts then
+			x.unsure = x.unsure || x.ignored
 		case typeCopyBoth:
 			x.unsure = true // replication has no turns
 		}
@@ -145,7 +150,7 @@ func (x *exchange) beginCopyIn() {
 	switch {
 	case x.byQuery && x.due == 1:
 	case x.due == 1:
-		x.due, x.open = 0, true
+		x.due, x.open, x.ignored = 0, true, true
 	case x.due != 0: // with a pipeline nobody knows which ones were ignored
 		x.unsure = true
 	}

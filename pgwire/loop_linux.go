@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -15,7 +16,7 @@ const (
 	wakeSlot      = -1 // in place of a slot: the loop's own eventfd
 	upstreamEvent = 1  // in Pad: the event is the upstream's
 	eventsAtOnce  = 128
-	briefWait     = 1    // ms
+	briefWait     = time.Millisecond
 	idleLife      = 1000 // ms that a loop without sessions waits for the next one
 )
 
@@ -27,7 +28,11 @@ type loop struct {
 	brief       bool // there is more than one processor
 	sessions    atomic.Int64
 	buf         []byte
-	ready       []*conduit // to be pumped
+	events      []unix.EpollEvent // here and not on a stack, which may move during a system call
+	timeout     unix.Timespec     // likewise
+	ready       []*conduit        // to be pumped
+	bulk        []*conduit        // in which a direction waits for a lot
+	precise     bool              // the kernel can wait for less than a millisecond
 
 	mu       sync.Mutex
 	conduits []*conduit // by slot
@@ -52,7 +57,15 @@ func newLoop(brief bool) (*loop, error) {
 		_ = unix.Close(wake)
 		return nil, fmt.Errorf("event loop: watch eventfd: %w", err)
 	}
-	return &loop{epoll: epoll, wake: wake, brief: brief, buf: make([]byte, relayRead+relaySlack)}, nil
+	l := &loop{
+		epoll: epoll, wake: wake, brief: brief,
+		buf: make([]byte, relayRead+relaySlack), events: make([]unix.EpollEvent, eventsAtOnce),
+	}
+	// Linux 5.11, and a sandbox that lets it pass.
+	_, _, errno := syscall.Syscall6(unix.SYS_EPOLL_PWAIT2, uintptr(epoll),
+		uintptr(unsafe.Pointer(unsafe.SliceData(l.events))), 1, uintptr(unsafe.Pointer(&l.timeout)), 0, 0)
+	l.precise = errno == 0
+	return l, nil
 }
 
 // add watches both sockets of c and makes it theirs. Their first event is that
@@ -115,46 +128,67 @@ func afterEnd(s *session, c *conduit) (detach func() bool) {
 
 // run is the loop.
 func (l *loop) run() {
-	events := make([]unix.EpollEvent, eventsAtOnce)
 	for {
-		n := l.poll(events)
-		if n == 0 && len(l.ready) == 0 {
-			if n = l.wait(events); n < 0 {
+		pause := l.overdue()
+		n := l.poll(pause)
+		if n == 0 && len(l.ready) == 0 && pause < 0 {
+			if n = l.wait(); n < 0 {
 				return
 			}
 		}
-		l.note(events[:n])
+		l.note(l.events[:n])
 		l.turn()
 	}
 }
 
-// poll returns the events that are there or come soon. The scheduler is not told
-// of this wait: it would give the processor away and have to find another one
-// for each event, which costs as much as the relay itself. It gets it by its
-// signals, which end the wait, and at once while there are logins to work on.
-func (l *loop) poll(events []unix.EpollEvent) int {
-	timeout := briefWait
-	if len(l.ready) > 0 || !l.brief || loops.logins.Load() > 0 {
-		timeout = 0
+// poll returns the events that are there or come soon, at most after a pause
+// that is not negative. The scheduler is not told of a wait: it would give the
+// processor away and have to find another one for each event, which costs as much
+// as the relay itself. It gets it by its signals, which end the wait; and while
+// there are logins to work on it is told.
+func (l *loop) poll(pause time.Duration) int {
+	busy := !l.brief || loops.logins.Load() > 0
+	switch {
+	case len(l.ready) > 0:
+		pause = 0
+	case pause >= 0 && busy:
+		return l.waitFor(pause, syscall.Syscall6)
+	case busy:
+		pause = 0
+	case pause < 0:
+		pause = briefWait
 	}
-	n, _, errno := syscall.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(l.epoll),
-		uintptr(unsafe.Pointer(unsafe.SliceData(events))), uintptr(len(events)), uintptr(timeout), 0, 0)
+	return l.waitFor(pause, syscall.RawSyscall6)
+}
+
+// waitFor waits by epoll_pwait2, or by epoll_pwait where there is none. None but
+// whole milliseconds are asked for then.
+func (l *loop) waitFor(d time.Duration, call func(trap, a1, a2, a3, a4, a5, a6 uintptr) (uintptr, uintptr, syscall.Errno)) int {
+	epoll, first, count := uintptr(l.epoll), uintptr(unsafe.Pointer(unsafe.SliceData(l.events))), uintptr(len(l.events))
+	var n uintptr
+	var errno syscall.Errno
+	if l.precise {
+		l.timeout = unix.NsecToTimespec(int64(d))
+		n, _, errno = call(unix.SYS_EPOLL_PWAIT2, epoll, first, count, uintptr(unsafe.Pointer(&l.timeout)), 0, 0)
+	} else {
+		n, _, errno = call(unix.SYS_EPOLL_PWAIT, epoll, first, count, uintptr(d.Milliseconds()), 0, 0)
+	}
 	if errno != 0 {
-		return 0
+		return 0 // a signal; nothing else happens to a valid descriptor
 	}
 	return int(n)
 }
 
 // wait returns how many events there are, or -1 when the loop has come to its end.
-func (l *loop) wait(events []unix.EpollEvent) int {
+func (l *loop) wait() int {
 	for {
 		timeout := -1
 		if l.sessions.Load() == 0 {
 			timeout = idleLife
 		}
-		n, err := unix.EpollWait(l.epoll, events, timeout)
+		n, err := unix.EpollWait(l.epoll, l.events, timeout)
 		switch {
-		case err != nil: // EINTR; nothing else happens to a valid descriptor
+		case err != nil: // a signal
 		case n > 0:
 			return n
 		case loops.retire(l):
@@ -188,6 +222,9 @@ func (l *loop) note(events []unix.EpollEvent) {
 			continue
 		}
 		c := l.conduits[e.Fd]
+		if c == nil {
+			continue // it could not be added after all
+		}
 		from := &c.fromClient
 		if e.Pad == upstreamEvent {
 			from = &c.fromUpstream
@@ -223,6 +260,7 @@ func (l *loop) turn() {
 
 // leave takes c out of the loop and lets its session end.
 func (l *loop) leave(c *conduit) {
+	c.gone = true
 	l.unwatch(c.client)
 	l.unwatch(c.carrier)
 	l.sessions.Add(-1)

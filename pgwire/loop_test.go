@@ -13,40 +13,132 @@ import (
 	"github.com/pgorigin/pgorigin/pgwire/pgtest"
 )
 
-// A client that reads nothing holds up its upstream, not the memory and not
+// A side that reads nothing holds up the other one, not the memory and not
 // another session; and it loses nothing.
 func TestStalledReader(t *testing.T) {
-	eachRelay(t, func(t *testing.T, r *rig) {
-		stalled, flood := r.login("pid4key4")
-		other, echo := r.login("pid5key5")
-		const bound = 32 << 20 // four socket buffers and what the relay holds are far below
-		var wg sync.WaitGroup
-		wg.Go(func() {
-			sent := 0
-			for block := bytes.Repeat([]byte("flood"), 8<<10); sent < bound; {
-				_ = flood.SetWriteDeadline(time.Now().Add(time.Second))
-				n, err := flood.Write(block)
-				if sent += n; err != nil {
-					break
+	for name, clientStalls := range map[string]bool{"client": true, "upstream": false} {
+		t.Run(name, func(t *testing.T) {
+			eachRelay(t, func(t *testing.T, r *rig) {
+				stalled, flood := r.login("pid4key4")
+				if !clientStalls {
+					stalled, flood = flood, stalled
 				}
-			}
-			if sent >= bound {
-				t.Errorf("the upstream could send %d bytes that nobody read", sent)
-			}
-			flood.CloseWrite()
-			got, err := io.ReadAll(stalled)
-			if err != nil || len(got) != sent || !bytes.Equal(got[:5], []byte("flood")) {
-				t.Errorf("the client got %d bytes of %d (%v)", len(got), sent, err)
-			}
+				other, echo := r.login("pid5key5")
+				var wg sync.WaitGroup
+				wg.Go(func() {
+					sent := fill(t, flood)
+					flood.CloseWrite()
+					got, err := io.ReadAll(stalled)
+					if err != nil || len(got) != sent || !bytes.Equal(got[:5], []byte("flood")) {
+						t.Errorf("%d bytes arrived of %d (%v)", len(got), sent, err)
+					}
+				})
+				for range 100 {
+					question, answer := pgtest.Message('Q', "select 1\x00"), pgtest.ReadyForQuery('I')
+					other.Send(question)
+					echo.Expect(question)
+					echo.Send(answer)
+					other.Expect(answer)
+				}
+				wg.Wait()
+			})
 		})
-		for range 100 {
-			question, answer := pgtest.Message('Q', "select 1\x00"), pgtest.ReadyForQuery('I')
-			other.Send(question)
-			echo.Expect(question)
-			echo.Send(answer)
-			other.Expect(answer)
+	}
+}
+
+// fill writes to p until nobody takes any more, and returns how much that was.
+func fill(t *testing.T, p *pgtest.Peer) (sent int) {
+	t.Helper()
+	const bound = 32 << 20 // four socket buffers and what the relay holds are far below
+	for block := bytes.Repeat([]byte("flood"), 8<<10); sent < bound; {
+		_ = p.SetWriteDeadline(time.Now().Add(300 * time.Millisecond))
+		n, err := p.Write(block)
+		if sent += n; err != nil {
+			return sent
+		}
+	}
+	t.Errorf("%d bytes could be sent that nobody read", sent)
+	return sent
+}
+
+// A session in which nothing moves any more is ended by Close.
+func TestCloseWhileStuck(t *testing.T) {
+	eachRelay(t, func(t *testing.T, r *rig) {
+		client, upstream := r.login("pid4key4")
+		var wg sync.WaitGroup
+		wg.Go(func() { fill(t, client) })
+		wg.Go(func() { fill(t, upstream) })
+		wg.Wait()
+		if err := r.server.Close(); err != nil {
+			t.Error(err)
+		}
+		r.expectEnd(ReasonDraining)
+	})
+}
+
+// A client that sends no more and does not read its answer, either, is not waited for.
+func TestLingerWhileStuck(t *testing.T) {
+	for name, portable := range map[string]bool{"goroutines": true, "loop": false} {
+		t.Run(name, func(t *testing.T) {
+			r := newTCPRig(t, func(s *Server) { s.portable, s.LingerTimeout = portable, 50*time.Millisecond })
+			client, upstream := r.login("pid4key4")
+			fill(t, upstream)
+			client.CloseWrite()
+			upstream.ExpectClosed()
+			r.expectEnd(ReasonClientGone)
+		})
+	}
+}
+
+func TestCountsAreExact(t *testing.T) {
+	eachRelay(t, func(t *testing.T, r *rig) {
+		client, upstream := r.login("pid4key4")
+		question, answer := bytes.Repeat([]byte("?"), 3<<20+1), bytes.Repeat([]byte("!"), 5<<20+7)
+		var wg sync.WaitGroup
+		for from, data := range map[*pgtest.Peer][]byte{client: question, upstream: answer} {
+			wg.Go(func() { from.Send(data); from.CloseWrite() })
+		}
+		for to, want := range map[*pgtest.Peer]int{client: len(answer), upstream: len(question)} {
+			wg.Go(func() {
+				if got, err := io.ReadAll(to); len(got) != want || err != nil {
+					t.Errorf("got %d bytes of %d (%v)", len(got), want, err)
+				}
+			})
 		}
 		wg.Wait()
+		e := <-r.ended
+		if want := int64(len(pgtest.Startup("user", "app")) + len(question)); e.ToUpstream != want {
+			t.Errorf("counted %d bytes to the upstream, want %d", e.ToUpstream, want)
+		}
+		if want := int64(len(pgtest.Login("pid4key4")) + len(answer)); e.ToClient != want {
+			t.Errorf("counted %d bytes to the client, want %d", e.ToClient, want)
+		}
+	})
+}
+
+// Sessions that come and go leave one that stays alone.
+func TestSessionsComeAndGo(t *testing.T) {
+	eachRelay(t, func(_ *testing.T, r *rig) {
+		ping := func(client, upstream *pgtest.Peer) {
+			for _, way := range [][2]*pgtest.Peer{{client, upstream}, {upstream, client}} {
+				way[0].Send([]byte("ping"))
+				way[1].Expect([]byte("ping"))
+			}
+		}
+		client, upstream := r.login("pid4key4")
+		for i := range 40 {
+			guest, theirs := r.login("pid5key5")
+			ping(guest, theirs)
+			ping(client, upstream)
+			if i%2 == 0 {
+				guest, theirs = theirs, guest
+			}
+			_ = guest.Close()
+			ping(client, upstream)
+			theirs.ExpectClosed()
+			_ = theirs.Close()
+			<-r.ended
+		}
 	})
 }
 

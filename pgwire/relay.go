@@ -77,9 +77,10 @@ func (s *session) linger() {
 	s.progressed()
 }
 
-// stoodStill ends a session whose remaining direction made no progress.
+// stoodStill ends a session whose remaining direction made no progress. If no
+// direction has ended in words, it is the upstream that takes nothing more.
 func (s *session) stoodStill() {
-	s.end(s.describeEnding(s.noteEnding(downstream, os.ErrDeadlineExceeded)))
+	s.end(s.describeEnding(s.noteEnding(upstream, os.ErrDeadlineExceeded)))
 }
 
 func (s *session) progressed() {

@@ -3,7 +3,9 @@ package pgwire
 import (
 	"bytes"
 	"io"
+	"net"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -87,4 +89,61 @@ func TestBothDirectionsFull(t *testing.T) {
 		}
 		wg.Wait()
 	})
+}
+
+// refuser is an upstream connection that takes the startup packet and nothing more.
+type refuser struct {
+	*eventedConn
+	taken bool
+}
+
+func (r *refuser) Write(p []byte) (int, error) {
+	if r.taken {
+		return 0, syscall.EPIPE
+	}
+	r.taken = true
+	return r.eventedConn.Write(p)
+}
+
+func (r *refuser) TryWrite([]byte) (bool, error) { return false, syscall.EPIPE }
+
+// An upstream that takes nothing more, and does not end, is lost. What it did not take is not counted.
+func TestUpstreamRefuses(t *testing.T) {
+	for name, portable := range map[string]bool{"goroutines": true, "loop": false} {
+		t.Run(name, func(t *testing.T) {
+			r := newTCPRig(t, func(s *Server) { s.portable, s.LingerTimeout = portable, 50*time.Millisecond })
+			r.secure = func(near net.Conn) net.Conn {
+				return &refuser{eventedConn: &eventedConn{Conn: near, remote: near.RemoteAddr()}}
+			}
+			client, _ := r.login("pid4key4")
+			client.Send(pgtest.Message('Q', "select 1\x00"))
+			client.ExpectError("08006")
+			_ = client.Close()
+			if e := r.expectEnd(ReasonUpstreamGone); e.ToUpstream != int64(len(pgtest.Startup("user", "app"))) {
+				t.Errorf("%d bytes are said to have gone to the upstream", e.ToUpstream)
+			}
+		})
+	}
+}
+
+// A side that breaks its connection in the midst of everything.
+func TestResetInRelay(t *testing.T) {
+	for name, want := range map[string]Reason{"client": ReasonClientGone, "upstream": ReasonUpstreamGone} {
+		t.Run(name, func(t *testing.T) {
+			eachRelay(t, func(t *testing.T, r *rig) {
+				client, upstream := r.login("pid4key4")
+				gone, left := client, upstream
+				if want == ReasonUpstreamGone {
+					gone, left = upstream, client
+				}
+				if err := gone.Conn.(*net.TCPConn).SetLinger(0); err != nil {
+					t.Fatal(err)
+				}
+				_ = gone.Close()
+				left.ExpectClosed()
+				_ = left.Close()
+				r.expectEnd(want)
+			})
+		})
+	}
 }

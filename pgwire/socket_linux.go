@@ -48,7 +48,7 @@ func newSocket(conn net.Conn) (*socket, error) {
 func (s *socket) giveBack() (net.Conn, error) {
 	f := os.NewFile(uintptr(s.fd), "socket")
 	s.fd = -1
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	conn, err := net.FileConn(f)
 	if err != nil {
 		return nil, fmt.Errorf("give descriptor back: %w", err)

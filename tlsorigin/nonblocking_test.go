@@ -233,3 +233,49 @@ func FuzzRecordBounds(f *testing.F) {
 		}
 	})
 }
+
+// What TLS had read ahead while reads waited is all there afterwards, although no byte of it comes from the socket any more.
+func TestReadAheadBeforeNonBlocking(t *testing.T) {
+	sent := make(chan struct{})
+	conn := dialPeer(t, func(_ net.Conn, server *tls.Conn) {
+		for _, record := range []string{"a", "b", "c", "d"} {
+			_, _ = io.WriteString(server, record)
+		}
+		close(sent)
+	})
+	<-sent
+	buf := make([]byte, gatherSize+maxPlaintext)
+	if n, err := conn.Read(buf); n != 1 || err != nil {
+		t.Fatalf("the first record: %d bytes, %v", n, err)
+	}
+	socket := newSluggish(conn.Socket(), 1<<20)
+	conn.SetNonBlocking(socket)
+	var got []byte
+	for more := true; more; {
+		var n int
+		var err error
+		if n, more, err = conn.TryRead(buf); err != nil && !errors.Is(err, syscall.EAGAIN) {
+			t.Fatal(err)
+		}
+		got = append(got, buf[:n]...)
+	}
+	if string(got) != "bcd" {
+		t.Errorf("got %q", got)
+	}
+}
+
+// A stream that TLS has ended is at its end whenever it is read, whether TCP has ended or not.
+func TestNonBlockingEndStays(t *testing.T) {
+	conn := dialPeer(t, func(_ net.Conn, server *tls.Conn) {
+		_, _ = io.WriteString(server, "last")
+		_ = server.CloseWrite()
+	})
+	socket := newSluggish(conn.Socket(), 1<<20)
+	conn.SetNonBlocking(socket)
+	if got, err := socket.readAll(conn); string(got) != "last" || !errors.Is(err, io.EOF) {
+		t.Fatalf("got %q, %v", got, err)
+	}
+	if n, _, err := conn.TryRead(make([]byte, gatherSize+maxPlaintext)); n != 0 || !errors.Is(err, io.EOF) {
+		t.Errorf("the second time: %d bytes, %v", n, err)
+	}
+}

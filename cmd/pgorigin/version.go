@@ -10,6 +10,8 @@ import (
 
 // Set by the linker (-X main.version=v1.2.3), because a build that embeds nothing of the repository that it is made in is the
 // same everywhere; otherwise what Go embeds is used. The date is the commit's.
+//
+//nolint:gochecknoglobals // the linker can set nothing else
 var version, revision, date string
 
 // build says what this program was made from. Unknown parts are empty.
