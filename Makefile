@@ -20,7 +20,7 @@ ENGINE_FLAGS ?=
 IMAGE        ?= pgorigin:$(VERSION)
 IMAGE_ARGS    = --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) --build-arg CREATED=$(CREATED)
 
-.PHONY: help build test drivers soak charts admission lint fuzz demo bench check image install image-test dist publish-image publish-charts
+.PHONY: help build test drivers soak browser charts admission lint fuzz demo bench check image install image-test dist publish-image publish-charts
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
@@ -44,6 +44,10 @@ metrics: install ## Debian's promtool over what a live process has at /metrics
 	@test/promtool
 	PATH="$(CURDIR)/bin:$$PATH" $(GO) test -tags promtool -count=1 -run TestPromtool ./test/e2e
 
+browser: ## the status page in Debian's Chromium; SCREENS=/folder keeps the screenshots
+	@test/install chromium fonts-dejavu-core
+	$(GO) test -tags browser -count=1 -timeout=14m -run Chromium ./health -screens="$(SCREENS)"
+
 charts: install ## lint, render and refuse, on both Helms; alerts and dashboard; builds Helm once. UPDATE=-update writes the charts' READMEs
 	@test/promtool
 	tools=$$(test/admission/build charts) && KUBE_TOOLS=$$tools PATH="$(CURDIR)/bin:$$PATH" $(GO) test -tags charts -count=1 -timeout=14m ./test/charts $(UPDATE)
@@ -53,7 +57,7 @@ admission: install ## the charts and injection on a real API server, which it bu
 
 lint: ## format, go vet, golangci-lint, actionlint
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "gofmt would change:"; echo "$$unformatted"; exit 1; }
-	$(GO) vet -tags drivers,soak,image,charts,admission ./...
+	$(GO) vet -tags drivers,soak,image,charts,admission,browser ./...
 	$(GO) run $(GOLANGCI_LINT) run ./...
 	$(GO) run $(ACTIONLINT) -shellcheck= -pyflakes=
 

@@ -8,6 +8,7 @@
 //	/readyz    200 when bound, not told to stop, and every readiness check passes
 //	/healthz   the same as /readyz, because people type it
 //	/statusz   200 always: a [Snapshot] as JSON
+//	/          200 always: the same for people, as HTML
 //	/metrics   Prometheus text or OpenMetrics, whichever the scraper asks for
 //
 // No request dials anything: a probe that reached for the upstream would take every pod out at once when the

@@ -24,6 +24,7 @@ func Handler(s *Status, m *Metrics) http.Handler {
 	mux.Handle("/healthz", conditions("healthz", s.readyConditions, s.allNotes))
 	mux.Handle("/statusz", statusz(s))
 	mux.Handle("/metrics", m.handler())
+	mux.Handle("/{$}", statusPage(s.Snapshot))
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		answer(w, http.StatusNotFound, "not found; there are /startupz, /livez, /readyz, /healthz, /statusz and /metrics\n")
 	})

@@ -101,7 +101,7 @@ func (o *observer) expiringUpstream(chains [][]*x509.Certificate, now time.Time)
 	}
 }
 
-// expiryNote says which certificates, the upstream's included, have expired or will soon; empty if none will. It is no
+// expiryNote says which certificates, the upstream's included, have expired or will soon, and what to do; empty if none will. It is no
 // condition of readiness, for it would hit all pods at once.
 func (o *observer) expiryNote() string {
 	now := time.Now()
@@ -119,7 +119,8 @@ func (o *observer) expiryNote() string {
 			verb = "has expired"
 		}
 		d := tlsorigin.Describe([]*x509.Certificate{c.cert}, now)[0]
-		texts = append(texts, fmt.Sprintf("%s certificate %s %s %s", c.role, d.Subject, verb, d.NotAfter.Format(time.RFC3339)))
+		texts = append(texts, fmt.Sprintf("%s certificate %s %s %s: %s", c.role, d.Subject, verb, d.NotAfter.Format(time.RFC3339),
+			o.settings.rename(expiryCure(c.role))))
 	}
 	return strings.Join(texts, "; ")
 }

@@ -80,7 +80,7 @@ func (s *settings) probeDoubts() []doubt {
 // addConditions makes the endpoints depend on the upstream as the settings say. An outage that is no condition of readiness
 // is a note there, as far as sessions notice it.
 func (in *instance) addConditions(o *origin) {
-	name, prober := o.settings.noteName("upstream"), o.observer.prober
+	name, prober := o.settings.noteName(health.NoteUpstream), o.observer.prober
 	once := in.settings.StartupCheck == startupUpstream
 	if once {
 		in.status.AddStartup(name, prober.Verified)

@@ -98,9 +98,9 @@ func newInstance(p process) (*instance, []problem) {
 	for _, o := range in.origins {
 		in.doubts = append(in.doubts, o.doubts()...)
 		o.observer.loaded(o.dialer)
-		in.status.AddNote(o.settings.noteName("certificates"), o.observer.reloads.note)
-		in.status.AddNote(o.settings.noteName("key_exchange"), o.observer.paths.note)
-		in.status.AddNote(o.settings.noteName("expiry"), o.observer.expiryNote)
+		in.status.AddNote(o.settings.noteName(health.NoteCertificates), o.observer.reloads.note)
+		in.status.AddNote(o.settings.noteName(health.NoteKeyExchange), o.observer.paths.note)
+		in.status.AddNote(o.settings.noteName(health.NoteExpiry), o.observer.expiryNote)
 		in.addConditions(o)
 		in.status.AddOrigin(o.describe)
 		metrics.WatchProber(o.settings.name, o.observer.prober)

@@ -75,7 +75,7 @@ func TestStatusNamesNoUsers(t *testing.T) {
 	if failures := r.status(t).Origins[0].Failures; len(failures) != 1 {
 		t.Fatalf("failures are %+v", failures)
 	}
-	for _, path := range []string{"/statusz", "/readyz?verbose", "/metrics"} {
+	for _, path := range []string{"/", "/statusz", "/readyz?verbose", "/metrics"} {
 		_, body := r.get(t, path)
 		for _, never := range []string{"alice", "payroll", "secretapp"} {
 			if strings.Contains(body, never) {
