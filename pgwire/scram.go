@@ -11,8 +11,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-
-	"github.com/xdg-go/stringprep"
 )
 
 // SASL mechanism names; PostgreSQL manual, "SASL Authentication".
@@ -119,13 +117,9 @@ func parseServerFirst(message, clientNonce string) (nonce string, salt []byte, i
 	return nonce, salt, iterations, nil
 }
 
-// saltedPassword is SaltedPassword of RFC 5802, for a password prepared as
-// PostgreSQL does: by SASLprep, or as it is where that is impossible.
+// saltedPassword is SaltedPassword of RFC 5802.
 func saltedPassword(password string, salt []byte, iterations int) ([]byte, error) {
-	if prepared, err := stringprep.SASLprep.Prepare(password); err == nil {
-		password = prepared
-	}
-	return pbkdf2.Key(sha256.New, password, salt, iterations, sha256.Size)
+	return pbkdf2.Key(sha256.New, saslPrepared(password), salt, iterations, sha256.Size)
 }
 
 func hmacSHA256(key []byte, message string) []byte {

@@ -58,20 +58,6 @@ func TestScramRefusesBadServers(t *testing.T) {
 	}
 }
 
-func TestSASLprep(t *testing.T) {
-	for _, same := range [][2]string{{"I\u00adX", "IX"}, {"\u2168", "IX"}, {"pass\u00a0word", "pass word"}} {
-		a, _ := saltedPassword(same[0], []byte("salt"), 1)
-		b, _ := saltedPassword(same[1], []byte("salt"), 1)
-		if !bytes.Equal(a, b) {
-			t.Errorf("%q and %q differ", same[0], same[1])
-		}
-	}
-	// What cannot be prepared is used as it is, as PostgreSQL does.
-	if a, err := saltedPassword("\xff\x07", []byte("salt"), 1); err != nil || len(a) != sha256.Size {
-		t.Errorf("got %x (%v)", a, err)
-	}
-}
-
 func TestSaltedLogins(t *testing.T) {
 	var c saltedLogins
 	l := c.login("app", "secret", []byte("salt"), 4096)

@@ -44,7 +44,8 @@ func runWebhook(ctx context.Context, p process) int {
 		report(p.stderr, []problem{{variable: prefix + "WEBHOOK_CERT_FILE", value: settings.Webhook.Cert.File, text: err.Error()}})
 		return exitConfig
 	}
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", string(settings.Webhook.Listen.Addr))
+	addr := string(settings.Webhook.Listen.Addr)
+	listener, err := tcpListenConfig(addr).Listen(ctx, "tcp", addr)
 	if err != nil {
 		hook.log.Error("cannot listen", zap.Error(err))
 		return exitFailed

@@ -160,6 +160,18 @@ func (m *middlebox) sent(addr net.Addr) (bytes, flights int) {
 	return count.bytes, count.flights
 }
 
+// flights returns how many there were on all connections.
+func (m *middlebox) flights() (n int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, count := range m.counted {
+		count.mu.Lock()
+		n += count.flights
+		count.mu.Unlock()
+	}
+	return n
+}
+
 // connections returns how many there were.
 func (m *middlebox) connections() int {
 	m.mu.Lock()
