@@ -9,7 +9,7 @@
 //	/healthz   the same as /readyz, because people type it
 //	/statusz   200 always: a [Snapshot] as JSON
 //	/          200 always: the same for people, as HTML
-//	/metrics   Prometheus text or OpenMetrics, whichever the scraper asks for
+//	/metrics   Prometheus text
 //
 // No request dials anything: a probe that reached for the upstream would take every pod out at once when the
 // database hiccups, including pods that can serve without it. What an added check reports has to be known already.

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"flag"
 	"net/http"
-	"net/http/httptest"
-	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -134,27 +132,6 @@ func TestOwnRegistryHasRuntimeMetrics(t *testing.T) {
 		if !strings.Contains(text, "\n"+name) {
 			t.Errorf("no %s", name)
 		}
-	}
-}
-
-// TestOpenMetricsHasNoTwins: in OpenMetrics a gauge x and a counter x_total would be one family with two types.
-// (The library's own go_memstats_alloc_bytes is such a pair; scrapers put up with it.)
-func TestOpenMetricsHasNoTwins(t *testing.T) {
-	req := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", http.NoBody)
-	req.Header.Set("Accept", "application/openmetrics-text; version=1.0.0")
-	answer := do(busyHandler(), req)
-	if got := answer.header.Get("Content-Type"); !strings.HasPrefix(got, "application/openmetrics-text") {
-		t.Fatalf("Content-Type = %q", got)
-	}
-	seen := map[string]bool{}
-	for _, line := range regexp.MustCompile(`(?m)^# TYPE (pgorigin_\S+)`).FindAllStringSubmatch(answer.body, -1) {
-		if seen[line[1]] {
-			t.Errorf("family %s is there twice", line[1])
-		}
-		seen[line[1]] = true
-	}
-	if len(seen) == 0 || !strings.HasSuffix(answer.body, "# EOF\n") {
-		t.Error("this is no OpenMetrics text")
 	}
 }
 

@@ -18,8 +18,11 @@ type addrRules struct {
 	sockets     bool // unix:/path is possible
 }
 
+// maxHost is RFC 1035's limit of a name, in bytes.
+const maxHost = 253
+
 // hostPattern is a DNS name as resolvers take it; an underscore is not for host names, but compose services have it.
-var hostPattern = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9_.])?$`)
+var hostPattern = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?$`)
 
 // parseAddrs reads a comma list of addresses and returns each as host:port.
 func parseAddrs(list string, rules addrRules) ([]string, error) {
@@ -123,7 +126,7 @@ func checkHost(host string) error {
 		return errors.New("the host is missing")
 	case strings.Trim(host, "0123456789.") == "":
 		return fmt.Errorf("%s is no IP address", quote(host))
-	case !hostPattern.MatchString(host):
+	case len(host) > maxHost || !hostPattern.MatchString(host):
 		return fmt.Errorf("%s is no host name", quote(host))
 	}
 	return nil
