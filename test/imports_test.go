@@ -20,8 +20,10 @@ var leaves = []string{"pgwire", "tlsorigin", "health"}
 // The import rules of the architecture: only cmd/pgorigin knows all three leaves.
 func TestImports(t *testing.T) {
 	for _, leaf := range leaves {
-		forbidden := []string{"go.uber.org/zap", "github.com/kelseyhightower/envconfig", module + "/cmd", module + "/test",
-			"github.com/xdg-go/stringprep"} // only tests need it: its tables are built at every start
+		forbidden := []string{
+			"go.uber.org/zap", "github.com/kelseyhightower/envconfig", module + "/cmd", module + "/test",
+			"github.com/xdg-go/stringprep",
+		} // only tests need it: its tables are built at every start
 		for _, other := range leaves {
 			if other != leaf {
 				forbidden = append(forbidden, module+"/"+other)
