@@ -39,9 +39,13 @@ func readHistory(top string) (*history, error) {
 	return h, nil
 }
 
-// add puts a run before the others. A quick one is forgotten when a real one comes.
+// add puts a run before the others. A quick one is forgotten when a real one comes. What the run has not measured it takes
+// over from the one before.
 func (h *history) add(r *report) {
 	h.Runs = slices.DeleteFunc(h.Runs, func(before *report) bool { return before.Quick && !r.Quick })
+	if len(h.Runs) > 0 {
+		r.takeOver(h.Runs[0])
+	}
 	h.Runs = append([]*report{r}, h.Runs...)
 	h.Runs = h.Runs[:min(len(h.Runs), keptRuns)]
 }

@@ -71,8 +71,8 @@ func parse(args []string, usage io.Writer) (o options, err error) {
 	if err := flags.Parse(args); err != nil {
 		return o, fmt.Errorf("read flags: %w", err)
 	}
-	if o.update && len(o.only)+len(o.rows) > 0 {
-		return o, errors.New("read flags: -update takes a whole run, without -only and -rows")
+	if o.update && len(o.rows) > 0 {
+		return o, errors.New("read flags: -update takes all rows, without -rows")
 	}
 	for _, name := range o.only {
 		if !slices.Contains(collect(figures(), func(f figure) string { return f.name }), name) {

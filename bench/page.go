@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 )
 
@@ -49,6 +51,9 @@ func (h *history) page() string {
 		}
 		m := r.Machine
 		fmt.Fprintf(&b, "%s: %s, %s, %d cores, %s, %s; %d rounds.\n\n", when, m.Date, m.CPU, m.Cores, m.Memory, m.Kernel, r.Rounds)
+	}
+	for _, figure := range slices.Sorted(maps.Keys(now.Earlier)) {
+		fmt.Fprintf(&b, "The figures of `%s` are of an earlier run, %s.\n\n", figure, now.Earlier[figure])
 	}
 	for _, version := range now.Machine.Versions {
 		fmt.Fprintf(&b, "- %s\n", version)

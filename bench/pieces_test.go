@@ -112,8 +112,22 @@ func TestHistoryForgetsQuickRuns(t *testing.T) {
 	}
 }
 
+func TestRunTakesOverWhatItHasNot(t *testing.T) {
+	one := func(date, figure string, sample float64) *report {
+		return &report{Machine: machine{Date: date}, Series: []*series{{Figure: figure, Samples: []float64{sample}}}}
+	}
+	h := new(history)
+	h.add(one("monday", "idle", 1))
+	h.add(one("tuesday", "tps", 2))
+	h.add(one("friday", "tps", 3))
+	last := h.Runs[0]
+	if len(last.Series) != 2 || last.Series[0].Samples[0] != 3 || last.Series[1].Samples[0] != 1 || last.Earlier["idle"] != "monday" || len(last.Earlier) != 1 {
+		t.Errorf("the last run has %d series, earlier %v", len(last.Series), last.Earlier)
+	}
+}
+
 func TestWrongFlags(t *testing.T) {
-	for _, args := range [][]string{{"-only", "speed"}, {"-update", "-only", "tps"}, {"-update", "-rows", "direct"}} {
+	for _, args := range [][]string{{"-only", "speed"}, {"-update", "-rows", "direct"}} {
 		if _, err := parse(args, io.Discard); err == nil {
 			t.Errorf("%v is taken", args)
 		}

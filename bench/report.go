@@ -14,6 +14,8 @@ type report struct {
 	Rows    []string // in the order of the tables
 	Origins []string // labels of the builds of pgorigin
 	Series  []*series
+	// Earlier are the figures that were not measured but taken over from a run before, with its date.
+	Earlier map[string]string `json:",omitempty"`
 	// Failures are measurements that went wrong; the others stand.
 	Failures []string `json:",omitempty"`
 }
@@ -35,6 +37,24 @@ func (r *report) find(figure, situation, row, metric string) *series {
 		return nil
 	}
 	return r.Series[i]
+}
+
+// takeOver completes r with the figures that only before has measured.
+func (r *report) takeOver(before *report) {
+	measured := map[string]bool{}
+	for _, s := range r.Series {
+		measured[s.Figure] = true
+	}
+	for _, s := range before.Series {
+		if measured[s.Figure] {
+			continue
+		}
+		if r.Earlier == nil {
+			r.Earlier = map[string]string{}
+		}
+		r.Earlier[s.Figure] = cmp.Or(before.Earlier[s.Figure], before.Machine.Date)
+		r.Series = append(r.Series, s)
+	}
 }
 
 // cell says where a sample belongs.
