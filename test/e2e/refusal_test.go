@@ -180,7 +180,7 @@ func TestConfigurationProblems(t *testing.T) {
 			[]string{"PGORIGIN_UPSTREAM_ADDR", "PGORIGIN_UPSTREAM_ADR", "PGORIGIN_DIAL_TIMEOUT", "soon", "PGORIGIN_TLS_MIN_VERSION", "1.1", "PGORIGIN_LISTEN_ADDR"},
 		},
 		"verification off": {[]string{"PGORIGIN_UPSTREAM_ADDR=db", "PGORIGIN_SSLMODE=require"}, 78, []string{"PGORIGIN_SSLMODE"}},
-		"of a later cut":   {[]string{"PGORIGIN_UPSTREAM_ADDR=db", "PGORIGIN_WARM_SPARES=2"}, 78, []string{"PGORIGIN_WARM_SPARES"}},
+		"too many spares":  {[]string{"PGORIGIN_UPSTREAM_ADDR=db", "PGORIGIN_WARM_SPARES=33"}, 78, []string{"PGORIGIN_WARM_SPARES", "33"}},
 		"no CA file":       {[]string{"PGORIGIN_UPSTREAM_ADDR=db", "PGORIGIN_TLS_CA_FILE=/nowhere/ca.crt"}, 78, []string{"PGORIGIN_TLS_CA_FILE", "/nowhere/ca.crt"}},
 		"CA file is a key": {[]string{"PGORIGIN_UPSTREAM_ADDR=db", "PGORIGIN_TLS_CA_FILE=" + otherKey}, 78, []string{"PGORIGIN_TLS_CA_FILE", otherKey}},
 		"key of another": {
