@@ -17,8 +17,9 @@
 // AuthenticationSASL offer loses its channel-binding mechanisms, which a client
 // on a plaintext connection cannot use and libpq refuses to see. With
 // [PassChannelBinding] none is; with [BridgeChannelBinding] the server answers
-// authentication requests itself. From the first ReadyForQuery on nothing is
-// parsed.
+// authentication requests itself. From the first ReadyForQuery on
+// nothing is changed or kept; message headers are followed, so that a drain knows
+// which sessions are idle and an error of ours is only put between two messages.
 //
 // # What a client may rely on
 //
