@@ -36,9 +36,11 @@ func TestSparesOfImpatientServers(t *testing.T) {
 				if err := login(ctx, origin.Addr); err != nil {
 					t.Fatal(err)
 				}
-				if hits, err = series(ctx, origin, spareHits); err != nil {
+				seen, err := series(ctx, origin, spareHits)
+				if err != nil {
 					t.Fatal(err)
 				}
+				hits = seen
 			}
 			expectSeries(ctx, t, origin, spareDuds, 0)
 		})
