@@ -12,7 +12,7 @@ import (
 	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
 )
 
-// BenchmarkConn takes buffers of 64 KiB through a verified connection as the event loop does, against records of the sizes
+// BenchmarkConn takes buffers of 32 KiB through a verified connection as the event loop does, against records of the sizes
 // that pgbouncer, PostgreSQL and others send. The server is in the same process. What is allocated
 // is crypto/tls's: 32 bytes for every record that it reads, at either end.
 func BenchmarkConn(b *testing.B) {
