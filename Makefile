@@ -20,7 +20,7 @@ ENGINE_FLAGS ?=
 IMAGE        ?= pgorigin:$(VERSION)
 IMAGE_ARGS    = --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) --build-arg CREATED=$(CREATED)
 
-.PHONY: help build test drivers soak browser charts admission lint fuzz demo bench check image install image-test reproducible dist publish-image publish-charts
+.PHONY: help build test drivers soak metrics browser charts admission lint fuzz demo bench check image install image-test reproducible dist publish-image publish-charts
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20

@@ -39,14 +39,32 @@ func (m *meter) sample(ctx context.Context) (sample, error) {
 	return parseSample(body)
 }
 
-// collect makes pgorigin collect its garbage, twice: what is in a sync.Pool survives the first time.
-func (m *meter) collect(ctx context.Context) error {
+// collect makes pgorigin collect its garbage, twice because what is in a sync.Pool survives the first time, and returns how
+// much of its heap is left, in bytes. The metric of the same name would count what the answers themselves leave behind.
+func (m *meter) collect(ctx context.Context) (float64, error) {
+	var profile string
 	for range 2 {
-		if _, err := m.get(ctx, "http://"+m.admin+"/debug/pprof/heap?gc=1"); err != nil {
-			return err
+		var err error
+		if profile, err = m.get(ctx, "http://"+m.admin+"/debug/pprof/heap?gc=1&debug=1"); err != nil {
+			return 0, err
 		}
 	}
-	return nil
+	return parseHeap(profile)
+}
+
+// parseHeap reads what the runtime says of the heap at the end of a profile's text.
+func parseHeap(profile string) (float64, error) {
+	const before = "\n# HeapAlloc = "
+	_, rest, ok := strings.Cut(profile, before)
+	if !ok {
+		return 0, fmt.Errorf("the heap profile has no line %q", before[1:])
+	}
+	line, _, _ := strings.Cut(rest, "\n")
+	heap, err := strconv.ParseFloat(line, 64)
+	if err != nil {
+		return 0, fmt.Errorf("size of the heap: %w", err)
+	}
+	return heap, nil
 }
 
 // goroutines says what the goroutines of pgorigin are doing, for whoever looks for a leak.
@@ -120,5 +138,17 @@ pgorigin_sessions_open{origin="pool"} 4
 	}
 	if _, err := parseSample(strings.Replace(text, "process_open_fds", "process_closed_fds", 1)); err == nil {
 		t.Error("no error without the number of descriptors")
+	}
+}
+
+func TestParseHeap(t *testing.T) {
+	const text = "heap profile: 1: 2 [3: 4] @ heap/1048576\n\n# Alloc = 7\n# HeapAlloc = 2500000\n# HeapSys = 9\n"
+	if got, err := parseHeap(text); err != nil || got != 2.5e6 {
+		t.Errorf("%v, %v", got, err)
+	}
+	for _, bad := range []string{"", strings.Replace(text, "2500000", "much", 1)} {
+		if _, err := parseHeap(bad); err == nil {
+			t.Errorf("no error for %q", bad)
+		}
 	}
 }

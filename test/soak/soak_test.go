@@ -236,13 +236,15 @@ func (r *rig) rest(ctx context.Context, floor *sample) (sample, error) {
 	if err != nil {
 		return sample{}, err
 	}
-	if err := r.meter.collect(ctx); err != nil {
+	heap, err := r.meter.collect(ctx)
+	if err != nil {
 		return sample{}, err
 	}
 	lowest, err := r.meter.sample(ctx)
 	if err != nil {
 		return sample{}, err
 	}
+	lowest.heap = heap
 	leftBy := time.Now().Add(leftover)
 	seen := 1
 	err = servers.Poll(ctx, func() error {
