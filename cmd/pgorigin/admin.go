@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -73,8 +74,11 @@ func adminHandler(quit func()) http.Handler {
 			http.Error(w, "method not allowed; use POST, for links and previews are followed by GET", http.StatusMethodNotAllowed)
 			return
 		}
+		const answer = "ok, running sessions may finish\n"
+		w.Header().Set("Content-Length", strconv.Itoa(len(answer)))
+		_, _ = io.WriteString(w, answer)
+		_ = http.NewResponseController(w).Flush() // without sessions the end comes at once, for this connection, too
 		quit()
-		_, _ = w.Write([]byte("ok, running sessions may finish\n"))
 	})
 	mux.HandleFunc("GET /debug/pprof/profile", serveCPUProfile)
 	mux.HandleFunc("GET /debug/pprof/{name}", serveProfile)

@@ -124,6 +124,21 @@ func TestCPUProfileOutlastsTheTimeouts(t *testing.T) {
 	}
 }
 
+// Whoever asks for the end is answered before it begins: it may come at once, and takes all connections with it.
+func TestQuitIsAnsweredFirst(t *testing.T) {
+	req := httptest.NewRequest(http.MethodPost, "http://127.0.0.1:9633"+quitPath, http.NoBody)
+	rec := httptest.NewRecorder()
+	before := ""
+	adminHandler(func() {
+		if rec.Flushed {
+			before = rec.Body.String()
+		}
+	}).ServeHTTP(rec, req)
+	if before == "" || before != rec.Body.String() {
+		t.Errorf("%q was sent before, of %q", before, rec.Body)
+	}
+}
+
 // TestAdminSocket: only our own user gets in, and "pgorigin shutdown" finds the way.
 func TestAdminSocket(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "admin.sock")
