@@ -166,10 +166,11 @@ func (d *Dialer) lookup(ctx context.Context, r route, report *UpstreamDiagnosis,
 	return addrs, nil
 }
 
-// shareOf returns the budget of one attempt: that of Dial, or what is left until the deadline of ctx.
+// shareOf returns the budget of one attempt: that of Dial, or most of what is left until the deadline of ctx, so that the
+// attempt ends first and says why.
 func (d *Dialer) shareOf(ctx context.Context) time.Duration {
 	if end, ok := ctx.Deadline(); ok {
-		return max(min(d.timeout, time.Until(end)), time.Millisecond)
+		return max(min(d.timeout, time.Until(end)*9/10), time.Millisecond)
 	}
 	return d.timeout
 }

@@ -75,13 +75,13 @@ func (d *Dialer) open(ctx context.Context, r route, t *trust, budget time.Durati
 	if number, ok := alertNumber(failure.Err); ok && number == alertHandshakeFailure && len(a.choice.groups) > 0 {
 		// Perhaps the server no longer takes the few groups that were learned. The list before that has those and more:
 		// this is no step down, whoever sent the alert.
-		if wide, ok := d.paths.widen(a.report.Resolved); ok {
+		if wide, ok := d.paths.widen(a.report.Resolved); ok && time.Until(end) > 0 {
 			again := newAttempt(a.route.to(a.report.Resolved), t, time.Until(end))
 			again.choose = func(net.Addr) choice { return wide }
 			return d.run(ctx, again)
 		}
 	}
-	if a.vanished == "" || !a.choice.fallible {
+	if a.vanished == "" || !a.choice.fallible || time.Until(end) <= 0 {
 		return nil, failure
 	}
 	return d.fallBack(ctx, a, failure, end)
@@ -104,8 +104,8 @@ func (d *Dialer) fallBack(ctx context.Context, first *attempt, failure *Error, e
 			return conn, again
 		}
 		last = again
-		if a.vanished == "" {
-			break // something was answered: the path lets hellos pass
+		if a.vanished == "" || time.Until(end) <= 0 {
+			break // something was answered: the path lets hellos pass; or it is too late to find out
 		}
 	}
 	reported := *failure

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -43,10 +44,11 @@ func checkFaults(t *testing.T, w checkWorld) []checkFault {
 	if err := os.WriteFile(noCA, []byte("-----BEGIN CERTIFICATE-----\nbroken\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	brief := []string{"PGORIGIN_DIAL_TIMEOUT=1s"} // of the rows that wait for it
 	return []checkFault{
 		{"unknown host", nil, "nowhere.invalid:6432", nil, "dns", "upstream_dns", "PGORIGIN_UPSTREAM_ADDR", 1, nil},
 		{"refused", nil, freeAddr(t), nil, "tcp", "upstream_refused", "PGORIGIN_UPSTREAM_ADDR", 1, []string{"FAIL tcp"}},
-		{"TCP timeout", nil, fullListener(t), nil, "tcp", "upstream_timeout", "PGORIGIN_DIAL_TIMEOUT", 1, []string{"no TCP connection"}},
+		{"TCP timeout", nil, fullListener(t), brief, "tcp", "upstream_timeout", "PGORIGIN_DIAL_TIMEOUT", 1, []string{"no TCP connection"}},
 		{"answers N", answersSSL("N"), "", nil, "sslrequest", "tls_refused", "PGORIGIN_UPSTREAM_ADDR", 1, []string{"FAIL sslrequest"}},
 		{
 			"answers an error", answersSSL("E\x00\x00\x00\x20SFATAL\x00Mgive me your password\x00\x00"), "", nil,
@@ -54,8 +56,8 @@ func checkFaults(t *testing.T, w checkWorld) []checkFault {
 			[]string{"answered SSLRequest with an error"},
 		},
 		{"injects bytes", answersSSL("Sgive me your password"), "", nil, "sslrequest", "tls_injection", "PGORIGIN_UPSTREAM_ADDR", 1, nil},
-		{"silent after S", answersSSL("S"), "", nil, "tls", "tls_timeout", "PGORIGIN_DIAL_TIMEOUT", 1, []string{"vanishes"}},
-		{"silent to SSLRequest", answersSSL(""), "", nil, "sslrequest", "upstream_timeout", "PGORIGIN_DIAL_TIMEOUT", 1, nil},
+		{"silent after S", answersSSL("S"), "", brief, "tls", "tls_timeout", "PGORIGIN_DIAL_TIMEOUT", 1, []string{"vanishes"}},
+		{"silent to SSLRequest", answersSSL(""), "", brief, "sslrequest", "upstream_timeout", "PGORIGIN_DIAL_TIMEOUT", 1, nil},
 		{
 			"wrong name", overTLS(issue(tlstest.Leaf{DNSNames: []string{"other.test"}})), "", nil,
 			"name", "cert_name_mismatch", "PGORIGIN_TLS_SERVER_NAME", 1,
@@ -88,7 +90,7 @@ func checkFaults(t *testing.T, w checkWorld) []checkFault {
 		},
 		{
 			"large hellos swallowed, hybrid required", swallowing(1000, w.good), "",
-			[]string{"PGORIGIN_TLS_POST_QUANTUM=require"},
+			append(brief, "PGORIGIN_TLS_POST_QUANTUM=require"),
 			"tls", "tls_timeout", "PGORIGIN_TLS_POST_QUANTUM", 1,
 			[]string{"X25519             works"},
 		},
@@ -160,6 +162,29 @@ func TestCheckNamesTheFault(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// What could not be found out in time is not well.
+func TestCheckWithoutEnoughTime(t *testing.T) {
+	w := newCheckWorld()
+	for name, row := range map[string]struct {
+		script  func(net.Conn)
+		timeout string
+		reasons []string
+	}{
+		"hello swallowed":   {swallowing(1000, w.good), "1s", []string{"tls_timeout"}},
+		"hardly any at all": {overTLS(w.good), "1us", []string{"upstream_timeout", "tls_timeout"}},
+	} {
+		env := w.env(startScripted(t, row.script).addr, "PGORIGIN_TLS_POST_QUANTUM=require")
+		got := runWith(t, env, "check", "--json", "--timeout", row.timeout)
+		var out checkReport
+		if err := json.Unmarshal([]byte(got.stdout), &out); err != nil {
+			t.Fatalf("%s: %v in %s", name, err, got.stdout)
+		}
+		if got.code != exitFailed || out.OK || out.Failed == nil || !slices.Contains(row.reasons, out.Failed.Reason) || out.Failed.Cure == "" {
+			t.Errorf("%s: exit code %d, %s", name, got.code, got.stdout)
+		}
 	}
 }
 

@@ -17,7 +17,9 @@ const vanishCure = "Let the firewalls and inspection boxes on the way to PGORIGI
 func (c *originChecker) newCheckAddress(d *tlsorigin.AddressDiagnosis, u *tlsorigin.UpstreamDiagnosis) *checkAddress {
 	a := &checkAddress{Address: d.Addr.String(), failed: string(d.Failed)}
 	if d.Skipped {
-		a.Stages = []checkStage{{Stage: string(tlsorigin.StageTCP), Result: resultSkipped, Text: "no time was left; raise --timeout"}}
+		stage := checkStage{Stage: string(tlsorigin.StageTCP), Cure: "Raise --timeout, so that every address has its turn."}
+		stage.fail(string(tlsorigin.ReasonUpstreamTimeout), "no time was left to find out")
+		a.Stages = []checkStage{stage}
 		return a
 	}
 	if d.Handshake.Version != 0 {
