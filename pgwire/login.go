@@ -29,6 +29,9 @@ func (s *session) authenticate(sendErr error) error {
 	}
 	s.bridge, s.auth.held = bridge{}, nil // an idle session keeps neither a password nor a buffer
 	s.server.Trace.authenticated(s.info)
+	if spare, ok := s.upstream.Conn.(spare); ok {
+		spare.LoggedIn()
+	}
 	return nil
 }
 

@@ -13,6 +13,7 @@ import (
 // may have come to an end since; see [Server.Dial].
 type spare interface {
 	Fresh(ctx context.Context) (net.Conn, error)
+	LoggedIn()
 }
 
 // errDeadSpare ends a login that may be begun again on a fresh connection.

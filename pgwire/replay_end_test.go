@@ -3,6 +3,7 @@ package pgwire
 import (
 	"context"
 	"net"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -55,7 +56,7 @@ func TestCancelKeyLeadsToTheFreshConnection(t *testing.T) {
 			return conn, err
 		}
 		first = false
-		return spareConn{conn, func(ctx context.Context) (net.Conn, error) { return dial(ctx, target) }}, err
+		return spareConn{conn, func(ctx context.Context) (net.Conn, error) { return dial(ctx, target) }, new(atomic.Int32)}, err
 	}
 	client := r.connect()
 	client.Send(pgtest.Startup("user", "app"))

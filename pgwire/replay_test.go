@@ -15,16 +15,19 @@ import (
 // spareConn is an upstream leg that was made ahead of its use.
 type spareConn struct {
 	net.Conn
-	fresh func(context.Context) (net.Conn, error)
+	fresh    func(context.Context) (net.Conn, error)
+	loggedIn *atomic.Int32
 }
 
 func (c spareConn) Fresh(ctx context.Context) (net.Conn, error) { return c.fresh(ctx) }
+func (c spareConn) LoggedIn()                                   { c.loggedIn.Add(1) }
 
 // spareRig is a rig whose Dial returns spares.
 type spareRig struct {
 	*rig
-	fresh atomic.Int32 // calls of Fresh
-	ready atomic.Int32 // calls of UpstreamReady
+	fresh    atomic.Int32 // calls of Fresh
+	loggedIn atomic.Int32 // calls of LoggedIn
+	ready    atomic.Int32 // calls of UpstreamReady
 }
 
 func newSpareRig(t *testing.T, configure func(*Server)) *spareRig {
@@ -35,7 +38,7 @@ func newSpareRig(t *testing.T, configure func(*Server)) *spareRig {
 		return spareConn{conn, func(ctx context.Context) (net.Conn, error) {
 			r.fresh.Add(1)
 			return r.dial(ctx, target)
-		}}, err
+		}, &r.loggedIn}, err
 	}
 	return r
 }
@@ -90,6 +93,9 @@ func TestDeadSpareIsReplaced(t *testing.T) {
 					go fresh.Send(pgtest.Login("pid4key4"))
 					client.Expect(pgtest.Login("pid4key4"))
 					r.expectFresh(1)
+					if n := r.loggedIn.Load(); n != 0 {
+						t.Errorf("the dead one was told of %d logins", n)
+					}
 					if n := r.ready.Load(); n != 2 {
 						t.Errorf("UpstreamReady ran %d times, want twice", n)
 					}
@@ -138,6 +144,15 @@ func TestLivingSpareIsAConnectionLikeAnyOther(t *testing.T) {
 		go spare.Send(pgtest.AuthenticationSASL("SCRAM-SHA-256"))
 		client.Expect(pgtest.AuthenticationSASL("SCRAM-SHA-256"))
 		spare.Expect([]byte("early")) // sent before it was asked for, held back until the upstream spoke
+		if n := r.loggedIn.Load(); n != 0 {
+			t.Error("that the login is over was said before it was")
+		}
+		go spare.Send(pgtest.Login("pid4key4"))
+		client.Expect(pgtest.Login("pid4key4"))
+		synctest.Wait()
+		if n := r.loggedIn.Load(); n != 1 {
+			t.Errorf("that the login is over was said %d times", n)
+		}
 		_ = spare.Close()
 		client.ExpectError("08006") // no way back after the first message
 		_ = client.Close()
@@ -219,7 +234,7 @@ func TestRejectedCertificateOnASpare(t *testing.T) {
 						fresh = rejecting{fresh}
 					}
 					return fresh, err
-				}}, err
+				}, &r.loggedIn}, err
 			}
 			client := r.connect()
 			go client.Send(pgtest.Startup("user", "app"))

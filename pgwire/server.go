@@ -22,9 +22,10 @@ type Server struct {
 	// returned before, and the new one must go to that very address: it is
 	// there that a cancel request is understood. The server closes the
 	// connection. If it has a CloseWrite method, half-closes are passed on. If it
-	// has a method Fresh(context.Context) (net.Conn, error), it was made ahead of
-	// its use: when it ends before the upstream has told the client anything, the
-	// server calls Fresh, once, for another one and starts over on that.
+	// has the methods Fresh(context.Context) (net.Conn, error) and LoggedIn(), it
+	// was made ahead of its use: when it ends before the upstream has told the
+	// client anything, the server calls Fresh, once, for another one and starts
+	// over on that; else it calls LoggedIn when the login has succeeded on it.
 	//
 	// An error of Dial, or of the connection, may have the methods
 	// Reason() string and SQLState() string. Its text is then shown to the

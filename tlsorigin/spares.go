@@ -26,6 +26,7 @@ type Spares struct {
 	closed           bool
 	ready            []*Spare        // the oldest first
 	opening, closing int             // those count, too
+	fewer            chan struct{}   // closed, and replaced, when one of them has come to its end
 	era              context.Context // of dials: dropAll ends it and begins another
 	endEra           context.CancelFunc
 	age              spareAge
@@ -88,7 +89,7 @@ type Spare struct {
 func NewSpares(d *Dialer, count int, trace SparesTrace) *Spares {
 	s := &Spares{
 		dialer: d, count: count, trace: trace,
-		probe: probeSpare, names: newSpareNames(d), background: newBackground(), wake: make(chan struct{}, 1),
+		probe: probeSpare, names: newSpareNames(d), background: newBackground(), wake: make(chan struct{}, 1), fewer: make(chan struct{}),
 	}
 	s.era, s.endEra = context.WithCancel(s.background.ctx)
 	return s
@@ -101,7 +102,7 @@ func (s *Spares) Start() {
 	}
 }
 
-// Close closes all spares and waits until that is done: a quarter of a second for each at most. Dial goes on to work, by
+// Close closes all spares and waits until that is done: a quarter of a second at most. Dial goes on to work, by
 // fresh connections. It returns nil, and may be called again.
 func (s *Spares) Close() error {
 	s.mu.Lock()
@@ -125,12 +126,17 @@ func (s *Spares) Dial(ctx context.Context, target net.Addr) (net.Conn, error) {
 }
 
 // Fresh dials anew what c was dialled for, because c turned out to be dead; closing c remains with the caller. All other
-// spares go, too: whatever happened to c has probably happened to them, and an upstream that lets nobody in for want of
-// room gets theirs.
+// spares go, too, and first: whatever happened to c has probably happened to them, and an upstream that lets nobody in for
+// want of room gets theirs.
 func (c *Spare) Fresh(ctx context.Context) (net.Conn, error) {
 	c.spares.dud()
+	c.spares.awaitGone(ctx)
 	return c.spares.dial(ctx, c.target)
 }
+
+// LoggedIn says that the login on c is over. Only now another spare is made in its place: a handshake meanwhile would
+// compete with the login for processors, here and at the upstream. For a login that fails or lasts, a second is enough.
+func (c *Spare) LoggedIn() { c.spares.Look() }
 
 // Ready returns how many spares could be handed out now.
 func (s *Spares) Ready() int {
@@ -156,7 +162,6 @@ func (s *Spares) take(target net.Addr) *Spare {
 	if s.count == 0 || s.closed {
 		return nil
 	}
-	defer s.Look()
 	for i, spare := range slices.Backward(s.ready) {
 		if !spare.leadsTo(target) {
 			continue
@@ -201,6 +206,31 @@ func (s *Spares) dud() {
 	defer s.mu.Unlock()
 	s.used(SpareDud)
 	s.failed(errDud)
+}
+
+// awaitGone waits for the end of what dropAll ends, but not longer than an end may take.
+func (s *Spares) awaitGone(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, closeGrace)
+	defer cancel()
+	for ctx.Err() == nil {
+		s.mu.Lock()
+		left, fewer := s.opening+s.closing, s.fewer
+		s.mu.Unlock()
+		if left == 0 {
+			return
+		}
+		select {
+		case <-fewer:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// gone says that there is less in opening or closing; s.mu is held.
+func (s *Spares) gone() {
+	close(s.fewer)
+	s.fewer = make(chan struct{})
+	s.Look()
 }
 
 // used tells the hook; s.mu is held.

@@ -65,7 +65,7 @@ func (s *Spares) open(era context.Context) {
 	case era.Err() == nil:
 		s.failed(err)
 	}
-	s.Look()
+	s.gone()
 }
 
 // add makes a spare of conn, unless something has happened since it was begun.
@@ -138,22 +138,17 @@ func (s *Spares) dropAll(end SpareEnd) {
 
 // discard closes spares, which are no longer in s.ready but count until they are closed.
 func (s *Spares) discard(end SpareEnd, err error, spares ...*Spare) {
-	if len(spares) == 0 {
-		return
-	}
+	s.closing += len(spares)
 	for _, spare := range spares {
 		if s.trace.Discarded != nil {
 			s.trace.Discarded(end, time.Since(spare.born), err)
 		}
-	}
-	s.closing += len(spares)
-	s.background.start(func(context.Context) {
-		for _, spare := range spares {
+		s.background.start(func(context.Context) {
 			_ = spare.Close()
-		}
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.closing -= len(spares)
-		s.Look()
-	})
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.closing--
+			s.gone()
+		})
+	}
 }

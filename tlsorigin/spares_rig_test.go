@@ -25,9 +25,11 @@ type spareRig struct {
 	refused  bool                          // dials fail
 	addr     net.Addr                      // where dials lead
 	sick     func(age time.Duration) error // what a probe finds
+	linger   time.Duration                 // that a close takes
 	dials    int
 	open     int // connections that pgorigin has not closed
 	most     int
+	beside   int // connections that were open at the last dial
 
 	// What the hooks were told.
 	uses   map[SpareUse]int
@@ -48,6 +50,9 @@ func (c *pipedConn) RemoteAddr() net.Addr { return c.addr }
 
 func (c *pipedConn) Close() error {
 	c.once.Do(func() {
+		var linger time.Duration
+		c.rig.do(func() { linger = c.rig.linger })
+		time.Sleep(linger)
 		c.rig.mu.Lock()
 		defer c.rig.mu.Unlock()
 		c.rig.open--
@@ -97,6 +102,7 @@ func (r *spareRig) netDial(ctx context.Context, network, addr string) (net.Conn,
 		return nil, &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}
 	}
 	r.dials++
+	r.beside = r.open
 	if r.refused {
 		return nil, &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}
 	}
@@ -190,6 +196,9 @@ func (r *spareRig) takeOne(target net.Addr) net.Conn {
 		r.t.Fatal(err)
 	}
 	r.t.Cleanup(func() { _ = conn.Close() })
+	if spare, ok := conn.(*Spare); ok {
+		spare.LoggedIn()
+	}
 	return conn
 }
 

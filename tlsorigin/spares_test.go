@@ -188,6 +188,42 @@ func TestSpareOnlyToTheVeryAddress(t *testing.T) {
 	})
 }
 
+// An upstream that has no room gets that of the other spares before it is asked again, if they end in time.
+func TestFreshWaitsForTheOthersToEnd(t *testing.T) {
+	for name, row := range map[string]struct {
+		linger, waits time.Duration
+		beside        int
+	}{
+		"in time": {closeGrace / 2, closeGrace / 2, 1},
+		"late":    {time.Minute, closeGrace, 4},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inSpareBubble(t, 3, nil, func(t *testing.T, r *spareRig) {
+				r.Start()
+				r.expectReady(3)
+				spare := r.takeOne(nil).(*Spare)
+				r.expectReady(3)
+				r.do(func() { r.linger = row.linger })
+				began := time.Now()
+				conn, err := spare.Fresh(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { conn.Close() })
+				if took := time.Since(began); took != row.waits {
+					t.Errorf("Fresh took %v, want %v", took, row.waits)
+				}
+				r.do(func() {
+					if r.beside != row.beside {
+						t.Errorf("%d connections were open when it dialled, want %d, the dead one included", r.beside, row.beside)
+					}
+					r.linger = 0
+				})
+			})
+		})
+	}
+}
+
 func TestCloseEndsEverything(t *testing.T) {
 	inSpareBubble(t, 2, nil, func(t *testing.T, r *spareRig) {
 		r.Start()

@@ -15,7 +15,7 @@ type gate struct {
 
 	mu     sync.Mutex
 	passes map[*pass]struct{}
-	count  func(open []*net.TCPConn) // sees the client's side of all connections, the new one included; may be nil
+	count  func(open []*net.TCPConn) // nil before watch
 }
 
 // pass is one connection through a gate.
@@ -84,6 +84,13 @@ func (g *gate) add(p *pass) {
 		open = append(open, p.client)
 	}
 	g.count(open)
+}
+
+// watch makes count see the client's side of all connections whenever there is a new one, that included.
+func (g *gate) watch(count func(open []*net.TCPConn)) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.count = count
 }
 
 // copyUp passes on what the client says, which opens the gate for its connection.

@@ -39,10 +39,10 @@ func TestNeverMoreSparesThanConfigured(t *testing.T) {
 	ctx := testContext(t)
 	g := startGate(t, shared.bouncer.Addr)
 	var most, accepted atomic.Int32
-	g.count = func(open []*net.TCPConn) {
+	g.watch(func(open []*net.TCPConn) {
 		accepted.Add(1)
 		most.Store(max(most.Load(), int32(established(open))))
-	}
+	})
 	roots := shared.lab.CA.PEM()
 	file := writeFile(t, "ca.crt", roots)
 	origin := startOrigin(t, g.addr, "PGORIGIN_WARM_SPARES=3", "PGORIGIN_TLS_CA_FILE="+file)

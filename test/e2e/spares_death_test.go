@@ -106,6 +106,10 @@ func TestSparesAcrossRestarts(t *testing.T) {
 			t.Fatalf("pgbench right after a restart: %v\n%s", err, out)
 		}
 	}
+	awaitSeries(ctx, t, origin, sparesReady, 2) // pgbench may have been done before there were any
+	if err := login(ctx, origin.Addr); err != nil {
+		t.Fatal(err)
+	}
 	if hits, err := series(ctx, origin, spareHits); err != nil || hits == 0 {
 		t.Errorf("%v hits (%v)", hits, err)
 	}
