@@ -10,10 +10,11 @@ const (
 	// bulkAfter is how much one side has to send, with nothing from the other
 	// in between, to be taken for the sender of a large result or a COPY.
 	bulkAfter = 128 << 10
-	// bulkLot is how much of that should have arrived before the loop looks at
-	// it. Servers send records of 4 or 8 KiB one by one; to be woken for each
-	// costs several times what it takes to decrypt and send it.
-	bulkLot = 24 << 10
+	// upstreamLot and clientLot are how much of that should have arrived before
+	// the loop looks at it: most of what it reads at once. Servers send records
+	// of 4 or 8 KiB one by one, and clients likewise; to be woken for each costs
+	// several times what it takes to decrypt and send it.
+	upstreamLot, clientLot = 24 << 10, 48 << 10
 	// bulkPause is how long what is less than a lot may have to wait, once at
 	// the end of a bulk at most.
 	bulkPause = 250 * time.Microsecond
@@ -40,7 +41,7 @@ func (c *conduit) read(from, other *direction, n int) {
 // Less than a lot is found by the clock.
 func (c *conduit) wantLot(d *direction) {
 	if !d.bulk {
-		if unix.SetsockoptInt(d.socket.fd, unix.SOL_SOCKET, unix.SO_RCVLOWAT, bulkLot) != nil {
+		if unix.SetsockoptInt(d.socket.fd, unix.SOL_SOCKET, unix.SO_RCVLOWAT, d.lot) != nil {
 			return
 		}
 		d.bulk = true

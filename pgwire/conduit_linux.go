@@ -39,6 +39,7 @@ type direction struct {
 	done     bool // nothing more is read
 
 	socket *socket
+	lot    int       // bytes
 	streak int       // bytes since the other side last sent something
 	bulk   bool      // the loop is woken for a lot only
 	late   bool      // it looks although there may be less
@@ -54,6 +55,7 @@ func (s *session) joinLoop(up evented) bool {
 	}
 	if c.carrier, err = newSocket(up.Socket()); err == nil {
 		c.fromClient.socket, c.fromUpstream.socket = c.client, c.carrier
+		c.fromClient.lot, c.fromUpstream.lot = clientLot, upstreamLot
 		// What came before the sockets were watched is found by looking.
 		c.fromClient.readable, c.fromUpstream.readable = true, true
 		if loops.add(c) == nil {
@@ -77,8 +79,8 @@ func (c *conduit) adopt() {
 // pump moves what can be moved now, at most a buffer in each direction, and
 // reports whether there is more to do at once.
 func (c *conduit) pump(buf []byte) (again bool) {
-	c.pumpToUpstream(buf[:relayRead])
-	c.pumpToClient(buf)
+	c.pumpToUpstream(buf[:relayWrite])
+	c.pumpToClient(buf[:relayRead+relaySlack])
 	return !c.over() && (c.fromClient.readable && !c.unflushed && !c.fromClient.done ||
 		c.fromUpstream.readable && c.backlog == nil && !c.fromUpstream.done)
 }

@@ -20,7 +20,7 @@ type evented interface {
 	// TryRead reads once into p, which has relayRead+relaySlack bytes. Without
 	// data the error is EAGAIN or the end. More tells that there may be more.
 	TryRead(p []byte) (n int, more bool, err error)
-	// TryWrite takes all of p, at most relayRead bytes. TryFlush sends what is
+	// TryWrite takes all of p, at most relayWrite bytes. TryFlush sends what is
 	// left; nothing may be written before it is. It may also have something to
 	// send of its own accord, after TryRead.
 	TryWrite(p []byte) (flushed bool, err error)
@@ -29,8 +29,9 @@ type evented interface {
 }
 
 const (
-	relayRead  = 32 << 10 // what is read at once: two full TLS records, and with their plaintext no more than a processor's near cache
+	relayRead  = 32 << 10 // what is read from an upstream at once: two full TLS records, and with their plaintext no more than a processor's near cache
 	relaySlack = 16 << 10 // one record, of which a part had come before
+	relayWrite = 64 << 10 // what is read from a client at once: four records, each of which leaves the cache before the next is made
 )
 
 // moveToLoop hands the relay over to an event loop, if that is possible. The

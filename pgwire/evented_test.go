@@ -36,7 +36,7 @@ func (c *eventedConn) TryRead(p []byte) (n int, more bool, err error) {
 }
 
 func (c *eventedConn) TryWrite(p []byte) (flushed bool, err error) {
-	if len(p) > relayRead || len(c.unsent) > 0 {
+	if len(p) > relayWrite || len(c.unsent) > 0 {
 		return false, errors.New("more than was agreed upon")
 	}
 	c.unsent = append(c.unsent, p...)

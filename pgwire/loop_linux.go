@@ -59,7 +59,7 @@ func newLoop(brief bool) (*loop, error) {
 	}
 	l := &loop{
 		epoll: epoll, wake: wake, brief: brief,
-		buf: make([]byte, relayRead+relaySlack), events: make([]unix.EpollEvent, eventsAtOnce),
+		buf: make([]byte, max(relayRead+relaySlack, relayWrite)), events: make([]unix.EpollEvent, eventsAtOnce),
 	}
 	// Linux 5.11, and a sandbox that lets it pass.
 	_, _, errno := syscall.Syscall6(unix.SYS_EPOLL_PWAIT2, uintptr(epoll),

@@ -74,11 +74,17 @@ func (s *socket) Read(p []byte) (int, error) {
 }
 
 // Write implements net.Conn. The error of a short write is EAGAIN.
-func (s *socket) Write(p []byte) (int, error) {
+func (s *socket) Write(p []byte) (int, error) { return s.send(p, unix.MSG_NOSIGNAL) }
+
+// WriteMore is Write for what is to be sent in one piece with the next Write.
+func (s *socket) WriteMore(p []byte) (int, error) { return s.send(p, unix.MSG_NOSIGNAL|unix.MSG_MORE) }
+
+func (s *socket) send(p []byte, flags uintptr) (int, error) {
 	written := 0
 	for written < len(p) {
 		rest := p[written:]
-		n, _, errno := syscall.RawSyscall(syscall.SYS_WRITE, uintptr(s.fd), uintptr(unsafe.Pointer(unsafe.SliceData(rest))), uintptr(len(rest)))
+		n, _, errno := syscall.RawSyscall6(syscall.SYS_SENDTO, uintptr(s.fd),
+			uintptr(unsafe.Pointer(unsafe.SliceData(rest))), uintptr(len(rest)), flags, 0, 0)
 		switch {
 		case errno == syscall.EINTR:
 		case errno != 0:

@@ -9,10 +9,10 @@ import (
 )
 
 const (
-	// gatherSize bounds what one TryRead takes from the socket, and one TryWrite of that size is sent in one piece: two
-	// full records. Twice as much costs more in cache misses than it saves in system calls.
+	// gatherSize bounds what one TryRead takes from the socket: two full records. Twice as much costs more in cache misses
+	// than it saves in system calls.
 	gatherSize = 32 << 10
-	// maxUnsent bounds what waits for room in the peer's window. TryWrite leaves little more than gatherSize; beyond that
+	// maxUnsent bounds what waits for room in the peer's window. TryWrite leaves little more than it was given; beyond that
 	// are only TLS's own messages, with which a peer that does not read could go on for ever.
 	maxUnsent = 256 << 10
 )
@@ -20,14 +20,19 @@ const (
 //nolint:gochecknoglobals // a pool is worth something only if all connections share it
 var wireBuffers = sync.Pool{New: func() any { b := make([]byte, 0, gatherSize+maxPlaintext); return &b }}
 
+// moreWriter is a carrier that may hold back what it is given, to send it in one piece with the next Write.
+type moreWriter interface {
+	WriteMore(p []byte) (int, error)
+}
+
 // polling is the part of a wire that is in use while nothing may wait: reads come from what was gathered, writes that
 // find no room are kept.
 type polling struct {
 	on       bool
 	primed   bool    // TLS has given all that it held when polling began
+	more     bool    // another record follows at once
 	gathered []byte  // read from the socket, not yet handed to TLS; empty between calls of TryRead
 	end      error   // how the stream ended
-	corked   bool    // writes are collected
 	unsent   *[]byte // pooled, nil when empty
 	sent     int     // of unsent
 }
@@ -94,12 +99,17 @@ func (c *Conn) decrypt(p []byte) (n int, err error) {
 	return n, err
 }
 
-// TryWrite encrypts all of p, at most 32 KiB, and sends what there is room for, in one piece. It must not be called
+// TryWrite encrypts all of p, at most 64 KiB, and sends what there is room for, in one piece if the socket has a method
+// WriteMore(p []byte) (int, error), which is Write for what may wait for the next Write. It must not be called
 // again before everything is sent, which flushed tells. An error is as from Write.
 func (c *Conn) TryWrite(p []byte) (flushed bool, err error) {
-	c.wire.corked = len(p) > maxPlaintext
-	_, err = c.tls.Write(p)
-	c.wire.corked = false
+	for err == nil && len(p) > 0 {
+		n := min(len(p), maxPlaintext)
+		c.wire.more = n < len(p)
+		_, err = c.tls.Write(p[:n])
+		p = p[n:]
+	}
+	c.wire.more = false
 	if err != nil {
 		return false, c.failure(err)
 	}
@@ -150,9 +160,9 @@ func (w *wire) handOver(p []byte) (int, error) {
 // keep is Write while polling: what finds no room now is sent by flush.
 func (w *wire) keep(p []byte) (int, error) {
 	var n int
-	if w.unsent == nil && !w.corked {
+	if w.unsent == nil {
 		var err error
-		if n, err = w.Conn.Write(p); err != nil && !errors.Is(err, syscall.EAGAIN) {
+		if n, err = w.send(p); err != nil && !errors.Is(err, syscall.EAGAIN) {
 			return n, err
 		}
 		if n == len(p) {
@@ -167,6 +177,14 @@ func (w *wire) keep(p []byte) (int, error) {
 	}
 	*w.unsent = append(*w.unsent, p[n:]...)
 	return len(p), nil
+}
+
+// send writes a record.
+func (w *wire) send(p []byte) (int, error) {
+	if socket, ok := w.Conn.(moreWriter); ok && w.more {
+		return socket.WriteMore(p)
+	}
+	return w.Conn.Write(p)
 }
 
 // flush sends what there is room for.
