@@ -134,9 +134,10 @@ func (c *Spare) Fresh(ctx context.Context) (net.Conn, error) {
 	return c.spares.dial(ctx, c.target)
 }
 
-// LoggedIn says that the login on c is over. Only now another spare is made in its place: a handshake meanwhile would
-// compete with the login for processors, here and at the upstream. For a login that fails or lasts, a second is enough.
-func (c *Spare) LoggedIn() { c.spares.Look() }
+// LoggedIn says that the login on c is over. Only now, and after a moment for the first statement, another spare is made in
+// its place: a handshake meanwhile would compete for processors, here and at the upstream, with those for whose sake there
+// are spares. For a login that fails or lasts, a second is enough.
+func (c *Spare) LoggedIn() { time.AfterFunc(refillDelay, c.spares.Look) }
 
 // Ready returns how many spares could be handed out now.
 func (s *Spares) Ready() int {

@@ -198,6 +198,7 @@ func (r *spareRig) takeOne(target net.Addr) net.Conn {
 	r.t.Cleanup(func() { _ = conn.Close() })
 	if spare, ok := conn.(*Spare); ok {
 		spare.LoggedIn()
+		time.Sleep(refillDelay)
 	}
 	return conn
 }
