@@ -124,6 +124,7 @@ func (in *instance) serve(ctx context.Context, signals <-chan os.Signal) int {
 	in.log.Info("ready")
 	in.notifyStarted(ctxOfFiles)
 	in.watchdog(ctxOfFiles)
+	in.giveBackMemory(ctxOfFiles)
 	return in.end(ctx, signals, failed)
 }
 
