@@ -44,8 +44,14 @@ func budgets() []budget {
 		}{{"", "", 1}, {" with a warm spare", withSpare, 0.6}, {" with bridge and spare", withBridgeAndSpare, 0.25}} {
 			all = append(all, budget{
 				text: "new connection to " + upstream + kind.with + ", of direct TLS", limit: kind.limit,
-				measure: against("connect", "in front of "+upstream, connectP50, kind.row, rowDirect),
+				measure: against("connect", scramConnects(upstream), connectP50, kind.row, rowDirect),
 			})
+			if kind.row != withBridgeAndSpare { // a bridge has nothing to do without SCRAM
+				all = append(all, budget{
+					text: "new connection to " + upstream + kind.with + ", MD5 account, of direct TLS", limit: kind.limit,
+					measure: against("connect", md5Connects(upstream), connectP50, kind.row, rowDirect),
+				})
+			}
 		}
 	}
 	return append(all,

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/pgorigin/pgorigin/test/servers"
 )
 
 // connectPause lies between two connections of the client whose connecting is timed, so that spares can be replaced.
@@ -12,9 +14,23 @@ const connectPause = 15 * time.Millisecond
 // connectP50 is the metric that has a budget.
 const connectP50 = "connect to first answer, p50"
 
+// Names of the situations, by upstream and account.
+func scramConnects(upstream string) string { return "in front of " + upstream }
+func md5Connects(upstream string) string   { return "in front of " + upstream + ", MD5 account" }
+
+// connectingBySCRAM and connectingByMD5 differ in what a login costs: for the one a client hashes a password 4096 times.
+func connectingBySCRAM(upstream string) situation {
+	return situation{name: scramConnects(upstream), upstream: upstream, scram: true, measure: connecting(servers.User)}
+}
+
+func connectingByMD5(upstream string) situation {
+	return situation{name: md5Connects(upstream), upstream: upstream, measure: connecting(md5User)}
+}
+
 // connecting measures first one client that pauses, then eight that do not.
-func connecting(upstream string) situation {
-	measure := func(ctx context.Context, s *stage, t *tunnel) ([]float64, error) {
+func connecting(user string) func(context.Context, *stage, *tunnel) ([]float64, error) {
+	return func(ctx context.Context, s *stage, t *tunnel) ([]float64, error) {
+		t = t.as(user)
 		paced, err := s.script(fmt.Sprintf("SELECT 1;\n\\sleep %d ms\n", connectPause.Milliseconds()))
 		if err != nil {
 			return nil, err
@@ -39,7 +55,6 @@ func connecting(upstream string) situation {
 			millis(0.5), millis(0.95), clients / mean(many.gaps).Seconds(), t.ofTunnel(micros(many.cpu) / connections),
 		}, nil
 	}
-	return situation{name: "in front of " + upstream, upstream: upstream, measure: measure}
 }
 
 // connections tells pgbench how often each client connects. It is a number and not a time, of which a busy machine could

@@ -36,7 +36,16 @@ type metric struct {
 // one.
 type situation struct {
 	name, upstream string
+	scram          bool // clients log in by SCRAM-SHA-256
 	measure        func(context.Context, *stage, *tunnel) ([]float64, error)
+}
+
+// refuses returns why r cannot be measured; empty if it can.
+func (at situation) refuses(r row) string {
+	if at.scram && r.blind && at.upstream == viaPostgres {
+		return noPlus
+	}
+	return ""
 }
 
 // round measures every row once.
@@ -60,9 +69,6 @@ func (f figure) round(ctx context.Context, s *stage, out *report) error {
 // row measures one row in front of one upstream. What fails is noted in the report; only the end of ctx is an error.
 func (f figure) row(ctx context.Context, s *stage, out *report, r row, upstream string) error {
 	why := r.missing
-	if why == "" && f.connects && r.blind && upstream == viaPostgres {
-		why = noPlus
-	}
 	if why == "" {
 		err := f.measure(ctx, s, out, r, upstream)
 		switch {
@@ -91,6 +97,10 @@ func (f figure) measure(ctx context.Context, s *stage, out *report, r row, upstr
 	}
 	defer t.Close()
 	for _, at := range f.at(upstream) {
+		if why := at.refuses(r); why != "" {
+			out.miss(cell{f.name, at.name, r.name}, f.metrics, why)
+			continue
+		}
 		values, err := at.measure(ctx, s, t)
 		if err != nil {
 			return err

@@ -18,14 +18,19 @@ func figures() []figure {
 		},
 		{
 			name: "connect", title: "New connections",
-			how: "`pgbench -C`: connect, log in by SCRAM-SHA-256, `SELECT 1`, disconnect. The time from the end of one transaction to the end of " +
+			how: "`pgbench -C`: connect, log in, `SELECT 1`, disconnect. By SCRAM-SHA-256, except where it says MD5: for SCRAM libpq hashes the " +
+				"password 4096 times, whatever stands between it and the server, and only bridge takes that off it. The servers have hashed it " +
+				"before (pgbouncer's `auth_file` has the secret that PostgreSQL has). The time from the end of one transaction to the end of " +
 				"the next by one client that pauses for " + connectPause.String() + " between two connections, the pause taken off; and how many eight clients " +
-				"without pauses get through. A pgbouncer as sidecar reuses its own connections to the upstream: clients log in to the sidecar only.",
+				"without pauses get through. A pgbouncer as sidecar reuses its own connections to the upstream: clients log in to the sidecar only. " +
+				"What PostgreSQL needs for itself is in the row \"" + rowAlone + "\": its Unix socket, no password.",
 			connects: true,
 			metrics: []metric{
 				{connectP50, "ms", true}, {"p95", "ms", false}, {"connections per second", "", true}, {"CPU per connection", "µs", true},
 			},
-			situations: []situation{connecting(viaPgBouncer), connecting(viaPostgres)},
+			situations: []situation{
+				connectingBySCRAM(viaPgBouncer), connectingByMD5(viaPgBouncer), connectingBySCRAM(viaPostgres), connectingByMD5(viaPostgres),
+			},
 		},
 		{
 			name: "copy", title: "COPY",

@@ -123,14 +123,14 @@ func (s *stage) newIdler(ctx context.Context, r row) *idler {
 	i := &idler{row: r.name}
 	start, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	if i.bouncer, i.err = s.upstreamBouncer(start, "auth_type = md5"); i.err != nil {
+	if i.bouncer, i.err = s.upstreamBouncer(start); i.err != nil {
 		return i
 	}
 	if i.tunnel, i.err = r.open(start, i.bouncer.Addr); i.err != nil {
 		return i
 	}
 	if i.before, i.err = memoryOf(i.tunnel.process.PID()); i.err == nil {
-		i.holder, i.err = s.newHolder(ctx, i.tunnel.dsn())
+		i.holder, i.err = s.newHolder(ctx, i.tunnel.as(md5User).dsn())
 	}
 	return i
 }

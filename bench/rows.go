@@ -3,7 +3,9 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"os/exec"
+	"strings"
 	"time"
 
 	"github.com/pgorigin/pgorigin/test/servers"
@@ -15,6 +17,7 @@ const (
 	rowStunnel = "stunnel"
 	rowSidecar = "pgbouncer"
 	rowNaive   = "naive Go"
+	rowAlone   = "no TLS, no password"
 )
 
 // row is one way from a client to a server.
@@ -43,6 +46,13 @@ func (t *tunnel) Close() {
 	}
 }
 
+// as is t for clients that log in as user.
+func (t *tunnel) as(user string) *tunnel {
+	other := *t
+	other.dsn = func(options ...string) string { return t.dsn(append(options, "user="+user)...) }
+	return &other
+}
+
 // spares is the variable that keeps TLS connections ready, bridge the setting that logs in on the client's behalf.
 const (
 	spares = "PGORIGIN_WARM_SPARES"
@@ -58,6 +68,7 @@ func (s *stage) allRows(ctx context.Context) []row {
 		row{name: rowStunnel, blind: true, open: s.openStunnel},
 		row{name: rowSidecar, open: s.openSidecar},
 		row{name: rowNaive, blind: true, open: s.openNaive},
+		row{name: rowAlone, connectOnly: true, open: s.openAlone},
 	)
 	for _, o := range s.origins {
 		noSpares := o.lacks(ctx, spares)
@@ -91,6 +102,17 @@ func (s *stage) openDirect(_ context.Context, upstream string) (*tunnel, error) 
 	return &tunnel{dsn: func(options ...string) string { return s.directDSN(upstream, options...) }}, nil
 }
 
+// openAlone leads to PostgreSQL's Unix socket, which asks for no password.
+func (s *stage) openAlone(_ context.Context, upstream string) (*tunnel, error) {
+	_, port, _ := strings.Cut(upstream, ":")
+	if upstream != s.postgres.Addr {
+		return nil, fmt.Errorf("%w: pgbouncer takes nothing but TLS", errNotHere)
+	}
+	return &tunnel{dsn: func(options ...string) string {
+		return servers.DSN(upstream, append([]string{"host=" + s.postgres.SocketDir(), "port=" + port}, options...)...)
+	}}, nil
+}
+
 // plaintext is a tunnel whose clients connect to addr.
 func (s *stage) plaintext(p *servers.Process, addr string, err error) (*tunnel, error) {
 	if err != nil {
@@ -117,9 +139,7 @@ func (s *stage) openStunnel(ctx context.Context, upstream string) (*tunnel, erro
 }
 
 func (s *stage) openSidecar(ctx context.Context, upstream string) (*tunnel, error) {
-	return s.plaintext(s.lab.Sidecar(ctx, upstream, map[string]string{
-		servers.User: servers.Password, md5User: servers.Password,
-	}))
+	return s.plaintext(s.lab.Sidecar(ctx, upstream, s.accounts))
 }
 
 func (s *stage) openNaive(ctx context.Context, upstream string) (*tunnel, error) {

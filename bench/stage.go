@@ -26,6 +26,7 @@ type stage struct {
 	lab       *servers.Lab
 	postgres  *servers.Postgres
 	upstreams map[string]string // addresses by the names above
+	accounts  map[string]string // of every pgbouncer: SCRAM secrets and passwords
 	origins   []origin
 	naive     string // path of the naive relay
 	hold      string // path of the program that holds sessions
@@ -66,6 +67,13 @@ func newStage(ctx context.Context, lab *servers.Lab, o options) (*stage, error) 
 	if err := s.fill(ctx); err != nil {
 		return nil, err
 	}
+	// A pgbouncer that is given the password itself hashes it anew for each login; one that is given what PostgreSQL has
+	// does not, and says the same salt each time, as PostgreSQL does.
+	secret, err := s.postgres.Exec(ctx, "SELECT rolpassword FROM pg_authid WHERE rolname = '"+servers.User+"'")
+	if err != nil {
+		return nil, err
+	}
+	s.accounts = map[string]string{servers.User: secret, md5User: servers.Password}
 	bouncer, err := s.upstreamBouncer(ctx)
 	if err != nil {
 		return nil, err
@@ -110,14 +118,16 @@ func (s *stage) bulkBytes() float64 { return float64(s.bulkRows()) * 257 }
 
 // upstreamBouncer starts what the issue is about: a pgbouncer that takes nothing but TLS, next to its PostgreSQL, which it
 // reaches through the Unix socket. It pools by transaction and lets as many clients in as there are descriptors.
-func (s *stage) upstreamBouncer(ctx context.Context, settings ...string) (*servers.PgBouncer, error) {
+func (s *stage) upstreamBouncer(ctx context.Context) (*servers.PgBouncer, error) {
 	_, port, _ := strings.Cut(s.postgres.Addr, ":")
 	return s.lab.PgBouncer(ctx, s.postgres, servers.PgBouncerOptions{
 		PoolMode: "transaction",
-		Users:    map[string]string{md5User: servers.Password},
-		Settings: append(append([]string{
+		Users:    s.accounts,
+		Settings: []string{
+			"auth_type = md5", // SCRAM for who has a SCRAM secret
 			"verbose = 0", "log_connections = 0", "log_disconnections = 0", "max_client_conn = 30000", "default_pool_size = 64",
-		}, settings...), "[databases]", "* = host="+s.postgres.SocketDir()+" port="+port),
+			"[databases]", "* = host=" + s.postgres.SocketDir() + " port=" + port,
+		},
 	})
 }
 

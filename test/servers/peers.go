@@ -49,7 +49,7 @@ func (l *Lab) Peer(ctx context.Context, name, port, path string, args ...string)
 
 // Sidecar starts a pgbouncer in the place of a tunnel: plaintext clients on loopback, server_tls_sslmode=verify-full to
 // upstream, host:port. Pooling is by session, what a tunnel does too and what applications notice least; its pool is as
-// big as its number of clients. users are the accounts with their passwords. ctx bounds the start only.
+// big as its number of clients. users are further accounts with their passwords or SCRAM secrets. ctx bounds the start only.
 func (l *Lab) Sidecar(ctx context.Context, upstream string, users map[string]string) (p *Process, addr string, err error) {
 	port, err := l.Port()
 	if err != nil {
@@ -65,7 +65,8 @@ func (l *Lab) Sidecar(ctx context.Context, upstream string, users map[string]str
 		"pgbouncer.ini": []byte(strings.Join([]string{
 			"[databases]", "* = host=" + host + " port=" + upstreamPort,
 			"[pgbouncer]", "listen_addr = 127.0.0.1", "listen_port = " + port, "unix_socket_dir =",
-			"auth_type = scram-sha-256", "auth_file = " + filepath.Join(folder, "userlist.txt"),
+			"auth_type = md5", // SCRAM for who has a SCRAM secret
+			"auth_file = " + filepath.Join(folder, "userlist.txt"),
 			"server_tls_sslmode = verify-full", "server_tls_ca_file = " + filepath.Join(folder, "ca.crt"),
 			"pool_mode = session", "max_client_conn = 20000", "default_pool_size = 20000",
 			"ignore_startup_parameters = extra_float_digits,options",

@@ -3,6 +3,7 @@ package servers
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
@@ -22,7 +23,7 @@ type PgBouncerOptions struct {
 	Mutual bool
 	// Settings are further lines of the section [pgbouncer].
 	Settings []string
-	// Users are further accounts of the userlist with their passwords.
+	// Users are further accounts of the userlist with their passwords or SCRAM secrets. User itself may be among them.
 	Users map[string]string
 }
 
@@ -74,10 +75,11 @@ func (l *Lab) PgBouncer(ctx context.Context, pg *Postgres, o PgBouncerOptions) (
 }
 
 // userlist is pgbouncer's list of accounts. Letters beyond ASCII are written as they are, a quote doubled.
-func userlist(further map[string]string) []byte {
-	list := fmt.Appendf(nil, "%q %q\n%q %q\n", User, Password, "noisy", Password)
+func userlist(further map[string]string) (list []byte) {
+	users := map[string]string{User: Password, "noisy": Password}
+	maps.Copy(users, further)
 	quote := strings.NewReplacer(`"`, `""`)
-	for user, password := range further {
+	for user, password := range users {
 		list = fmt.Appendf(list, "\"%s\" \"%s\"\n", quote.Replace(user), quote.Replace(password))
 	}
 	return list
