@@ -11,8 +11,8 @@ import (
 // than an idle process may wake.
 const sparePeriod = time.Second
 
-// refillDelay is how long a session that was given a spare has its start for itself. On two busy cores that takes a quarter
-// off it; a longer delay hardly more, and who connects so often needs more than one spare.
+// refillDelay is how long a session that was given a spare has its start for itself, which on two cores makes it a sixth to
+// a third shorter. Clients that come faster than that need more than one spare.
 const refillDelay = 5 * time.Millisecond
 
 var errDud = errors.New("a spare connection turned out to be dead when it was used")
