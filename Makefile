@@ -67,7 +67,7 @@ fuzz: ## each fuzz target FUZZTIME (20000x) times, or for 60s
 	for file in $$(grep -rl --include='*_test.go' '^func Fuzz' .); do \
 	  for target in $$(sed -nE 's/^func (Fuzz[A-Za-z0-9_]*)\(.*/\1/p' "$$file"); do \
 	    found=yes; echo "--- $$target in $$(dirname "$$file")"; \
-	    $(GO) test -run='^$$' -fuzz="^$$target\$$" -fuzztime=$(FUZZTIME) "$$(dirname "$$file")"; \
+	    $(GO) test -run='^$$' -fuzz="^$$target\$$" -fuzztime=$(FUZZTIME) -fuzzminimizetime=5s "$$(dirname "$$file")"; \
 	  done; \
 	done; \
 	test -n "$$found" || { echo "no fuzz target found"; exit 1; }

@@ -52,7 +52,7 @@ func TestQuickRunHasEveryFigure(t *testing.T) {
 func wantValues(t *testing.T, r *report, f figure, situation string) {
 	t.Helper()
 	mayBeMissing := func(why string) bool {
-		return why == noTunnel || why == noPlus || f.name == "syscalls" && strings.HasPrefix(why, errNotHere.Error())
+		return why == noTunnel || why == noPlus || why == onlyTLS || f.name == "syscalls" && strings.HasPrefix(why, errNotHere.Error())
 	}
 	for _, row := range r.Rows {
 		belongs := !strings.Contains(row, ", ") || f.connects

@@ -42,8 +42,11 @@ type situation struct {
 
 // refuses returns why r cannot be measured; empty if it can.
 func (at situation) refuses(r row) string {
-	if at.scram && r.blind && at.upstream == viaPostgres {
+	switch {
+	case at.scram && r.blind && at.upstream == viaPostgres:
 		return noPlus
+	case r.plain && at.upstream != viaPostgres:
+		return onlyTLS
 	}
 	return ""
 }
@@ -126,7 +129,8 @@ var errNotHere = errors.New("not available")
 // Why there is no value, besides what a row has to say for itself.
 const (
 	failed   = "failed"
-	noTunnel = "no tunnel"                                      // direct connections have no CPU time of one
+	noTunnel = "no tunnel" // direct connections have no CPU time of one
+	onlyTLS  = "pgbouncer takes nothing but TLS"
 	noPlus   = "libpq refuses: SCRAM-SHA-256-PLUS in plaintext" // through a tunnel that does not know the protocol
 )
 

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"os/exec"
 	"strings"
 	"time"
@@ -29,6 +28,8 @@ type row struct {
 	missing string
 	// blind rows do not know the protocol, and serve no client that PostgreSQL offers SCRAM-SHA-256-PLUS.
 	blind bool
+	// plain rows do without TLS.
+	plain bool
 	// open starts it in front of upstream, host:port.
 	open func(ctx context.Context, upstream string) (*tunnel, error)
 }
@@ -68,7 +69,7 @@ func (s *stage) allRows(ctx context.Context) []row {
 		row{name: rowStunnel, blind: true, open: s.openStunnel},
 		row{name: rowSidecar, open: s.openSidecar},
 		row{name: rowNaive, blind: true, open: s.openNaive},
-		row{name: rowAlone, connectOnly: true, open: s.openAlone},
+		row{name: rowAlone, connectOnly: true, plain: true, open: s.openAlone},
 	)
 	for _, o := range s.origins {
 		noSpares := o.lacks(ctx, spares)
@@ -105,9 +106,6 @@ func (s *stage) openDirect(_ context.Context, upstream string) (*tunnel, error) 
 // openAlone leads to PostgreSQL's Unix socket, which asks for no password.
 func (s *stage) openAlone(_ context.Context, upstream string) (*tunnel, error) {
 	_, port, _ := strings.Cut(upstream, ":")
-	if upstream != s.postgres.Addr {
-		return nil, fmt.Errorf("%w: pgbouncer takes nothing but TLS", errNotHere)
-	}
 	return &tunnel{dsn: func(options ...string) string {
 		return servers.DSN(upstream, append([]string{"host=" + s.postgres.SocketDir(), "port=" + port}, options...)...)
 	}}, nil
