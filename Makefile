@@ -33,7 +33,7 @@ install: ## the Debian packages that tests and demo need, if they are missing
 	@test/install
 
 test: install ## all tests with the race detector, end to end over real servers included
-	$(GO) test -race -shuffle=on -timeout=10m ./...
+	$(GO) test -race -shuffle=on -timeout=20m ./...
 
 drivers: install ## real drivers against real servers; UPDATE=-update writes docs/compatibility.md
 	$(GO) test -tags drivers -count=1 -timeout=14m ./test/drivers $(UPDATE)
