@@ -235,6 +235,9 @@ func TestLocalReadiness(t *testing.T) {
 	if state := sqlState(t, err); state != "08001" {
 		t.Errorf("a client is told %q", state)
 	}
+	if _, err := origin.Log.AwaitLine(ctx, `"session ended"`); err != nil { // by now it is counted, which a client does not wait for
+		t.Fatal(err)
+	}
 	wantStatus(ctx, t, origin, "without the upstream", map[string]int{"/startupz": 200, "/livez": 200, "/readyz": 200})
 	if _, body, err := origin.Get(ctx, "/readyz?verbose"); err != nil || !strings.Contains(body, "[!]upstream: ") || !strings.Contains(body, "upstream_refused since ") {
 		t.Errorf("/readyz?verbose says %q, %v", body, err)

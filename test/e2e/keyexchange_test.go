@@ -140,6 +140,9 @@ func TestMiddleboxes(t *testing.T) {
 			if n := box.connections(); n != 3 {
 				t.Errorf("%d connections for two logins, want 3: the first twice", n)
 			}
+			if _, err := origin.Log.AwaitLine(ctx, `"key exchange fell back"`); err != nil {
+				t.Fatal(err)
+			}
 			warnings := origin.Log.Lines(`"key exchange fell back"`)
 			if len(warnings) != 1 {
 				t.Fatalf("%d warnings: %s", len(warnings), warnings)
