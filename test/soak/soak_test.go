@@ -208,7 +208,11 @@ func (r *rig) note(name, addr string, err error) {
 	defer r.mu.Unlock()
 	r.done[name]++
 	if err != nil && len(r.failures) < maxFailures {
-		r.failures = append(r.failures, fmt.Sprintf("%s through %s: %v", name, addr, err))
+		upstream := "PostgreSQL"
+		if addr != r.addrs[0] {
+			upstream = "pgbouncer"
+		}
+		r.failures = append(r.failures, fmt.Sprintf("%s: %s to %s: %v", time.Now().Format(time.TimeOnly), name, upstream, err))
 	}
 }
 
