@@ -224,6 +224,11 @@ func (s *Server) forget(ss *session) {
 	s.changed = make(chan struct{})
 }
 
+// Refuse has new clients refused with SQLSTATE 57P03 from now on, and returns
+// at once: the first step of Shutdown, for a program with several servers that
+// says "draining" only when none of them lets anybody in.
+func (s *Server) Refuse() { s.draining.Store(true) }
+
 // Shutdown drains: new clients are refused with SQLSTATE 57P03 while cancel
 // requests still pass. A session that is idle outside a transaction is ended
 // with SQLSTATE 57P01 as soon as it is so; the others finish first. When the
@@ -232,7 +237,7 @@ func (s *Server) forget(ss *session) {
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
 	s.init()
-	s.draining.Store(true) // before idle sessions are looked for: one that becomes idle now sees it
+	s.Refuse() // before idle sessions are looked for: one that becomes idle now sees it
 	for ss := range s.sessions {
 		ss.drain()
 	}

@@ -64,6 +64,31 @@ func TestShutdown(t *testing.T) {
 	})
 }
 
+// Refuse keeps new clients out, at once and without an end of those who are in.
+func TestRefuse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, nil)
+		client, upstream := r.login("pid4key4")
+		r.beginTransaction(client, upstream)
+		r.server.Refuse()
+		late := r.connect()
+		late.Send(pgtest.Startup("user", "app"))
+		late.ExpectError("57P03")
+		_ = late.Close()
+		r.expectEnd(ReasonDraining)
+		r.expectNoDial()
+
+		query := pgtest.Message('Q', "SELECT 1\x00")
+		go client.Send(query)
+		upstream.Expect(query)
+		go upstream.Send(pgtest.ReadyForQuery('T'))
+		client.Expect(pgtest.ReadyForQuery('T'))
+		_ = client.Close()
+		upstream.ExpectClosed()
+		r.expectEnd(ReasonClientGone)
+	})
+}
+
 // A session that is idle outside a transaction is ended at once.
 func TestShutdownEndsIdle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

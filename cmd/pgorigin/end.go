@@ -67,6 +67,9 @@ func (in *instance) goOn(wait time.Duration, signals <-chan os.Signal) {
 func (in *instance) drain(ctx context.Context, signals <-chan os.Signal) int {
 	timeout := time.Duration(in.settings.ShutdownTimeout)
 	in.draining.Store(true)
+	for _, o := range in.origins {
+		o.server.Refuse() // by all of them before the line that says so
+	}
 	in.log.Info("draining", zap.Float64("timeout", timeout.Seconds()))
 
 	errSignal := errors.New("another signal came")
