@@ -204,15 +204,22 @@ func wait(ctx context.Context, d time.Duration) {
 func idleSessions(ctx context.Context, addr string) error {
 	var conns [10]*pgx.Conn
 	var errs []error
+	began := time.Now()
 	for i := range conns {
 		var err error
 		conns[i], err = pgx.Connect(ctx, servers.DSN(addr))
 		errs = append(errs, err)
 	}
+	connected := time.Now()
 	wait(ctx, idleness)
-	for _, conn := range conns {
-		if conn != nil {
-			errs = append(errs, askOne(ctx, conn), conn.Close(ctx))
+	for i, conn := range conns {
+		if conn == nil {
+			continue
+		}
+		asked := time.Now()
+		if err := errors.Join(askOne(ctx, conn), conn.Close(ctx)); err != nil {
+			errs = append(errs, fmt.Errorf("session %d of %d, which took %v to connect, after %v: %w",
+				i+1, len(conns), connected.Sub(began), time.Since(asked), err))
 		}
 	}
 	return errors.Join(errs...)

@@ -66,7 +66,8 @@ type rig struct {
 
 	mu       sync.Mutex
 	reloads  int
-	done     map[string]int // by kind of load
+	done     map[string]int           // by kind of load
+	longest  map[string]time.Duration // likewise
 	failures []string
 }
 
@@ -82,7 +83,7 @@ func newRig(ctx context.Context, t *testing.T) *rig {
 			t.Fatal(err)
 		}
 	}
-	r := &rig{lab: shared.lab, caFile: filepath.Join(t.TempDir(), "ca.crt"), done: map[string]int{}}
+	r := &rig{lab: shared.lab, caFile: filepath.Join(t.TempDir(), "ca.crt"), done: map[string]int{}, longest: map[string]time.Duration{}}
 	if err := os.WriteFile(r.caFile, shared.lab.CA.PEM(), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -139,7 +140,7 @@ func soak(t *testing.T, p plan) {
 	}
 	var counts []string
 	for _, l := range r.loads() {
-		counts = append(counts, fmt.Sprintf("%d %s", r.done[l.name], l.name))
+		counts = append(counts, fmt.Sprintf("%d %s (at most %.1fs)", r.done[l.name], l.name, r.longest[l.name].Seconds()))
 		if r.done[l.name] == 0 {
 			t.Errorf("there were no %s", l.name)
 		}
@@ -193,9 +194,10 @@ func (r *rig) work(ctx, loading context.Context, l load, addr string) {
 	defer tick.Stop()
 	for loading.Err() == nil {
 		one, cancel := context.WithTimeoutCause(ctx, time.Minute, errors.New(l.name+" take too long"))
+		began := time.Now()
 		err := l.once(one, addr)
 		cancel()
-		r.note(l.name, addr, err)
+		r.note(l.name, addr, time.Since(began), err)
 		select {
 		case <-tick.C:
 		case <-loading.Done():
@@ -203,10 +205,11 @@ func (r *rig) work(ctx, loading context.Context, l load, addr string) {
 	}
 }
 
-func (r *rig) note(name, addr string, err error) {
+func (r *rig) note(name, addr string, took time.Duration, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.done[name]++
+	r.longest[name] = max(r.longest[name], took)
 	if err != nil && len(r.failures) < maxFailures {
 		upstream := "PostgreSQL"
 		if addr != r.addrs[0] {
