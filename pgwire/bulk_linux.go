@@ -1,10 +1,6 @@
 package pgwire
 
-import (
-	"time"
-
-	"golang.org/x/sys/unix"
-)
+import "time"
 
 const (
 	// bulkAfter is how much one side has to send, with nothing from the other
@@ -41,7 +37,7 @@ func (c *conduit) read(from, other *direction, n int) {
 // Less than a lot is found by the clock.
 func (c *conduit) wantLot(d *direction) {
 	if !d.bulk {
-		if unix.SetsockoptInt(d.socket.fd, unix.SOL_SOCKET, unix.SO_RCVLOWAT, d.lot) != nil {
+		if !d.socket.awaitBytes(d.lot) {
 			return
 		}
 		d.bulk = true
@@ -58,7 +54,7 @@ func (c *conduit) wantLot(d *direction) {
 func (c *conduit) relax(d *direction) {
 	if d.bulk {
 		d.bulk, d.late, d.readable = false, false, true
-		_ = unix.SetsockoptInt(d.socket.fd, unix.SOL_SOCKET, unix.SO_RCVLOWAT, 1)
+		_ = d.socket.awaitBytes(1)
 	}
 }
 

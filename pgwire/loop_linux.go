@@ -17,7 +17,7 @@ const (
 	upstreamEvent = 1  // in Pad: the event is the upstream's
 	eventsAtOnce  = 128
 	briefWait     = time.Millisecond
-	idleLife      = 1000 // ms that a loop without sessions waits for the next one
+	idleLife      = time.Second // that a loop without sessions waits for the next one
 )
 
 // loop relays many sessions on one goroutine, with edge-triggered epoll: each
@@ -25,6 +25,7 @@ const (
 // no second one to learn that there is no more (epoll(7), question 9).
 type loop struct {
 	epoll, wake int
+	parking     *parking
 	brief       bool // there is more than one processor
 	sessions    atomic.Int64
 	buf         []byte
@@ -57,8 +58,14 @@ func newLoop(brief bool) (*loop, error) {
 		_ = unix.Close(wake)
 		return nil, fmt.Errorf("event loop: watch eventfd: %w", err)
 	}
+	parking, err := newParking(epoll)
+	if err != nil {
+		_ = unix.Close(epoll)
+		_ = unix.Close(wake)
+		return nil, err
+	}
 	l := &loop{
-		epoll: epoll, wake: wake, brief: brief,
+		epoll: epoll, wake: wake, parking: parking, brief: brief,
 		buf: make([]byte, max(relayRead+relaySlack, relayWrite)), events: make([]unix.EpollEvent, eventsAtOnce),
 	}
 	// Linux 5.11, and a sandbox that lets it pass.
@@ -182,15 +189,15 @@ func (l *loop) waitFor(d time.Duration, call func(trap, a1, a2, a3, a4, a5, a6 u
 // wait returns how many events there are, or -1 when the loop has come to its end.
 func (l *loop) wait() int {
 	for {
-		timeout := -1
+		var limit time.Duration
 		if l.sessions.Load() == 0 {
-			timeout = idleLife
+			limit = idleLife
 		}
-		n, err := unix.EpollWait(l.epoll, l.events, timeout)
+		n, err := l.parking.await(limit, func() int { return l.waitFor(0, syscall.RawSyscall6) })
 		switch {
-		case err != nil: // a signal
 		case n > 0:
 			return n
+		case err != nil: // a signal
 		case loops.retire(l):
 			return -1
 		}
@@ -201,6 +208,7 @@ func (l *loop) close() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.closed = true
+	_ = l.parking.gate.Close()
 	_, _ = unix.Close(l.epoll), unix.Close(l.wake)
 }
 

@@ -96,6 +96,15 @@ func (s *socket) send(p []byte, flags uintptr) (int, error) {
 	return written, nil
 }
 
+// awaitBytes has the kernel call the socket readable for n bytes, the end or an
+// error, and reports whether it agreed.
+func (s *socket) awaitBytes(n int) bool {
+	lowest := int32(n)
+	_, _, errno := syscall.RawSyscall6(unix.SYS_SETSOCKOPT, uintptr(s.fd), unix.SOL_SOCKET, unix.SO_RCVLOWAT,
+		uintptr(unsafe.Pointer(&lowest)), unsafe.Sizeof(lowest), 0)
+	return errno == 0
+}
+
 // failure leaves EAGAIN bare, for it is no error but an answer.
 func (s *socket) failure(operation string, errno syscall.Errno) error {
 	if errno == syscall.EAGAIN {
