@@ -58,15 +58,15 @@ func newLoop(brief bool) (*loop, error) {
 		_ = unix.Close(wake)
 		return nil, fmt.Errorf("event loop: watch eventfd: %w", err)
 	}
-	parking, err := newParking(epoll)
+	l := &loop{
+		epoll: epoll, wake: wake, brief: brief,
+		buf: make([]byte, max(relayRead+relaySlack, relayWrite)), events: make([]unix.EpollEvent, eventsAtOnce),
+	}
+	l.parking, err = newParking(epoll, func() int { return l.waitFor(0, syscall.RawSyscall6) })
 	if err != nil {
 		_ = unix.Close(epoll)
 		_ = unix.Close(wake)
 		return nil, err
-	}
-	l := &loop{
-		epoll: epoll, wake: wake, parking: parking, brief: brief,
-		buf: make([]byte, max(relayRead+relaySlack, relayWrite)), events: make([]unix.EpollEvent, eventsAtOnce),
 	}
 	// Linux 5.11, and a sandbox that lets it pass.
 	_, _, errno := syscall.Syscall6(unix.SYS_EPOLL_PWAIT2, uintptr(epoll),
@@ -193,11 +193,13 @@ func (l *loop) wait() int {
 		if l.sessions.Load() == 0 {
 			limit = idleLife
 		}
-		n, err := l.parking.await(limit, func() int { return l.waitFor(0, syscall.RawSyscall6) })
+		n, err := l.parking.await(limit)
+		if err != nil { // nothing that happens to a valid descriptor, but not to be repeated without a pause
+			n = l.waitFor(idleLife, syscall.Syscall6)
+		}
 		switch {
 		case n > 0:
 			return n
-		case err != nil: // a signal
 		case loops.retire(l):
 			return -1
 		}

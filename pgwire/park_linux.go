@@ -23,14 +23,18 @@ type parking struct {
 	watched int      // the loop's epoll
 	conn    syscall.RawConn
 	armed   bool
+	event   unix.EpollEvent // of arm; here and not on the heap anew
+	poll    func() int      // says how many events there are
+	found   int             // by poll
 }
 
-func newParking(watched int) (*parking, error) {
+// newParking returns a place to wait for events of the epoll that poll looks at.
+func newParking(watched int, poll func() int) (*parking, error) {
 	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
 		return nil, fmt.Errorf("event loop: create epoll to park at: %w", err)
 	}
-	p := &parking{fd: fd, watched: watched}
+	p := &parking{fd: fd, watched: watched, poll: poll}
 	if err = unix.EpollCtl(fd, unix.EPOLL_CTL_ADD, watched, new(unix.EpollEvent)); err == nil {
 		err = unix.SetNonblock(fd, true) // else the runtime's poller does not take it
 	}
@@ -51,35 +55,38 @@ func newParking(watched int) (*parking, error) {
 }
 
 // await returns how many events poll finds, as soon as it finds some; 0 after
-// limit, which is none if it is 0.
-func (p *parking) await(limit time.Duration, poll func() int) (n int, err error) {
+// limit, if that is not 0.
+func (p *parking) await(limit time.Duration) (int, error) {
 	if limit > 0 {
 		_ = p.gate.SetReadDeadline(time.Now().Add(limit))
 		defer func() { _ = p.gate.SetReadDeadline(time.Time{}) }()
 	}
-	// What comes before the gate is armed is found by the poll behind that; what
-	// comes later wakes the runtime's poller.
-	err = p.conn.Read(func(uintptr) bool {
-		if p.armed {
-			p.arm(0)
-			if n = poll(); n > 0 {
-				return true
-			}
-		}
-		p.arm(unix.EPOLLIN)
-		if n = poll(); n == 0 {
-			return false
-		}
-		p.arm(0)
-		return true
-	})
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		err = nil
+	p.found = 0
+	if err := p.conn.Read(p.look); err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+		return 0, fmt.Errorf("event loop: park: %w", err)
 	}
-	return n, err
+	return p.found, nil
+}
+
+// look reports whether there are events, and arms the gate if not: what comes
+// before it is armed is found behind that; what comes later wakes the runtime's
+// poller, which then looks again.
+func (p *parking) look(uintptr) bool {
+	if p.armed {
+		p.arm(0)
+		if p.found = p.poll(); p.found > 0 {
+			return true
+		}
+	}
+	p.arm(unix.EPOLLIN)
+	if p.found = p.poll(); p.found > 0 {
+		p.arm(0)
+	}
+	return p.found > 0
 }
 
 func (p *parking) arm(events uint32) {
 	p.armed = events != 0
-	_ = unix.EpollCtl(p.fd, unix.EPOLL_CTL_MOD, p.watched, &unix.EpollEvent{Events: events})
+	p.event.Events = events
+	_ = unix.EpollCtl(p.fd, unix.EPOLL_CTL_MOD, p.watched, &p.event)
 }
