@@ -1,5 +1,7 @@
 package main
 
+import "strconv"
+
 // figures are everything that is measured, in the order of the tables.
 func figures() []figure {
 	return []figure{
@@ -9,6 +11,13 @@ func figures() []figure {
 				"used, between two moments after all clients had connected.",
 			metrics:    []metric{{"transactions per second", "", true}, {"CPU per transaction", "µs", true}},
 			situations: []situation{transactions(8), transactions(64)},
+		},
+		{
+			name: "calm", title: "A quiet application",
+			how: "`pgbench -S` again, four clients that together do " + strconv.Itoa(calmRate) + " transactions a second, at moments that chance sets (`-R`). " +
+				"Each of them wakes the tunnel from a sleep.",
+			metrics:    []metric{{"CPU per transaction", "µs", true}},
+			situations: []situation{{name: strconv.Itoa(calmRate) + " a second", upstream: viaPgBouncer, measure: calm}},
 		},
 		{
 			name: "latency", title: "Latency of one client",

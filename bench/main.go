@@ -57,7 +57,8 @@ func parse(args []string, usage io.Writer) (o options, err error) {
 	flags.StringVar(&o.json, "json", "", "`file` to write the samples to")
 	flags.BoolVar(&o.update, "update", false, "write docs/performance.md and what belongs to it")
 	flags.BoolVar(&o.render, "render", false, "measure nothing: write docs/performance.md anew from docs/performance.json")
-	flags.Func("only", "`figures` to measure, with commas: tps,latency,connect,copy,syscalls,idle,start", list(&o.only))
+	names := collect(figures(), func(f figure) string { return f.name })
+	flags.Func("only", "`figures` to measure, with commas: "+strings.Join(names, ","), list(&o.only))
 	flags.Func("rows", "`rows` to measure, with commas: direct,pgorigin,stunnel,pgbouncer,naive Go; a pgorigin with all its variants", list(&o.rows))
 	flags.Func("pgorigin", "`[label=]path` of a binary to measure; repeat it to compare builds", func(text string) error {
 		label, path, ok := strings.Cut(text, "=")
@@ -75,7 +76,7 @@ func parse(args []string, usage io.Writer) (o options, err error) {
 		return o, errors.New("read flags: -update takes all rows, without -rows")
 	}
 	for _, name := range o.only {
-		if !slices.Contains(collect(figures(), func(f figure) string { return f.name }), name) {
+		if !slices.Contains(names, name) {
 			return o, fmt.Errorf("read flags: there is no figure %q", name)
 		}
 	}

@@ -28,6 +28,17 @@ func transactions(clients int) situation {
 	return situation{name: strconv.Itoa(clients) + " clients", upstream: viaPgBouncer, measure: measure}
 }
 
+// calmRate is how many transactions a quiet application does in a second.
+const calmRate = 100
+
+func calm(ctx context.Context, s *stage, t *tunnel) ([]float64, error) {
+	w, err := s.drive(ctx, t, load{clients: 4, span: 2 * s.span(), args: []string{"-S", "-R", strconv.Itoa(calmRate)}}, nil)
+	if err != nil {
+		return nil, err
+	}
+	return []float64{t.ofTunnel(w.cpuPer())}, nil
+}
+
 func latency(ctx context.Context, s *stage, t *tunnel) ([]float64, error) {
 	script, err := s.script("SELECT 1;\n")
 	if err != nil {
