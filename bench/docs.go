@@ -40,11 +40,15 @@ func readHistory(top string) (*history, error) {
 }
 
 // add puts a run before the others. A quick one is forgotten when a real one comes. What the run has not measured it takes
-// over from the one before.
+// over from the one before, and leaves beside it what stood there.
 func (h *history) add(r *report) {
 	h.Runs = slices.DeleteFunc(h.Runs, func(before *report) bool { return before.Quick && !r.Quick })
+	fresh := r.figures()
 	if len(h.Runs) > 0 {
 		r.takeOver(h.Runs[0])
+	}
+	if len(h.Runs) > 1 {
+		h.Runs[0].stepBack(h.Runs[1], fresh)
 	}
 	h.Runs = append([]*report{r}, h.Runs...)
 	h.Runs = h.Runs[:min(len(h.Runs), keptRuns)]

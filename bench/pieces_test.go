@@ -126,6 +126,28 @@ func TestRunTakesOverWhatItHasNot(t *testing.T) {
 	}
 }
 
+// A figure is compared with the time before that it was measured, whatever was measured in between.
+func TestRunIsComparedWithTheOneBefore(t *testing.T) {
+	both := func(date string, idle, tps float64) *report {
+		return &report{Machine: machine{Date: date}, Series: []*series{
+			{Figure: "idle", Samples: []float64{idle}}, {Figure: "tps", Samples: []float64{tps}},
+		}}
+	}
+	h := new(history)
+	h.add(both("monday", 1, 2))
+	h.add(both("tuesday", 3, 4))
+	h.add(&report{Machine: machine{Date: "friday"}, Series: []*series{{Figure: "tps", Samples: []float64{5}}}})
+	for i, want := range []struct{ idle, tps float64 }{{3, 5}, {1, 4}} {
+		idle, tps := h.Runs[i].find("idle", "", "", ""), h.Runs[i].find("tps", "", "", "")
+		if idle == nil || tps == nil || idle.Samples[0] != want.idle || tps.Samples[0] != want.tps {
+			t.Errorf("run %d has idle %v and tps %v, want %v", i, idle, tps, want)
+		}
+	}
+	if before := h.Runs[1]; len(before.Series) != 2 || before.Earlier["idle"] != "monday" {
+		t.Errorf("the run before has %d series, earlier %v", len(before.Series), before.Earlier)
+	}
+}
+
 func TestWrongFlags(t *testing.T) {
 	for _, args := range [][]string{{"-only", "speed"}, {"-update", "-rows", "direct"}} {
 		if _, err := parse(args, io.Discard); err == nil {

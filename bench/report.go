@@ -41,20 +41,42 @@ func (r *report) find(figure, situation, row, metric string) *series {
 
 // takeOver completes r with the figures that only before has measured.
 func (r *report) takeOver(before *report) {
-	measured := map[string]bool{}
-	for _, s := range r.Series {
-		measured[s.Figure] = true
-	}
+	measured := r.figures()
 	for _, s := range before.Series {
-		if measured[s.Figure] {
-			continue
+		if !measured[s.Figure] {
+			r.Series = append(r.Series, s)
+			r.noteEarlier(s.Figure, before)
 		}
-		if r.Earlier == nil {
-			r.Earlier = map[string]string{}
-		}
-		r.Earlier[s.Figure] = cmp.Or(before.Earlier[s.Figure], before.Machine.Date)
-		r.Series = append(r.Series, s)
 	}
+}
+
+// stepBack gives r the samples that an older run has, except of the fresh figures: those were measured again since r, the
+// others have been compared with the older run already.
+func (r *report) stepBack(older *report, fresh map[string]bool) {
+	has := older.figures()
+	r.Series = slices.DeleteFunc(r.Series, func(s *series) bool { return has[s.Figure] && !fresh[s.Figure] })
+	for _, s := range older.Series {
+		if !fresh[s.Figure] {
+			r.Series = append(r.Series, s)
+			r.noteEarlier(s.Figure, older)
+		}
+	}
+}
+
+// figures are those that r has samples of.
+func (r *report) figures() map[string]bool {
+	has := map[string]bool{}
+	for _, s := range r.Series {
+		has[s.Figure] = true
+	}
+	return has
+}
+
+func (r *report) noteEarlier(figure string, from *report) {
+	if r.Earlier == nil {
+		r.Earlier = map[string]string{}
+	}
+	r.Earlier[figure] = cmp.Or(from.Earlier[figure], from.Machine.Date)
 }
 
 // cell says where a sample belongs.
