@@ -224,9 +224,10 @@ func (s *Server) forget(ss *session) {
 	s.changed = make(chan struct{})
 }
 
-// Refuse has new clients refused with SQLSTATE 57P03 from now on, and returns
-// at once: the first step of Shutdown, for a program with several servers that
-// says "draining" only when none of them lets anybody in.
+// Refuse is the first step of Shutdown, and returns at once: new clients are
+// refused from now on, and a session that becomes idle ends; those that are idle
+// already are left to Shutdown. It is for a program with several servers that says
+// "draining" only when none of them lets anybody in.
 func (s *Server) Refuse() { s.draining.Store(true) }
 
 // Shutdown drains: new clients are refused with SQLSTATE 57P03 while cancel

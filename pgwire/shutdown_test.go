@@ -23,12 +23,7 @@ func TestShutdown(t *testing.T) {
 		synctest.Wait()
 
 		// A new client is refused, in words; a cancel still passes; the session goes on.
-		late := r.connect()
-		late.Send(pgtest.Startup("user", "app"))
-		late.ExpectError("57P03")
-		_ = late.Close()
-		r.expectEnd(ReasonDraining)
-		r.expectNoDial()
+		r.expectRefusal()
 
 		canceller := r.connect()
 		canceller.Send(pgtest.CancelRequest("pid4key4"))
@@ -64,19 +59,25 @@ func TestShutdown(t *testing.T) {
 	})
 }
 
-// Refuse keeps new clients out, at once and without an end of those who are in.
+// expectRefusal tries a new client, which is told in words that the server drains.
+func (r *rig) expectRefusal() {
+	r.t.Helper()
+	late := r.connect()
+	late.Send(pgtest.Startup("user", "app"))
+	late.ExpectError("57P03")
+	_ = late.Close()
+	r.expectEnd(ReasonDraining)
+	r.expectNoDial()
+}
+
+// Refuse keeps new clients out at once, and leaves a transaction alone.
 func TestRefuse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, nil)
 		client, upstream := r.login("pid4key4")
 		r.beginTransaction(client, upstream)
 		r.server.Refuse()
-		late := r.connect()
-		late.Send(pgtest.Startup("user", "app"))
-		late.ExpectError("57P03")
-		_ = late.Close()
-		r.expectEnd(ReasonDraining)
-		r.expectNoDial()
+		r.expectRefusal()
 
 		query := pgtest.Message('Q', "SELECT 1\x00")
 		go client.Send(query)
