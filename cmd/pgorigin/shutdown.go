@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"flag"
+	"fmt"
+	"io/fs"
 	"net/http"
+	"syscall"
 	"time"
 )
 
@@ -43,11 +46,14 @@ func runShutdown(ctx context.Context, p process) int {
 	// The admin address is the last thing that a process gives back.
 	err := poll(ctx, wait, func(ctx context.Context) error {
 		conn, err := dialAny(ctx, addr)
-		if err != nil {
-			return nil //nolint:nilerr // nobody listens any more: that is what we wait for
+		switch {
+		case err == nil:
+			_ = conn.Close()
+			return errors.New("it still listens")
+		case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, fs.ErrNotExist):
+			return nil // nobody listens any more: that is what we wait for
 		}
-		_ = conn.Close()
-		return errors.New("it still listens")
+		return fmt.Errorf("look for it: %w", err) // that the time is over, for instance, says nothing about it
 	})
 	if err != nil {
 		printf(p.stderr, "pgorigin: shutdown: not ended after %v: running sessions may go on for %sSHUTDOWN_TIMEOUT\n", wait, prefix)
