@@ -57,6 +57,7 @@ type Metrics struct {
 	connects        *prometheus.CounterVec
 	connectDuration *prometheus.HistogramVec
 	handshakes      *prometheus.CounterVec
+	resumptions     *prometheus.CounterVec
 	fallbacks       *prometheus.CounterVec
 	postQuantum     *prometheus.GaugeVec
 	notAfter        *prometheus.GaugeVec
@@ -89,7 +90,7 @@ func NewMetrics(opts Options) *Metrics {
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		m.sessionsOpen, m.sessions, m.sessionDuration, m.closes, m.bytes, m.cancels, m.acceptErrors,
-		m.connects, m.connectDuration, m.handshakes, m.fallbacks, m.postQuantum, m.notAfter, m.certificateProblems,
+		m.connects, m.connectDuration, m.handshakes, m.resumptions, m.fallbacks, m.postQuantum, m.notAfter, m.certificateProblems,
 		m.spareUses, m.spareEnds,
 		m.reloads, m.lastReload, m.reloadFailing, m.probes, m.probers,
 		buildInfo(opts),
@@ -161,6 +162,9 @@ func (m *Metrics) Dial(origin, reason string, connect, sslRequest, tls time.Dura
 func (m *Metrics) Handshake(origin, version, group string) {
 	m.handshakes.WithLabelValues(origin, known(version, versions()), known(group, groups())).Inc()
 }
+
+// Resumption counts a verified handshake that resumed a session.
+func (m *Metrics) Resumption(origin string) { m.resumptions.WithLabelValues(origin).Inc() }
 
 // CertificateNotAfter records when the certificate in that role, one of the Role constants, ends.
 func (m *Metrics) CertificateNotAfter(origin, role string, t time.Time) {

@@ -86,6 +86,7 @@ func TestEverySeriesExistsAtZero(t *testing.T) {
 			`pgorigin_upstream_connects_total{origin="%",reason="ok"}`,
 			`pgorigin_upstream_connect_duration_seconds_count{origin="%",phase="sslrequest"}`,
 			`pgorigin_tls_handshakes_total{group="P-521",origin="%",version="1.2"}`,
+			`pgorigin_tls_resumptions_total{origin="%"}`,
 			`pgorigin_tls_reloads_total{origin="%",result="unchanged"}`,
 			`pgorigin_tls_reload_failing{origin="%"}`,
 			`pgorigin_tls_handshakes_total{group="other",origin="%",version="1.3"}`,

@@ -158,6 +158,9 @@ func (o OriginSnapshot) tlsCard(now time.Time, id string) node {
 		}
 		terms = append(terms, term("Version", text("TLS "+v.Version)), term("Cipher", code(v.Cipher)), term("Key exchange", code(v.Group), text(" "), quantum),
 			term("Verified", moment(now, v.At)), term("Address", code(v.Address)))
+		if v.Resumed {
+			terms = append(terms, term("Resumed", text("a session that an earlier handshake has proved")))
+		}
 	}
 	checks := "chain and name"
 	if o.Verify != "verify-full" {

@@ -80,6 +80,10 @@ func (m *Metrics) makeUpstreamMetrics() {
 		Name: "pgorigin_tls_handshakes_total",
 		Help: "Verified TLS handshakes with the upstream, by protocol version and key-exchange group.",
 	}, []string{"origin", "version", "group"})
+	m.resumptions = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "pgorigin_tls_resumptions_total",
+		Help: "Verified TLS handshakes with the upstream that resumed a session; they are among pgorigin_tls_handshakes_total.",
+	}, []string{"origin"})
 	m.notAfter = prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "pgorigin_tls_certificate_not_after_timestamp_seconds",
 		Help: "When a certificate ends, as Unix time; absent until the certificate has been seen.",
@@ -102,6 +106,7 @@ func (m *Metrics) initOrigin(origin string, opts Options) {
 	for _, reason := range opts.DialReasons {
 		m.connects.WithLabelValues(origin, reason)
 	}
+	m.resumptions.WithLabelValues(origin)
 	m.initPaths(origin)
 	m.initReloads(origin)
 	m.initCertificates(origin, opts)

@@ -73,6 +73,7 @@ type Verified struct {
 	Cipher      string        `json:"cipher"`       // "TLS_AES_128_GCM_SHA256"
 	Group       string        `json:"group"`        // of the key exchange: "X25519MLKEM768"
 	PostQuantum bool          `json:"post_quantum"` // that group is a hybrid one
+	Resumed     bool          `json:"resumed"`      // it resumed a session: who the upstream is, an earlier handshake has proved
 	Chain       []Certificate `json:"chain"`        // from the authority to the server's own
 }
 

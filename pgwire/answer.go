@@ -54,12 +54,12 @@ func (a *answerer) beginSCRAM(list []byte) ([]byte, error) {
 		return nil, malformedOffer()
 	}
 	var binding []byte
-	if secured, ok := a.upstream.(interface{ ServerEndPoint() []byte }); ok {
+	if secured, ok := a.upstream.(interface{ ServerEndPoint() []byte }); ok && slices.Contains(names, scramSHA256Plus) {
 		binding = secured.ServerEndPoint()
 	}
 	a.mechanism = scramSHA256Plus
-	if binding == nil || !slices.Contains(names, scramSHA256Plus) {
-		a.mechanism, binding = scramSHA256, nil
+	if binding == nil {
+		a.mechanism = scramSHA256
 	}
 	if !slices.Contains(names, a.mechanism) {
 		return nil, &Error{

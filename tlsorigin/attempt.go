@@ -27,6 +27,9 @@ type attempt struct {
 	choose func(net.Addr) choice
 	choice choice
 
+	resume bool    // a session, if there is one
+	ticket *ticket // nil: neither takes nor leaves one
+
 	observe func(*tls.Config) // sees the configuration of the handshake; nil means nobody does
 
 	began    bool          // a ClientHello has been sent, or was about to be
@@ -129,6 +132,10 @@ func (a *attempt) originate(ctx context.Context, raw net.Conn, deadline time.Tim
 	if a.choice.groups != nil {
 		config.CurvePreferences = a.choice.groups
 	}
+	if a.resume && a.trust.sessions != nil {
+		a.ticket = a.trust.sessions.ticket(a.report.Resolved, a.route.name)
+		config.ClientSessionCache = a.ticket
+	}
 	if a.observe != nil {
 		config.RootCAs = a.trust.template.RootCAs // whoever watches wants to see all of it
 		a.observe(config)
@@ -142,13 +149,16 @@ func (a *attempt) originate(ctx context.Context, raw net.Conn, deadline time.Tim
 		}
 		return nil, a.failure(a.handshakeFailure(err, w.received.Load()), err)
 	}
-	if found := a.protocolProblem(client.ConnectionState().NegotiatedProtocol); found.text != "" {
+	state := client.ConnectionState()
+	if found := a.protocolProblem(state.NegotiatedProtocol); found.text != "" {
 		return nil, a.failure(found, nil)
 	}
+	a.ticket.verified(&state)
 	return &Conn{
 		tls:    client,
 		wire:   w,
 		auth:   &a.auth,
+		ticket: a.ticket,
 		remote: &Addr{TCP: raw.RemoteAddr(), Host: a.route.host},
 	}, nil
 }

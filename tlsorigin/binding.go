@@ -8,7 +8,11 @@ import (
 // ServerEndPoint returns the channel-binding data tls-server-end-point (RFC 5929, section 4.1): the hash of the
 // upstream's certificate, by the hash function of its signature but never one that is weaker than SHA-256. It is nil for
 // a signature that has no hash function of its own, such as Ed25519, for which the RFC defines nothing.
+//
+// To bind means to compare certificates, and a server that has got a new one may still resume what was begun under the
+// old. So whoever asks once has only whole handshakes with that server from then on.
 func (c *Conn) ServerEndPoint() []byte {
+	c.ticket.bar()
 	leaf := c.tls.ConnectionState().PeerCertificates[0]
 	var hash crypto.Hash
 	switch leaf.SignatureAlgorithm {

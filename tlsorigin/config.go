@@ -62,6 +62,11 @@ type Config struct {
 	// Negotiation says how TLS begins. Empty means NegotiatePostgres.
 	Negotiation Negotiation
 
+	// ResumeFor is how long after a whole handshake its session may be resumed, in which the server proves that it knows the
+	// session's secret and not once more that it has the key of its certificate; everything else is verified as ever. Only
+	// sessions of TLS 1.3 without client certificate are, under the files in force. Zero means never.
+	ResumeFor time.Duration
+
 	// Timeout bounds resolving, TCP, SSLRequest and TLS for all addresses together. Zero means ten seconds.
 	Timeout time.Duration
 
@@ -222,6 +227,9 @@ func (c *Config) limits() (minVersion uint16, timeout time.Duration, problems []
 	}
 	if timeout < 0 {
 		problems = append(problems, &ConfigError{Field: "Timeout", Value: timeout.String(), Err: errors.New("is negative")})
+	}
+	if c.ResumeFor < 0 {
+		problems = append(problems, &ConfigError{Field: "ResumeFor", Value: c.ResumeFor.String(), Err: errors.New("is negative")})
 	}
 	return minVersion, timeout, problems
 }

@@ -31,6 +31,7 @@ type Conn struct {
 	wire   *wire
 	auth   *clientAuth
 	remote *Addr
+	ticket *ticket // may be nil
 
 	generation uint64 // of the state under which it was verified
 	rejected   func() // called when the upstream does not accept the client certificate; may be nil

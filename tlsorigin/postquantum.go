@@ -62,13 +62,20 @@ type choice struct {
 // usual reports whether the hello is the one that the configuration means, with nothing remembered or fallen back to.
 func (c choice) usual() bool { return c.groups == nil && !c.small && c.way == "" }
 
-// open tries one address: once as a rule, again if what was remembered about it has become wrong, or if the path
-// swallows hybrid hellos. All of it shares budget. A nil failure without connection means that ctx has ended.
+// open tries one address: once as a rule, again if what was remembered about it has become wrong, a session included, or
+// if the path swallows hybrid hellos. All of it shares budget. A nil failure without connection means that ctx has ended.
 func (d *Dialer) open(ctx context.Context, r route, t *trust, budget time.Duration) (*Conn, *Error) {
 	end := time.Now().Add(budget)
 	a := newAttempt(r, t, budget)
 	a.choose = func(addr net.Addr) choice { return d.paths.choose(d.wake, r, addr) }
+	a.resume = !isProbe(ctx) // which wants to see everything
 	conn, failure := d.run(ctx, a)
+	if failure != nil && a.ticket.failed() && time.Until(end) > 0 {
+		usual := a.choice
+		a = newAttempt(a.route.to(a.report.Resolved), t, time.Until(end))
+		a.choose = func(net.Addr) choice { return usual }
+		conn, failure = d.run(ctx, a)
+	}
 	if failure == nil {
 		return conn, nil
 	}

@@ -19,6 +19,7 @@ import (
 type trust struct {
 	template *tls.Config // without the parts that belong to one connection
 	known    atomic.Pointer[knownPeers]
+	sessions *sessions        // nil: nothing is resumed
 	client   *tls.Certificate // nil: none configured
 	warnings []string
 
@@ -62,6 +63,7 @@ func loadTrust(cfg *Config, files snapshot, minVersion uint16, system systemRoot
 	if problems != nil {
 		return nil, problems
 	}
+	t.sessions = newSessions(cfg.ResumeFor, t.client)
 	t.files = files.forget()
 	return t, nil
 }

@@ -44,6 +44,7 @@ func TestDefaults(t *testing.T) {
 		"PGORIGIN_TLS_GROUPS":                "",
 		"PGORIGIN_TLS_POST_QUANTUM":          "prefer",
 		"PGORIGIN_TLS_NEGOTIATION":           "postgres",
+		"PGORIGIN_TLS_RESUME_FOR":            "10m0s",
 		"PGORIGIN_TLS_RELOAD_INTERVAL":       "30s",
 		"PGORIGIN_ORIGINS":                   "",
 		"PGORIGIN_DIAL_TIMEOUT":              "10s",
@@ -101,7 +102,7 @@ func TestEveryValueIsRead(t *testing.T) {
 		"PGORIGIN_TLS_CRL_FILE=/revoked.pem", "PGORIGIN_TLS_PINS=sha256/a=, sha256/b=", "PGORIGIN_TLS_CERT_FILE=/c.crt",
 		"PGORIGIN_TLS_KEY_FILE=/c.key", "PGORIGIN_TLS_MIN_VERSION=TLSv1.3", "PGORIGIN_DIAL_TIMEOUT=5s",
 		"PGORIGIN_LOGIN_TIMEOUT=2m", "PGORIGIN_MAX_SESSIONS=40", "PGORIGIN_WARM_SPARES=2", "PGORIGIN_SHUTDOWN_DELAY=3s", "PGORIGIN_SHUTDOWN_TIMEOUT=500ms", "PGORIGIN_EXIT_WHEN_IDLE=1m", "PGORIGIN_ADMIN_ADDR=localhost:9633",
-		"PGORIGIN_TLS_RELOAD_INTERVAL=1m", "PGORIGIN_TLS_GROUPS=x25519mlkem768, prime256v1", "PGORIGIN_TLS_POST_QUANTUM=Prefer",
+		"PGORIGIN_TLS_RESUME_FOR=off", "PGORIGIN_TLS_RELOAD_INTERVAL=1m", "PGORIGIN_TLS_GROUPS=x25519mlkem768, prime256v1", "PGORIGIN_TLS_POST_QUANTUM=Prefer",
 		"PGORIGIN_TLS_NEGOTIATION=direct", "PGORIGIN_HEALTH_ADDR=off", "PGORIGIN_READINESS=Upstream", "PGORIGIN_STARTUP_CHECK=upstream",
 		"PGORIGIN_PROBE_INTERVAL=5s", "PGORIGIN_LOG_LEVEL=WARN", "PGORIGIN_LOG_FORMAT=json", "PGORIGIN_UNKNOWN_ENV=warn",
 		"OTHER=1", "PGHOST=elsewhere", "pgorigin_upstream_addr=lower.case",
@@ -116,7 +117,7 @@ func TestEveryValueIsRead(t *testing.T) {
 	}
 	want := []string{
 		"a:1,b.example.:6432,[::1]:7,192.0.2.1:6432", "127.0.0.1:7001,[::1]:7001", "true", "0660", "", "pgbouncer.prod", "/ca.crt",
-		"(set)", "verify-ca", "/revoked.pem", "sha256/a=,sha256/b=", "/c.crt", "/c.key", "1.3", "X25519MLKEM768,P-256", "prefer", "direct", "1m0s", "bridge", "scram-sha-256", "", "2", "40", "", "5s", "2m0s", "3s", "500ms", "1m0s", "off", "localhost:9633", "upstream", "upstream", "5s", "warn", "json", "warn",
+		"(set)", "verify-ca", "/revoked.pem", "sha256/a=,sha256/b=", "/c.crt", "/c.key", "1.3", "X25519MLKEM768,P-256", "prefer", "direct", "0s", "1m0s", "bridge", "scram-sha-256", "", "2", "40", "", "5s", "2m0s", "3s", "500ms", "1m0s", "off", "localhost:9633", "upstream", "upstream", "5s", "warn", "json", "warn",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("values are %q,\nwant %q", got, want)

@@ -24,6 +24,7 @@ func (s *settings) dialerConfig(o *OriginSettings, trace *tlsorigin.Trace) tlsor
 		Groups:      o.TLS.Groups,
 		PostQuantum: tlsorigin.PostQuantum(o.TLS.PostQuantum),
 		Negotiation: tlsorigin.Negotiation(o.TLS.Negotiation),
+		ResumeFor:   time.Duration(o.TLS.ResumeFor),
 		Timeout:     time.Duration(s.DialTimeout),
 		Trace:       trace,
 	}
@@ -47,6 +48,7 @@ func fieldRows() []fieldRow {
 		{"Groups", "TLS_GROUPS", "give a comma list such as X25519MLKEM768,X25519,P-256,P-384,P-521, or leave it out"},
 		{"PostQuantum", "TLS_POST_QUANTUM", "set prefer, require or off"},
 		{"Negotiation", "TLS_NEGOTIATION", "set postgres or direct"},
+		{"ResumeFor", "TLS_RESUME_FOR", "set a duration such as 10m, or 0"},
 		{"Timeout", "DIAL_TIMEOUT", "set a duration such as 10s"},
 	}
 }

@@ -108,6 +108,9 @@ func (o *observer) attempt(a tlsorigin.Attempt) {
 	}
 	o.metrics.Dial(o.origin, string(pgwire.ReasonOK), a.Connect, a.SSLRequest, a.TLS)
 	o.metrics.Handshake(o.origin, versionName(a.State.Version), groupName(a.State.CurveID))
+	if a.State.DidResume {
+		o.metrics.Resumption(o.origin)
+	}
 	o.verified(a)
 	o.log.Debug("upstream attempt", append(fields, zap.String("reason", string(pgwire.ReasonOK)))...)
 }

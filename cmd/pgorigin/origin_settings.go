@@ -41,6 +41,7 @@ type OriginSettings struct {
 		Groups         tlsGroups      `unset:"Go's own" desc:"comma list of key-exchange groups to offer, such as X25519MLKEM768,X25519,P-256; a set: Go has an order of its own"`
 		PostQuantum    postQuantum    `split_words:"true" default:"prefer" desc:"hybrid post-quantum key exchange: prefer falls back once, visibly, where the way upstream swallows it; require never does; off"`
 		Negotiation    negotiation    `default:"postgres" desc:"postgres asks with SSLRequest; direct begins with TLS and ALPN, for PostgreSQL 17, pgbouncer 1.25 and later"`
+		ResumeFor      delay          `split_words:"true" default:"10m" desc:"how long after a whole TLS 1.3 handshake its session may be resumed: the server then signs nothing, all the rest is verified as ever; 0 turns that off"`
 		ReloadInterval reloadInterval `split_words:"true" default:"30s" desc:"how often the certificate files are looked at, by content; 0 turns that off; SIGHUP looks at once"`
 	}
 	Auth struct {

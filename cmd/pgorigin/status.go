@@ -76,7 +76,7 @@ func (h *handshake) happened(a tlsorigin.Attempt) {
 	verified := health.Verified{
 		At: time.Now().UTC(), Upstream: a.Addr,
 		Version: versionName(a.State.Version), Cipher: cipherName(a.State.CipherSuite), Group: groupName(a.State.CurveID),
-		PostQuantum: tlsorigin.IsHybrid(a.State.CurveID),
+		PostQuantum: tlsorigin.IsHybrid(a.State.CurveID), Resumed: a.State.DidResume,
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -121,3 +121,17 @@ func (b *PgBouncer) Start(ctx context.Context) error {
 	b.Process = p
 	return p.awaitLine(ctx, "process up")
 }
+
+// Present gives it another certificate while it runs, once, and returns when it has looked at it.
+func (b *PgBouncer) Present(ctx context.Context, pair *tlstest.Pair) error {
+	folder := filepath.Dir(b.config)
+	for name, text := range map[string][]byte{"server.crt": pair.CertPEM(), "server.key": pair.KeyPEM()} {
+		if err := os.WriteFile(filepath.Join(folder, name), text, 0o600); err != nil {
+			return fmt.Errorf("replace certificate of pgbouncer: %w", err)
+		}
+	}
+	if err := b.Signal(syscall.SIGHUP); err != nil {
+		return err
+	}
+	return b.awaitLine(ctx, "got SIGHUP")
+}

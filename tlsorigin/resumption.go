@@ -1,0 +1,143 @@
+package tlsorigin
+
+import (
+	"crypto/tls"
+	"maps"
+	"net"
+	"sync"
+	"time"
+)
+
+// maxSessions bounds how many sessions are kept: one for each server behind the addresses, as a rule.
+const maxSessions = 64
+
+// sessions are those of TLS 1.3 that may be resumed (RFC 8446, section 2.2), all verified under one trust, whose end is
+// theirs. Resuming spares the server a signature, which is most of its work, and us the verification of it.
+//
+// What is left out is the proof that the server has the key of its certificate. That it knows the secret of the session
+// takes its place, which nobody knows but who gave that proof. All the rest, chain, name, dates, revocation and pins, is
+// looked at each time by checkVerified. The proof itself is asked for again after a while, counted from when it was given
+// and not from the latest resumption: a server may have another certificate by then.
+//
+// Not kept are sessions of TLS 1.2, which has no new key exchange when it resumes, and those in which a client certificate
+// was presented, at which a server looks in a whole handshake only.
+type sessions struct {
+	life time.Duration // from the proof on
+
+	mu    sync.Mutex
+	known map[sessionKey]resumable
+}
+
+// sessionKey is where a session leads and whose it is.
+type sessionKey struct{ addr, name string }
+
+// resumable is a session, or a bar to one.
+type resumable struct {
+	state *tls.ClientSessionState // nil: none is kept
+	until time.Time               // zero: for ever
+}
+
+// over reports whether r means nothing any more.
+func (r resumable) over(now time.Time) bool { return !r.until.IsZero() && !now.Before(r.until) }
+
+// newSessions returns nil, which keeps none, unless sessions may be resumed.
+func newSessions(life time.Duration, client *tls.Certificate) *sessions {
+	if life == 0 || client != nil {
+		return nil
+	}
+	return &sessions{life: life, known: map[sessionKey]resumable{}}
+}
+
+// set puts r in place of what is known for key, a session only where none is barred.
+func (s *sessions) set(key sessionKey, r resumable) {
+	now := time.Now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	before, known := s.known[key]
+	if known && before.state == nil && !before.over(now) && (r.state != nil || before.until.IsZero()) {
+		return
+	}
+	if !known && len(s.known) >= maxSessions {
+		maps.DeleteFunc(s.known, func(_ sessionKey, r resumable) bool { return r.over(now) })
+		if len(s.known) >= maxSessions {
+			clear(s.known) // each costs its server one whole handshake
+		}
+	}
+	s.known[key] = r
+}
+
+// find returns the session for key; without state if there is none.
+func (s *sessions) find(key sessionKey) resumable {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r := s.known[key]; r.state != nil && !r.over(time.Now()) {
+		return r
+	}
+	return resumable{}
+}
+
+// drop forgets the session for key, and no bar.
+func (s *sessions) drop(key sessionKey) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.known[key].state != nil {
+		delete(s.known, key)
+	}
+}
+
+// ticket is the tls.ClientSessionCache of one connection. A nil one has done nothing and does nothing.
+type ticket struct {
+	sessions *sessions
+	key      sessionKey
+	offered  resumable // without state: nothing was
+	until    time.Time // of the sessions that come on this connection; zero: none is kept
+}
+
+// ticket returns what a connection to addr needs, where name is to be proved.
+func (s *sessions) ticket(addr net.Addr, name string) *ticket {
+	return &ticket{sessions: s, key: sessionKey{addr.String(), name}}
+}
+
+// Get implements tls.ClientSessionCache. The key of crypto/tls is the name alone.
+func (t *ticket) Get(string) (*tls.ClientSessionState, bool) {
+	t.offered = t.sessions.find(t.key)
+	return t.offered.state, t.offered.state != nil
+}
+
+// Put implements tls.ClientSessionCache. Without state it says that what Get returned is of no use.
+func (t *ticket) Put(_ string, state *tls.ClientSessionState) {
+	switch {
+	case state == nil:
+		t.sessions.drop(t.key)
+	case !t.until.IsZero():
+		t.sessions.set(t.key, resumable{state, t.until})
+	}
+}
+
+// verified says how the handshake came out. In TLS 1.3 sessions come after it, with what is read.
+func (t *ticket) verified(cs *tls.ConnectionState) {
+	switch {
+	case t == nil || cs.Version != tls.VersionTLS13:
+	case cs.DidResume:
+		t.until = t.offered.until
+	default:
+		t.until = time.Now().Add(t.sessions.life)
+	}
+}
+
+// failed reports whether a session was offered in a handshake that failed. If so, none is offered there for a while:
+// there are servers that cannot resume what they have handed out.
+func (t *ticket) failed() bool {
+	if t == nil || t.offered.state == nil {
+		return false
+	}
+	t.sessions.set(t.key, resumable{until: time.Now().Add(t.sessions.life)})
+	return true
+}
+
+// bar keeps the next connections to the same place from resuming anything, for as long as this trust is in force.
+func (t *ticket) bar() {
+	if t != nil {
+		t.sessions.set(t.key, resumable{})
+	}
+}
