@@ -24,12 +24,14 @@ type upstream struct {
 
 func (u *upstream) try(ctx context.Context) *Problem {
 	u.mu.Lock()
-	defer u.mu.Unlock()
 	u.tries = append(u.tries, time.Now())
-	select {
+	u.mu.Unlock()
+	select { // without the lock: a bubble's clock stands still while somebody waits for one
 	case <-time.After(u.takes):
 	case <-ctx.Done():
 	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
 	return u.problem
 }
 
