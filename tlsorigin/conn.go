@@ -73,6 +73,7 @@ func (c *Conn) failure(err error) error {
 	switch {
 	case isAlert && !c.answered.Load():
 		lost.sqlState = sqlStateCannotConnect // the upstream's part of the handshake ends with its first data
+		c.ticket.failed()
 		if found.kind == ReasonClientCertRejected && c.rejected != nil {
 			c.rejected()
 		}

@@ -219,6 +219,30 @@ func TestServerThatCannotResume(t *testing.T) {
 	}
 }
 
+// Nor does it last if the server complains of a resumption only after its handshake.
+func TestServerThatComplainsLater(t *testing.T) {
+	r := newResuming(t, nil)
+	r.server.VerifyConnection = func(cs tls.ConnectionState) error {
+		if cs.DidResume {
+			return errors.New("not like this")
+		}
+		return nil
+	}
+	r.connect(t)
+	conn, err := r.dialer.Dial(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	var failure *Error
+	if _, err := conn.Read(make([]byte, 1)); !errors.As(err, &failure) {
+		t.Errorf("%v, want an alert", err)
+	}
+	if r.connect(t) {
+		t.Error("a session is offered again")
+	}
+}
+
 func TestResumingSideBySide(t *testing.T) {
 	r := newResuming(t, func(_ *resuming, c *Config) { c.Trace = nil })
 	var clients sync.WaitGroup
