@@ -31,7 +31,8 @@ func figures() []figure {
 				"password 4096 times, whatever stands between it and the server, and only bridge takes that off it. The servers have hashed it " +
 				"before (pgbouncer's `auth_file` has the secret that PostgreSQL has). The time from the end of one transaction to the end of " +
 				"the next by one client that pauses for " + connectPause.String() + " between two connections, the pause taken off; and how many eight clients " +
-				"without pauses get through. A pgbouncer as sidecar reuses its own connections to the upstream: clients log in to the sidecar only. " +
+				"without pauses get through. pgorigin and stunnel resume TLS sessions where the server hands out tickets, as pgbouncer does and " +
+				"PostgreSQL does not; libpq resumes none. A pgbouncer as sidecar reuses its own connections to the upstream: clients log in to the sidecar only. " +
 				"What PostgreSQL needs for itself is in the row \"" + rowAlone + "\": its Unix socket, no password.",
 			connects: true,
 			metrics: []metric{

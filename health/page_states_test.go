@@ -107,7 +107,7 @@ func busyHour() []Minute {
 func attention() Snapshot {
 	o := serving("default", "pgbouncer.prod:6432")
 	const boxed = "the hello was delivered but not answered: an inspection box or a server that reads once"
-	o.Verified.Group, o.Verified.PostQuantum = "X25519", false
+	o.Verified.Group, o.Verified.PostQuantum, o.Verified.Resumed = "X25519", false, true
 	o.KeyExchange = []KeyExchange{{
 		Upstream: o.Upstream[0], Address: "10.2.0.7:6432", State: "path_blocked", Fallback: "classical", Cause: boxed, Until: ago(-8 * time.Minute),
 		Cure: "let the box on the way pass a ClientHello in two segments; PGORIGIN_TLS_POST_QUANTUM=off stops asking, =require refuses to go without",

@@ -80,8 +80,12 @@ func (t *trust) knownChains(sent []*x509.Certificate, now time.Time) [][]*x509.C
 	if k == nil {
 		return nil
 	}
-	var valid [][]*x509.Certificate
-	for _, chain := range k.chains[listSum(sent)] {
+	return inForce(k.chains[listSum(sent)], now)
+}
+
+// inForce returns those of chains whose certificates are all within their dates.
+func inForce(chains [][]*x509.Certificate, now time.Time) (valid [][]*x509.Certificate) {
+	for _, chain := range chains {
 		if !slices.ContainsFunc(chain, func(cert *x509.Certificate) bool { return now.Before(cert.NotBefore) || now.After(cert.NotAfter) }) {
 			valid = append(valid, chain)
 		}
@@ -94,7 +98,9 @@ func (t *trust) knownChains(sent []*x509.Certificate, now time.Time) [][]*x509.C
 func (t *trust) chainsToRoots(cs *tls.ConnectionState, now time.Time) ([][]*x509.Certificate, error) {
 	if !t.verifyCA { // where crypto/tls is not asked, and not believed
 		if t.roots == nil || len(cs.VerifiedChains) == 0 {
-			return cs.VerifiedChains, nil // handshakeRoots were the system's; or nothing was verified, the name included
+			// handshakeRoots were the system's; or nothing was verified, the name included. A session that is resumed brings
+			// all the chains of its handshake.
+			return inForce(cs.VerifiedChains, now), nil
 		}
 		var whole [][]*x509.Certificate
 		for _, chain := range cs.VerifiedChains {
@@ -102,7 +108,7 @@ func (t *trust) chainsToRoots(cs *tls.ConnectionState, now time.Time) ([][]*x509
 				whole = append(whole, chain)
 			}
 		}
-		if whole != nil {
+		if whole = inForce(whole, now); whole != nil {
 			return whole, nil
 		}
 	}

@@ -2,6 +2,7 @@ package tlsorigin
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"net"
 	"strconv"
@@ -195,6 +196,25 @@ func TestResumedSessionsAreVerified(t *testing.T) {
 	}
 	if len(r.attempts) != 3 || r.attempts[1].Err == nil || r.attempts[2].Err == nil {
 		t.Errorf("%d attempts, want a resumed and a whole one that fail", len(r.attempts)-1)
+	}
+}
+
+// TestResumedChainsHaveDates: crypto/tls is content if one chain of a session is in force, and returns all of them.
+func TestResumedChainsHaveDates(t *testing.T) {
+	r := newResuming(t, nil)
+	r.connect(t)
+	conn := r.dial(t)
+	defer conn.Close()
+	state, current := conn.ConnectionState(), r.dialer.trust.Load()
+	end := state.PeerCertificates[0].NotAfter
+	for _, roots := range [][]*x509.Certificate{current.roots, nil} { // none: as with those of the system
+		current.roots = roots
+		if err := current.checkVerifiedAt(state, end); err != nil || !state.DidResume {
+			t.Errorf("in its last second: %v", err)
+		}
+		if current.checkVerifiedAt(state, end.Add(time.Second)) == nil {
+			t.Error("a chain that is over is accepted")
+		}
 	}
 }
 

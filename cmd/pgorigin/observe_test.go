@@ -220,17 +220,24 @@ func TestAttempts(t *testing.T) {
 		Addr: "b:6432", Resolved: &net.TCPAddr{IP: net.IPv4(192, 0, 2, 7), Port: 6432}, State: verifiedState(),
 		Connect: time.Millisecond, SSLRequest: time.Millisecond, TLS: time.Millisecond,
 	})
+	resumed := verifiedState()
+	resumed.DidResume = true
+	trace.Attempt(tlsorigin.Attempt{Addr: "b:6432", Resolved: &net.TCPAddr{IP: net.IPv4(192, 0, 2, 7), Port: 6432}, State: resumed})
+	if !w.latest.describe(time.Now()).Resumed {
+		t.Error("the status does not say that a session was resumed")
+	}
 	for _, line := range w.logs.TakeAll() {
 		if line.Level != zapcore.DebugLevel {
 			t.Errorf("a line besides the one of the session: %v", line)
 		}
 	}
 	w.wantMetrics(t, map[string]string{
-		`pgorigin_upstream_connects_total{origin="default",reason="ok"}`:                                     "1",
+		`pgorigin_upstream_connects_total{origin="default",reason="ok"}`:                                     "2",
 		`pgorigin_upstream_connects_total{origin="default",reason="upstream_timeout"}`:                       "1",
 		`pgorigin_upstream_connect_duration_seconds_count{origin="default",phase="tcp"}`:                     "2",
 		`pgorigin_upstream_connect_duration_seconds_count{origin="default",phase="tls"}`:                     "1",
-		`pgorigin_tls_handshakes_total{group="X25519MLKEM768",origin="default",version="1.3"}`:               "1",
+		`pgorigin_tls_handshakes_total{group="X25519MLKEM768",origin="default",version="1.3"}`:               "2",
+		`pgorigin_tls_resumptions_total{origin="default"}`:                                                   "1",
 		`pgorigin_tls_certificate_not_after_timestamp_seconds{origin="default",role="upstream"}`:             "1.8e+09",
 		`pgorigin_tls_certificate_not_after_timestamp_seconds{origin="default",role="ca"}`:                   "",
 		`pgorigin_upstream_connect_duration_seconds_bucket{origin="default",phase="sslrequest",le="0.0005"}`: "0",
