@@ -16,7 +16,7 @@
 //
 // Until then not one byte other than SSLRequest and the TLS handshake leaves the process. There is no other option, field
 // or error path that weakens this; docs/verification.md compares the whole policy with that of libpq. Each
-// connection verifies against the roots that are in force, also one that resumes a session, which takes Config.ResumeFor.
+// connection verifies against the roots that are in force, also one that resumes a session, as Config.ResumeFor allows.
 //
 // What is remembered about an address, its key exchange, decides the next ClientHello and nothing else; docs/key-exchange.md
 // has the rules.

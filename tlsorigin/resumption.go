@@ -48,13 +48,17 @@ func newSessions(life time.Duration, client *tls.Certificate) *sessions {
 	return &sessions{life: life, known: map[sessionKey]resumable{}}
 }
 
-// set puts r in place of what is known for key, a session only where none is barred.
+// set puts r in place of what is known for key, a session only where none is barred and no proof is later.
 func (s *sessions) set(key sessionKey, r resumable) {
 	now := time.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	before, known := s.known[key]
-	if known && before.state == nil && !before.over(now) && (r.state != nil || before.until.IsZero()) {
+	barred := known && before.state == nil && !before.over(now)
+	switch {
+	case barred && (r.state != nil || before.until.IsZero()):
+		return
+	case r.state != nil && r.until.Before(before.until): // a server may send tickets at any time
 		return
 	}
 	if !known && len(s.known) >= maxSessions {

@@ -303,6 +303,10 @@ func TestSessionsAreBounded(t *testing.T) {
 		if len(all.known) != 2 || all.find(key(maxSessions)).state == nil {
 			t.Errorf("%d are known, want the last and the bar", len(all.known))
 		}
+		late := resumable{new(tls.ClientSessionState), session.until.Add(-time.Second)}
+		if all.set(key(maxSessions), late); all.find(key(maxSessions)).state != session.state {
+			t.Error("the ticket of an older connection counts")
+		}
 		if all.set(key(0), session); all.find(key(0)).state != nil {
 			t.Error("a bar does not last")
 		}
