@@ -18,9 +18,9 @@ const maxKnown = 16
 //
 // What is remembered is that the signatures of authorities are right, and nothing else. A signature that was right is
 // right for ever, for the same bytes, but costs three milliseconds to verify again where an authority has a P-521 key,
-// several times the rest of a handshake. Who presents the certificates proves each time that he has the key, and name,
-// dates, revocation and pins are looked at each time. See checkVerified for how, and docs/decisions.md for why that is
-// as good as starting over.
+// several times the rest of a handshake. Who presents the certificates proves that he has the key, or resumes a session
+// in which he did, and name, dates, revocation and pins are looked at each time. See checkVerified for how, and
+// docs/decisions.md for why that is as good as starting over.
 type knownPeers struct {
 	// roots has the leaves, too, beside those of the trust. So crypto/tls accepts one without its chain, after it has
 	// looked at its name, its dates and its usage; its word is not taken for the chain.

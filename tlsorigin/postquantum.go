@@ -71,9 +71,9 @@ func (d *Dialer) open(ctx context.Context, r route, t *trust, budget time.Durati
 	a.resume = !isProbe(ctx) // which wants to see everything
 	conn, failure := d.run(ctx, a)
 	if failure != nil && a.ticket.failed() && time.Until(end) > 0 {
-		usual := a.choice
+		chosen := a.choice
 		a = newAttempt(a.route.to(a.report.Resolved), t, time.Until(end))
-		a.choose = func(net.Addr) choice { return usual }
+		a.choose = func(net.Addr) choice { return chosen }
 		conn, failure = d.run(ctx, a)
 	}
 	if failure == nil {
