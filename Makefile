@@ -11,8 +11,6 @@ VERSION      ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo
 REVISION     ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 # The commit's time and not the clock's: two builds of one commit are the same, byte for byte.
 CREATED      ?= $(shell TZ=UTC0 git log -1 --date=format-local:%Y-%m-%dT%H:%M:%SZ --format=%cd 2>/dev/null || echo unknown)
-# Probes, metrics and webhooks are HTTP/1.1, and nothing is asked by HTTP/2, which is half a megabyte.
-TAGS          = nethttpomithttp2
 LDFLAGS       = -s -w -X main.version=$(VERSION) -X main.revision=$(REVISION) -X main.date=$(CREATED)
 BINARY       ?= bin/pgorigin
 # docker, podman or buildah, with their own flags for the build behind it.
@@ -27,7 +25,7 @@ help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
 
 build: ## a static bin/pgorigin
-	CGO_ENABLED=0 GOFLAGS= GOAMD64=v1 GOARM64=v8.0 $(GO) build -trimpath -buildvcs=false -tags $(TAGS) -ldflags "$(LDFLAGS)" -o $(BINARY) ./cmd/pgorigin
+	CGO_ENABLED=0 GOFLAGS= GOAMD64=v1 GOARM64=v8.0 $(GO) build -trimpath -buildvcs=false -ldflags "$(LDFLAGS)" -o $(BINARY) ./cmd/pgorigin
 
 install: ## the Debian packages that tests and demo need, if they are missing
 	@test/install

@@ -32,7 +32,7 @@ var shared struct {
 func TestMain(m *testing.M) {
 	code := servers.RunSuite(m, func(ctx context.Context, lab *servers.Lab) (err error) {
 		shared.lab = lab
-		if shared.binary, err = lab.Build(ctx, "-tags", "nethttpomithttp2"); err != nil {
+		if shared.binary, err = lab.Build(ctx); err != nil {
 			return err
 		}
 		if shared.helms, err = kube.Helms(lab.Dir()); err != nil {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -151,6 +152,22 @@ func (r *release) startWebhook(t *testing.T) {
 	}
 	if _, err := r.webhook.Log.AwaitLine(testContext(t), `"ready"`); err != nil {
 		t.Fatalf("wait for the webhook: %v; its log (it listens on port 443 of %s):\n%s", err, address, r.webhook.Log.Tail(10))
+	}
+	probeAsKubelet(t, container, "https://"+address)
+}
+
+// probeAsKubelet asks what the container's probes name, with the kubelet's own library.
+func probeAsKubelet(t *testing.T, container kube.Object, base string) {
+	t.Helper()
+	kubelet, err := kube.Tool("kubeletprobe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, probe := range []string{"livenessProbe", "readinessProbe"} {
+		url := base + fmt.Sprint(container.At(probe, "httpGet", "path"))
+		if out, err := exec.CommandContext(testContext(t), kubelet, url).CombinedOutput(); err != nil {
+			t.Errorf("%s: %v: %s", probe, err, out)
+		}
 	}
 }
 

@@ -134,6 +134,30 @@ func TestWebhookAnswersOverTLS(t *testing.T) {
 	}
 }
 
+// A kubelet's probe offers HTTP/2 over a connection of its own. A server that agrees has to speak it.
+func TestWebhookAnswersAKubelet(t *testing.T) {
+	r := newRig(t)
+	transport := &http.Transport{
+		TLSClientConfig:   &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12}, // so does the kubelet
+		DisableKeepAlives: true, DisableCompression: true, ForceAttemptHTTP2: true,
+	}
+	for _, path := range []string{"/livez", "/readyz"} {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, r.url+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response, err := transport.RoundTrip(request)
+		if err != nil {
+			t.Errorf("%s: %v", path, err)
+			continue
+		}
+		response.Body.Close()
+		if response.StatusCode != http.StatusOK || response.ProtoMajor != 2 {
+			t.Errorf("%s: %s %s, want 200 by HTTP/2", path, response.Proto, response.Status)
+		}
+	}
+}
+
 // A renewed certificate is shown to the next connection; one that does not fit its key changes nothing, and is reported once.
 func TestWebhookShowsRenewedCertificate(t *testing.T) {
 	r := newRig(t)
