@@ -3,6 +3,8 @@ package tlsorigin
 import (
 	"context"
 	"crypto/tls"
+	"errors"
+	"fmt"
 	"io"
 	"net"
 	"time"
@@ -19,8 +21,11 @@ type attempt struct {
 	budget time.Duration
 	report Attempt
 
-	// turns bounds concurrent handshakes; nil does not.
-	turns turns
+	turns   turns    // nil: computing is not bounded
+	silence *silence // nil: waiting is not bounded
+	// turn is held while the handshake computes. Explaining a refusal gives it back first.
+	turn     *turn
+	listener *listener
 	// lost is packetsLost, nil where nobody can tell.
 	lost func(net.Conn) bool
 	// choose picks the ClientHello for a resolved address. Nil: the one of the configuration, whatever is remembered.
@@ -69,6 +74,12 @@ func (a *attempt) run(ctx context.Context, dial func(context.Context, string, st
 	if a.choose != nil {
 		a.choice = a.choose(a.report.Resolved)
 	}
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	if a.silence != nil {
+		a.listener = a.silence.join(a.report.Resolved.String(), end)
+		defer a.listener.leave()
+	}
 	expire := expiry(ctx, raw)
 	expire(deadline)
 	stop := context.AfterFunc(ctx, func() { expire(deadline) })
@@ -76,11 +87,24 @@ func (a *attempt) run(ctx context.Context, dial func(context.Context, string, st
 	interrupted := !stop()
 	if failure != nil || interrupted {
 		_ = raw.Close() // never tls.Conn.Close: there is nobody to say goodbye to
-		return nil, failure
+		return nil, a.outwaited(ctx, failure)
 	}
 	_ = raw.SetDeadline(time.Time{})
 	a.report.State = a.trust.state(conn)
 	return conn, nil
+}
+
+// outwaited words the end of an attempt that had to make room for others, and leaves every other failure as it is.
+func (a *attempt) outwaited(ctx context.Context, failure *Error) *Error {
+	if !errors.Is(context.Cause(ctx), errOutwaited) {
+		return failure
+	}
+	kind := ReasonTLSTimeout
+	if !a.began {
+		kind = ReasonUpstreamTimeout
+	}
+	return a.failure(finding{kind, fmt.Sprintf("said nothing for %v, and more than %d connections wait for its address", silentGrace, maxSilent)},
+		errOutwaited)
 }
 
 // expiry returns a function that sets the deadline of raw. Once ctx has ended every deadline is one in the past: ctx is
@@ -121,12 +145,9 @@ func (a *attempt) originate(ctx context.Context, raw net.Conn, deadline time.Tim
 	if !a.route.direct && pendingInput(raw) {
 		return nil, a.failure(finding{ReasonTLSInjection, "sent bytes behind its answer to SSLRequest; someone in the path may be tampering"}, nil)
 	}
-	done, found := a.turns.take(ctx, deadline)
-	if found.text != "" {
-		return nil, a.failure(found, nil)
-	}
-	defer done()
-	w := &wire{Conn: raw}
+	a.turn = newTurn(ctx, a.turns, deadline)
+	defer a.turn.giveBack()
+	w := &wire{Conn: raw, turn: a.turn, listener: a.listener}
 	a.limitPatience(w, deadline, expire)
 	config := a.trust.config(a.route.name, &a.auth)
 	if a.choice.groups != nil {
@@ -154,6 +175,7 @@ func (a *attempt) originate(ctx context.Context, raw net.Conn, deadline time.Tim
 		return nil, a.failure(found, nil)
 	}
 	a.ticket.verified(&state)
+	w.turn, w.listener = nil, nil
 	return &Conn{
 		tls:    client,
 		wire:   w,
@@ -190,7 +212,10 @@ func (a *attempt) requestTLS(raw net.Conn) *Error {
 		return a.failure(lostFailure(err, "while SSLRequest was sent", a.budget), err)
 	}
 	var answer [1]byte
-	if _, err := io.ReadFull(raw, answer[:]); err != nil {
+	a.listener.wait()
+	_, err := io.ReadFull(raw, answer[:])
+	a.listener.heard()
+	if err != nil {
 		return a.failure(lostFailure(err, "without an answer to SSLRequest", a.budget), err)
 	}
 	if found := answerProblem(answer[0]); found.text != "" {

@@ -81,7 +81,10 @@ func (a *attempt) handshakeFailure(err error, received int64) finding {
 	var verification *tls.CertificateVerificationError
 	var policy *policyError
 	var notTLS tls.RecordHeaderError
+	var noTurn noTurnError
 	switch {
+	case errors.As(err, &noTurn):
+		return finding{ReasonTLSTimeout, fmt.Sprintf("answered, but %d other TLS handshakes kept this machine busy until the time was up", noTurn.others)}
 	case errors.As(err, &verification):
 		return a.certificateFailure(verification.UnverifiedCertificates, explain(verification.Err, verification.UnverifiedCertificates, a.route.name, time.Now()))
 	case errors.As(err, &policy):

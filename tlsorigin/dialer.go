@@ -31,6 +31,7 @@ type Dialer struct {
 	lost       func(net.Conn) bool // packetsLost; nil: nobody can tell, or nobody can do anything about it
 	background *background         // never nil
 	turns      turns
+	silence    silence
 
 	trust   atomic.Pointer[trust] // each Dial uses the one in force when it starts
 	reloads *reloads

@@ -3,10 +3,9 @@ package tlsorigin
 import (
 	"context"
 	"errors"
-	"io"
 	"net"
+	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,53 +13,128 @@ import (
 	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
 )
 
-// However many dial at once, no more than maxHandshakes hellos are unanswered at
-// one time, and whoever gets no turn is told so when its time is up.
-func TestHandshakesTakeTurns(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		ca := tlstest.NewCA("CA", tlstest.P256)
-		var hellos atomic.Int32
-		peers := new(sync.WaitGroup)
-		d := newTestDialer(t, ca, func(c *Config) {
-			c.Timeout, c.PostQuantum = 4*time.Second, PostQuantumOff
-			c.NetDial = func(context.Context, string, string) (net.Conn, error) {
-				near, far := net.Pipe()
-				peers.Go(func() {
-					defer far.Close()
-					answer(far, "S")
-					if n, _ := far.Read(make([]byte, 1)); n == 1 {
-						hellos.Add(1)
-					}
-					_, _ = io.Copy(io.Discard, far)
-				})
-				return near, nil
+// mute is a peer that has agreed to TLS and then says nothing, or one byte at a time.
+func mute(begins string, every time.Duration) func(net.Conn) {
+	return func(conn net.Conn) {
+		if !answer(conn, "S") {
+			return
+		}
+		readHello(conn)
+		for i := range begins {
+			if _, err := conn.Write([]byte{begins[i]}); err != nil {
+				return
 			}
-		}, "db.test:5432")
-		defer d.Close()
-		var reasons [2]atomic.Int32
-		var dials sync.WaitGroup
-		for range maxHandshakes + 8 {
-			dials.Go(func() {
-				_, err := d.Dial(t.Context(), nil)
-				var failure *Error
-				if !errors.As(err, &failure) || failure.Kind != ReasonTLSTimeout {
-					t.Errorf("got %v", err)
-				} else if failure.Text == "was not asked in time: 32 other TLS handshakes were under way" {
-					reasons[1].Add(1)
+			time.Sleep(every)
+		}
+	}
+}
+
+// A handshake waits for its peer at nobody's cost: a hundred peers that have hung do not delay the one that is well.
+func TestSilentPeersHoldNoTurn(t *testing.T) {
+	for name, script := range map[string]func(net.Conn){
+		"after S":           mute("", 0),
+		"after a byte":      mute("\x16", 0),
+		"a byte at a time":  mute(serverHello11[:20], 300*time.Millisecond),
+		"before the answer": func(net.Conn) {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ca := tlstest.NewCA("CA", tlstest.P256)
+				healthy := pipeTo(pipeServer(ca))
+				d := newTestDialer(t, ca, func(c *Config) {
+					c.PostQuantum = PostQuantumOff
+					c.NetDial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+						if strings.HasPrefix(addr, "well") {
+							return healthy(ctx, network, addr)
+						}
+						return pipeTo(script)(ctx, network, addr)
+					}
+				}, "hung.test:1", "well.test:1")
+				defer d.Close()
+				var dials sync.WaitGroup
+				for range 100 {
+					dials.Go(func() {
+						if conn, err := d.Dial(t.Context(), nil); err == nil { // by the second address, in the end
+							conn.Close()
+						}
+					})
+				}
+				synctest.Wait()
+				began := time.Now()
+				conn, err := d.Dial(t.Context(), &Addr{TCP: fakeAddr("well.test:1"), Host: "well.test:1"})
+				if err != nil {
+					t.Fatal(err)
+				}
+				conn.Close()
+				if took := time.Since(began); took > 0 {
+					t.Errorf("the healthy upstream was reached after %v", took)
+				}
+				dials.Wait()
+				time.Sleep(time.Minute) // the last peers see that they are alone
+			})
+		})
+	}
+}
+
+type fakeAddr string
+
+func (fakeAddr) Network() string  { return "tcp" }
+func (a fakeAddr) String() string { return string(a) }
+
+// With all turns taken, the hello goes out and the answer waits: for a turn, or for the end of its time.
+func TestHandshakesTakeTurns(t *testing.T) {
+	for name, freed := range map[string]bool{"a turn comes": true, "no turn comes": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ca := tlstest.NewCA("CA", tlstest.P256)
+				d := newTestDialer(t, ca, func(c *Config) {
+					c.Timeout, c.PostQuantum = 4*time.Second, PostQuantumOff
+					c.NetDial = pipeTo(pipeServer(ca))
+				}, "db.test:5432")
+				defer d.Close()
+				for range maxHandshakes {
+					d.turns <- struct{}{}
+				}
+				if freed {
+					time.AfterFunc(time.Second, func() { <-d.turns })
+				}
+				began := time.Now()
+				conn, err := d.Dial(t.Context(), nil)
+				took := time.Since(began)
+				if freed {
+					if err != nil || took != time.Second {
+						t.Fatalf("%v after %v", err, took)
+					}
+					conn.Close()
 				} else {
-					reasons[0].Add(1)
+					var failure *Error
+					if !errors.As(err, &failure) || failure.Kind != ReasonTLSTimeout || took != 4*time.Second ||
+						!strings.Contains(failure.Text, "32 other TLS handshakes") {
+						t.Errorf("%v after %v", err, took)
+					}
+				}
+				if left := len(d.turns); left != maxHandshakes && !freed || freed && left != maxHandshakes-1 {
+					t.Errorf("%d turns are taken afterwards", left)
 				}
 			})
+		})
+	}
+}
+
+// A caller that leaves gives its place in the line for a turn up.
+func TestLeavingWhileWaitingForATurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ca := tlstest.NewCA("CA", tlstest.P256)
+		d := newTestDialer(t, ca, func(c *Config) { c.NetDial = pipeTo(pipeServer(ca)) }, "db.test:5432")
+		defer d.Close()
+		for range maxHandshakes {
+			d.turns <- struct{}{}
 		}
-		synctest.Wait()
-		if n := hellos.Load(); n != maxHandshakes {
-			t.Errorf("%d hellos at one time", n)
-		}
-		dials.Wait()
-		peers.Wait()
-		// A turn that is given back in the very moment in which time is up may still be taken.
-		if asked, not := reasons[0].Load(), reasons[1].Load(); asked < maxHandshakes || asked+not != maxHandshakes+8 {
-			t.Errorf("%d were asked, %d were not", asked, not)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		began := time.Now()
+		if _, err := d.Dial(ctx, nil); !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != time.Second {
+			t.Errorf("%v after %v", err, time.Since(began))
 		}
 	})
 }

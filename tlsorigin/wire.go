@@ -16,6 +16,8 @@ type wire struct {
 	received atomic.Int64 // bytes since 'S', or since TCP in direct TLS
 	first    func()       // called once, when the first of them have arrived; nil: nobody wants to know
 	bounds   recordBounds
+	turn     *turn     // of the handshake; nil behind it
+	listener *listener // likewise
 	polling
 
 	mu   sync.Mutex
@@ -26,10 +28,32 @@ func (w *wire) Read(p []byte) (int, error) {
 	if w.on {
 		return w.handOver(p)
 	}
+	if w.turn != nil {
+		return w.readInHandshake(p)
+	}
+	return w.read(p)
+}
+
+func (w *wire) read(p []byte) (int, error) {
 	n, err := w.Conn.Read(p)
 	w.bounds.passed(p[:n])
 	if before := w.received.Add(int64(n)) - int64(n); before == 0 && n > 0 && w.first != nil {
 		w.first()
+	}
+	return n, err
+}
+
+// readInHandshake waits for the peer without a turn. TLS computes with what it gets, for which it needs one.
+func (w *wire) readInHandshake(p []byte) (int, error) {
+	if !w.turn.held || !pendingInput(w.Conn) {
+		w.turn.giveBack()
+		w.listener.wait()
+		defer w.listener.heard()
+	}
+	n, err := w.read(p)
+	if n > 0 && err == nil {
+		w.listener.heard()
+		err = w.turn.take()
 	}
 	return n, err
 }
