@@ -12,8 +12,9 @@ import (
 const (
 	// minStartupPacket is a length word and a code.
 	minStartupPacket = 8
-	// maxStartupPacket is MAX_STARTUP_PACKET_LENGTH of PostgreSQL.
-	maxStartupPacket = 10000
+	// maxStartupPacket is the longest packet that PostgreSQL takes, whose
+	// MAX_STARTUP_PACKET_LENGTH of 10000 does not count the length word.
+	maxStartupPacket = 4 + 10000
 	// Keys of CancelRequest and BackendKeyData have four bytes up to protocol
 	// 3.0 and at most 256 since 3.2; a process ID of four bytes stands before them.
 	minCancelKey, maxCancelKey = 4 + 4, 4 + 256

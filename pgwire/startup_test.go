@@ -44,7 +44,7 @@ func TestNegotiate(t *testing.T) {
 		"protocol 3.2":               {in: pgtest.StartupVersion(3, 2, "user", "app"), packet: pgtest.StartupVersion(3, 2, "user", "app")},
 		"protocol 3.9999":            {in: pgtest.StartupVersion(3, 9999, "_pq_.x", "1"), packet: pgtest.StartupVersion(3, 9999, "_pq_.x", "1")},
 		"no parameters":              {in: pgtest.Startup(), packet: pgtest.Startup()},
-		"largest":                    {in: sized(maxStartupPacket), packet: sized(maxStartupPacket)},
+		"largest":                    {in: sized(10004), packet: sized(10004)},
 
 		"two SSLRequests":            {in: join(pgtest.SSLRequest(), pgtest.SSLRequest()), answer: "N", errText: "second SSLRequest", state: "08P01"},
 		"two GSSENCRequests":         {in: join(pgtest.GSSENCRequest(), pgtest.GSSENCRequest()), answer: "N", errText: "second GSSENCRequest", state: "08P01"},
@@ -60,7 +60,7 @@ func TestNegotiate(t *testing.T) {
 		"half a length":              {in: startup[:2], errText: "ends after 2 of at least 4"},
 		"half a packet":              {in: startup[:11], errText: "ends after 11 of"},
 		"too short":                  {in: []byte{0, 0, 0, 7, 0, 3, 0}, errText: "impossible length 7"},
-		"too long":                   {in: sized(maxStartupPacket + 1), errText: "impossible length 10001", rest: "*"},
+		"too long":                   {in: sized(10005), errText: "impossible length 10005", rest: "*"},
 		"HTTP":                       {in: []byte("GET / HTTP/1.1\r\n\r\n"), errText: "HTTP request", rest: "*"},
 		"ClientHello":                {in: []byte("\x16\x03\x01\x02\x00\x01"), errText: "sslmode=disable", rest: "*"},
 		"cancel with a short key":    {in: pgtest.CancelRequest("pid4key"), errText: "key of 3 bytes"},
@@ -158,7 +158,7 @@ func TestBadClients(t *testing.T) {
 		state string // of the ErrorResponse; "" for a close without an answer
 		want  Reason
 	}{
-		"oversized":         {sends: [][]byte{sized(maxStartupPacket + 1)}, want: ReasonClientProtocol},
+		"oversized":         {sends: [][]byte{sized(10005)}, want: ReasonClientProtocol},
 		"unknown version":   {sends: [][]byte{pgtest.StartupVersion(7, 1)}, state: "08P01", want: ReasonClientProtocol},
 		"two SSLRequests":   {sends: [][]byte{pgtest.SSLRequest(), pgtest.SSLRequest()}, state: "08P01", want: ReasonClientProtocol},
 		"malformed":         {sends: [][]byte{badBody("user\x00")}, state: "08P01", want: ReasonClientProtocol},
