@@ -88,9 +88,10 @@ func TestSaltedLogins(t *testing.T) {
 	kept := c.login("app", "x", nil, 1)
 	kept.salted = []byte("wipe me")
 	c.keep(kept)
+	inside := c.entries[kept.key].salted
 	c.wipe()
-	if len(c.entries) != 0 || !bytes.Equal(kept.salted, make([]byte, 7)) {
-		t.Errorf("left %d entries and %q", len(c.entries), kept.salted)
+	if len(c.entries) != 0 || !bytes.Equal(inside, make([]byte, 7)) || string(kept.salted) != "wipe me" {
+		t.Errorf("left %d entries, %q inside and %q with the login", len(c.entries), inside, kept.salted)
 	}
 }
 
