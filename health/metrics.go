@@ -40,6 +40,8 @@ type Options struct {
 	DialReasons []string
 	// Status is behind pgorigin_ready and pgorigin_draining; nil means a process that never starts.
 	Status *Status
+	// LogLinesDropped counts the log lines that nobody got; nil means none.
+	LogLinesDropped func() uint64
 }
 
 // Metrics counts what pgorigin does. NewMetrics makes it; its methods may be called by several goroutines.
@@ -80,6 +82,9 @@ func NewMetrics(opts Options) *Metrics {
 	if opts.Status == nil {
 		opts.Status = new(Status)
 	}
+	if opts.LogLinesDropped == nil {
+		opts.LogLinesDropped = func() uint64 { return 0 }
+	}
 	m.makeSessionMetrics()
 	m.makeUpstreamMetrics()
 	m.makeReloadMetrics()
@@ -96,6 +101,10 @@ func NewMetrics(opts Options) *Metrics {
 		buildInfo(opts),
 		stateGauge("pgorigin_ready", "Whether new clients are welcome, as in /readyz.",
 			func() bool { return opts.Status.Ready() == nil }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "pgorigin_log_lines_dropped_total",
+			Help: "Log lines that were dropped, because nothing read or took them.",
+		}, func() float64 { return float64(opts.LogLinesDropped()) }),
 		stateGauge("pgorigin_draining", "Whether the process has been told to stop and waits for its sessions.",
 			opts.Status.isDraining),
 	)

@@ -25,6 +25,16 @@ func newLogger(w io.Writer, format logFormat, level logLevel, env []string) *zap
 		encoder = zapcore.NewConsoleEncoder(consoleConfig(wantsColour(terminal, env)))
 	}
 	sink := zapcore.Lock(zapcore.AddSync(w))
+	if q, ok := w.(*logQueue); ok {
+		q.announce(func(lines uint64) []byte {
+			entry := zapcore.Entry{Level: zapcore.WarnLevel, Time: time.Now(), Message: "log lines dropped"}
+			line, err := encoder.EncodeEntry(entry, []zap.Field{zap.Uint64("lines", lines)})
+			if err != nil {
+				return nil
+			}
+			return line.Bytes()
+		})
+	}
 	return zap.New(zapcore.NewCore(encoder, sink, zapcore.Level(level)))
 }
 
@@ -53,6 +63,9 @@ func consoleConfig(colour bool) zapcore.EncoderConfig {
 
 // isTerminal takes a character device for a terminal. That /dev/null is one, too, does no harm.
 func isTerminal(w io.Writer) bool {
+	if q, ok := w.(*logQueue); ok {
+		w = q.out
+	}
 	f, ok := w.(*os.File)
 	if !ok {
 		return false

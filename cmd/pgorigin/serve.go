@@ -44,6 +44,8 @@ func runRun(ctx context.Context, p process) int {
 	if code, done := p.parseFlags("run", func(*flag.FlagSet) {}); done {
 		return code
 	}
+	stop := p.queueStderr()
+	defer stop()
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGTERM, os.Interrupt)
 	defer signal.Stop(signals)
@@ -74,6 +76,7 @@ func newInstance(p process) (*instance, []problem) {
 	metrics := health.NewMetrics(health.Options{
 		Version: in.about.Version, Revision: in.about.Revision, GoVersion: in.about.Go,
 		Origins: s.labels(), Reasons: allReasons(), DialReasons: dialReasons(), Status: in.status,
+		LogLinesDropped: droppedLogLines(p.stderr),
 	})
 	found := problems
 	for _, o := range in.settings.origins() {

@@ -31,6 +31,8 @@ func runWebhook(ctx context.Context, p process) int {
 	if code, done := p.parseFlags("webhook", func(*flag.FlagSet) {}); done {
 		return code
 	}
+	stopLog := p.queueStderr()
+	defer stopLog()
 	settings, problems := loadWebhook(p.env)
 	if len(problems) > 0 {
 		report(p.stderr, problems)

@@ -1,0 +1,220 @@
+package main
+
+import (
+	"bytes"
+	"io"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+	"time"
+)
+
+const (
+	// maxQueuedLog is how many bytes of log lines wait for a slow reader: the lines of a few thousand sessions.
+	maxQueuedLog = 1 << 20
+	// logWrite bounds one write. A pipe takes up to PIPE_BUF bytes whole, so lines never mix with those of other writers.
+	logWrite = 4096
+	// logFlushTimeout is how long the end of the process waits for a slow reader of the log.
+	logFlushTimeout = time.Second
+	// keptLogBuffer is the largest buffer that stays allocated between bursts.
+	keptLogBuffer = 64 << 10
+)
+
+// logQueue passes whole lines to out in a goroutine of its own, so that nothing else waits for the reader of the log. It
+// drops and counts the lines that do not fit, and those that out refuses. Its methods may be called concurrently.
+//
+// A write to a blocking pipe cannot be interrupted. The goroutine may hang there for ever; the process ends nevertheless.
+type logQueue struct {
+	out   io.Writer
+	ended chan struct{} // closed by the goroutine at its end
+	wake  chan struct{} // holds one token: there is something to do
+
+	mu      sync.Mutex
+	notice  func(lines uint64) []byte // makes the line about dropped lines; nil: none is written
+	queued  []byte
+	spare   []byte // an empty buffer for the next lines; may be nil
+	held    int    // bytes that are queued or being written
+	dropped uint64 // lines that no notice has told of yet
+	total   uint64 // lines dropped since the start
+	closed  bool
+
+	// Only the goroutine uses what follows.
+	failing bool // the last write failed
+	torn    bool // the last write ended within a line
+}
+
+func newLogQueue(out io.Writer) *logQueue {
+	q := &logQueue{out: out, ended: make(chan struct{}), wake: make(chan struct{}, 1)}
+	go q.run()
+	return q
+}
+
+// queueStderr puts a logQueue before the stderr of p, for a command that serves. The caller calls stop at its end, which
+// waits for a slow reader no longer than logFlushTimeout. A reader that has gone is no reason to end: without a channel
+// for SIGPIPE, the runtime would end the process at its next line.
+func (p *process) queueStderr() (stop func()) {
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // until the process ends
+	q := newLogQueue(p.stderr)
+	p.stderr = q
+	return func() { q.close(logFlushTimeout) }
+}
+
+// Write queues or drops one or more whole lines. It never blocks and never fails.
+func (q *logQueue) Write(lines []byte) (int, error) {
+	q.mu.Lock()
+	if q.held+len(lines) > maxQueuedLog {
+		q.drop(bytes.Count(lines, []byte{'\n'}))
+	} else {
+		q.queued = append(q.queued, lines...)
+		q.held += len(lines)
+	}
+	q.mu.Unlock()
+	q.signal()
+	return len(lines), nil
+}
+
+// announce sets the notice about dropped lines.
+func (q *logQueue) announce(notice func(lines uint64) []byte) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.notice = notice
+}
+
+// lost returns how many lines have been dropped since the start.
+func (q *logQueue) lost() uint64 {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.total
+}
+
+// droppedLogLines returns what counts the lines that stderr has lost, nil if nothing does.
+func droppedLogLines(stderr io.Writer) func() uint64 {
+	if q, ok := stderr.(*logQueue); ok {
+		return q.lost
+	}
+	return nil
+}
+
+// close ends the goroutine when everything queued is written, and waits for that at most for timeout.
+func (q *logQueue) close(timeout time.Duration) {
+	q.mu.Lock()
+	q.closed = true
+	q.mu.Unlock()
+	q.signal()
+	timer := time.NewTimer(timeout)
+	defer timer.Stop()
+	select {
+	case <-q.ended:
+	case <-timer.C:
+	}
+}
+
+func (q *logQueue) signal() {
+	select {
+	case q.wake <- struct{}{}:
+	default: // it is awake already
+	}
+}
+
+// drop counts dropped lines. The caller holds mu.
+func (q *logQueue) drop(lines int) {
+	q.dropped += uint64(lines)
+	q.total += uint64(lines)
+}
+
+// run writes until the queue is closed and empty.
+func (q *logQueue) run() {
+	defer close(q.ended)
+	for {
+		batch, dropped, closed := q.take()
+		for rest := batch; len(rest) > 0; {
+			lines := wholeLines(rest, logWrite)
+			rest = rest[len(lines):]
+			q.write(lines)
+		}
+		q.recycle(batch)
+		if dropped > 0 && !q.failing {
+			q.confess(dropped)
+		}
+		if closed {
+			return
+		}
+	}
+}
+
+// take waits for something to write, or for the end. Dropped counts the lines behind batch that no notice has told of.
+func (q *logQueue) take() (batch []byte, dropped uint64, closed bool) {
+	for {
+		q.mu.Lock()
+		if len(q.queued) > 0 || q.closed || q.dropped > 0 && !q.failing {
+			batch, q.queued, q.spare = q.queued, q.spare, nil
+			dropped, closed = q.dropped, q.closed
+			q.mu.Unlock()
+			return batch, dropped, closed
+		}
+		q.mu.Unlock()
+		<-q.wake
+	}
+}
+
+// write writes lines and gives their room back. A line that was cut off by an error gets its line end first.
+func (q *logQueue) write(lines []byte) {
+	if q.torn {
+		_, err := q.out.Write([]byte{'\n'})
+		q.torn = err != nil
+	}
+	n, err := q.out.Write(lines)
+	q.failing = err != nil || n < len(lines)
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.held -= len(lines)
+	if q.failing {
+		n = max(0, min(n, len(lines)))
+		q.torn = q.torn || n > 0 && lines[n-1] != '\n'
+		q.drop(bytes.Count(lines[n:], []byte{'\n'}))
+	}
+}
+
+// confess writes the notice about dropped lines.
+func (q *logQueue) confess(dropped uint64) {
+	q.mu.Lock()
+	notice := q.notice
+	q.mu.Unlock()
+	if notice != nil {
+		line := notice(dropped)
+		n, err := q.out.Write(line)
+		if err != nil || n < len(line) {
+			q.failing, q.torn = true, n > 0
+			return
+		}
+	}
+	q.mu.Lock()
+	q.dropped -= dropped
+	q.mu.Unlock()
+}
+
+// recycle keeps a small buffer for the next lines.
+func (q *logQueue) recycle(batch []byte) {
+	if cap(batch) > keptLogBuffer {
+		return
+	}
+	q.mu.Lock()
+	q.spare = batch[:0]
+	q.mu.Unlock()
+}
+
+// wholeLines returns the lines at the beginning of text that fit into size bytes, at least one.
+func wholeLines(text []byte, size int) []byte {
+	if len(text) <= size {
+		return text
+	}
+	end := bytes.LastIndexByte(text[:size], '\n')
+	if end < 0 {
+		end = bytes.IndexByte(text, '\n')
+	}
+	if end < 0 {
+		return text
+	}
+	return text[:end+1]
+}
