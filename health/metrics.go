@@ -54,6 +54,7 @@ type Metrics struct {
 	closes          *prometheus.CounterVec
 	bytes           *prometheus.CounterVec
 	cancels         *prometheus.CounterVec
+	cancelEffects   *prometheus.CounterVec
 	acceptErrors    *prometheus.CounterVec
 
 	connects        *prometheus.CounterVec
@@ -94,7 +95,7 @@ func NewMetrics(opts Options) *Metrics {
 	m.registry.MustRegister(
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		m.sessionsOpen, m.sessions, m.sessionDuration, m.closes, m.bytes, m.cancels, m.acceptErrors,
+		m.sessionsOpen, m.sessions, m.sessionDuration, m.closes, m.bytes, m.cancels, m.cancelEffects, m.acceptErrors,
 		m.connects, m.connectDuration, m.handshakes, m.resumptions, m.fallbacks, m.postQuantum, m.notAfter, m.certificateProblems,
 		m.spareUses, m.spareEnds,
 		m.reloads, m.lastReload, m.reloadFailing, m.probes, m.probers,
@@ -147,9 +148,14 @@ func (m *Metrics) CancelRequest(origin, reason string) {
 	m.cancels.WithLabelValues(origin, reason).Inc()
 }
 
-// CancelUnknownKey counts a cancel request whose key no session of ours owns, however it ended.
+// CancelUnknownKey counts a forwarded cancel request whose key no session of ours owns, however it ended.
 func (m *Metrics) CancelUnknownKey(origin string) {
 	m.cancels.WithLabelValues(origin, unknownKey).Inc()
+}
+
+// CancelSettled counts what a delivered cancel request did to its session: "canceled", "finished" or "none".
+func (m *Metrics) CancelSettled(origin, effect string) {
+	m.cancelEffects.WithLabelValues(origin, known(effect, cancelEffects())).Inc()
 }
 
 // AcceptFailed counts an error of the listener, such as running out of file descriptors.

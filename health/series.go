@@ -17,6 +17,9 @@ const (
 
 func closers() []string { return []string{ClosedByClient, ClosedByUpstream, ClosedByPgorigin} }
 
+// cancelEffects are what a delivered cancel request may do to its session.
+func cancelEffects() []string { return []string{"canceled", "finished", "none"} }
+
 // versions are the TLS versions that pgorigin can speak.
 func versions() []string { return []string{"1.2", "1.3"} }
 
@@ -59,6 +62,10 @@ func (m *Metrics) makeSessionMetrics() {
 		Name: "pgorigin_cancel_requests_total",
 		Help: "Cancel requests by the reason with which they ended, or unknown_key.",
 	}, []string{"origin", "result"})
+	m.cancelEffects = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "pgorigin_cancel_effects_total",
+		Help: "Delivered cancel requests by what followed on their session: canceled (57014), finished (the query ended first), none.",
+	}, []string{"origin", "effect"})
 	m.acceptErrors = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "pgorigin_accept_errors_total",
 		Help: "Errors of the listener, such as too many open files.",
@@ -99,6 +106,9 @@ func (m *Metrics) initOrigin(origin string, opts Options) {
 	m.bytes.WithLabelValues(origin, toUpstreamLabel)
 	m.bytes.WithLabelValues(origin, toClientLabel)
 	m.cancels.WithLabelValues(origin, unknownKey)
+	for _, effect := range cancelEffects() {
+		m.cancelEffects.WithLabelValues(origin, effect)
+	}
 	for _, reason := range opts.Reasons {
 		m.sessions.WithLabelValues(origin, reason)
 		m.cancels.WithLabelValues(origin, reason)

@@ -1,9 +1,30 @@
 package pgwire
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"io"
 	"net"
 	"sync"
+	"time"
+)
+
+const (
+	// cancelTimeout bounds a cancel request, if LoginTimeout does not do so earlier. It has
+	// room for a slow dial and for pgbouncer, which may wait ten seconds for a connection.
+	cancelTimeout = 20 * time.Second
+
+	// maxOwnedCancels is how many cancel requests for sessions of this server are on their
+	// way at one time; further ones wait.
+	maxOwnedCancels = 128
+	// maxSessionCancels is how many of those may be for one session. One more waits; it has
+	// not been sent yet, so it does the work of any others, which are closed at once.
+	maxSessionCancels = 2
+	// maxStrangeCancels is how many with keys of no session are on their way at one time,
+	// and maxStrangersWaiting how many more may wait. They cannot be told from invented ones.
+	maxStrangeCancels   = 4
+	maxStrangersWaiting = 16
 )
 
 // cancelKeys leads from a key (process ID and secret) to the running session
@@ -32,50 +53,95 @@ func (k *cancelKeys) remove(key string, owner *session) {
 	}
 }
 
-// find returns nil for a key that no running session has.
-func (k *cancelKeys) find(key string) net.Addr {
+// find returns nil for a key that no running session has, else its owner, the line of
+// cancel requests for it, and the address that knows the key.
+func (k *cancelKeys) find(key string) (owner *session, target net.Addr) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if owner := k.owners[key]; owner != nil {
-		return owner.upstream.RemoteAddr()
+	if owner = k.owners[key]; owner == nil {
+		return nil, nil
 	}
-	return nil
+	if owner.cancels == nil {
+		owner.cancels = new(line)
+	}
+	return owner, owner.upstream.RemoteAddr()
 }
 
-// forwardCancel sends a CancelRequest over a verified connection to the address
+// cancelLanes keep cancel requests with invented keys out of the way of those for sessions of this server.
+type cancelLanes struct{ owned, strange line }
+
+// enter waits for the turn of a cancel request for owner, which is nil if nobody has its
+// key. The caller calls leave if there is no error.
+func (c *cancelLanes) enter(ctx context.Context, owner *session, owned int) (leave func(), err error) {
+	if owner == nil {
+		return c.strange.leave, c.strange.enter(ctx, maxStrangeCancels, maxStrangersWaiting)
+	}
+	if err := owner.cancels.enter(ctx, maxSessionCancels, 1); err != nil {
+		return nil, err
+	}
+	if err := c.owned.enter(ctx, owned, -1); err != nil {
+		owner.cancels.leave()
+		return nil, err
+	}
+	return func() {
+		c.owned.leave()
+		owner.cancels.leave()
+	}, nil
+}
+
+// forwardCancel sends a CancelRequest over a new verified connection to the address
 // of the session that owns its key, or to the first upstream if none does: this
 // process may have been restarted. The client is held until the upstream
 // closes, for that is the only acknowledgement which the protocol has; nothing
 // more is read from it, and it never gets an answer.
 func (s *session) forwardCancel(packet startupPacket) error {
-	target := s.server.keys.find(packet.cancelKey())
-	s.info.CancelKnown = target != nil
+	owner, target := s.server.keys.find(packet.cancelKey())
+	s.info.CancelKnown = owner != nil
 	s.server.Trace.started(s.info)
 
-	if err := s.dial(target); err != nil {
-		return err
-	}
-	answer, err := s.deliverCancel(packet)
-	if (err != nil || answer > 0) && s.spareEnded() { // a living upstream closes without a word
-		if err := s.replaceSpare(); err != nil {
-			return err
-		}
-		_, err = s.deliverCancel(packet)
+	limit := min(cancelTimeout, s.server.loginTimeout())
+	defer time.AfterFunc(limit, func() {
+		s.end(&Error{Kind: ReasonLoginTimeout, Text: fmt.Sprintf("the cancel request took longer than %v", limit)})
+	}).Stop()
+	leave, err := s.server.cancels.enter(s.ctx, owner, maxOwnedCancels)
+	if errors.Is(err, errLineFull) {
+		return tooManyCancels(owner != nil)
 	}
 	if err != nil {
+		return err
+	}
+	defer leave()
+	err = s.connect(func(ctx context.Context) (net.Conn, error) { return s.server.Dial(ctx, target) })
+	if err != nil {
+		return err
+	}
+	if err := s.deliverCancel(packet, owner); err != nil {
 		return s.causeOf(upstreamLost(PhaseRelay, err))
 	}
 	return nil
 }
 
-// deliverCancel sends the packet and waits for the upstream to close. It returns
-// how many bytes came before that.
-func (s *session) deliverCancel(packet startupPacket) (answer int64, err error) {
+// tooManyCancels describes a cancel request that is not forwarded.
+func tooManyCancels(known bool) error {
+	text := "too many cancel requests with keys of no session are on their way"
+	if known {
+		text = "several cancel requests for the same session are on their way"
+	}
+	return &Error{Kind: ReasonTooManySessions, Text: text}
+}
+
+// deliverCancel sends the packet, waits for the upstream to close and has the effect on owner observed.
+func (s *session) deliverCancel(packet startupPacket, owner *session) error {
 	s.phase.Store(int32(PhaseRelay))
+	var watch *cancelWatch
+	if owner != nil && s.server.Trace.observesCancels() {
+		watch = owner.exchange.watchCancel(func(effect CancelEffect) { s.server.Trace.cancelSettled(s.info, owner.info.ID, effect) })
+	}
 	n, err := s.upstream.Write(packet.raw)
 	s.toUpstream.Store(int64(n))
-	if err != nil {
-		return 0, err
+	if err == nil {
+		_, err = io.Copy(io.Discard, s.upstream)
 	}
-	return io.Copy(io.Discard, s.upstream)
+	watch.delivered(err == nil)
+	return err
 }

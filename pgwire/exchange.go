@@ -88,6 +88,8 @@ type exchange struct {
 
 	terminated bool // the client said goodbye
 	retired    bool // nothing more is taken from the client
+
+	cancels cancelWatches // cancel requests whose effect is not known yet
 }
 
 // clientSays takes note of what the client sent, before it is forwarded. It
@@ -125,11 +127,14 @@ func (x *exchange) upstreamSaid(p []byte) {
 			x.due--
 			x.ignored = false
 			x.unsure = x.unsure || x.due < 0
+			x.cancels.ready(x.due)
 		}
+		x.cancels.read(p, x.upstream.left)
 		var kind byte
 		if kind, p = x.upstream.next(p); kind != 0 {
 			x.last = kind
 		}
+		x.cancels.begins(kind)
 		switch kind {
 		case typeReadyForQuery:
 			x.read = x.upstream.left == 1

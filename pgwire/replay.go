@@ -10,7 +10,7 @@ import (
 )
 
 // spare is an upstream connection that was made before anybody asked for it, and
-// may have come to an end since; see [Server.Dial].
+// may have come to an end since; see [Server.DialSession].
 type spare interface {
 	Fresh(ctx context.Context) (net.Conn, error)
 	LoggedIn()
@@ -32,9 +32,13 @@ func (s *session) connect(open func(context.Context) (net.Conn, error)) error {
 	return nil
 }
 
-// dial opens the upstream leg, by a spare if Dial has one.
-func (s *session) dial(target net.Addr) error {
-	err := s.connect(func(ctx context.Context) (net.Conn, error) { return s.server.Dial(ctx, target) })
+// dial opens the upstream leg of a session, which may be a spare.
+func (s *session) dial() error {
+	open := s.server.DialSession
+	if open == nil {
+		open = func(ctx context.Context) (net.Conn, error) { return s.server.Dial(ctx, nil) }
+	}
+	err := s.connect(open)
 	if err == nil {
 		s.spare, _ = s.upstream.Conn.(spare)
 	}

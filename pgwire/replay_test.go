@@ -22,7 +22,7 @@ type spareConn struct {
 func (c spareConn) Fresh(ctx context.Context) (net.Conn, error) { return c.fresh(ctx) }
 func (c spareConn) LoggedIn()                                   { c.loggedIn.Add(1) }
 
-// spareRig is a rig whose Dial returns spares.
+// spareRig is a rig whose DialSession returns spares.
 type spareRig struct {
 	*rig
 	fresh    atomic.Int32 // calls of Fresh
@@ -33,11 +33,11 @@ type spareRig struct {
 func newSpareRig(t *testing.T, configure func(*Server)) *spareRig {
 	r := &spareRig{rig: newRig(t, configure)}
 	r.server.Trace.UpstreamReady = func(SessionInfo, net.Conn, time.Duration) { r.ready.Add(1) }
-	r.server.Dial = func(ctx context.Context, target net.Addr) (net.Conn, error) {
-		conn, err := r.dial(ctx, target)
+	r.server.DialSession = func(ctx context.Context) (net.Conn, error) {
+		conn, err := r.dial(ctx, nil)
 		return spareConn{conn, func(ctx context.Context) (net.Conn, error) {
 			r.fresh.Add(1)
-			return r.dial(ctx, target)
+			return r.dial(ctx, nil)
 		}, &r.loggedIn}, err
 	}
 	return r
@@ -224,9 +224,9 @@ func TestRejectedCertificateOnASpare(t *testing.T) {
 	for _, again := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
 			r := newSpareRig(t, nil)
-			dial := r.server.Dial
-			r.server.Dial = func(ctx context.Context, target net.Addr) (net.Conn, error) {
-				conn, err := dial(ctx, target)
+			dial := r.server.DialSession
+			r.server.DialSession = func(ctx context.Context) (net.Conn, error) {
+				conn, err := dial(ctx)
 				spare := conn.(spareConn)
 				return spareConn{rejecting{spare.Conn}, func(ctx context.Context) (net.Conn, error) {
 					fresh, err := spare.fresh(ctx)

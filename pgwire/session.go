@@ -46,6 +46,7 @@ type session struct {
 	bridge   bridge
 	user     string      // as in the startup packet
 	key      string      // process ID and secret, as registered for cancels
+	cancels  *line       // of cancel requests for this session; guarded by Server.keys, nil before the first
 	stripped atomic.Bool // the client was shown a shorter offer
 	uplink   uplink
 	unsent   []byte // what the uplink had read when it was asked to leave
@@ -114,7 +115,7 @@ func (s *session) run() error {
 func (s *session) open(packet []byte) error {
 	loops.logins.Add(1)
 	defer loops.logins.Add(-1)
-	if err := s.dial(nil); err != nil {
+	if err := s.dial(); err != nil {
 		return err
 	}
 	// The upstream has proved who it is; only now does anything go there.

@@ -19,6 +19,9 @@ type Trace struct {
 	Authenticated func(SessionInfo)
 	// Ended runs exactly once for each Accepted, last.
 	Ended func(SessionInfo, SessionResult)
+	// CancelSettled runs when it is known what a delivered cancel request did to the session
+	// with the number target, up to some seconds after the end of the request, which info is about.
+	CancelSettled func(info SessionInfo, target uint64, effect CancelEffect)
 	// AcceptFailed runs when Accept returned an error; the next try is after retryIn.
 	AcceptFailed func(err error, retryIn time.Duration)
 }
@@ -105,6 +108,14 @@ func (t *Trace) authenticated(i SessionInfo) {
 func (t *Trace) ended(i SessionInfo, r SessionResult) {
 	if t != nil && t.Ended != nil {
 		t.Ended(i, r)
+	}
+}
+
+func (t *Trace) observesCancels() bool { return t != nil && t.CancelSettled != nil }
+
+func (t *Trace) cancelSettled(i SessionInfo, target uint64, effect CancelEffect) {
+	if t.observesCancels() {
+		t.CancelSettled(i, target, effect)
 	}
 }
 

@@ -49,7 +49,7 @@ type SpareUse string
 // What came of a Dial.
 const (
 	SpareHit  SpareUse = "hit"
-	SpareMiss SpareUse = "miss" // none was ready, or none that leads to the target
+	SpareMiss SpareUse = "miss" // none was ready
 	SpareDud  SpareUse = "dead" // a hit that turned out to be dead: Fresh was called
 )
 
@@ -78,7 +78,6 @@ func SpareEnds() []SpareEnd {
 type Spare struct {
 	*Conn
 	spares  *Spares
-	target  net.Addr // for which it was handed out
 	born    time.Time
 	limit   time.Duration // of its age, when it was made
 	stretch float64       // of any limit, so that those that were made together do not end together
@@ -113,25 +112,25 @@ func (s *Spares) Close() error {
 	return nil
 }
 
-// Dial returns a *Spare if there is one and it is in order, else what Dialer.Dial returns. A target that is not nil gets a
-// spare only if that leads to the very address.
+// Dial returns a *Spare if there is one and it is in order, else what Dialer.Dial returns. It is for sessions: a cancel
+// request needs a connection that is known to be alive and younger than its session, so Dialer.Dial.
 //
 // A spare may be dead all the same, for the upstream may end it at any moment. Whoever notices before it has got anything
 // from it should call Fresh.
-func (s *Spares) Dial(ctx context.Context, target net.Addr) (net.Conn, error) {
-	if spare := s.take(target); spare != nil {
+func (s *Spares) Dial(ctx context.Context) (net.Conn, error) {
+	if spare := s.take(); spare != nil {
 		return spare, nil
 	}
-	return s.dial(ctx, target)
+	return s.dial(ctx)
 }
 
-// Fresh dials anew what c was dialled for, because c turned out to be dead; closing c remains with the caller. All other
+// Fresh dials anew, because c turned out to be dead; closing c remains with the caller. All other
 // spares go, too, and first: whatever happened to c has probably happened to them, and an upstream that lets nobody in for
 // want of room gets theirs.
 func (c *Spare) Fresh(ctx context.Context) (net.Conn, error) {
 	c.spares.dud()
 	c.spares.awaitGone(ctx)
-	return c.spares.dial(ctx, c.target)
+	return c.spares.dial(ctx)
 }
 
 // LoggedIn says that the login on c is over. Only now, and after a moment for the first statement, another spare is made in
@@ -155,45 +154,30 @@ func (s *Spares) Look() {
 	}
 }
 
-// take returns the youngest spare that leads to target and is in order, or nil. The youngest has the longest time left for
-// the login, which for pgbouncer began when it accepted the connection.
-func (s *Spares) take(target net.Addr) *Spare {
+// take returns the youngest spare that is in order, or nil. The youngest has the longest time left for the login, which for
+// pgbouncer began when it accepted the connection.
+func (s *Spares) take() *Spare {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.count == 0 || s.closed {
 		return nil
 	}
 	for i, spare := range slices.Backward(s.ready) {
-		if !spare.leadsTo(target) {
-			continue
+		s.ready = s.ready[:i]
+		if !s.discardFlawed(spare, time.Now()) {
+			s.used(SpareHit)
+			return spare
 		}
-		s.ready = slices.Delete(s.ready, i, i+1)
-		if s.discardFlawed(spare, time.Now()) {
-			continue
-		}
-		s.used(SpareHit)
-		spare.target = target
-		return spare
 	}
 	s.used(SpareMiss)
 	return nil
 }
 
-// leadsTo reports whether a Dial for target may have c.
-func (c *Spare) leadsTo(target net.Addr) bool {
-	if target == nil {
-		return true
-	}
-	addr, ok := target.(*Addr)
-	return ok && addr.Host == c.remote.Host && addr.String() == c.remote.String()
-}
-
-// dial makes a connection for a caller of Dial. When there is no way to the upstream, spares are no better; about the one
-// address of a target that says nothing.
-func (s *Spares) dial(ctx context.Context, target net.Addr) (net.Conn, error) {
-	conn, err := s.dialer.Dial(ctx, target)
+// dial makes a connection for a caller of Dial. When there is no way to the upstream, spares are no better.
+func (s *Spares) dial(ctx context.Context) (net.Conn, error) {
+	conn, err := s.dialer.Dial(ctx, nil)
 	var failure *Error
-	if target == nil && errors.As(err, &failure) {
+	if errors.As(err, &failure) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.failed(failure)

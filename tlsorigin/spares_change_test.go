@@ -21,7 +21,7 @@ func TestReloadDropsSpares(t *testing.T) {
 		{"when told", func(r *spareRig) { r.Look() }},
 		{"within a second", func(r *spareRig) { r.pass(time.Second) }},
 		{"when one is wanted", func(r *spareRig) {
-			if _, ok := r.takeOne(nil).(*Conn); !ok {
+			if _, ok := r.takeOne().(*Conn); !ok {
 				r.t.Error("a spare was handed out that had been verified before the reload")
 			}
 		}},
@@ -94,7 +94,7 @@ func TestSparesFollowTheirName(t *testing.T) {
 		})
 		r.pass(6 * time.Second)
 		r.expectReady(1)
-		if addr := r.takeOne(nil).RemoteAddr().String(); addr != "192.0.2.7:6432" {
+		if addr := r.takeOne().RemoteAddr().String(); addr != "192.0.2.7:6432" {
 			t.Errorf("a spare leads to %s, which %v has left", addr, old)
 		}
 	})
@@ -107,7 +107,7 @@ func TestLookupSaysNothingAboutLaterSpares(t *testing.T) {
 		r.expectReady(1)
 		asked := time.Now()
 		r.pass(2 * time.Second)
-		r.takeOne(nil)
+		r.takeOne()
 		r.expectReady(1)
 		r.Spares.mu.Lock()
 		r.dropMoved(map[string][]netip.Addr{"db.test:6432": nil}, asked)

@@ -189,9 +189,9 @@ func (r *spareRig) pass(d time.Duration) {
 }
 
 // takeOne dials and closes what comes of it when the bubble ends.
-func (r *spareRig) takeOne(target net.Addr) net.Conn {
+func (r *spareRig) takeOne() net.Conn {
 	r.t.Helper()
-	conn, err := r.Dial(r.t.Context(), target)
+	conn, err := r.Dial(r.t.Context())
 	if err != nil {
 		r.t.Fatal(err)
 	}

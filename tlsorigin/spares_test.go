@@ -2,7 +2,6 @@ package tlsorigin
 
 import (
 	"context"
-	"net"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,7 +14,7 @@ func TestSparesAreHandedOutAndRefilled(t *testing.T) {
 		if n, _ := r.dialled(); n != 2 {
 			t.Fatalf("%d dials, want 2", n)
 		}
-		first := r.takeOne(nil)
+		first := r.takeOne()
 		if _, ok := first.(*Spare); !ok {
 			t.Fatalf("Dial returned a %T", first)
 		}
@@ -36,7 +35,7 @@ func TestNoSparesAtAll(t *testing.T) {
 		if n, _ := r.dialled(); n != 0 {
 			t.Errorf("%d dials", n)
 		}
-		if _, ok := r.takeOne(nil).(*Conn); !ok {
+		if _, ok := r.takeOne().(*Conn); !ok {
 			t.Error("Dial returned something else than Dialer.Dial")
 		}
 		r.expectReady(0)
@@ -49,9 +48,9 @@ func TestYoungestSpareFirst(t *testing.T) {
 		r.Start()
 		r.expectReady(2)
 		r.pass(5 * time.Second)
-		r.takeOne(nil) // leaves one of five seconds, and a new one
+		r.takeOne() // leaves one of five seconds, and a new one
 		r.expectReady(2)
-		spare, ok := r.takeOne(nil).(*Spare)
+		spare, ok := r.takeOne().(*Spare)
 		if !ok || time.Since(spare.born) > time.Second {
 			t.Errorf("got %+v, want the one that was made last", spare)
 		}
@@ -63,7 +62,7 @@ func TestBurstBeyondSpares(t *testing.T) {
 		r.Start()
 		r.expectReady(2)
 		for range 5 {
-			checkEcho(t, r.takeOne(nil))
+			checkEcho(t, r.takeOne())
 		}
 		var hits, misses int
 		r.do(func() { hits, misses = r.uses[SpareHit], r.uses[SpareMiss] })
@@ -96,7 +95,7 @@ func TestDeadSparesAreFoundWhenTheyAreWanted(t *testing.T) {
 		r.Start()
 		r.expectReady(2)
 		r.do(func() { r.sick = func(time.Duration) error { return errSick } })
-		if _, ok := r.takeOne(nil).(*Conn); !ok {
+		if _, ok := r.takeOne().(*Conn); !ok {
 			t.Error("a dead spare was handed out")
 		}
 		r.expectUses(0, 1, 0)
@@ -109,10 +108,10 @@ func TestFailedDialDropsAll(t *testing.T) {
 		r.Start()
 		r.expectReady(2)
 		r.do(func() { r.refused = true })
-		r.takeOne(nil) // the refill fails
+		r.takeOne() // the refill fails
 		r.expectReady(0)
 		r.expectEnds(SpareUnhealthy, 1)
-		if _, err := r.Dial(t.Context(), nil); err == nil {
+		if _, err := r.Dial(t.Context()); err == nil {
 			t.Error("Dial succeeded")
 		}
 		if pauses := r.pausedFor(); len(pauses) != 1 {
@@ -144,9 +143,9 @@ func TestFreshReplacesADud(t *testing.T) {
 	inSpareBubble(t, 3, nil, func(t *testing.T, r *spareRig) {
 		r.Start()
 		r.expectReady(3)
-		target := r.takeOne(nil).RemoteAddr()
+		r.takeOne()
 		r.expectReady(3)
-		spare := r.takeOne(target).(*Spare)
+		spare := r.takeOne().(*Spare)
 		fresh, err := spare.Fresh(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -166,28 +165,6 @@ func TestFreshReplacesADud(t *testing.T) {
 	})
 }
 
-func TestSpareOnlyToTheVeryAddress(t *testing.T) {
-	inSpareBubble(t, 1, nil, func(t *testing.T, r *spareRig) {
-		r.Start()
-		r.expectReady(1)
-		here := r.takeOne(nil).RemoteAddr().(*Addr)
-		r.expectReady(1)
-		elsewhere := &Addr{Host: here.Host, TCP: &net.TCPAddr{IP: net.IPv4(192, 0, 2, 9), Port: 6432}}
-		for _, target := range []net.Addr{elsewhere, &Addr{Host: "db.test:6433", TCP: here.TCP}, here.TCP} {
-			if conn, err := r.Dial(t.Context(), target); err == nil {
-				if _, ok := conn.(*Spare); ok {
-					t.Errorf("a spare to %v was handed out for %#v", here, target)
-				}
-				conn.Close()
-			}
-		}
-		r.expectReady(1) // that one address fails says nothing
-		if _, ok := r.takeOne(here).(*Spare); !ok {
-			t.Error("no spare for its own address")
-		}
-	})
-}
-
 // An upstream that has no room gets that of the other spares before it is asked again, if they end in time.
 func TestFreshWaitsForTheOthersToEnd(t *testing.T) {
 	for name, row := range map[string]struct {
@@ -201,7 +178,7 @@ func TestFreshWaitsForTheOthersToEnd(t *testing.T) {
 			inSpareBubble(t, 3, nil, func(t *testing.T, r *spareRig) {
 				r.Start()
 				r.expectReady(3)
-				spare := r.takeOne(nil).(*Spare)
+				spare := r.takeOne().(*Spare)
 				r.expectReady(3)
 				r.do(func() { r.linger = row.linger })
 				began := time.Now()
@@ -228,10 +205,10 @@ func TestCloseEndsEverything(t *testing.T) {
 	inSpareBubble(t, 2, nil, func(t *testing.T, r *spareRig) {
 		r.Start()
 		r.expectReady(2)
-		spare := r.takeOne(nil)
+		spare := r.takeOne()
 		r.expectReady(2)
 		r.do(func() { r.answered = make(chan struct{}) }) // never: Close interrupts
-		r.takeOne(nil)
+		r.takeOne()
 		r.pass(2 * time.Second)
 		began := time.Now()
 		r.Close()
@@ -253,7 +230,7 @@ func TestCloseEndsEverything(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		r.do(func() { r.answered = nil })
-		conn, err := r.Dial(ctx, nil)
+		conn, err := r.Dial(ctx)
 		if err != nil {
 			t.Fatal(err)
 		}

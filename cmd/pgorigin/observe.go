@@ -57,6 +57,7 @@ func (o *observer) sessionTrace() *pgwire.Trace {
 		UpstreamReady: o.upstreamReady,
 		Authenticated: o.authenticated,
 		Ended:         o.ended,
+		CancelSettled: o.cancelSettled,
 		AcceptFailed: func(err error, retryIn time.Duration) {
 			o.metrics.AcceptFailed(o.origin)
 			if !o.repeats.admit(acceptFailed) {
@@ -179,7 +180,7 @@ func (o *observer) ended(info pgwire.SessionInfo, result pgwire.SessionResult) {
 		Duration: result.Duration, ToUpstream: result.ToUpstream, ToClient: result.ToClient,
 	})
 	switch {
-	case info.Cancel && info.CancelKnown:
+	case info.Cancel && (info.CancelKnown || result.Reason == pgwire.ReasonTooManySessions):
 		o.metrics.CancelRequest(o.origin, reason)
 	case info.Cancel:
 		o.metrics.CancelUnknownKey(o.origin)
@@ -199,6 +200,13 @@ func (o *observer) ended(info pgwire.SessionInfo, result pgwire.SessionResult) {
 		fields = append(fields, leg.timings(info, result)...)
 	}
 	line.Write(fields...)
+}
+
+// cancelSettled says what a delivered cancel request did to the session that it was for.
+func (o *observer) cancelSettled(info pgwire.SessionInfo, target uint64, effect pgwire.CancelEffect) {
+	o.metrics.CancelSettled(o.origin, string(effect))
+	o.log.Info("cancel request settled", zap.String("origin", o.origin), zap.Uint64("session", info.ID),
+		zap.Uint64("target_session", target), zap.String("cancel_effect", string(effect)))
 }
 
 // text is a field whose value somebody else chose; an empty value makes no field.

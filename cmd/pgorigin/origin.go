@@ -31,9 +31,10 @@ func (s *settings) newOrigin(o *OriginSettings, observer *observer, found []prob
 	made.dialer, made.spares = dialer, o.newSpares(dialer, observer)
 	observer.prober.Try, observer.prober.Interval = made.probe, time.Duration(s.ProbeInterval)
 	made.server = &pgwire.Server{
-		Dial:  made.spares.Dial,
-		Hint:  func(err error) string { return o.rename(hint(err)) },
-		Allow: o.allow(),
+		Dial:        made.dialer.Dial,
+		DialSession: made.spares.Dial,
+		Hint:        func(err error) string { return o.rename(hint(err)) },
+		Allow:       o.allow(),
 
 		ChannelBinding: pgwire.ChannelBinding(o.Auth.ChannelBinding),
 		RequireAuth:    pgwire.AuthMethods(o.Auth.Require),
