@@ -89,3 +89,35 @@ func cancel(ctx context.Context, t *testing.T, conn *pgx.Conn) {
 		t.Errorf("send the cancel request: %v", err)
 	}
 }
+
+// A backend of PostgreSQL up to 17 knows only the processes that were there when it was forked, so a cancel request over
+// a connection that is older than its session is lost without a word. With spares each request has to be effective all
+// the same, and the metrics say that it was.
+func TestCancelWithSpares(t *testing.T) {
+	ctx := testContext(t)
+	origin := startOrigin(t, shared.postgres.Addr, "PGORIGIN_WARM_SPARES=4")
+	awaitSeries(ctx, t, origin, sparesReady, 4)
+	const cancels = 100
+	lost := 0
+	for n := range cancels {
+		conn := connect(ctx, t, origin.Addr)
+		marker := fmt.Sprintf("cancel %s %d", t.Name(), n)
+		ended := make(chan error, 1)
+		go func() {
+			_, err := conn.Exec(ctx, "SELECT pg_sleep(1) /* "+marker+" */")
+			ended <- err
+		}()
+		awaitActivity(ctx, t, marker, 1)
+		cancel(ctx, t, conn)
+		if err := <-ended; err == nil {
+			lost++
+		} else if state := sqlState(t, err); state != "57014" {
+			t.Errorf("query %d ended with %q", n, state)
+		}
+		_ = conn.Close(ctx)
+	}
+	if lost > 0 {
+		t.Errorf("%d of %d cancel requests were lost", lost, cancels)
+	}
+	awaitSeries(ctx, t, origin, `pgorigin_cancel_effects_total{effect="canceled",origin="default"}`, cancels)
+}
