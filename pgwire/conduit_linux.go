@@ -111,6 +111,7 @@ func (c *conduit) pumpToUpstream(buf []byte) {
 		}
 		c.wrote(flushed, err)
 		c.progressed()
+		s.drainIfAsked()
 	}
 	if err != nil && !errors.Is(err, syscall.EAGAIN) {
 		c.fromClient.done = true
@@ -172,17 +173,17 @@ func (c *conduit) pumpToClient(buf []byte) {
 // deliver gives p to the client and keeps what it has no room for. It returns
 // false if the client is gone.
 func (c *conduit) deliver(p []byte) bool {
-	n, err := c.session.giveClient(p)
-	if n > 0 {
+	rest, err := c.session.giveClient(p)
+	if len(rest) < len(p) {
 		c.progressed()
 	}
 	if err != nil && !errors.Is(err, syscall.EAGAIN) {
 		_ = c.session.clientLost(err)
 		return false
 	}
-	if n < len(p) {
+	if len(rest) > 0 {
 		c.backlog, c.delivered = backlogs.Get().(*[]byte), 0
-		*c.backlog = append((*c.backlog)[:0], p[n:]...)
+		*c.backlog = append((*c.backlog)[:0], rest...)
 		c.relax(&c.fromUpstream) // nothing is read from there now, however much has come
 	}
 	return true
@@ -190,9 +191,9 @@ func (c *conduit) deliver(p []byte) bool {
 
 // deliverBacklog reports whether the client has taken all of it.
 func (c *conduit) deliverBacklog() bool {
-	n, err := c.session.giveClient((*c.backlog)[c.delivered:])
-	c.delivered += n
-	if n > 0 {
+	rest, err := c.session.deliver((*c.backlog)[c.delivered:])
+	if c.delivered < len(*c.backlog)-len(rest) {
+		c.delivered = len(*c.backlog) - len(rest)
 		c.progressed()
 	}
 	if err != nil && !errors.Is(err, syscall.EAGAIN) {

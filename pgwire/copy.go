@@ -66,6 +66,7 @@ func (s *session) copyToUpstream() {
 				return
 			}
 			s.progressed()
+			s.drainIfAsked()
 		}
 		if err != nil {
 			s.sideEnded(downstream, err, s.upstream)
