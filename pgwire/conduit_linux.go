@@ -111,7 +111,6 @@ func (c *conduit) pumpToUpstream(buf []byte) {
 		}
 		c.wrote(flushed, err)
 		c.progressed()
-		s.drainIfAsked()
 	}
 	if err != nil && !errors.Is(err, syscall.EAGAIN) {
 		c.fromClient.done = true
@@ -173,17 +172,17 @@ func (c *conduit) pumpToClient(buf []byte) {
 // deliver gives p to the client and keeps what it has no room for. It returns
 // false if the client is gone.
 func (c *conduit) deliver(p []byte) bool {
-	rest, err := c.session.giveClient(p)
-	if len(rest) < len(p) {
+	n, err := c.session.giveClient(p)
+	if n > 0 {
 		c.progressed()
 	}
 	if err != nil && !errors.Is(err, syscall.EAGAIN) {
 		_ = c.session.clientLost(err)
 		return false
 	}
-	if len(rest) > 0 {
+	if n < len(p) {
 		c.backlog, c.delivered = backlogs.Get().(*[]byte), 0
-		*c.backlog = append((*c.backlog)[:0], rest...)
+		*c.backlog = append((*c.backlog)[:0], p[n:]...)
 		c.relax(&c.fromUpstream) // nothing is read from there now, however much has come
 	}
 	return true
@@ -191,9 +190,9 @@ func (c *conduit) deliver(p []byte) bool {
 
 // deliverBacklog reports whether the client has taken all of it.
 func (c *conduit) deliverBacklog() bool {
-	rest, err := c.session.deliver((*c.backlog)[c.delivered:])
-	if c.delivered < len(*c.backlog)-len(rest) {
-		c.delivered = len(*c.backlog) - len(rest)
+	n, err := c.session.giveClient((*c.backlog)[c.delivered:])
+	c.delivered += n
+	if n > 0 {
 		c.progressed()
 	}
 	if err != nil && !errors.Is(err, syscall.EAGAIN) {

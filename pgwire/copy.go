@@ -66,7 +66,6 @@ func (s *session) copyToUpstream() {
 				return
 			}
 			s.progressed()
-			s.drainIfAsked()
 		}
 		if err != nil {
 			s.sideEnded(downstream, err, s.upstream)

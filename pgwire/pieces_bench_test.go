@@ -57,21 +57,21 @@ func BenchmarkExchange(b *testing.B) {
 	}, nil)
 	query := pgtest.Message('Q', "SELECT abalance FROM pgbench_accounts WHERE aid = 12345;\x00")
 	b.Run("transaction", func(b *testing.B) {
-		var x txTracker
+		var x exchange
 		b.ReportAllocs()
 		for b.Loop() {
 			x.clientSays(query)
-			x.upstreamSays(answer, false)
+			x.upstreamSaid(answer)
 		}
 	})
 	b.Run("buffer", func(b *testing.B) {
 		row := pgtest.Message('d', strings.Repeat("x", 256)+"\n")
 		buffer := bytes.Repeat(row, relayRead/len(row)) // whole messages, so that every one begins alike
-		var x txTracker
+		var x exchange
 		b.SetBytes(int64(len(buffer)))
 		b.ReportAllocs()
 		for b.Loop() {
-			x.upstreamSays(buffer, false)
+			x.upstreamSaid(buffer)
 		}
 	})
 }

@@ -40,7 +40,7 @@ type session struct {
 	mu    sync.Mutex
 	first *ending // how the relay began to end
 
-	exchange txTracker
+	exchange exchange
 
 	auth     authFilter
 	bridge   bridge
@@ -181,7 +181,7 @@ func (s *session) leave(err error) {
 // tellClient writes err as an ErrorResponse, where the protocol has a place for one.
 func (s *session) tellClient(err error) {
 	d, ok := asDescribed(err)
-	if !ok || d.SQLState() == "" || s.info.Cancel || !s.atBoundary() {
+	if !ok || d.SQLState() == "" || s.info.Cancel || s.auth.rejected || !s.atBoundary() {
 		return
 	}
 	message := pgproto3.ErrorResponse{
@@ -203,12 +203,9 @@ func (s *session) atBoundary() bool {
 	case PhaseStartup, PhaseDial:
 		return true
 	case PhaseAuth:
-		return s.auth.atBoundary() && !s.auth.rejected
+		return s.auth.atBoundary()
 	case PhaseRelay:
-		if s.upstreamEnded() {
-			return s.exchange.expectsMessage()
-		}
-		return s.exchange.atBoundary()
+		return s.exchange.expectsMessage()
 	}
 	return false
 }

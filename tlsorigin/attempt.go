@@ -35,6 +35,8 @@ type attempt struct {
 	resume bool    // a session, if there is one
 	ticket *ticket // nil: neither takes nor leaves one
 
+	verification *verification // of its peer
+
 	observe func(*tls.Config) // sees the configuration of the handshake; nil means nobody does
 
 	began    bool          // a ClientHello has been sent, or was about to be
@@ -46,9 +48,10 @@ type attempt struct {
 
 // certificateDetails is what an Error says about a certificate besides its text.
 type certificateDetails struct {
-	name string
-	also []Reason
-	peer *PeerCertificate
+	name     string
+	also     []Reason
+	peer     *PeerCertificate
+	anchored bool
 }
 
 func newAttempt(r route, t *trust, budget time.Duration) *attempt {
@@ -58,6 +61,8 @@ func newAttempt(r route, t *trust, budget time.Duration) *attempt {
 		auth:   clientAuth{configured: t.client},
 		budget: budget,
 		report: Attempt{Addr: r.host},
+
+		verification: &verification{trust: t, name: r.name},
 	}
 }
 
@@ -90,7 +95,7 @@ func (a *attempt) run(ctx context.Context, dial func(context.Context, string, st
 		return nil, a.outwaited(ctx, failure)
 	}
 	_ = raw.SetDeadline(time.Time{})
-	a.report.State = a.trust.state(conn)
+	a.report.State = conn.ConnectionState()
 	return conn, nil
 }
 
@@ -149,7 +154,7 @@ func (a *attempt) originate(ctx context.Context, raw net.Conn, deadline time.Tim
 	defer a.turn.giveBack()
 	w := &wire{Conn: raw, turn: a.turn, listener: a.listener}
 	a.limitPatience(w, deadline, expire)
-	config := a.trust.config(a.route.name, &a.auth)
+	config := a.trust.config(a.verification, &a.auth)
 	if a.choice.groups != nil {
 		config.CurvePreferences = a.choice.groups
 	}
@@ -158,13 +163,14 @@ func (a *attempt) originate(ctx context.Context, raw net.Conn, deadline time.Tim
 		config.ClientSessionCache = a.ticket
 	}
 	if a.observe != nil {
-		config.RootCAs = a.trust.template.RootCAs // whoever watches wants to see all of it
 		a.observe(config)
 	}
 	client := tls.Client(w, config)
 	a.began = true
 	//nolint:noctx // ctx interrupts by run's deadline: HandshakeContext would close the connection, and with it what it knows
-	if err := client.Handshake(); err != nil {
+	err := client.Handshake()
+	a.turn.giveBack() // before a refusal is explained
+	if err != nil {
 		if w.received.Load() == 0 {
 			a.vanished = a.vanishing(raw, err)
 		}
@@ -174,9 +180,13 @@ func (a *attempt) originate(ctx context.Context, raw net.Conn, deadline time.Tim
 	if found := a.protocolProblem(state.NegotiatedProtocol); found.text != "" {
 		return nil, a.failure(found, nil)
 	}
+	if a.verification.chains == nil { // crypto/tls has not asked, so nobody knows who this is
+		return nil, a.failure(finding{ReasonCertInvalid, "its certificate was not verified"}, nil)
+	}
 	a.ticket.verified(&state)
 	w.turn, w.listener = nil, nil
 	return &Conn{
+		chains: a.verification.chains,
 		tls:    client,
 		wire:   w,
 		auth:   &a.auth,
@@ -233,9 +243,9 @@ func (a *attempt) waited(received int64) time.Duration {
 }
 
 func (a *attempt) failure(f finding, cause error) *Error {
-	e := &Error{Kind: f.kind, Addr: a.route.host, Text: f.text, Err: cause}
+	e := &Error{Kind: f.kind, Addr: a.route.host, Text: clip(f.text, maxText), Err: cause}
 	if d := a.details; d != nil {
-		e.Also, e.Peer, e.ExpectedName = d.also, d.peer, d.name
+		e.Also, e.Peer, e.ExpectedName, e.Anchored = d.also, d.peer, d.name, d.anchored
 	}
 	return e
 }

@@ -3,7 +3,6 @@ package tlsorigin
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -78,17 +77,14 @@ func answerProblem(answer byte) finding {
 
 // handshakeFailure explains why a handshake came to nothing; received counts the bytes that the peer sent in it.
 func (a *attempt) handshakeFailure(err error, received int64) finding {
-	var verification *tls.CertificateVerificationError
-	var policy *policyError
+	var refused *refusal
 	var notTLS tls.RecordHeaderError
 	var noTurn noTurnError
 	switch {
 	case errors.As(err, &noTurn):
 		return finding{ReasonTLSTimeout, fmt.Sprintf("answered, but %d other TLS handshakes kept this machine busy until the time was up", noTurn.others)}
-	case errors.As(err, &verification):
-		return a.certificateFailure(verification.UnverifiedCertificates, explain(verification.Err, verification.UnverifiedCertificates, a.route.name, time.Now()))
-	case errors.As(err, &policy):
-		return a.certificateFailure(policy.sent, policy.finding)
+	case errors.As(err, &refused):
+		return a.certificateFailure(refused)
 	case errors.As(err, &notTLS) && a.route.direct && notTLS.RecordHeader[0] == 'E', errors.Is(err, io.EOF) && a.route.direct && received == 0:
 		// The 'E' begins an ErrorResponse, which is not read: nobody has proved anything yet (CVE-2024-10977).
 		return finding{ReasonTLSProtocol, "does not take direct TLS: the server is probably too old for it (needs PostgreSQL 17 or pgbouncer 1.25)"}
@@ -114,16 +110,16 @@ func (a *attempt) handshakeFailure(err error, received int64) finding {
 	return finding{ReasonTLSProtocol, "broke the TLS protocol" + own(err)}
 }
 
-// certificateFailure explains why a chain is refused and keeps the details for the *Error.
-func (a *attempt) certificateFailure(sent []*x509.Certificate, first finding) finding {
+// certificateFailure explains why certificates are refused and keeps the details for the *Error.
+func (a *attempt) certificateFailure(r *refusal) finding {
 	now, name := time.Now(), a.route.name
 	if a.trust.verifyCA {
 		name = ""
 	}
-	found := a.trust.reasons(sent, name, first, now)
-	a.details = &certificateDetails{name: name, also: otherReasons(found)}
-	if len(sent) > 0 {
-		peer := describe(sent[0], true, now)
+	found, anchored := a.trust.reasons(r, name, now)
+	a.details = &certificateDetails{name: name, also: otherReasons(found), anchored: anchored}
+	if len(r.sent) > 0 {
+		peer := describe(r.sent[0], true, now)
 		a.details.peer = &peer
 	}
 	return finding{found[0].kind, sentence(found)}
@@ -209,7 +205,8 @@ func alertName(err error) string {
 	return fmt.Sprintf("TLS alert %d (%s)", number, strings.TrimPrefix(tls.AlertError(number).Error(), "tls: "))
 }
 
-// alertFailure explains an alert that the peer sent before any data; ok is false if err is none.
+// alertFailure explains an alert that the peer sent before any data; ok is false if err is none. An alert about the
+// client certificate says nothing about it when none was asked for.
 func alertFailure(err error, auth *clientAuth) (found finding, ok bool) {
 	number, ok := alertNumber(err)
 	if !ok {

@@ -2,6 +2,7 @@ package tlsorigin
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"io"
 	"net"
@@ -31,7 +32,8 @@ type Conn struct {
 	wire   *wire
 	auth   *clientAuth
 	remote *Addr
-	ticket *ticket // may be nil
+	ticket *ticket               // may be nil
+	chains [][]*x509.Certificate // verified
 
 	generation uint64 // of the state under which it was verified
 	rejected   func() // called when the upstream does not accept the client certificate; may be nil
@@ -102,7 +104,11 @@ func (c *Conn) Close() error {
 }
 
 // ConnectionState describes the verified TLS connection.
-func (c *Conn) ConnectionState() tls.ConnectionState { return c.tls.ConnectionState() }
+func (c *Conn) ConnectionState() tls.ConnectionState {
+	state := c.tls.ConnectionState()
+	state.VerifiedChains = c.chains
+	return state
+}
 
 // LocalAddr returns the local address.
 func (c *Conn) LocalAddr() net.Addr { return c.tls.LocalAddr() }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"errors"
 	"fmt"
 	"slices"
@@ -66,7 +65,7 @@ func parseRevocations(data []byte) (*revocations, error) {
 			return nil, fmt.Errorf("block %d is no readable CRL: %w", i+1, err)
 		}
 		if problem := unfitList(parsed); problem != "" {
-			return nil, fmt.Errorf("block %d, the CRL of %s, cannot be used: %s", i+1, issuerName(parsed.Issuer), problem)
+			return nil, fmt.Errorf("block %d, the CRL of %s, cannot be used: %s", i+1, nameOf(parsed.Issuer), problem)
 		}
 		key := string(parsed.RawIssuer)
 		r.byIssuer[key] = append(r.byIssuer[key], indexed(parsed))
@@ -113,7 +112,7 @@ func unfitList(list *x509.RevocationList) string {
 
 func indexed(parsed *x509.RevocationList) *revocationList {
 	list := &revocationList{
-		issuer: issuerName(parsed.Issuer), thisUpdate: parsed.ThisUpdate, nextUpdate: parsed.NextUpdate,
+		issuer: nameOf(parsed.Issuer), thisUpdate: parsed.ThisUpdate, nextUpdate: parsed.NextUpdate,
 		revoked: make(map[string]revocation, len(parsed.RevokedCertificateEntries)),
 		signature: &x509.RevocationList{
 			RawTBSRevocationList: bytes.Clone(parsed.RawTBSRevocationList),
@@ -124,14 +123,6 @@ func indexed(parsed *x509.RevocationList) *revocationList {
 		list.revoked[entry.SerialNumber.Text(16)] = revocation{entry.RevocationTime, entry.ReasonCode}
 	}
 	return list
-}
-
-// issuerName names an authority as certificateName does.
-func issuerName(name pkix.Name) string {
-	if name.CommonName != "" {
-		return quote(name.CommonName)
-	}
-	return quote(name.String())
 }
 
 // validity says whether the list is outside its dates; "" if it is not.

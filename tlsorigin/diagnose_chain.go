@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -100,12 +101,8 @@ func contains(certs []*x509.Certificate, cert *x509.Certificate) bool {
 
 func describe(cert *x509.Certificate, sent bool, now time.Time) PeerCertificate {
 	sum := sha256.Sum256(cert.Raw)
-	issuer := cert.Issuer.CommonName
-	if issuer == "" {
-		issuer = cert.Issuer.String()
-	}
 	return PeerCertificate{
-		Subject: certificateName(cert), Issuer: quote(issuer),
+		Subject: certificateName(cert), Issuer: nameOf(cert.Issuer),
 		Key: keyText(cert), SignatureAlgorithm: cert.SignatureAlgorithm.String(), SHA256: hex.EncodeToString(sum[:]),
 		Serial: serialText(cert), Names: namesOf(cert),
 		NotBefore: cert.NotBefore.UTC(), NotAfter: cert.NotAfter.UTC(), DaysLeft: DaysLeft(cert.NotAfter, now),
@@ -137,10 +134,4 @@ func keyText(cert *x509.Certificate) string {
 }
 
 // presentedNames lists what a certificate is valid for.
-func presentedNames(cert *x509.Certificate) string {
-	names := append([]string(nil), cert.DNSNames...)
-	for _, ip := range cert.IPAddresses {
-		names = append(names, ip.String())
-	}
-	return quoteAll(names)
-}
+func presentedNames(cert *x509.Certificate) string { return strings.Join(namesOf(cert), ", ") }

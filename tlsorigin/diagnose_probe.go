@@ -3,7 +3,6 @@ package tlsorigin
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"os"
 	"time"
@@ -73,34 +72,18 @@ func lateRejection(ctx context.Context, conn *Conn, took time.Duration) *Error {
 // chain describes the certificates that the upstream sent and, if they verified, the chain that they are part of.
 func (s *sighting) chain(failure *Error) PeerChain {
 	now := time.Now()
-	sent := s.state.PeerCertificates
+	sent, chains := s.state.PeerCertificates, s.attempt.verification.chains
 	if failure != nil {
-		var verification *tls.CertificateVerificationError
-		var policy *policyError
-		switch {
-		case errors.As(failure.Err, &verification):
-			sent = verification.UnverifiedCertificates
-		case errors.As(failure.Err, &policy):
-			sent = policy.sent
+		var refused *refusal
+		if errors.As(failure.Err, &refused) {
+			sent, chains = refused.sent, refused.chains
 		}
 	}
-	var verified []*x509.Certificate
-	onlyName := failure != nil && failure.Kind == ReasonCertNameMismatch && len(failure.Also) == 0
-	if s.passed || onlyName {
-		verified = s.attempt.trust.acceptedChain(sent, s.state.VerifiedChains, now)
-	}
-	return describeChain(sent, verified, now)
-}
-
-// acceptedChain returns the chain for whose sake sent was accepted, the name apart.
-func (t *trust) acceptedChain(sent []*x509.Certificate, chains [][]*x509.Certificate, now time.Time) []*x509.Certificate {
-	if len(chains) == 0 { // crypto/tls was not asked (verify-ca), or has stopped at the name
-		chains, _ = t.signedChains(sent, func(*x509.Certificate) {})
-	}
+	t := s.attempt.trust
 	for _, chain := range chains {
 		if len(t.chainProblems(chain, now)) == 0 {
-			return chain
+			return describeChain(sent, chain, now)
 		}
 	}
-	return nil
+	return describeChain(sent, nil, now)
 }

@@ -102,7 +102,7 @@ func TestDiagnosisOfAGoodUpstream(t *testing.T) {
 	}
 	want := []PeerCertificate{
 		{Subject: `"Test Root"`, Key: "ECDSA P-521", SignatureAlgorithm: "ECDSA-SHA512", Sent: false},
-		{Subject: `"Issuer[31m"`, Key: "RSA 2048", SignatureAlgorithm: "ECDSA-SHA512", Sent: true},
+		{Subject: `"Issuer�[31m"`, Key: "RSA 2048", SignatureAlgorithm: "ECDSA-SHA512", Sent: true},
 		{Subject: `"db"`, Key: "ECDSA P-256", SignatureAlgorithm: "SHA256-RSA", Sent: true},
 	}
 	for i, cert := range chain.Path {

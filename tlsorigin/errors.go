@@ -48,13 +48,15 @@ const mentionedOthers = 4
 type Error struct {
 	Kind Reason
 	Addr string // host:port as configured
-	Text string // what happened, safe to show to a client
+	Text string // what happened, safe to show to a client, at most 1 KiB
 	Err  error  // the cause, or nil. Its text may hold what the peer sent and is not safe to show.
 
 	// Also are the further reasons for which the upstream's certificate is refused, without Kind, each once.
 	Also []Reason
 	// Peer describes the upstream's own certificate when it is refused; nil otherwise.
 	Peer *PeerCertificate
+	// Anchored says that a trusted authority vouches for Peer. If it is false, the peer may have made up all of Peer.
+	Anchored bool
 	// ExpectedName is the name that Peer had to carry; empty when the name does not matter (Config.VerifyCA).
 	ExpectedName string
 
@@ -64,7 +66,7 @@ type Error struct {
 	sqlState string // empty means sqlStateCannotConnect
 }
 
-// Error returns one sentence that may be shown to a client that has not authenticated.
+// Error returns one sentence of at most 2 KiB that may be shown to a client that has not authenticated.
 func (e *Error) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "upstream %s: %s", e.Addr, e.Text)
@@ -75,7 +77,7 @@ func (e *Error) Error() string {
 		}
 		fmt.Fprintf(&b, "; upstream %s: %s", other.Addr, other.Text)
 	}
-	return b.String()
+	return clip(b.String(), maxErrorText)
 }
 
 // Unwrap returns the cause.

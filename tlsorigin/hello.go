@@ -22,7 +22,7 @@ type Hello struct {
 // Hello returns the ClientHello that the first address gets as a rule, with the configuration in force.
 func (d *Dialer) Hello() (Hello, error) {
 	t := d.trust.Load()
-	return buildHello(t.config(d.upstream[0].name, &clientAuth{configured: t.client}))
+	return buildHello(t.config(&verification{trust: t, name: d.upstream[0].name}, &clientAuth{configured: t.client}))
 }
 
 // buildHello lets crypto/tls write a ClientHello for config to nobody, and reads it.

@@ -2,7 +2,6 @@ package tlsorigin
 
 import (
 	"crypto/sha256"
-	"crypto/tls"
 	"crypto/x509"
 	"encoding/binary"
 	"maps"
@@ -10,23 +9,18 @@ import (
 	"time"
 )
 
-// maxKnown bounds how many lists of certificates are remembered: one for each server behind the addresses, as a rule.
+// maxKnown bounds how many lists of certificates are remembered: one for each server behind the addresses, as
+// a rule.
 const maxKnown = 16
 
-// knownPeers are lists of certificates that upstreams have presented and that were accepted under one trust, with the
-// chains from there to its roots. It never changes: another takes its place.
+// knownPeers are lists of certificates that were accepted under one trust, by listSum, with their chains to
+// its roots. It never changes: another takes its place.
 //
-// What is remembered is that the signatures of authorities are right, and nothing else. A signature that was right is
-// right for ever, for the same bytes, but costs three milliseconds to verify again where an authority has a P-521 key,
-// several times the rest of a handshake. Who presents the certificates proves that he has the key, or resumes a session
-// in which he did, and name, dates, revocation and pins are looked at each time. See checkVerified for how, and
-// docs/decisions.md for why that is as good as starting over.
-type knownPeers struct {
-	// roots has the leaves, too, beside those of the trust. So crypto/tls accepts one without its chain, after it has
-	// looked at its name, its dates and its usage; its word is not taken for the chain.
-	roots  *x509.CertPool
-	chains map[[sha256.Size]byte][][]*x509.Certificate // by listSum
-}
+// What is remembered is that the signatures of authorities are right, and nothing else. A signature that was
+// right stays right for the same bytes. Verifying it again costs three milliseconds where an authority has a
+// P-521 key, several times the rest of a handshake. The peer proves each time that it has the key, or resumes
+// a session in which it did. Name, dates, revocation and pins are looked at each time. See docs/decisions.md.
+type knownPeers map[[sha256.Size]byte][][]*x509.Certificate
 
 // listSum identifies all that a peer sent, byte for byte and in its order.
 func listSum(sent []*x509.Certificate) (sum [sha256.Size]byte) {
@@ -41,79 +35,39 @@ func listSum(sent []*x509.Certificate) (sum [sha256.Size]byte) {
 	return sum
 }
 
-// handshakeRoots is for tls.Config.RootCAs together with checkVerified.
-func (t *trust) handshakeRoots() *x509.CertPool {
-	if k := t.known.Load(); k != nil {
-		return k.roots
-	}
-	return t.template.RootCAs
-}
-
-// remember notes chains of what was sent, which were accepted. Without configured roots nothing is: it takes those to tell
-// a chain that crypto/tls has verified to its end.
+// remember notes chains of what was sent, which were accepted. At maxKnown it begins anew.
 func (t *trust) remember(sent []*x509.Certificate, chains [][]*x509.Certificate) {
-	leaf := sent[0]
-	if t.roots == nil || leaf.Version < 3 || leaf.IsCA || slices.ContainsFunc(t.roots, leaf.Equal) {
-		return // an authority among the roots could vouch for others; a root is known anyway
-	}
+	sum := listSum(sent)
 	for {
-		before, sum := t.known.Load(), listSum(sent)
-		next := &knownPeers{roots: t.template.RootCAs.Clone(), chains: map[[sha256.Size]byte][][]*x509.Certificate{}}
-		if before != nil && len(before.chains) < maxKnown {
-			if _, ok := before.chains[sum]; ok {
+		before, next := t.known.Load(), knownPeers{}
+		if before != nil {
+			if was, ok := (*before)[sum]; ok && sameChains(was, chains) {
 				return
 			}
-			maps.Copy(next.chains, before.chains)
-			next.roots = before.roots.Clone()
+			if len(*before) < maxKnown {
+				maps.Copy(next, *before)
+			}
 		}
-		next.chains[sum] = chains
-		next.roots.AddCert(leaf)
-		if t.known.CompareAndSwap(before, next) {
+		next[sum] = chains
+		if t.known.CompareAndSwap(before, &next) {
 			return
 		}
 	}
 }
 
-// knownChains returns those of the remembered chains of what was sent whose certificates are all within their dates.
-func (t *trust) knownChains(sent []*x509.Certificate, now time.Time) [][]*x509.Certificate {
-	k := t.known.Load()
-	if k == nil {
+func sameChains(a, b [][]*x509.Certificate) bool { return slices.EqualFunc(a, b, slices.Equal) }
+
+// knownChains returns those of the remembered chains of what was sent whose certificates are all within their
+// dates.
+func (t *trust) knownChains(sent []*x509.Certificate, now time.Time) (valid [][]*x509.Certificate) {
+	known := t.known.Load()
+	if known == nil {
 		return nil
 	}
-	return inForce(k.chains[listSum(sent)], now)
-}
-
-// inForce returns those of chains whose certificates are all within their dates.
-func inForce(chains [][]*x509.Certificate, now time.Time) (valid [][]*x509.Certificate) {
-	for _, chain := range chains {
-		if !slices.ContainsFunc(chain, func(cert *x509.Certificate) bool { return now.Before(cert.NotBefore) || now.After(cert.NotAfter) }) {
+	for _, chain := range (*known)[listSum(sent)] {
+		if !slices.ContainsFunc(chain, func(c *x509.Certificate) bool { return now.Before(c.NotBefore) || now.After(c.NotAfter) }) {
 			valid = append(valid, chain)
 		}
 	}
 	return valid
-}
-
-// chainsToRoots returns the chains from what was sent to the roots of t, the name apart: what crypto/tls has found if it
-// went all the way, else what is remembered, else what a verification finds now.
-func (t *trust) chainsToRoots(cs *tls.ConnectionState, now time.Time) ([][]*x509.Certificate, error) {
-	if !t.verifyCA { // where crypto/tls is not asked, and not believed
-		if t.roots == nil || len(cs.VerifiedChains) == 0 {
-			// handshakeRoots were the system's; or nothing was verified, the name included. A session that is resumed brings
-			// all the chains of its handshake.
-			return inForce(cs.VerifiedChains, now), nil
-		}
-		var whole [][]*x509.Certificate
-		for _, chain := range cs.VerifiedChains {
-			if slices.ContainsFunc(t.roots, chain[len(chain)-1].Equal) {
-				whole = append(whole, chain)
-			}
-		}
-		if whole = inForce(whole, now); whole != nil {
-			return whole, nil
-		}
-	}
-	if known := t.knownChains(cs.PeerCertificates, now); known != nil {
-		return known, nil
-	}
-	return t.chainsWithoutName(cs.PeerCertificates, now)
 }

@@ -1,7 +1,6 @@
 package tlsorigin
 
 import (
-	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -64,7 +63,7 @@ func TestKnownPeerIsVerifiedToTheRoots(t *testing.T) {
 				t.Errorf("%v, chains of %v certificates", err, lengths)
 			}
 			trust := d.trust.Load()
-			if k := trust.known.Load(); k == nil || len(k.chains) != 1 {
+			if k := trust.known.Load(); k == nil || len(*k) != 1 {
 				t.Fatalf("remembered: %+v", k)
 			}
 			if len(trust.knownChains([]*x509.Certificate{f.server.Leaf, f.between.Cert}, time.Now())) != 1 {
@@ -104,93 +103,55 @@ func TestKnownPeerIsCheckedForWhatChanges(t *testing.T) {
 	betweenEnds := now.Add(24 * time.Hour)
 	f := newFamily(betweenEnds)
 	sent := []*x509.Certificate{f.server.Leaf, f.between.Cert}
-	whole := tls.ConnectionState{PeerCertificates: sent, VerifiedChains: [][]*x509.Certificate{{f.server.Leaf, f.between.Cert, f.root.Cert}}}
-	asRoot := tls.ConnectionState{PeerCertificates: sent, VerifiedChains: [][]*x509.Certificate{{f.server.Leaf}}}
-	newTrust := func() *trust {
-		return newTestDialer(t, f.root, nil, "db.test:6432").trust.Load()
-	}
-	t.Run("dates of an authority", func(t *testing.T) {
-		trust := newTrust()
-		if err := trust.checkVerifiedAt(whole, now); err != nil {
+	newTrust := func(t *testing.T) *trust {
+		trust := newTestDialer(t, f.root, nil, "db.test:6432").trust.Load()
+		if _, err := trust.verify(sent, testName, now); err != nil {
 			t.Fatal(err)
 		}
-		if err := trust.checkVerifiedAt(asRoot, now); err != nil {
-			t.Errorf("while all is valid: %v", err)
+		if len(trust.knownChains(sent, now)) != 1 {
+			t.Fatal("not remembered")
 		}
-		var invalid x509.CertificateInvalidError
-		if err := trust.checkVerifiedAt(asRoot, betweenEnds.Add(time.Second)); !errors.As(err, &invalid) || invalid.Reason != x509.Expired {
-			t.Errorf("after the authority has expired: %v", err)
+		return trust
+	}
+	t.Run("dates of an authority", func(t *testing.T) {
+		trust := newTrust(t)
+		if _, err := trust.verify(sent, testName, betweenEnds.Add(time.Second)); err == nil {
+			t.Error("accepted after the authority has expired")
 		}
 	})
 	t.Run("pins", func(t *testing.T) {
-		trust := newTrust()
-		if err := trust.checkVerifiedAt(whole, now); err != nil {
-			t.Fatal(err)
-		}
+		trust := newTrust(t)
 		trust.pins, _ = parsePins([]string{"sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="})
-		var refused *policyError
-		if err := trust.checkVerifiedAt(asRoot, now); !errors.As(err, &refused) || refused.kind != ReasonCertPinMismatch {
+		if _, err := trust.verify(sent, testName, now); !errors.Is(err, errPolicy) {
 			t.Errorf("with a foreign pin: %v", err)
 		}
 	})
-	t.Run("no verification by crypto/tls", func(t *testing.T) {
-		trust := newTrust()
-		if err := trust.checkVerifiedAt(whole, now); err != nil {
-			t.Fatal(err)
-		}
-		if err := trust.checkVerifiedAt(tls.ConnectionState{PeerCertificates: sent}, now); err == nil {
-			t.Error("accepted, although nobody has looked at the name")
+	t.Run("name", func(t *testing.T) {
+		for _, name := range []string{"other.test", ""} {
+			var wrong x509.HostnameError
+			if _, err := newTrust(t).verify(sent, name, now); !errors.As(err, &wrong) {
+				t.Errorf("name %q: %v", name, err)
+			}
 		}
 	})
 	t.Run("never accepted", func(t *testing.T) {
-		trust := newTrust()
+		trust := newTestDialer(t, f.root, nil, "db.test:6432").trust.Load()
 		foreign := newFamily(time.Time{})
-		err := trust.checkVerifiedAt(tls.ConnectionState{
-			PeerCertificates: []*x509.Certificate{foreign.server.Leaf, foreign.between.Cert}, VerifiedChains: [][]*x509.Certificate{{foreign.server.Leaf}},
-		}, now)
-		if err == nil || trust.known.Load() != nil {
-			t.Errorf("%v; remembered: %v", err, trust.known.Load())
+		_, stranger := trust.verify([]*x509.Certificate{foreign.server.Leaf, foreign.between.Cert}, testName, now)
+		_, misnamed := trust.verify(sent, "other.test", now)
+		if stranger == nil || misnamed == nil || trust.known.Load() != nil {
+			t.Errorf("%v, %v; remembered: %v", stranger, misnamed, trust.known.Load())
 		}
 	})
-}
-
-// A name that the known leaf does not have is refused by crypto/tls, before anything is looked up.
-func TestKnownPeerMustHaveTheName(t *testing.T) {
-	f := newFamily(time.Time{})
-	full := f.server.WithChain(f.between.Cert)
-	var d *Dialer
-	errs := dialKnown(t, &d, f.root, nil, full)
-	if errs[0] != nil {
-		t.Fatal(errs[0])
-	}
-	ours, theirs := net.Pipe()
-	defer ours.Close()
-	go func() {
-		defer theirs.Close()
-		tls.Server(theirs, serverConfig(full)).Handshake()
-	}()
-	var wrong x509.HostnameError
-	if err := tls.Client(ours, d.trust.Load().config("other.test", new(clientAuth))).Handshake(); !errors.As(err, &wrong) {
-		t.Errorf("another name: %v", err)
-	}
 }
 
 func TestRememberHasLimits(t *testing.T) {
 	f := newFamily(time.Time{})
 	trust := newTestDialer(t, f.root, nil, "db.test:6432").trust.Load()
 	chains := [][]*x509.Certificate{{f.server.Leaf, f.between.Cert, f.root.Cert}}
-	for name, sent := range map[string][]*x509.Certificate{
-		"a root":      {f.root.Cert},
-		"authorities": {f.between.Cert, f.root.Cert},
-	} {
-		trust.remember(sent, chains)
-		if trust.known.Load() != nil {
-			t.Errorf("%s are remembered", name)
-		}
-	}
 	for i := range 3 * maxKnown {
 		trust.remember([]*x509.Certificate{f.between.Issue(tlstest.Leaf{DNSNames: []string{fmt.Sprint(i)}}).Leaf}, chains)
-		if n := len(trust.known.Load().chains); n < 1 || n > maxKnown {
+		if n := len(*trust.known.Load()); n < 1 || n > maxKnown {
 			t.Fatalf("%d lists after %d", n, i+1)
 		}
 	}

@@ -184,7 +184,7 @@ func onlyTLS(stream []byte) error {
 }
 
 // newTestDialer returns a Dialer for addr that trusts ca and expects testName, changed by change.
-func newTestDialer(t *testing.T, ca *tlstest.CA, change func(*Config), addrs ...string) *Dialer {
+func newTestDialer(t testing.TB, ca *tlstest.CA, change func(*Config), addrs ...string) *Dialer {
 	t.Helper()
 	cfg := Config{Addrs: addrs, ServerName: testName, CAPEM: string(ca.PEM())}
 	if change != nil {

@@ -162,6 +162,6 @@ func rotationExplains(err error) bool {
 		ReasonCertInvalid, // also stands for a revocation list that has run out
 	}
 	return slices.ContainsFunc(append([]*Error{failure}, failure.Others...), func(e *Error) bool {
-		return slices.Contains(explained, e.Kind)
+		return slices.Contains(explained, e.Kind) || slices.ContainsFunc(e.Also, func(also Reason) bool { return slices.Contains(explained, also) })
 	})
 }

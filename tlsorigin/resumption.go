@@ -16,7 +16,7 @@ const maxSessions = 64
 //
 // What is left out is the proof that the server has the key of its certificate. That it knows the secret of the session
 // takes its place, which nobody knows but who gave that proof. All the rest, chain, name, dates, revocation and pins, is
-// looked at each time by checkVerified. The proof itself is asked for again after a while, counted from when it was given
+// looked at each time by trust.verify. The proof itself is asked for again after a while, counted from when it was given
 // and not from the latest resumption: a server may have another certificate by then.
 //
 // Not kept are sessions of TLS 1.2, which has no new key exchange when it resumes, and those in which a client certificate

@@ -17,12 +17,12 @@ func TestQuote(t *testing.T) {
 	for _, row := range []struct{ name, in, want string }{
 		{"plain", "db.internal", `"db.internal"`},
 		{"empty", "", `""`},
-		{"escape sequence", "\x1b[2J\x1b]0;owned\x07db", `"[2J]0;owneddb"`},
-		{"C1 control", "a\u009b31mb", `"a31mb"`},
-		{"lines", "a\r\nFATAL: b\x00c", `"aFATAL: bc"`},
+		{"escape sequence", "\x1b[2J\x1b]0;owned\x07db", `"�[2J�]0;owned�db"`},
+		{"C1 control", "a\u009b31mb", `"a�31mb"`},
+		{"lines", "a\r\nFATAL: b\x00c", `"a�FATAL: b�c"`},
 		{"quotes cannot end the quote", `a", not "b`, `"a', not 'b"`},
-		{"right-to-left and zero-width", "a\u202eb\u200bc\u2028d", `"abcd"`},
-		{"invalid UTF-8", "a\xff\xc3(b", `"a(b"`},
+		{"right-to-left and zero-width", "a\u202eb\u200bc\u2028d", `"a�b�c�d"`},
+		{"invalid UTF-8", "a\xff\xc3(b", `"a�(b"`},
 		{"other scripts stay", "дб-日本", `"дб-日本"`},
 		{"long", strings.Repeat("x", 10_000), `"` + strings.Repeat("x", maxQuoted) + `…"`},
 		{"just fits", strings.Repeat("x", maxQuoted), `"` + strings.Repeat("x", maxQuoted) + `"`},
@@ -80,7 +80,7 @@ func checkSafe(t *testing.T, text string) {
 	if !utf8.ValidString(text) || strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
 		t.Errorf("text %q has characters that must not be shown", text)
 	}
-	if len(text) > 4096 {
+	if len(text) > maxErrorText {
 		t.Errorf("text has %d bytes", len(text))
 	}
 	if strings.Count(text, `"`)%2 != 0 {
@@ -103,16 +103,11 @@ func TestHostileCertificateTexts(t *testing.T) {
 			sent := []*x509.Certificate{cert, cert}
 			checkSafe(t, nameText(cert, testName))
 			checkSafe(t, authorityText(sent))
-			for _, err := range []error{
-				x509.HostnameError{Certificate: cert, Host: testName},
-				x509.UnknownAuthorityError{Cert: cert},
-				x509.UnhandledCriticalExtension{},
-				net.ErrClosed,
-			} {
-				checkSafe(t, explain(err, sent, testName, now).text)
+			for _, err := range []error{x509.UnhandledCriticalExtension{}, net.ErrClosed} {
+				checkSafe(t, explain(err, sent, now).text)
 			}
 			for reason := x509.NotAuthorizedToSign; reason <= x509.NoValidChains+1; reason++ {
-				checkSafe(t, explain(x509.CertificateInvalidError{Cert: cert, Reason: reason, Detail: name}, sent, testName, now).text)
+				checkSafe(t, explain(x509.CertificateInvalidError{Cert: cert, Reason: reason, Detail: name}, sent, now).text)
 			}
 		}
 	}

@@ -17,10 +17,10 @@ import (
 
 // trust is everything that a handshake depends on: validated as a whole, never changed afterwards.
 type trust struct {
-	template *tls.Config // without the parts that belong to one connection
-	known    atomic.Pointer[knownPeers]
-	sessions *sessions        // nil: nothing is resumed
-	client   *tls.Certificate // nil: none configured
+	template *tls.Config                // without the parts that belong to one connection
+	known    atomic.Pointer[knownPeers] // nil: none yet
+	sessions *sessions                  // nil: nothing is resumed
+	client   *tls.Certificate           // nil: none configured
 	warnings []string
 
 	files      snapshot // read once, before anything is parsed; without content once everything is
@@ -30,9 +30,10 @@ type trust struct {
 	pins     pinSet       // nil: none
 	crls     *revocations // nil: revocation is not checked
 
-	roots, chain   []*x509.Certificate // as configured: nil for the system roots, nil without a client certificate
-	rootsNotAfter  time.Time           // earliest end among the configured roots; zero for the system roots
-	clientNotAfter time.Time           // earliest end in the client certificate chain; zero without one
+	roots, chain   []*x509.Certificate            // as configured: nil for the system roots, nil without a client certificate
+	rootsByName    map[string][]*x509.Certificate // by the DER of their subject
+	rootsNotAfter  time.Time                      // earliest end among the configured roots; zero for the system roots
+	clientNotAfter time.Time                      // earliest end in the client certificate chain; zero without one
 }
 
 // systemRoots is x509.SystemCertPool, or what a test puts in its place.
@@ -57,8 +58,7 @@ func loadTrust(cfg *Config, files snapshot, minVersion uint16, system systemRoot
 		// After SSLRequest, too, where servers that know it are PostgreSQL from 17 on, and the others ignore it.
 		NextProtos: []string{protocolName},
 	}}
-	// A policy has to hold for every connection, so it stands in VerifyConnection, which also runs on resumption.
-	t.template.VerifyConnection = t.checkVerified
+	replaceVerification(t.template)
 	problems := slices.Concat(t.loadRoots(cfg, system), t.loadClient(cfg), t.loadPolicy(cfg))
 	if problems != nil {
 		return nil, problems
@@ -105,6 +105,10 @@ func (t *trust) loadRoots(cfg *Config, system systemRoots) []error {
 		t.warnExpiry(field, cert)
 	}
 	t.roots, t.rootsNotAfter = certs, earliestEnd(certs)
+	t.rootsByName = map[string][]*x509.Certificate{}
+	for _, cert := range certs {
+		t.rootsByName[string(cert.RawSubject)] = append(t.rootsByName[string(cert.RawSubject)], cert)
+	}
 	return nil
 }
 
@@ -125,7 +129,6 @@ func (t *trust) loadPolicy(cfg *Config) []error {
 		return append(problems, &ConfigError{Field: "VerifyCA", Err: err})
 	}
 	t.verifyCA = true
-	t.leaveOutName(t.template)
 	t.warn("VerifyCA: the upstream's name is not checked, whoever has a certificate of the configured authorities is accepted")
 	return problems
 }
@@ -224,11 +227,11 @@ func (t *trust) warn(format string, args ...any) {
 	t.warnings = append(t.warnings, fmt.Sprintf(format, args...))
 }
 
-// config returns the TLS configuration for one connection.
-func (t *trust) config(name string, auth *clientAuth) *tls.Config {
+// config returns the TLS configuration for the connection of v.
+func (t *trust) config(v *verification, auth *clientAuth) *tls.Config {
 	config := t.template.Clone()
-	config.ServerName = name
-	config.RootCAs = t.handshakeRoots()
+	config.ServerName = v.name
+	config.VerifyConnection = v.verify
 	config.GetClientCertificate = auth.answer
 	return config
 }

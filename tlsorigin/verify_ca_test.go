@@ -93,36 +93,44 @@ func TestVerifyCAFailsClosed(t *testing.T) {
 			for _, state := range []tls.ConnectionState{
 				{PeerCertificates: sent}, {PeerCertificates: sent, VerifiedChains: [][]*x509.Certificate{{good, ca.Cert}}, HandshakeComplete: true},
 			} {
-				if err := trusting.template.VerifyConnection(state); err == nil {
+				v := &verification{trust: trusting}
+				if err := v.verify(state); err == nil || v.chains != nil {
 					t.Error("accepted")
 				}
 			}
 		})
 	}
-	if err := trusting.template.VerifyConnection(tls.ConnectionState{PeerCertificates: []*x509.Certificate{good}}); err != nil {
+	v := &verification{trust: trusting}
+	if err := v.verify(tls.ConnectionState{PeerCertificates: []*x509.Certificate{good}}); err != nil || len(v.chains) != 1 {
 		t.Errorf("a good chain: %v", err)
 	}
 	rootless := trust{template: trusting.template.Clone(), verifyCA: true}
 	rootless.template.RootCAs = nil
 	// crypto/x509 would take the system's roots, so it must not even be asked.
-	err := rootless.verifyWithoutName(tls.ConnectionState{PeerCertificates: []*x509.Certificate{good}})
-	if err == nil || !strings.Contains(err.Error(), "no authority is configured") {
+	if _, err := rootless.verify([]*x509.Certificate{good}, "", time.Now()); !errors.Is(err, errNoAuthority) {
 		t.Errorf("without any configured authority: %v", err)
 	}
 }
 
-func TestVerifyFullHasNoOtherVerification(t *testing.T) {
-	d := newTestDialer(t, tlstest.NewCA("Test Root", tlstest.P256), nil, "db.test:6432")
-	config := d.trust.Load().template
-	if config.InsecureSkipVerify {
-		t.Error("verification by crypto/tls is off")
-	}
-	leaf := tlstest.SelfSigned(tlstest.Leaf{DNSNames: []string{testName}}).Leaf
-	for _, state := range []tls.ConnectionState{{}, {PeerCertificates: []*x509.Certificate{leaf}}} {
-		if err := config.VerifyConnection(state); err == nil {
-			t.Error("a handshake without a verified chain is accepted")
+// A configuration that belongs to no connection accepts nobody, and a connection that nobody has verified is not used.
+func TestVerificationCannotBeLost(t *testing.T) {
+	ca := tlstest.NewCA("Test Root", tlstest.P256)
+	pair := ca.Issue(tlstest.Leaf{DNSNames: []string{testName}})
+	p := startPeer(t, presents(pair))
+	d := newTestDialer(t, ca, nil, p.addr)
+	trusting := d.trust.Load()
+	for _, state := range []tls.ConnectionState{{}, {PeerCertificates: []*x509.Certificate{pair.Leaf}}} {
+		if err := trusting.template.VerifyConnection(state); err == nil {
+			t.Error("the template accepts a peer")
 		}
 	}
+	a := newAttempt(route{host: p.addr, dial: p.addr, name: testName}, trusting, time.Minute)
+	a.observe = func(config *tls.Config) { config.VerifyConnection = nil }
+	conn, failure := a.run(t.Context(), newNetDialer().DialContext)
+	if conn != nil || failure == nil || failure.Kind != ReasonCertInvalid {
+		t.Errorf("without the hook: %v, %v", conn, failure)
+	}
+	checkOnlyTLS(t, p.received(t))
 }
 
 func TestVerifyCANeedsItsOwnAuthority(t *testing.T) {

@@ -5,60 +5,70 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 )
 
-// maxFindings bounds how many problems of one chain the sentence of an Error mentions.
-const maxFindings = 8
+const (
+	// maxFindings bounds how many problems of one chain the sentence of an Error mentions.
+	maxFindings = 8
+	// maxJudged bounds the chains of which the one with the fewest problems is explained.
+	maxJudged = 4
+)
 
-// reasons lists everything that is wrong with what a peer sent. crypto/x509 and checkPolicy stop at the first problem, and
-// whoever has to reissue certificates wants to know all at once, so dates, name, authority, usage, policy, revocation and
-// pins are looked at once more, each by itself. It decides nothing: first is why the chain was refused, and its reason
-// stays the first, unless crypto/x509 took for an unknown authority what is something else.
-func (t *trust) reasons(sent []*x509.Certificate, name string, first finding, now time.Time) []finding {
-	if len(sent) == 0 {
-		return []finding{{ReasonCertInvalid, "sent no certificate"}}
+// reasons lists what is wrong with what a peer sent, the one that counts first. It decides nothing: r is
+// decided.
+//
+// The order is that of trust. If no authority vouches for the certificate, this is all that is said, for the
+// peer could have written the rest as it liked. Then come a chain that proves nothing, dates, usage,
+// revocation and pins, and the name last: only a certificate that an authority vouches for may suggest
+// another name. anchored says that one does.
+func (t *trust) reasons(r *refusal, name string, now time.Time) (found []finding, anchored bool) {
+	switch {
+	case errors.Is(r.err, errNothingSent):
+		return []finding{{ReasonCertInvalid, "sent no certificate"}}, false
+	case errors.Is(r.err, errTooLarge):
+		return []finding{{ReasonCertInvalid, fmt.Sprintf("sent %d bytes of certificates, at most %d are accepted", sizeOf(r.sent), maxSent)}}, false
 	}
-	leaf := sent[0]
-	found := t.problemsOf(sent, now)
-	chained := len(found) > 0
-	if name != "" && leaf.VerifyHostname(name) != nil {
-		found = append(found, finding{ReasonCertNameMismatch, nameText(leaf, name)})
+	chains := r.chains
+	if chains == nil {
+		chains = t.signedChains(r.sent)
 	}
-	if text, unknown := t.unknownAuthority(sent); unknown {
-		found = append(found, finding{ReasonCertUnknownAuthority, text})
-	} else if first.kind == ReasonCertUnknownAuthority && chained {
-		first = found[0] // an authority of the chain is known but may not vouch, for instance because it has expired
+	if len(chains) == 0 {
+		return []finding{t.unknownAuthority(r)}, false
 	}
-	slices.SortStableFunc(found, func(a, b finding) int { return order(a.kind, first.kind) - order(b.kind, first.kind) })
-	if len(found) == 0 || found[0].kind != first.kind {
-		found = append([]finding{first}, found...)
+	found = t.fewestProblems(chains, now)
+	var invalid x509.CertificateInvalidError
+	if errors.As(r.err, &invalid) && invalid.Reason == x509.CANotAuthorizedForThisName {
+		found = append(found, explainInvalid(invalid, now))
 	}
-	return slices.CompactFunc(found, func(a, b finding) bool { return a == b })
+	if !t.verifyCA && r.sent[0].VerifyHostname(name) != nil {
+		found = append(found, finding{ReasonCertNameMismatch, nameText(r.sent[0], name)})
+	}
+	if len(found) == 0 {
+		found = []finding{explain(r.err, r.sent, now)}
+	}
+	slices.SortStableFunc(found, func(a, b finding) int { return rank(a.kind) - rank(b.kind) })
+	return slices.Compact(found), true
 }
 
-// order sorts reasons: the first one, then as a person would check them.
-func order(kind, first Reason) int {
-	if kind == first {
-		return -1
-	}
+// rank orders reasons by how much they depend on: each only means something if none before it applies.
+func rank(kind Reason) int {
 	return slices.Index([]Reason{
-		ReasonCertExpired, ReasonCertNotYetValid, ReasonCertNameMismatch, ReasonCertUnknownAuthority, ReasonCertUsage,
-		ReasonCertInvalid, ReasonCertRevoked, ReasonCertPinMismatch,
+		ReasonCertUnknownAuthority, ReasonCertInvalid, ReasonCertExpired, ReasonCertNotYetValid, ReasonCertUsage,
+		ReasonCertRevoked, ReasonCertPinMismatch, ReasonCertNameMismatch,
 	}, kind)
 }
 
-// problemsOf returns what is wrong with the chain of sent that has the fewest problems, name and authority apart. Where no
-// chain leads to an anchor, it judges the certificates that name each other as issuers.
-func (t *trust) problemsOf(sent []*x509.Certificate, now time.Time) []finding {
-	chains, _ := t.signedChains(sent, relax)
-	if len(chains) == 0 {
-		return slices.Concat(linkProblems(linked(sent), now), leafProblems(sent[0]))
-	}
-	var best []finding
-	for i, chain := range chains {
-		problems := slices.Concat(linkProblems(chain, now), t.constraintProblems(sent), leafProblems(sent[0]), t.chainProblems(chain, now))
+// fewestProblems returns what is wrong with the best of chains, the name apart.
+func (t *trust) fewestProblems(chains [][]*x509.Certificate, now time.Time) (best []finding) {
+	for i, chain := range chains[:min(len(chains), maxJudged)] {
+		problems := linkProblems(chain, now)
+		if found, ok := keyUsageProblem(chain[0]); ok {
+			problems = append(problems, found)
+		}
+		if authorized(chain) { // else whoever has some certificate could make us look through revocation lists
+			problems = append(problems, t.chainProblems(chain, now)...)
+		}
 		if i == 0 || len(problems) < len(best) {
 			best = problems
 		}
@@ -67,128 +77,137 @@ func (t *trust) problemsOf(sent []*x509.Certificate, now time.Time) []finding {
 }
 
 // unknownAuthority explains that no chain of signatures leads from the leaf to an anchor.
-func (t *trust) unknownAuthority(sent []*x509.Certificate) (text string, unknown bool) {
-	chains, err := t.signedChains(sent, relax)
-	var authority x509.UnknownAuthorityError
-	if len(chains) > 0 || !errors.As(err, &authority) {
-		return "", false
-	}
-	path := linked(sent)
-	top := path[len(path)-1]
+func (t *trust) unknownAuthority(r *refusal) finding {
+	path := linked(r.sent)
+	top, name := path[len(path)-1], certificateName(r.sent[0])
 	i := slices.IndexFunc(t.roots, func(root *x509.Certificate) bool { return string(root.RawSubject) == string(top.RawIssuer) })
+	text := authorityText(r.sent)
 	switch {
-	case slices.ContainsFunc(path, forgeable), slices.ContainsFunc(path[1:], unusableKey):
-		return "", false // which linkProblems says, and which is why
+	case errors.Is(r.err, errNoAuthority):
+		text = "cannot be verified, since no authority is configured"
+	case errors.Is(r.err, errTooMuchWork):
+		text = fmt.Sprintf("sent %d certificates for its certificate %s: no way from there to a trusted authority was found with a reasonable number of signature checks", len(r.sent), name)
+	case i >= 0 && t.signedThough(path, t.roots[i]):
+		return finding{ReasonCertInvalid, forgeableText(path)}
 	case i >= 0 && unusableKey(t.roots[i]):
-		return fmt.Sprintf("certificate %s is signed by the authority %s, whose kind of key is not supported", certificateName(sent[0]), certificateName(t.roots[i])), true
+		text = fmt.Sprintf("certificate %s is signed by the authority %s, whose kind of key is not supported", name, certificateName(t.roots[i]))
+	case i >= 0 && slices.ContainsFunc(path[1:], unusableKey):
+		text = fmt.Sprintf("certificate %s is signed by an authority whose kind of key is not supported", name)
+	case i >= 0 && slices.ContainsFunc(path, forgeable):
+		text = forgeableText(path)
 	case i >= 0:
-		return fmt.Sprintf("certificate %s names the trusted authority %s as its issuer, but was not signed with that authority's key",
-			certificateName(sent[0]), certificateName(t.roots[i])), true
+		text = fmt.Sprintf("certificate %s names the trusted authority %s as its issuer, but was not signed with that authority's key", name, certificateName(t.roots[i]))
 	}
-	return authorityText(sent), true
+	return finding{ReasonCertUnknownAuthority, text}
 }
 
-// signedChains returns the chains that signatures make from sent to the anchors, of the certificates themselves although
-// crypto/x509 has judged copies of them that were changed by change.
-func (t *trust) signedChains(sent []*x509.Certificate, change func(*x509.Certificate)) ([][]*x509.Certificate, error) {
+// signedThough reports whether signatures lead from path to root if SHA-1 counts, which crypto/x509 does not
+// let count.
+func (t *trust) signedThough(path []*x509.Certificate, root *x509.Certificate) bool {
+	work := explainWork
+	for i, cert := range path {
+		issuer := root
+		if i+1 < len(path) {
+			issuer = path[i+1]
+		}
+		work -= signatureWork(issuer) + len(cert.Raw)/hashedUnit
+		if work < 0 || unusableKey(issuer) || issuer.CheckSignature(cert.SignatureAlgorithm, cert.RawTBSCertificate, cert.Signature) != nil {
+			return false
+		}
+	}
+	return slices.ContainsFunc(path, forgeable)
+}
+
+// signedChains returns a few chains that signatures make from sent to the anchors, whatever else is wrong
+// with them. They are of the certificates themselves, although crypto/x509 has judged relaxed copies.
+func (t *trust) signedChains(sent []*x509.Certificate) (chains [][]*x509.Certificate) {
 	originals := map[*x509.Certificate]*x509.Certificate{}
-	copyOf := func(cert *x509.Certificate) *x509.Certificate {
-		changed := *cert
-		change(&changed)
-		originals[&changed] = cert
-		return &changed
+	relaxed := func(cert *x509.Certificate) *x509.Certificate {
+		changed := relax(cert)
+		originals[changed] = cert
+		return changed
 	}
-	options := x509.VerifyOptions{
-		Roots: t.template.RootCAs, Intermediates: x509.NewCertPool(), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny},
-	}
+	options := x509.VerifyOptions{Roots: t.template.RootCAs, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}}
 	if t.roots != nil { // those of the system cannot be listed
 		options.Roots = x509.NewCertPool()
 		for _, root := range t.roots {
-			options.Roots.AddCert(copyOf(root))
+			options.Roots.AddCert(relaxed(root))
 		}
 	}
-	for _, cert := range sent[1:] {
-		options.Intermediates.AddCert(copyOf(cert))
-	}
-	chains, err := copyOf(sent[0]).Verify(options)
-	for _, chain := range chains {
-		for i, cert := range chain {
-			if original := originals[cert]; original != nil {
-				chain[i] = original
+	leaf := relaxed(sent[0])
+	t.newSearch(sent, explainWork).run(func(path []*x509.Certificate) (done bool) {
+		options.Intermediates = x509.NewCertPool()
+		for _, cert := range path {
+			options.Intermediates.AddCert(relaxed(cert))
+		}
+		found, _ := leaf.Verify(options)
+		for _, chain := range found {
+			for i, cert := range chain {
+				if original := originals[cert]; original != nil {
+					chain[i] = original
+				}
 			}
+			chains = append(chains, chain)
 		}
-	}
-	return chains, err
+		return len(chains) >= maxJudged
+	})
+	return chains
 }
 
-// relax takes everything from a certificate that crypto/x509 could object to, save its signature.
-func relax(cert *x509.Certificate) {
-	relaxButConstraints(cert)
-	cert.PermittedDNSDomains, cert.ExcludedDNSDomains = nil, nil
-	cert.PermittedIPRanges, cert.ExcludedIPRanges = nil, nil
-	cert.PermittedEmailAddresses, cert.ExcludedEmailAddresses = nil, nil
-	cert.PermittedURIDomains, cert.ExcludedURIDomains = nil, nil
+// relax returns cert without everything that crypto/x509 could object to, save its signature.
+func relax(cert *x509.Certificate) *x509.Certificate {
+	changed := *cert
+	changed.NotBefore, changed.NotAfter = time.Time{}, time.Now().AddDate(1000, 0, 0)
+	changed.UnhandledCriticalExtensions = nil
+	changed.BasicConstraintsValid, changed.IsCA, changed.MaxPathLen, changed.KeyUsage = true, true, -1, 0
+	changed.PermittedDNSDomains, changed.ExcludedDNSDomains = nil, nil
+	changed.PermittedIPRanges, changed.ExcludedIPRanges = nil, nil
+	changed.PermittedEmailAddresses, changed.ExcludedEmailAddresses = nil, nil
+	changed.PermittedURIDomains, changed.ExcludedURIDomains = nil, nil
+	return &changed
 }
 
-// relaxButConstraints is relax that leaves name constraints.
-func relaxButConstraints(cert *x509.Certificate) {
-	cert.NotBefore, cert.NotAfter = time.Time{}, time.Now().AddDate(1000, 0, 0)
-	cert.UnhandledCriticalExtensions = nil
-	cert.BasicConstraintsValid, cert.IsCA, cert.MaxPathLen, cert.KeyUsage = true, true, -1, 0
-}
-
-// constraintProblems reports names that an authority must not issue for.
-func (t *trust) constraintProblems(sent []*x509.Certificate) []finding {
-	_, err := t.signedChains(sent, relaxButConstraints)
-	var invalid x509.CertificateInvalidError
-	if errors.As(err, &invalid) && invalid.Reason == x509.CANotAuthorizedForThisName {
-		return []finding{explainInvalid(invalid, time.Now())}
-	}
-	return nil
-}
-
-func leafProblems(leaf *x509.Certificate) []finding {
-	if found, ok := keyUsageProblem(leaf); ok {
-		return []finding{found}
-	}
-	return nil
-}
-
-// linkProblems judges each certificate of a chain, leaf first, in its place: dates, extensions, what authorities must be,
-// usage and algorithms.
+// linkProblems judges each certificate of a chain, leaf first, in its place: dates, extensions, what
+// authorities must be, usage and algorithms.
 func linkProblems(chain []*x509.Certificate, now time.Time) []finding {
 	var problems []finding
 	for i, cert := range chain {
-		add := func(kind Reason, format string, args ...any) {
-			problems = append(problems, finding{kind, "certificate " + certificateName(cert) + " " + fmt.Sprintf(format, args...)})
+		add := func(kind Reason, text string) {
+			problems = append(problems, finding{kind, "certificate " + certificateName(cert) + " " + text})
 		}
 		if kind, text := dateProblem(cert, now); text != "" {
-			add(kind, "%s", text)
+			add(kind, text)
 		}
-		if text := authorityProblem(cert, i, len(chain)); i > 0 && text != "" {
-			add(ReasonCertInvalid, "%s", text)
+		if text := authorityProblem(cert, i, len(chain)); text != "" {
+			add(ReasonCertInvalid, text)
 		}
 		if len(cert.UnhandledCriticalExtensions) > 0 {
-			add(ReasonCertInvalid, "has the critical extension %v, which is not understood", cert.UnhandledCriticalExtensions[0])
-		}
-		selfSigned := string(cert.RawIssuer) == string(cert.RawSubject)
-		if forgeable(cert) && !selfSigned {
-			add(ReasonCertInvalid, "is signed with %s, which can be forged", cert.SignatureAlgorithm)
-		}
-		if unusableKey(cert) {
-			add(ReasonCertInvalid, "has a kind of key that is not supported")
+			add(ReasonCertInvalid, "has the critical extension "+idText(cert.UnhandledCriticalExtensions[0])+", which is not understood")
 		}
 		if !forServers(cert) {
-			add(ReasonCertUsage, "is not meant for servers (%s)", usageText(cert))
+			add(ReasonCertUsage, "is not meant for servers ("+usageText(cert)+")")
 		}
 	}
 	return problems
 }
 
-// authorityProblem says why cert, with i certificates below it in a chain of n, may not be an authority there.
+// authorized reports whether each certificate of chain that signed another one was allowed to.
+func authorized(chain []*x509.Certificate) bool {
+	for i, cert := range chain {
+		if authorityProblem(cert, i, len(chain)) != "" {
+			return false
+		}
+	}
+	return true
+}
+
+// authorityProblem says why cert, at place i of a chain of n, may not be an authority there; nothing for the
+// leaf.
 func authorityProblem(cert *x509.Certificate, i, n int) string {
 	anchor := i == n-1
 	switch {
+	case i == 0:
+		return ""
 	case cert.BasicConstraintsValid && !cert.IsCA, !cert.BasicConstraintsValid && (cert.Version >= 3 || !anchor):
 		return "signed another one but is not that of an authority"
 	case cert.KeyUsage != 0 && cert.KeyUsage&x509.KeyUsageCertSign == 0:
@@ -203,9 +222,15 @@ func authorityProblem(cert *x509.Certificate, i, n int) string {
 func forgeable(cert *x509.Certificate) bool {
 	switch cert.SignatureAlgorithm {
 	case x509.SHA1WithRSA, x509.ECDSAWithSHA1, x509.DSAWithSHA1, x509.MD5WithRSA, x509.MD2WithRSA:
-		return true
+		return string(cert.RawIssuer) != string(cert.RawSubject)
 	}
 	return false
+}
+
+// forgeableText is about the first certificate of path that is forgeable; there is one.
+func forgeableText(path []*x509.Certificate) string {
+	cert := path[slices.IndexFunc(path, forgeable)]
+	return fmt.Sprintf("certificate %s is signed with %s, which can be forged", certificateName(cert), cert.SignatureAlgorithm)
 }
 
 func unusableKey(cert *x509.Certificate) bool { return cert.PublicKey == nil }
@@ -220,15 +245,14 @@ func forServers(cert *x509.Certificate) bool {
 	})
 }
 
-// sentence joins findings into one text.
+// sentence joins findings into one text of bounded length.
 func sentence(found []finding) string {
-	var texts []string
-	for i, f := range found {
-		if i == maxFindings {
-			texts = append(texts, fmt.Sprintf("there are %d more problems", len(found)-i))
-			break
+	text := found[0].text
+	for i, f := range found[1:] {
+		if i+1 == maxFindings || len(text)+len(f.text) > maxText-100 {
+			return clip(text, maxText-100) + fmt.Sprintf("; also, there are %d more problems", len(found)-i-1)
 		}
-		texts = append(texts, f.text)
+		text += "; also, " + f.text
 	}
-	return strings.Join(texts, "; also, ")
+	return clip(text, maxText)
 }

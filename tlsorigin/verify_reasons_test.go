@@ -42,8 +42,8 @@ func reasonRows(root *tlstest.CA) []reasonRow {
 		"everything", all,
 		[][]byte{root.CRL(tlstest.CRL{Revoked: []*x509.Certificate{oldBetween.Cert}}), oldBetween.CRL(tlstest.CRL{})},
 		noPin,
-		ReasonCertExpired,
-		[]Reason{ReasonCertNameMismatch, ReasonCertUsage, ReasonCertInvalid, ReasonCertRevoked, ReasonCertPinMismatch},
+		ReasonCertInvalid,
+		[]Reason{ReasonCertExpired, ReasonCertUsage, ReasonCertRevoked, ReasonCertPinMismatch, ReasonCertNameMismatch},
 		[]string{`"server" expired`, `"Old" expired`, `valid for "other.test", not "db.test"`, "clientAuth", "digitalSignature", "1024 bits", `"Old" (serial`, "pinned keys"},
 	})
 }
@@ -60,28 +60,32 @@ func authorityRows(root, oldBetween *tlstest.CA) []reasonRow {
 		},
 		{
 			"expired intermediate and another name", oldBetween.Issue(tlstest.Leaf{DNSNames: []string{"other.test"}}), nil, nil,
-			ReasonCertNameMismatch,
-			[]Reason{ReasonCertExpired},
-			[]string{`not "db.test"; also, certificate "Old" expired`},
+			ReasonCertExpired,
+			[]Reason{ReasonCertNameMismatch},
+			[]string{`certificate "Old" expired`, `not "db.test"`},
 		},
 		{
 			"no authority, and expired", notCA.Issue(tlstest.Leaf{DNSNames: []string{testName}, NotAfter: past}), nil, nil,
-			ReasonCertExpired,
-			[]Reason{ReasonCertInvalid},
+			ReasonCertInvalid,
+			[]Reason{ReasonCertExpired},
 			[]string{`"No CA" signed another one but is not that of an authority`},
 		},
 		{
 			"name constraints, and another name", narrow.Issue(tlstest.Leaf{DNSNames: []string{"other.test"}}), nil, nil,
-			ReasonCertNameMismatch,
-			[]Reason{ReasonCertInvalid},
+			ReasonCertInvalid,
+			[]Reason{ReasonCertNameMismatch},
 			[]string{"name constraints"},
 		},
 		{
 			"unknown authority, expired intermediate and another name",
 			tlstest.NewCA("Evil Root", tlstest.P256).Authority(tlstest.Authority{Name: "Old", Template: gone}).Issue(tlstest.Leaf{DNSNames: []string{"other.test"}}), nil, nil,
-			ReasonCertNameMismatch,
-			[]Reason{ReasonCertExpired, ReasonCertUnknownAuthority},
-			[]string{`"Old" expired`, `not trusted: "Evil Root"`},
+			ReasonCertUnknownAuthority, nil,
+			[]string{`not trusted: "Evil Root"`},
+		},
+		{
+			"a stranger's self-signed certificate, expired and of another name", tlstest.SelfSigned(tlstest.Leaf{DNSNames: []string{"other.test"}, NotAfter: past}), nil, nil,
+			ReasonCertUnknownAuthority, nil,
+			[]string{"is self-signed and not among the trusted certificates"},
 		},
 		{
 			"signed with SHA-1", root.Issue(tlstest.Leaf{DNSNames: []string{testName}, Form: tlstest.Form{SHA1: true}}), nil, nil,
@@ -97,8 +101,8 @@ func authorityRows(root, oldBetween *tlstest.CA) []reasonRow {
 			"revoked and another name", root.Issue(tlstest.Leaf{DNSNames: []string{"other.test"}}),
 			[][]byte{tlstest.NewCA("x", tlstest.P256).CRL(tlstest.CRL{})},
 			nil,
-			ReasonCertNameMismatch,
-			[]Reason{ReasonCertInvalid},
+			ReasonCertInvalid,
+			[]Reason{ReasonCertNameMismatch},
 			[]string{"no CRL of its issuer"},
 		},
 	}
@@ -126,6 +130,12 @@ func TestAllReasons(t *testing.T) {
 				}
 			}
 			checkSafe(t, failure.Text)
+			if anchored := failure.Kind != ReasonCertUnknownAuthority; failure.Anchored != anchored && !strings.Contains(row.name, "SHA-1") {
+				t.Errorf("anchored: %v", failure.Anchored)
+			}
+			if !failure.Anchored && strings.Contains(failure.Text, "other.test\", not") {
+				t.Errorf("text %q has a name that nobody vouches for", failure.Text)
+			}
 			if again := dialFailure(t, d); again.Text != failure.Text {
 				t.Errorf("the next failure reads otherwise: %q", again.Text)
 			}
@@ -158,8 +168,8 @@ func TestErrorDescribesThePeer(t *testing.T) {
 func TestManyCertificatesAreJudgedInBounds(t *testing.T) {
 	root := tlstest.NewCA("Test Root", tlstest.P256)
 	gone := func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) }
-	ca := tlstest.NewCA("Evil Root", tlstest.P256)
-	for i := range 30 {
+	ca := root
+	for i := range maxPath {
 		ca = ca.Authority(tlstest.Authority{Name: fmt.Sprint(i, strings.Repeat(" evil", 50)), Template: gone})
 	}
 	failure := dialFailure(t, newTestDialer(t, root, nil, startPeer(t, presents(ca.Issue(tlstest.Leaf{DNSNames: []string{"other.test"}}))).addr))

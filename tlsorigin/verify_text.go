@@ -2,6 +2,8 @@ package tlsorigin
 
 import (
 	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -10,21 +12,12 @@ import (
 	"time"
 )
 
-// explain translates one error of crypto/x509.
-func explain(err error, sent []*x509.Certificate, name string, now time.Time) finding {
-	if len(sent) == 0 {
-		return finding{ReasonCertInvalid, "sent no certificate"}
-	}
+// explain translates one error of crypto/x509 about a certificate that an authority vouches for.
+func explain(err error, sent []*x509.Certificate, now time.Time) finding {
 	leaf := sent[0]
-	var host x509.HostnameError
-	var unknown x509.UnknownAuthorityError
 	var invalid x509.CertificateInvalidError
 	var extension x509.UnhandledCriticalExtension
 	switch {
-	case errors.As(err, &host):
-		return finding{ReasonCertNameMismatch, nameText(leaf, name)}
-	case errors.As(err, &unknown):
-		return finding{ReasonCertUnknownAuthority, authorityText(sent)}
 	case errors.As(err, &invalid):
 		return explainInvalid(invalid, now)
 	case errors.As(err, &extension):
@@ -58,8 +51,8 @@ func explainInvalid(err x509.CertificateInvalidError, now time.Time) finding {
 
 // namesOf returns the names that a certificate is valid for, quoted, the first few of many.
 func namesOf(cert *x509.Certificate) []string {
-	names := slices.Clone(cert.DNSNames)
-	for _, ip := range cert.IPAddresses {
+	names := slices.Clone(cert.DNSNames[:min(len(cert.DNSNames), maxNames+1)])
+	for _, ip := range cert.IPAddresses[:min(len(cert.IPAddresses), maxNames+1)] {
 		names = append(names, ip.String())
 	}
 	return quoteEach(names)
@@ -98,11 +91,7 @@ func authorityText(sent []*x509.Certificate) string {
 			top = cert
 		}
 	}
-	issuer := top.Issuer.CommonName
-	if issuer == "" {
-		issuer = top.Issuer.String()
-	}
-	return fmt.Sprintf("certificate %s is signed by an authority that is not trusted: %s", certificateName(leaf), quote(issuer))
+	return fmt.Sprintf("certificate %s is signed by an authority that is not trusted: %s", certificateName(leaf), nameOf(top.Issuer))
 }
 
 // dateProblem says whether cert is outside its dates; text is empty if it is not.
@@ -132,11 +121,13 @@ func span(d time.Duration) string {
 	return d.Round(time.Second).String()
 }
 
-// usageText lists the extended key usages of cert in words.
+// usageText lists the extended key usages of cert in words, each once.
 func usageText(cert *x509.Certificate) string {
 	var usages []string
 	for _, usage := range cert.ExtKeyUsage {
-		usages = append(usages, usage.String())
+		if text := usage.String(); !slices.Contains(usages, text) {
+			usages = append(usages, text)
+		}
 	}
 	if len(usages) == 0 {
 		return "no extended key usage that is known"
@@ -146,11 +137,27 @@ func usageText(cert *x509.Certificate) string {
 
 // certificateName names a certificate: by its Common Name, else its first alternative name, else its whole subject.
 func certificateName(cert *x509.Certificate) string {
-	switch {
-	case cert.Subject.CommonName != "":
-		return quote(cert.Subject.CommonName)
-	case len(cert.DNSNames) > 0:
+	if cert.Subject.CommonName == "" && len(cert.DNSNames) > 0 {
 		return quote(cert.DNSNames[0])
 	}
-	return quote(cert.Subject.String())
+	return nameOf(cert.Subject)
+}
+
+// nameOf names somebody by the Common Name, else by the first few attributes: writing them all takes quadratic time.
+func nameOf(name pkix.Name) string {
+	if name.CommonName != "" {
+		return quote(name.CommonName)
+	}
+	if len(name.Names) > maxAttributes {
+		return quote(pkix.Name{ExtraNames: name.Names[:maxAttributes]}.String() + ",…")
+	}
+	return quote(name.String())
+}
+
+// idText writes the first arcs of an object identifier, which can have thousands.
+func idText(id asn1.ObjectIdentifier) string {
+	if len(id) > maxArcs {
+		return id[:maxArcs].String() + ".…"
+	}
+	return id.String()
 }

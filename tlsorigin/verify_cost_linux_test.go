@@ -1,0 +1,164 @@
+package tlsorigin
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"runtime"
+	"syscall"
+	"testing"
+	"time"
+	"unsafe"
+
+	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
+)
+
+// maxMessage is the largest certificate message that crypto/tls reads.
+const maxMessage = 256 << 10
+
+// budget is what a peer that has proved nothing may cost.
+const budget = 50 * time.Millisecond
+
+// costOf returns what f costs this thread. If that is above the budget, f runs three times more, and the
+// least counts in signature checks with P-521: they make up the budget, on slow machines and under the race
+// detector, too.
+func costOf(f func()) (checks float64, took time.Duration) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	key, _ := ecdsa.GenerateKey(elliptic.P521(), rand.Reader)
+	sum := sha256.Sum256(nil)
+	signature, _ := ecdsa.SignASN1(rand.Reader, key, sum[:])
+	if took = threadCost(f); took < budget {
+		return 0, took
+	}
+	one := leastOfThree(func() { ecdsa.VerifyASN1(&key.PublicKey, sum[:], signature) })
+	took = leastOfThree(f)
+	return float64(took) / float64(one), took
+}
+
+func leastOfThree(f func()) time.Duration {
+	return min(threadCost(f), threadCost(f), threadCost(f))
+}
+
+func threadCost(f func()) time.Duration {
+	before := threadTime()
+	f()
+	return max(threadTime()-before, time.Microsecond)
+}
+
+// threadTime is the processor time of this thread. Getrusage counts it in ticks of milliseconds.
+func threadTime() time.Duration {
+	const threadClock = 3 // CLOCK_THREAD_CPUTIME_ID
+	var now syscall.Timespec
+	if _, _, errno := syscall.Syscall(syscall.SYS_CLOCK_GETTIME, threadClock, uintptr(unsafe.Pointer(&now)), 0); errno != 0 {
+		panic(errno)
+	}
+	return time.Duration(now.Nano())
+}
+
+// checkCost parses, verifies and explains a certificate message and holds it to the budget of a peer that has
+// proved nothing: 50 ms of processor, which is 15 signature checks with P-521, and 2 KiB of text.
+func checkCost(t *testing.T, d *Dialer, message [][]byte) {
+	t.Helper()
+	size, r := 0, route{name: testName}
+	for _, der := range message {
+		size += len(der)
+	}
+	if size > maxMessage {
+		return
+	}
+	var failure *Error
+	checks, took := costOf(func() {
+		var sent []*x509.Certificate
+		for _, der := range message {
+			cert, err := x509.ParseCertificate(der)
+			if err != nil {
+				return // crypto/tls is done with it, too
+			}
+			sent = append(sent, cert)
+		}
+		t := d.trust.Load()
+		t.known.Store(nil)
+		_, err := t.verify(sent, testName, time.Now())
+		var refused *refusal
+		if failure = nil; errors.As(err, &refused) {
+			a := newAttempt(r, t, time.Second)
+			failure = a.failure(a.certificateFailure(refused), err)
+		}
+	})
+	if checks > 15 && took > budget {
+		t.Errorf("%d bytes cost as much as %.1f signature checks, %v", size, checks, took)
+	}
+	if failure == nil {
+		return
+	}
+	t.Logf("%d bytes: %v: %s: %s", size, took, failure.Kind, failure.Text)
+	checkSafe(t, failure.Error())
+	text := failure.Error() + fmt.Sprint(*failure.Peer)
+	if len(text) > maxErrorText+4<<10 {
+		t.Errorf("%d bytes of text with the certificate's description", len(text))
+	}
+}
+
+// Whatever a peer sends costs little processor time.
+func TestHostileCertificatesCostLittle(t *testing.T) {
+	ca := tlstest.NewCA("Test Root", tlstest.P521)
+	d := newTestDialer(t, ca, nil, "db.test:6432")
+	for _, row := range hostilePeers(ca) {
+		t.Run(row.name, func(t *testing.T) { checkCost(t, d, row.pair.TLS().Certificate) })
+	}
+}
+
+// FuzzCertificateMessage puts messages together from certificates that were made to cost time, each byte
+// being one.
+func FuzzCertificateMessage(f *testing.F) {
+	ca := tlstest.NewCA("Test Root", tlstest.P521)
+	pool := hostilePool(ca)
+	d := newTestDialer(f, ca, nil, "db.test:6432")
+	f.Add([]byte{0})
+	all := make([]byte, len(pool))
+	for i := range all {
+		all[i] = byte(i)
+	}
+	f.Add(all)
+	for _, leaf := range []byte{0, 1, 2, 3, 4, 5} {
+		f.Add(append([]byte{leaf}, all...))
+	}
+	f.Fuzz(func(t *testing.T, picks []byte) {
+		var message [][]byte
+		for _, pick := range picks {
+			message = append(message, pool[int(pick)%len(pool)])
+		}
+		if len(message) > 0 && len(message) < 2048 {
+			checkCost(t, d, message)
+		}
+	})
+}
+
+// hostilePool has the small certificates of hostilePeers, and authorities of four names of which each has
+// vouched for each, in several versions.
+func hostilePool(ca *tlstest.CA) (pool [][]byte) {
+	names := []*tlstest.CA{ca.Intermediate("A", tlstest.P521), falseAuthority(ca), tlstest.NewCA("B", tlstest.P521), tlstest.NewCA("C", tlstest.RSA2048)}
+	for _, signer := range names {
+		pool = append(pool, signer.Issue(tlstest.Leaf{DNSNames: []string{"other.test"}}).Leaf.Raw)
+	}
+	for _, signer := range append(names, ca) {
+		for _, signed := range names {
+			for i := range 3 {
+				pool = append(pool, signer.CrossSign(signed, func(c *x509.Certificate) { c.DNSNames = []string{fmt.Sprint(i)} }).Cert.Raw)
+			}
+		}
+	}
+	for _, peer := range hostilePeers(ca) {
+		for _, der := range peer.pair.TLS().Certificate[:min(3, len(peer.pair.TLS().Certificate))] {
+			if len(der) < 24<<10 {
+				pool = append(pool, der)
+			}
+		}
+	}
+	return pool
+}
