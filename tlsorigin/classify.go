@@ -213,8 +213,8 @@ func alertFailure(err error, auth *clientAuth) (found finding, ok bool) {
 		return finding{}, false
 	}
 	name := alertName(err)
-	aboutCertificate := alertBadCertificate <= number && number <= alertCertificateUnknown ||
-		number == alertUnknownCA || number == alertAccessDenied || number == alertCertificateRequired
+	aboutCertificate := auth.requested && (alertBadCertificate <= number && number <= alertCertificateUnknown ||
+		number == alertUnknownCA || number == alertAccessDenied || number == alertCertificateRequired)
 	missing := auth.requested && auth.configured == nil
 	switch {
 	case missing && (aboutCertificate || number == alertHandshakeFailure):
@@ -222,10 +222,8 @@ func alertFailure(err error, auth *clientAuth) (found finding, ok bool) {
 	case aboutCertificate && auth.unlisted:
 		return finding{ReasonClientCertRejected, fmt.Sprintf("rejected the client certificate %s, whose issuer is not in the list of authorities that it accepts: %s",
 			certificateName(auth.configured.Leaf), name)}, true
-	case aboutCertificate && auth.configured != nil:
-		return finding{ReasonClientCertRejected, fmt.Sprintf("rejected the client certificate %s: %s", certificateName(auth.configured.Leaf), name)}, true
 	case aboutCertificate:
-		return finding{ReasonClientCertRejected, "refused the connection for want of a client certificate: " + name}, true
+		return finding{ReasonClientCertRejected, fmt.Sprintf("rejected the client certificate %s: %s", certificateName(auth.configured.Leaf), name)}, true
 	case number == alertNoProtocol:
 		return finding{ReasonTLSALPN, "does not know the protocol " + protocolName + " (ALPN): " + name}, true
 	case number == alertProtocolVersion:

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"io"
+	"net"
 	"strings"
 	"testing"
 
@@ -141,5 +142,22 @@ func TestOptionalClientCertificateMayBeMissing(t *testing.T) {
 		}
 		checkEcho(t, conn)
 		conn.Close()
+	}
+}
+
+// sentAlert is an alert as crypto/tls reports one of the peer's.
+type sentAlert uint8
+
+func (sentAlert) Error() string { return "tls: some alert" }
+
+// Before the upstream has asked for a client certificate, no alert can be about one.
+func TestAlertsAboutCertificatesNeedARequest(t *testing.T) {
+	for _, number := range []sentAlert{42, 43, 44, 45, 46, 48, 49, 116} {
+		err := &net.OpError{Op: "remote error", Err: number}
+		for want, auth := range map[Reason]*clientAuth{ReasonTLSAlert: {}, ReasonClientCertRejected: {requested: true}} {
+			if found, ok := alertFailure(err, auth); !ok || found.kind != want {
+				t.Errorf("alert %d, requested %v: %s, want %s", number, auth.requested, found.kind, want)
+			}
+		}
 	}
 }
