@@ -154,10 +154,14 @@ func unusableCertificate(err error) string {
 // connectionLost explains an error of an established connection that is no alert.
 func connectionLost(err error) finding {
 	switch {
-	case isGone(err), errors.Is(err, syscall.ETIMEDOUT), errors.Is(err, io.ErrClosedPipe):
-		return finding{ReasonUpstreamGone, "the connection was lost"}
+	case errors.Is(err, syscall.ETIMEDOUT):
+		return finding{ReasonUpstreamLost, fmt.Sprintf("the connection is lost, nothing was acknowledged for %v", silenceLimit)}
 	case isUnreachable(err):
-		return finding{ReasonUpstreamUnreachable, "became unreachable"}
+		return finding{ReasonUpstreamLost, "the connection is lost, no route leads there any more"}
+	case errors.Is(err, syscall.ECONNRESET):
+		return finding{ReasonUpstreamGone, "reset the connection"}
+	case isGone(err):
+		return finding{ReasonUpstreamGone, "closed the connection"}
 	}
 	return finding{ReasonTLSProtocol, "broke the TLS protocol" + own(err)}
 }

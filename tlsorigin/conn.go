@@ -4,10 +4,12 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -67,8 +69,11 @@ func (c *Conn) Write(p []byte) (int, error) {
 // failure turns the loss of the connection into an *Error and leaves every other end as it is.
 func (c *Conn) failure(err error) error {
 	switch {
-	case errors.Is(err, io.EOF), errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, net.ErrClosed):
+	case errors.Is(err, io.EOF) && !c.wire.lost.Load(), errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, net.ErrClosed):
 		return err
+	}
+	if c.wire.lost.Load() {
+		err = fmt.Errorf("%w, seen as %w", syscall.ETIMEDOUT, err)
 	}
 	lost := &Error{Addr: c.remote.Host, Err: err, sqlState: sqlStateConnectionLost}
 	found, isAlert := alertFailure(err, c.auth)

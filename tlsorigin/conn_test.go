@@ -48,17 +48,17 @@ func TestLossOfAnEstablishedConnection(t *testing.T) {
 	t.Run("reset before data", func(t *testing.T) {
 		conn := dialPeer(t, func(raw net.Conn, _ *tls.Conn) { reset(raw) })
 		_, err := io.ReadAll(conn)
-		checkLoss(t, err, ReasonUpstreamGone, "connection was lost")
+		checkLoss(t, err, ReasonUpstreamGone, "reset the connection")
 	})
 	t.Run("reset after data", func(t *testing.T) {
 		conn := dialPeer(t, func(raw net.Conn, server *tls.Conn) { io.ReadFull(server, make([]byte, 4)); reset(raw) })
 		io.WriteString(conn, "ping")
 		_, err := io.ReadAll(conn)
-		checkLoss(t, err, ReasonUpstreamGone, "connection was lost")
+		checkLoss(t, err, ReasonUpstreamGone, "reset the connection")
 		for err = nil; err == nil; {
 			_, err = io.WriteString(conn, "more")
 		}
-		checkLoss(t, err, ReasonUpstreamGone, "connection was lost")
+		checkLoss(t, err, ReasonUpstreamGone, "closed the connection")
 	})
 	t.Run("alert after data", func(t *testing.T) {
 		// It is no verdict on the client certificate any more, whatever its number.

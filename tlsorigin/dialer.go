@@ -12,12 +12,6 @@ import (
 	"time"
 )
 
-const (
-	keepAlivePeriod = 15 * time.Second
-	keepAliveCount  = 9
-	userTimeout     = 30 * time.Second // see controlSocket
-)
-
 // Dialer opens verified connections to one upstream. Its methods may be called concurrently.
 type Dialer struct {
 	upstream []route
@@ -32,6 +26,7 @@ type Dialer struct {
 	background *background         // never nil
 	turns      turns
 	silence    silence
+	liveness   *liveness
 
 	trust   atomic.Pointer[trust] // each Dial uses the one in force when it starts
 	reloads *reloads
@@ -63,7 +58,7 @@ func newDialer(cfg Config, system systemRoots) (*Dialer, error) {
 	}
 	d := &Dialer{
 		upstream: upstream, timeout: timeout, netDial: cfg.NetDial, attempt: func(Attempt) {},
-		exchange: exchange, background: newBackground(), turns: make(turns, maxHandshakes),
+		exchange: exchange, background: newBackground(), turns: make(turns, maxHandshakes), liveness: newLiveness(),
 	}
 	d.paths = paths{exchange: &d.exchange, changed: func(PathChange) {}, known: map[string]*path{}}
 	if d.netDial == nil {
@@ -86,8 +81,8 @@ func newNetDialer() *net.Dialer {
 	return &net.Dialer{
 		KeepAliveConfig: net.KeepAliveConfig{
 			Enable:   true,
-			Idle:     keepAlivePeriod,
-			Interval: keepAlivePeriod,
+			Idle:     keepAliveIdle,
+			Interval: keepAliveInterval,
 			Count:    keepAliveCount,
 		},
 		Control: controlSocket,
@@ -142,6 +137,8 @@ func (d *Dialer) Dial(ctx context.Context, target net.Addr) (net.Conn, error) {
 		return nil, err
 	}
 	conn.generation, conn.rejected = current.generation, d.glance
+	conn.wire.liveness = d.liveness
+	conn.wire.announce() // the last flight of the handshake
 	return conn, nil
 }
 

@@ -15,6 +15,7 @@ const (
 	ReasonUpstreamUnreachable Reason = "upstream_unreachable"
 	ReasonUpstreamTimeout     Reason = "upstream_timeout" // TCP or the answer to SSLRequest
 	ReasonUpstreamGone        Reason = "upstream_gone"
+	ReasonUpstreamLost        Reason = "upstream_lost" // an established connection over which no answer comes any more
 
 	ReasonTLSRefused   Reason = "tls_refused"   // answered 'N'
 	ReasonTLSInjection Reason = "tls_injection" // sent bytes behind 'S'

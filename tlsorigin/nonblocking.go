@@ -45,14 +45,14 @@ func (c *Conn) Socket() net.Conn { return c.wire.Conn }
 // now on TryRead, TryWrite and TryFlush take the place of Read and Write, for one goroutine that reads and one that writes;
 // Close and CloseWrite do not wait either. No Read or Write may be under way.
 func (c *Conn) SetNonBlocking(socket net.Conn) {
-	c.wire.Conn = socket
+	c.wire.carryOn(socket)
 	c.wire.polling = polling{on: true}
 }
 
 // SetBlocking makes socket carry the stream and Read and Write work again. What could not be sent yet goes ahead of the
 // next Write.
 func (c *Conn) SetBlocking(socket net.Conn) {
-	c.wire.Conn = socket
+	c.wire.carryOn(socket)
 	c.wire.on = false
 }
 
@@ -180,16 +180,20 @@ func (w *wire) keep(p []byte) (int, error) {
 }
 
 // send writes a record.
-func (w *wire) send(p []byte) (int, error) {
+func (w *wire) send(p []byte) (n int, err error) {
 	if socket, ok := w.Conn.(moreWriter); ok && w.more {
-		return socket.WriteMore(p)
+		n, err = socket.WriteMore(p)
+	} else {
+		n, err = w.Conn.Write(p)
 	}
-	return w.Conn.Write(p)
+	w.announce()
+	return n, err
 }
 
 // flush sends what there is room for.
 func (w *wire) flush() error {
 	n, err := w.Conn.Write((*w.unsent)[w.sent:])
+	w.announce()
 	w.sent += n
 	if w.sent == len(*w.unsent) {
 		w.release()

@@ -171,7 +171,7 @@ func TestNonBlockingLoss(t *testing.T) {
 		want string
 	}{
 		"without close_notify": {func(net.Conn, *tls.Conn) {}, "EOF"},
-		"inside a record":      {func(raw net.Conn, _ *tls.Conn) { _, _ = io.WriteString(raw, "\x17\x03\x03\x00\x40abc") }, "connection was lost"},
+		"inside a record":      {func(raw net.Conn, _ *tls.Conn) { _, _ = io.WriteString(raw, "\x17\x03\x03\x00\x40abc") }, "closed the connection"},
 		"not TLS":              {func(raw net.Conn, _ *tls.Conn) { _, _ = io.WriteString(raw, "Epicfail") }, "broke the TLS protocol"},
 	}
 	for name, tt := range tests {

@@ -10,12 +10,8 @@ import (
 // pendingInput reports whether conn has received bytes that nobody has read, without waiting and without taking them.
 // It knows nothing about a connection that has no descriptor, and says false.
 func pendingInput(conn net.Conn) bool {
-	sc, ok := conn.(syscall.Conn)
-	if !ok {
-		return false
-	}
-	raw, err := sc.SyscallConn()
-	if err != nil {
+	raw := descriptor(conn)
+	if raw == nil {
 		return false
 	}
 	pending := false

@@ -33,17 +33,22 @@ var errSpoke = errors.New("the upstream spoke before it was asked")
 // instant is a socket that is never waited for when it is read.
 type instant struct{ net.Conn }
 
+// SyscallConn returns nil where nobody can tell anything about the socket.
+func (i instant) SyscallConn() (syscall.RawConn, error) {
+	if raw := descriptor(i.Conn); raw != nil {
+		return raw, nil
+	}
+	return nil, errors.ErrUnsupported
+}
+
 // Read returns EAGAIN if there is nothing.
 func (i instant) Read(p []byte) (int, error) {
-	socket, ok := i.Conn.(syscall.Conn)
-	if !ok {
+	raw := descriptor(i.Conn)
+	if raw == nil {
 		return 0, syscall.EAGAIN // nobody can tell
 	}
-	raw, err := socket.SyscallConn()
-	if err != nil {
-		return 0, err
-	}
 	n := 0
+	var err error
 	if stopped := raw.Read(func(fd uintptr) bool {
 		n, err = readDescriptor(fd, p)
 		return true

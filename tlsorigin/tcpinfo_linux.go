@@ -21,12 +21,8 @@ func shrinkSegments(conn syscall.RawConn) {
 // left: that is how it looks when packets are dropped for their size, on the way or by the other end of a container's
 // own link. A connection without descriptor is one that nobody knows that of.
 func packetsLost(conn net.Conn) bool {
-	sc, ok := conn.(syscall.Conn)
-	if !ok {
-		return false
-	}
-	raw, err := sc.SyscallConn()
-	if err != nil {
+	raw := descriptor(conn)
+	if raw == nil {
 		return false
 	}
 	lost := false

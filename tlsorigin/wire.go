@@ -20,8 +20,15 @@ type wire struct {
 	listener *listener // likewise
 	polling
 
-	mu   sync.Mutex
-	last time.Time // once closing: no write may wait longer; zero before
+	liveness *liveness   // nil: nobody watches the peer
+	watched  atomic.Bool // liveness is going to look
+	writing  atomic.Bool // a Write is under way that may wait
+	lost     atomic.Bool // liveness has ended it
+
+	mu     sync.Mutex // also held while Conn is replaced
+	closed bool
+	debt   ackDebt
+	last   time.Time // once closing: no write may wait longer; zero before
 }
 
 func (w *wire) Read(p []byte) (int, error) {
@@ -62,10 +69,29 @@ func (w *wire) Write(p []byte) (int, error) {
 	if w.on {
 		return w.keep(p)
 	}
+	w.writing.Store(true)
+	w.announce()
+	defer w.announce()
+	defer w.writing.Store(false)
 	if err := w.settle(); err != nil {
 		return 0, err
 	}
 	return w.Conn.Write(p)
+}
+
+// Close closes the connection, when nobody looks at it.
+func (w *wire) Close() error {
+	w.mu.Lock()
+	w.closed = true
+	w.mu.Unlock()
+	return w.Conn.Close()
+}
+
+// carryOn puts another carrier in Conn's place.
+func (w *wire) carryOn(carrier net.Conn) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.Conn = carrier
 }
 
 // closing limits every write, running or to come, to closeGrace. tls.Conn.Close gives its close_notify five seconds by

@@ -24,6 +24,7 @@ func cures() []cureRow {
 		{"upstream_unreachable", "Check PGORIGIN_UPSTREAM_ADDR and the routes and network policies on the way there."},
 		{"upstream_timeout", "Check firewalls and network policies on the way to PGORIGIN_UPSTREAM_ADDR, or raise PGORIGIN_DIAL_TIMEOUT."},
 		{"upstream_gone", "Connect again; if this repeats, the server's log says why it closes connections, and PGORIGIN_UPSTREAM_ADDR names that server."},
+		{"upstream_lost", "Connect again; if this repeats, check the machine at PGORIGIN_UPSTREAM_ADDR and the network on the way there: it stopped answering in the midst of a session."},
 		{"upstream_protocol", "Check that PGORIGIN_UPSTREAM_ADDR is a pgbouncer or PostgreSQL server."},
 		{"tls_refused", "Switch TLS on in the server (pgbouncer: client_tls_sslmode=require, PostgreSQL: ssl=on), or let PGORIGIN_UPSTREAM_ADDR name one that has it."},
 		{"tls_injection", "Somebody on the way to PGORIGIN_UPSTREAM_ADDR may be injecting plaintext: find out who before you connect again."},

@@ -19,7 +19,7 @@ import (
 
 // documented is the closed vocabulary of reasons as the design has it, in its order.
 const documented = `ok client_protocol client_gone client_timeout client_denied too_many_sessions draining
-	upstream_dns upstream_refused upstream_unreachable upstream_timeout upstream_gone upstream_protocol
+	upstream_dns upstream_refused upstream_unreachable upstream_timeout upstream_gone upstream_lost upstream_protocol
 	tls_refused tls_injection tls_protocol tls_timeout tls_alert tls_alpn
 	cert_unknown_authority cert_name_mismatch cert_expired cert_not_yet_valid cert_revoked cert_pin_mismatch cert_usage cert_invalid
 	client_cert_rejected auth_rejected auth_channel_binding login_timeout`
