@@ -10,18 +10,32 @@ import (
 const (
 	// maxSilent is how many attempts may wait for one resolved address before the oldest of them have to go. A hung
 	// machine would otherwise collect as many connections as there are logins within the dial timeout.
-	maxSilent = 64
-	// silentGrace is what any attempt may wait in all. A machine that is merely busy answers a hello sooner.
-	silentGrace = 2 * time.Second
+	maxSilent = 32
+	// silentGrace is what any attempt may wait in all, however many others there are.
+	silentGrace = time.Second
 )
 
-// errOutwaited ends an attempt whose peer was silent for silentGrace while others waited for the same address.
+// errOutwaited ends an attempt whose peer was silent for silentGrace while many waited for the same address.
 var errOutwaited = errors.New("the peer was silent and others are waiting")
 
 // silence knows which attempts wait for a word of their peer. The zero value is ready to use.
 type silence struct {
 	mu     sync.Mutex
-	byAddr map[string]*list.List // of *listener, the oldest first; an address without listeners is not in it
+	byAddr map[string]*silentAddr // an address without listeners is not in it
+}
+
+// silentAddr is one resolved address.
+type silentAddr struct {
+	listeners list.List // of *listener, the oldest first
+	answered  time.Time // when an attempt was last answered
+	youngest  time.Time // and when the youngest of those that were answered had begun
+}
+
+// hangs reports whether l waits in vain. A machine that is merely slow answers the others meanwhile, and in about the
+// order in which they came; so a listener hangs if nobody was answered in its time, or one who came much later.
+func (a *silentAddr) hangs(l *listener, now time.Time) bool {
+	return !l.since.IsZero() && l.waited+now.Sub(l.since) >= silentGrace &&
+		(a.answered.Before(l.began) || a.youngest.Sub(l.began) >= silentGrace)
 }
 
 // listener is one attempt that is connected and not yet verified. Its methods are used by one goroutine; nil is one
@@ -29,6 +43,7 @@ type silence struct {
 type listener struct {
 	silence *silence
 	addr    string
+	began   time.Time
 	place   *list.Element
 	end     func(error) // interrupts the attempt
 
@@ -41,32 +56,44 @@ func (s *silence) join(addr string, end func(error)) *listener {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.byAddr == nil {
-		s.byAddr = map[string]*list.List{}
+		s.byAddr = map[string]*silentAddr{}
 	}
-	all := s.byAddr[addr]
-	if all == nil {
-		all = list.New()
-		s.byAddr[addr] = all
+	a := s.byAddr[addr]
+	if a == nil {
+		a = new(silentAddr)
+		s.byAddr[addr] = a
 	}
-	l := &listener{silence: s, addr: addr, end: end}
-	s.makeRoom(all)
-	l.place = all.PushBack(l)
+	l := &listener{silence: s, addr: addr, end: end, began: time.Now()}
+	a.makeRoom(l.began)
+	l.place = a.listeners.PushBack(l)
 	return l
 }
 
-// makeRoom ends the oldest silent attempts, as far as they had their time, until less than maxSilent are left. s.mu is held.
-func (s *silence) makeRoom(all *list.List) {
-	now := time.Now()
-	excess := all.Len() - maxSilent + 1
-	for e := all.Front(); e != nil && excess > 0; {
+// makeRoom ends the oldest attempts that wait in vain until less than maxSilent are left.
+func (a *silentAddr) makeRoom(now time.Time) {
+	for e := a.listeners.Front(); e != nil && a.listeners.Len() >= maxSilent; {
 		l, next := e.Value.(*listener), e.Next()
-		if !l.since.IsZero() && l.waited+now.Sub(l.since) >= silentGrace {
-			all.Remove(e)
+		if a.hangs(l, now) {
+			a.listeners.Remove(e)
 			l.place = nil
 			l.end(errOutwaited)
-			excess--
 		}
 		e = next
+	}
+}
+
+// verified says that the peer has answered all.
+func (l *listener) verified() {
+	if l == nil {
+		return
+	}
+	l.silence.mu.Lock()
+	defer l.silence.mu.Unlock()
+	if a := l.silence.byAddr[l.addr]; a != nil {
+		a.answered = time.Now()
+		if l.began.After(a.youngest) {
+			a.youngest = l.began
+		}
 	}
 }
 
@@ -97,12 +124,12 @@ func (l *listener) leave() {
 	s := l.silence
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	all := s.byAddr[l.addr]
+	a := s.byAddr[l.addr]
 	if l.place != nil {
-		all.Remove(l.place)
+		a.listeners.Remove(l.place)
 		l.place = nil
 	}
-	if all != nil && all.Len() == 0 {
+	if a != nil && a.listeners.Len() == 0 {
 		delete(s.byAddr, l.addr)
 	}
 }
