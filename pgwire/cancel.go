@@ -16,8 +16,9 @@ const (
 	cancelTimeout = 20 * time.Second
 
 	// maxOwnedCancels is how many cancel requests for sessions of this server are on their
-	// way at one time; further ones wait.
+	// way at one time, and maxOwnedWaiting how many more may wait.
 	maxOwnedCancels = 128
+	maxOwnedWaiting = 4096
 	// maxSessionCancels is how many of those may be for one session. One more waits; it has
 	// not been sent yet, so it does the work of any others, which are closed at once.
 	maxSessionCancels = 2
@@ -72,14 +73,14 @@ type cancelLanes struct{ owned, strange line }
 
 // enter waits for the turn of a cancel request for owner, which is nil if nobody has its
 // key. The caller calls leave if there is no error.
-func (c *cancelLanes) enter(ctx context.Context, owner *session, owned int) (leave func(), err error) {
+func (c *cancelLanes) enter(ctx context.Context, owner *session, room *Capacity) (leave func(), err error) {
 	if owner == nil {
-		return c.strange.leave, c.strange.enter(ctx, maxStrangeCancels, maxStrangersWaiting)
+		return c.strange.leave, c.strange.enter(ctx, room.share(8, maxStrangeCancels), room.share(8, maxStrangersWaiting))
 	}
 	if err := owner.cancels.enter(ctx, maxSessionCancels, 1); err != nil {
 		return nil, err
 	}
-	if err := c.owned.enter(ctx, owned, -1); err != nil {
+	if err := c.owned.enter(ctx, room.cancels(), room.share(4, maxOwnedWaiting)); err != nil {
 		owner.cancels.leave()
 		return nil, err
 	}
@@ -103,7 +104,7 @@ func (s *session) forwardCancel(packet startupPacket) error {
 	defer time.AfterFunc(limit, func() {
 		s.end(&Error{Kind: ReasonLoginTimeout, Text: fmt.Sprintf("the cancel request took longer than %v", limit)})
 	}).Stop()
-	leave, err := s.server.cancels.enter(s.ctx, owner, maxOwnedCancels)
+	leave, err := s.server.cancels.enter(s.ctx, owner, s.server.capacity())
 	if errors.Is(err, errLineFull) {
 		return tooManyCancels(owner != nil)
 	}
@@ -125,7 +126,7 @@ func (s *session) forwardCancel(packet startupPacket) error {
 func tooManyCancels(known bool) error {
 	text := "too many cancel requests with keys of no session are on their way"
 	if known {
-		text = "several cancel requests for the same session are on their way"
+		text = "too many cancel requests for this session or for all are on their way"
 	}
 	return &Error{Kind: ReasonTooManySessions, Text: text}
 }

@@ -14,39 +14,57 @@ var errLineFull = errors.New("too many are waiting")
 type line struct {
 	mu      sync.Mutex
 	inside  int
-	waiting list.List // of chan struct{}, closed when its owner is inside
+	waiting list.List // of *waiter
+}
+
+// waiter is a place in a line.
+type waiter struct {
+	called chan struct{} // closed when its owner is inside
+	place  *list.Element
 }
 
 // enter takes one of places, or waits for one unless room others wait already. Negative room means that any number may
-// wait. Without error the caller calls leave. The error is errLineFull or that of ctx.
+// wait. Without error the caller calls leave. The error is errLineFull or the cause of ctx's end.
 func (l *line) enter(ctx context.Context, places, room int) error {
-	l.mu.Lock()
-	if l.inside < places && l.waiting.Len() == 0 {
-		l.inside++
-		l.mu.Unlock()
-		return nil
+	w, err := l.join(places, room)
+	if w == nil {
+		return err
 	}
-	if room >= 0 && l.waiting.Len() >= room {
-		l.mu.Unlock()
-		return errLineFull
-	}
-	called := make(chan struct{})
-	place := l.waiting.PushBack(called)
-	l.mu.Unlock()
 	select {
-	case <-called:
+	case <-w.called:
 		return nil
 	case <-ctx.Done():
+		l.abandon(w)
+		return context.Cause(ctx)
 	}
+}
+
+// join is enter that does not wait. Without waiter and error the caller is inside.
+func (l *line) join(places, room int) (*waiter, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.inside < places && l.waiting.Len() == 0 {
+		l.inside++
+		return nil, nil
+	}
+	if room >= 0 && l.waiting.Len() >= room {
+		return nil, errLineFull
+	}
+	w := &waiter{called: make(chan struct{})}
+	w.place = l.waiting.PushBack(w)
+	return w, nil
+}
+
+// abandon gives up the place of a waiter, or what it was called to in this moment.
+func (l *line) abandon(w *waiter) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	select {
-	case <-called: // in this moment: somebody else may have it
+	case <-w.called:
 		l.passOn()
 	default:
-		l.waiting.Remove(place)
+		l.waiting.Remove(w.place)
 	}
-	return context.Cause(ctx)
 }
 
 func (l *line) leave() {
@@ -57,10 +75,9 @@ func (l *line) leave() {
 
 // passOn gives a place that is free to the first who waits; l.mu is held.
 func (l *line) passOn() {
-	first := l.waiting.Front()
-	if first == nil {
-		l.inside--
+	if first := l.waiting.Front(); first != nil {
+		close(l.waiting.Remove(first).(*waiter).called)
 		return
 	}
-	close(l.waiting.Remove(first).(chan struct{}))
+	l.inside--
 }

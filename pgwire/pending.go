@@ -44,6 +44,23 @@ func (p *pending) add(s *session) {
 	}
 }
 
+// makeRoom ends up to n clients that have been silent for grace, the oldest first.
+func (p *pending) makeRoom(n int, grace time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for range min(n, p.clients.Len()) {
+		oldest := p.clients.Front().Value.(*session)
+		if time.Since(oldest.info.Accepted) < grace {
+			return
+		}
+		p.removeLocked(oldest)
+		oldest.end(&Error{
+			Kind: ReasonClientTimeout,
+			Text: fmt.Sprintf("the client sent no startup packet within %v, and there is no room for other connections", grace),
+		})
+	}
+}
+
 // remove forgets a client that has spoken, or is gone.
 func (p *pending) remove(s *session) {
 	p.mu.Lock()

@@ -75,6 +75,9 @@ type Server struct {
 	// Zero means no cap.
 	MaxSessions int
 
+	// Capacity is what several servers may use together. Nil bounds nothing.
+	Capacity *Capacity
+
 	// Trace observes sessions. Nil means that nobody is watching.
 	Trace *Trace
 
@@ -82,7 +85,10 @@ type Server struct {
 	cancels cancelLanes
 	salted  saltedLogins
 	pending pending
-	lastID  atomic.Uint64
+
+	unlimited Capacity
+
+	lastID atomic.Uint64
 
 	portable bool // no event loops, though the system has them
 
@@ -117,13 +123,14 @@ func (s *Server) Serve(ln net.Listener) error {
 		return err
 	}
 	var retryIn time.Duration
-	for {
+	for s.awaitRoom(closed) {
 		conn, err := ln.Accept()
 		if err == nil {
 			retryIn = 0
 			s.start(conn)
 			continue
 		}
+		s.capacity().release(false)
 		select {
 		case <-closed:
 			return ErrServerClosed
@@ -141,6 +148,7 @@ func (s *Server) Serve(ln net.Listener) error {
 			return ErrServerClosed
 		}
 	}
+	return ErrServerClosed
 }
 
 // track remembers ln, so that stopping closes it.
@@ -183,6 +191,7 @@ func (s *Server) start(conn net.Conn) {
 	if stopped { // accepted while the listeners were being closed
 		cancel(nil)
 		ss.client.close()
+		s.capacity().release(false)
 		return
 	}
 	go ss.serve()
@@ -212,6 +221,9 @@ func (s *Server) admit(ss *session) error {
 			Text: fmt.Sprintf("too many sessions: %d of %d are in use", s.admitted, s.MaxSessions),
 		}
 	}
+	if err := s.capacity().admit(); err != nil {
+		return err
+	}
 	s.admitted++
 	ss.admitted = true
 	return nil
@@ -223,6 +235,7 @@ func (s *Server) forget(ss *session) {
 		s.keys.remove(ss.key, ss)
 	}
 	ss.exchange.abandonCancels()
+	s.capacity().release(ss.admitted)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.sessions, ss)

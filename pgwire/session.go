@@ -113,6 +113,10 @@ func (s *session) run() error {
 
 // open takes the session from the startup packet to the first ReadyForQuery.
 func (s *session) open(packet []byte) error {
+	if err := s.awaitLogin(); err != nil {
+		return err
+	}
+	defer s.leaveLogin()
 	loops.logins.Add(1)
 	defer loops.logins.Add(-1)
 	if err := s.dial(); err != nil {
@@ -172,7 +176,9 @@ func (s *session) leave(err error) {
 	}
 	if err != nil {
 		s.tellClient(err)
-		s.client.dismiss()
+		if s.result(err).Reason != ReasonClientTimeout { // a silent client's connection is wanted for another
+			s.client.dismiss()
+		}
 	}
 	s.end(nil)
 	s.client.close()

@@ -1,0 +1,143 @@
+package pgwire
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// leftPeriod is how often a client that waits to log in is looked at: it may have left.
+	leftPeriod = 500 * time.Millisecond
+	// crowdedGrace is what a silent client gets while there is no room for another connection.
+	crowdedGrace = 250 * time.Millisecond
+	// crowdedPeriod is how often room is made then, and crowdedRoom for how many.
+	crowdedPeriod = 10 * time.Millisecond
+	crowdedRoom   = 16
+)
+
+// Capacity is what the process has room for. All servers that share it count together.
+// A field that is zero bounds nothing. No field may change after the first Serve.
+type Capacity struct {
+	// Sessions caps sessions that have sent a startup packet; further clients get SQLSTATE 53300.
+	Sessions int
+	// SessionsFrom is what Sessions follows from, for that message.
+	SessionsFrom string
+	// Logins is how many sessions may be between startup packet and ReadyForQuery. Others
+	// wait, first come first served, within LoginTimeout.
+	Logins int
+	// Guests is how many connections may be open that are no session: silent ones, cancel
+	// requests, refused ones. While there are so many, nothing more is accepted.
+	Guests int
+	// Cancels is how many cancel requests for the sessions of a server may be on their way.
+	Cancels int
+
+	sessions, guests atomic.Int64
+	logins           line
+}
+
+// capacity is never nil.
+func (s *Server) capacity() *Capacity {
+	if s.Capacity != nil {
+		return s.Capacity
+	}
+	return &s.unlimited
+}
+
+// take counts one more in n, unless there are limit already.
+func take(n *atomic.Int64, limit int) bool {
+	if n.Add(1) > int64(limit) && limit > 0 {
+		n.Add(-1)
+		return false
+	}
+	return true
+}
+
+// admit makes a guest a session.
+func (c *Capacity) admit() error {
+	if !take(&c.sessions, c.Sessions) {
+		return &Error{
+			Kind: ReasonTooManySessions, State: stateTooManyConnections,
+			Text: fmt.Sprintf("too many sessions: all %d that %s leaves room for are in use", c.Sessions, c.SessionsFrom),
+		}
+	}
+	c.guests.Add(-1)
+	return nil
+}
+
+// release ends what admit or awaitRoom began.
+func (c *Capacity) release(admitted bool) {
+	if admitted {
+		c.sessions.Add(-1)
+	} else {
+		c.guests.Add(-1)
+	}
+}
+
+// awaitRoom counts a guest before it is accepted, and sends silent ones away if there is
+// no room. It returns false when the server is closed.
+func (s *Server) awaitRoom(closed <-chan struct{}) bool {
+	c := s.capacity()
+	for !take(&c.guests, c.Guests) {
+		s.pending.makeRoom(crowdedRoom, crowdedGrace)
+		select {
+		case <-closed:
+			return false
+		case <-time.After(crowdedPeriod):
+		}
+	}
+	return true
+}
+
+// share is a part of the guests, most at the most.
+func (c *Capacity) share(part, most int) int {
+	if c.Guests == 0 {
+		return most
+	}
+	return min(max(c.Guests/part, 1), most)
+}
+
+// cancels is how many cancel requests for sessions of a server may be on their way.
+func (c *Capacity) cancels() int {
+	if c.Cancels == 0 {
+		return maxOwnedCancels
+	}
+	return min(c.Cancels, maxOwnedCancels)
+}
+
+// awaitLogin waits until there is room for another login. Without error the caller calls leaveLogin.
+func (s *session) awaitLogin() error {
+	s.phase.Store(int32(PhaseDial))
+	c := s.server.capacity()
+	if c.Logins == 0 {
+		return nil
+	}
+	w, _ := c.logins.join(c.Logins, -1)
+	if w == nil {
+		return nil
+	}
+	look := time.NewTicker(leftPeriod)
+	defer look.Stop()
+	for {
+		select {
+		case <-w.called:
+			return nil
+		case <-s.ctx.Done():
+			c.logins.abandon(w)
+			return context.Cause(s.ctx)
+		case <-look.C:
+			if hungUp(s.client.Conn) {
+				c.logins.abandon(w)
+				return clientGone(io.EOF)
+			}
+		}
+	}
+}
+
+func (s *session) leaveLogin() {
+	if c := s.server.capacity(); c.Logins > 0 {
+		c.logins.leave()
+	}
+}
