@@ -1,92 +1,105 @@
 package pgwire
 
 import (
+	"context"
 	"crypto/md5"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"net"
 	"slices"
 	"strings"
 )
 
+// ChannelBinder is what SCRAM needs of an upstream connection to bind a login to it. A connection without these
+// methods is no good for a bridge, which then refuses every SCRAM login: a binding must not be lost by accident.
+type ChannelBinder interface {
+	// CanBind reports whether there are data to bind to. A certificate signed with Ed25519 has none, for RFC 5929
+	// names no hash.
+	CanBind() bool
+	// ServerEndPoint returns the data of tls-server-end-point (RFC 5929): the hash of the upstream's certificate. It
+	// is called only if CanBind is true, and is then never empty without an error.
+	ServerEndPoint() ([]byte, error)
+}
+
 // answerer answers an upstream's authentication requests with a password: one
-// answerer, one login.
+// answerer, one login. The requests must come from a loginMachine.
 type answerer struct {
 	user     string // as in the startup packet
 	password string
-	upstream net.Conn // SCRAM is bound to it if it can be
+	upstream net.Conn // a ChannelBinder
 	salted   *saltedLogins
 
-	mechanism string // of SASL, once one was picked
-	exchange  *scram
-	login     saltedLogin // of the exchange
+	exchange *scram
+	login    saltedLogin // of the exchange
 }
 
-// answer returns the body of the message of type 'p' that answers a request, or
-// nil for a request that only wants to be heard.
-func (a *answerer) answer(request []byte) ([]byte, error) {
-	code, data := binary.BigEndian.Uint32(request), request[4:]
+// answer returns the message of type 'p' that answers a request, or nil for a
+// request that only wants to be heard. offer are the SASL mechanisms that may be
+// picked. It ends early when ctx does.
+func (a *answerer) answer(ctx context.Context, request []byte, offer []string) ([]byte, error) {
+	body := request[messageHeader:]
+	code, data := binary.BigEndian.Uint32(body), body[4:]
+	var answer []byte
+	var err error
 	switch code {
 	case authCleartext:
-		return append([]byte(a.password), 0), nil
+		answer = append([]byte(a.password), 0)
 	case authMD5:
-		return append(md5Response(a.password, a.user, data), 0), nil
+		answer = append(md5Response(a.password, a.user, data), 0)
 	case authSASL:
-		return a.beginSCRAM(data)
-	case authSASLContinue, authSASLFinal:
-		return a.goOnWithSCRAM(code, data)
+		answer, err = a.beginSCRAM(offer)
+	case authSASLContinue:
+		answer, err = a.exchange.final(ctx, data)
+	case authSASLFinal:
+		err = a.exchange.verify(data)
 	}
-	_, name := methodOf(code)
-	return nil, &Error{
-		Kind: ReasonAuthRejected, State: stateInvalidAuth,
-		Text: "the upstream asks for " + name + ", which pgorigin cannot answer with a password",
-	}
-}
-
-// unproven reports whether the upstream owes the proof that ends SCRAM.
-func (a *answerer) unproven() bool { return a.exchange != nil && !a.exchange.proven }
-
-// beginSCRAM picks the strongest mechanism that can be used. A certificate
-// signed with Ed25519 has no hash to bind to (RFC 5929 names none).
-func (a *answerer) beginSCRAM(list []byte) ([]byte, error) {
-	names, err := mechanisms(list)
-	if err != nil {
-		return nil, malformedOffer()
-	}
-	var binding []byte
-	if secured, ok := a.upstream.(interface{ ServerEndPoint() []byte }); ok && slices.Contains(names, scramSHA256Plus) {
-		binding = secured.ServerEndPoint()
-	}
-	a.mechanism = scramSHA256Plus
-	if binding == nil {
-		a.mechanism = scramSHA256
-	}
-	if !slices.Contains(names, a.mechanism) {
-		return nil, &Error{
-			Kind: ReasonAuthChannelBinding, State: stateInvalidAuth,
-			Text: "the upstream offers no SASL mechanism that can be used with its certificate: " + sanitize(strings.Join(names, ", ")),
-		}
-	}
-	a.exchange = newScram(binding, a.saltPassword)
-	return initialResponse(a.mechanism, a.exchange.first()), nil
-}
-
-func (a *answerer) goOnWithSCRAM(code uint32, data []byte) ([]byte, error) {
-	if a.exchange == nil {
-		return nil, upstreamProtocol("the upstream went on with a SASL exchange that was not begun")
-	}
-	if code == authSASLFinal {
-		if err := a.exchange.verify(data); err != nil {
-			return nil, scramFailure(err)
-		}
+	switch {
+	case ctx.Err() != nil:
+		return nil, context.Cause(ctx)
+	case err != nil && a.exchange != nil:
+		return nil, scramFailure(err)
+	case err != nil:
+		return nil, err
+	case code == authSASLFinal:
 		a.salted.keep(a.login)
 		return nil, nil
 	}
-	final, err := a.exchange.final(data)
-	if err != nil {
-		return nil, scramFailure(err)
+	return encodeMessage(typePasswordMessage, answer), nil
+}
+
+// beginSCRAM picks the strongest mechanism that can be used.
+func (a *answerer) beginSCRAM(offer []string) ([]byte, error) {
+	binder, ok := a.upstream.(ChannelBinder)
+	if !ok {
+		return nil, cannotBind("the connection to the upstream does not know what a login is bound to", nil)
 	}
-	return final, nil
+	able := binder.CanBind()
+	mechanism, gs2, binding := scramSHA256, gs2Unable, []byte(nil)
+	switch {
+	case able && slices.Contains(offer, scramSHA256Plus):
+		var err error
+		if binding, err = binder.ServerEndPoint(); err == nil && len(binding) == 0 {
+			err = errNoEndPoint
+		}
+		if err != nil {
+			return nil, cannotBind("the hash of the upstream's certificate, which a login is bound to, is not known", err)
+		}
+		mechanism, gs2 = scramSHA256Plus, gs2Bound
+	case !slices.Contains(offer, scramSHA256):
+		return nil, cannotBind("the upstream offers no SASL mechanism that can be used with its certificate: "+
+			sanitize(strings.Join(offer, ", ")), nil)
+	case able:
+		gs2 = gs2NotOffered
+	}
+	a.exchange = newScram(gs2, binding, a.saltPassword)
+	return initialResponse(mechanism, a.exchange.first()), nil
+}
+
+var errNoEndPoint = errors.New("the connection has no data to bind to")
+
+func cannotBind(text string, err error) error {
+	return &Error{Kind: ReasonAuthChannelBinding, State: stateInvalidAuth, Text: text, Err: err}
 }
 
 func scramFailure(err error) error {
@@ -102,10 +115,10 @@ func unprovenLogin() error {
 
 // saltPassword is the expensive part of SCRAM, skipped for a login that has
 // worked before.
-func (a *answerer) saltPassword(salt []byte, iterations int) ([]byte, error) {
+func (a *answerer) saltPassword(ctx context.Context, salt []byte, iterations int) ([]byte, error) {
 	login := a.salted.login(a.user, a.password, salt, iterations)
 	if login.salted == nil {
-		salted, err := saltedPassword(a.password, salt, iterations)
+		salted, err := saltedPassword(ctx, a.password, salt, iterations)
 		if err != nil {
 			return nil, err
 		}
@@ -121,12 +134,4 @@ func md5Response(password, user string, salt []byte) []byte {
 	inner := md5.Sum([]byte(password + user))
 	outer := md5.Sum(append([]byte(hex.EncodeToString(inner[:])), salt...))
 	return []byte("md5" + hex.EncodeToString(outer[:]))
-}
-
-// frontendMessage returns a whole message with a type byte.
-func frontendMessage(kind byte, body []byte) []byte {
-	m := make([]byte, 0, messageHeader+len(body))
-	m = append(m, kind)
-	m = binary.BigEndian.AppendUint32(m, uint32(4+len(body)))
-	return append(m, body...)
 }

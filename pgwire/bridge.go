@@ -1,45 +1,36 @@
 package pgwire
 
 import (
-	"encoding/binary"
-	"io"
+	"errors"
 	"net"
 	"slices"
 )
 
-// maxPasswordMessage is PG_MAX_AUTH_TOKEN_LENGTH of PostgreSQL.
-const maxPasswordMessage = 64 << 10
+const typePasswordMessage = 'p' // also SASLInitialResponse, SASLResponse and GSSResponse
 
-const typePasswordMessage = 'p' // also SASLInitialResponse and SASLResponse
-
-// bridge logs in to the upstream on behalf of a client that only ever gives,
-// or does not even have, a cleartext password. So the login is bound to the
-// verified channel, whatever the client is able to do.
-type bridge struct {
-	answerer
-	asked bool
-}
-
-// answerChallenge answers one authentication request of the upstream.
-func (s *session) answerChallenge(challenge []byte) error {
-	if !s.bridge.asked {
-		s.bridge.asked = true
+// answerRequest answers one authentication request on behalf of a client that
+// only ever gives, or does not even have, a cleartext password. So the login is
+// bound to the verified channel, whatever the client is able to do.
+func (s *session) answerRequest(request []byte) error {
+	l := s.login
+	if l.answers == nil {
 		password, err := s.obtainPassword()
+		if errors.Is(err, errNoResponse) {
+			return nil // the upstream has hung up
+		}
 		if err != nil {
 			return err
 		}
-		s.bridge.answerer = answerer{user: s.user, password: password, salted: &s.server.salted}
+		l.answers = &answerer{user: l.user, password: password, upstream: s.upstream.Conn, salted: &s.server.salted}
 	}
-	s.bridge.upstream = s.upstream.Conn
-	response, err := s.bridge.answer(challenge)
+	response, err := l.answers.answer(s.ctx, request, l.offer)
 	if err != nil || response == nil {
 		return err
 	}
-	n, err := s.upstream.Write(frontendMessage(typePasswordMessage, response))
-	s.toUpstream.Add(int64(n))
-	if err != nil {
-		return upstreamLost(PhaseAuth, err)
+	if err := l.clientSays(response); err != nil {
+		return err
 	}
+	s.sendInLogin(response)
 	return nil
 }
 
@@ -62,35 +53,27 @@ func (s *session) obtainPassword() (string, error) {
 			Text: "a password is asked for in the clear only over loopback or a Unix socket, and this client came another way",
 		}
 	}
-	request := []byte{typeAuthentication, 0, 0, 0, 8, 0, 0, 0, authCleartext}
-	if err := s.writeToClient(request); err != nil {
+	if err := s.writeToClient([]byte{typeAuthentication, 0, 0, 0, 8, 0, 0, 0, authCleartext}); err != nil {
 		return "", err
 	}
-	password, err := s.readPassword()
+	return s.readPassword()
+}
+
+// readPassword reads the client's PasswordMessage. The password may be empty: the upstream has its own words for that.
+func (s *session) readPassword() (string, error) {
+	message, err := s.awaitResponse()
+	var gone *Error
+	if errors.As(err, &gone) && gone.Kind == ReasonClientGone {
+		gone.Text = "the client left when it was asked for a password: has it got one?"
+	}
 	if err != nil {
 		return "", err
 	}
-	if password == "" {
-		return "", &Error{Kind: ReasonAuthRejected, State: stateInvalidPassword, Text: "the client sent an empty password"}
+	if message == nil {
+		return "", errNoResponse
 	}
-	return password, nil
-}
-
-// readPassword reads one PasswordMessage and not a byte more.
-func (s *session) readPassword() (string, error) {
-	var head [messageHeader]byte
-	if _, err := io.ReadFull(s.client, head[:]); err != nil {
-		return "", &Error{Kind: ReasonClientGone, Text: "the client left when it was asked for a password: has it got one?", Err: err}
-	}
-	size := binary.BigEndian.Uint32(head[1:])
-	if head[0] != typePasswordMessage || size < 5 || size > maxPasswordMessage {
-		return "", badStartup("the client answered the request for a password with another message")
-	}
-	body := make([]byte, size-4)
-	if _, err := io.ReadFull(s.client, body); err != nil {
-		return "", clientGone(err)
-	}
-	if i := slices.Index(body, 0); i != len(body)-1 {
+	body := message[messageHeader:]
+	if i := slices.Index(body, 0); i < 0 || i != len(body)-1 {
 		return "", badStartup("the client sent a malformed PasswordMessage")
 	}
 	return string(body[:len(body)-1]), nil

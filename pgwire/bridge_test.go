@@ -14,13 +14,14 @@ import (
 	"github.com/pgorigin/pgorigin/pgwire/pgtest"
 )
 
-// boundConn is an upstream leg with binding data.
+// boundConn is an upstream leg with binding data; nil is for a certificate that names no hash.
 type boundConn struct {
 	net.Conn
 	endPoint []byte
 }
 
-func (c boundConn) ServerEndPoint() []byte { return c.endPoint }
+func (c boundConn) CanBind() bool                   { return c.endPoint != nil }
+func (c boundConn) ServerEndPoint() ([]byte, error) { return c.endPoint, nil }
 
 // scramServer plays PostgreSQL's side of SCRAM.
 type scramServer struct {
@@ -62,7 +63,7 @@ func (s *scramServer) authenticate(t *testing.T, wantMechanism string, offer ...
 		t.Logf("bound to something else: %q", withoutProof)
 		return false
 	}
-	salted, _ := saltedPassword(s.password, []byte("salt"), 4096)
+	salted, _ := saltedPassword(context.Background(), s.password, []byte("salt"), 4096)
 	authMessage := "n=,r=" + bare + "," + first + "," + withoutProof
 	key, _ := base64.StdEncoding.DecodeString(proof)
 	stored := sha256.Sum256(hmacSHA256(salted, "Client Key"))
@@ -169,7 +170,7 @@ func TestBridgeOtherMethods(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			r := bridgeRig(t, nil, nil)
+			r := bridgeRig(t, nil, func(s *Server) { s.RequireAuth = allMethods })
 			client, upstream := r.beginBridge(t)
 			upstream.Send(tt.request)
 			givePassword(client, "secret")
@@ -179,13 +180,13 @@ func TestBridgeOtherMethods(t *testing.T) {
 		})
 	}
 	t.Run("trust asks nobody", func(t *testing.T) {
-		r := bridgeRig(t, nil, nil)
+		r := bridgeRig(t, nil, func(s *Server) { s.RequireAuth = allMethods })
 		client, upstream := r.beginBridge(t)
 		upstream.Send(pgtest.Login("pid4key4"))
 		client.Expect(pgtest.Login("pid4key4"))
 	})
 	t.Run("GSS tokens pass", func(t *testing.T) {
-		r := bridgeRig(t, nil, nil)
+		r := bridgeRig(t, nil, func(s *Server) { s.RequireAuth = allMethods })
 		client, upstream := r.beginBridge(t)
 		for _, request := range [][]byte{pgtest.Message('R', "\x00\x00\x00\x07"), pgtest.Message('R', "\x00\x00\x00\x08more")} {
 			upstream.Send(request)
@@ -214,10 +215,13 @@ func TestBridgeFailures(t *testing.T) {
 			_ = upstream.Close()
 			client.Expect(refused)
 		}, "", ReasonAuthRejected},
-		"empty password": {func(_ *testing.T, client, upstream *pgtest.Peer) {
+		"empty password reads as the server's refusal, too": {func(_ *testing.T, client, upstream *pgtest.Peer) {
 			upstream.Send(cleartextRequest)
 			givePassword(client, "")
-		}, "28P01", ReasonAuthRejected},
+			upstream.Expect(pgtest.Message('p', "\x00"))
+			upstream.Send(refused)
+			client.Expect(refused)
+		}, "", ReasonAuthRejected},
 		"client has no password": {func(_ *testing.T, client, upstream *pgtest.Peer) {
 			upstream.Send(cleartextRequest)
 			client.Expect(cleartextRequest)
@@ -247,7 +251,6 @@ func TestBridgeFailures(t *testing.T) {
 		}, "08P01", ReasonUpstreamProtocol},
 		"exchange out of nowhere": {func(_ *testing.T, client, upstream *pgtest.Peer) {
 			upstream.Send(scramFirst)
-			givePassword(client, "secret")
 		}, "08P01", ReasonUpstreamProtocol},
 		"only -PLUS and nothing to bind to": {func(_ *testing.T, client, upstream *pgtest.Peer) {
 			upstream.Send(pgtest.AuthenticationSASL(scramSHA256Plus))
@@ -256,7 +259,7 @@ func TestBridgeFailures(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			r := bridgeRig(t, nil, nil)
+			r := bridgeRig(t, nil, func(s *Server) { s.RequireAuth = allMethods })
 			client, upstream := r.beginBridge(t)
 			tt.play(t, client, upstream)
 			if tt.state != "" {

@@ -3,14 +3,11 @@ package pgwire
 import (
 	"context"
 	"fmt"
-	"io"
 	"sync/atomic"
 	"time"
 )
 
 const (
-	// leftPeriod is how often a client that waits to log in is looked at: it may have left.
-	leftPeriod = 500 * time.Millisecond
 	// crowdedGrace is what a silent client gets while there is no room for another connection.
 	crowdedGrace = 250 * time.Millisecond
 	// crowdedPeriod is how often room is made then, and crowdedRoom for how many.
@@ -118,21 +115,12 @@ func (s *session) awaitLogin() error {
 	if w == nil {
 		return nil
 	}
-	look := time.NewTicker(leftPeriod)
-	defer look.Stop()
-	for {
-		select {
-		case <-w.called:
-			return nil
-		case <-s.ctx.Done():
-			c.logins.abandon(w)
-			return context.Cause(s.ctx)
-		case <-look.C:
-			if hungUp(s.client.Conn) {
-				c.logins.abandon(w)
-				return clientGone(io.EOF)
-			}
-		}
+	select {
+	case <-w.called:
+		return nil
+	case <-s.ctx.Done(): // perhaps because the client has left
+		c.logins.abandon(w)
+		return context.Cause(s.ctx)
 	}
 }
 

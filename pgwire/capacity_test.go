@@ -59,7 +59,7 @@ func TestLeavingTheLine(t *testing.T) {
 	<-r.targets
 	upstream := <-r.upstreams
 	second := r.connect()
-	second.Send(pgtest.Startup("user", "second"), []byte("and more, which nobody reads"))
+	second.Send(pgtest.Startup("user", "second"))
 	_ = second.Close()
 	r.expectEnd(ReasonClientGone)
 	_ = upstream.Close()

@@ -1,6 +1,7 @@
 package pgwire
 
 import (
+	"context"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -17,17 +18,12 @@ const (
 	maxMechanisms = 20
 )
 
-// Further message types that a Client meets; manual, "Message Formats".
-const (
-	typeDataRow         = 'D'
-	typeParameterStatus = 'S'
-)
+const typeDataRow = 'D' // another message type that a Client meets
 
 // What may stand before the message that a Client waits for: notices and the
-// answer to a protocol version, what a session begins with, what goes with a row.
+// answer to a protocol version; what goes with a row.
 const (
 	besideRequest = "Nv"
-	besideReady   = "NSK"
 	besideRow     = "NSTCI"
 )
 
@@ -85,45 +81,70 @@ func (c *Client) Methods() []string {
 	if code == authOK {
 		return []string{methodNone.String()}
 	}
-	if method, _ := methodOf(code); method&allMethods != 0 {
-		return []string{method.String()}
+	switch code {
+	case authCleartext:
+		return []string{methodPassword.String()}
+	case authMD5:
+		return []string{methodMD5.String()}
+	case authGSS:
+		return []string{methodGSS.String()}
+	case authSSPI:
+		return []string{methodSSPI.String()}
 	}
 	return []string{fmt.Sprintf("request %d", code)}
 }
 
 // Login logs in with a password, by the strongest method that the upstream
-// offers and bound to the TLS channel if that is possible. An upstream that asks
-// for a method that is not allowed, where zero is any, hears no answer.
-func (c *Client) Login(password string, allowed AuthMethods) error {
-	requests := authRequests{required: allowed}
+// offers and bound to the TLS channel if that is possible; the connection must be
+// a ChannelBinder for that. An upstream that asks for a method that is not
+// allowed, where zero is any, hears no answer.
+func (c *Client) Login(ctx context.Context, password string, allowed AuthMethods) error {
+	machine := loginMachine{binding: BridgeChannelBinding, allowed: allowed, state: loginBegun}
 	answers := answerer{user: c.user, password: password, upstream: c.conn, salted: new(saltedLogins)}
-	for {
-		code := binary.BigEndian.Uint32(c.request)
-		if err := requests.note(code); err != nil {
-			return err
-		}
-		if code == authOK {
-			break
-		}
-		answer, err := answers.answer(c.request)
+	message := encodeMessage(typeAuthentication, c.request)
+	for range maxClientMessages {
+		_, turn, err := machine.upstreamSays(message)
 		if err != nil {
 			return err
 		}
-		if answer != nil {
-			if err := c.send(typePasswordMessage, answer); err != nil {
+		body := message[messageHeader:]
+		switch {
+		case machine.state == loginReady:
+			c.mechanism = machine.mechanism
+			return nil
+		case machine.state == loginRefused:
+			return serverError(body)
+		case turn == clientsTurn:
+			return &Error{
+				Kind: ReasonAuthRejected, State: stateInvalidAuth,
+				Text: "the upstream asks for " + strings.Join(c.Methods(), ", ") + ", which pgorigin cannot answer with a password",
+			}
+		case turn == bridgesTurn:
+			if err := c.respond(ctx, &machine, &answers, message); err != nil {
 				return err
 			}
+		case message[0] == typeParameterStatus:
+			c.noteParameter(body)
 		}
-		if err := c.awaitRequest(); err != nil {
+		kind, body, err := c.read()
+		if err != nil {
 			return err
 		}
+		message = encodeMessage(kind, body)
 	}
-	if answers.unproven() {
-		return unprovenLogin()
+	return upstreamProtocol("the upstream sent messages without end")
+}
+
+// respond answers one request of a login.
+func (c *Client) respond(ctx context.Context, machine *loginMachine, answers *answerer, request []byte) error {
+	answer, err := answers.answer(ctx, request, machine.offer)
+	if err != nil || answer == nil {
+		return err
 	}
-	c.mechanism = answers.mechanism
-	_, err := c.await(typeReadyForQuery, besideReady)
-	return err
+	if err := machine.clientSays(answer); err != nil {
+		return err
+	}
+	return c.write(answer)
 }
 
 // ServerVersion returns the version that the server reported at login, as it was sent.
@@ -156,9 +177,11 @@ func (c *Client) Query(sql string) (string, error) {
 // Terminate says goodbye. An upstream that is gone already is no concern.
 func (c *Client) Terminate() { _ = c.send(typeTerminate, nil) }
 
-func (c *Client) send(kind byte, body []byte) error {
-	if _, err := c.conn.Write(frontendMessage(kind, body)); err != nil {
-		return fmt.Errorf("send %q message: %w", string(rune(kind)), err)
+func (c *Client) send(kind byte, body []byte) error { return c.write(encodeMessage(kind, body)) }
+
+func (c *Client) write(message []byte) error {
+	if _, err := c.conn.Write(message); err != nil {
+		return fmt.Errorf("send %q message: %w", string(rune(message[0])), err)
 	}
 	return nil
 }
@@ -192,18 +215,26 @@ func (c *Client) await(kind byte, others string) ([]byte, error) {
 		case got == kind:
 			return body, nil
 		case got == typeErrorResponse:
-			return nil, &ServerError{errorField(body, 'S'), errorField(body, 'C'), errorField(body, 'M')}
+			return nil, serverError(body)
 		case strings.IndexByte(others, got) < 0:
 			return nil, upstreamProtocol("the upstream sent a message of type %q in place of %q; is it a Postgres server?", got, kind)
 		case got == typeDataRow && c.row == nil:
 			c.row = body
 		case got == typeParameterStatus:
-			if version, ok := strings.CutPrefix(string(body), "server_version\x00"); ok {
-				c.version = strings.TrimSuffix(version, "\x00")
-			}
+			c.noteParameter(body)
 		}
 	}
 	return nil, upstreamProtocol("the upstream sent messages without end")
+}
+
+func (c *Client) noteParameter(body []byte) {
+	if version, ok := strings.CutPrefix(string(body), "server_version\x00"); ok {
+		c.version = strings.TrimSuffix(version, "\x00")
+	}
+}
+
+func serverError(body []byte) *ServerError {
+	return &ServerError{errorField(body, 'S'), errorField(body, 'C'), errorField(body, 'M')}
 }
 
 // read reads one message.

@@ -123,7 +123,7 @@ func TestClientLogin(t *testing.T) {
 		"method that is not allowed": {nil, func(s *scramServer) { s.Send(pgtest.Message('R', "\x00\x00\x00\x03")) }, methodSCRAM, "", "only these methods are allowed"},
 		"method without password":    {nil, func(s *scramServer) { s.Send(pgtest.Message('R', "\x00\x00\x00\x07")) }, 0, "", "asks for gss"},
 		"request of the future":      {nil, func(s *scramServer) { s.Send(pgtest.Message('R', "\x00\x00\x00\x63")) }, 0, "", "authentication request 99"},
-		"continued from nothing":     {nil, func(s *scramServer) { s.Send(pgtest.Message('R', "\x00\x00\x00\x0br=x")) }, 0, "", "not begun"},
+		"continued from nothing":     {nil, func(s *scramServer) { s.Send(pgtest.Message('R', "\x00\x00\x00\x0br=x")) }, 0, "", "out of turn"},
 		"unproven": {nil, func(s *scramServer) {
 			s.Send(pgtest.AuthenticationSASL("SCRAM-SHA-256"))
 			s.readResponse(t)
@@ -136,7 +136,7 @@ func TestClientLogin(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			err = c.Login("secret", row.allowed)
+			err = c.Login(t.Context(), "secret", row.allowed)
 			if (err == nil) != (row.err == "") || err != nil && !strings.Contains(err.Error(), row.err) {
 				t.Fatalf("error %v, want %q in it", err, row.err)
 			}

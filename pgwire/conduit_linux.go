@@ -97,9 +97,8 @@ func (c *conduit) pumpToUpstream(buf []byte) {
 	if c.unflushed && !c.flush() || !c.fromClient.readable || c.fromClient.done {
 		return
 	}
-	unread := len(s.unsent) > 0
-	n, err := s.readUnsent(c.client, buf)
-	c.fromClient.readable = n == len(buf) || unread || c.fromClient.hungUp
+	n, err := c.client.Read(buf)
+	c.fromClient.readable = n == len(buf) || c.fromClient.hungUp
 	c.read(&c.fromClient, &c.fromUpstream, n)
 	if n > 0 {
 		if !s.exchange.clientSays(buf[:n]) {

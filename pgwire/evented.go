@@ -38,22 +38,18 @@ const (
 // session's goroutine then has nothing left to do.
 func (s *session) moveToLoop() bool {
 	up, ok := s.upstream.Conn.(evented)
-	if !ok || s.server.portable || !s.uplink.stop(s.client) {
+	if !ok || s.server.portable {
 		return false
 	}
-	if s.client.release() && s.upstream.release() {
-		if s.joinLoop(up) {
-			return true
-		}
-		s.client.watch(s.ctx)
-		s.upstream.watch(s.ctx)
-	} else { // the session was ended in this moment
+	if !s.client.release() || !s.upstream.release() { // the session was ended in this moment
 		s.client.interrupt()
 		s.upstream.interrupt()
+		return false
 	}
-	if s.uplink.done != nil {
-		s.uplink.done, s.uplink.yield = nil, false
-		s.startUplink()
+	if s.joinLoop(up) {
+		return true
 	}
+	s.client.watch(s.ctx)
+	s.upstream.watch(s.ctx)
 	return false
 }

@@ -4,5 +4,5 @@ package pgwire
 
 import "net"
 
-// hungUp is not known here: a client that has left is noticed when something is read from it or written to it.
+// hungUp is not known here: it is noticed when something is read or written.
 func hungUp(net.Conn) bool { return false }

@@ -42,6 +42,21 @@ func (l *leg) interrupt() {
 	}
 }
 
+// stopReads makes a read that waits, and those to come, fail until allowReads.
+func (l *leg) stopReads() { l.setReadDeadline(time.Unix(1, 0)) }
+
+// allowReads lets reads wait again.
+func (l *leg) allowReads() { l.setReadDeadline(time.Time{}) }
+
+// setReadDeadline never undoes an interrupt.
+func (l *leg) setReadDeadline(t time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.interrupted && !l.leaving {
+		_ = l.SetReadDeadline(t)
+	}
+}
+
 // limit bounds what the leg does by d from now. It never undoes an interrupt.
 func (l *leg) limit(d time.Duration) {
 	l.mu.Lock()

@@ -184,19 +184,19 @@ func TestDrainOverTCP(t *testing.T) {
 	})
 }
 
-// What a client sends before the login is over arrives behind its startup packet.
+// What a client sends before the login is over stays in its socket until then.
 func TestPipelinedBeforeLogin(t *testing.T) {
 	eachRelay(t, func(_ *testing.T, r *rig) {
 		client := r.connect()
 		startup, early := pgtest.Startup("user", "app"), pgtest.Message('Q', "select 1\x00")
 		client.Send(startup, early)
 		upstream := <-r.upstreams
-		upstream.Expect(startup, early)
+		upstream.Expect(startup)
 		hello, later := pgtest.Login("pid4key4"), pgtest.Message('Q', "select 2\x00")
 		upstream.Send(hello)
 		client.Send(later)
 		client.Expect(hello)
-		upstream.Expect(later)
+		upstream.Expect(early, later)
 	})
 }
 
@@ -230,8 +230,7 @@ func TestManySessions(t *testing.T) {
 	})
 }
 
-// A client connection without a descriptor is copied by goroutines, and what its
-// uplink had read when it was asked to leave is not lost.
+// A client connection without a descriptor is copied by goroutines, and counted.
 func TestLoopRefusesConnection(t *testing.T) {
 	r := newTCPRig(t, nil)
 	near, far := pgtest.TCPPair(t)
@@ -247,5 +246,8 @@ func TestLoopRefusesConnection(t *testing.T) {
 		upstream.Expect(pgtest.Message('Q', "select 1\x00"))
 		upstream.Send(pgtest.ReadyForQuery('I'))
 		client.Expect(pgtest.ReadyForQuery('I'))
+	}
+	if n := r.server.SessionsOffLoop(); n != 1 {
+		t.Errorf("%d sessions are off the loop, want 1", n)
 	}
 }

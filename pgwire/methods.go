@@ -7,28 +7,40 @@ import (
 
 // AuthMethods is a set of authentication methods, those that an upstream may
 // ask for. The zero value is no requirement: any method.
-type AuthMethods uint8
+type AuthMethods uint16
 
 const (
 	methodPassword AuthMethods = 1 << iota
 	methodMD5
 	methodGSS
 	methodSSPI
-	methodSCRAM
+	methodSCRAM // with or without channel binding, as in libpq
 	methodNone
-	allMethods = methodNone<<1 - 1
+	methodOAuth
+	methodSCRAMPlus // SCRAM with channel binding alone
+	// allMethods leaves out methodSCRAMPlus, which is a part of methodSCRAM.
+	allMethods = methodPassword | methodMD5 | methodGSS | methodSSPI | methodSCRAM | methodNone | methodOAuth
 )
 
-// methodNames has the names of libpq's require_auth, in the order of the bits.
+// methodNames has the names of libpq's require_auth, and one more, in the order of the bits.
 func methodNames() []string {
-	return []string{"password", "md5", "gss", "sspi", scramMethod, "none"}
+	return []string{"password", "md5", "gss", "sspi", scramMethod, "none", "oauth", scramPlusMethod}
 }
 
-const scramMethod = "scram-sha-256"
+const (
+	scramMethod     = "scram-sha-256"
+	scramPlusMethod = "scram-sha-256-plus"
+)
+
+// LoginMethods returns every name that SessionInfo.Method may have.
+func LoginMethods() []string { return append(methodNames(), otherMethod) }
+
+const otherMethod = "other" // a SASL mechanism without a name here
 
 // ParseAuthMethods reads a comma list of password, md5, gss, sspi,
-// scram-sha-256 and none, or of such names with an exclamation mark before each,
-// which excludes them; as libpq's require_auth. "" is no requirement.
+// scram-sha-256, scram-sha-256-plus, oauth and none, or of such names with an
+// exclamation mark before each, which excludes them; as libpq's require_auth.
+// scram-sha-256 means it with or without channel binding. "" is no requirement.
 func ParseAuthMethods(list string) (AuthMethods, error) {
 	if strings.TrimSpace(list) == "" {
 		return 0, nil
@@ -41,11 +53,13 @@ func ParseAuthMethods(list string) (AuthMethods, error) {
 			return 0, fmt.Errorf("%q mixes methods with and without an exclamation mark", list)
 		}
 		bit := methodBit(name)
-		if bit == 0 {
+		switch {
+		case bit == 0:
 			return 0, fmt.Errorf("%q is no authentication method: expected %s", name, strings.Join(methodNames(), ", "))
-		}
-		if set&bit != 0 {
+		case set&bit != 0:
 			return 0, fmt.Errorf("%s stands twice", name)
+		case negated && bit == methodSCRAMPlus:
+			return 0, fmt.Errorf("%s cannot be excluded by itself: exclude %s, which has both", name, scramMethod)
 		}
 		set |= bit
 	}
@@ -78,64 +92,45 @@ func (m AuthMethods) String() string {
 	return strings.Join(names, ",")
 }
 
-// methodOf returns the method that an authentication request begins, or zero
-// for one that continues or ends one.
-func methodOf(code uint32) (AuthMethods, string) {
-	switch code {
-	case authCleartext:
-		return methodPassword, "a cleartext password"
-	case authMD5:
-		return methodMD5, "md5"
-	case authGSS:
-		return methodGSS, "gss"
-	case authSSPI:
-		return methodSSPI, "sspi"
-	case authSASL:
-		return methodSCRAM, "SASL"
-	case authGSSContinue, authSASLContinue, authSASLFinal:
-		return 0, ""
-	}
-	return 1 << 7, fmt.Sprintf("authentication request %d", code) // in no set
+// contains reports whether an upstream may ask for what other has, be it a part of it. The zero value has all.
+func (m AuthMethods) contains(other AuthMethods) bool { return m == 0 || m&other != 0 }
+
+// RequiresBinding reports whether SCRAM is allowed with channel binding alone, which none but a bridge can do.
+func (m AuthMethods) RequiresBinding() bool {
+	return m&(methodSCRAM|methodSCRAMPlus) == methodSCRAMPlus
 }
 
-// authRequests watches which methods an upstream asks for.
-type authRequests struct {
-	required AuthMethods
-	asked    AuthMethods
-	final    bool // SCRAM ended with the server's proof
+// Allows reports whether an upstream may ask for a method as Client.Methods names it: a name of ParseAuthMethods, or
+// that of a SASL mechanism. The zero value allows all.
+func (m AuthMethods) Allows(method string) bool {
+	if bit := methodBit(method); bit != 0 {
+		return m.contains(bit)
+	}
+	return m.allowsMechanism(method)
 }
 
-// note checks one authentication request, before the client hears of it.
-func (a *authRequests) note(code uint32) error {
-	if a.required == 0 {
-		return nil
+// allowsMechanism reports whether an upstream may offer a SASL mechanism. The zero value allows all.
+func (m AuthMethods) allowsMechanism(name string) bool {
+	switch name {
+	case scramSHA256:
+		return m.contains(methodSCRAM)
+	case scramSHA256Plus:
+		return m.contains(methodSCRAM | methodSCRAMPlus)
+	case oauthBearer:
+		return m.contains(methodOAuth)
 	}
-	if code == authOK {
-		return a.end()
-	}
-	method, name := methodOf(code)
-	a.asked |= method
-	a.final = a.final || code == authSASLFinal
-	if method&^a.required != 0 {
-		return a.refuse("asks for " + name)
-	}
-	return nil
+	return m == 0
 }
 
-// end checks AuthenticationOk: a method that is required must have been used, and to its end.
-func (a *authRequests) end() error {
-	switch {
-	case a.asked == 0 && a.required&methodNone == 0:
-		return a.refuse("asks for no authentication at all")
-	case a.asked&methodSCRAM != 0 && !a.final:
-		return a.refuse("ended SCRAM without proving that it knows the password's verifier")
+// methodOfMechanism returns the method of a SASL mechanism, zero for one without a name here.
+func methodOfMechanism(name string) AuthMethods {
+	switch name {
+	case scramSHA256:
+		return methodSCRAM
+	case scramSHA256Plus:
+		return methodSCRAMPlus
+	case oauthBearer:
+		return methodOAuth
 	}
-	return nil
-}
-
-func (a *authRequests) refuse(what string) error {
-	return &Error{
-		Kind: ReasonAuthRejected, State: stateInvalidAuth,
-		Text: fmt.Sprintf("the upstream %s, but only these methods are allowed: %v", what, a.required),
-	}
+	return 0
 }

@@ -13,6 +13,7 @@ import (
 func TestBridgeWithConfiguredPassword(t *testing.T) {
 	passwords := []string{"first", "second"}
 	r := bridgeRig(t, nil, func(s *Server) {
+		s.RequireAuth = methodPassword
 		s.Password = func() (string, error) {
 			if len(passwords) == 0 {
 				return "", errors.New("open /run/secrets/password: no such file")
@@ -54,7 +55,7 @@ func TestBridgeOnlyOnThisMachine(t *testing.T) {
 			t.Errorf("%s: %v", name, got)
 		}
 	}
-	r := newRig(t, func(s *Server) { s.ChannelBinding = BridgeChannelBinding }) // over pipes, which are neither
+	r := newRig(t, func(s *Server) { s.ChannelBinding, s.RequireAuth = BridgeChannelBinding, methodPassword }) // over pipes, which are neither
 	client := r.connect()
 	client.Send(pgtest.Startup("user", "app"))
 	upstream := <-r.upstreams

@@ -27,25 +27,41 @@ func BenchmarkNegotiate(b *testing.B) {
 	}
 }
 
-// BenchmarkAuthFilter follows a whole login by SCRAM, from the offer to ReadyForQuery, in the pieces that it comes in.
-func BenchmarkAuthFilter(b *testing.B) {
+// BenchmarkLoginMachine follows a whole login by SCRAM, from the offer to ReadyForQuery, in the pieces that it comes in.
+func BenchmarkLoginMachine(b *testing.B) {
 	request := func(code byte, body string) []byte { return pgtest.Message('R', "\x00\x00\x00"+string(code)+body) }
 	pieces := [][]byte{
 		pgtest.AuthenticationSASL("SCRAM-SHA-256-PLUS", "SCRAM-SHA-256"),
 		request(authSASLContinue, strings.Repeat("c", 90)),
 		bytes.Join([][]byte{request(authSASLFinal, strings.Repeat("f", 46)), pgtest.Login("12345678")}, nil),
 	}
-	out := make([]byte, 0, 4<<10)
+	first, _ := loginMessage('q')
+	responses := [][]byte{first, pgtest.Message('p', strings.Repeat("p", 90))}
 	b.ReportAllocs()
 	for b.Loop() {
-		var f authFilter
-		for _, piece := range pieces {
-			if _, _, err := f.feed(out[:0], piece); err != nil {
-				b.Fatal(err)
+		l := login{loginMachine: newLoginMachine(StripChannelBinding, 0)}
+		for i, piece := range pieces {
+			l.said.add(piece)
+			for {
+				message, err := l.said.next()
+				if err != nil {
+					b.Fatal(err)
+				}
+				if message == nil {
+					break
+				}
+				if _, _, err := l.upstreamSays(message); err != nil {
+					b.Fatal(err)
+				}
+			}
+			if i < len(responses) {
+				if err := l.clientSays(responses[i]); err != nil {
+					b.Fatal(err)
+				}
 			}
 		}
-		if !f.ready || !f.stripped {
-			b.Fatal("the filter has not followed the login")
+		if l.state != loginReady || !l.stripped {
+			b.Fatal("the machine has not followed the login")
 		}
 	}
 }

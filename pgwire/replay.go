@@ -2,7 +2,6 @@ package pgwire
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"net"
 	"strings"
@@ -50,7 +49,6 @@ func (s *session) replaceSpare() error {
 	dead := s.spare
 	s.spare = nil
 	s.upstream.close()
-	s.auth = s.server.newAuthFilter()
 	return s.connect(dead.Fresh)
 }
 
@@ -71,56 +69,25 @@ func (s *session) logIn(packet []byte) error {
 // introduce sends the startup packet and follows the login to its end.
 func (s *session) introduce(packet []byte) error {
 	s.phase.Store(int32(PhaseAuth))
+	s.login = s.newLogin()
 	sent, err := s.upstream.Write(packet)
 	s.toUpstream.Store(int64(sent))
-	if s.spare == nil {
-		s.startLoginUplink()
-	}
-	return s.authenticate(err)
-}
-
-// startLoginUplink begins to copy from the client, except that a bridge talks to
-// the client itself. On a spare it waits for the upstream's first message, which
-// always comes before a client has to say more: what is pipelined behind the
-// startup packet stays in the socket until it is known where it goes.
-func (s *session) startLoginUplink() {
-	if s.server.ChannelBinding != BridgeChannelBinding {
-		s.startUplink()
-	}
-}
-
-// judgeSpare looks at what the client is about to be sent. A spare is over with
-// the first whole message of the upstream, be it for the client or a challenge:
-// either it tells that the connection waited too long, or there is no way back.
-func (s *session) judgeSpare(out []byte, whole bool) error {
-	if s.spare == nil || !whole {
-		return nil
-	}
-	if isStaleVerdict(out) {
-		return errDeadSpare
-	}
-	s.spare = nil
-	s.startLoginUplink()
-	return nil
+	s.login.sendErr = err
+	return s.authenticate()
 }
 
 // spareEnded reports whether an error of reading is that of a dead spare, rather
 // than of a session that was interrupted.
 func (s *session) spareEnded() bool { return s.spare != nil && context.Cause(s.ctx) == nil }
 
-// isStaleVerdict reports whether out begins with an ErrorResponse that is about
-// the moment at which the connection was made, or about how many there are:
-// another connection may fare better. The refusal of a startup packet is none,
-// so that clients which cannot log in do not use up spares.
-func isStaleVerdict(out []byte) bool {
-	if len(out) < messageHeader || out[0] != typeErrorResponse {
+// isStaleVerdict reports whether the first message of the upstream is an ErrorResponse about the moment at which the
+// connection was made, or about how many there are: another connection may fare better. The refusal of a startup packet
+// is none, so that clients which cannot log in do not use up spares.
+func isStaleVerdict(message []byte) bool {
+	if message[0] != typeErrorResponse {
 		return false
 	}
-	size := 1 + int64(binary.BigEndian.Uint32(out[1:]))
-	if size > maxHeldError || size > int64(len(out)) {
-		return false // not held back, so it may have been cut anywhere
-	}
-	body := out[messageHeader:size]
+	body := message[messageHeader:]
 	switch sqlStateOf(body) {
 	case stateCannotConnectNow, stateTooManyConnections:
 		return true

@@ -83,7 +83,7 @@ func TestDeadSpareIsReplaced(t *testing.T) {
 		for _, binding := range []ChannelBinding{StripChannelBinding, BridgeChannelBinding} {
 			t.Run(row.name+[]string{"", ", pass", ", bridge"}[binding], func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					r := newSpareRig(t, func(s *Server) { s.ChannelBinding = binding })
+					r := newSpareRig(t, func(s *Server) { s.ChannelBinding, s.RequireAuth = binding, methodNone })
 					client := r.connect()
 					client.Send(startup)
 					row.dies(r.next())
@@ -124,7 +124,10 @@ func TestPipelinedBytesSurviveADeadSpare(t *testing.T) {
 		spare.Expect(startup)
 		_ = spare.Close()
 		fresh := r.next()
-		fresh.Expect(startup, early)
+		fresh.Expect(startup)
+		go func() { _, _ = fresh.Write(pgtest.Login("pid4key4")) }()
+		client.Expect(pgtest.Login("pid4key4"))
+		fresh.Expect(early)
 		_ = fresh.Close()
 		client.ExpectError("08006")
 		_ = client.Close()
@@ -138,17 +141,24 @@ func TestLivingSpareIsAConnectionLikeAnyOther(t *testing.T) {
 		r := newSpareRig(t, nil)
 		client := r.connect()
 		startup := pgtest.Startup("user", "app")
-		go client.Send(startup, []byte("early"))
+		response, _ := loginMessage('q')
+		go client.Send(startup, response)
 		spare := r.next()
 		spare.Expect(startup)
 		go spare.Send(pgtest.AuthenticationSASL("SCRAM-SHA-256"))
 		client.Expect(pgtest.AuthenticationSASL("SCRAM-SHA-256"))
-		spare.Expect([]byte("early")) // sent before it was asked for, held back until the upstream spoke
+		spare.Expect(response) // sent before it was asked for, held back until the upstream asked
 		if n := r.loggedIn.Load(); n != 0 {
 			t.Error("that the login is over was said before it was")
 		}
-		go spare.Send(pgtest.Login("pid4key4"))
-		client.Expect(pgtest.Login("pid4key4"))
+		challenge, _ := loginMessage('1')
+		go spare.Send(challenge)
+		client.Expect(challenge)
+		go client.Send(pgtest.Message('p', "proof"))
+		spare.Expect(pgtest.Message('p', "proof"))
+		final, _ := loginMessage('2')
+		go spare.Send(final, pgtest.Login("pid4key4"))
+		client.Expect(final, pgtest.Login("pid4key4"))
 		synctest.Wait()
 		if n := r.loggedIn.Load(); n != 1 {
 			t.Errorf("that the login is over was said %d times", n)
@@ -171,7 +181,6 @@ func TestRefusalsAreNotReplayed(t *testing.T) {
 	}{
 		{"wrong user", pgtest.ErrorResponse("28000", "no pg_hba.conf entry"), "28000", ReasonAuthRejected},
 		{"pgbouncer knows no such database", pgtest.ErrorResponse("08P01", "no such database: client_login_timeout"), "08P01", ReasonAuthRejected},
-		{"too long to be looked at", pgtest.ErrorResponse("57P03", string(bytes.Repeat([]byte("x"), 20<<10))), "57P03", ReasonAuthRejected},
 		{"no Postgres message", []byte("HTTP/1.1 400 Bad Request\r\n\r\n"), "08P01", ReasonUpstreamProtocol},
 	} {
 		t.Run(row.name, func(t *testing.T) {

@@ -2,6 +2,8 @@ package pgwire
 
 import (
 	"bytes"
+	"context"
+	"crypto/pbkdf2"
 	"crypto/sha256"
 	"errors"
 	"testing"
@@ -9,15 +11,15 @@ import (
 
 // RFC 7677, section 3.
 func TestScramVectors(t *testing.T) {
-	s := newScram(nil, func(salt []byte, iterations int) ([]byte, error) {
-		return saltedPassword("pencil", salt, iterations)
+	s := newScram(gs2Unable, nil, func(ctx context.Context, salt []byte, iterations int) ([]byte, error) {
+		return saltedPassword(ctx, "pencil", salt, iterations)
 	})
 	s.nonce = "rOprNGfwEbeRWgbNEkqO"
 	if got := string(s.first()); got != "n,,n=,r=rOprNGfwEbeRWgbNEkqO" {
 		t.Errorf("first message %q", got)
 	}
 	s.firstBare = "n=user,r=" + s.nonce // PostgreSQL wants the name empty, the RFC's example has one
-	got, err := s.final([]byte("r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096"))
+	got, err := s.final(t.Context(), []byte("r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096"))
 	want := "c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ="
 	if err != nil || string(got) != want {
 		t.Errorf("final message %q (%v), want %q", got, err, want)
@@ -32,29 +34,48 @@ func TestScramVectors(t *testing.T) {
 
 func TestScramRefusesBadServers(t *testing.T) {
 	for name, first := range map[string]string{
-		"foreign nonce":      "r=other,s=AAAA,i=4096",
-		"our nonce alone":    "r=NONCE,s=AAAA,i=4096",
-		"no salt":            "r=NONCEx,s=,i=4096",
-		"unreadable salt":    "r=NONCEx,s=!,i=4096",
-		"no iterations":      "r=NONCEx,s=AAAA,i=0",
-		"endless iterations": "r=NONCEx,s=AAAA,i=99999999",
-		"no number":          "r=NONCEx,s=AAAA,i=x",
-		"too short":          "r=NONCEx,s=AAAA",
-		"mandatory unknown":  "m=x,r=NONCEx,s=AAAA,i=4096",
-		"error":              "e=other-error",
-		"empty":              "",
+		"foreign nonce":       "r=other,s=AAAA,i=4096",
+		"our nonce alone":     "r=NONCE,s=AAAA,i=4096",
+		"no salt":             "r=NONCEx,s=,i=4096",
+		"unreadable salt":     "r=NONCEx,s=!,i=4096",
+		"no iterations":       "r=NONCEx,s=AAAA,i=0",
+		"endless iterations":  "r=NONCEx,s=AAAA,i=99999999",
+		"too many iterations": "r=NONCEx,s=AAAA,i=262145",
+		"2^31 iterations":     "r=NONCEx,s=AAAA,i=2147483648",
+		"no number":           "r=NONCEx,s=AAAA,i=x",
+		"too short":           "r=NONCEx,s=AAAA",
+		"mandatory unknown":   "m=x,r=NONCEx,s=AAAA,i=4096",
+		"error":               "e=other-error",
+		"empty":               "",
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newScram(nil, func([]byte, int) ([]byte, error) {
+			s := newScram(gs2Unable, nil, func(context.Context, []byte, int) ([]byte, error) {
 				t.Error("worked for it")
 				return nil, errors.New("x")
 			})
 			s.nonce = "NONCE"
 			s.first()
-			if _, err := s.final([]byte(first)); err == nil {
+			if _, err := s.final(t.Context(), []byte(first)); err == nil {
 				t.Error("no error")
 			}
 		})
+	}
+}
+
+// Hashing is PBKDF2, and ends when its session does.
+func TestSaltedPassword(t *testing.T) {
+	for _, iterations := range []int{1, 2, 4096} {
+		got, err := saltedPassword(t.Context(), "secret", []byte("salt"), iterations)
+		want, _ := pbkdf2.Key(sha256.New, "secret", []byte("salt"), iterations, sha256.Size)
+		if err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%d iterations: %x (%v), want %x", iterations, got, err, want)
+		}
+	}
+	ctx, cancel := context.WithCancelCause(t.Context())
+	over := errors.New("the session is over")
+	cancel(over)
+	if _, err := saltedPassword(ctx, "secret", []byte("salt"), 1<<60); !errors.Is(err, over) {
+		t.Errorf("ended with %v", err)
 	}
 }
 

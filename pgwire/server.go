@@ -54,7 +54,8 @@ type Server struct {
 	ChannelBinding ChannelBinding
 
 	// RequireAuth is the set of methods that the upstream may ask for. Anything
-	// else ends the login before the client answers. Zero means any.
+	// else ends the login before the client hears of it. Zero means any, and
+	// SCRAM alone for a bridge.
 	RequireAuth AuthMethods
 
 	// Password returns the password that a bridge uses for every login. Nil
@@ -92,7 +93,8 @@ type Server struct {
 
 	portable bool // no event loops, though the system has them
 
-	draining atomic.Bool // new sessions are refused, idle ones end
+	offLoop  atomic.Int64 // sessions that relay on goroutines
+	draining atomic.Bool  // new sessions are refused, idle ones end
 
 	mu        sync.Mutex
 	listeners map[net.Listener]struct{}
@@ -106,6 +108,10 @@ type Server struct {
 func (s *Server) loginTimeout() time.Duration { return orDefault(s.LoginTimeout, time.Minute) }
 
 func (s *Server) lingerTimeout() time.Duration { return orDefault(s.LingerTimeout, 10*time.Second) }
+
+// SessionsOffLoop returns how many sessions relay on goroutines of their own, which costs more memory and processor
+// than an event loop. On Linux there are none, unless an event loop could not take a connection.
+func (s *Server) SessionsOffLoop() int { return int(s.offLoop.Load()) }
 
 func orDefault(d, byDefault time.Duration) time.Duration {
 	if d == 0 {
@@ -178,7 +184,6 @@ func (s *Server) start(conn net.Conn) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	ss := &session{
 		server: s, ctx: ctx, end: cancel, client: newLeg(ctx, conn),
-		auth:     s.newAuthFilter(),
 		exchange: exchange{due: 1}, // the login ends with a ReadyForQuery
 		info:     SessionInfo{ID: s.lastID.Add(1), Client: conn.RemoteAddr(), Accepted: time.Now()},
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,8 +18,8 @@ import (
 const farewellTimeout = time.Second
 
 // session is one client connection and its upstream connection, from accept to
-// the last close. Its goroutine owns both legs and alone closes them; a second
-// one copies from client to upstream.
+// the last close. Its goroutine owns both legs and alone closes them, until an
+// event loop takes over.
 type session struct {
 	server *Server
 	ctx    context.Context
@@ -42,14 +43,11 @@ type session struct {
 
 	exchange exchange
 
-	auth     authFilter
-	bridge   bridge
-	user     string      // as in the startup packet
-	key      string      // process ID and secret, as registered for cancels
-	cancels  *line       // of cancel requests for this session; guarded by Server.keys, nil before the first
-	stripped atomic.Bool // the client was shown a shorter offer
-	uplink   uplink
-	unsent   []byte // what the uplink had read when it was asked to leave
+	login   *login // nil before the startup packet is sent and once the relay has begun
+	watch   loginWatch
+	user    string // as in the startup packet
+	key     string // process ID and secret, as registered for cancels
+	cancels *line  // of cancel requests for this session; guarded by Server.keys, nil before the first
 }
 
 // serve runs the session and reports its end.
@@ -65,6 +63,7 @@ func (s *session) serve() {
 // finish is the last that happens in a session.
 func (s *session) finish(err error) {
 	s.timer.Stop()
+	s.watch.stop()
 	s.leave(err)
 	s.server.Trace.ended(s.info, s.result(err))
 	s.server.forget(s)
@@ -90,24 +89,20 @@ func (s *session) run() error {
 	s.info.describe(packet)
 	s.user = packet.parameter("user")
 	s.server.Trace.started(s.info)
+	s.watch.start(s.client.Conn, func() { s.end(clientGone(io.EOF)) }, s.client.stopReads)
 	if err := s.server.admit(s); err != nil {
 		return err
 	}
-	err = s.open(packet.raw)
-	if err == nil && s.moveToLoop() {
+	if err := s.open(packet.raw); err != nil {
+		if err = s.causeOf(err); errors.Is(err, errTerminated) {
+			err = nil
+		}
+		return err
+	}
+	if s.moveToLoop() {
 		return errOnLoop
 	}
-	if err == nil {
-		s.copyToClient()
-	} else {
-		s.end(err)
-	}
-	if s.uplink.done != nil {
-		<-s.uplink.done
-	}
-	if err != nil {
-		return s.causeOf(err)
-	}
+	s.copyBothWays()
 	return s.verdict()
 }
 
@@ -124,19 +119,6 @@ func (s *session) open(packet []byte) error {
 	}
 	// The upstream has proved who it is; only now does anything go there.
 	return s.logIn(packet)
-}
-
-// startUplink begins to copy from client to upstream, on a goroutine of its own
-// that run waits for. A bridge does so only when the login is over.
-func (s *session) startUplink() {
-	if s.uplink.done != nil {
-		return
-	}
-	s.uplink.done = make(chan struct{})
-	go func() {
-		defer close(s.uplink.done)
-		s.copyToUpstream()
-	}()
 }
 
 // shutDown ends the session because the server stops.
@@ -187,7 +169,7 @@ func (s *session) leave(err error) {
 // tellClient writes err as an ErrorResponse, where the protocol has a place for one.
 func (s *session) tellClient(err error) {
 	d, ok := asDescribed(err)
-	if !ok || d.SQLState() == "" || s.info.Cancel || s.auth.rejected || !s.atBoundary() {
+	if !ok || d.SQLState() == "" || s.info.Cancel || s.rejected() || !s.atBoundary() {
 		return
 	}
 	message := pgproto3.ErrorResponse{
@@ -206,21 +188,25 @@ func (s *session) tellClient(err error) {
 // atBoundary reports whether the client expects a new message.
 func (s *session) atBoundary() bool {
 	switch Phase(s.phase.Load()) {
-	case PhaseStartup, PhaseDial:
+	case PhaseStartup, PhaseDial, PhaseAuth: // a login shows whole messages only
 		return true
-	case PhaseAuth:
-		return s.auth.atBoundary()
 	case PhaseRelay:
 		return s.exchange.expectsMessage()
 	}
 	return false
 }
 
+// rejected reports whether the upstream itself has told the client that it may not log in.
+func (s *session) rejected() bool { return s.login != nil && s.login.state == loginRefused }
+
 // result describes the ended session.
 func (s *session) result(err error) SessionResult {
 	r := SessionResult{
 		Phase: Phase(s.phase.Load()), Reason: ReasonOK, Duration: time.Since(s.info.Accepted),
-		ToUpstream: s.toUpstream.Load(), ToClient: s.toClient.Load(), Err: err, SQLState: s.auth.sqlState,
+		ToUpstream: s.toUpstream.Load(), ToClient: s.toClient.Load(), Err: err,
+	}
+	if s.rejected() {
+		r.SQLState = s.login.sqlState
 	}
 	if d, ok := asDescribed(err); ok {
 		r.Reason = Reason(d.Reason())

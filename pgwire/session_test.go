@@ -17,16 +17,18 @@ func TestSessionIsByteExact(t *testing.T) {
 	client := r.connect()
 	client.Send(pgtest.SSLRequest())
 	client.Expect([]byte("N"))
-	// Repeated and unknown parameters in this order, a future version, and a
-	// password that does not wait to be asked for.
+	// Repeated and unknown parameters in this order, a future version, and an
+	// answer that does not wait to be asked for.
 	startup := pgtest.StartupVersion(3, 9999, "user", "app", "_pq_.x", "1", "user", "app", "options", "-c geqo=off", "database", "shop")
 	password := pgtest.Message('p', "secret\x00")
+	asked := pgtest.Message('R', "\x00\x00\x00\x03")
 	client.Send(startup, password)
 
 	upstream := <-r.upstreams
-	upstream.Expect(startup, password)
-	upstream.Send(pgtest.AuthenticationSASL("SCRAM-SHA-256-PLUS", "SCRAM-SHA-256"))
-	client.Expect(pgtest.AuthenticationSASL("SCRAM-SHA-256"))
+	upstream.Expect(startup)
+	upstream.Send(asked)
+	client.Expect(asked)
+	upstream.Expect(password)
 	upstream.Send(pgtest.Login("pid4key4"), []byte("coalesced"))
 	client.Expect(pgtest.Login("pid4key4"), []byte("coalesced"))
 
@@ -95,7 +97,7 @@ func TestLoginFailure(t *testing.T) {
 	}{
 		"closes at once":            {state: "08006", want: ReasonUpstreamGone, logged: "08006"},
 		"closes after the offer":    {pgtest.AuthenticationSASL("SCRAM-SHA-256"), pgtest.AuthenticationSASL("SCRAM-SHA-256"), "08006", ReasonUpstreamGone, "08006"},
-		"closes within a message":   {pgtest.Message('S', "name\x00value\x00")[:9], pgtest.Message('S', "name\x00value\x00")[:9], "", ReasonUpstreamGone, "08006"},
+		"closes within a message":   {pgtest.Message('N', "name\x00value\x00")[:9], nil, "08006", ReasonUpstreamGone, "08006"},
 		"closes within a held one":  {pgtest.AuthenticationSASL("SCRAM-SHA-256")[:12], nil, "08006", ReasonUpstreamGone, "08006"},
 		"refuses":                   {refused, refused, "", ReasonAuthRejected, "28P01"},
 		"notice, then refuses":      {join(pgtest.Message('N', "SNOTICE\x00\x00"), refused), join(pgtest.Message('N', "SNOTICE\x00\x00"), refused), "", ReasonAuthRejected, "28P01"},

@@ -40,6 +40,9 @@ type SessionInfo struct {
 	// answered 'N'. If it then left, it probably insists (sslmode=require).
 	RefusedEncryption bool
 
+	// Method is how the client was let in, one of LoginMethods; "" before ReadyForQuery.
+	Method string
+
 	Cancel      bool // the client sent a CancelRequest
 	CancelKnown bool // and its key belongs to a session of this server
 }

@@ -3,17 +3,30 @@ package tlsorigin
 import (
 	"crypto"
 	"crypto/x509"
+	"errors"
+	"fmt"
 )
 
-// ServerEndPoint returns the channel-binding data tls-server-end-point (RFC 5929, section 4.1): the hash of the
-// upstream's certificate, by the hash function of its signature but never one that is weaker than SHA-256. It is nil for
-// a signature that has no hash function of its own, such as Ed25519, for which the RFC defines nothing.
+// CanBind reports whether a login can be bound to the connection by tls-server-end-point (RFC 5929, section 4.1). A
+// certificate signed with Ed25519 is the one that the RFC has no hash for.
+func (c *Conn) CanBind() bool {
+	certificates := c.tls.ConnectionState().PeerCertificates
+	return len(certificates) == 0 || certificates[0].SignatureAlgorithm != x509.PureEd25519
+}
+
+// ServerEndPoint returns the channel-binding data tls-server-end-point: the hash of the upstream's certificate, by the
+// hash function of its signature but never one that is weaker than SHA-256. An error means that there are no such data,
+// as CanBind says, or that they were lost.
 //
 // To bind means to compare certificates, and a server that has got a new one may still resume what was begun under the
 // old. So whoever asks once has only whole handshakes with that server from then on.
-func (c *Conn) ServerEndPoint() []byte {
+func (c *Conn) ServerEndPoint() ([]byte, error) {
 	c.ticket.bar()
-	leaf := c.tls.ConnectionState().PeerCertificates[0]
+	certificates := c.tls.ConnectionState().PeerCertificates
+	if len(certificates) == 0 {
+		return nil, errors.New("the connection does not know the upstream's certificate")
+	}
+	leaf := certificates[0]
 	var hash crypto.Hash
 	switch leaf.SignatureAlgorithm {
 	case x509.SHA256WithRSA, x509.SHA256WithRSAPSS, x509.ECDSAWithSHA256,
@@ -24,9 +37,9 @@ func (c *Conn) ServerEndPoint() []byte {
 	case x509.SHA512WithRSA, x509.SHA512WithRSAPSS, x509.ECDSAWithSHA512:
 		hash = crypto.SHA512
 	default:
-		return nil
+		return nil, fmt.Errorf("no hash is known for a certificate signed with %v", leaf.SignatureAlgorithm)
 	}
 	h := hash.New()
 	h.Write(leaf.Raw)
-	return h.Sum(nil)
+	return h.Sum(nil), nil
 }

@@ -35,8 +35,12 @@ func TestServerEndPoint(t *testing.T) {
 			if tt.want != nil {
 				want = tt.want(pair.Leaf.Raw)
 			}
-			if got := conn.(*Conn).ServerEndPoint(); !bytes.Equal(got, want) {
-				t.Errorf("signed %v: %x, want %x", pair.Leaf.SignatureAlgorithm, got, want)
+			got, err := conn.(*Conn).ServerEndPoint()
+			if !bytes.Equal(got, want) || (err == nil) != (want != nil) {
+				t.Errorf("signed %v: %x (%v), want %x", pair.Leaf.SignatureAlgorithm, got, err, want)
+			}
+			if able := conn.(*Conn).CanBind(); able != (want != nil) {
+				t.Errorf("signed %v: can bind: %v", pair.Leaf.SignatureAlgorithm, able)
 			}
 		})
 	}

@@ -56,14 +56,27 @@ func (a *requiredAuth) Decode(value string) error {
 
 func (a requiredAuth) String() string { return pgwire.AuthMethods(a).String() }
 
+// authMethods are the methods that the upstream may ask for; zero is any.
+func (o *OriginSettings) authMethods() pgwire.AuthMethods {
+	return pgwire.ChannelBinding(o.Auth.ChannelBinding).Methods(pgwire.AuthMethods(o.Auth.Require))
+}
+
 // checkAuth finds contradictions, and a password file that cannot be used.
 func (o *OriginSettings) checkAuth() []problem {
+	bridge := pgwire.ChannelBinding(o.Auth.ChannelBinding) == pgwire.BridgeChannelBinding
+	if pgwire.AuthMethods(o.Auth.Require).RequiresBinding() && !bridge {
+		return []problem{{
+			variable: prefix + "AUTH_REQUIRE", value: o.Auth.Require.String(),
+			text: "a client without TLS of its own cannot bind a login to the TLS channel, only a bridge can; set " + prefix +
+				"AUTH_CHANNEL_BINDING=bridge, or scram-sha-256 here",
+		}}
+	}
 	file := o.Auth.Password.File
 	if file == "" {
 		return nil
 	}
 	p := problem{variable: prefix + "AUTH_PASSWORD_FILE", value: file}
-	if pgwire.ChannelBinding(o.Auth.ChannelBinding) != pgwire.BridgeChannelBinding {
+	if !bridge {
 		p.text = "only a bridge logs in itself; set " + prefix + "AUTH_CHANNEL_BINDING=bridge, or leave this out and let clients give their password"
 		return []problem{p}
 	}

@@ -243,7 +243,7 @@ func (c *originChecker) logIn(ctx context.Context, address *checkAddress, addr *
 	began := time.Now()
 	var result loginResult
 	err := c.talk(ctx, addr, func(conn net.Conn) (err error) {
-		result, err = c.account.login(conn, addr.Host, pgwire.AuthMethods(c.origin.Auth.Require))
+		result, err = c.account.login(ctx, conn, addr.Host, c.origin.authMethods())
 		return err
 	})
 	stage.took(time.Since(began))

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -135,7 +136,7 @@ func pathless(err error) error {
 }
 
 // login logs in over conn, which must be verified and lead to upstream, and asks the server about itself.
-func (a account) login(conn net.Conn, upstream string, allowed pgwire.AuthMethods) (loginResult, error) {
+func (a account) login(ctx context.Context, conn net.Conn, upstream string, allowed pgwire.AuthMethods) (loginResult, error) {
 	password, err := a.password(upstream)
 	if err != nil {
 		return loginResult{}, fmt.Errorf("read password: %w", err)
@@ -144,7 +145,7 @@ func (a account) login(conn net.Conn, upstream string, allowed pgwire.AuthMethod
 	if err != nil {
 		return loginResult{}, err
 	}
-	if err := client.Login(password, allowed); err != nil {
+	if err := client.Login(ctx, password, allowed); err != nil {
 		return loginResult{}, err
 	}
 	defer client.Terminate()

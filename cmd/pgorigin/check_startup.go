@@ -76,16 +76,10 @@ func noSuchAccount(e *pgwire.ServerError) bool {
 // judgeOffer says what an offer means for clients of pgorigin, with the settings in force.
 func (c *originChecker) judgeOffer(stage *checkStage, methods []string) {
 	var free, bound []string
-	required := pgwire.AuthMethods(c.origin.Auth.Require)
+	allowed := c.origin.authMethods()
 	for _, method := range methods {
-		name := method
-		if strings.HasPrefix(method, "SCRAM-SHA-256") {
-			name = "scram-sha-256"
-		}
-		// A method that has no name cannot be in a requirement.
-		if bit, err := pgwire.ParseAuthMethods(name); required != 0 && (err != nil || required&bit == 0) {
-			stage.fail("auth_rejected", fmt.Sprintf("the server asks for %s, and %sAUTH_REQUIRE allows %s only", method, prefix, required))
-			return
+		if !allowed.Allows(method) {
+			continue // clients are not shown it
 		}
 		if strings.HasSuffix(method, "-PLUS") {
 			bound = append(bound, method)
@@ -94,6 +88,11 @@ func (c *originChecker) judgeOffer(stage *checkStage, methods []string) {
 		}
 	}
 	binding := c.origin.Auth.ChannelBinding.String()
+	if len(free)+len(bound) == 0 {
+		stage.fail("auth_rejected", fmt.Sprintf("the server asks for %s, and only these methods are allowed: %v",
+			strings.Join(methods, ", "), allowed))
+		return
+	}
 	if len(free) == 0 && binding == "strip" {
 		stage.fail("auth_channel_binding", "the server offers nothing but "+strings.Join(bound, ", ")+
 			", which a client without TLS of its own cannot use")

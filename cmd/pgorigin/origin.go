@@ -10,6 +10,12 @@ import (
 	"github.com/pgorigin/pgorigin/tlsorigin"
 )
 
+// What a bridge binds logins to. A method that is renamed must not switch binding off.
+var (
+	_ pgwire.ChannelBinder = (*tlsorigin.Conn)(nil)
+	_ pgwire.ChannelBinder = (*tlsorigin.Spare)(nil)
+)
+
 // origin is one upstream with all that serves it. Nothing in it is shared with another origin but the log and the metrics,
 // which tell them apart by label.
 type origin struct {

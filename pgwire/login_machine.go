@@ -1,0 +1,375 @@
+package pgwire
+
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// loginState is how far a login has come. The zero value is no state: what leads there has no place.
+type loginState uint8
+
+const (
+	noPlace             loginState = iota
+	loginBegun                     // the startup packet is sent
+	loginVersioned                 // the upstream has named the protocol version that it speaks
+	loginAsked                     // for a cleartext or MD5 password; the client's turn
+	loginAnswered                  // with that
+	loginOffered                   // SASL mechanisms; the client's turn
+	loginSCRAM                     // the client has picked SCRAM and sent its first message
+	loginSCRAMContinued            // the client's turn
+	loginSCRAMAnswered             // the client has sent its proof
+	loginSCRAMProven               // the upstream has sent its own
+	loginSASL                      // the client has picked another mechanism and sent its first message
+	loginSASLContinued             // the client's turn
+	loginSASLAnswered              // with an acknowledgement of what went wrong
+	loginTokens                    // GSSAPI or SSPI; both may speak
+	loginOK                        // the upstream has accepted the login
+	loginKeyed                     // and has sent the key for cancel requests
+	loginReady                     // over: the relay begins
+	loginRefused                   // over: the upstream has sent an ErrorResponse
+	loginStates
+)
+
+// loginEvent is a message that a login may have, of the upstream up to sawReady and of the client from there on.
+type loginEvent uint8
+
+const (
+	sawVersion loginEvent = iota // NegotiateProtocolVersion
+	sawNotice
+	sawError
+	sawCleartext
+	sawMD5
+	sawGSS
+	sawSSPI
+	sawGSSContinue
+	sawSASL
+	sawSASLContinue
+	sawSASLFinal
+	sawOK
+	sawParameter
+	sawKey
+	sawReady
+	gotSCRAM    // the client picks a SCRAM mechanism
+	gotResponse // any other message of type p
+	loginEvents
+)
+
+// loginTable has the state behind each message that may come in a state. docs/login.md shows it to people.
+func loginTable() [loginStates][loginEvents]loginState {
+	return [loginStates][loginEvents]loginState{
+		loginBegun: {
+			sawVersion: loginVersioned, sawNotice: loginBegun, sawError: loginRefused,
+			sawCleartext: loginAsked, sawMD5: loginAsked, sawGSS: loginTokens, sawSSPI: loginTokens,
+			sawSASL: loginOffered, sawOK: loginOK,
+		},
+		loginVersioned: {
+			sawNotice: loginVersioned, sawError: loginRefused,
+			sawCleartext: loginAsked, sawMD5: loginAsked, sawGSS: loginTokens, sawSSPI: loginTokens,
+			sawSASL: loginOffered, sawOK: loginOK,
+		},
+		loginAsked:          {sawNotice: loginAsked, sawError: loginRefused, gotResponse: loginAnswered},
+		loginAnswered:       {sawNotice: loginAnswered, sawError: loginRefused, sawOK: loginOK},
+		loginOffered:        {sawNotice: loginOffered, sawError: loginRefused, gotSCRAM: loginSCRAM, gotResponse: loginSASL},
+		loginSCRAM:          {sawNotice: loginSCRAM, sawError: loginRefused, sawSASLContinue: loginSCRAMContinued},
+		loginSCRAMContinued: {sawNotice: loginSCRAMContinued, sawError: loginRefused, gotResponse: loginSCRAMAnswered},
+		loginSCRAMAnswered:  {sawNotice: loginSCRAMAnswered, sawError: loginRefused, sawSASLFinal: loginSCRAMProven},
+		loginSCRAMProven:    {sawNotice: loginSCRAMProven, sawError: loginRefused, sawOK: loginOK},
+		loginSASL: {
+			sawNotice: loginSASL, sawError: loginRefused, sawSASLContinue: loginSASLContinued, sawOK: loginOK,
+		},
+		loginSASLContinued: {sawNotice: loginSASLContinued, sawError: loginRefused, gotResponse: loginSASLAnswered},
+		loginSASLAnswered:  {sawNotice: loginSASLAnswered, sawError: loginRefused},
+		loginTokens: {
+			sawNotice: loginTokens, sawError: loginRefused, sawGSSContinue: loginTokens, sawOK: loginOK,
+			gotResponse: loginTokens,
+		},
+		loginOK: {
+			sawNotice: loginOK, sawError: loginRefused, sawParameter: loginOK, sawKey: loginKeyed, sawReady: loginReady,
+		},
+		loginKeyed: {
+			sawNotice: loginKeyed, sawError: loginRefused, sawParameter: loginKeyed, sawReady: loginReady,
+		},
+	}
+}
+
+// maxTokens bounds the requests of a GSSAPI or SSPI login; real ones need two or three.
+const maxTokens = 64
+
+// loginMachine follows one login from the startup packet to ReadyForQuery, by whole messages in both directions.
+// It reads and writes nothing.
+type loginMachine struct {
+	binding ChannelBinding
+	allowed AuthMethods // zero: any
+
+	state     loginState
+	method    AuthMethods // that was asked for first, and for SASL the one that was picked; zero: none
+	mechanism string      // of SASL, once it was picked
+	offer     []string    // mechanisms that may be picked
+	stripped  bool        // the offer lost channel binding
+	bridged   bool        // the bridge answers; the client hears nothing of the requests
+	rounds    int         // of tokens
+
+	sqlState  string // of the ErrorResponse that refused the login
+	cancelKey string // process ID and secret of BackendKeyData; "" if there was none that can be used
+}
+
+func newLoginMachine(binding ChannelBinding, required AuthMethods) loginMachine {
+	return loginMachine{binding: binding, allowed: binding.Methods(required), state: loginBegun}
+}
+
+// over reports whether the login has come to its end.
+func (m *loginMachine) over() bool { return m.state == loginReady || m.state == loginRefused }
+
+// loginTurn is who has to act behind a message of the upstream.
+type loginTurn int
+
+const (
+	upstreamsTurn loginTurn = iota // it goes on
+	clientsTurn                    // it may answer
+	bridgesTurn                    // it answers, or verifies; the client is shown nothing
+)
+
+// upstreamSays moves on by a whole message of the upstream. It returns what the client is shown in its place.
+func (m *loginMachine) upstreamSays(message []byte) (shown []byte, turn loginTurn, err error) {
+	event, err := loginEventOf(message)
+	if err != nil {
+		return nil, 0, err
+	}
+	next := loginTable()[m.state][event]
+	if next == noPlace {
+		return nil, 0, m.outOfTurn(event)
+	}
+	if message, err = m.inspect(event, message); err != nil {
+		return nil, 0, err
+	}
+	m.state = next
+	switch {
+	case event < sawCleartext || event > sawSASLFinal: // no request
+		return message, upstreamsTurn, nil
+	case m.bridged:
+		return nil, bridgesTurn, nil
+	case event == sawSASLFinal:
+		return message, upstreamsTurn, nil
+	}
+	return message, clientsTurn, nil
+}
+
+// inspect notes what a message says, and returns what the client may see of it.
+func (m *loginMachine) inspect(event loginEvent, message []byte) ([]byte, error) {
+	body := message[messageHeader:]
+	switch event {
+	case sawCleartext:
+		return message, m.ask(methodPassword, "a cleartext password")
+	case sawMD5:
+		return message, m.ask(methodMD5, "md5")
+	case sawGSS:
+		return message, m.ask(methodGSS, "gss")
+	case sawSSPI:
+		return message, m.ask(methodSSPI, "sspi")
+	case sawGSSContinue:
+		if m.rounds++; m.rounds > maxTokens {
+			return nil, upstreamProtocol("the upstream asks for more than %d tokens", maxTokens)
+		}
+	case sawSASL:
+		return m.reduce(message)
+	case sawOK:
+		if m.state <= loginVersioned && !m.allowed.contains(methodNone) {
+			return nil, refuseMethod(m.allowed, "asks for no authentication at all")
+		}
+	case sawError:
+		m.sqlState = sqlStateOf(body)
+	case sawKey:
+		if n := len(body); n >= minCancelKey && n <= maxCancelKey { // another one is of no use for a cancel
+			m.cancelKey = string(body)
+		}
+	case sawVersion, sawNotice, sawSASLContinue, sawSASLFinal, sawParameter, sawReady, gotSCRAM, gotResponse, loginEvents:
+	}
+	return message, nil
+}
+
+// ask notes the method that a chain of requests begins with.
+func (m *loginMachine) ask(method AuthMethods, name string) error {
+	if !m.allowed.contains(method) {
+		return refuseMethod(m.allowed, "asks for "+name)
+	}
+	m.method = method
+	m.bridged = m.binding == BridgeChannelBinding && method&(methodPassword|methodMD5) != 0
+	return nil
+}
+
+// reduce returns an offer of SASL mechanisms that has those alone which are allowed and can be used.
+func (m *loginMachine) reduce(message []byte) ([]byte, error) {
+	const list = messageHeader + 4
+	offered, err := mechanisms(message[list:])
+	if err != nil {
+		return nil, err
+	}
+	m.offer = slices.DeleteFunc(slices.Clone(offered), func(name string) bool { return !m.allowed.allowsMechanism(name) })
+	if len(m.offer) == 0 {
+		return nil, refuseMethod(m.allowed, "offers "+sanitize(strings.Join(offered, ", ")))
+	}
+	switch m.binding {
+	case StripChannelBinding:
+		allowed := len(m.offer)
+		m.offer = slices.DeleteFunc(m.offer, bindsChannel)
+		m.stripped = len(m.offer) < allowed
+		if len(m.offer) == 0 {
+			return nil, onlyChannelBinding()
+		}
+	case BridgeChannelBinding:
+		if m.bridged = slices.ContainsFunc(m.offer, isSCRAM); m.bridged {
+			m.offer = slices.DeleteFunc(m.offer, func(name string) bool { return !isSCRAM(name) })
+		}
+	case PassChannelBinding:
+	}
+	if len(m.offer) == len(offered) {
+		return message, nil
+	}
+	return encodeOffer(m.offer), nil
+}
+
+// clientSays moves on by a whole message of type p, which the client or the bridge has made.
+func (m *loginMachine) clientSays(message []byte) error {
+	event := gotResponse
+	if m.state == loginOffered {
+		mechanism, data, err := initialResponseOf(message[messageHeader:])
+		if err != nil {
+			return err
+		}
+		if !slices.Contains(m.offer, mechanism) {
+			return badStartup("the client picked a SASL mechanism that it was not offered: %q", sanitize(mechanism))
+		}
+		if m.stripped && mechanism == scramSHA256 && len(data) > 0 && data[0] == 'y' {
+			return bindingClaimed()
+		}
+		m.mechanism, m.method = mechanism, methodOfMechanism(mechanism)
+		if isSCRAM(mechanism) {
+			event = gotSCRAM
+		}
+	}
+	next := loginTable()[m.state][event]
+	if next == noPlace {
+		return badStartup("the client sent an answer that nobody asked for")
+	}
+	m.state = next
+	return nil
+}
+
+// proven is the name of the method by which the client was let in.
+func (m *loginMachine) proven() string {
+	switch {
+	case m.method != 0:
+		return m.method.String()
+	case m.mechanism != "":
+		return otherMethod
+	}
+	return methodNone.String()
+}
+
+// outOfTurn describes a message that has no place in the state.
+func (m *loginMachine) outOfTurn(event loginEvent) error {
+	if event == sawOK && m.state >= loginSCRAM && m.state <= loginSCRAMAnswered {
+		return unprovenLogin()
+	}
+	return upstreamProtocol("the upstream sent %v out of turn: %v", event, m.state)
+}
+
+// loginEventOf says what a whole message of the upstream is. An error is for one that no login has.
+func loginEventOf(message []byte) (loginEvent, error) {
+	body := message[messageHeader:]
+	switch message[0] {
+	case typeNegotiateVersion:
+		return sawVersion, nil
+	case typeNotice:
+		return sawNotice, nil
+	case typeErrorResponse:
+		return sawError, nil
+	case typeParameterStatus:
+		return sawParameter, nil
+	case typeBackendKeyData:
+		return sawKey, nil
+	case typeReadyForQuery:
+		if len(body) == 1 {
+			return sawReady, nil
+		}
+	case typeAuthentication:
+		return requestEventOf(body)
+	}
+	return 0, malformedLogin(message[0])
+}
+
+// requestEventOf is loginEventOf for the body of an authentication request.
+func requestEventOf(body []byte) (loginEvent, error) {
+	const code = 4
+	if len(body) < code {
+		return 0, malformedLogin(typeAuthentication)
+	}
+	var event loginEvent
+	least, most := code, code
+	switch number := binary.BigEndian.Uint32(body); number {
+	case authOK:
+		event = sawOK
+	case authCleartext:
+		event = sawCleartext
+	case authMD5:
+		event, least, most = sawMD5, code+4, code+4
+	case authGSS:
+		event = sawGSS
+	case authSSPI:
+		event = sawSSPI
+	case authGSSContinue:
+		event, most = sawGSSContinue, maxLoginMessage
+	case authSASL:
+		event, most = sawSASL, maxSASLMessage
+	case authSASLContinue:
+		event, most = sawSASLContinue, maxSASLMessage
+	case authSASLFinal:
+		event, most = sawSASLFinal, maxSASLMessage
+	default:
+		return 0, upstreamProtocol("the upstream asks for authentication request %d, which pgorigin does not know", number)
+	}
+	if len(body) < least || len(body) > most {
+		return 0, malformedLogin(typeAuthentication)
+	}
+	return event, nil
+}
+
+func malformedLogin(kind byte) error {
+	return upstreamProtocol("the upstream sent a malformed %q message during login", string(rune(kind)))
+}
+
+// refuseMethod describes an upstream that wants what is not allowed.
+func refuseMethod(allowed AuthMethods, what string) error {
+	return &Error{
+		Kind: ReasonAuthRejected, State: stateInvalidAuth,
+		Text: fmt.Sprintf("the upstream %s, but only these methods are allowed: %v", what, allowed),
+	}
+}
+
+// String says where a login stands.
+func (s loginState) String() string {
+	return [loginStates]string{
+		noPlace:    "-",
+		loginBegun: "startup packet sent", loginVersioned: "protocol version negotiated",
+		loginAsked: "password asked for", loginAnswered: "password sent",
+		loginOffered: "SASL mechanisms offered", loginSCRAM: "SCRAM begun", loginSCRAMContinued: "SCRAM challenge received",
+		loginSCRAMAnswered: "SCRAM proof sent", loginSCRAMProven: "SCRAM proven by the server",
+		loginSASL: "other SASL begun", loginSASLContinued: "other SASL challenge received", loginSASLAnswered: "other SASL answered",
+		loginTokens: "GSSAPI or SSPI tokens", loginOK: "authenticated", loginKeyed: "cancel key received",
+		loginReady: "ready", loginRefused: "refused",
+	}[min(s, loginStates-1)]
+}
+
+// String is the name of the message.
+func (e loginEvent) String() string {
+	return [loginEvents]string{
+		sawVersion: "NegotiateProtocolVersion", sawNotice: "NoticeResponse", sawError: "ErrorResponse",
+		sawCleartext: "AuthenticationCleartextPassword", sawMD5: "AuthenticationMD5Password",
+		sawGSS: "AuthenticationGSS", sawSSPI: "AuthenticationSSPI", sawGSSContinue: "AuthenticationGSSContinue",
+		sawSASL: "AuthenticationSASL", sawSASLContinue: "AuthenticationSASLContinue", sawSASLFinal: "AuthenticationSASLFinal",
+		sawOK: "AuthenticationOk", sawParameter: "ParameterStatus", sawKey: "BackendKeyData", sawReady: "ReadyForQuery",
+		gotSCRAM: "SASLInitialResponse with SCRAM", gotResponse: "another response",
+	}[min(e, loginEvents-1)]
+}
