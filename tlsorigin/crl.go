@@ -1,7 +1,7 @@
 package tlsorigin
 
 import (
-	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"crypto/x509"
 	"errors"
@@ -16,16 +16,17 @@ type revocations struct {
 	byIssuer map[string][]*revocationList // newest first
 }
 
-// revocationList is one CRL, indexed by serial number.
+// revocationList is one CRL.
 type revocationList struct {
 	issuer                 string // for messages
+	rawIssuer              string // DER
+	key                    string // identifier of the issuer's key; empty: the list has none
 	thisUpdate, nextUpdate time.Time
-	revoked                map[string]revocation
+	revoked                serials
+	signature              listSignature
 
-	signature *x509.RevocationList // what is needed to check it, and nothing else: lists can be long
-
-	// signedBy remembers, by the SHA-256 of a certificate, whether its key signed this list: hashing a long list again
-	// for every connection would be work for nothing. Only authorities of verified chains are asked about.
+	// signedBy remembers, by the SHA-256 of a certificate, whether its key signed this list. Only authorities of chains
+	// that an anchor vouches for are asked about.
 	signedBy sync.Map
 }
 
@@ -60,18 +61,16 @@ func parseRevocations(data []byte) (*revocations, error) {
 		if block.Type != "X509 CRL" {
 			return nil, fmt.Errorf("block %d is of type %s, want only X509 CRL", i+1, quote(block.Type))
 		}
-		parsed, err := x509.ParseRevocationList(block.Bytes)
+		list, err := parseList(block.Bytes)
 		if err != nil {
-			return nil, fmt.Errorf("block %d is no readable CRL: %w", i+1, err)
+			return nil, fmt.Errorf("block %d %w", i+1, err)
 		}
-		if problem := unfitList(parsed); problem != "" {
-			return nil, fmt.Errorf("block %d, the CRL of %s, cannot be used: %s", i+1, nameOf(parsed.Issuer), problem)
-		}
-		key := string(parsed.RawIssuer)
-		r.byIssuer[key] = append(r.byIssuer[key], indexed(parsed))
+		r.byIssuer[list.rawIssuer] = append(r.byIssuer[list.rawIssuer], list)
 	}
 	for _, lists := range r.byIssuer {
-		slices.SortStableFunc(lists, func(a, b *revocationList) int { return b.thisUpdate.Compare(a.thisUpdate) })
+		slices.SortStableFunc(lists, func(a, b *revocationList) int {
+			return cmp.Or(b.thisUpdate.Compare(a.thisUpdate), b.nextUpdate.Compare(a.nextUpdate))
+		})
 	}
 	return r, nil
 }
@@ -97,32 +96,7 @@ func unfitList(list *x509.RevocationList) string {
 			return fmt.Sprintf("its critical extension %s is not understood", id)
 		}
 	}
-	for _, entry := range list.RevokedCertificateEntries {
-		for _, extension := range entry.Extensions {
-			switch id := extension.Id.String(); {
-			case id == oidCertificateIssuer:
-				return "it lists certificates of other issuers (indirect CRL)"
-			case extension.Critical && id != oidReasonCode:
-				return fmt.Sprintf("the critical extension %s of an entry is not understood", id)
-			}
-		}
-	}
 	return ""
-}
-
-func indexed(parsed *x509.RevocationList) *revocationList {
-	list := &revocationList{
-		issuer: nameOf(parsed.Issuer), thisUpdate: parsed.ThisUpdate, nextUpdate: parsed.NextUpdate,
-		revoked: make(map[string]revocation, len(parsed.RevokedCertificateEntries)),
-		signature: &x509.RevocationList{
-			RawTBSRevocationList: bytes.Clone(parsed.RawTBSRevocationList),
-			Signature:            parsed.Signature, SignatureAlgorithm: parsed.SignatureAlgorithm,
-		},
-	}
-	for _, entry := range parsed.RevokedCertificateEntries {
-		list.revoked[entry.SerialNumber.Text(16)] = revocation{entry.RevocationTime, entry.ReasonCode}
-	}
-	return list
 }
 
 // validity says whether the list is outside its dates; "" if it is not.
@@ -142,32 +116,63 @@ func (l *revocationList) signed(issuer *x509.Certificate) bool {
 	if known, ok := l.signedBy.Load(sum); ok {
 		return known == true
 	}
-	good := l.signature.CheckSignatureFrom(issuer) == nil
+	good := maySignLists(issuer) && l.signature.by(issuer)
 	l.signedBy.Store(sum, good)
 	return good
 }
 
-// nextUpdate returns when the first issuer's list runs out of which there is no newer one; zero for no lists.
-func (r *revocations) nextUpdate() time.Time {
-	var first time.Time
+// maySignLists is what x509.RevocationList.CheckSignatureFrom asks of an issuer besides its key.
+func maySignLists(issuer *x509.Certificate) bool {
+	authority := issuer.IsCA || !issuer.BasicConstraintsValid && issuer.Version < 3
+	return authority && (issuer.KeyUsage == 0 || issuer.KeyUsage&x509.KeyUsageCRLSign != 0)
+}
+
+// begun reports whether the list counts already.
+func (l *revocationList) begun(now time.Time) bool { return !now.Before(l.thisUpdate) }
+
+// newest returns the one of lists, which have one issuer and are sorted, that says whether there is a list in force:
+// the newest that has begun, else the newest.
+func newest(lists []*revocationList, now time.Time) *revocationList {
+	if i := slices.IndexFunc(lists, func(l *revocationList) bool { return l.begun(now) }); i >= 0 {
+		return lists[i]
+	}
+	return lists[0]
+}
+
+// newestOfEach returns the newest list of each key of each issuer.
+func (r *revocations) newestOfEach(now time.Time) (found []*revocationList) {
 	if r == nil {
-		return first
+		return nil
 	}
 	for _, lists := range r.byIssuer {
-		last := slices.MaxFunc(lists, func(a, b *revocationList) int { return a.nextUpdate.Compare(b.nextUpdate) }).nextUpdate
-		if first.IsZero() || last.Before(first) {
-			first = last
+		byKey := map[string][]*revocationList{}
+		for _, l := range lists {
+			byKey[l.key] = append(byKey[l.key], l)
+		}
+		for _, lists := range byKey {
+			found = append(found, newest(lists, now))
+		}
+	}
+	return found
+}
+
+// nextUpdate returns when the first of the newest lists runs out; zero for no lists.
+func (r *revocations) nextUpdate() time.Time {
+	var first time.Time
+	for _, l := range r.newestOfEach(time.Now()) {
+		if first.IsZero() || l.nextUpdate.Before(first) {
+			first = l.nextUpdate
 		}
 	}
 	return first
 }
 
-// warnings are about lists that are of no use at present.
+// warnings are about issuers whose newest list is not in force.
 func (r *revocations) warnings(now time.Time) []string {
 	var texts []string
-	for _, lists := range r.byIssuer {
-		if !slices.ContainsFunc(lists, func(l *revocationList) bool { return l.validity(now) == "" }) {
-			texts = append(texts, lists[0].validity(now))
+	for _, l := range r.newestOfEach(now) {
+		if text := l.validity(now); text != "" {
+			texts = append(texts, text)
 		}
 	}
 	slices.Sort(texts)

@@ -19,16 +19,18 @@ func (r *revocations) problems(chain []*x509.Certificate, now time.Time) []findi
 		}
 	}
 	anchor := chain[len(chain)-1]
+	selfIssued := string(anchor.RawIssuer) == string(anchor.RawSubject)
 	for _, list := range r.byIssuer[string(anchor.RawIssuer)] {
-		if entry, ok := list.revoked[anchor.SerialNumber.Text(16)]; ok {
+		entry, listed := list.revoked.find(anchor)
+		if listed && list.begun(now) && (!selfIssued || list.signed(anchor)) { // nobody has the issuer of another one
 			return append(problems, revokedFinding(anchor, list, entry))
 		}
 	}
 	return problems
 }
 
-// problem judges one certificate by the CRLs of its issuer. Of several, the newest counts that the issuer signed and that
-// is in force; the newest that it signed at all revokes even when it is out of date.
+// problem judges one certificate by the CRLs of its issuer. Each that the issuer signed and that has begun can revoke it.
+// If none does, the newest has to be in force.
 func (r *revocations) problem(cert, issuer *x509.Certificate, now time.Time) (finding, bool) {
 	invalid := func(text string) (finding, bool) {
 		return finding{ReasonCertInvalid, fmt.Sprintf("certificate %s cannot be checked for revocation: %s", certificateName(cert), text)}, true
@@ -44,14 +46,12 @@ func (r *revocations) problem(cert, issuer *x509.Certificate, now time.Time) (fi
 	if len(lists) == 0 {
 		return invalid(fmt.Sprintf("the CRL of its issuer %s was not signed with that authority's key: fetch the right one", certificateName(issuer)))
 	}
-	best := lists[0]
-	if i := slices.IndexFunc(lists, func(l *revocationList) bool { return l.validity(now) == "" }); i > 0 {
-		best = lists[i]
+	for _, list := range lists {
+		if entry, ok := list.revoked.find(cert); ok && list.begun(now) {
+			return revokedFinding(cert, list, entry), true
+		}
 	}
-	if entry, ok := best.revoked[cert.SerialNumber.Text(16)]; ok {
-		return revokedFinding(cert, best, entry), true
-	}
-	if text := best.validity(now); text != "" {
+	if text := newest(lists, now).validity(now); text != "" {
 		return invalid(text)
 	}
 	return finding{}, false

@@ -2,12 +2,16 @@ package tlsorigin
 
 import (
 	"crypto"
+	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"encoding/pem"
 	"errors"
+	"fmt"
+	"math/big"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -57,7 +61,20 @@ func crlRows(root *tlstest.CA) []crlRow {
 		{"signed by another of that name", direct, [][]byte{list(tlstest.NewCA("Test Root", tlstest.P256), 0)}, ReasonCertInvalid, []string{"was not signed with that authority's key"}},
 		{"issuer without cRLSign", mute.Issue(tlstest.Leaf{DNSNames: []string{testName}}), [][]byte{fresh, list(mute, 0)}, ReasonCertInvalid, []string{`"Mute" may not sign CRLs`, "cRLSign"}},
 		{"fresh one beside one out of date", direct, [][]byte{expired, fresh}, "", nil},
-		{"hold that a newer list has lifted", direct, [][]byte{older, fresh}, "", nil},
+		{"only an older list has it", direct, [][]byte{older, fresh}, ReasonCertRevoked, []string{"certificateHold"}},
+		{"only an older list has it, which has run out", direct, [][]byte{root.CRL(tlstest.CRL{ThisUpdate: now.Add(-96 * time.Hour), NextUpdate: stale, Revoked: []*x509.Certificate{direct.Leaf}}), fresh}, ReasonCertRevoked, nil},
+		{
+			"the newest has it and has run out, an older one in force has not", direct,
+			[][]byte{root.CRL(tlstest.CRL{ThisUpdate: now.Add(-3 * time.Hour)}), root.CRL(tlstest.CRL{ThisUpdate: now.Add(-2 * time.Hour), NextUpdate: now.Add(-time.Hour), Revoked: []*x509.Certificate{direct.Leaf}})},
+			ReasonCertRevoked, nil,
+		},
+		{
+			"the newest has run out, an older one is in force", direct,
+			[][]byte{root.CRL(tlstest.CRL{ThisUpdate: now.Add(-3 * time.Hour)}), root.CRL(tlstest.CRL{ThisUpdate: now.Add(-2 * time.Hour), NextUpdate: now.Add(-time.Hour)})},
+			ReasonCertInvalid, []string{"out of date"},
+		},
+		{"a list that has not begun has it", direct, [][]byte{fresh, root.CRL(tlstest.CRL{ThisUpdate: now.Add(time.Hour), NextUpdate: now.Add(48 * time.Hour), Revoked: []*x509.Certificate{direct.Leaf}})}, "", nil},
+		{"root listed by another of its name", direct, [][]byte{list(tlstest.NewCA("Test Root", tlstest.P256), 1, root.Cert), fresh}, "", nil},
 		{"older list without it", direct, [][]byte{root.CRL(tlstest.CRL{ThisUpdate: now.Add(-48 * time.Hour)}), list(root, 1, direct.Leaf)}, ReasonCertRevoked, nil},
 		{"another of that name beside it", direct, [][]byte{list(tlstest.NewCA("Test Root", tlstest.P256), 1, direct.Leaf), fresh}, "", nil},
 	}
@@ -212,5 +229,138 @@ func FuzzRevocations(f *testing.F) {
 		for _, found := range r.problems(chain, time.Now()) {
 			checkSafe(t, found.text)
 		}
+		blocks, _ := parseBlocks(data)
+		for _, block := range blocks {
+			checkSameList(t, block.Bytes)
+		}
 	})
+}
+
+// checkSameList compares parseList, which has accepted der, with crypto/x509.
+func checkSameList(t *testing.T, der []byte) {
+	t.Helper()
+	list, err := parseList(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := x509.ParseRevocationList(der)
+	if err != nil {
+		t.Fatalf("crypto/x509 does not accept the list: %v", err)
+	}
+	for _, entry := range want.RevokedCertificateEntries {
+		found, ok := list.revoked.find(&x509.Certificate{SerialNumber: entry.SerialNumber})
+		if !ok || !slices.ContainsFunc(want.RevokedCertificateEntries, func(e x509.RevocationListEntry) bool {
+			return e.SerialNumber.Cmp(entry.SerialNumber) == 0 && e.RevocationTime.Equal(found.at) && e.ReasonCode == found.reason
+		}) {
+			t.Errorf("serial number %v: %+v, %v, want %+v", entry.SerialNumber, found, ok, entry)
+		}
+	}
+	count := 0
+	for _, table := range list.revoked {
+		count += table.Len()
+	}
+	if count != len(want.RevokedCertificateEntries) {
+		t.Errorf("%d entries, want %d", count, len(want.RevokedCertificateEntries))
+	}
+}
+
+func TestListsReadAsByTheLibrary(t *testing.T) {
+	for _, key := range []tlstest.KeyType{tlstest.P256, tlstest.P384, tlstest.P521, tlstest.RSA2048, tlstest.Ed25519} {
+		root, stranger := tlstest.NewCA("Test Root", key), tlstest.NewCA("Test Root", key)
+		var certs []*x509.Certificate
+		for _, serial := range []int64{0, 1, 127, 128, 255, 256, 1 << 40} {
+			certs = append(certs, &x509.Certificate{SerialNumber: big.NewInt(serial)})
+		}
+		for reason, certs := range map[int][]*x509.Certificate{0: nil, 1: certs[1:], 6: {root.Cert}} {
+			der := root.CRL(tlstest.CRL{Revoked: certs, Reason: reason})
+			checkSameList(t, der)
+			list, _ := parseList(der)
+			if !list.signed(root.Cert) || list.signed(stranger.Cert) {
+				t.Errorf("%s: signed by its issuer %v, by another %v", key, list.signed(root.Cert), list.signed(stranger.Cert))
+			}
+			if _, ok := list.revoked.find(&x509.Certificate{SerialNumber: big.NewInt(300)}); ok {
+				t.Error("what is not in the list is found")
+			}
+		}
+	}
+}
+
+// longList is the PEM of a list with n entries, in no order.
+func longList(root *tlstest.CA, n int) []byte {
+	var entries []byte
+	for i := range n {
+		serial := sha256.Sum256([]byte(fmt.Sprint(i)))
+		serial[0] = serial[0]&0x3f | 0x40
+		entry := append([]byte{0x02, 16}, serial[:16]...)
+		entry = append(entry, "\x17\x0d261101000000Z"...)
+		entries = append(append(entries, 0x30, byte(len(entry))), entry...)
+	}
+	der := root.Resign(root.CRL(tlstest.CRL{}), crypto.SHA256, func(elements []asn1.RawValue) []asn1.RawValue {
+		// version, algorithm, issuer, thisUpdate, nextUpdate
+		return slices.Insert(elements, 5, asn1.RawValue{FullBytes: sequence(entries)})
+	})
+	return tlstest.CRLPEM(der)
+}
+
+// Lists may be long: an entry costs as much memory as it has bytes, and less than 4 times that while it is read.
+func TestLongListsLoad(t *testing.T) {
+	const entries = 150_000
+	root := tlstest.NewCA("Test Root", tlstest.P256)
+	path := writeFile(t, filepath.Join(t.TempDir(), "crl.pem"), longList(root, entries), 0o644)
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	d := newTestDialer(t, root, func(c *Config) { c.CRLFile = path }, "db.test:6432")
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	if each := (int(after.HeapAlloc) - int(before.HeapAlloc)) / entries; each > 35 {
+		t.Errorf("%d bytes for an entry", each)
+	}
+	list := d.trust.Load().crls.byIssuer[string(root.Cert.RawSubject)][0]
+	serial := sha256.Sum256([]byte("149999"))
+	serial[0] = serial[0]&0x3f | 0x40
+	if found, ok := list.revoked.find(&x509.Certificate{SerialNumber: new(big.Int).SetBytes(serial[:16])}); !ok || found.at.Year() != 2026 {
+		t.Errorf("the last entry: %+v, %v", found, ok)
+	}
+	if !list.signed(root.Cert) {
+		t.Error("the signature is not recognised")
+	}
+}
+
+// BenchmarkMillionEntries measures what a list of a million entries costs to read.
+func BenchmarkMillionEntries(b *testing.B) {
+	data := longList(tlstest.NewCA("Test Root", tlstest.P256), 1_000_000)
+	b.SetBytes(int64(len(data)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := parseRevocations(data); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// A stranger can make connections fail as often as it likes, but not make us read a long list each time.
+func TestFailuresDoNotReadLongListsAgain(t *testing.T) {
+	root := tlstest.NewCA("Test Root", tlstest.P256)
+	p := startPeer(t, presents(tlstest.SelfSigned(tlstest.Leaf{DNSNames: []string{testName}})))
+	path := writeFile(t, filepath.Join(t.TempDir(), "crl.pem"), longList(root, 150_000), 0o644)
+	d := newTestDialer(t, root, func(c *Config) { c.CRLFile = path }, p.addr)
+	dialFailure(t, d)
+	first := d.reloads.looked
+	if first.IsZero() {
+		t.Fatal("nobody looked at the files")
+	}
+	if d.reloads.size < freeLook {
+		t.Fatalf("read %d bytes", d.reloads.size)
+	}
+	d.reloads.size = 100 * lookRate // so that a busy machine is in time
+	dialFailure(t, d)
+	if !d.reloads.looked.Equal(first) {
+		t.Error("the files were read again at once")
+	}
+	d.reloads.looked = first.Add(-time.Hour)
+	dialFailure(t, d)
+	if !d.reloads.looked.After(first) {
+		t.Error("the files were not read again for an hour")
+	}
 }

@@ -25,6 +25,7 @@ type reloads struct {
 
 	// What follows belongs to who has the token.
 	looked  time.Time // when the last look began
+	size    int       // bytes that it read
 	since   time.Time // when files were first seen wrong; zero: they are not
 	refused snapshot  // what was reported as wrong, nil: nothing
 	problem error     // with refused
@@ -67,6 +68,7 @@ func (d *Dialer) look() (Reloaded, error) {
 	r, current := d.reloads, d.trust.Load()
 	r.looked = time.Now()
 	files, steady := steadySnapshot(r.paths, current.files)
+	r.size = files.size()
 	found := Reloaded{
 		Files:         current.files.changed(r.paths, files),
 		RootsNotAfter: current.rootsNotAfter, ClientNotAfter: current.clientNotAfter, CRLNextUpdate: current.crls.nextUpdate(),

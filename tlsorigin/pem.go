@@ -11,9 +11,12 @@ import (
 	"strings"
 )
 
-// maxFileSize is far above any real bundle (system roots have a quarter of a megabyte) and keeps a mistaken path, such
-// as a device, from filling the memory.
-const maxFileSize = 4 << 20
+// maxFileSize is far above any real bundle: system roots have a quarter of a megabyte. maxListSize is for revocation
+// lists, of which one with a million entries has 50 MB. They keep a mistaken path from filling the memory.
+const (
+	maxFileSize = 4 << 20
+	maxListSize = 64 << 20
+)
 
 // What a file with certificates may hold besides them.
 const (
@@ -35,12 +38,12 @@ func readFile(path string) ([]byte, os.FileMode, error) {
 	if info.IsDir() {
 		return nil, 0, errors.New("is a directory")
 	}
-	data, err := io.ReadAll(io.LimitReader(f, maxFileSize+1))
+	data, err := io.ReadAll(io.LimitReader(f, maxListSize+1))
 	if err != nil {
 		return nil, 0, withoutPath(err)
 	}
-	if len(data) > maxFileSize {
-		return nil, 0, fmt.Errorf("is larger than %d MiB", maxFileSize>>20)
+	if len(data) > maxListSize {
+		return nil, 0, fmt.Errorf("is larger than %d MiB", maxListSize>>20)
 	}
 	return data, info.Mode(), nil
 }

@@ -116,6 +116,13 @@ func (d *Dialer) rotated(ctx context.Context, failure error, used *trust, end ti
 	return next
 }
 
+// freeLook is how many bytes of files a failure may make us read at once, and lookRate how many a second: whoever can make
+// connections fail decides how often, and revocation lists can be long.
+const (
+	freeLook = 1 << 20
+	lookRate = 4 << 20
+)
+
 // lookAfter looks at the files because of a failure, unless somebody else has done so since.
 func (d *Dialer) lookAfter(ctx context.Context, failed time.Time, used *trust) {
 	r := d.reloads
@@ -123,7 +130,8 @@ func (d *Dialer) lookAfter(ctx context.Context, failed time.Time, used *trust) {
 		return
 	}
 	defer r.giveBack()
-	if d.trust.Load() != used || r.looked.After(failed) {
+	tooSoon := r.size > freeLook && time.Since(r.looked) < time.Duration(r.size/lookRate)*time.Second
+	if d.trust.Load() != used || r.looked.After(failed) || tooSoon {
 		return
 	}
 	if found, news, err := d.settle(ctx); news {

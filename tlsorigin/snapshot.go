@@ -85,6 +85,14 @@ func (s snapshot) read(path string) ([]byte, os.FileMode, error) {
 	return f.data, f.mode, f.err
 }
 
+// size returns how many bytes were read.
+func (s snapshot) size() (size int) {
+	for _, f := range s {
+		size += len(f.data)
+	}
+	return size
+}
+
 // changed returns those of paths whose content, or whose reason for having none, is another in later.
 func (s snapshot) changed(paths []string, later snapshot) []string {
 	var changed []string

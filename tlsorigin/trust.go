@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -91,7 +92,7 @@ func (t *trust) loadRoots(cfg *Config, system systemRoots) []error {
 	if cfg.CAFile != "" {
 		field = "CAFile"
 		var err error
-		if data, _, err = t.files.read(cfg.CAFile); err != nil {
+		if data, _, err = t.readSmall(cfg.CAFile); err != nil {
 			return fail(field, cfg.CAFile, err)
 		}
 	}
@@ -186,8 +187,17 @@ func (t *trust) loadClient(cfg *Config) []error {
 	return nil
 }
 
+// readSmall reads a file that is no revocation list.
+func (t *trust) readSmall(path string) ([]byte, os.FileMode, error) {
+	data, mode, err := t.files.read(path)
+	if err == nil && len(data) > maxFileSize {
+		return nil, 0, fmt.Errorf("is larger than %d MiB", maxFileSize>>20)
+	}
+	return data, mode, err
+}
+
 func (t *trust) readChain(path string) ([]*x509.Certificate, error) {
-	data, _, err := t.files.read(path)
+	data, _, err := t.readSmall(path)
 	if err != nil {
 		return nil, err
 	}
@@ -196,7 +206,7 @@ func (t *trust) readChain(path string) ([]*x509.Certificate, error) {
 
 // readKey warns of a key that others may read, but takes it: secrets mounted by Kubernetes are often mode 0644 or 0640.
 func (t *trust) readKey(path string) ([]byte, error) {
-	data, mode, err := t.files.read(path)
+	data, mode, err := t.readSmall(path)
 	if err != nil {
 		return nil, err
 	}

@@ -28,24 +28,24 @@ const (
 // expiryLog remembers which certificates were warned of. It has no clock of its own: it is asked whenever certificates
 // are looked at anyway, by a reload or a handshake.
 type expiryLog struct {
-	own func() (roots, client []*x509.Certificate) // nil: nobody's
+	own   func() (roots, client []*x509.Certificate) // nil: nobody's
+	lists func() time.Time                           // when the first newest revocation list runs out; nil or zero: there is none
 
 	mu   sync.Mutex
-	said map[string]time.Time // by fingerprint
+	said map[string]time.Time // by fingerprint, or RoleCRL for the lists
 }
 
-// due reports whether cert, which is about to expire, has to be mentioned now.
-func (e *expiryLog) due(cert *x509.Certificate, now time.Time) bool {
-	sum := tlsorigin.Fingerprint(cert)
+// due reports whether what key stands for, which is about to expire, has to be mentioned now.
+func (e *expiryLog) due(key string, now time.Time) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if said, ok := e.said[sum]; ok && now.Sub(said) < repeatExpiry {
+	if said, ok := e.said[key]; ok && now.Sub(said) < repeatExpiry {
 		return false
 	}
 	if e.said == nil || len(e.said) >= maxRemembered {
 		e.said = map[string]time.Time{}
 	}
-	e.said[sum] = now
+	e.said[key] = now
 	return true
 }
 
@@ -87,8 +87,23 @@ func (e *expiryLog) owned(now time.Time) []roleCertificate {
 	return list
 }
 
-// expiringOwn warns of the configured certificates.
+// listsOver returns since when an issuer's newest revocation list is out of date; zero: none is.
+func (e *expiryLog) listsOver(now time.Time) time.Time {
+	if e.lists == nil {
+		return time.Time{}
+	}
+	if end := e.lists(); end.Before(now) {
+		return end
+	}
+	return time.Time{}
+}
+
+// expiringOwn warns of the configured certificates and revocation lists.
 func (o *observer) expiringOwn(now time.Time) {
+	if end := o.expiry.listsOver(now); !end.IsZero() && o.expiry.due(health.RoleCRL, now) {
+		o.log.Warn("revocation list has run out", zap.String("origin", o.origin), zap.Time("not_after", end),
+			zap.String("cure", o.settings.rename(expiryCure(health.RoleCRL))))
+	}
 	for _, c := range o.expiry.owned(now) {
 		o.expiring(c.role, c.cert, now)
 	}
@@ -110,6 +125,10 @@ func (o *observer) expiryNote() string {
 		list = append(list, roleCertificate{health.RoleUpstream, firstToEnd(chain)})
 	}
 	var texts []string
+	if end := o.expiry.listsOver(now); !end.IsZero() {
+		texts = append(texts, fmt.Sprintf("%s has run out %s: %s", health.RoleCRL, end.UTC().Format(time.RFC3339),
+			o.settings.rename(expiryCure(health.RoleCRL))))
+	}
 	for _, c := range list {
 		if _, soon := expiryLevel(c.cert, now); !soon {
 			continue
@@ -128,7 +147,7 @@ func (o *observer) expiryNote() string {
 // expiring warns, once a day, of a certificate that expires soon or has expired.
 func (o *observer) expiring(role string, cert *x509.Certificate, now time.Time) {
 	level, ok := expiryLevel(cert, now)
-	if !ok || !o.expiry.due(cert, now) {
+	if !ok || !o.expiry.due(tlsorigin.Fingerprint(cert), now) {
 		return
 	}
 	message := "certificate expires soon"
@@ -136,7 +155,7 @@ func (o *observer) expiring(role string, cert *x509.Certificate, now time.Time) 
 		message = "certificate has expired"
 	}
 	if line := o.log.Check(level, message); line != nil {
-		line.Write(zap.String("origin", o.origin), zap.String("role", role), text("subject", cert.Subject.String()),
+		line.Write(zap.String("origin", o.origin), zap.String("role", role), zap.String("subject", tlsorigin.Describe([]*x509.Certificate{cert}, now)[0].Subject),
 			zap.String("sha256", tlsorigin.Fingerprint(cert)), zap.Time("not_after", cert.NotAfter),
 			zap.Float64("left", cert.NotAfter.Sub(now).Round(time.Second).Seconds()), zap.String("cure", o.settings.rename(expiryCure(role))))
 	}
@@ -148,6 +167,8 @@ func expiryCure(role string) string {
 		return "add the next CA to " + prefix + "TLS_CA_FILE"
 	case health.RoleClient:
 		return "renew it, in " + prefix + "TLS_CERT_FILE and " + prefix + "TLS_KEY_FILE"
+	case health.RoleCRL:
+		return "put the issuer's latest list into " + prefix + "TLS_CRL_FILE"
 	}
 	return "renew the certificate of the server at " + prefix + "UPSTREAM_ADDR"
 }

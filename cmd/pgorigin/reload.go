@@ -131,7 +131,7 @@ func (r *reloadLog) note() string {
 
 // loaded records what the files held at the start.
 func (o *observer) loaded(dialer *tlsorigin.Dialer) {
-	o.expiry.own = dialer.Certificates
+	o.expiry.own, o.expiry.lists = dialer.Certificates, dialer.CRLNextUpdate
 	o.certificates(dialer.NotAfter())
 	o.lists(dialer.CRLNextUpdate())
 	o.metrics.Loaded(o.origin, time.Now())

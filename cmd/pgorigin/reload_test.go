@@ -223,12 +223,16 @@ func TestExpiryIsMentionedDaily(t *testing.T) {
 		leftover := ending("leftover", -time.Hour)
 		mount, err := tlstest.NewMount(filepath.Join(t.TempDir(), "secret"), map[string][]byte{
 			"ca.crt": append(ca.PEM(), leftover.CertPEM()...), "tls.crt": client.CertPEM(), "tls.key": client.KeyPEM(),
+			// The older list is in force for longer, and is no excuse.
+			"crl.pem": tlstest.CRLPEM(ca.CRL(tlstest.CRL{NextUpdate: time.Now().Add(24 * time.Hour)}),
+				ca.CRL(tlstest.CRL{ThisUpdate: time.Now().Add(-48 * time.Hour), NextUpdate: time.Now().Add(480 * time.Hour)})),
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
 		dialer, err := tlsorigin.NewDialer(tlsorigin.Config{
 			Addrs: []string{"db.test:5432"}, CAFile: mount.Path("ca.crt"), CertFile: mount.Path("tls.crt"), KeyFile: mount.Path("tls.key"),
+			CRLFile: mount.Path("crl.pem"),
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -241,6 +245,9 @@ func TestExpiryIsMentionedDaily(t *testing.T) {
 			w.attempt(tlsorigin.Attempt{Resolved: &net.TCPAddr{}, State: state})
 			w.reloaded(tlsorigin.Reloaded{}, nil)
 			for _, entry := range w.logs.TakeAll() {
+				if entry.Message == "revocation list has run out" {
+					seen = append(seen, "list "+entry.Level.String())
+				}
 				if role, ok := entry.ContextMap()["role"].(string); ok {
 					seen = append(seen, role+" "+entry.Level.String()+" "+strings.TrimPrefix(entry.Message, "certificate "))
 				}
@@ -253,8 +260,8 @@ func TestExpiryIsMentionedDaily(t *testing.T) {
 		}{
 			{0, "upstream warn expires soon, client error expires soon"},
 			{23 * time.Hour, ""},
-			{time.Hour, "upstream warn expires soon, client error expires soon"},
-			{25*time.Hour + time.Second, "upstream warn expires soon, client error has expired"},
+			{time.Hour + time.Second, "upstream warn expires soon, list warn, client error expires soon"},
+			{25*time.Hour + time.Second, "upstream warn expires soon, list warn, client error has expired"},
 		} {
 			time.Sleep(step.after)
 			if got := strings.Join(look(), ", "); got != step.want {

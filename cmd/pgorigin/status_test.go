@@ -125,9 +125,14 @@ func TestExpiryNote(t *testing.T) {
 	day := 24 * time.Hour
 	for name, row := range map[string]struct {
 		roots, client, upstream []*x509.Certificate
+		lists                   time.Time
 		want                    []string
 	}{
-		"all is well":               {roots: []*x509.Certificate{cert("ca", 300*day)}, client: []*x509.Certificate{cert("app", 90*day)}},
+		"all is well":    {roots: []*x509.Certificate{cert("ca", 300*day)}, client: []*x509.Certificate{cert("app", 90*day)}},
+		"lists in force": {lists: now.Add(time.Hour)},
+		"a list that has run out": {lists: now.Add(-time.Hour).UTC(), want: []string{
+			"crl has run out " + now.Add(-time.Hour).UTC().Format(time.RFC3339), "PGORIGIN_TLS_CRL_FILE",
+		}},
 		"a leftover beside a valid": {roots: []*x509.Certificate{cert("old", -day), cert("new", 300*day)}},
 		"an expired CA":             {roots: []*x509.Certificate{cert("old", -day)}, want: []string{`ca certificate "old" has expired `}},
 		"our own": {client: []*x509.Certificate{cert("app", -day), cert("intermediate", 300*day)}, want: []string{
@@ -141,6 +146,7 @@ func TestExpiryNote(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newWatched()
 			w.expiry.own = func() (roots, client []*x509.Certificate) { return row.roots, row.client }
+			w.expiry.lists = func() time.Time { return row.lists }
 			w.latest.chain = row.upstream
 			note := w.expiryNote()
 			if (note == "") != (row.want == nil) {
