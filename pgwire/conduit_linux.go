@@ -21,7 +21,9 @@ type conduit struct {
 	inBulk   bool // in loop.bulk
 	gone     bool // from the loop
 	detach   func() bool
-	patience *time.Timer // nil until one direction has ended
+	refused  bool          // the upstream takes nothing more: what the client sends is dropped
+	delivery *time.Timer   // nil until the upstream has ended and the client has not got all
+	pause    time.Duration // of delivery
 
 	fromClient, fromUpstream direction
 	backlog                  *[]byte // pooled: what the client has had no room for yet; nil when empty
@@ -85,9 +87,21 @@ func (c *conduit) pump(buf []byte) (again bool) {
 		c.fromUpstream.readable && c.backlog == nil && !c.fromUpstream.done)
 }
 
-// over reports whether there is nothing left to relay.
+// over reports whether there is nothing left to relay or deliver.
 func (c *conduit) over() bool {
-	return c.fromClient.done && c.fromUpstream.done || c.session.ctx.Err() != nil
+	return c.session.ctx.Err() != nil || c.fromUpstream.done && !c.session.client.undelivered()
+}
+
+// awaitDelivery has the loop look again after a while, for no event tells that
+// the client has got all.
+func (c *conduit) awaitDelivery() {
+	if c.delivery == nil {
+		c.pause = deliveryPause
+		c.delivery = time.AfterFunc(c.pause, func() { c.loop.post(c) })
+		return
+	}
+	c.pause = longer(c.pause)
+	c.delivery.Reset(c.pause)
 }
 
 // pumpToUpstream reads nothing from the client before the upstream has taken
@@ -100,7 +114,7 @@ func (c *conduit) pumpToUpstream(buf []byte) {
 	n, err := c.client.Read(buf)
 	c.fromClient.readable = n == len(buf) || c.fromClient.hungUp
 	c.read(&c.fromClient, &c.fromUpstream, n)
-	if n > 0 {
+	if n > 0 && !c.refused {
 		if !s.exchange.clientSays(buf[:n]) {
 			return // it has been ended
 		}
@@ -109,15 +123,15 @@ func (c *conduit) pumpToUpstream(buf []byte) {
 			s.toUpstream.Add(int64(n))
 		}
 		c.wrote(flushed, err)
-		c.progressed()
 	}
-	if err != nil && !errors.Is(err, syscall.EAGAIN) {
-		c.fromClient.done = true
-		s.sideEnded(downstream, err, s.upstream)
-		c.flush()
-		c.progressed()
-	} else if err != nil {
+	switch {
+	case err == nil:
+	case errors.Is(err, syscall.EAGAIN):
 		c.fromClient.readable = false
+	default:
+		c.fromClient.done = true
+		s.sideEnded(downstream, err)
+		c.flush()
 	}
 }
 
@@ -132,10 +146,10 @@ func (c *conduit) wrote(flushed bool, err error) {
 	if c.unflushed = !flushed && err == nil; c.unflushed {
 		c.relax(&c.fromClient) // nothing is read from there now, however much has come
 	}
-	if err != nil && !c.fromClient.done {
-		c.fromClient.done = true
-		c.session.upstreamRefuses()
-		c.progressed()
+	if err != nil && !c.refused {
+		c.refused = true
+		c.session.upstreamRefuses(err)
+		c.fromUpstream.readable, c.fromUpstream.hungUp = true, true // what it has said, and then its end
 	}
 }
 
@@ -152,19 +166,19 @@ func (c *conduit) pumpToClient(buf []byte) {
 	if n > 0 && !c.deliver(buf[:n]) {
 		return
 	}
-	if !c.unflushed {
-		c.flush() // TLS may have had something to answer
+	if again := errors.Is(err, syscall.EAGAIN) && !c.refused; err == nil || again {
+		c.fromUpstream.readable = c.fromUpstream.readable && !again
+		if !c.unflushed {
+			c.flush() // TLS may have had something to answer
+		}
+		return
 	}
-	switch {
-	case err == nil:
-	case errors.Is(err, syscall.EAGAIN):
-		c.fromUpstream.readable = false
-	case c.backlog != nil:
+	s.noteEnding(upstream, err)
+	if c.backlog != nil {
 		c.fromUpstream.readable = true // the end is found again when the client has taken the rest
-	default:
-		c.fromUpstream.done = true
-		s.sideEnded(upstream, err, s.client)
-		c.progressed()
+	} else {
+		c.fromUpstream.done, c.refused, c.unflushed = true, true, false
+		c.fromClient.readable = true // no bulk of it is waited for any more
 	}
 }
 
@@ -172,9 +186,6 @@ func (c *conduit) pumpToClient(buf []byte) {
 // false if the client is gone.
 func (c *conduit) deliver(p []byte) bool {
 	n, err := c.session.giveClient(p)
-	if n > 0 {
-		c.progressed()
-	}
 	if err != nil && !errors.Is(err, syscall.EAGAIN) {
 		_ = c.session.clientLost(err)
 		return false
@@ -191,9 +202,6 @@ func (c *conduit) deliver(p []byte) bool {
 func (c *conduit) deliverBacklog() bool {
 	n, err := c.session.giveClient((*c.backlog)[c.delivered:])
 	c.delivered += n
-	if n > 0 {
-		c.progressed()
-	}
 	if err != nil && !errors.Is(err, syscall.EAGAIN) {
 		_ = c.session.clientLost(err)
 		return false
@@ -206,26 +214,13 @@ func (c *conduit) deliverBacklog() bool {
 	return true
 }
 
-// progressed gives a lingering session its time anew.
-func (c *conduit) progressed() {
-	s := c.session
-	if !s.lingering.Load() {
-		return
-	}
-	if c.patience == nil {
-		c.patience = time.AfterFunc(s.server.lingerTimeout(), s.stoodStill)
-		return
-	}
-	c.patience.Reset(s.server.lingerTimeout())
-}
-
 // finish ends a session that has left its loop, on a goroutine of its own: there
 // may be last words to say, and somebody who observes.
 func (c *conduit) finish() {
 	s := c.session
 	c.detach()
-	if c.patience != nil {
-		c.patience.Stop()
+	if c.delivery != nil {
+		c.delivery.Stop()
 	}
 	err := s.verdict()
 	if err != nil {

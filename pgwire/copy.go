@@ -1,6 +1,10 @@
 package pgwire
 
-import "sync"
+import (
+	"errors"
+	"io"
+	"sync"
+)
 
 // relayBuffer is the size of a pooled buffer: two full TLS records.
 const relayBuffer = 32 << 10
@@ -21,10 +25,11 @@ func (s *session) copyToClient() {
 			if s.writeToClient((*buf)[:n]) != nil {
 				return
 			}
-			s.progressed()
 		}
 		if err != nil {
-			s.sideEnded(upstream, err, s.client)
+			s.noteEnding(upstream, err)
+			s.awaitDelivery()
+			s.sideEnded(upstream, err)
 			return
 		}
 	}
@@ -43,13 +48,26 @@ func (s *session) copyToUpstream() {
 			m, werr := s.upstream.Write((*buf)[:n])
 			s.toUpstream.Add(int64(m))
 			if werr != nil {
-				s.upstreamRefuses()
+				s.upstreamRefuses(werr)
+				s.discardFromClient(*buf)
 				return
 			}
-			s.progressed()
 		}
 		if err != nil {
-			s.sideEnded(downstream, err, s.upstream)
+			s.sideEnded(downstream, err)
+			return
+		}
+	}
+}
+
+// discardFromClient takes what cannot be forwarded any more off a client that may
+// have to write it before it reads. The end of the session ends it.
+func (s *session) discardFromClient(scrap []byte) {
+	for {
+		if _, err := s.client.Read(scrap); err != nil {
+			if !errors.Is(err, io.EOF) {
+				s.sideEnded(downstream, err)
+			}
 			return
 		}
 	}

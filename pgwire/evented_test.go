@@ -23,6 +23,7 @@ type eventedConn struct {
 	net.Conn
 	remote net.Addr
 	unsent []byte
+	ending bool // its stream ends behind unsent
 }
 
 func (c *eventedConn) RemoteAddr() net.Addr { return c.remote } // also asked for by cancels
@@ -49,9 +50,15 @@ func (c *eventedConn) TryFlush() (flushed bool, err error) {
 	if errors.Is(err, syscall.EAGAIN) {
 		err = nil
 	}
+	if len(c.unsent) == 0 && c.ending {
+		return true, c.CloseWrite()
+	}
 	return len(c.unsent) == 0, err
 }
 
 func (c *eventedConn) CloseWrite() error {
+	if c.ending = len(c.unsent) > 0; c.ending {
+		return nil
+	}
 	return c.Conn.(interface{ CloseWrite() error }).CloseWrite()
 }

@@ -57,15 +57,6 @@ func (l *leg) setReadDeadline(t time.Time) {
 	}
 }
 
-// limit bounds what the leg does by d from now. It never undoes an interrupt.
-func (l *leg) limit(d time.Duration) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if !l.interrupted && !l.leaving {
-		_ = l.SetDeadline(time.Now().Add(d))
-	}
-}
-
 // farewell lifts an interrupt for the last words, which may take d.
 func (l *leg) farewell(d time.Duration) {
 	l.mu.Lock()
@@ -80,6 +71,10 @@ func (l *leg) closeWrite() {
 		_ = c.CloseWrite()
 	}
 }
+
+// undelivered reports whether a living peer has not acknowledged all that was
+// written. Where the system cannot tell, it has.
+func (l *leg) undelivered() bool { return undelivered(l.Conn) }
 
 // close releases the connection.
 func (l *leg) close() {

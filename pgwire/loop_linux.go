@@ -262,6 +262,8 @@ func (l *loop) turn() {
 			left = append(left, c)
 		} else if c.over() {
 			l.leave(c)
+		} else if c.fromUpstream.done {
+			c.awaitDelivery()
 		}
 	}
 	clear(l.ready[len(left):])

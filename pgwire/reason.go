@@ -3,6 +3,7 @@ package pgwire
 import (
 	"errors"
 	"fmt"
+	"io"
 )
 
 // Reason is one word of the closed vocabulary that logs, metrics and documentation share.
@@ -91,9 +92,13 @@ func upstreamLost(phase Phase, err error) error {
 	if _, ok := asDescribed(err); ok {
 		return err
 	}
+	what := "the upstream closed the connection"
+	if !errors.Is(err, io.EOF) {
+		what = "the connection to the upstream broke"
+	}
 	return &Error{
 		Kind: ReasonUpstreamGone, State: stateConnectionFailure,
-		Text: fmt.Sprintf("the upstream closed the connection during the %s phase", phase), Err: err,
+		Text: fmt.Sprintf("%s during the %s phase", what, phase), Err: err,
 	}
 }
 

@@ -3,7 +3,7 @@ package pgwire
 import (
 	"errors"
 	"io"
-	"os"
+	"time"
 )
 
 // side is the leg that something came from.
@@ -48,47 +48,42 @@ func (s *session) clientLost(err error) error {
 	return err
 }
 
-// sideEnded passes the end of one side on to the other leg. An orderly end is a
-// half-close: the other direction goes on for as long as it makes progress.
-// Anything else ends the session. So does an upstream that is gone after the
-// client's Terminate, or while the client waits for a message: then nothing but
-// an error can come any more.
-func (s *session) sideEnded(from side, err error, other *leg) {
+// sideEnded acts on the end of one side's stream. That of the client is passed
+// on, and the session goes on for as long as the upstream lives. The end of the
+// upstream is the end of the session; what the client has not taken by then has
+// been delivered before.
+func (s *session) sideEnded(from side, err error) {
 	first := s.noteEnding(from, err)
-	orderly := errors.Is(err, io.EOF)
-	over := from == upstream && (s.exchange.over() || first.side == upstream && s.exchange.expectsMessage())
-	if !orderly || over {
-		s.end(s.describeEnding(first))
+	if from == downstream && errors.Is(err, io.EOF) {
+		s.upstream.closeWrite()
 		return
 	}
-	other.closeWrite()
-	s.linger()
+	s.end(s.describeEnding(first))
 }
 
-// upstreamRefuses ends the direction to an upstream that takes nothing more. The
-// session goes on: the upstream may have said why before it closed, and whoever
-// reads from it will hear that, or the same error.
-func (s *session) upstreamRefuses() { s.linger() }
+// upstreamRefuses notes that the upstream takes nothing more, because its
+// connection is reset or lost. The session goes on until that has been read, too,
+// for the upstream may have said why before.
+func (s *session) upstreamRefuses(err error) { s.noteEnding(upstream, err) }
 
-// linger bounds how long the remaining direction may stand still. Only
-// progress extends it, so that a long answer to a half-closed client is not cut.
-func (s *session) linger() {
-	s.lingering.Store(true)
-	s.progressed()
-}
-
-// stoodStill ends a session whose remaining direction made no progress. If no
-// direction has ended in words, it is the upstream that takes nothing more.
-func (s *session) stoodStill() {
-	s.end(s.describeEnding(s.noteEnding(upstream, os.ErrDeadlineExceeded)))
-}
-
-func (s *session) progressed() {
-	if s.lingering.Load() {
-		s.client.limit(s.server.lingerTimeout())
-		s.upstream.limit(s.server.lingerTimeout())
+// awaitDelivery waits until the client has all that was written to it. Behind a
+// close the kernel would give up after a while on one that is slow. Only the end
+// of the session interrupts it.
+func (s *session) awaitDelivery() {
+	for pause := deliveryPause; s.client.undelivered(); pause = longer(pause) {
+		select {
+		case <-time.After(pause):
+		case <-s.ctx.Done():
+			return
+		}
 	}
 }
+
+// deliveryPause is the first pause between two looks at what is undelivered. No
+// event tells of that. longer returns the next one.
+const deliveryPause = 5 * time.Millisecond
+
+func longer(pause time.Duration) time.Duration { return min(2*pause, time.Second) }
 
 // noteEnding returns how the first direction ended, of which the end of the
 // second is a consequence.

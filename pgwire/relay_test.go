@@ -2,6 +2,7 @@ package pgwire
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"net"
 	"sync"
@@ -91,7 +92,8 @@ func TestBothDirectionsFull(t *testing.T) {
 	})
 }
 
-// refuser is an upstream connection that takes the startup packet and nothing more.
+// refuser is an upstream connection that takes the startup packet and is then reset. The kernel
+// reports that once: to the write. A read finds what had come before, and the end.
 type refuser struct {
 	*eventedConn
 	taken bool
@@ -99,19 +101,21 @@ type refuser struct {
 
 func (r *refuser) Write(p []byte) (int, error) {
 	if r.taken {
-		return 0, syscall.EPIPE
+		_ = r.Socket().(*net.TCPConn).CloseRead()
+		return 0, syscall.ECONNRESET
 	}
 	r.taken = true
 	return r.eventedConn.Write(p)
 }
 
-func (r *refuser) TryWrite([]byte) (bool, error) { return false, syscall.EPIPE }
+func (r *refuser) TryWrite([]byte) (bool, error) { return false, syscall.ECONNRESET }
 
-// An upstream that takes nothing more, and does not end, is lost. What it did not take is not counted.
+// The reset that a write has met is the reason, though the read finds nothing but the end. What
+// the upstream did not take is not counted.
 func TestUpstreamRefuses(t *testing.T) {
 	for name, portable := range map[string]bool{"goroutines": true, "loop": false} {
 		t.Run(name, func(t *testing.T) {
-			r := newTCPRig(t, func(s *Server) { s.portable, s.LingerTimeout = portable, 50*time.Millisecond })
+			r := newTCPRig(t, func(s *Server) { s.portable = portable })
 			r.secure = func(near net.Conn) net.Conn {
 				return &refuser{eventedConn: &eventedConn{Conn: near, remote: near.RemoteAddr()}}
 			}
@@ -119,9 +123,32 @@ func TestUpstreamRefuses(t *testing.T) {
 			client.Send(pgtest.Message('Q', "select 1\x00"))
 			client.ExpectError("08006")
 			_ = client.Close()
-			if e := r.expectEnd(ReasonUpstreamGone); e.ToUpstream != int64(len(pgtest.Startup("user", "app"))) {
+			e := r.expectEnd(ReasonUpstreamGone)
+			if e.ToUpstream != int64(len(pgtest.Startup("user", "app"))) {
 				t.Errorf("%d bytes are said to have gone to the upstream", e.ToUpstream)
 			}
+			if !errors.Is(e.Err, syscall.ECONNRESET) {
+				t.Errorf("the cause is %v", errors.Unwrap(e.Err))
+			}
+		})
+	}
+}
+
+// An upstream that says why, and leaves unread what the client sends, resets the connection. The
+// client gets the words.
+func TestLastWordsBeforeReset(t *testing.T) {
+	fatal := pgtest.ErrorResponse("57P01", "terminating connection due to administrator command")
+	for range 20 {
+		eachRelay(t, func(_ *testing.T, r *rig) {
+			client, upstream := r.login("pid4key4")
+			client.Send(bytes.Repeat([]byte("d\x00\x00\x00\x0crow 1234"), 20<<10))
+			upstream.Send(fatal)
+			_ = upstream.Close()
+			_, _ = client.Write(bytes.Repeat([]byte("d\x00\x00\x00\x0crow 1234"), 20<<10))
+			client.Expect(fatal)
+			client.ExpectClosed()
+			_ = client.Close()
+			r.expectEnd(ReasonUpstreamGone)
 		})
 	}
 }

@@ -21,8 +21,8 @@ type Server struct {
 	// packet or a cancel request. Nil as target means any address. Otherwise target is
 	// the RemoteAddr of a connection which Dial or DialSession returned before, and the
 	// new one must go to that very address: only there is a cancel request understood.
-	// The server closes the connection. If it has a CloseWrite method, half-closes are
-	// passed on.
+	// The server closes the connection. If it has a CloseWrite method, the end
+	// of the client's stream is passed on.
 	//
 	// An error of Dial, or of the connection, may have the methods
 	// Reason() string and SQLState() string. Its text is then shown to the
@@ -67,10 +67,6 @@ type Server struct {
 	// and a cancel request from accept to its end. Zero means one minute.
 	LoginTimeout time.Duration
 
-	// LingerTimeout bounds how long one direction may stand still after the
-	// other has ended. Zero means ten seconds.
-	LingerTimeout time.Duration
-
 	// MaxSessions caps concurrent sessions; further clients get SQLSTATE 53300.
 	// Cancel requests do not count: a full server must still be able to cancel.
 	// Zero means no cap.
@@ -106,8 +102,6 @@ type Server struct {
 }
 
 func (s *Server) loginTimeout() time.Duration { return orDefault(s.LoginTimeout, time.Minute) }
-
-func (s *Server) lingerTimeout() time.Duration { return orDefault(s.LingerTimeout, 10*time.Second) }
 
 // SessionsOffLoop returns how many sessions relay on goroutines of their own, which costs more memory and processor
 // than an event loop. On Linux there are none, unless an event loop could not take a connection.
@@ -279,8 +273,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 
 // Close stops accepting and ends every session now. A client that is between
 // two answers is told so with SQLSTATE 57P01. Close returns when all sessions
-// have ended: within little more than a second, or five if an upstream leaves
-// no room for the close_notify that is on its way to it.
+// have ended: within little more than a second.
 func (s *Server) Close() error {
 	s.stop(func(*session) bool { return true })
 	err := s.wait(context.Background(), func() bool { return len(s.sessions) == 0 })

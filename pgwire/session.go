@@ -36,7 +36,6 @@ type session struct {
 	admitted bool         // counts against MaxSessions
 
 	toUpstream, toClient atomic.Int64
-	lingering            atomic.Bool // one direction ended: the other must make progress
 
 	mu    sync.Mutex
 	first *ending // how the relay began to end

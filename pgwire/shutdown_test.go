@@ -86,6 +86,7 @@ func TestRefuse(t *testing.T) {
 		client.Expect(pgtest.ReadyForQuery('T'))
 		_ = client.Close()
 		upstream.ExpectClosed()
+		_ = upstream.Close()
 		r.expectEnd(ReasonClientGone)
 	})
 }
@@ -184,8 +185,10 @@ func TestAcceptBackOff(t *testing.T) {
 		for range 10 {
 			r.ln.Fail(syscall.EMFILE)
 		}
-		client, _ := r.login("pid4key4") // accepts again when the last wait is over
+		client, upstream := r.login("pid4key4") // accepts again when the last wait is over
 		_ = client.Close()
+		upstream.ExpectEOF()
+		_ = upstream.Close()
 		var total time.Duration
 		for _, w := range waits {
 			total += w

@@ -105,6 +105,27 @@ func (s *socket) awaitBytes(n int) bool {
 	return errno == 0
 }
 
+// SyscallConn implements syscall.Conn, for questions about the descriptor.
+func (s *socket) SyscallConn() (syscall.RawConn, error) { return asker{s}, nil }
+
+// asker lets a function use a socket's descriptor. Nobody closes it meanwhile.
+type asker struct{ socket *socket }
+
+// Control implements syscall.RawConn.
+func (a asker) Control(f func(fd uintptr)) error {
+	if a.socket.fd < 0 {
+		return net.ErrClosed
+	}
+	f(uintptr(a.socket.fd))
+	return nil
+}
+
+// Read implements syscall.RawConn. It does not wait.
+func (a asker) Read(f func(fd uintptr) bool) error { return a.Control(func(fd uintptr) { f(fd) }) }
+
+// Write implements syscall.RawConn. It does not wait.
+func (a asker) Write(f func(fd uintptr) bool) error { return a.Read(f) }
+
 // failure leaves EAGAIN bare, for it is no error but an answer.
 func (s *socket) failure(operation string, errno syscall.Errno) error {
 	if errno == syscall.EAGAIN {

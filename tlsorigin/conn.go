@@ -93,9 +93,18 @@ func (c *Conn) failure(err error) error {
 	return lost
 }
 
-// CloseWrite sends close_notify and leaves TCP open for what the upstream still has to say. It waits at most five
-// seconds for room in the peer's window, and not longer than Close. Nothing can be written afterwards.
-func (c *Conn) CloseWrite() error { return c.tls.CloseWrite() }
+// CloseWrite sends close_notify and the end of the TCP stream, behind all that was written. The connection can still be
+// read. CloseWrite waits for room in the peer's window like Write. Nothing can be written afterwards.
+func (c *Conn) CloseWrite() error {
+	if err := c.tls.CloseWrite(); err != nil {
+		return c.failure(err)
+	}
+	c.wire.finished = true
+	if err := c.wire.finish(); err != nil {
+		return c.failure(err)
+	}
+	return nil
+}
 
 // Close sends close_notify if the peer's window has room for it within a quarter of a second, and closes the connection.
 // Running reads and writes end.
@@ -122,10 +131,10 @@ func (c *Conn) LocalAddr() net.Addr { return c.tls.LocalAddr() }
 func (c *Conn) RemoteAddr() net.Addr { return c.remote }
 
 // SetDeadline sets the deadlines of Read and Write.
-func (c *Conn) SetDeadline(t time.Time) error { return c.tls.SetDeadline(t) }
+func (c *Conn) SetDeadline(t time.Time) error { return c.wire.setDeadline(t) }
 
 // SetReadDeadline sets the deadline of Read.
-func (c *Conn) SetReadDeadline(t time.Time) error { return c.tls.SetReadDeadline(t) }
+func (c *Conn) SetReadDeadline(t time.Time) error { return c.wire.Conn.SetReadDeadline(t) }
 
 // SetWriteDeadline sets the deadline of Write. See Conn for what a missed one means.
-func (c *Conn) SetWriteDeadline(t time.Time) error { return c.tls.SetWriteDeadline(t) }
+func (c *Conn) SetWriteDeadline(t time.Time) error { return c.wire.setWriteDeadline(t) }

@@ -101,9 +101,12 @@ func TestOrdinaryEndsKeepTheirErrors(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	})
-	t.Run("half-close passes what is left", func(t *testing.T) {
-		conn := dialPeer(t, func(_ net.Conn, server *tls.Conn) {
+	t.Run("half-close ends TLS and TCP and passes what is left", func(t *testing.T) {
+		conn := dialPeer(t, func(raw net.Conn, server *tls.Conn) {
 			request, _ := io.ReadAll(server)
+			if n, err := raw.Read(make([]byte, 1)); n != 0 || err != io.EOF {
+				t.Errorf("TCP goes on behind close_notify: %d bytes, %v", n, err)
+			}
 			server.Write(append([]byte("answer to "), request...))
 			server.Close()
 		})

@@ -122,7 +122,11 @@ func (c *Conn) TryFlush() (flushed bool, err error) {
 	if c.wire.unsent == nil {
 		return true, nil
 	}
-	if err := c.wire.flush(); err != nil {
+	err = c.wire.flush()
+	if err == nil {
+		err = c.wire.finish()
+	}
+	if err != nil {
 		return false, c.failure(err)
 	}
 	return c.wire.unsent == nil, nil

@@ -72,6 +72,8 @@ func (s *sluggish) Write(p []byte) (int, error) {
 	return n, err
 }
 
+func (s *sluggish) CloseWrite() error { return s.Conn.(*net.TCPConn).CloseWrite() }
+
 func (s *sluggish) WriteMore(p []byte) (int, error) { return s.Write(p) }
 
 // What does not wait knows no deadlines.
@@ -104,8 +106,11 @@ func TestNonBlocking(t *testing.T) {
 	payload := bytes.Repeat([]byte("0123456789abcdef"), 20<<10) // 320 KiB
 	for _, chunk := range []int{1, 7, 1000, 20000, 1 << 20} {
 		data := payload[:min(len(payload), 3000*chunk)]
-		conn := dialPeer(t, func(_ net.Conn, server *tls.Conn) {
+		conn := dialPeer(t, func(raw net.Conn, server *tls.Conn) {
 			_, _ = io.Copy(server, server)
+			if n, err := raw.Read(make([]byte, 1)); n != 0 || !errors.Is(err, io.EOF) {
+				t.Errorf("chunk %d: TCP goes on behind close_notify: %d bytes, %v", chunk, n, err)
+			}
 			_ = server.Close()
 		})
 		socket := newSluggish(conn.Socket(), chunk)

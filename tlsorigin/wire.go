@@ -24,6 +24,7 @@ type wire struct {
 	watched  atomic.Bool // liveness is going to look
 	writing  atomic.Bool // a Write is under way that may wait
 	lost     atomic.Bool // liveness has ended it
+	finished bool        // close_notify was written, and the end of the TCP stream is to follow
 
 	mu     sync.Mutex // also held while Conn is replaced
 	closed bool
@@ -94,8 +95,19 @@ func (w *wire) carryOn(carrier net.Conn) {
 	w.Conn = carrier
 }
 
-// closing limits every write, running or to come, to closeGrace. tls.Conn.Close gives its close_notify five seconds by
-// a SetWriteDeadline of its own, and one that blocks in CloseWrite holds the lock that Close needs.
+// finish ends the TCP stream once nothing is left to be sent before its end.
+func (w *wire) finish() error {
+	carrier, ok := w.Conn.(interface{ CloseWrite() error })
+	if !ok || !w.finished || w.unsent != nil {
+		return nil
+	}
+	w.finished = false // once
+	defer w.announce()
+	return carrier.CloseWrite()
+}
+
+// closing limits every write, running or to come, to closeGrace: one that waits in CloseWrite holds the lock that Close
+// needs for its close_notify.
 func (w *wire) closing() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -105,14 +117,18 @@ func (w *wire) closing() {
 	}
 }
 
-func (w *wire) SetDeadline(t time.Time) error {
-	if err := w.SetReadDeadline(t); err != nil {
+// SetWriteDeadline does nothing. tls.Conn calls it to give close_notify five seconds, and to make later writes fail, which
+// they do without it. The deadlines of a connection are its user's.
+func (w *wire) SetWriteDeadline(time.Time) error { return nil }
+
+func (w *wire) setDeadline(t time.Time) error {
+	if err := w.Conn.SetReadDeadline(t); err != nil {
 		return err
 	}
-	return w.SetWriteDeadline(t)
+	return w.setWriteDeadline(t)
 }
 
-func (w *wire) SetWriteDeadline(t time.Time) error {
+func (w *wire) setWriteDeadline(t time.Time) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if !w.last.IsZero() && (t.IsZero() || t.After(w.last)) {
