@@ -38,6 +38,8 @@ type Options struct {
 	Reasons []string
 	// DialReasons are those reasons with which opening an upstream leg can end, ok included.
 	DialReasons []string
+	// LoginMethods are the ways in which clients can be let in.
+	LoginMethods []string
 	// Status is behind pgorigin_ready and pgorigin_draining; nil means a process that never starts.
 	Status *Status
 	// LogLinesDropped counts the log lines that nobody got; nil means none.
@@ -51,6 +53,7 @@ type Metrics struct {
 	sessionsOpen    *prometheus.GaugeVec
 	sessions        *prometheus.CounterVec
 	sessionDuration *prometheus.HistogramVec
+	logins          *prometheus.CounterVec
 	closes          *prometheus.CounterVec
 	bytes           *prometheus.CounterVec
 	cancels         *prometheus.CounterVec
@@ -95,7 +98,7 @@ func NewMetrics(opts Options) *Metrics {
 	m.registry.MustRegister(
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		m.sessionsOpen, m.sessions, m.sessionDuration, m.closes, m.bytes, m.cancels, m.cancelEffects, m.acceptErrors,
+		m.sessionsOpen, m.sessions, m.sessionDuration, m.logins, m.closes, m.bytes, m.cancels, m.cancelEffects, m.acceptErrors,
 		m.connects, m.connectDuration, m.handshakes, m.resumptions, m.fallbacks, m.postQuantum, m.notAfter, m.certificateProblems,
 		m.spareUses, m.spareEnds,
 		m.reloads, m.lastReload, m.reloadFailing, m.probes, m.probers,
@@ -139,7 +142,9 @@ func (m *Metrics) SessionEnded(origin string, end SessionEnd) {
 }
 
 // LoggedIn counts how long a login took that has come to its end, from the startup packet to the first ReadyForQuery.
-func (m *Metrics) LoggedIn(origin string, took time.Duration) {
+// Method, one of Options.LoginMethods, is how the client was let in.
+func (m *Metrics) LoggedIn(origin, method string, took time.Duration) {
+	m.logins.WithLabelValues(origin, method).Inc()
 	m.connectDuration.WithLabelValues(origin, loginPhase).Observe(took.Seconds())
 }
 

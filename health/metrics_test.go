@@ -20,15 +20,16 @@ func busyMetrics() (*Status, *Metrics) {
 		Version: "v1.2.3", Revision: "abc1234", GoVersion: "go1.26.0",
 		Origins:     []string{"default"},
 		Reasons:     []string{"ok", "draining", "upstream_refused"},
-		DialReasons: []string{"ok", "upstream_refused", "cert_expired"},
-		Status:      s,
+		DialReasons: []string{"ok", "upstream_refused", "cert_expired"}, LoginMethods: []string{"none", "scram-sha-256"},
+		Status: s,
 	})
 	s.Started()
 	m.SessionOpened("default")
 	m.SessionOpened("default")
-	m.LoggedIn("default", 3*time.Millisecond)
+	m.LoggedIn("default", "scram-sha-256", 3*time.Millisecond)
 	m.SessionEnded("default", SessionEnd{"ok", ClosedByClient, 90 * time.Second, 1500, 250_000})
 	m.Probed("default", "upstream_refused")
+	m.SessionsOffLoop("default", func() int { return 0 })
 	p := new(Prober)
 	m.WatchProber("default", p)
 	p.note(nil, time.Unix(1_700_000_000, 0), time.Second)

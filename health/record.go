@@ -1,6 +1,7 @@
 package health
 
 import (
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -16,6 +17,7 @@ type Record struct {
 	open     int
 	total    int64
 	minutes  minutes
+	logins   map[string]int64 // by method, of which there are few
 	cancels  Cancels
 	failures map[string]*Failure // by reason, of which there are few
 	reloads  []Reload            // the latest last
@@ -30,6 +32,16 @@ func (r *Record) SessionOpened() {
 	r.total++
 	p.opened++
 	p.open = max(p.open, r.open)
+}
+
+// LoggedIn notes a client that was let in by a method.
+func (r *Record) LoggedIn(method string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.logins == nil {
+		r.logins = map[string]int64{}
+	}
+	r.logins[method]++
 }
 
 // SessionEnded notes that a client is gone. Problem is for what somebody may have to look into, nil for any other end.
@@ -90,12 +102,16 @@ func (r *Record) Reloaded(result, text string) {
 	r.reloads = append(r.reloads, Reload{At: time.Now().UTC(), Result: result, Text: text})
 }
 
-// Describe fills in Sessions (all but the limit), Cancels, Failures and Reloads.
+// Describe fills in Sessions (all but Limit and OffLoop), Cancels, Failures and Reloads.
 func (r *Record) Describe(o *OriginSnapshot) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.minutes.at(time.Now(), r.open)
 	o.Sessions.Open, o.Sessions.Total, o.Sessions.Minutes = r.open, r.total, r.minutes.list()
+	o.Sessions.Logins = []Logins{}
+	for _, method := range slices.Sorted(maps.Keys(r.logins)) {
+		o.Sessions.Logins = append(o.Sessions.Logins, Logins{method, r.logins[method]})
+	}
 	o.Cancels = r.cancels
 	o.Failures = []Failure{}
 	for _, f := range r.failures {

@@ -23,7 +23,7 @@ func TestMinutes(t *testing.T) {
 		pass(3 * time.Minute)
 		r.SessionOpened()
 		r.SessionEnded(refused)
-		want := Sessions{Open: 1, Total: 3, Minutes: []Minute{
+		want := Sessions{Open: 1, Total: 3, Logins: []Logins{}, Minutes: []Minute{
 			{Start: start, Open: 2, Opened: 2},
 			{Start: start.Add(1 * time.Minute), Open: 1},
 			{Start: start.Add(2 * time.Minute), Open: 1},

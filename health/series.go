@@ -50,6 +50,10 @@ func (m *Metrics) makeSessionMetrics() {
 		Help:    "How long sessions lasted, from accept to the last close.",
 		Buckets: []float64{.01, .1, 1, 10, 60, 600, 3600, 6 * 3600},
 	}, []string{"origin"})
+	m.logins = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "pgorigin_logins_total",
+		Help: "Logins that the upstream has accepted, by the method that was used; none is a login without proof.",
+	}, []string{"origin", "method"})
 	m.closes = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "pgorigin_sessions_closed_total",
 		Help: "Client connections that have ended, by who ended them: the client, the upstream, or pgorigin itself.",
@@ -70,6 +74,16 @@ func (m *Metrics) makeSessionMetrics() {
 		Name: "pgorigin_accept_errors_total",
 		Help: "Errors of the listener, such as too many open files.",
 	}, []string{"origin"})
+}
+
+// SessionsOffLoop makes the gauge of an origin's sessions that no event loop relays. It is called once for each origin,
+// and count with every scrape.
+func (m *Metrics) SessionsOffLoop(origin string, count func() int) {
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name:        "pgorigin_sessions_off_loop",
+		Help:        "Sessions that are relayed by goroutines of their own and not by an event loop; always zero on Linux unless something is wrong.",
+		ConstLabels: prometheus.Labels{"origin": origin},
+	}, func() float64 { return float64(count()) }))
 }
 
 func (m *Metrics) makeUpstreamMetrics() {
@@ -108,6 +122,9 @@ func (m *Metrics) initOrigin(origin string, opts Options) {
 	m.cancels.WithLabelValues(origin, unknownKey)
 	for _, effect := range cancelEffects() {
 		m.cancelEffects.WithLabelValues(origin, effect)
+	}
+	for _, method := range opts.LoginMethods {
+		m.logins.WithLabelValues(origin, method)
 	}
 	for _, reason := range opts.Reasons {
 		m.sessions.WithLabelValues(origin, reason)

@@ -112,9 +112,17 @@ type Expiry struct {
 // Sessions counts clients, cancel requests included.
 type Sessions struct {
 	Open    int      `json:"open"`
-	Total   int64    `json:"total"`   // since the start, those that are open included
-	Limit   int      `json:"limit"`   // zero: none
-	Minutes []Minute `json:"minutes"` // the last hour, the oldest first; the last one is not over yet
+	Total   int64    `json:"total"`    // since the start, those that are open included
+	Limit   int      `json:"limit"`    // zero: none
+	OffLoop int      `json:"off_loop"` // that no event loop relays
+	Logins  []Logins `json:"logins"`   // since the start, one for each method that was used
+	Minutes []Minute `json:"minutes"`  // the last hour, the oldest first; the last one is not over yet
+}
+
+// Logins counts the clients that were let in by one method.
+type Logins struct {
+	Method string `json:"method"` // "scram-sha-256-plus"; "none": without proof
+	Count  int64  `json:"count"`
 }
 
 // Minute is one point of a chart.

@@ -163,7 +163,8 @@ func (o *observer) authenticated(info pgwire.SessionInfo) {
 	leg.auth = time.Since(info.Accepted) - leg.startup - leg.dial
 	o.upstreams[info.ID] = leg
 	o.mu.Unlock()
-	o.metrics.LoggedIn(o.origin, leg.auth)
+	o.metrics.LoggedIn(o.origin, info.Method, leg.auth)
+	o.record.LoggedIn(info.Method)
 	o.prober.Observed(nil, leg.dial) // and not before: a client certificate may be rejected after the handshake
 }
 

@@ -42,7 +42,7 @@ func sessionFields(info pgwire.SessionInfo, result pgwire.SessionResult) []zap.F
 		fields = append(fields, zap.Bool("cancel", true), zap.Bool("cancel_known", info.CancelKnown))
 	} else {
 		fields = append(fields, text("user", info.User), text("database", info.Database),
-			text("application_name", info.ApplicationName))
+			text("application_name", info.ApplicationName), text("auth_method", info.Method))
 	}
 	fields = append(fields,
 		zap.String("reason", string(result.Reason)),

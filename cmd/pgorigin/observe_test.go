@@ -100,6 +100,7 @@ func testSessionLine(t *testing.T) {
 	time.Sleep(15 * time.Millisecond)
 	trace.UpstreamReady(info, securedConn{state: verifiedState()}, 5*time.Millisecond)
 	time.Sleep(85 * time.Millisecond)
+	info.Method = "scram-sha-256-plus"
 	trace.Authenticated(info)
 	trace.Ended(info, pgwire.SessionResult{
 		Phase: pgwire.PhaseRelay, Reason: pgwire.ReasonOK, Duration: 1500 * time.Millisecond, ToUpstream: 100, ToClient: 2000,
@@ -111,7 +112,8 @@ func testSessionLine(t *testing.T) {
 	want := map[string]any{
 		"origin": "default", "session": uint64(7), "client": "127.0.0.1:5555",
 		"user": "app", "database": "shop", "application_name": "psql",
-		"reason": "ok", "phase": "relay", "closed_by": "client",
+		"auth_method": "scram-sha-256-plus",
+		"reason":      "ok", "phase": "relay", "closed_by": "client",
 		"duration": 1.5, "startup_duration": 0.01, "dial_duration": 0.005, "auth_duration": 0.085, "relay_duration": 1.4,
 		"bytes_to_upstream": int64(100), "bytes_to_client": int64(2000),
 		"upstream": "192.0.2.7:6432", "tls_version": "1.3", "tls_cipher": "TLS_AES_128_GCM_SHA256",
@@ -121,13 +123,14 @@ func testSessionLine(t *testing.T) {
 		t.Errorf("fields are %v,\nwant %v", got, want)
 	}
 	w.wantMetrics(t, map[string]string{
-		`pgorigin_sessions_open{origin="default"}`:                        "0",
-		`pgorigin_sessions_total{origin="default",reason="ok"}`:           "1",
-		`pgorigin_bytes_total{direction="to_client",origin="default"}`:    "2000",
-		`pgorigin_bytes_total{direction="to_upstream",origin="default"}`:  "100",
-		`pgorigin_session_duration_seconds_sum{origin="default"}`:         "1.5",
-		`pgorigin_cancel_requests_total{origin="default",result="ok"}`:    "0",
-		`pgorigin_sessions_total{origin="default",reason="tls_protocol"}`: "0",
+		`pgorigin_sessions_open{origin="default"}`:                            "0",
+		`pgorigin_sessions_total{origin="default",reason="ok"}`:               "1",
+		`pgorigin_logins_total{method="scram-sha-256-plus",origin="default"}`: "1",
+		`pgorigin_bytes_total{direction="to_client",origin="default"}`:        "2000",
+		`pgorigin_bytes_total{direction="to_upstream",origin="default"}`:      "100",
+		`pgorigin_session_duration_seconds_sum{origin="default"}`:             "1.5",
+		`pgorigin_cancel_requests_total{origin="default",result="ok"}`:        "0",
+		`pgorigin_sessions_total{origin="default",reason="tls_protocol"}`:     "0",
 	})
 	if len(w.upstreams) != 0 {
 		t.Errorf("ended sessions are remembered: %v", w.upstreams)

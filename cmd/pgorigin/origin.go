@@ -50,6 +50,7 @@ func (s *settings) newOrigin(o *OriginSettings, observer *observer, found []prob
 		MaxSessions:  int(o.MaxSessions),
 		Trace:        observer.sessionTrace(),
 	}
+	observer.metrics.SessionsOffLoop(o.name, made.server.SessionsOffLoop)
 	return made, nil
 }
 

@@ -16,6 +16,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/pgorigin/pgorigin/health"
+	"github.com/pgorigin/pgorigin/pgwire"
 )
 
 // instance is one running pgorigin: everything that is built from the settings.
@@ -75,7 +76,7 @@ func newInstance(p process) (*instance, []problem) {
 	}
 	metrics := health.NewMetrics(health.Options{
 		Version: in.about.Version, Revision: in.about.Revision, GoVersion: in.about.Go,
-		Origins: s.labels(), Reasons: allReasons(), DialReasons: dialReasons(), Status: in.status,
+		Origins: s.labels(), Reasons: allReasons(), DialReasons: dialReasons(), LoginMethods: pgwire.LoginMethods(), Status: in.status,
 		LogLinesDropped: droppedLogLines(p.stderr),
 	})
 	found := problems

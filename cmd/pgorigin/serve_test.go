@@ -153,7 +153,7 @@ func checkSessionLog(t *testing.T, r *running) {
 	}
 	for key, want := range map[string]any{
 		"level": "info", "origin": "default", "user": "app", "database": "shop", "application_name": "serve_test",
-		"phase": "relay", "tls_version": "1.3", "tls_group": "X25519MLKEM768", "tls_peer": "127.0.0.1",
+		"auth_method": "none", "phase": "relay", "tls_version": "1.3", "tls_group": "X25519MLKEM768", "tls_peer": "127.0.0.1",
 	} {
 		if session[key] != want {
 			t.Errorf("%s is %v, want %v, in %v", key, session[key], want, session)

@@ -40,7 +40,7 @@ func (o *origin) describe() health.OriginSnapshot {
 		snapshot.Spares = &health.Spares{Wanted: int(s.WarmSpares), Ready: o.spares.Ready()}
 	}
 	o.observer.record.Describe(&snapshot)
-	snapshot.Sessions.Limit = int(s.MaxSessions)
+	snapshot.Sessions.Limit, snapshot.Sessions.OffLoop = int(s.MaxSessions), o.server.SessionsOffLoop()
 	return snapshot
 }
 
