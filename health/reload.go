@@ -11,12 +11,13 @@ const (
 	ReloadOK        = "ok"        // they had changed, and the new ones are in force
 	ReloadUnchanged = "unchanged" // they hold what is in force
 	ReloadFailed    = "error"     // they are wrong; what was in force stays
+	ReloadStalled   = "stalled"   // they cannot be read, for their mount does not answer; what was in force stays
 )
 
 func (m *Metrics) makeReloadMetrics() {
 	m.reloads = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "pgorigin_tls_reloads_total",
-		Help: "Looks at the certificate files: ok when new ones were put in force, unchanged, or error.",
+		Help: "Looks at the certificate files: ok when new ones were put in force, unchanged, error, or stalled.",
 	}, []string{"origin", "result"})
 	m.lastReload = prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "pgorigin_tls_last_reload_timestamp_seconds",
@@ -24,12 +25,12 @@ func (m *Metrics) makeReloadMetrics() {
 	}, []string{"origin"})
 	m.reloadFailing = prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "pgorigin_tls_reload_failing",
-		Help: "Whether the certificate files are wrong, so that older ones stay in force.",
+		Help: "Whether the certificate files are wrong or stalled, so that older ones stay in force.",
 	}, []string{"origin"})
 }
 
 func (m *Metrics) initReloads(origin string) {
-	for _, result := range []string{ReloadOK, ReloadUnchanged, ReloadFailed} {
+	for _, result := range []string{ReloadOK, ReloadUnchanged, ReloadFailed, ReloadStalled} {
 		m.reloads.WithLabelValues(origin, result)
 	}
 	m.reloadFailing.WithLabelValues(origin)
@@ -47,7 +48,7 @@ func (m *Metrics) Reloaded(origin, result string, at time.Time) {
 	switch result {
 	case ReloadOK:
 		m.Loaded(origin, at)
-	case ReloadFailed:
+	case ReloadFailed, ReloadStalled:
 		failing = 1
 	}
 	m.reloadFailing.WithLabelValues(origin).Set(failing)

@@ -157,7 +157,7 @@ type Failure struct {
 // Reload is a look at the certificate files that found something.
 type Reload struct {
 	At     time.Time `json:"at"`
-	Result string    `json:"result"` // ReloadOK or ReloadFailed
+	Result string    `json:"result"` // ReloadOK, ReloadFailed or ReloadStalled
 	Text   string    `json:"text"`
 }
 

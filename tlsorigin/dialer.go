@@ -51,14 +51,15 @@ func newDialer(cfg Config, system systemRoots) (*Dialer, error) {
 		}
 		return t, problems
 	}
-	files, _ := steadySnapshot(cfg.files(), nil)
-	loaded, more := load(files)
+	reloads := newReloads(&cfg, load)
+	loaded, more := reloads.first()
 	if problems = append(problems, more...); len(problems) > 0 {
 		return nil, errors.Join(problems...)
 	}
 	d := &Dialer{
 		upstream: upstream, timeout: timeout, netDial: cfg.NetDial, attempt: func(Attempt) {},
-		exchange: exchange, background: newBackground(), turns: make(turns, maxHandshakes), liveness: newLiveness(),
+		exchange: exchange, background: newBackground(), reloads: reloads, turns: make(turns, maxHandshakes),
+		liveness: newLiveness(),
 	}
 	d.paths = paths{exchange: &d.exchange, changed: func(PathChange) {}, known: map[string]*path{}}
 	if d.netDial == nil {
@@ -73,7 +74,6 @@ func newDialer(cfg Config, system systemRoots) (*Dialer, error) {
 		d.paths.changed = cfg.Trace.PathChanged
 	}
 	d.trust.Store(loaded)
-	d.reloads = newReloads(&cfg, load)
 	return d, nil
 }
 

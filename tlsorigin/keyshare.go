@@ -47,13 +47,14 @@ func newBackground() *background {
 	return b
 }
 
-// start runs f in a goroutine, unless b is closed.
-func (b *background) start(f func(context.Context)) {
+// start runs f in a goroutine. It returns false if b is closed.
+func (b *background) start(f func(context.Context)) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if !b.closed {
 		b.running.Go(func() { f(b.ctx) })
 	}
+	return !b.closed
 }
 
 func (b *background) close() {

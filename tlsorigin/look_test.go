@@ -1,16 +1,17 @@
 package tlsorigin
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"os"
+	"io/fs"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/pgorigin/pgorigin/tlsorigin/configfile"
 	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
 )
 
@@ -58,28 +59,55 @@ func TestWatch(t *testing.T) {
 	})
 }
 
-// A pipe, such as a shell's process substitution, can be read only once.
-func TestReloadLeavesPipesAlone(t *testing.T) {
-	ca := tlstest.NewCA("Root", tlstest.P256)
-	reader, writer, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer reader.Close()
-	writer.Write(ca.PEM())
-	writer.Close()
-	earlier := snapshot{}
-	info, _ := reader.Stat()
-	data := make([]byte, 1<<16)
-	n, _ := reader.Read(data)
-	earlier["pipe"] = file{data: data[:n], mode: info.Mode()}
-	later := takeSnapshot([]string{"pipe"}, earlier.forget())
-	if got, _, err := later.read("pipe"); err != nil || !bytes.Equal(got, ca.PEM()) {
-		t.Errorf("read %q, %v", got, err)
-	}
-	if _, _, err := later.read("elsewhere"); err == nil {
-		t.Error("a file that is in no snapshot can be read")
-	}
+// While a file is on a mount that does not answer, the state in force stays, logins are not held up twice, and the end of a
+// process is not held up at all.
+func TestReloadOfStalledFiles(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ca := tlstest.NewCA("Root", tlstest.P256)
+		r := newRotation(t, secret(ca, issueClient(ca)), nil)
+		before, answer := r.trust.Load(), make(chan struct{})
+		r.reloads.read = func(path string) ([]byte, fs.FileMode, error) {
+			if path == r.Path("tls.crt") {
+				<-answer
+			}
+			return readFile(path)
+		}
+		stalled := func(took time.Duration) {
+			t.Helper()
+			began := time.Now()
+			found, err := r.Reload(t.Context())
+			if !errors.Is(err, configfile.ErrStalled) || !slices.Equal(found.Files, []string{r.Path("tls.crt")}) {
+				t.Errorf("found %+v, error %v", found, err)
+			}
+			checkReloadError(t, err, "CertFile")
+			if time.Since(began) != took || r.trust.Load() != before {
+				t.Errorf("after %v, and the state in force has changed: %v", time.Since(began), r.trust.Load() != before)
+			}
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() { r.Watch(ctx, time.Second); close(ended) }()
+		time.Sleep(2 * time.Second)
+		stop()
+		<-ended // although it looks
+		stalled(configfile.Timeout - time.Second)
+		stalled(0)
+		r.glance()
+		synctest.Wait()
+		r.swap(t, map[string][]byte{"ca.crt": ca.PEM()})
+		close(answer)
+		synctest.Wait()
+		r.taken()
+		if found, err := r.Reload(t.Context()); err != nil || found.Changed {
+			t.Errorf("found %+v, error %v", found, err)
+		}
+		if reports := r.taken(); len(reports) != 1 || reports[0].err != nil {
+			t.Errorf("reports %+v", reports)
+		}
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // Files that are replaced again and again while they are read are never taken in part.
@@ -132,5 +160,5 @@ func TestReloadOfFilesInMotion(t *testing.T) {
 func (r *rotation) lookOnce() (Reloaded, error) {
 	<-r.reloads.turn
 	defer r.reloads.giveBack()
-	return r.look()
+	return r.look(context.Background())
 }

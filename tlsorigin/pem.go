@@ -6,9 +6,10 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io"
-	"os"
+	"io/fs"
 	"strings"
+
+	"github.com/pgorigin/pgorigin/tlsorigin/configfile"
 )
 
 // maxFileSize is far above any real bundle: system roots have a quarter of a megabyte. maxListSize is for revocation
@@ -25,37 +26,7 @@ const (
 )
 
 // readFile returns the content and the mode of a file.
-func readFile(path string) ([]byte, os.FileMode, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, 0, withoutPath(err)
-	}
-	defer func() { _ = f.Close() }()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, 0, withoutPath(err)
-	}
-	if info.IsDir() {
-		return nil, 0, errors.New("is a directory")
-	}
-	data, err := io.ReadAll(io.LimitReader(f, maxListSize+1))
-	if err != nil {
-		return nil, 0, withoutPath(err)
-	}
-	if len(data) > maxListSize {
-		return nil, 0, fmt.Errorf("is larger than %d MiB", maxListSize>>20)
-	}
-	return data, info.Mode(), nil
-}
-
-// withoutPath drops the path that package os puts in front: ConfigError already names it.
-func withoutPath(err error) error {
-	var pathError *os.PathError
-	if errors.As(err, &pathError) {
-		return fmt.Errorf("cannot be read: %w", pathError.Err)
-	}
-	return fmt.Errorf("cannot be read: %w", err)
-}
+func readFile(path string) ([]byte, fs.FileMode, error) { return configfile.Read(path, maxListSize) }
 
 // parseBlocks splits PEM into its blocks. Unlike pem.Decode alone, which skips what it cannot read, it fails if a block
 // is damaged, so that a truncated or wrongly indented file never counts as a shorter one.

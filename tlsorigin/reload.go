@@ -49,6 +49,7 @@ func fingerprints(certs []*x509.Certificate) []string {
 // check of NewDialer, puts all of it in force at once: every Dial that starts from then on uses it. Running
 // connections, and what the Dialer has learned about the upstream, stay.
 //
+// Files that do not answer within configfile.Timeout are reported as configfile.ErrStalled; the state in force stays.
 // Files that are wrong are looked at again for two seconds before they are reported: they may be half written. Then the
 // error joins a *ConfigError for each problem, and the state in force stays. As long as the files do not change, the
 // same error comes back at once. When ctx ends earlier, the error is context.Cause(ctx), and nothing is reported.
@@ -101,7 +102,7 @@ func (d *Dialer) Certificates() (roots, client []*x509.Certificate) {
 // rotated returns the state with which a Dial that failed should try again: the one in force, if that is another than
 // the one that it used, once the files have been looked at. Nil means that there is nothing new to try.
 func (d *Dialer) rotated(ctx context.Context, failure error, used *trust, end time.Time) *trust {
-	if len(d.reloads.paths) == 0 || !rotationExplains(failure) {
+	if len(d.reloads.cfg.files()) == 0 || !rotationExplains(failure) {
 		return nil
 	}
 	ctx, cancel := context.WithDeadline(ctx, end)
@@ -139,8 +140,12 @@ func (d *Dialer) lookAfter(ctx context.Context, failed time.Time, used *trust) {
 	}
 }
 
+// glanceTime is far above what reading a few files takes.
+const glanceTime = 250 * time.Millisecond
+
 // glance looks at the files once, because an established connection learned that the upstream does not accept the client
-// certificate. It waits for nothing: files that are wrong are left to the next look.
+// certificate. Files that are wrong are left to the next look. It returns within glanceTime, because the caller may be an
+// event loop; usually the next connection finds the new files in force.
 func (d *Dialer) glance() {
 	r := d.reloads
 	select {
@@ -148,14 +153,28 @@ func (d *Dialer) glance() {
 	default:
 		return // somebody is looking
 	}
-	defer r.giveBack()
-	wasRefused := r.refused != nil
-	found, err := d.look()
-	switch {
-	case found.Changed, err == nil && wasRefused:
-		r.report(found, err)
-	case r.refused == nil:
-		r.since = time.Time{} // nobody stays to see how long they are wrong
+	looked := make(chan struct{})
+	looking := d.background.start(func(ctx context.Context) {
+		defer close(looked)
+		defer r.giveBack()
+		wasWrong := r.refused != nil || r.stalled
+		found, err := d.look(ctx)
+		switch {
+		case found.Changed, err == nil && wasWrong:
+			r.report(found, err)
+		case r.refused == nil:
+			r.since = time.Time{} // nobody stays to see how long they are wrong
+		}
+	})
+	if !looking {
+		r.giveBack()
+		return
+	}
+	timer := time.NewTimer(glanceTime)
+	defer timer.Stop()
+	select {
+	case <-looked:
+	case <-timer.C: // the files are slow; the look goes on without the caller
 	}
 }
 

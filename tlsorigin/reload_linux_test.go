@@ -1,6 +1,7 @@
 package tlsorigin
 
 import (
+	"io/fs"
 	"os"
 	"runtime"
 	"syscall"
@@ -37,9 +38,11 @@ func TestReloadAfterPermissionIsLost(t *testing.T) {
 		if err := os.Chmod(r.Path("ca.crt"), 0); err != nil {
 			t.Fatal(err)
 		}
-		restore := asNobody(t)
+		r.reloads.read = func(path string) ([]byte, fs.FileMode, error) {
+			defer asNobody(t)()
+			return readFile(path)
+		}
 		found, err := r.Reload(t.Context())
-		restore()
 		checkReloadError(t, err, "permission denied")
 		if found.Changed || r.trust.Load() != before {
 			t.Error("the state in force has changed")

@@ -3,7 +3,7 @@ package tlsorigin
 import (
 	"crypto/sha256"
 	"errors"
-	"os"
+	"io/fs"
 	"slices"
 )
 
@@ -17,7 +17,7 @@ type snapshot map[string]file
 // file is one file of a snapshot: what was read, or why nothing was.
 type file struct {
 	data []byte
-	mode os.FileMode
+	mode fs.FileMode
 	err  error
 
 	sum [sha256.Size]byte // of data; of the text of err if there is one
@@ -35,16 +35,28 @@ func (c *Config) files() []string {
 	return paths
 }
 
-// takeSnapshot reads paths. A pipe can be read only once: what earlier has of one is taken over.
-func takeSnapshot(paths []string, earlier snapshot) snapshot {
+// fieldOf returns the first field that names path.
+func (c *Config) fieldOf(path string) string {
+	switch path {
+	case c.CAFile:
+		return "CAFile"
+	case c.CRLFile:
+		return "CRLFile"
+	case c.CertFile:
+		return "CertFile"
+	}
+	return "KeyFile"
+}
+
+// readFunc reads one file: readFile, or what a test puts in its place.
+type readFunc func(path string) ([]byte, fs.FileMode, error)
+
+// takeSnapshot reads paths.
+func takeSnapshot(paths []string, read readFunc) snapshot {
 	s := make(snapshot, len(paths))
 	for _, path := range paths {
-		if was, ok := earlier[path]; ok && was.once() {
-			s[path] = was
-			continue
-		}
 		f := file{}
-		f.data, f.mode, f.err = readFile(path)
+		f.data, f.mode, f.err = read(path)
 		if f.err != nil {
 			f.sum = sha256.Sum256([]byte(f.err.Error()))
 		} else {
@@ -58,13 +70,13 @@ func takeSnapshot(paths []string, earlier snapshot) snapshot {
 // steadySnapshot reads paths until two readings in a row agree, so that files which are replaced all at once, as those of
 // a mounted Secret are, are seen either all old or all new; one that agrees with earlier will do. ok is false if they do
 // not stop changing.
-func steadySnapshot(paths []string, earlier snapshot) (s snapshot, ok bool) {
-	s = takeSnapshot(paths, earlier)
+func steadySnapshot(paths []string, earlier snapshot, read readFunc) (s snapshot, ok bool) {
+	s = takeSnapshot(paths, read)
 	if earlier != nil && len(earlier.changed(paths, s)) == 0 {
 		return s, true
 	}
 	for range steadyReadings {
-		again := takeSnapshot(paths, s)
+		again := takeSnapshot(paths, read)
 		if len(s.changed(paths, again)) == 0 {
 			return s, true
 		}
@@ -73,11 +85,8 @@ func steadySnapshot(paths []string, earlier snapshot) (s snapshot, ok bool) {
 	return s, false
 }
 
-// once reports whether the file gives its content only once, such as the pipe of a shell's process substitution.
-func (f file) once() bool { return f.err == nil && !f.mode.IsRegular() }
-
 // read is readFile from s.
-func (s snapshot) read(path string) ([]byte, os.FileMode, error) {
+func (s snapshot) read(path string) ([]byte, fs.FileMode, error) {
 	f, ok := s[path]
 	if !ok {
 		return nil, 0, errors.New("was not read: Config.files does not know it")
@@ -109,9 +118,7 @@ func (s snapshot) changed(paths []string, later snapshot) []string {
 func (s snapshot) forget() snapshot {
 	kept := make(snapshot, len(s))
 	for path, f := range s {
-		if !f.once() {
-			f.data = nil
-		}
+		f.data = nil
 		kept[path] = f
 	}
 	return kept

@@ -1,13 +1,13 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"strings"
 
 	"github.com/pgorigin/pgorigin/pgwire"
+	"github.com/pgorigin/pgorigin/tlsorigin/configfile"
 )
 
 // maxPasswordFile is far above what a password can be, and keeps a mistaken path from filling the memory.
@@ -80,7 +80,7 @@ func (o *OriginSettings) checkAuth() []problem {
 		p.text = "only a bridge logs in itself; set " + prefix + "AUTH_CHANNEL_BINDING=bridge, or leave this out and let clients give their password"
 		return []problem{p}
 	}
-	if _, err := readPassword(file); err != nil {
+	if _, err := new(passwordFile).read(file); err != nil {
 		p.text = err.Error() + "; expected a readable file with the password alone"
 		return []problem{p}
 	}
@@ -94,26 +94,43 @@ func (o *OriginSettings) password() func() (string, error) {
 	if file == "" {
 		return nil
 	}
-	return func() (string, error) { return readPassword(file) }
+	reader := new(passwordFile)
+	return func() (string, error) { return reader.read(file) }
+}
+
+// passwordFile reads a password file. Logins that overlap share one reading, and fail with it when the file is on a mount
+// that does not answer.
+type passwordFile struct {
+	reader configfile.Reader[passwordReading]
+}
+
+type passwordReading struct {
+	password string
+	err      error
+}
+
+func (f *passwordFile) read(path string) (string, error) {
+	got, err := f.reader.Do(context.Background(), func() (got passwordReading) {
+		got.password, got.err = readPassword(path)
+		return got
+	})
+	if err = errors.Join(err, got.err); err != nil {
+		return "", fmt.Errorf("the password file %w", err)
+	}
+	return got.password, nil
 }
 
 // readPassword returns the content of a file without the line end that editors add.
 func readPassword(path string) (string, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return "", fmt.Errorf("read password file: %w", err)
-	}
-	defer func() { _ = f.Close() }()
-	data, err := io.ReadAll(io.LimitReader(f, maxPasswordFile+1))
-	if err != nil {
-		return "", fmt.Errorf("read password file: %w", err)
-	}
+	data, _, err := configfile.Read(path, maxPasswordFile)
 	password := strings.TrimSuffix(strings.TrimSuffix(string(data), "\n"), "\r")
 	switch {
+	case err != nil:
+		return "", err
 	case password == "":
-		return "", errors.New("the password file is empty")
-	case len(data) > maxPasswordFile, strings.ContainsAny(password, "\x00\n"):
-		return "", errors.New("the password file holds more than a password")
+		return "", errors.New("is empty")
+	case strings.ContainsAny(password, "\x00\n"):
+		return "", errors.New("holds more than a password")
 	}
 	return password, nil
 }

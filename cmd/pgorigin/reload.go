@@ -13,6 +13,7 @@ import (
 
 	"github.com/pgorigin/pgorigin/health"
 	"github.com/pgorigin/pgorigin/tlsorigin"
+	"github.com/pgorigin/pgorigin/tlsorigin/configfile"
 )
 
 const (
@@ -143,11 +144,15 @@ func (o *observer) reloaded(found tlsorigin.Reloaded, err error) {
 	origin := zap.String("origin", o.origin)
 	switch {
 	case err != nil:
-		o.metrics.Reloaded(o.origin, health.ReloadFailed, now)
+		result, message := health.ReloadFailed, "reload failed, the old certificates stay in force"
+		if errors.Is(err, configfile.ErrStalled) {
+			result, message = health.ReloadStalled, "files stalled, the old certificates stay in force"
+		}
+		o.metrics.Reloaded(o.origin, result, now)
 		problem := o.reloadProblem(err)
 		if o.reloads.failed(problem, now) {
-			o.record.Reloaded(health.ReloadFailed, problem)
-			o.log.Error("reload failed, the old certificates stay in force", origin, zap.Strings("files", found.Files), text("error", problem))
+			o.record.Reloaded(result, problem)
+			o.log.Error(message, origin, zap.Strings("files", found.Files), text("error", problem))
 		}
 	case found.Changed:
 		o.metrics.Reloaded(o.origin, health.ReloadOK, now)

@@ -19,6 +19,9 @@ import (
 	"github.com/pgorigin/pgorigin/pgwire"
 )
 
+// cleanupTimeout is for what has to end before the process does, and takes milliseconds unless something hangs.
+const cleanupTimeout = 2 * time.Second
+
 // instance is one running pgorigin: everything that is built from the settings.
 type instance struct {
 	settings settings
@@ -48,21 +51,53 @@ func runRun(ctx context.Context, p process) int {
 	stop := p.queueStderr()
 	defer stop()
 	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, syscall.SIGTERM, os.Interrupt)
-	defer signal.Stop(signals)
+	signal.Notify(signals, syscall.SIGTERM, os.Interrupt) // to the very end: one that comes during the last flush ends nothing early
 
+	// A start may hang in files that do not answer, so it runs beside the wait for signals.
+	starting, cancel := context.WithCancel(ctx)
+	defer cancel()
+	starts := make(chan started, 1)
+	go func() { starts <- p.start(starting) }()
+	select {
+	case s := <-starts:
+		if s.code != exitOK {
+			return s.code
+		}
+		signal.Notify(s.in.hangups, syscall.SIGHUP)
+		defer signal.Stop(s.in.hangups)
+		return s.in.serve(ctx, signals)
+	case <-signals:
+	case <-ctx.Done():
+	}
+	cancel()
+	select {
+	case s := <-starts:
+		if s.code == exitOK {
+			s.in.unbind()
+		}
+	case <-time.After(cleanupTimeout): // it hangs, and ends with the process
+	}
+	return exitOK
+}
+
+// started is how a start ended. In is ready to serve if code is exitOK, else nil.
+type started struct {
+	in   *instance
+	code int
+}
+
+// start makes an instance and binds its listeners.
+func (p process) start(ctx context.Context) started {
 	in, problems := newInstance(p)
 	if len(problems) > 0 {
 		report(p.stderr, problems)
-		return exitConfig
+		return started{code: exitConfig}
 	}
 	in.memory = planMemory(p.env, os.DirFS("/"))
-	signal.Notify(in.hangups, syscall.SIGHUP)
-	defer signal.Stop(in.hangups)
 	if code := in.listen(ctx, p); code != exitOK {
-		return code
+		return started{code: code}
 	}
-	return in.serve(ctx, signals)
+	return started{in, exitOK}
 }
 
 // newInstance reads the settings and the files that they name and makes what runs, or returns every problem.
@@ -114,12 +149,9 @@ func newInstance(p process) (*instance, []problem) {
 
 // serve announces the listeners and serves until it is told to stop or a listener fails.
 func (in *instance) serve(ctx context.Context, signals <-chan os.Signal) int {
-	defer in.closeDialers()
-	defer in.listening.Wait()
-	defer in.closeWebs()
 	in.announce()
 	ctxOfFiles, stopFiles := context.WithCancel(context.WithoutCancel(ctx))
-	defer stopFiles()
+	defer in.cleanUp(stopFiles)
 	in.watchFiles(ctxOfFiles)
 	in.keepSpares()
 	in.probeUpstreams(ctxOfFiles)
@@ -130,6 +162,25 @@ func (in *instance) serve(ctx context.Context, signals <-chan os.Signal) int {
 	in.watchdog(ctxOfFiles)
 	in.giveBackMemory(ctxOfFiles)
 	return in.end(ctx, signals, failed)
+}
+
+// cleanUp ends what runs beside the sessions. What does not end within cleanupTimeout ends with the process.
+func (in *instance) cleanUp(stopFiles context.CancelFunc) {
+	cleaned := make(chan struct{})
+	go func() {
+		defer close(cleaned)
+		stopFiles()
+		in.closeWebs()
+		in.listening.Wait()
+		in.closeDialers()
+	}()
+	timer := time.NewTimer(cleanupTimeout)
+	defer timer.Stop()
+	select {
+	case <-cleaned:
+	case <-timer.C:
+		in.log.Warn("cleaning up cut short", zap.Float64("timeout", cleanupTimeout.Seconds()))
+	}
 }
 
 // announce says in the log what is about to be served.

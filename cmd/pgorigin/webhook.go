@@ -41,8 +41,11 @@ func runWebhook(ctx context.Context, p process) int {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, os.Interrupt)
 	defer stop()
 	hook := &webhook{settings: settings, log: newLogger(p.stderr, settings.LogFormat, settings.LogLevel, p.env)}
-	pair, err := inject.OpenKeyPair(settings.Webhook.Cert.File, settings.Webhook.Key.File, hook.reloaded)
-	if err != nil {
+	pair, err := inject.OpenKeyPair(ctx, settings.Webhook.Cert.File, settings.Webhook.Key.File, hook.reloaded)
+	switch {
+	case ctx.Err() != nil:
+		return exitOK // told to end while the files did not answer
+	case err != nil:
 		report(p.stderr, []problem{{variable: prefix + "WEBHOOK_CERT_FILE", value: settings.Webhook.Cert.File, text: err.Error()}})
 		return exitConfig
 	}
@@ -69,9 +72,11 @@ func (w *webhook) serve(ctx context.Context, listener net.Listener, pair *inject
 	failed := make(chan error, 1)
 	go func() { failed <- server.ServeTLS(listener, "", "") }()
 	w.log.Info("ready", zap.String("version", readBuild().Version), zap.Stringer("address", listener.Addr()))
-	if _, err := w.injector(); err != nil {
-		w.log.Error("defaults are wrong", zap.Error(err))
-	}
+	go func() { // the folder may be on a mount that does not answer
+		if _, err := w.injector(); err != nil {
+			w.log.Error("defaults are wrong", zap.Error(err))
+		}
+	}()
 	select {
 	case err := <-failed:
 		w.log.Error("listener failed", zap.Error(err))

@@ -113,7 +113,7 @@ func TestWebhookConfigurationProblems(t *testing.T) {
 		}
 	}
 	missing := runWith(t, []string{"PGORIGIN_WEBHOOK_CERT_FILE=no.crt", "PGORIGIN_WEBHOOK_KEY_FILE=no.key", "PGORIGIN_WEBHOOK_DEFAULTS_DIR=."}, "webhook")
-	if missing.code != exitConfig || !strings.Contains(missing.stderr, `PGORIGIN_WEBHOOK_CERT_FILE: saw "no.crt": read certificate: open no.crt`) {
+	if missing.code != exitConfig || !strings.Contains(missing.stderr, `PGORIGIN_WEBHOOK_CERT_FILE: saw "no.crt": certificate no.crt cannot be read: no such file`) {
 		t.Errorf("exit %d, %s", missing.code, missing.stderr)
 	}
 }

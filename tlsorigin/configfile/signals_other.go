@@ -1,0 +1,5 @@
+//go:build !linux
+
+package configfile
+
+func withoutSignals(f func()) { f() }
