@@ -52,6 +52,9 @@ type OriginSnapshot struct {
 	Verify     string   `json:"verify"`      // "verify-full" or "verify-ca"
 	MinVersion string   `json:"min_version"` // "1.2"
 
+	Verification string   `json:"verification"` // what an upstream has to prove, in one line
+	Roots        []string `json:"roots"`        // where the trusted certificates come from
+
 	Verified    *Verified     `json:"verified"`     // the latest verified handshake; nil: none so far
 	KeyExchange []KeyExchange `json:"key_exchange"` // one for each resolved address that is remembered
 	Own         []Expiry      `json:"own"`          // what is configured here and ends one day, the first to end first

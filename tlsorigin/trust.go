@@ -32,6 +32,7 @@ type trust struct {
 	crls     *revocations // nil: revocation is not checked
 
 	roots, chain   []*x509.Certificate            // as configured: nil for the system roots, nil without a client certificate
+	sources        []RootSource                   // of the roots
 	rootsByName    map[string][]*x509.Certificate // by the DER of their subject
 	rootsNotAfter  time.Time                      // earliest end among the configured roots; zero for the system roots
 	clientNotAfter time.Time                      // earliest end in the client certificate chain; zero without one
@@ -85,7 +86,12 @@ func (t *trust) loadRoots(cfg *Config, system systemRoots) []error {
 		if pool.Equal(x509.NewCertPool()) {
 			return fail("CAFile", "", errors.New("is not set, and the system has no root certificates"))
 		}
-		t.template.RootCAs = pool
+		t.template.RootCAs, t.sources = pool, systemSources()
+		for _, source := range t.sources {
+			if source.Setting != "" {
+				t.warn("CAFile: is not set, and %s in the environment replaces the system's roots by %s", source.Setting, quote(source.Path))
+			}
+		}
 		return nil
 	}
 	field, data := "CAPEM", []byte(cfg.CAPEM)
@@ -106,6 +112,7 @@ func (t *trust) loadRoots(cfg *Config, system systemRoots) []error {
 		t.warnExpiry(field, cert)
 	}
 	t.roots, t.rootsNotAfter = certs, earliestEnd(certs)
+	t.sources = []RootSource{{Setting: field, Path: cfg.CAFile, Certificates: len(certs)}}
 	t.rootsByName = map[string][]*x509.Certificate{}
 	for _, cert := range certs {
 		t.rootsByName[string(cert.RawSubject)] = append(t.rootsByName[string(cert.RawSubject)], cert)

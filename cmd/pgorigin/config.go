@@ -49,6 +49,7 @@ func load(env []string) (s settings, warnings, problems []problem) {
 		s.named = append(s.named, o)
 	}
 	problems = append(problems, s.checkAddresses()...)
+	problems = append(problems, blankVariables(env)...)
 	unknown := s.unknownVariables(values, mentions(problems, prefix+"ORIGINS"))
 	for _, u := range unknown {
 		switch {
@@ -62,7 +63,8 @@ func load(env []string) (s settings, warnings, problems []problem) {
 	return s, warnings, problems
 }
 
-// pgoriginValues picks our variables. An empty value counts as unset: compose writes one for ${X:-}.
+// pgoriginValues picks our variables. An empty value counts as unset: compose writes one for ${X:-}. So do blanks, but
+// see blankVariables.
 func pgoriginValues(env []string) map[string]string {
 	values := map[string]string{}
 	for _, entry := range env {
@@ -72,6 +74,18 @@ func pgoriginValues(env []string) map[string]string {
 		}
 	}
 	return values
+}
+
+// blankVariables complains of variables that somebody relies on and that hold nothing but blanks: taken for unset, they
+// would drop a policy without a word. The empty string stays unset.
+func blankVariables(env []string) (problems []problem) {
+	for _, entry := range env {
+		name, value, _ := strings.Cut(entry, "=")
+		if value != "" && strings.TrimSpace(value) == "" && securityName.MatchString(name) {
+			problems = append(problems, problem{variable: name, text: "holds nothing but blanks; give it a value, or make it empty to leave it unset"})
+		}
+	}
+	return problems
 }
 
 // readValues lets envconfig fill spec, a pointer to a struct of settings whose variables begin with start, and collects

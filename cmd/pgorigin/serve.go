@@ -186,10 +186,10 @@ func (in *instance) cleanUp(stopFiles context.CancelFunc) {
 // announce says in the log what is about to be served.
 func (in *instance) announce() {
 	in.log.Info("starting", zap.String("version", in.about.Version), text("revision", in.about.Revision),
-		zap.Object("settings", &in.settings), zap.Object("memory", in.memory))
+		zap.Object("settings", &in.settings), zap.Object("memory", in.memory), zap.Inline(trustOf{in.origins[0]}))
 	for _, o := range in.origins {
 		if !o.settings.unnamed() {
-			in.log.Info("origin", zap.String("origin", o.settings.name), zap.Object("settings", o.settings))
+			in.log.Info("origin", zap.String("origin", o.settings.name), zap.Object("settings", o.settings), zap.Inline(trustOf{o}))
 		}
 		o.logHello()
 	}

@@ -12,6 +12,8 @@ import (
 const configHelp = `
   Reads the variables and the files that they name as run does, and prints each setting with its effective value and
   where it comes from: default, environment, or the variable that an origin takes it from. Secrets are not shown.
+  Without a CA of your own, PGORIGIN_TLS_CA_FILE has the places of the system's roots, or those that SSL_CERT_FILE and
+  SSL_CERT_DIR have put in their place.
   What is wrong goes to standard error, all at once.
 
   --json             the same as a JSON array
@@ -53,7 +55,9 @@ func runConfig(_ context.Context, p process) int {
 	for _, d := range in.doubts {
 		printf(p.stderr, "pgorigin: doubtful: %s\n", d)
 	}
-	if err := writeSettings(p.stdout, in.settings.shown(pgoriginValues(p.env)), asJSON); err != nil {
+	list := in.settings.shown(pgoriginValues(p.env))
+	in.showRoots(list)
+	if err := writeSettings(p.stdout, list, asJSON); err != nil {
 		return exitFailed
 	}
 	return exitOK

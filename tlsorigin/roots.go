@@ -1,0 +1,66 @@
+package tlsorigin
+
+import (
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+)
+
+// Environment variables by which crypto/x509 takes other roots than the system's.
+const (
+	RootsFromFileVariable = "SSL_CERT_FILE"
+	RootsFromDirVariable  = "SSL_CERT_DIR"
+)
+
+// RootSource is one place that trusted certificates come from.
+type RootSource struct {
+	// Setting is the field of Config, CAFile or CAPEM, or the variable of the environment that names Path. Empty means
+	// that it is a place of the system's.
+	Setting string
+	// Path is a file or folder. Empty for CAPEM, and for a system that does not say where its roots are.
+	Path string
+	// Certificates is how many there are; zero for the system's, which cannot be counted.
+	Certificates int
+	// Unreadable says that crypto/x509 found nothing there, and went on without.
+	Unreadable bool
+}
+
+// Roots says where the certificates come from that are trusted now.
+func (d *Dialer) Roots() []RootSource { return slices.Clone(d.trust.Load().sources) }
+
+// systemSources are the places where x509.SystemCertPool looks for roots.
+func systemSources() []RootSource {
+	if runtime.GOOS != "linux" {
+		return []RootSource{{}}
+	}
+	var sources []RootSource
+	if path := os.Getenv(RootsFromFileVariable); path != "" {
+		_, err := os.Stat(path)
+		sources = append(sources, RootSource{Setting: RootsFromFileVariable, Path: path, Unreadable: err != nil})
+	} else {
+		sources = firstThatExists(
+			"/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem",
+			"/etc/pki/tls/cacert.pem", "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem", "/etc/ssl/cert.pem")
+	}
+	if paths := os.Getenv(RootsFromDirVariable); paths != "" {
+		for path := range strings.SplitSeq(paths, ":") {
+			_, err := os.Stat(path)
+			sources = append(sources, RootSource{Setting: RootsFromDirVariable, Path: path, Unreadable: err != nil})
+		}
+		return sources
+	}
+	for _, path := range []string{"/etc/ssl/certs", "/etc/pki/tls/certs"} {
+		sources = append(sources, firstThatExists(path)...)
+	}
+	return sources
+}
+
+func firstThatExists(paths ...string) []RootSource {
+	for _, path := range paths {
+		if _, err := os.Stat(path); err == nil {
+			return []RootSource{{Path: path}}
+		}
+	}
+	return nil
+}
