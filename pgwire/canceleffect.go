@@ -28,8 +28,8 @@ const (
 )
 
 // cancelWatches are the cancel requests of one session whose effect is not known yet.
-// They look into ErrorResponse messages, and only while there are any. The exchange
-// that they are part of guards them.
+// They look into ErrorResponse messages, and only while there are any. The
+// txTracker that they are part of guards them.
 type cancelWatches struct {
 	waiting []*cancelWatch
 	reading bool   // the body of an ErrorResponse comes next
@@ -38,24 +38,24 @@ type cancelWatches struct {
 
 // cancelWatch waits for the effect of one cancel request; nil does nothing.
 type cancelWatch struct {
-	exchange *exchange
-	settled  func(CancelEffect)
-	timer    *time.Timer
-	effect   CancelEffect
-	known    bool // and about to be reported
+	tracker *txTracker
+	settled func(CancelEffect)
+	timer   *time.Timer
+	effect  CancelEffect
+	known   bool // and about to be reported
 }
 
 // watchCancel begins to look for the effect of a cancel request that is about to be sent,
 // and returns nil if there are too many. settled is called once, unless the request was not delivered.
-func (x *exchange) watchCancel(settled func(CancelEffect)) *cancelWatch {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if len(x.cancels.waiting) >= maxCancelWatches {
+func (t *txTracker) watchCancel(settled func(CancelEffect)) *cancelWatch {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.cancels.waiting) >= maxCancelWatches {
 		return nil
 	}
-	w := &cancelWatch{exchange: x, settled: settled, effect: CancelNone}
+	w := &cancelWatch{tracker: t, settled: settled, effect: CancelNone}
 	w.timer = time.AfterFunc(cancelTimeout+cancelEffectWait, w.end)
-	x.cancels.waiting = append(x.cancels.waiting, w)
+	t.cancels.waiting = append(t.cancels.waiting, w)
 	return w
 }
 
@@ -64,13 +64,13 @@ func (w *cancelWatch) delivered(ok bool) {
 	if w == nil {
 		return
 	}
-	w.exchange.mu.Lock()
-	defer w.exchange.mu.Unlock()
+	w.tracker.mu.Lock()
+	defer w.tracker.mu.Unlock()
 	switch {
 	case w.known:
 	case !ok:
 		w.timer.Stop()
-		w.exchange.cancels.remove(w)
+		w.tracker.cancels.remove(w)
 	default:
 		w.timer.Reset(cancelEffectWait)
 	}
@@ -78,11 +78,11 @@ func (w *cancelWatch) delivered(ok bool) {
 
 // end reports the effect.
 func (w *cancelWatch) end() {
-	w.exchange.mu.Lock()
-	w.exchange.cancels.remove(w)
+	w.tracker.mu.Lock()
+	w.tracker.cancels.remove(w)
 	effect := w.effect
 	w.known = true
-	w.exchange.mu.Unlock()
+	w.tracker.mu.Unlock()
 	w.settled(effect)
 }
 
@@ -129,16 +129,9 @@ func (c *cancelWatches) read(p []byte, left uint32) {
 	}
 }
 
-// ready takes note of a ReadyForQuery, behind which the upstream owes due others.
-func (c *cancelWatches) ready(due int) {
-	if c.waiting != nil && due <= 0 {
-		c.settle(CancelFinished)
-	}
-}
-
 // abandonCancels ends the watches of a session that is over.
-func (x *exchange) abandonCancels() {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.cancels.settle(CancelNone)
+func (t *txTracker) abandonCancels() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.cancels.settle(CancelNone)
 }

@@ -123,6 +123,7 @@ func (c *conduit) pumpToUpstream(buf []byte) {
 			s.toUpstream.Add(int64(n))
 		}
 		c.wrote(flushed, err)
+		s.drainIfAsked()
 	}
 	switch {
 	case err == nil:
@@ -185,14 +186,14 @@ func (c *conduit) pumpToClient(buf []byte) {
 // deliver gives p to the client and keeps what it has no room for. It returns
 // false if the client is gone.
 func (c *conduit) deliver(p []byte) bool {
-	n, err := c.session.giveClient(p)
+	rest, err := c.session.giveClient(p)
 	if err != nil && !errors.Is(err, syscall.EAGAIN) {
 		_ = c.session.clientLost(err)
 		return false
 	}
-	if n < len(p) {
+	if len(rest) > 0 {
 		c.backlog, c.delivered = backlogs.Get().(*[]byte), 0
-		*c.backlog = append((*c.backlog)[:0], p[n:]...)
+		*c.backlog = append((*c.backlog)[:0], rest...)
 		c.relax(&c.fromUpstream) // nothing is read from there now, however much has come
 	}
 	return true
@@ -200,8 +201,8 @@ func (c *conduit) deliver(p []byte) bool {
 
 // deliverBacklog reports whether the client has taken all of it.
 func (c *conduit) deliverBacklog() bool {
-	n, err := c.session.giveClient((*c.backlog)[c.delivered:])
-	c.delivered += n
+	rest, err := c.session.deliver((*c.backlog)[c.delivered:])
+	c.delivered = len(*c.backlog) - len(rest)
 	if err != nil && !errors.Is(err, syscall.EAGAIN) {
 		_ = c.session.clientLost(err)
 		return false

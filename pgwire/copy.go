@@ -52,6 +52,7 @@ func (s *session) copyToUpstream() {
 				s.discardFromClient(*buf)
 				return
 			}
+			s.drainIfAsked()
 		}
 		if err != nil {
 			s.sideEnded(downstream, err)

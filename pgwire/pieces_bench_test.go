@@ -73,21 +73,21 @@ func BenchmarkExchange(b *testing.B) {
 	}, nil)
 	query := pgtest.Message('Q', "SELECT abalance FROM pgbench_accounts WHERE aid = 12345;\x00")
 	b.Run("transaction", func(b *testing.B) {
-		var x exchange
+		var x txTracker
 		b.ReportAllocs()
 		for b.Loop() {
 			x.clientSays(query)
-			x.upstreamSaid(answer)
+			x.upstreamSays(answer, false)
 		}
 	})
 	b.Run("buffer", func(b *testing.B) {
 		row := pgtest.Message('d', strings.Repeat("x", 256)+"\n")
 		buffer := bytes.Repeat(row, relayRead/len(row)) // whole messages, so that every one begins alike
-		var x exchange
+		var x txTracker
 		b.SetBytes(int64(len(buffer)))
 		b.ReportAllocs()
 		for b.Loop() {
-			x.upstreamSaid(buffer)
+			x.upstreamSays(buffer, false)
 		}
 	})
 }

@@ -18,7 +18,11 @@ const (
 type ending struct {
 	side side
 	err  error // io.EOF if the side ended its stream in order
+	own  bool  // the session had been ended before, and err is of that
 }
+
+// errStopped says that nothing more is relayed: the session has been ended.
+var errStopped = errors.New("the session has been ended")
 
 // writeToClient forwards p. An error is the client's and ends the session.
 func (s *session) writeToClient(p []byte) error {
@@ -29,19 +33,45 @@ func (s *session) writeToClient(p []byte) error {
 	return err
 }
 
-// giveClient writes p and takes note of what was written.
-func (s *session) giveClient(p []byte) (int, error) {
-	n, err := s.client.Write(p)
-	s.toClient.Add(int64(n))
-	s.exchange.upstreamSaid(p[:n])
+// giveClient writes what the client may be given of p, and returns what of that
+// there was no room for.
+func (s *session) giveClient(p []byte) (rest []byte, err error) {
+	return s.deliver(p[:s.exchange.upstreamSays(p, s.server.draining.Load())])
+}
+
+// deliver writes what the client may be given, and returns what there was no room for.
+func (s *session) deliver(p []byte) (rest []byte, err error) {
+	if len(p) > 0 {
+		n, err := s.client.Write(p)
+		s.toClient.Add(int64(n))
+		if n < len(p) {
+			return p[n:], err
+		}
+	}
+	switch s.exchange.delivered() {
+	case stopNone:
+		s.drainIfAsked()
+		return nil, nil
+	case stopDrain:
+		s.shutDown()
+	case stopBreach:
+		s.end(upstreamProtocol("the upstream asked for authentication again, behind the login"))
+	}
+	return nil, errStopped
+}
+
+// drainIfAsked ends the session if the server drains and it is idle.
+func (s *session) drainIfAsked() {
 	if s.server.draining.Load() {
 		s.drain()
 	}
-	return n, err
 }
 
 // clientLost ends the session because nothing can be written to the client.
 func (s *session) clientLost(err error) error {
+	if errors.Is(err, errStopped) {
+		return s.causeOf(err)
+	}
 	s.noteEnding(downstream, err)
 	err = clientGone(err)
 	s.end(err)
@@ -91,9 +121,16 @@ func (s *session) noteEnding(from side, err error) *ending {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.first == nil {
-		s.first = &ending{from, err}
+		s.first = &ending{side: from, err: err, own: s.ctx.Err() != nil}
 	}
 	return s.first
+}
+
+// upstreamEnded reports whether the upstream was the first to end its stream.
+func (s *session) upstreamEnded() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.first != nil && s.first.side == upstream && !s.first.own
 }
 
 // verdict says how the relay ended; nil means as it should.

@@ -178,8 +178,7 @@ func (s *Server) start(conn net.Conn) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	ss := &session{
 		server: s, ctx: ctx, end: cancel, client: newLeg(ctx, conn),
-		exchange: exchange{due: 1}, // the login ends with a ReadyForQuery
-		info:     SessionInfo{ID: s.lastID.Add(1), Client: conn.RemoteAddr(), Accepted: time.Now()},
+		info: SessionInfo{ID: s.lastID.Add(1), Client: conn.RemoteAddr(), Accepted: time.Now()},
 	}
 	s.mu.Lock()
 	stopped := s.stopped

@@ -40,7 +40,7 @@ type session struct {
 	mu    sync.Mutex
 	first *ending // how the relay began to end
 
-	exchange exchange
+	exchange txTracker
 
 	login   *login // nil before the startup packet is sent and once the relay has begun
 	watch   loginWatch
@@ -168,7 +168,7 @@ func (s *session) leave(err error) {
 // tellClient writes err as an ErrorResponse, where the protocol has a place for one.
 func (s *session) tellClient(err error) {
 	d, ok := asDescribed(err)
-	if !ok || d.SQLState() == "" || s.info.Cancel || s.rejected() || !s.atBoundary() {
+	if !ok || d.SQLState() == "" || s.info.Cancel || !s.atBoundary() {
 		return
 	}
 	message := pgproto3.ErrorResponse{
@@ -187,10 +187,15 @@ func (s *session) tellClient(err error) {
 // atBoundary reports whether the client expects a new message.
 func (s *session) atBoundary() bool {
 	switch Phase(s.phase.Load()) {
-	case PhaseStartup, PhaseDial, PhaseAuth: // a login shows whole messages only
+	case PhaseStartup, PhaseDial:
 		return true
+	case PhaseAuth: // a login shows whole messages only
+		return !s.rejected()
 	case PhaseRelay:
-		return s.exchange.expectsMessage()
+		if s.upstreamEnded() {
+			return s.exchange.expectsMessage()
+		}
+		return s.exchange.atBoundary()
 	}
 	return false
 }

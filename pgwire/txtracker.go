@@ -1,0 +1,359 @@
+package pgwire
+
+import (
+	"bytes"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// Frontend message types; manual, "Message Formats".
+const (
+	typeQuery        = 'Q'
+	typeTerminate    = 'X'
+	typeSync         = 'S'
+	typeFunctionCall = 'F'
+	typeParse        = 'P'
+	typeBind         = 'B'
+	typeDescribe     = 'D'
+	typeExecute      = 'E'
+	typeCloseObject  = 'C'
+	typeCopyFail     = 'f'
+)
+
+const typeCopyDone = 'c' // of both sides
+
+// Backend message types, besides those of the auth phase.
+const (
+	typeParseComplete        = '1'
+	typeBindComplete         = '2'
+	typeCloseComplete        = '3'
+	typeParameterDescription = 't'
+	typeRowDescription       = 'T'
+	typeNoData               = 'n'
+	typeCommandComplete      = 'C'
+	typeEmptyQuery           = 'I'
+	typePortalSuspended      = 's'
+	typeFunctionResult       = 'V'
+	typeCopyIn               = 'G'
+	typeCopyOut              = 'H'
+	typeCopyBoth             = 'W'
+)
+
+const statusIdle = 'I' // of ReadyForQuery: in no transaction
+
+const (
+	// maxRemembered bounds how many messages of the client a txTracker remembers.
+	maxRemembered = 4096
+	// maxStates bounds how many possibilities a txTracker considers.
+	maxStates = 16
+)
+
+// stopCause says why a txTracker lets nothing pass any more.
+type stopCause uint8
+
+const (
+	stopNone   stopCause = iota
+	stopDrain            // the session was idle, or streamed, and is ended by a drain
+	stopBreach           // the upstream asks for authentication again
+)
+
+// txTracker knows whether a session is idle outside a transaction, and whether
+// the client expects a message. It sees each byte before the other side does and
+// changes none.
+//
+// It remembers the types of the client's messages that the upstream may not have
+// read, and where among them the upstream may stand; its answers tell. That is
+// certain, but for one thing: after an error in a COPY nobody can see whether the
+// upstream had read a Sync before, which it ignores then. So there may be several
+// possibilities, and a session is idle only if it is in all of them.
+//
+// A server that answers as PostgreSQL never does, or more messages than are worth
+// remembering, leave an upper bound of the ReadyForQuery messages that are due.
+// All is certain again when none is.
+//
+// The zero value is a session before its login.
+type txTracker struct {
+	mu       sync.Mutex
+	client   messageScanner
+	upstream messageScanner
+
+	sent   []byte         // types of the client's messages
+	states []backendState // possibilities; empty: the one of a login
+	others []backendState // spare memory
+
+	counting bool // states are of no use
+	due      int  // at most so many ReadyForQuery are to come
+	unsynced bool // there may be work behind the last message that asks for one
+	broken   bool // the upstream sent what cannot be: never idle again
+
+	awaitsStatus bool // the body of a ReadyForQuery comes next
+	status       byte // of the last ReadyForQuery; 0: the login is not over
+	last         byte // type of the upstream's last message
+	streaming    bool // in CopyBoth: replication
+	undelivered  bool // the client has not been given all that was let pass
+	terminated   bool // the client sent Terminate
+	stopped      stopCause
+
+	cancels cancelWatches // cancel requests whose effect is not known yet
+}
+
+// clientSays takes note of what the client sent, before it is forwarded. It
+// returns false if that must not happen any more.
+func (t *txTracker) clientSays(p []byte) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.stopped != stopNone {
+		return false
+	}
+	for len(p) > 0 {
+		if t.client.left > 0 {
+			p = t.client.body(p)
+			continue
+		}
+		var kind byte
+		switch kind, p = t.client.header(p); kind {
+		case typeQuery, typeFunctionCall, typeSync, typeParse, typeBind, typeDescribe, typeExecute,
+			typeCloseObject, typeCopyDone, typeCopyFail:
+			t.remember(kind)
+		case typeTerminate:
+			t.terminated = true
+		}
+	}
+	return true
+}
+
+// upstreamSays takes note of what the upstream sent, before the client is given
+// it. It returns how much of that the client may be given.
+func (t *txTracker) upstreamSays(p []byte, draining bool) int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	n := 0
+	if t.stopped == stopNone {
+		n = len(p) - len(t.scan(p, draining))
+	}
+	t.undelivered = t.undelivered || n > 0
+	return n
+}
+
+// scan returns what the client must not be given.
+func (t *txTracker) scan(rest []byte, draining bool) []byte {
+	for len(rest) > 0 {
+		if t.upstream.left > 0 {
+			if t.awaitsStatus {
+				t.ready(rest[0])
+			}
+			t.cancels.read(rest, t.upstream.left)
+			rest = t.upstream.body(rest)
+			continue
+		}
+		if t.upstream.have == 0 {
+			if t.stopped = t.stopBefore(rest[0], draining); t.stopped != stopNone {
+				return rest
+			}
+		}
+		var kind byte
+		if kind, rest = t.upstream.header(rest); kind != 0 {
+			t.last = kind
+			t.cancels.begins(kind)
+		}
+		switch kind {
+		case typeParseComplete, typeBindComplete, typeCloseComplete, typeParameterDescription,
+			typeRowDescription, typeNoData, typeCommandComplete, typeEmptyQuery, typePortalSuspended,
+			typeFunctionResult, typeCopyIn, typeCopyOut, typeErrorResponse:
+			t.answered(kind)
+		case typeCopyBoth:
+			t.streaming = true
+			t.answered(kind)
+		case typeReadyForQuery:
+			t.awaitsStatus = t.upstream.left == 1
+			t.broken = t.broken || !t.awaitsStatus
+		}
+	}
+	return nil
+}
+
+// stopBefore says whether a message of a kind must not reach the client.
+func (t *txTracker) stopBefore(kind byte, draining bool) stopCause {
+	switch {
+	case kind == typeAuthentication && t.status != 0:
+		return stopBreach // a client might answer it with a password
+	case draining && t.streaming && !t.terminated:
+		return stopDrain
+	}
+	return stopNone
+}
+
+func (t *txTracker) ready(status byte) {
+	t.answered(typeReadyForQuery)
+	t.status, t.awaitsStatus, t.streaming = status, false, false
+	if t.cancels.waiting != nil && !t.owesReady() {
+		t.cancels.settle(CancelFinished)
+	}
+}
+
+// owesReady reports whether the upstream may have more ReadyForQuery to send.
+func (t *txTracker) owesReady() bool {
+	if t.counting {
+		return t.due > 0
+	}
+	return slices.ContainsFunc(t.states, func(b backendState) bool {
+		return b.mode != modeRead || slices.ContainsFunc(t.sent[b.next:], asksForReady)
+	})
+}
+
+// delivered takes note that the client has been given all that was let pass. It
+// returns why nothing more will be, if so.
+func (t *txTracker) delivered() stopCause {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.undelivered = false
+	return t.stopped
+}
+
+// atBoundary reports whether the client expects a new message.
+func (t *txTracker) atBoundary() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.upstream.atBoundary() && !t.undelivered
+}
+
+// expectsMessage is atBoundary for an upstream that has ended: if its last
+// message was an error, it has said why.
+func (t *txTracker) expectsMessage() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.upstream.atBoundary() && !t.undelivered && t.last != typeErrorResponse
+}
+
+// over reports whether the client sent Terminate.
+func (t *txTracker) over() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.terminated
+}
+
+// retire reports whether a drain may end the session now. If so, nothing passes
+// from now on, in either direction. A replication stream may be ended between any
+// two messages: it goes on from the last position that its client has confirmed.
+func (t *txTracker) retire() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.stopped == stopNone && t.upstream.atBoundary() && !t.undelivered && !t.terminated &&
+		(t.streaming || t.idle()) {
+		t.stopped = stopDrain
+	}
+	return t.stopped == stopDrain
+}
+
+// idle reports whether the upstream is outside a transaction and has nothing to
+// do but messages that do nothing there.
+func (t *txTracker) idle() bool {
+	if t.status != statusIdle || t.counting || t.broken || !t.client.atBoundary() {
+		return false
+	}
+	return !slices.ContainsFunc(t.states, func(b backendState) bool {
+		return b.mode != modeRead || b.began || len(bytes.Trim(t.sent[b.next:], doNothing)) > 0
+	})
+}
+
+// doNothing are the messages that do nothing outside a transaction, which a
+// client may send there all the same.
+const doNothing = string(typeSync) + string(typeCloseObject) + string(typeCopyDone) + string(typeCopyFail)
+
+// remember takes note of a message that the client is about to send.
+func (t *txTracker) remember(kind byte) {
+	if !t.counting && len(t.sent) == maxRemembered {
+		t.count()
+	}
+	if !t.counting {
+		t.sent = append(t.sent, kind)
+		return
+	}
+	if asksForReady(kind) {
+		t.due++
+		t.unsynced = false
+	} else if strings.IndexByte(doNothing, kind) < 0 {
+		t.unsynced = true
+	}
+}
+
+// answered takes note of an answer: only some of the possibilities are left.
+func (t *txTracker) answered(kind byte) {
+	if !t.counting {
+		t.begin()
+		left := t.others[:0]
+		for _, b := range t.states {
+			left = b.after(left, kind, t.sent)
+		}
+		if len(left) > 0 && len(left) <= maxStates {
+			t.states, t.others = left, t.states
+			if kind == typeReadyForQuery {
+				t.forget()
+			}
+			return
+		}
+		t.count()
+	}
+	if kind != typeReadyForQuery {
+		return
+	}
+	t.due--
+	t.broken = t.broken || t.due < 0
+	if t.due == 0 && !t.unsynced {
+		t.counting, t.states = false, append(t.states[:0], backendState{mode: modeRead})
+	}
+}
+
+func (t *txTracker) begin() {
+	if len(t.states) == 0 {
+		t.states = append(t.states, backendState{})
+	}
+}
+
+// count gives the possibilities up for an upper bound of what is due.
+func (t *txTracker) count() {
+	t.begin()
+	t.counting, t.unsynced, t.due = true, false, 0
+	for _, b := range t.states {
+		rest := t.sent[b.next:]
+		due := 0
+		if b.mode == modeLogin || b.mode == modeQuery || b.mode == modeQueryCopyIn {
+			due = 1
+		}
+		unsynced := due == 0 && (b.began || b.mode != modeRead)
+		for _, kind := range rest {
+			if asksForReady(kind) {
+				due++
+				unsynced = false
+			} else {
+				unsynced = unsynced || strings.IndexByte(doNothing, kind) < 0
+			}
+		}
+		t.due, t.unsynced = max(t.due, due), t.unsynced || unsynced
+	}
+	t.sent = nil
+}
+
+// forget drops the messages that the upstream has read in all possibilities.
+func (t *txTracker) forget() {
+	if len(t.states) > 1 {
+		slices.SortFunc(t.states, func(a, b backendState) int { return a.next - b.next })
+		t.states = slices.Compact(t.states)
+	}
+	read := t.states[0].next
+	if read < len(t.sent) && read < maxRemembered/8 {
+		return
+	}
+	const small = 64
+	if t.sent = append(t.sent[:0], t.sent[read:]...); len(t.sent) == 0 && cap(t.sent) > small {
+		t.sent = nil
+	}
+	for i := range t.states {
+		t.states[i].next -= read
+	}
+}
+
+func asksForReady(kind byte) bool {
+	return kind == typeQuery || kind == typeFunctionCall || kind == typeSync
+}
