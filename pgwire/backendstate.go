@@ -96,7 +96,7 @@ func (b backendState) afterRead(to []backendState, kind byte, sent []byte) []bac
 	}
 	request := sent[b.next]
 	mode, ok := modeAfter(request, kind)
-	if !ok {
+	if !ok || request == typeSync && kind == typeErrorResponse && !b.began { // there is nothing to commit
 		return to
 	}
 	b.mode = mode
