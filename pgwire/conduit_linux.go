@@ -38,6 +38,7 @@ var backlogs = sync.Pool{New: func() any { b := make([]byte, 0, relayRead+relayS
 type direction struct {
 	readable bool // there may be something
 	hungUp   bool // and behind it the end: no event will announce that again
+	urgent   int  // so many reads may come short of what is there: urgent data are in between
 	done     bool // nothing more is read
 
 	socket *socket
@@ -134,6 +135,15 @@ func (c *conduit) pumpToUpstream(buf []byte) {
 		s.sideEnded(downstream, err)
 		c.flush()
 	}
+	c.fromClient.passUrgent()
+}
+
+// passUrgent has the direction read once more, if urgent data may have cut a read short.
+func (d *direction) passUrgent() {
+	if d.urgent > 0 {
+		d.urgent--
+		d.readable = true
+	}
 }
 
 // flush sends what the upstream has had no room for, and reports whether all is sent.
@@ -169,6 +179,7 @@ func (c *conduit) pumpToClient(buf []byte) {
 	}
 	if again := errors.Is(err, syscall.EAGAIN) && !c.refused; err == nil || again {
 		c.fromUpstream.readable = c.fromUpstream.readable && !again
+		c.fromUpstream.passUrgent()
 		if !c.unflushed {
 			c.flush() // TLS may have had something to answer
 		}

@@ -22,7 +22,8 @@ const (
 
 // loop relays many sessions on one goroutine, with edge-triggered epoll: each
 // descriptor is registered once, and a read that did not fill its buffer needs
-// no second one to learn that there is no more (epoll(7), question 9).
+// no second one to learn that there is no more (epoll(7), question 9). Urgent data
+// are the exception: a read stops in front of them. EPOLLPRI announces them.
 type loop struct {
 	epoll, wake int
 	parking     *parking
@@ -104,7 +105,7 @@ func (l *loop) add(c *conduit) error {
 
 func (l *loop) watch(s *socket, slot, side int32) error {
 	event := unix.EpollEvent{
-		Events: unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET,
+		Events: unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLPRI | unix.EPOLLRDHUP | unix.EPOLLET,
 		Fd:     slot, Pad: side,
 	}
 	if err := unix.EpollCtl(l.epoll, unix.EPOLL_CTL_ADD, s.fd, &event); err != nil {
@@ -239,7 +240,10 @@ func (l *loop) note(events []unix.EpollEvent) {
 		if e.Pad == upstreamEvent {
 			from = &c.fromUpstream
 		}
-		from.readable = from.readable || e.Events&unix.EPOLLIN != 0
+		from.readable = from.readable || e.Events&(unix.EPOLLIN|unix.EPOLLPRI) != 0
+		if e.Events&unix.EPOLLPRI != 0 {
+			from.urgent = 2 // reads: one up to the urgent data, one past them
+		}
 		if e.Events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
 			from.readable, from.hungUp = true, true
 		}
