@@ -27,6 +27,8 @@ func (a *Addr) String() string { return a.TCP.String() }
 
 // Conn is a verified connection to the upstream.
 //
+// One goroutine may read while another one writes; deadlines and Close are for everybody.
+//
 // Errors of Read and Write that mean the loss of the connection are *Error values. A timeout leaves a connection
 // readable, but a write that timed out part-way has broken it for writing, as with every tls.Conn.
 type Conn struct {

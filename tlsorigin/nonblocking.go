@@ -15,10 +15,15 @@ const (
 	// maxUnsent bounds what waits for room in the peer's window. TryWrite leaves little more than it was given; beyond that
 	// are only TLS's own messages, with which a peer that does not read could go on for ever.
 	maxUnsent = 256 << 10
+	// unsentSize holds what TryWrite leaves at most: 64 KiB, and what TLS puts around the records.
+	unsentSize = 4*maxPlaintext + 1<<10
 )
 
 //nolint:gochecknoglobals // a pool is worth something only if all connections share it
-var wireBuffers = sync.Pool{New: func() any { b := make([]byte, 0, gatherSize+maxPlaintext); return &b }}
+var (
+	wireBuffers   = sync.Pool{New: func() any { b := make([]byte, 0, gatherSize+maxPlaintext); return &b }}
+	unsentBuffers = sync.Pool{New: func() any { b := make([]byte, 0, unsentSize); return &b }}
+)
 
 // moreWriter is a carrier that may hold back what it is given, to send it in one piece with the next Write.
 type moreWriter interface {
@@ -42,8 +47,8 @@ type polling struct {
 func (c *Conn) Socket() net.Conn { return c.wire.Conn }
 
 // SetNonBlocking makes socket carry the stream, whose Read and Write return EAGAIN where they would have to wait. From
-// now on TryRead, TryWrite and TryFlush take the place of Read and Write, for one goroutine that reads and one that writes;
-// Close and CloseWrite do not wait either. No Read or Write may be under way.
+// now on TryRead, TryWrite and TryFlush take the place of Read and Write. Close and CloseWrite do not wait either. All five
+// are for one goroutine at a time, since TLS may have to write while it reads. No Read or Write may be under way.
 func (c *Conn) SetNonBlocking(socket net.Conn) {
 	c.wire.carryOn(socket)
 	c.wire.polling = polling{on: true}
@@ -174,7 +179,7 @@ func (w *wire) keep(p []byte) (int, error) {
 		}
 	}
 	if w.unsent == nil {
-		w.unsent = wireBuffers.Get().(*[]byte)
+		w.unsent = unsentBuffers.Get().(*[]byte)
 	}
 	if len(*w.unsent) > maxUnsent {
 		return n, errors.New("the upstream reads nothing of what TLS has to answer")
@@ -208,13 +213,16 @@ func (w *wire) flush() error {
 	return err
 }
 
-// release gives the buffer of flush back.
+// release gives the buffer of flush back, unless it has grown.
 func (w *wire) release() {
-	if w.unsent != nil {
-		*w.unsent = (*w.unsent)[:0]
-		wireBuffers.Put(w.unsent)
-		w.unsent, w.sent = nil, 0
+	if w.unsent == nil {
+		return
 	}
+	if cap(*w.unsent) <= unsentSize {
+		*w.unsent = (*w.unsent)[:0]
+		unsentBuffers.Put(w.unsent)
+	}
+	w.unsent, w.sent = nil, 0
 }
 
 // settle sends in order, waiting, what polling left unsent.

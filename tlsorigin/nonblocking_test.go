@@ -81,7 +81,36 @@ func (s *sluggish) SetDeadline(time.Time) error      { return nil }
 func (s *sluggish) SetReadDeadline(time.Time) error  { return nil }
 func (s *sluggish) SetWriteDeadline(time.Time) error { return nil }
 
-// readAll reads by TryRead until the end, as an event loop does.
+// relay writes data and the end of the stream, and reads all that comes, as an event loop does.
+func (s *sluggish) relay(conn *Conn, data []byte) (got []byte, err error) {
+	buf := make([]byte, gatherSize+maxPlaintext)
+	flushed, ended := true, false
+	for {
+		switch {
+		case !flushed:
+			flushed, err = conn.TryFlush()
+		case len(data) > 0:
+			n := min(len(data), 4*maxPlaintext)
+			flushed, err = conn.TryWrite(data[:n])
+			data = data[n:]
+		case !ended:
+			ended, flushed, err = true, false, conn.CloseWrite()
+		}
+		if err != nil {
+			return got, err
+		}
+		n, _, err := conn.TryRead(buf)
+		got = append(got, buf[:n]...)
+		if err != nil && !errors.Is(err, syscall.EAGAIN) {
+			return got, err
+		}
+		if n == 0 && flushed && ended {
+			s.await()
+		}
+	}
+}
+
+// readAll reads by TryRead until the end.
 func (s *sluggish) readAll(conn *Conn) (got []byte, err error) {
 	buf := make([]byte, gatherSize+maxPlaintext)
 	for {
@@ -90,15 +119,19 @@ func (s *sluggish) readAll(conn *Conn) (got []byte, err error) {
 		if err != nil && !errors.Is(err, syscall.EAGAIN) {
 			return got, err
 		}
-		if n > 0 {
-			continue
+		if n == 0 {
+			s.await()
 		}
-		s.mu.Lock()
-		drained := len(s.in) == 0 && s.end == nil
-		s.mu.Unlock()
-		if drained {
-			<-s.arrived
-		}
+	}
+}
+
+// await waits until there is something to read.
+func (s *sluggish) await() {
+	s.mu.Lock()
+	drained := len(s.in) == 0 && s.end == nil
+	s.mu.Unlock()
+	if drained {
+		<-s.arrived
 	}
 }
 
@@ -115,30 +148,7 @@ func TestNonBlocking(t *testing.T) {
 		})
 		socket := newSluggish(conn.Socket(), chunk)
 		conn.SetNonBlocking(socket)
-		done := make(chan []byte, 1)
-		go func() { // the sending half; crypto/tls allows both at once
-			for rest := data; len(rest) > 0; {
-				n := min(len(rest), 4*maxPlaintext)
-				flushed, err := conn.TryWrite(rest[:n])
-				for err == nil && !flushed {
-					flushed, err = conn.TryFlush()
-				}
-				if err != nil {
-					t.Errorf("chunk %d: write: %v", chunk, err)
-				}
-				rest = rest[n:]
-			}
-			err := conn.CloseWrite()
-			for flushed := false; err == nil && !flushed; {
-				flushed, err = conn.TryFlush()
-			}
-			if err != nil {
-				t.Errorf("chunk %d: close write: %v", chunk, err)
-			}
-			done <- nil
-		}()
-		got, err := socket.readAll(conn)
-		<-done
+		got, err := socket.relay(conn, data)
 		if !errors.Is(err, io.EOF) || !bytes.Equal(got, data) {
 			t.Errorf("chunk %d: got %d bytes of %d, %v", chunk, len(got), len(data), err)
 		}
@@ -227,6 +237,20 @@ func TestUnsentIsBounded(t *testing.T) {
 		t.Errorf("%d bytes were kept", total)
 	}
 	w.release()
+	for range 10 {
+		if b := unsentBuffers.Get().(*[]byte); cap(*b) > unsentSize {
+			t.Errorf("the pool keeps %d bytes", cap(*b))
+		}
+	}
+}
+
+// What TryWrite leaves at most fits into a pooled buffer.
+func TestUnsentFits(t *testing.T) {
+	conn := dialPeer(t, echo)
+	conn.SetNonBlocking(&sluggish{Conn: conn.Socket(), chunk: 0})
+	if flushed, err := conn.TryWrite(make([]byte, 4*maxPlaintext)); flushed || err != nil || cap(*conn.wire.unsent) != unsentSize {
+		t.Errorf("%d bytes in a buffer of %d (%t, %v)", len(*conn.wire.unsent), cap(*conn.wire.unsent), flushed, err)
+	}
 }
 
 // What TLS had read ahead while reads waited is all there afterwards, although no byte of it comes from the socket any more.
