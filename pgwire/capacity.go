@@ -22,6 +22,9 @@ type Capacity struct {
 	Sessions int
 	// SessionsFrom is what Sessions follows from, for that message.
 	SessionsFrom string
+	// Pressed reports whether the process uses more than was planned for, and must not take
+	// on another session whatever Sessions says. It is called for each. Nil never does.
+	Pressed func() bool
 	// Logins is how many sessions may be between startup packet and ReadyForQuery. Others
 	// wait, first come first served, within LoginTimeout.
 	Logins int
@@ -54,15 +57,21 @@ func take(n *atomic.Int64, limit int) bool {
 
 // admit makes a guest a session.
 func (c *Capacity) admit() error {
-	if !take(&c.sessions, c.Sessions) {
-		return &Error{
-			Kind: ReasonTooManySessions, State: stateTooManyConnections,
-			Text: fmt.Sprintf("too many sessions: all %d that %s leaves room for are in use", c.Sessions, c.SessionsFrom),
-		}
+	text := ""
+	switch {
+	case !take(&c.sessions, c.Sessions):
+		text = fmt.Sprintf("too many sessions: all %d that %s leaves room for are in use", c.Sessions, c.SessionsFrom)
+	case c.Pressed != nil && c.Pressed():
+		text = fmt.Sprintf("too many sessions: with %d in use, the memory limit leaves no room for another", c.sessions.Add(-1))
+	default:
+		c.guests.Add(-1)
+		return nil
 	}
-	c.guests.Add(-1)
-	return nil
+	return &Error{Kind: ReasonTooManySessions, State: stateTooManyConnections, Text: text}
 }
+
+// InUse returns how many sessions there are.
+func (c *Capacity) InUse() int { return int(c.sessions.Load()) }
 
 // release ends what admit or awaitRoom began.
 func (c *Capacity) release(admitted bool) {

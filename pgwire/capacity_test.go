@@ -93,6 +93,27 @@ func TestCapacityIsShared(t *testing.T) {
 	})
 }
 
+// Whatever was planned, a process under pressure takes nobody on.
+func TestPressureRefusesSessions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pressed := false
+		capacity := &Capacity{Sessions: 9, Pressed: func() bool { return pressed }}
+		r := newRig(t, func(s *Server) { s.Capacity = capacity })
+		r.login("pid4key1")
+		pressed = true
+		refused := r.connect()
+		refused.Send(pgtest.Startup("user", "app"))
+		contains(t, refused.ExpectError("53300").Message, "with 1 in use, the memory limit leaves no room")
+		_ = refused.Close()
+		r.expectEnd(ReasonTooManySessions)
+		pressed = false
+		r.login("pid4key2")
+		if n := capacity.InUse(); n != 2 {
+			t.Errorf("%d sessions are counted", n)
+		}
+	})
+}
+
 // Silent connections make room within crowdedGrace, and what is refused stays a guest until it is closed.
 func TestGuestsMakeRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

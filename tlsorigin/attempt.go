@@ -94,7 +94,6 @@ func (a *attempt) run(ctx context.Context, dial func(context.Context, string, st
 		_ = raw.Close() // never tls.Conn.Close: there is nobody to say goodbye to
 		return nil, a.outwaited(ctx, failure)
 	}
-	a.listener.verified()
 	_ = raw.SetDeadline(time.Time{})
 	a.report.State = conn.ConnectionState()
 	return conn, nil

@@ -10,9 +10,9 @@ import (
 const (
 	// maxSilent is how many attempts may wait for one resolved address before the oldest of them have to go. A hung
 	// machine would otherwise collect as many connections as there are logins within the dial timeout.
-	maxSilent = 32
-	// silentGrace is what any attempt may wait in all, however many others there are.
-	silentGrace = time.Second
+	maxSilent = 64
+	// silentGrace is what any attempt may wait in all, however many others there are. It is long for a busy server.
+	silentGrace = maxPatience
 )
 
 // errOutwaited ends an attempt whose peer was silent for silentGrace while many waited for the same address.
@@ -82,8 +82,8 @@ func (a *silentAddr) makeRoom(now time.Time) {
 	}
 }
 
-// verified says that the peer has answered all.
-func (l *listener) verified() {
+// answered says that the peer has begun to answer.
+func (l *listener) answered() {
 	if l == nil {
 		return
 	}

@@ -61,6 +61,7 @@ func (w *wire) readInHandshake(p []byte) (int, error) {
 	n, err := w.read(p)
 	if n > 0 && err == nil {
 		w.listener.heard()
+		w.listener.answered()
 		err = w.turn.take()
 	}
 	return n, err

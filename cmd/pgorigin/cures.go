@@ -17,7 +17,7 @@ func cures() []cureRow {
 		{"client_gone", ""},
 		{"client_timeout", "Let the client send its startup packet at once, or raise PGORIGIN_LOGIN_TIMEOUT."},
 		{"client_denied", "Add the client's user ID to PGORIGIN_LISTEN_ALLOW_UIDS, or connect as one that is there."},
-		{"too_many_sessions", "Use fewer connections, or raise PGORIGIN_MAX_SESSIONS."},
+		{"too_many_sessions", "Use fewer connections, or raise PGORIGIN_MAX_SESSIONS, or the limit of memory or of open files if the message names that."},
 		{"draining", "Connect again: this pgorigin is shutting down. PGORIGIN_SHUTDOWN_TIMEOUT is how long running sessions may go on."},
 		{"upstream_dns", "Check the host in PGORIGIN_UPSTREAM_ADDR and the name service of this machine or pod."},
 		{"upstream_refused", "Check that the server runs and that PGORIGIN_UPSTREAM_ADDR has its port; pgbouncer usually has 6432, PostgreSQL 5432."},

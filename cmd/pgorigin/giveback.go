@@ -2,46 +2,54 @@ package main
 
 import (
 	"context"
-	"runtime"
 	"runtime/debug"
+	"runtime/metrics"
 	"time"
 )
 
 const (
-	// giveBackPeriod is how long little has to be allocated until it is taken for calm.
-	giveBackPeriod = time.Minute
-	// giveBackWorth is what little is, in bytes: health probes and metrics take about half of it. Less than that since the
-	// last time is not worth the collection either.
-	giveBackWorth = 1 << 20
+	// giveBackPeriod is how often memory is looked at. Two looks have to find it grown, so a burst is given back within a minute.
+	giveBackPeriod = 20 * time.Second
+	// giveBackWorth is the growth, in bytes, that a collection is worth, beside a quarter of what there was.
+	giveBackWorth = 4 << 20
 )
 
-// giveBackMemory returns to the kernel what a burst of sessions or of logins has left free, in the first calm minute behind
-// it. Go by itself keeps a tenth more than the heap had at its last collection, garbage included, for a process that is
-// about to need it again; a sidecar may be idle until the next morning.
+// giveBackMemory returns to the kernel what a burst of sessions or of logins has left free. Go by itself keeps a tenth
+// more than the heap had at its last collection, garbage included, for a process that is about to need it again; a sidecar
+// may be idle until the next morning.
 func (in *instance) giveBackMemory(ctx context.Context) {
-	var calm calmness
+	var level memoryLevel
 	in.every(ctx, giveBackPeriod, func() bool {
-		var stats runtime.MemStats
-		runtime.ReadMemStats(&stats)
-		if calm.after(stats.TotalAlloc) {
+		if level.grown(heldMemory()) {
 			debug.FreeOSMemory()
+			level.settle(heldMemory())
 		}
 		return true
 	})
 }
 
-// calmness tells when a time of calm has begun.
-type calmness struct {
-	before, settled uint64 // bytes that had been allocated at the last call, and when calm last began
+// heldMemory returns how many bytes Go has from the kernel.
+func heldMemory() uint64 {
+	samples := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
+	metrics.Read(samples)
+	return samples[0].Value.Uint64() - samples[1].Value.Uint64()
 }
 
-// after takes how many bytes have been allocated since the process began, and reports whether that is little more than at
-// the last call and much more than when it last returned true.
-func (c *calmness) after(allocated uint64) bool {
-	calm := allocated-c.before < giveBackWorth && allocated-c.settled >= giveBackWorth
-	c.before = allocated
-	if calm {
-		c.settled = allocated
-	}
-	return calm
+// memoryLevel tells when a process holds much more memory than it needed when it was last looked at closely. The zero
+// value has settled at nothing.
+type memoryLevel struct {
+	settled uint64 // bytes
+	high    bool   // at the last look
 }
+
+// grown takes how much is held, and reports whether that is much more than what settled, for the second time running.
+func (l *memoryLevel) grown(held uint64) bool {
+	l.settled = min(l.settled, held)
+	high := held > l.settled+l.settled/4+giveBackWorth
+	twice := high && l.high
+	l.high = high && !twice
+	return twice
+}
+
+// settle takes what is held by a process that has just given back all that it does not need.
+func (l *memoryLevel) settle(held uint64) { l.settled = held }

@@ -5,31 +5,31 @@ import (
 	"testing"
 )
 
-func TestCalmness(t *testing.T) {
-	const little, much = giveBackWorth / 4, 10 * giveBackWorth
+func TestMemoryIsGivenBackWhenItHasGrown(t *testing.T) {
+	const mb = 1 << 20
 	for name, row := range map[string]struct {
-		minutes []uint64 // what each allocates
-		want    []int    // after which of them memory is given back
+		looks []uint64 // what is held at each, in MiB
+		left  uint64   // what is held behind a collection
+		want  []int    // at which of them memory is given back
 	}{
-		"never used":   {[]uint64{little, 0, 0}, nil},
-		"start":        {[]uint64{much, little, little}, []int{1}},
-		"one burst":    {[]uint64{0, much, 0, 0, 0}, []int{2}},
-		"two bursts":   {[]uint64{much, 0, much, much, little, 0}, []int{1, 4}},
-		"always busy":  {[]uint64{much, much, much, much}, nil},
-		"only scraped": {slices.Repeat([]uint64{little}, 9), []int{3, 7}},
-		"nearly much":  {[]uint64{giveBackWorth - 1, giveBackWorth - 1, giveBackWorth, 0}, []int{1, 3}},
+		"start":          {[]uint64{12, 12, 12, 12}, 11, []int{1}},
+		"one burst":      {[]uint64{12, 12, 60, 60, 20, 20}, 11, []int{1, 3, 5}},
+		"a moment":       {[]uint64{12, 12, 60, 12, 60, 12}, 11, []int{1}},
+		"little growth":  {[]uint64{12, 12, 14, 14, 15, 15}, 11, []int{1}},
+		"sessions stay":  {[]uint64{60, 60, 60, 60, 61, 61}, 55, []int{1}},
+		"given by Go":    {[]uint64{60, 60, 20, 20, 30, 30}, 55, []int{1, 5}},
+		"never anything": {[]uint64{1, 1, 1, 1}, 1, nil},
 	} {
-		var calm calmness
-		var allocated uint64
+		var level memoryLevel
 		var got []int
-		for minute, n := range row.minutes {
-			allocated += n
-			if calm.after(allocated) {
-				got = append(got, minute)
+		for i, held := range row.looks {
+			if level.grown(held * mb) {
+				got = append(got, i)
+				level.settle(row.left * mb)
 			}
 		}
 		if !slices.Equal(got, row.want) {
-			t.Errorf("%s: after minutes %v, want %v", name, got, row.want)
+			t.Errorf("%s: given back at looks %v, want %v", name, got, row.want)
 		}
 	}
 }

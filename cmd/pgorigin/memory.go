@@ -25,16 +25,16 @@ type memoryPlan struct {
 	gcPercent int    // negative: off
 }
 
-// planMemory makes the garbage collector stay below the memory limit of the cgroup: Go follows its CPU limit by itself,
-// but learns of this one only from the kernel that kills it. A tenth is left for what Go does not manage, such as stacks of
-// threads. GOMEMLIMIT and GOGC, Go's own variables, win. root is the file system of this process.
-func planMemory(env []string, root fs.FS) memoryPlan {
+// planMemory makes the garbage collector keep to its part of the memory limit of the cgroup, which is 0 for none: Go follows
+// its CPU limit by itself, but learns of this one only from the kernel that kills it. The kernel keeps the buffers of
+// sockets in the same cgroup, and a fifth stays free. GOMEMLIMIT and GOGC, Go's own variables, win.
+func planMemory(env []string, limit, kernel int64) memoryPlan {
 	plan := memoryPlan{from: "none"}
 	if lookup(env, "GOMEMLIMIT") != "" {
 		plan.from = "GOMEMLIMIT"
-	} else if limit, ok := cgroupMemory(root); ok {
+	} else if limit > 0 {
 		plan.from = "cgroup"
-		debug.SetMemoryLimit(limit - limit/10)
+		debug.SetMemoryLimit(limit/5*4 - kernel)
 	}
 	plan.limit = debug.SetMemoryLimit(-1) // negative only asks
 	if lookup(env, "GOGC") == "" {
@@ -56,12 +56,12 @@ func (p memoryPlan) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 }
 
 // cgroupMemory returns the lowest memory limit, in bytes, of the cgroup of this process and of those above it as far as
-// they can be seen; ok is false if there is none.
-func cgroupMemory(root fs.FS) (limit int64, ok bool) {
+// they can be seen, or 0 if there is none. root is the file system of this process.
+func cgroupMemory(root fs.FS) int64 {
 	group, v1 := ownCgroup(readAll(root, "proc/self/cgroup"))
 	mount, top := cgroupMount(readAll(root, "proc/self/mountinfo"), v1)
 	if mount == "" {
-		return 0, false
+		return 0
 	}
 	files := []string{"memory.max", "memory.high"}
 	if v1 {
@@ -72,7 +72,7 @@ func cgroupMemory(root fs.FS) (limit int64, ok bool) {
 	if !below || strings.Contains(group, "/..") {
 		inside = ""
 	}
-	limit = math.MaxInt64
+	limit := int64(math.MaxInt64)
 	for dir := path.Join(mount, inside); ; dir = path.Dir(dir) {
 		for _, file := range files {
 			limit = min(limit, parseLimit(readAll(root, path.Join(dir, file))))
@@ -81,7 +81,10 @@ func cgroupMemory(root fs.FS) (limit int64, ok bool) {
 			break
 		}
 	}
-	return limit, limit < math.MaxInt64
+	if limit == math.MaxInt64 {
+		return 0
+	}
+	return limit
 }
 
 // ownCgroup returns the cgroup that accounts for memory, from /proc/self/cgroup: lines of number:controllers:path. The

@@ -49,11 +49,11 @@ func TestCgroupMemory(t *testing.T) {
 		for file, content := range row.files {
 			root["sys/fs/cgroup/"+file] = &fstest.MapFile{Data: []byte(content)}
 		}
-		if got, ok := cgroupMemory(root); ok != (row.want > 0) || ok && got != row.want {
-			t.Errorf("%s: %d, %v; want %d", name, got, ok, row.want)
+		if got := cgroupMemory(root); got != row.want {
+			t.Errorf("%s: %d; want %d", name, got, row.want)
 		}
 	}
-	if _, ok := cgroupMemory(fstest.MapFS{}); ok {
+	if cgroupMemory(fstest.MapFS{}) > 0 {
 		t.Error("a limit without any file")
 	}
 }
@@ -65,25 +65,21 @@ func TestPlanMemory(t *testing.T) {
 		debug.SetGCPercent(percent)
 	}
 	t.Cleanup(restore)
-	limited := fstest.MapFS{
-		"proc/self/cgroup":         {Data: []byte("0::/\n")},
-		"proc/self/mountinfo":      {Data: []byte(mountV2)},
-		"sys/fs/cgroup/memory.max": {Data: []byte("10485760000\n")},
-	}
+	const limited, kernel = 10_000_000_000, 1_000_000_000
 	debug.SetGCPercent(77)
 	for name, row := range map[string]struct {
-		env  []string
-		root fstest.MapFS
-		want memoryPlan
+		env   []string
+		limit int64
+		want  memoryPlan
 	}{
-		"limit":           {nil, limited, memoryPlan{9437184000, "cgroup", gcPercent}},
-		"no limit":        {nil, fstest.MapFS{}, memoryPlan{limit, "none", gcPercent}},
+		"limit":           {nil, limited, memoryPlan{7_000_000_000, "cgroup", gcPercent}},
+		"no limit":        {nil, 0, memoryPlan{limit, "none", gcPercent}},
 		"GOMEMLIMIT wins": {[]string{"GOMEMLIMIT=1GiB"}, limited, memoryPlan{limit, "GOMEMLIMIT", gcPercent}},
-		"GOGC wins":       {[]string{"GOGC=77"}, limited, memoryPlan{9437184000, "cgroup", 77}},
+		"GOGC wins":       {[]string{"GOGC=77"}, limited, memoryPlan{7_000_000_000, "cgroup", 77}},
 	} {
 		restore()
 		debug.SetGCPercent(77) // as the runtime has it from GOGC, or another than ours
-		if got := planMemory(row.env, row.root); got != row.want || debug.SetMemoryLimit(-1) != row.want.limit {
+		if got := planMemory(row.env, row.limit, kernel); got != row.want || debug.SetMemoryLimit(-1) != row.want.limit {
 			t.Errorf("%s: %+v, want %+v", name, got, row.want)
 		}
 	}
@@ -91,7 +87,7 @@ func TestPlanMemory(t *testing.T) {
 
 // TestCgroupMemoryOfThisMachine only wants the real files to be read without a panic: what they say is the machine's affair.
 func TestCgroupMemoryOfThisMachine(t *testing.T) {
-	if limit, ok := cgroupMemory(os.DirFS("/")); ok && limit <= 0 {
+	if limit := cgroupMemory(os.DirFS("/")); limit < 0 {
 		t.Errorf("limit of %d bytes", limit)
 	}
 }

@@ -52,7 +52,7 @@ type OriginSettings struct {
 		}
 	}
 	WarmSpares  spareCount `split_words:"true" default:"0" desc:"verified connections to keep ready ahead of clients; each is a process of PostgreSQL, or one of pgbouncer's max_client_conn; 0 keeps none"`
-	MaxSessions limit      `split_words:"true" default:"0" desc:"beyond it a client gets SQLSTATE 53300; cancel requests do not count; 0 is no limit"`
+	MaxSessions limit      `split_words:"true" default:"0" desc:"beyond it a client gets SQLSTATE 53300; cancel requests do not count; 0: as many as there is room for"`
 
 	name      string          // in logs and metrics
 	inherited map[string]bool // by word, such as TLS_CA_FILE: what was taken from the unnamed origin

@@ -28,6 +28,8 @@ type instance struct {
 	about    build
 	doubts   []doubt // what is no reason not to start
 	memory   memoryPlan
+	plan     capacityPlan
+	room     *pgwire.Capacity // as planned, for all origins
 	log      *zap.Logger
 	status   *health.Status
 	origins  []*origin // the unnamed one first
@@ -93,7 +95,7 @@ func (p process) start(ctx context.Context) started {
 		report(p.stderr, problems)
 		return started{code: exitConfig}
 	}
-	in.memory = planMemory(p.env, os.DirFS("/"))
+	in.planResources(p.env, cgroupMemory(os.DirFS("/")))
 	if code := in.listen(ctx, p); code != exitOK {
 		return started{code: code}
 	}
@@ -107,7 +109,7 @@ func newInstance(p process) (*instance, []problem) {
 		settings: s, about: readBuild(), status: new(health.Status), doubts: s.doubts(),
 		log:     newLogger(p.stderr, s.LogFormat, s.LogLevel, p.env),
 		hangups: make(chan os.Signal, 1), quit: make(chan struct{}, 1),
-		idle: newIdleWatch(time.Duration(s.ExitWhenIdle)),
+		idle: newIdleWatch(time.Duration(s.ExitWhenIdle)), room: new(pgwire.Capacity),
 	}
 	metrics := health.NewMetrics(health.Options{
 		Version: in.about.Version, Revision: in.about.Revision, GoVersion: in.about.Go,
@@ -120,6 +122,9 @@ func newInstance(p process) (*instance, []problem) {
 		observer.idle = in.idle
 		made, wrong := in.settings.newOrigin(o, observer, found)
 		problems = o.join(problems, wrong)
+		if made.server != nil {
+			made.server.Capacity = in.room
+		}
 		in.origins = append(in.origins, made)
 	}
 	if len(problems) > 0 {
@@ -186,7 +191,8 @@ func (in *instance) cleanUp(stopFiles context.CancelFunc) {
 // announce says in the log what is about to be served.
 func (in *instance) announce() {
 	in.log.Info("starting", zap.String("version", in.about.Version), text("revision", in.about.Revision),
-		zap.Object("settings", &in.settings), zap.Object("memory", in.memory), zap.Inline(trustOf{in.origins[0]}))
+		zap.Object("settings", &in.settings), zap.Object("memory", in.memory),
+		zap.Object("capacity", in.plan), zap.Inline(trustOf{in.origins[0]}))
 	for _, o := range in.origins {
 		if !o.settings.unnamed() {
 			in.log.Info("origin", zap.String("origin", o.settings.name), zap.Object("settings", o.settings), zap.Inline(trustOf{o}))
