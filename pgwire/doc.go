@@ -19,7 +19,8 @@
 // [PassChannelBinding] none is; with [BridgeChannelBinding] the server answers
 // authentication requests itself. From the first ReadyForQuery on
 // nothing is changed or kept; message headers are followed, so that a drain knows
-// which sessions are idle and an error of ours is only put between two messages.
+// which sessions are idle, an error of ours is only put between two messages, and
+// no request for a password is forwarded.
 //
 // # What a client may rely on
 //

@@ -20,7 +20,7 @@ const (
 	ReasonTooManySessions    Reason = "too_many_sessions"    // MaxSessions reached
 	ReasonDraining           Reason = "draining"             // refused or ended by Shutdown or Close
 	ReasonUpstreamGone       Reason = "upstream_gone"        // the upstream ended the connection
-	ReasonUpstreamProtocol   Reason = "upstream_protocol"    // the upstream broke message framing during login
+	ReasonUpstreamProtocol   Reason = "upstream_protocol"    // the upstream broke the rules of a login, or began another one behind it
 	ReasonUpstreamUnreached  Reason = "upstream_unreachable" // Dial failed and gave no reason of its own
 	ReasonAuthRejected       Reason = "auth_rejected"        // the upstream answered the login with an ErrorResponse
 	ReasonAuthChannelBinding Reason = "auth_channel_binding" // the upstream offers nothing but channel binding

@@ -47,6 +47,7 @@ const hbaTLS = `
 local   all    all               trust
 hostssl mutual all 127.0.0.1/32  scram-sha-256 clientcert=verify-full
 hostssl all    all 127.0.0.1/32  scram-sha-256
+hostssl replication all 127.0.0.1/32 scram-sha-256
 `
 
 const hbaPlain = `
