@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"io"
@@ -82,6 +83,13 @@ func TestBridgeIsBoundToTheCertificate(t *testing.T) {
 			if code, out := psql(ctx, t, servers.DSN(stripped.Addr), "SELECT 1"); code != 0 {
 				t.Errorf("control, strip to the man in the middle: psql ended with %d and printed %q", code, out)
 			}
+			stripping := startStrippingMiddle(t, ca.Issue(leaf), postgres.Addr)
+			for mode, want := range map[string]string{"": "SCRAM channel binding negotiation error", "-plus": "only these methods are allowed: scram-sha-256-plus"} {
+				origin := startOrigin(t, stripping, bridgeMode, "PGORIGIN_AUTH_REQUIRE=scram-sha-256"+mode)
+				if code, out := psql(ctx, t, servers.DSN(origin.Addr), "SELECT 1"); code != 2 || !strings.Contains(out, want) {
+					t.Errorf("bridge to one who strips -PLUS: psql ended with %d and printed %q, want %q", code, out, want)
+				}
+			}
 			bridged := startOrigin(t, middle, bridgeMode)
 			if code, out := psql(ctx, t, servers.DSN(bridged.Addr), "SELECT 1"); code != 2 || !strings.Contains(out, "SCRAM channel binding check failed") {
 				t.Errorf("bridge to the man in the middle: psql ended with %d and printed %q", code, out)
@@ -114,6 +122,19 @@ func TestBridgeToEd25519(t *testing.T) {
 // server, whose certificate it does not care about.
 func startMiddle(t *testing.T, pair *tlstest.Pair, server string) (addr string) {
 	t.Helper()
+	return startMiddleThat(t, pair, server, func(said []byte) []byte { return said })
+}
+
+// startStrippingMiddle is startMiddle that takes -PLUS out of the server's offer, as if the server could not bind.
+func startStrippingMiddle(t *testing.T, pair *tlstest.Pair, server string) (addr string) {
+	t.Helper()
+	offer, stripped := pgtest.AuthenticationSASL("SCRAM-SHA-256-PLUS", "SCRAM-SHA-256"), pgtest.AuthenticationSASL("SCRAM-SHA-256")
+	return startMiddleThat(t, pair, server, func(said []byte) []byte { return bytes.Replace(said, offer, stripped, 1) })
+}
+
+// startMiddleThat is startMiddle that changes what the server says.
+func startMiddleThat(t *testing.T, pair *tlstest.Pair, server string, change func([]byte) []byte) (addr string) {
+	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -125,7 +146,7 @@ func startMiddle(t *testing.T, pair *tlstest.Pair, server string) (addr string) 
 			if err != nil {
 				return
 			}
-			running.Go(func() { interpose(conn, pair, server) })
+			running.Go(func() { interpose(conn, pair, server, change) })
 		}
 	})
 	t.Cleanup(func() {
@@ -135,7 +156,7 @@ func startMiddle(t *testing.T, pair *tlstest.Pair, server string) (addr string) 
 	return ln.Addr().String()
 }
 
-func interpose(conn net.Conn, pair *tlstest.Pair, server string) {
+func interpose(conn net.Conn, pair *tlstest.Pair, server string, change func([]byte) []byte) {
 	defer conn.Close()
 	request := make([]byte, 8)
 	if _, err := io.ReadFull(conn, request); err != nil {
@@ -160,7 +181,13 @@ func interpose(conn net.Conn, pair *tlstest.Pair, server string) {
 		_, _ = io.Copy(real, victim)
 		_ = real.CloseWrite()
 	}()
-	_, _ = io.Copy(victim, real)
+	said := make([]byte, 32<<10)
+	for {
+		n, err := real.Read(said)
+		if _, lost := victim.Write(change(said[:n])); err != nil || lost != nil {
+			break
+		}
+	}
 	_ = victim.CloseWrite()
 	_ = conn.Close()
 	<-done
