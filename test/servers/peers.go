@@ -19,6 +19,11 @@ func (l *Lab) Stunnel(ctx context.Context, upstream string) (p *Process, addr st
 	if err != nil {
 		return nil, "", fmt.Errorf("find stunnel: %w\n(test/install stunnel4 installs it)", err)
 	}
+	return l.StunnelBy(ctx, path, upstream)
+}
+
+// StunnelBy is Stunnel with a program that takes stunnel's arguments.
+func (l *Lab) StunnelBy(ctx context.Context, path, upstream string) (p *Process, addr string, err error) {
 	port, err := l.Port()
 	if err != nil {
 		return nil, "", err

@@ -53,6 +53,11 @@ func (l *Lab) start(name string, cmd *exec.Cmd, stopSignals ...syscall.Signal) (
 	return p, nil
 }
 
+// Start runs a client that works until it is told to stop: cmd is one of Psql or Pgbench. The Lab ends it when it closes.
+func (l *Lab) Start(name string, cmd *exec.Cmd) (*Process, error) {
+	return l.start(name, cmd, syscall.SIGTERM)
+}
+
 // PID returns the process id.
 func (p *Process) PID() int { return p.cmd.Process.Pid }
 
@@ -90,6 +95,11 @@ func (p *Process) Stop() {
 		}
 	})
 	<-p.ended
+}
+
+// Await returns when the process has printed a line that contains all of the given words, or an error when it ends first.
+func (p *Process) Await(ctx context.Context, words ...string) error {
+	return p.awaitLine(ctx, words...)
 }
 
 // awaitLine is Log.AwaitLine that gives up when the process ends.
