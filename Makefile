@@ -17,9 +17,10 @@ BINARY       ?= bin/pgorigin
 ENGINE       ?= docker
 ENGINE_FLAGS ?=
 IMAGE        ?= pgorigin:$(VERSION)
+comma        := ,
 IMAGE_ARGS    = --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) --build-arg CREATED=$(CREATED)
 
-.PHONY: help build test drivers soak metrics browser charts admission lint fuzz demo bench check image install image-test reproducible dist publish-image publish-charts
+.PHONY: help build test drivers soak stall burst suites metrics browser charts admission lint fuzz demo bench check image install image-test reproducible dist publish-image publish-charts
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
@@ -39,6 +40,16 @@ drivers: install ## real drivers against real servers; UPDATE=-update writes doc
 soak: install ## half an hour of all kinds of sessions against real servers, watched for leaks; DURATION=30m
 	$(GO) test -tags soak -count=1 -v -timeout=0 -run='^TestSoak$$' ./test/soak -duration=$(DURATION)
 
+stall: install ## sessions that stand still for longer than every timeout, and networks that vanish, beside direct libpq; needs root
+	@test/install iproute2 iptables
+	$(GO) test -tags stall -count=1 -v -timeout=8m -run='^TestStalls$$' ./test/stall
+
+burst: install ## 2,000 logins at once on top of 2,000 sessions in 64 MiB, beside stunnel; sessions off the event loop; needs root
+	$(GO) test -tags stall -count=1 -v -timeout=20m -run='^(TestBurst|TestOffLoop)$$' ./test/stall
+
+suites: install ## the tests that pgx and lib/pq ship, beside direct runs; REGRESS=1 adds PostgreSQL's regression tests
+	$(GO) test -tags suites$(if $(REGRESS),$(comma)regress) -count=1 -v -timeout=30m ./test/suites $(if $(REGRESS),-regress="$$(test/suites/install)")
+
 metrics: install ## Debian's promtool over what a live process has at /metrics
 	@test/promtool
 	PATH="$(CURDIR)/bin:$$PATH" $(GO) test -tags promtool -count=1 -run TestPromtool ./test/e2e
@@ -56,7 +67,7 @@ admission: install ## the charts and injection on a real API server, which it bu
 
 lint: ## format, go vet, golangci-lint, actionlint
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "gofmt would change:"; echo "$$unformatted"; exit 1; }
-	$(GO) vet -tags drivers,soak,image,charts,admission,browser ./...
+	$(GO) vet -tags drivers,soak,stall,suites,regress,image,charts,admission,browser ./...
 	$(GO) run $(GOLANGCI_LINT) run ./...
 	$(GO) run $(ACTIONLINT) -shellcheck= -pyflakes=
 
