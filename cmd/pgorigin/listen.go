@@ -83,7 +83,7 @@ func (in *instance) bind(ctx context.Context, addr, variable string, mode os.Fil
 	}
 	cure := "set " + variable + " to an address of this machine"
 	switch {
-	case errors.Is(err, syscall.EADDRINUSE), errors.Is(err, errSocketInUse):
+	case errors.Is(err, syscall.EADDRINUSE), errors.Is(err, errSocketInUse), errors.As(err, new(*foreignFileError)):
 		cure = "set " + variable + " to a free address, or stop the program that listens there"
 	case strings.HasPrefix(addr, unixScheme):
 		cure = "set " + variable + " to a folder that exists and that this user may write to"

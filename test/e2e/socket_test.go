@@ -1,12 +1,16 @@
 package e2e
 
 import (
+	"context"
+	"errors"
+	"net"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/pgorigin/pgorigin/test/servers"
 )
@@ -64,5 +68,79 @@ func TestUnixSocketOfOthers(t *testing.T) {
 	}
 	if _, err := origin.AwaitSession(ctx, `"reason":"client_denied"`, `"sqlstate":"28000"`); err != nil {
 		t.Error(err)
+	}
+}
+
+// PostgreSQL and pgorigin have the same names for sockets and lock files. Neither takes the other's place, even when it is
+// dead, and PostgreSQL finds its files as it left them.
+func TestUnixSocketBesidePostgreSQL(t *testing.T) {
+	ctx := testContext(t)
+	pg, err := shared.lab.Postgres(ctx, servers.PostgresOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pg.Stop()
+	dir, err := pg.Exec(ctx, "SHOW unix_socket_directories")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, port, _ := net.SplitHostPort(pg.Addr)
+	socket := filepath.Join(dir, ".s.PGSQL."+port)
+	lock, err := os.ReadFile(socket + ".lock")
+	if err != nil {
+		t.Fatal(err)
+	}
+	env := []string{
+		"PGORIGIN_UPSTREAM_ADDR=" + shared.postgres.Addr, "PGORIGIN_LISTEN_ADDR=unix:" + socket,
+		"PGORIGIN_HEALTH_ADDR=off", "PGORIGIN_TLS_CA_FILE=" + shared.lab.CAFile, "PGORIGIN_LOG_FORMAT=json",
+	}
+	refused := func(story string) {
+		t.Helper()
+		origin, err := shared.lab.StartOrigin(shared.binary, env...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		awaitExit(ctx, t, origin, 1)
+		if log := origin.Log.String(); !strings.Contains(log, "left alone") {
+			t.Errorf("%s: it says\n%s", story, log)
+		}
+		if now, err := os.ReadFile(socket + ".lock"); err != nil || string(now) != string(lock) {
+			t.Errorf("%s: the lock file holds %q, %v", story, now, err)
+		}
+	}
+	refused("PostgreSQL runs")
+	if out, err := pg.Exec(ctx, "SELECT 1"); err != nil || out != "1" {
+		t.Errorf("its socket answers %q, %v", out, err)
+	}
+
+	if err := pg.Signal(syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	<-pg.Ended()
+	refused("PostgreSQL crashed")
+	if _, err := os.Lstat(socket); err != nil {
+		t.Error(err)
+	}
+
+	if err := errors.Join(os.Remove(socket), os.Remove(socket+".lock")); err != nil {
+		t.Fatal(err)
+	}
+	origin, err := shared.lab.StartOrigin(shared.binary, env...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer origin.Stop()
+	if _, err := origin.Log.AwaitLine(ctx, `"message":"ready"`); err != nil {
+		t.Fatal(err)
+	}
+	starting, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	if err := pg.Start(starting); err == nil {
+		t.Error("PostgreSQL started in pgorigin's place")
+	}
+	if conn, err := net.Dial("unix", socket); err != nil {
+		t.Errorf("after that pgorigin cannot be reached: %v", err)
+	} else {
+		conn.Close()
 	}
 }
