@@ -61,13 +61,39 @@ func (s *sessions) set(key sessionKey, r resumable) {
 	case r.state != nil && r.until.Before(before.until): // a server may send tickets at any time
 		return
 	}
-	if !known && len(s.known) >= maxSessions {
-		maps.DeleteFunc(s.known, func(_ sessionKey, r resumable) bool { return r.over(now) })
-		if len(s.known) >= maxSessions {
-			clear(s.known) // each costs its server one whole handshake
+	if known || s.makeRoom(r, now) {
+		s.known[key] = r
+	}
+}
+
+// makeRoom forgets what r may replace, if there is no room: what is over, else the session whose proof is the oldest, which
+// costs its server one whole handshake. A session replaces no bar, and none replaces one without an end. makeRoom reports
+// whether there is room.
+func (s *sessions) makeRoom(r resumable, now time.Time) bool {
+	if len(s.known) < maxSessions {
+		return true
+	}
+	maps.DeleteFunc(s.known, func(_ sessionKey, r resumable) bool { return r.over(now) })
+	if len(s.known) < maxSessions {
+		return true
+	}
+	oldest, found := s.oldest(func(e resumable) bool { return e.state != nil })
+	if !found && r.state == nil {
+		oldest, found = s.oldest(func(e resumable) bool { return !e.until.IsZero() })
+	}
+	delete(s.known, oldest)
+	return found
+}
+
+// oldest returns the key of what ends first of what may go.
+func (s *sessions) oldest(may func(resumable) bool) (oldest sessionKey, found bool) {
+	var until time.Time
+	for key, e := range s.known {
+		if may(e) && (!found || e.until.Before(until)) {
+			oldest, until, found = key, e.until, true
 		}
 	}
-	s.known[key] = r
+	return oldest, found
 }
 
 // find returns the session for key; without state if there is none.

@@ -1,0 +1,274 @@
+package tlsorigin
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"slices"
+	"strconv"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
+)
+
+// Everything that is remembered, at its limit: random operations beside a simple model.
+
+// A bar that lasts for as long as a trust outlives any number of sessions; a session that is found is the latest set.
+func TestSessionsModel(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const life = time.Minute
+		random := rand.New(rand.NewPCG(3, 11))
+		all := newSessions(life, nil)
+		latest, barred := map[sessionKey]*tls.ClientSessionState{}, map[sessionKey]bool{}
+		bars := 0
+		for step := range 20_000 {
+			key := sessionKey{strconv.Itoa(random.IntN(maxSessions + 20)), testName}
+			switch random.IntN(40) {
+			case 0:
+				if bars < maxSessions/2 { // a few servers complain
+					bars++
+					barred[key] = true
+					all.set(key, resumable{})
+				}
+			case 1:
+				all.drop(key)
+				delete(latest, key)
+			case 2:
+				time.Sleep(time.Duration(random.IntN(20)) * time.Second)
+			default:
+				s := resumable{new(tls.ClientSessionState), time.Now().Add(life)}
+				all.set(key, s)
+				latest[key] = s.state
+			}
+			got := all.find(key)
+			if got.state != nil && (barred[key] || got.state != latest[key]) {
+				t.Fatalf("step %d: found a session of %v, barred %t", step, key, barred[key])
+			}
+			if len(all.known) > maxSessions {
+				t.Fatalf("step %d: %d are known", step, len(all.known))
+			}
+		}
+		for key := range barred {
+			all.set(key, resumable{new(tls.ClientSessionState), time.Now().Add(life)})
+			if all.find(key).state != nil {
+				t.Errorf("the bar of %v was forgotten", key)
+			}
+		}
+	})
+}
+
+// Nothing but bars: what is new is not kept, and no bar is forgotten for it.
+func TestSessionsFullOfBars(t *testing.T) {
+	all := newSessions(time.Minute, nil)
+	for i := range maxSessions + 1 {
+		all.set(sessionKey{strconv.Itoa(i), testName}, resumable{})
+	}
+	for i := range maxSessions + 1 {
+		key := sessionKey{strconv.Itoa(i), testName}
+		if all.set(key, resumable{new(tls.ClientSessionState), time.Now().Add(time.Minute)}); all.find(key).state != nil {
+			t.Errorf("resumes a session of server %d, which is barred", i)
+		}
+	}
+	if len(all.known) > maxSessions {
+		t.Errorf("%d are known", len(all.known))
+	}
+}
+
+// The address that was used least recently makes room, and what is known about the others stays.
+func TestPathsModel(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		random := rand.New(rand.NewPCG(4, 11))
+		known, forgotten := map[string]PathState{}, 0
+		p := paths{exchange: &keyExchange{hybrid: true}, known: map[string]*path{}, changed: func(c PathChange) {
+			if c.After == "" {
+				forgotten++
+				delete(known, c.Resolved)
+			} else {
+				known[c.Resolved] = c.After
+			}
+		}}
+		var recent []string // the most recently used last
+		states := PathStates()
+		for step := range 20_000 {
+			time.Sleep(time.Nanosecond) // no two uses at one time
+			addr := &net.TCPAddr{IP: net.IPv4(192, 0, 2, byte(random.IntN(2))), Port: 1 + random.IntN(maxPaths/2+20)}
+			key := addr.String()
+			i := slices.Index(recent, key)
+			if p.known[key] != nil != (i >= 0) {
+				t.Fatalf("step %d: %s is known: %t", step, key, i < 0)
+			}
+			r := route{host: "db.test:5432"}.to(addr)
+			if random.IntN(2) == 0 {
+				p.choose(func(route, net.Addr) {}, r, addr)
+				if i < 0 {
+					continue
+				}
+			} else {
+				p.update(r, addr, func(e *path) { e.state = states[random.IntN(len(states))] })
+			}
+			if i >= 0 {
+				recent = slices.Delete(recent, i, i+1)
+			}
+			recent = append(recent, key)
+			recent = recent[max(0, len(recent)-maxPaths):]
+		}
+		for key, e := range p.known {
+			if known[key] != e.state {
+				t.Errorf("%s is %q, and was reported as %q", key, e.state, known[key])
+			}
+		}
+		if len(p.known) != maxPaths || len(known) != maxPaths || forgotten == 0 {
+			t.Errorf("%d are known, %d by the hook, %d were forgotten", len(p.known), len(known), forgotten)
+		}
+	})
+}
+
+// Handshakes that take turns, compute, wait, give up and leave: never more than maxHandshakes, and none is lost.
+func TestTurnsModel(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		shared := make(turns, maxHandshakes)
+		var mu sync.Mutex
+		var held, most, failed int
+		var all sync.WaitGroup
+		for i := range 8 * maxHandshakes {
+			all.Go(func() {
+				random := rand.New(rand.NewPCG(5, uint64(i)))
+				for range 30 {
+					ctx, cancel := context.WithTimeout(t.Context(), time.Duration(random.IntN(100))*time.Millisecond)
+					own := newTurn(ctx, shared, time.Now().Add(time.Duration(random.IntN(100))*time.Millisecond))
+					for range random.IntN(4) {
+						if own.take() != nil {
+							mu.Lock()
+							failed++
+							mu.Unlock()
+							break
+						}
+						_ = own.take() // held already
+						mu.Lock()
+						held++
+						most = max(most, held)
+						mu.Unlock()
+						time.Sleep(time.Duration(random.IntN(5)) * time.Millisecond)
+						mu.Lock()
+						held--
+						mu.Unlock()
+						own.giveBack()
+						time.Sleep(time.Duration(random.IntN(5)) * time.Millisecond)
+					}
+					own.giveBack()
+					cancel()
+				}
+			})
+		}
+		all.Wait()
+		if most != maxHandshakes || failed == 0 || len(shared) != 0 {
+			t.Errorf("%d at one time, %d without a turn, %d turns left taken", most, failed, len(shared))
+		}
+	})
+}
+
+// Servers that share an address present more lists than are remembered: a list has its own chains or none.
+func TestKnownPeersModel(t *testing.T) {
+	f := newFamily(time.Time{})
+	trust := newTestDialer(t, f.root, nil, "db.test:6432").trust.Load()
+	var leaves []*x509.Certificate
+	for i := range maxKnown + 8 {
+		leaves = append(leaves, f.between.Issue(tlstest.Leaf{DNSNames: []string{fmt.Sprint(i)}}).Leaf)
+	}
+	var clients sync.WaitGroup
+	for worker := range 4 {
+		clients.Go(func() {
+			random := rand.New(rand.NewPCG(6, uint64(worker)))
+			for range 2000 {
+				leaf := leaves[random.IntN(len(leaves))]
+				sent := []*x509.Certificate{leaf}
+				trust.remember(sent, [][]*x509.Certificate{{leaf, f.between.Cert, f.root.Cert}})
+				other := leaves[random.IntN(len(leaves))]
+				if chains := trust.knownChains([]*x509.Certificate{other}, time.Now()); len(chains) > 0 && chains[0][0] != other {
+					t.Error("a list has the chains of another")
+				}
+				if n := len(*trust.known.Load()); n > maxKnown {
+					t.Errorf("%d lists", n)
+				}
+			}
+		})
+	}
+	clients.Wait()
+}
+
+// Clients come in bursts, spares die, the upstream goes and comes back: never more connections than there may be, and all
+// is as it should be when the upstream has been well for a while.
+func TestSparesModel(t *testing.T) {
+	const count = 4
+	inSpareBubble(t, count, nil, func(t *testing.T, r *spareRig) {
+		random := rand.New(rand.NewPCG(7, 11))
+		r.Start()
+		var used []net.Conn
+		check := func(step int) {
+			synctest.Wait()
+			r.Spares.mu.Lock()
+			mine := len(r.ready) + r.opening + r.closing
+			r.Spares.mu.Unlock()
+			r.do(func() {
+				if mine > count || r.open > count+len(used) {
+					t.Errorf("step %d: %d spares, %d connections open, %d in use", step, mine, r.open, len(used))
+				}
+			})
+		}
+		for step := range 600 {
+			switch random.IntN(7) {
+			case 0, 1:
+				conn, err := r.Dial(t.Context())
+				if err != nil {
+					break
+				}
+				if spare, ok := conn.(*Spare); ok && random.IntN(4) == 0 { // it was dead
+					_ = spare.Close()
+					if conn, err = spare.Fresh(t.Context()); err != nil {
+						break
+					}
+				} else if ok {
+					spare.LoggedIn()
+				}
+				used = append(used, conn)
+			case 2:
+				if len(used) > 0 {
+					_ = used[0].Close()
+					used = used[1:]
+				}
+			case 3:
+				r.do(func() { r.refused = random.IntN(3) == 0 })
+			case 4:
+				death := net.ErrClosed
+				if random.IntN(3) > 0 {
+					death = nil
+				}
+				r.do(func() { r.sick = func(time.Duration) error { return death } })
+			case 5:
+				r.Look()
+			case 6:
+				time.Sleep(time.Duration(random.IntN(5000)) * time.Millisecond)
+			}
+			check(step)
+		}
+		r.do(func() { r.refused, r.sick = false, func(time.Duration) error { return nil } })
+		r.pass(2 * maxPause)
+		r.expectReady(count)
+		for _, conn := range used {
+			_ = conn.Close()
+		}
+		_ = r.Close()
+		synctest.Wait()
+		r.do(func() {
+			if r.open != 0 {
+				t.Errorf("%d connections are left", r.open)
+			}
+		})
+	})
+}
