@@ -13,7 +13,7 @@ type Reason string
 // [Server.Dial] or of the upstream connection brings its own.
 const (
 	ReasonOK                 Reason = "ok"                   // the client said goodbye
-	ReasonClientProtocol     Reason = "client_protocol"      // not a startup packet, or one that breaks the rules
+	ReasonClientProtocol     Reason = "client_protocol"      // not a startup packet, or a login that breaks the rules
 	ReasonClientGone         Reason = "client_gone"          // the client left without a Terminate message
 	ReasonClientTimeout      Reason = "client_timeout"       // no startup packet within LoginTimeout
 	ReasonClientDenied       Reason = "client_denied"        // Server.Allow said no
@@ -22,8 +22,8 @@ const (
 	ReasonUpstreamGone       Reason = "upstream_gone"        // the upstream ended the connection
 	ReasonUpstreamProtocol   Reason = "upstream_protocol"    // the upstream broke the rules of a login, or began another one behind it
 	ReasonUpstreamUnreached  Reason = "upstream_unreachable" // Dial failed and gave no reason of its own
-	ReasonAuthRejected       Reason = "auth_rejected"        // the upstream answered the login with an ErrorResponse
-	ReasonAuthChannelBinding Reason = "auth_channel_binding" // the upstream offers nothing but channel binding
+	ReasonAuthRejected       Reason = "auth_rejected"        // the upstream refused the login, or asked for what is not allowed
+	ReasonAuthChannelBinding Reason = "auth_channel_binding" // the login cannot be bound, or must not be unbound
 	ReasonLoginTimeout       Reason = "login_timeout"        // no ReadyForQuery within LoginTimeout
 )
 
