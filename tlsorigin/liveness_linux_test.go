@@ -119,6 +119,24 @@ func TestVanishedPeer(t *testing.T) {
 	}
 }
 
+// It is noticed where nothing waits, too.
+func TestVanishedPeerWithoutWaiting(t *testing.T) {
+	t.Parallel()
+	conn, vanish, _ := watched(t, 500*time.Millisecond)
+	socket := newSluggish(conn.Socket(), 1<<20)
+	conn.SetNonBlocking(socket)
+	vanish()
+	flushed, err := conn.TryWrite([]byte("select 1"))
+	for !flushed && err == nil {
+		flushed, err = conn.TryFlush()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = socket.readAll(conn)
+	checkLoss(t, err, ReasonUpstreamLost, "nothing was acknowledged")
+}
+
 // fillWindow writes until conn takes no more.
 func fillWindow(conn *Conn) {
 	for p := make([]byte, 64<<10); ; {

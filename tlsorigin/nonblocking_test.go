@@ -72,6 +72,8 @@ func (s *sluggish) Write(p []byte) (int, error) {
 	return n, err
 }
 
+func (s *sluggish) SyscallConn() (syscall.RawConn, error) { return descriptor(s.Conn), nil }
+
 func (s *sluggish) CloseWrite() error { return s.Conn.(*net.TCPConn).CloseWrite() }
 
 func (s *sluggish) WriteMore(p []byte) (int, error) { return s.Write(p) }

@@ -140,6 +140,37 @@ func TestClientVanishes(t *testing.T) {
 	})
 }
 
+// The end of a client reaches PostgreSQL as the end of TCP, which is what client_connection_check_interval looks for. The
+// query would outlast the test.
+func TestClientVanishesInAQuery(t *testing.T) {
+	ctx := testContext(t)
+	origin := startOrigin(t, shared.postgres.Addr)
+	conn := connect(ctx, t, origin.Addr)
+	mustExec(ctx, t, conn, "SET client_connection_check_interval = '100ms'")
+	count := func() (string, error) {
+		return shared.postgres.Exec(ctx, "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep(600)%'")
+	}
+	await := func(want string) {
+		t.Helper()
+		err := servers.Poll(ctx, func() error {
+			got, err := count()
+			if err == nil && got != want {
+				err = fmt.Errorf("%s queries run, want %s", got, want)
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	go func() { _, _ = conn.PgConn().Exec(ctx, "SELECT pg_sleep(600)").ReadAll() }()
+	await("1")
+	if err := conn.PgConn().Conn().Close(); err != nil {
+		t.Fatal(err)
+	}
+	await("0")
+}
+
 // Cancel requests do not count as sessions, else a full pgorigin could not be relieved.
 func TestSessionLimit(t *testing.T) {
 	ctx := testContext(t)
