@@ -31,7 +31,7 @@ func Handler(s *Status, m *Metrics) http.Handler {
 	return readOnly(mux)
 }
 
-// NewServer returns a server with short timeouts for h. Serving, and closing it in the end, is the caller's.
+// NewServer returns a server with short timeouts for h. The caller runs it with Serve, and closes it.
 func NewServer(h http.Handler) *http.Server {
 	return &http.Server{
 		Handler:           h,

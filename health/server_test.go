@@ -17,7 +17,7 @@ func TestServerOnTheWire(t *testing.T) {
 	}
 	srv := NewServer(handlerIn(t, "ready"))
 	served := make(chan error, 1)
-	go func() { served <- srv.Serve(ln) }()
+	go func() { served <- Serve(srv, ln) }()
 	defer func() { srv.Close(); <-served }()
 	for request, want := range map[string]string{
 		"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n":                                               "200 OK",

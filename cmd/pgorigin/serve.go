@@ -226,11 +226,11 @@ func (in *instance) accept() <-chan error {
 		in.status.AddLiveness(o.settings.noteName("accept"), watches.check)
 	}
 	if in.probes != nil {
-		in.listening.Go(func() { failed <- fmt.Errorf("listener for health: %w", in.web.Serve(in.probes)) })
+		in.listening.Go(func() { failed <- fmt.Errorf("listener for health: %w", health.Serve(in.web, in.probes)) })
 		in.log.Info("listening", zap.String("address", in.probes.Addr().String()), zap.String("for", "health"))
 	}
 	if in.admin != nil {
-		in.listening.Go(func() { failed <- fmt.Errorf("listener for admin: %w", in.adminWeb.Serve(in.admin)) })
+		in.listening.Go(func() { failed <- fmt.Errorf("listener for admin: %w", health.Serve(in.adminWeb, in.admin)) })
 		in.log.Info("listening", zap.String("address", in.admin.Addr().String()), zap.String("for", "admin"))
 	}
 	return failed
