@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"unicode"
 )
 
 const (
@@ -189,14 +190,15 @@ func (i *SessionInfo) describe(p startupPacket) {
 // maxLoggedName is NAMEDATALEN: a longer name cannot exist in PostgreSQL.
 const maxLoggedName = 64
 
-// sanitize makes a client's text fit for a log line: valid UTF-8, no control
-// characters, bounded length.
+// sanitize makes a peer's text fit for a log line or a message: valid UTF-8 of
+// bounded length, without control characters and invisible ones, such as those
+// that change the direction of text.
 func sanitize(s string) string {
 	if len(s) > maxLoggedName {
 		s = s[:maxLoggedName]
 	}
 	return strings.Map(func(r rune) rune {
-		if r < ' ' || r >= 0x7f && r < 0xa0 || r == '\u2028' || r == '\u2029' {
+		if !unicode.IsPrint(r) {
 			return '\ufffd'
 		}
 		return r

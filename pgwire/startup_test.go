@@ -206,3 +206,13 @@ func TestSanitizeKeepsOrdinaryText(t *testing.T) {
 		}
 	}
 }
+
+func TestSanitizeReplacesWhatDoesNotShow(t *testing.T) {
+	for in, want := range map[string]string{
+		"a\nb\x1b[2J": "a\ufffdb\ufffd[2J", "a\u202eb\u200fc": "a\ufffdb\ufffdc", "\u2028\u200b": "\ufffd\ufffd", "\xff": "\ufffd",
+	} {
+		if got := sanitize(in); got != want {
+			t.Errorf("sanitize(%q) = %q, want %q", in, got, want)
+		}
+	}
+}

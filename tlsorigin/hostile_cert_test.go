@@ -47,6 +47,12 @@ func hostilePeers(ca *tlstest.CA) []hostilePeer {
 			c.ExtraExtensions = []pkix.Extension{{Id: longID, Critical: true, Value: []byte{5, 0}}}
 		}))},
 		{"4,500 alternative names", ca.Issue(tlstest.Leaf{DNSNames: manyNames(4_500)})},
+		{"nobody but 600 authorities with P-521 keys", strangers(tlstest.NewCA("Ring", tlstest.P521), 600)},
+		{"15,000 extensions", selfSigned(func(c *x509.Certificate) {
+			for i := range 15_000 {
+				c.ExtraExtensions = append(c.ExtraExtensions, pkix.Extension{Id: asn1.ObjectIdentifier{1, 3, i}, Value: []byte{5, 0}})
+			}
+		})},
 		{"constraints against names", constrained(tlstest.NewCA("Narrow", tlstest.P256), 3_000)},
 		{"constraints against names, under a false authority", constrained(falseAuthority(ca), 1_500)},
 	}
@@ -95,6 +101,15 @@ func mutualAuthorities(ca *tlstest.CA, n int) *tlstest.Pair {
 	chain := []*x509.Certificate{ca.Cert}
 	for i := range n {
 		chain = append(chain, ca.CrossSign(ca, func(c *x509.Certificate) { c.DNSNames = []string{fmt.Sprint(i)} }).Cert)
+	}
+	return ca.Issue(tlstest.Leaf{DNSNames: []string{"other.test"}}).WithChain(chain...)
+}
+
+// strangers is a certificate of ca with n different self-signed ones behind it that have nothing to do with it.
+func strangers(ca *tlstest.CA, n int) *tlstest.Pair {
+	var chain []*x509.Certificate
+	for i := range n {
+		chain = append(chain, ca.CrossSign(ca, func(c *x509.Certificate) { c.Subject.CommonName = fmt.Sprint("stranger ", i) }).Cert)
 	}
 	return ca.Issue(tlstest.Leaf{DNSNames: []string{"other.test"}}).WithChain(chain...)
 }

@@ -102,16 +102,8 @@ func (c *originChecker) trustedBy() string {
 	return "system roots"
 }
 
-// chainDoubts says what else is wrong with a chain whose name is, and what will be wrong soon.
+// chainDoubts says what will be wrong soon with a chain. A chain with which something is wrong now fails before its name.
 func chainDoubts(s *checkStage, d *tlsorigin.AddressDiagnosis) {
-	if d.Failed == tlsorigin.StageName {
-		for _, also := range d.Err.Also {
-			if also != tlsorigin.ReasonCertNameMismatch && s.Result == "" {
-				s.fail(string(also), "see the name, which is wrong, too")
-			}
-		}
-		return
-	}
 	for i := range d.Certificate.Path {
 		cert := &d.Certificate.Path[i]
 		_, soon := expiryLevel(&x509.Certificate{NotBefore: cert.NotBefore, NotAfter: cert.NotAfter}, time.Now())

@@ -65,6 +65,10 @@ func peerName(state tls.ConnectionState) string {
 // withCause returns the text of err and, where err keeps its cause to itself because clients see its text, the cause.
 func withCause(err error) string {
 	text := err.Error()
+	var failure *tlsorigin.Error
+	if errors.As(err, &failure) && failure.Peer != nil {
+		return text // which explains the cause
+	}
 	if cause := errors.Unwrap(err); cause != nil && !strings.Contains(text, cause.Error()) {
 		text += ": " + cause.Error()
 	}
