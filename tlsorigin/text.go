@@ -66,9 +66,6 @@ func clip(text string, n int) string {
 	return text[:cut] + end
 }
 
-// quoteAll joins quoted texts with commas, the first few of many.
-func quoteAll(texts []string) string { return strings.Join(quoteEach(texts), ", ") }
-
 // quoteEach quotes texts, the first few of many.
 func quoteEach(texts []string) []string {
 	var quoted []string
