@@ -108,8 +108,9 @@ func (t *txTracker) clientSays(p []byte) bool {
 	}
 	for len(p) > 0 {
 		if t.client.left > 0 {
-			p = t.client.body(p)
-			continue
+			if p = t.client.body(p); len(p) == 0 {
+				break
+			}
 		}
 		var kind byte
 		switch kind, p = t.client.header(p); kind {
@@ -143,11 +144,14 @@ func (t *txTracker) scan(rest []byte, draining bool) []byte {
 			if t.awaitsStatus {
 				t.ready(rest[0])
 			}
-			t.cancels.read(rest, t.upstream.left)
-			rest = t.upstream.body(rest)
-			continue
+			if t.cancels.reading {
+				t.cancels.read(rest, t.upstream.left)
+			}
+			if rest = t.upstream.body(rest); len(rest) == 0 {
+				break
+			}
 		}
-		if t.upstream.have == 0 {
+		if t.upstream.have == 0 && (rest[0] == typeAuthentication || draining) {
 			if t.stopped = t.stopBefore(rest[0], draining); t.stopped != stopNone {
 				return rest
 			}
@@ -280,6 +284,9 @@ func (t *txTracker) remember(kind byte) {
 
 // answered takes note of an answer: only some of the possibilities are left.
 func (t *txTracker) answered(kind byte) {
+	if len(t.states) == 1 && t.states[0].mode == modeQuery && kind != typeReadyForQuery && kind != typeCopyIn {
+		return // it goes on with its Query
+	}
 	if !t.counting {
 		t.begin()
 		left := t.others[:0]
