@@ -9,11 +9,11 @@ type backendMode uint8
 const (
 	modeLogin         backendMode = iota // until ReadyForQuery
 	modeRead                             // takes the client's next message
-	modeQuery                            // works on a Query or FunctionCall, or failed at a Sync: until ReadyForQuery
+	modeQuery                            // works on a Query or FunctionCall, or failed at a Sync
 	modeQueryCopyIn                      // copies in for a Query, and ignores Sync
 	modeExecute                          // copies out for an Execute: until CommandComplete
 	modeExecuteCopyIn                    // copies in for an Execute, and ignores Sync
-	modeSkip                             // after an error in an extended query: ignores all messages up to a Sync
+	modeSkip                             // failed in an extended query: ignores all up to a Sync
 )
 
 // backendState is where a server stands among the messages that the client sent.

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// Clients come and speak or stay silent, at the limit: only the oldest are sent away, only those that had their grace,
-// and no more than are too many.
+// Clients come and speak or stay silent, at the limit: only the oldest are sent away, only those that had
+// their grace, and no more than are too many.
 func TestPendingModel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		random := rand.New(rand.NewPCG(8, 11))

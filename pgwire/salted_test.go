@@ -32,7 +32,8 @@ func TestSaltedLoginsFull(t *testing.T) {
 		t.Errorf("the cache overwrote the value of a login: %x", hit.salted)
 	}
 	for i := range maxSaltedLogins {
-		if l := c.login("app", fmt.Sprint("rotated ", i), []byte("salt"), 4096); l.salted != nil && !bytes.Equal(l.salted, salted(i)) {
+		l := c.login("app", fmt.Sprint("rotated ", i), []byte("salt"), 4096)
+		if l.salted != nil && !bytes.Equal(l.salted, salted(i)) {
 			t.Errorf("login %d gets %x", i, l.salted)
 		}
 	}
@@ -41,8 +42,8 @@ func TestSaltedLoginsFull(t *testing.T) {
 	}
 }
 
-// Random logins against a model that remembers the order of use. The cache is small compared with the number of
-// passwords, so nearly every step happens at its limit.
+// Random logins against a model that remembers the order of use. The cache is small compared with the number
+// of passwords, so nearly every step happens at its limit.
 func TestSaltedLoginsModel(t *testing.T) {
 	const passwords = maxSaltedLogins + 40
 	random := rand.New(rand.NewPCG(1, 11))

@@ -9,8 +9,8 @@ import (
 	"github.com/pgorigin/pgorigin/pgwire/pgtest"
 )
 
-// An upstream that asks for a password behind the login gets no answer: not one byte of the request reaches the
-// client, however it is cut.
+// An upstream that asks for a password behind the login gets no answer: not one byte of the request reaches
+// the client, however it is cut.
 func TestAuthenticationRequestInRelay(t *testing.T) {
 	request := pgtest.Message('R', "\x00\x00\x00\x03")
 	before := pgtest.Message('N', "SNOTICE\x00\x00")

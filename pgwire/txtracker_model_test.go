@@ -11,8 +11,8 @@ import (
 	"github.com/pgorigin/pgorigin/pgwire/pgtest"
 )
 
-// The model of a server follows postgres.c (PostgresMain, SocketBackend) and copyfromparse.c (CopyGetData): what it reads,
-// what it ignores, and which transaction it is in.
+// The model of a server follows postgres.c (PostgresMain, SocketBackend) and copyfromparse.c (CopyGetData):
+// what it reads, what it ignores, and which transaction it is in.
 type modelServer struct {
 	said    []byte // types of its answers that the tracker has not seen; ReadyForQuery as i, b, e
 	mode    backendMode
@@ -25,7 +25,9 @@ type modelServer struct {
 // modelMessage is a message of the client and what will come of it.
 type modelMessage struct {
 	kind byte
-	plan string // answers of a Query or Execute; G goes on with the client's data, E is an error, > and < begin and end a block
+	// plan is the answers of a Query or Execute. G goes on with the client's data, E is an error, > and < begin
+	// and end a block.
+	plan string
 }
 
 func (m *modelServer) copying() bool { return m.mode == modeQueryCopyIn || m.mode == modeExecuteCopyIn }
@@ -188,13 +190,15 @@ func (c *modelClient) next() modelMessage {
 		return modelMessage{kind[0], rare("E", "")}
 	}
 	if c.queue == "" {
-		c.queue = pick("PBES", "PBDES", "BE", "S", "S", "Q", "Q", "Q", "F", "CS", "C", "H", "PDS", "PH", "PBE", "c", "f", "d", "BESBES", "BEBEBES")
+		c.queue = pick("PBES", "PBDES", "BE", "S", "S", "Q", "Q", "Q", "F", "CS", "C", "H", "PDS", "PH",
+			"PBE", "c", "f", "d", "BESBES", "BEBEBES")
 	}
 	m := modelMessage{kind: c.queue[0]}
 	c.queue = c.queue[1:]
 	switch m.kind {
 	case 'Q':
-		m.plan = pick("TDC", "TDC", "C", "I", ">C", "<C", "E", "TDE", "TDCTDC", "GC", "GTDC", "GCG", "HdcC", "GE", "G", "G", ">CG<C")
+		m.plan = pick("TDC", "TDC", "C", "I", ">C", "<C", "E", "TDE", "TDCTDC", "GC", "GTDC",
+			"GCG", "HdcC", "GE", "G", "G", ">CG<C")
 	case 'E':
 		m.plan = pick("DC", "C", "I", "Ds", "E", "DE", ">C", "<C", "G", "G", "HdcC", "HdE", "GE", "s")
 	case 'D':
@@ -235,8 +239,8 @@ func (c *modelClient) syncAgain() {
 	}
 }
 
-// A random client, a model of the server and the tracker between them: the tracker never takes for idle what is not, at
-// any moment, and sees at any rest whether it is.
+// A random client, a model of the server and the tracker between them: the tracker never takes for idle what
+// is not, at any moment, and sees at any rest whether it is.
 func TestTxTrackerModel(t *testing.T) {
 	var idle, busy, garbled int
 	for trial := range uint64(20_000) {
@@ -313,7 +317,9 @@ func modelTrial(t *testing.T, random *rand.Rand) (idle, busy, garbled int) {
 	return idle, busy, 0
 }
 
-func hearOne(x *txTracker, server *modelServer, client *modelClient, random *rand.Rand, log *strings.Builder) {
+func hearOne(
+	x *txTracker, server *modelServer, client *modelClient, random *rand.Rand, log *strings.Builder,
+) {
 	kind := server.said[0]
 	server.said = server.said[1:]
 	fmt.Fprintf(log, " u:%c", kind)

@@ -19,7 +19,8 @@ import (
 
 // Everything that is remembered, at its limit: random operations beside a simple model.
 
-// A bar that lasts for as long as a trust outlives any number of sessions; a session that is found is the latest set.
+// A bar that lasts for as long as a trust outlives any number of sessions; a session that is found is the
+// latest set.
 func TestSessionsModel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const life = time.Minute
@@ -71,7 +72,8 @@ func TestSessionsFullOfBars(t *testing.T) {
 	}
 	for i := range maxSessions + 1 {
 		key := sessionKey{strconv.Itoa(i), testName}
-		if all.set(key, resumable{new(tls.ClientSessionState), time.Now().Add(time.Minute)}); all.find(key).state != nil {
+		all.set(key, resumable{new(tls.ClientSessionState), time.Now().Add(time.Minute)})
+		if all.find(key).state != nil {
 			t.Errorf("resumes a session of server %d, which is barred", i)
 		}
 	}
@@ -129,7 +131,8 @@ func TestPathsModel(t *testing.T) {
 	})
 }
 
-// Handshakes that take turns, compute, wait, give up and leave: never more than maxHandshakes, and none is lost.
+// Handshakes that take turns, compute, wait, give up and leave: never more than maxHandshakes, and none is
+// lost.
 func TestTurnsModel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		shared := make(turns, maxHandshakes)
@@ -190,7 +193,8 @@ func TestKnownPeersModel(t *testing.T) {
 				sent := []*x509.Certificate{leaf}
 				trust.remember(sent, [][]*x509.Certificate{{leaf, f.between.Cert, f.root.Cert}})
 				other := leaves[random.IntN(len(leaves))]
-				if chains := trust.knownChains([]*x509.Certificate{other}, time.Now()); len(chains) > 0 && chains[0][0] != other {
+				chains := trust.knownChains([]*x509.Certificate{other}, time.Now())
+				if len(chains) > 0 && chains[0][0] != other {
 					t.Error("a list has the chains of another")
 				}
 				if n := len(*trust.known.Load()); n > maxKnown {
@@ -202,8 +206,8 @@ func TestKnownPeersModel(t *testing.T) {
 	clients.Wait()
 }
 
-// Clients come in bursts, spares die, the upstream goes and comes back: never more connections than there may be, and all
-// is as it should be when the upstream has been well for a while.
+// Clients come in bursts, spares die, the upstream goes and comes back: never more connections than there may
+// be, and all is as it should be when the upstream has been well for a while.
 func TestSparesModel(t *testing.T) {
 	const count = 4
 	inSpareBubble(t, count, nil, func(t *testing.T, r *spareRig) {

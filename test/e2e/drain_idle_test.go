@@ -53,7 +53,7 @@ func TestDrainOfIdleSessions(t *testing.T) {
 		"COPY, Sync inside":     {"QCOPY drain_copy FROM STDIN\x00", "?G", "d1\n", synced, "d2\n", "c", "?Z"},
 		"bare Flush":            {"H"},
 		"bare Close":            {"CSnone\x00", "H", "?3"},
-		"pipeline that failed":  {"P\x00SELECT 1/0\x00\x00\x00", bind, execute, "P\x00SELECT 1\x00\x00\x00", synced, "?Z"},
+		"pipeline that failed":  {"P\x00SELECT 1/0\x00\x00\x00", bind, execute, bind, execute, synced, "?Z"},
 		"a Query behind a Sync": {synced, "QSELECT 1\x00", "?Z", "?Z"},
 	}
 	eachUpstream(t, func(ctx context.Context, t *testing.T, origin *servers.Origin) {

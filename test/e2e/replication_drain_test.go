@@ -52,9 +52,12 @@ func awaitOn(ctx context.Context, t *testing.T, pg *servers.Postgres, sql, want 
 }
 
 // postgresTool is a program of PostgreSQL beside psql, not yet started, that connects through origin.
-func postgresTool(ctx context.Context, origin *servers.Origin, name string, args ...string) (cmd *exec.Cmd, out *bytes.Buffer) {
+func postgresTool(
+	ctx context.Context, origin *servers.Origin, name string, args ...string,
+) (cmd *exec.Cmd, out *bytes.Buffer) {
 	psql := shared.lab.Psql(ctx, "")
-	cmd = exec.CommandContext(ctx, filepath.Join(filepath.Dir(psql.Path), name), append([]string{"-d", servers.DSN(origin.Addr)}, args...)...)
+	args = append([]string{"-d", servers.DSN(origin.Addr)}, args...)
+	cmd = exec.CommandContext(ctx, filepath.Join(filepath.Dir(psql.Path), name), args...)
 	out = new(bytes.Buffer)
 	cmd.Env, cmd.Stdout, cmd.Stderr = psql.Env, out, out
 	return cmd, out
@@ -94,7 +97,8 @@ func TestDrainOfASubscriber(t *testing.T) {
 	ctx := testContext(t)
 	publisher, subscriber := replicatingPostgres(ctx, t), replicatingPostgres(ctx, t)
 	origin := startOrigin(t, publisher.Addr)
-	execOn(ctx, t, publisher, "CREATE TABLE shared (n int); INSERT INTO shared VALUES (1); GRANT SELECT ON shared TO app; CREATE PUBLICATION p FOR TABLE shared")
+	execOn(ctx, t, publisher, "CREATE TABLE shared (n int); INSERT INTO shared VALUES (1);"+
+		"GRANT SELECT ON shared TO app; CREATE PUBLICATION p FOR TABLE shared")
 	execOn(ctx, t, subscriber, "CREATE TABLE shared (n int)")
 	execOn(ctx, t, subscriber, "CREATE SUBSCRIPTION s CONNECTION '"+servers.DSN(origin.Addr)+"' PUBLICATION p")
 	const sum = "SELECT sum(n) FROM shared"
@@ -111,7 +115,8 @@ func TestDrainOfASubscriber(t *testing.T) {
 	if !strings.Contains(subscriber.Log.String(), drainText) {
 		t.Errorf("the subscriber was not told why its stream ended")
 	}
-	execOn(ctx, t, subscriber, "ALTER SUBSCRIPTION s DISABLE; ALTER SUBSCRIPTION s SET (slot_name = NONE); DROP SUBSCRIPTION s")
+	execOn(ctx, t, subscriber, "ALTER SUBSCRIPTION s DISABLE; ALTER SUBSCRIPTION s SET (slot_name = NONE);"+
+		"DROP SUBSCRIPTION s")
 }
 
 // A base backup cannot go on where it was, so a drain waits for its end.
@@ -119,7 +124,9 @@ func TestDrainWaitsForBaseBackup(t *testing.T) {
 	ctx := testContext(t)
 	pg := replicatingPostgres(ctx, t)
 	origin := startOrigin(t, pg.Addr)
-	tool, out := postgresTool(ctx, origin, "pg_basebackup", "--pgdata="+filepath.Join(t.TempDir(), "backup"), "--wal-method=fetch", "--checkpoint=fast", "--max-rate=12M")
+	folder := filepath.Join(t.TempDir(), "backup")
+	tool, out := postgresTool(ctx, origin, "pg_basebackup", "--pgdata="+folder, "--wal-method=fetch",
+		"--checkpoint=fast", "--max-rate=12M")
 	if err := tool.Start(); err != nil {
 		t.Fatal(err)
 	}

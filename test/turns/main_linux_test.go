@@ -13,8 +13,8 @@ import (
 	"github.com/pgorigin/pgorigin/test/servers"
 )
 
-// What the scripts refer to. The trigger of refuse fails after the server asked for data and before it reads any; a
-// second row of the same number in once fails at the end of its transaction.
+// What the scripts refer to. The trigger of refuse fails after the server asked for data and before it reads
+// any; a second row of the same number in once fails at the end of its transaction.
 const tables = `
 CREATE TABLE rows (n int);
 CREATE TABLE refuse (n int);

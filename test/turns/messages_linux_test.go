@@ -33,7 +33,8 @@ func fastpath(oid uint32) step {
 	return step{kind: 'F', body: string(binary.BigEndian.AppendUint32(nil, oid)) + "\x00\x00\x00\x00\x00\x00"}
 }
 
-// randomSteps are legal: a client does not begin a COPY before it knows how it stands, and sends nothing else in one.
+// randomSteps are legal: a client does not begin a COPY before it knows how it stands, and sends nothing else
+// in one.
 func randomSteps(r *rand.Rand) (steps []step) {
 	steps = append(steps, parse("named", "SELECT 1"), synced())
 	for range 3 + r.IntN(10) {
@@ -47,7 +48,8 @@ func randomSteps(r *rand.Rand) (steps []step) {
 		case 7:
 			steps = append(steps, randomExtendedCopy(r)...)
 		case 8:
-			steps = append(steps, pick(r, flush(), closeObject("Snone"), synced(), fastpath(2026), fastpath(1), data("junk"), done()))
+			steps = append(steps, pick(r, flush(), closeObject("Snone"), synced(), fastpath(2026),
+				fastpath(1), data("junk"), done()))
 		case 9:
 			steps = append(steps, synced())
 		}
@@ -56,8 +58,10 @@ func randomSteps(r *rand.Rand) (steps []step) {
 }
 
 func randomSQL(r *rand.Rand) string {
-	return pick(r, "SELECT 1", "", "BEGIN", "BEGIN", "COMMIT", "ROLLBACK", "SELECT 1/0", "SELECT generate_series(1, 200)",
-		"INSERT INTO rows VALUES (1)", "INSERT INTO once VALUES (1)", "LISTEN turns", "NOTIFY turns", "SET application_name = 'x'",
+	return pick(r, "SELECT 1", "", "BEGIN", "BEGIN", "COMMIT", "ROLLBACK", "SELECT 1/0",
+		"SELECT generate_series(1, 200)",
+		"INSERT INTO rows VALUES (1)", "INSERT INTO once VALUES (1)", "LISTEN turns", "NOTIFY turns",
+		"SET application_name = 'x'",
 		"COPY (SELECT generate_series(1, 3)) TO STDOUT")
 }
 
@@ -112,7 +116,8 @@ func randomCopy(r *rand.Rand) []step {
 
 // randomExtendedCopy has a Sync behind it, as all drivers do that sent one into it.
 func randomExtendedCopy(r *rand.Rand) []step {
-	steps := []step{synced(), parse("", "COPY "+randomTable(r)+" FROM STDIN").atRest(), bind(""), execute(0).copying()}
+	copyIn := parse("", "COPY "+randomTable(r)+" FROM STDIN").atRest()
+	steps := []step{synced(), copyIn, bind(""), execute(0).copying()}
 	if r.IntN(2) == 0 {
 		steps = append(steps, synced())
 	} else {

@@ -26,8 +26,8 @@ import (
 	"github.com/pgorigin/pgorigin/test/servers"
 )
 
-// upstreamConn is the connection to PostgreSQL. It knows how much pgwire has sent, and how much of what came pgwire has
-// dealt with: whoever reads again has.
+// upstreamConn is the connection to PostgreSQL. It knows how much pgwire has sent, and how much of what came
+// pgwire has dealt with: whoever reads again has.
 type upstreamConn struct {
 	*net.TCPConn
 	sent, taken, read atomic.Uint64
@@ -46,7 +46,8 @@ func (c *upstreamConn) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// quiet reports whether nothing is on its way in either direction, when pgwire has been given total bytes to send.
+// quiet reports whether nothing is on its way in either direction, when pgwire has been given total bytes to
+// send.
 func (c *upstreamConn) quiet(total uint64) bool {
 	raw, err := c.SyscallConn()
 	if err != nil {
@@ -110,7 +111,7 @@ type session struct {
 func newSession(ctx context.Context, t *testing.T, random *rand.Rand) *session {
 	t.Helper()
 	s := &session{t: t, ctx: ctx, random: random, whole: true, answers: make(chan byte, 1<<16)}
-	s.server = &pgwire.Server{ChannelBinding: pgwire.PassChannelBinding, Dial: func(ctx context.Context, _ net.Addr) (net.Conn, error) {
+	dial := func(ctx context.Context, _ net.Addr) (net.Conn, error) {
 		var d net.Dialer
 		conn, err := d.DialContext(ctx, "tcp", postgres.Addr)
 		if err != nil {
@@ -118,7 +119,8 @@ func newSession(ctx context.Context, t *testing.T, random *rand.Rand) *session {
 		}
 		s.upstream = &upstreamConn{TCPConn: conn.(*net.TCPConn)}
 		return s.upstream, nil
-	}}
+	}
+	s.server = &pgwire.Server{ChannelBinding: pgwire.PassChannelBinding, Dial: dial}
 	var lc net.ListenConfig
 	ln, err := lc.Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -262,7 +264,7 @@ func (s *session) check() (idle bool) {
 	fmt.Fprint(&s.log, " |")
 	if a.idle {
 		if kind := s.next(); kind != '.' {
-			s.t.Errorf("PostgreSQL says %q, but the client is told %c in place of 57P01: %s", a.text, kind, s.log.String())
+			s.t.Errorf("PostgreSQL says %q, but the client is told %c: %s", a.text, kind, s.log.String())
 		}
 		return true
 	}
