@@ -20,7 +20,7 @@ IMAGE        ?= pgorigin:$(VERSION)
 comma        := ,
 IMAGE_ARGS    = --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) --build-arg CREATED=$(CREATED)
 
-.PHONY: help build test drivers soak stall burst suites metrics browser charts admission lint fuzz demo bench check image install image-test reproducible dist publish-image publish-charts
+.PHONY: help build test drivers hostile soak stall burst suites metrics browser charts admission lint fuzz demo bench check image install image-test reproducible dist publish-image publish-charts
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
@@ -36,6 +36,9 @@ test: install ## all tests with the race detector, end to end over real servers 
 
 drivers: install ## real drivers against real servers; UPDATE=-update writes docs/compatibility.md
 	$(GO) test -tags drivers -count=1 -timeout=14m ./test/drivers $(UPDATE)
+
+hostile: install ## attackers of every kind against the built binary, with real drivers as judges; UPDATE=-update writes docs/attackers.md
+	$(GO) test -tags hostile -count=1 -timeout=9m ./test/hostile $(UPDATE)
 
 soak: install ## half an hour of all kinds of sessions against real servers, watched for leaks; DURATION=30m
 	$(GO) test -tags soak -count=1 -v -timeout=0 -run='^TestSoak$$' ./test/soak -duration=$(DURATION)
@@ -67,7 +70,7 @@ admission: install ## the charts and injection on a real API server, which it bu
 
 lint: ## format, go vet, golangci-lint, actionlint
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "gofmt would change:"; echo "$$unformatted"; exit 1; }
-	$(GO) vet -tags drivers,soak,stall,suites,regress,image,charts,admission,browser ./...
+	$(GO) vet -tags drivers,hostile,soak,stall,suites,regress,image,charts,admission,browser ./...
 	$(GO) run $(GOLANGCI_LINT) run ./...
 	$(GO) run $(ACTIONLINT) -shellcheck= -pyflakes=
 
