@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -55,6 +56,22 @@ func TestServiceManagerIsTold(t *testing.T) {
 	r.stop()
 	wantState(t, manager, "STOPPING=1")
 	r.wantExit(t, exitOK)
+}
+
+// A service manager that does not read is given up, so it cannot keep the process from ending.
+func TestServiceManagerThatDoesNotRead(t *testing.T) {
+	manager := serviceManager(t)
+	r := start(t, startUpstream(t)...)
+	var full error
+	for i := 0; i < 10000 && full == nil; i++ {
+		full = notifyAt(manager.LocalAddr().String(), "WATCHDOG=1")
+	}
+	if !errors.Is(full, os.ErrDeadlineExceeded) {
+		t.Fatalf("a full queue gives %v", full)
+	}
+	r.stop()
+	r.wantExit(t, exitOK)
+	r.stderr.wait(t, "service manager not told")
 }
 
 func TestWatchdog(t *testing.T) {

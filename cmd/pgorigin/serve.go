@@ -55,6 +55,8 @@ func runRun(ctx context.Context, p process) int {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGTERM, os.Interrupt) // to the very end: one that comes during the last flush ends nothing early
 
+	hangups := make(chan os.Signal, 1) // one that comes early counts once the files are watched
+	signal.Notify(hangups, syscall.SIGHUP)
 	// A start may hang in files that do not answer, so it runs beside the wait for signals.
 	starting, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -65,8 +67,7 @@ func runRun(ctx context.Context, p process) int {
 		if s.code != exitOK {
 			return s.code
 		}
-		signal.Notify(s.in.hangups, syscall.SIGHUP)
-		defer signal.Stop(s.in.hangups)
+		s.in.hangups = hangups
 		return s.in.serve(ctx, signals)
 	case <-signals:
 	case <-ctx.Done():
