@@ -9,7 +9,7 @@ import (
 
 const (
 	// crowdedGrace is what a silent client gets while there is no room for another connection.
-	crowdedGrace = 250 * time.Millisecond
+	crowdedGrace = time.Second
 	// crowdedPeriod is how often room is made then, and crowdedRoom for how many.
 	crowdedPeriod = 10 * time.Millisecond
 	crowdedRoom   = 16

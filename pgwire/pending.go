@@ -48,11 +48,16 @@ func (p *pending) add(s *session) {
 func (p *pending) makeRoom(n int, grace time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for range min(n, p.clients.Len()) {
-		oldest := p.clients.Front().Value.(*session)
+	for e := p.clients.Front(); e != nil && n > 0; {
+		oldest := e.Value.(*session)
+		e = e.Next()
 		if time.Since(oldest.info.Accepted) < grace {
 			return
 		}
+		if hasInput(oldest.client.Conn) {
+			continue // it has spoken, and this process is slow to hear
+		}
+		n--
 		p.removeLocked(oldest)
 		oldest.end(&Error{
 			Kind: ReasonClientTimeout,

@@ -150,6 +150,9 @@ func (a *attempt) originate(ctx context.Context, raw net.Conn, deadline time.Tim
 	if !a.route.direct && pendingInput(raw) {
 		return nil, a.failure(finding{ReasonTLSInjection, "sent bytes behind its answer to SSLRequest; someone in the path may be tampering"}, nil)
 	}
+	if !a.listener.hello(ctx, deadline) {
+		return nil, a.failure(finding{ReasonTLSTimeout, fmt.Sprintf("was not asked in time: %d other TLS handshakes waited for its answer", maxHellos)}, nil)
+	}
 	a.turn = newTurn(ctx, a.turns, deadline)
 	defer a.turn.giveBack()
 	w := &wire{Conn: raw, turn: a.turn, listener: a.listener}

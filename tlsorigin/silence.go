@@ -2,6 +2,7 @@ package tlsorigin
 
 import (
 	"container/list"
+	"context"
 	"errors"
 	"sync"
 	"time"
@@ -13,6 +14,10 @@ const (
 	maxSilent = 64
 	// silentGrace is what any attempt may wait in all, however many others there are. It is long for a busy server.
 	silentGrace = maxPatience
+	// maxHellos is how many ClientHellos one address gets before it has answered one of them, and helloGrace how long one
+	// counts. A burst that is sent all at once makes a server so slow that hellos are taken for lost.
+	maxHellos  = 32
+	helloGrace = time.Second
 )
 
 // errOutwaited ends an attempt whose peer was silent for silentGrace while many waited for the same address.
@@ -29,6 +34,7 @@ type silentAddr struct {
 	listeners list.List // of *listener, the oldest first
 	answered  time.Time // when an attempt was last answered
 	youngest  time.Time // and when the youngest of those that were answered had begun
+	hellos    turns     // that wait for an answer
 }
 
 // hangs reports whether l waits in vain. A machine that is merely slow answers the others meanwhile, and in about the
@@ -46,6 +52,8 @@ type listener struct {
 	began   time.Time
 	place   *list.Element
 	end     func(error) // interrupts the attempt
+	hellos  turns       // of its address
+	heed    func()      // ends the time of its hello; may be called again. Nil before the hello
 
 	since  time.Time // when it began to wait; zero while it does not. Guarded by silence.mu, as is waited.
 	waited time.Duration
@@ -60,10 +68,10 @@ func (s *silence) join(addr string, end func(error)) *listener {
 	}
 	a := s.byAddr[addr]
 	if a == nil {
-		a = new(silentAddr)
+		a = &silentAddr{hellos: make(turns, maxHellos)}
 		s.byAddr[addr] = a
 	}
-	l := &listener{silence: s, addr: addr, end: end, began: time.Now()}
+	l := &listener{silence: s, addr: addr, end: end, began: time.Now(), hellos: a.hellos}
 	a.makeRoom(l.began)
 	l.place = a.listeners.PushBack(l)
 	return l
@@ -82,11 +90,30 @@ func (a *silentAddr) makeRoom(now time.Time) {
 	}
 }
 
+// hello waits until the address may be sent another ClientHello, and reports whether that was before deadline.
+func (l *listener) hello(ctx context.Context, deadline time.Time) bool {
+	if l == nil {
+		return true
+	}
+	t := newTurn(ctx, l.hellos, deadline)
+	if t.take() != nil {
+		return false
+	}
+	giveBack := sync.OnceFunc(t.giveBack)
+	timer := time.AfterFunc(helloGrace, giveBack)
+	l.heed = func() {
+		timer.Stop()
+		giveBack()
+	}
+	return true
+}
+
 // answered says that the peer has begun to answer.
 func (l *listener) answered() {
 	if l == nil {
 		return
 	}
+	l.heed()
 	l.silence.mu.Lock()
 	defer l.silence.mu.Unlock()
 	if a := l.silence.byAddr[l.addr]; a != nil {
@@ -121,6 +148,9 @@ func (l *listener) heard() {
 
 // leave takes the attempt out, however it ended.
 func (l *listener) leave() {
+	if l.heed != nil {
+		l.heed()
+	}
 	s := l.silence
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -113,3 +113,39 @@ func TestSlowServerIsWaitedFor(t *testing.T) {
 		dials.Wait()
 	})
 }
+
+// A burst reaches a server in portions: the next hellos wait until some are answered, or a second has passed.
+func TestHellosArePaced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ca := tlstest.NewCA("CA", tlstest.P256)
+		var hellos atomic.Int32
+		d := newTestDialer(t, ca, func(c *Config) {
+			c.Timeout, c.PostQuantum = 4*time.Second, PostQuantumOff
+			c.NetDial = pipeTo(func(conn net.Conn) {
+				answer(conn, "S")
+				if n, _ := conn.Read(make([]byte, 1)); n == 1 {
+					hellos.Add(1)
+				}
+			})
+		}, "db.test:5432")
+		defer d.Close()
+		var dials sync.WaitGroup
+		for range 5 * maxHellos {
+			dials.Go(func() {
+				if conn, err := d.Dial(t.Context(), nil); err == nil {
+					conn.Close()
+					t.Error("Dial succeeded")
+				}
+			})
+		}
+		for seconds := range 4 {
+			synctest.Wait()
+			if n := hellos.Load(); n != int32(seconds+1)*maxHellos {
+				t.Errorf("%d hellos after %d seconds", n, seconds)
+			}
+			time.Sleep(helloGrace)
+		}
+		dials.Wait()
+		time.Sleep(time.Minute) // the last peers see that they are alone
+	})
+}

@@ -44,10 +44,12 @@ func TestSilentPeersHoldNoTurn(t *testing.T) {
 				d := newTestDialer(t, ca, func(c *Config) {
 					c.PostQuantum = PostQuantumOff
 					c.NetDial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+						dial := pipeTo(script)
 						if strings.HasPrefix(addr, "well") {
-							return healthy(ctx, network, addr)
+							dial = healthy
 						}
-						return pipeTo(script)(ctx, network, addr)
+						conn, err := dial(ctx, network, addr)
+						return resolvedConn{conn, fakeAddr(addr)}, err
 					}
 				}, "hung.test:1", "well.test:1")
 				defer d.Close()
@@ -75,6 +77,14 @@ func TestSilentPeersHoldNoTurn(t *testing.T) {
 		})
 	}
 }
+
+// resolvedConn is a pipe to an address.
+type resolvedConn struct {
+	net.Conn
+	addr net.Addr
+}
+
+func (c resolvedConn) RemoteAddr() net.Addr { return c.addr }
 
 type fakeAddr string
 

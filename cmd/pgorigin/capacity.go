@@ -26,7 +26,7 @@ const reservedDescriptors = 32
 
 // The bounds that hold where the machine sets no closer one, and those that are kept on the smallest.
 const (
-	mostLogins, fewestLogins   = 1000, 16
+	mostLogins, fewestLogins   = 512, 16
 	mostGuests, fewestGuests   = 512, 8
 	mostCancels, fewestCancels = 128, 2
 	fewestSessions             = 4
