@@ -38,54 +38,96 @@ func attackers(real, other string) []attacker {
 	}
 	return []attacker{
 		{name: "honest server", wants: "nothing; it knows the password", asks: "scram", play: lying(scram{password: servers.Password})},
-		{name: "relays everything", wants: "to sit in the middle of a session", asks: "scram", bound: true,
-			play: func(c *caller) { relay(c, real, nil) }},
-		{name: "relays to another server", wants: "to sell one server as another", asks: "scram", bound: true,
-			play: func(c *caller) { relay(c, other, nil) }},
-		{name: "strips -PLUS from the offer", wants: "to sit in the middle of a session", asks: "scram", bound: true,
-			play: func(c *caller) { relay(c, real, askSASL(offer...)) }},
-		{name: "asks for a cleartext password", wants: "the password, and the session behind it", asks: "cleartext",
-			play: func(c *caller) { steal(c, real, askCleartext()) }},
-		{name: "asks for an MD5 password", wants: "the hash, and the password by guessing", asks: "md5",
-			play: func(c *caller) { steal(c, real, askMD5()) }},
-		{name: "asks for nothing", wants: "to be believed without a proof", asks: "none",
-			play: func(c *caller) { welcome(c) }},
-		{name: "does not know the password", wants: "to be believed with a wrong signature", lies: true, asks: "scram",
-			play: lying(scram{password: "guessed"})},
-		{name: "signs nothing", wants: "to be believed with an empty signature", lies: true, asks: "scram",
-			play: lying(scram{password: servers.Password, signature: func([]byte) []byte { return nil }})},
-		{name: "leaves the final out", wants: "to be believed for a proof that it could not check", lies: true, asks: "scram",
-			play: func(c *caller) { noFinal(c, both) }},
-		{name: "says Ok instead of a challenge", wants: "to be believed without a proof", lies: true, asks: "scram",
-			play: func(c *caller) { c.send(askSASL(both...)); c.await(patience); welcome(c) }},
-		{name: "says that the proof was wrong, then Ok", wants: "to be believed all the same", lies: true, asks: "scram",
-			play: func(c *caller) { errorFinal(c, both) }},
-		{name: "reuses the client's nonce", wants: "a proof over a nonce of its own choice", lies: true, clients: true, asks: "scram",
-			play: lying(scram{password: servers.Password, nonce: func(client string) string { return client }})},
-		{name: "uses a foreign nonce", wants: "a proof over a nonce of its own choice", lies: true, clients: true, asks: "scram",
-			play: lying(scram{password: servers.Password, nonce: func(string) string { return "foreign-nonce-0123456789" }})},
-		{name: "cuts the client's nonce short", wants: "a proof over a nonce of its own choice", lies: true, clients: true, asks: "scram",
-			play: lying(scram{password: servers.Password, nonce: func(client string) string { return client[:len(client)-1] }})},
-		{name: "wants 0 iterations", wants: "a proof that is cheap to guess from", lies: true, clients: true, asks: "scram",
-			play: lying(scram{password: servers.Password, iterations: "0"})},
-		{name: "wants 2,147,483,647 iterations", wants: "the processor", lies: true, asks: "scram", short: true,
-			play: lying(scram{password: servers.Password, iterations: "2147483647"})},
-		{name: "wants 4,294,967,297 iterations", wants: "the processor, or an overflow", lies: true, asks: "scram", short: true,
-			play: lying(scram{password: servers.Password, iterations: "4294967297"})},
-		{name: "asks for a cleartext password behind SCRAM", wants: "the password of a client that proved nothing yet", lies: true,
-			play: func(c *caller) { scramThenCleartext(c, both) }},
-		{name: "asks for GSS, then SASL", wants: "the password that is meant for the bridge", lies: true,
-			play: func(c *caller) { gssThenScram(c, both) }},
-		{name: "offers OAUTHBEARER alone", wants: "a token", asks: "oauth",
-			play: func(c *caller) { c.send(askSASL("OAUTHBEARER")); c.await(time.Second); welcome(c) }},
-		{name: "offers an unknown mechanism alone", wants: "anything that the client says to it", lies: true,
-			play: func(c *caller) { c.send(askSASL("X-TELL-ME")); c.await(time.Second); welcome(c) }},
+		{
+			name: "relays everything", wants: "to sit in the middle of a session", asks: "scram", bound: true,
+			play: func(c *caller) { relay(c, real, nil) },
+		},
+		{
+			name: "relays to another server", wants: "to sell one server as another", asks: "scram", bound: true,
+			play: func(c *caller) { relay(c, other, nil) },
+		},
+		{
+			name: "strips -PLUS from the offer", wants: "to sit in the middle of a session", asks: "scram", bound: true,
+			play: func(c *caller) { relay(c, real, askSASL(offer...)) },
+		},
+		{
+			name: "asks for a cleartext password", wants: "the password, and the session behind it", asks: "cleartext",
+			play: func(c *caller) { steal(c, real, askCleartext()) },
+		},
+		{
+			name: "asks for an MD5 password", wants: "the hash, and the password by guessing", asks: "md5",
+			play: func(c *caller) { steal(c, real, askMD5()) },
+		},
+		{
+			name: "asks for nothing", wants: "to be believed without a proof", asks: "none",
+			play: func(c *caller) { welcome(c) },
+		},
+		{
+			name: "does not know the password", wants: "to be believed with a wrong signature", lies: true, asks: "scram",
+			play: lying(scram{password: "guessed"}),
+		},
+		{
+			name: "signs nothing", wants: "to be believed with an empty signature", lies: true, asks: "scram",
+			play: lying(scram{password: servers.Password, signature: func([]byte) []byte { return nil }}),
+		},
+		{
+			name: "leaves the final out", wants: "to be believed for a proof that it could not check", lies: true, asks: "scram",
+			play: func(c *caller) { noFinal(c, both) },
+		},
+		{
+			name: "says Ok instead of a challenge", wants: "to be believed without a proof", lies: true, asks: "scram",
+			play: func(c *caller) { c.send(askSASL(both...)); c.await(patience); welcome(c) },
+		},
+		{
+			name: "says that the proof was wrong, then Ok", wants: "to be believed all the same", lies: true, asks: "scram",
+			play: func(c *caller) { errorFinal(c, both) },
+		},
+		{
+			name: "reuses the client's nonce", wants: "a proof over a nonce of its own choice", lies: true, clients: true, asks: "scram",
+			play: lying(scram{password: servers.Password, nonce: func(client string) string { return client }}),
+		},
+		{
+			name: "uses a foreign nonce", wants: "a proof over a nonce of its own choice", lies: true, clients: true, asks: "scram",
+			play: lying(scram{password: servers.Password, nonce: func(string) string { return "foreign-nonce-0123456789" }}),
+		},
+		{
+			name: "cuts the client's nonce short", wants: "a proof over a nonce of its own choice", lies: true, clients: true, asks: "scram",
+			play: lying(scram{password: servers.Password, nonce: func(client string) string { return client[:len(client)-1] }}),
+		},
+		{
+			name: "wants 0 iterations", wants: "a proof that is cheap to guess from", lies: true, clients: true, asks: "scram",
+			play: lying(scram{password: servers.Password, iterations: "0"}),
+		},
+		{
+			name: "wants 2,147,483,647 iterations", wants: "the processor", lies: true, asks: "scram", short: true,
+			play: lying(scram{password: servers.Password, iterations: "2147483647"}),
+		},
+		{
+			name: "wants 4,294,967,297 iterations", wants: "the processor, or an overflow", lies: true, asks: "scram", short: true,
+			play: lying(scram{password: servers.Password, iterations: "4294967297"}),
+		},
+		{
+			name: "asks for a cleartext password behind SCRAM", wants: "the password of a client that proved nothing yet", lies: true,
+			play: func(c *caller) { scramThenCleartext(c, both) },
+		},
+		{
+			name: "asks for GSS, then SASL", wants: "the password that is meant for the bridge", lies: true,
+			play: func(c *caller) { gssThenScram(c, both) },
+		},
+		{
+			name: "offers OAUTHBEARER alone", wants: "a token", asks: "oauth",
+			play: func(c *caller) { c.send(askSASL("OAUTHBEARER")); c.await(time.Second); welcome(c) },
+		},
+		{
+			name: "offers an unknown mechanism alone", wants: "anything that the client says to it", lies: true,
+			play: func(c *caller) { c.send(askSASL("X-TELL-ME")); c.await(time.Second); welcome(c) },
+		},
 	}
 }
 
 // welcome ends a login and serves queries.
 func welcome(c *caller) {
-	c.send(authOk(), settings(), keyData(), ready('I'))
+	c.send(authOk(), settings(), keyData(), ready())
 	c.serveQueries()
 }
 
@@ -96,19 +138,19 @@ func fakeScram(c *caller, offer []string, s scram) {
 	if m.kind != 'p' {
 		return
 	}
-	_, first := saslInitial(m.body)
+	first := saslInitial(m.body)
 	c.send(saslFirst(s.challenge(first)))
 	if m = c.await(patience); m.kind != 'p' {
 		return
 	}
-	c.send(saslFinal(s.final(string(m.body))), authOk(), settings(), keyData(), ready('I'))
+	c.send(saslFinal(s.final(string(m.body))), authOk(), settings(), keyData(), ready())
 	c.serveQueries()
 }
 
 func noFinal(c *caller, offer []string) {
 	s := scram{password: servers.Password}
 	c.send(askSASL(offer...))
-	_, first := saslInitial(c.await(patience).body)
+	first := saslInitial(c.await(patience).body)
 	c.send(saslFirst(s.challenge(first)))
 	c.await(patience)
 	welcome(c)
@@ -117,7 +159,7 @@ func noFinal(c *caller, offer []string) {
 func errorFinal(c *caller, offer []string) {
 	s := scram{password: servers.Password}
 	c.send(askSASL(offer...))
-	_, first := saslInitial(c.await(patience).body)
+	first := saslInitial(c.await(patience).body)
 	c.send(saslFirst(s.challenge(first)))
 	c.await(patience)
 	c.send(saslFinal("e=invalid-proof"))
@@ -127,7 +169,7 @@ func errorFinal(c *caller, offer []string) {
 func scramThenCleartext(c *caller, offer []string) {
 	s := scram{password: servers.Password}
 	c.send(askSASL(offer...))
-	_, first := saslInitial(c.await(patience).body)
+	first := saslInitial(c.await(patience).body)
 	c.send(saslFirst(s.challenge(first)))
 	c.await(patience)
 	c.send(askCleartext())
@@ -161,7 +203,7 @@ func steal(c *caller, real string, ask []byte) {
 		return
 	}
 	defer stolen.Conn.Close()
-	c.send(authOk(), settings(), keyData(), ready('I'))
+	c.send(authOk(), settings(), keyData(), ready())
 	go func() { _, _ = io.Copy(c.Conn, stolen.Conn) }()
 	for {
 		m := c.await(patience)

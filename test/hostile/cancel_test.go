@@ -52,7 +52,7 @@ func TestInventedCancelKeys(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer conn.Close()
-		_, _ = conn.Write([]byte(fmt.Sprintf("\x00\x00\x00\x10\x04\xd2\x16\x2e%08d", i)))
+		_, _ = fmt.Fprintf(conn, "\x00\x00\x00\x10\x04\xd2\x16\x2e%08d", i)
 	}
 	time.Sleep(2 * time.Second)
 	if seen := slow.seen.Load(); seen > 40 {
@@ -74,7 +74,7 @@ func TestInventedCancelKeys(t *testing.T) {
 				default:
 				}
 				if conn, err := net.Dial("tcp", origin.Addr); err == nil {
-					_, _ = conn.Write([]byte(fmt.Sprintf("\x00\x00\x00\x10\x04\xd2\x16\x2e%02d%06d", worker, i)))
+					_, _ = fmt.Fprintf(conn, "\x00\x00\x00\x10\x04\xd2\x16\x2e%02d%06d", worker, i)
 					_ = conn.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
 					_, _ = conn.Read(make([]byte, 1))
 					_ = conn.Close()

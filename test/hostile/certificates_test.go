@@ -41,19 +41,31 @@ type nasty struct {
 	stranger bool
 }
 
-// serverName makes a name that is the right one, so that a stranger's chain has nothing else wrong with it.
+// serverLeaf has the right names, so that a stranger's chain has nothing else wrong with it. A nil change changes nothing.
 func serverLeaf(change func(*x509.Certificate)) tlstest.Leaf {
-	return tlstest.Leaf{CommonName: servers.ServerName, DNSNames: []string{servers.ServerName}, IPs: []net.IP{net.IPv4(127, 0, 0, 1)}, Template: change}
+	return tlstest.Leaf{
+		CommonName: servers.ServerName, DNSNames: []string{servers.ServerName}, IPs: []net.IP{net.IPv4(127, 0, 0, 1)},
+		Template: change,
+	}
+}
+
+func wrongName(c *x509.Certificate) { c.DNSNames, c.IPAddresses = []string{"db.stranger.test"}, nil }
+
+func runOut(c *x509.Certificate) { c.NotBefore, c.NotAfter = time.Unix(1e9, 0), time.Unix(1.1e9, 0) }
+
+func forClients(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} }
+
+// units is a subject of nothing but n organizational units.
+func units(n int) (name pkix.Name) {
+	for i := range n {
+		unit := pkix.AttributeTypeAndValue{Type: asn1.ObjectIdentifier{2, 5, 4, 11}, Value: fmt.Sprintf("%05d", i)}
+		name.ExtraNames = append(name.ExtraNames, unit)
+	}
+	return name
 }
 
 func nastyCertificates(ca *tlstest.CA) []nasty {
 	unknown := tlstest.NewCA("a stranger's authority", tlstest.P256)
-	names := func(n int) (all []pkix.AttributeTypeAndValue) {
-		for i := range n {
-			all = append(all, pkix.AttributeTypeAndValue{Type: asn1.ObjectIdentifier{2, 5, 4, 11}, Value: fmt.Sprintf("%05d", i)})
-		}
-		return all
-	}
 	many := func(n int, name func(i int) string) (all []string) {
 		for i := range n {
 			all = append(all, name(i))
@@ -81,18 +93,19 @@ func nastyCertificates(ca *tlstest.CA) []nasty {
 	}
 	return []nasty{
 		alone("self-signed, nothing else wrong", nil),
-		alone("self-signed, wrong name", func(c *x509.Certificate) { c.DNSNames, c.IPAddresses = []string{"db.stranger.test"}, nil }),
-		alone("self-signed, run out", func(c *x509.Certificate) { c.NotBefore, c.NotAfter = time.Unix(1e9, 0), time.Unix(1.1e9, 0) }),
-		alone("self-signed, for clients", func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} }),
+		alone("self-signed, wrong name", wrongName),
+		alone("self-signed, run out", runOut),
+		alone("self-signed, for clients", forClients),
 		alone("self-signed, wrong name, run out, for clients", func(c *x509.Certificate) {
-			c.DNSNames, c.IPAddresses = []string{"db.stranger.test"}, nil
-			c.NotBefore, c.NotAfter = time.Unix(1e9, 0), time.Unix(1.1e9, 0)
-			c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
+			wrongName(c)
+			runOut(c)
+			forClients(c)
 		}),
-		alone("subject and issuer of 5,000 names", func(c *x509.Certificate) { c.Subject = pkix.Name{ExtraNames: names(5000)} }),
-		stranger("subject of 10,000 names", func(c *x509.Certificate) { c.Subject = pkix.Name{ExtraNames: names(10000)} }),
+		alone("subject and issuer of 5,000 names", func(c *x509.Certificate) { c.Subject = units(5000) }),
+		stranger("subject of 10,000 names", func(c *x509.Certificate) { c.Subject = units(10000) }),
 		ours("our CA, wrong name, subject of 10,000 names", func(c *x509.Certificate) {
-			c.Subject, c.DNSNames, c.IPAddresses = pkix.Name{ExtraNames: names(10000)}, []string{"db.stranger.test"}, nil
+			wrongName(c)
+			c.Subject = units(10000)
 		}),
 		stranger("10,000 DNS names", manyDNS),
 		ours("our CA, 10,000 wrong DNS names", func(c *x509.Certificate) { manyDNS(c); c.IPAddresses = nil }),
@@ -133,20 +146,22 @@ func nastyCertificates(ca *tlstest.CA) []nasty {
 		}),
 		ours("our CA, 10,000 critical extensions", func(c *x509.Certificate) {
 			for i := range 10000 {
-				c.ExtraExtensions = append(c.ExtraExtensions, pkix.Extension{Id: asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 99, i}, Critical: true, Value: []byte{5, 0}})
+				id := asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 99, i}
+				c.ExtraExtensions = append(c.ExtraExtensions, pkix.Extension{Id: id, Critical: true, Value: []byte{5, 0}})
 			}
 		}),
-		ours("our CA, 20,000 policies and the wrong name", func(c *x509.Certificate) {
-			c.DNSNames, c.IPAddresses = []string{"db.stranger.test"}, nil
+		ours("our CA, 15,000 policies and the wrong name", func(c *x509.Certificate) {
+			wrongName(c)
 			for i := range 15000 {
 				c.PolicyIdentifiers = append(c.PolicyIdentifiers, asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 99, i})
 			}
 		}),
-		fakeAuthorities(ca, "wrong name", func(c *x509.Certificate) { c.DNSNames, c.IPAddresses = []string{"db.stranger.test"}, nil }),
-		fakeAuthorities(ca, "run out", func(c *x509.Certificate) { c.NotBefore, c.NotAfter = time.Unix(1e9, 0), time.Unix(1.1e9, 0) }),
-		fakeAuthorities(ca, "for clients", func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} }),
+		fakeAuthorities(ca, "wrong name", wrongName), fakeAuthorities(ca, "run out", runOut),
+		fakeAuthorities(ca, "for clients", forClients),
 		ladder(), constrained(), hugeModulus(), hugeMessage(), tiny(),
-		{name: "junk", chain: tls.Certificate{Certificate: [][]byte{bytes.Repeat([]byte{0x30, 0x80}, 100000)}, PrivateKey: tlstest.NewKey(tlstest.P256)}},
+		{name: "junk", chain: tls.Certificate{
+			Certificate: [][]byte{bytes.Repeat([]byte{0x30, 0x80}, 100000)}, PrivateKey: tlstest.NewKey(tlstest.P256),
+		}},
 	}
 }
 
@@ -155,9 +170,10 @@ func fakeAuthorities(ca *tlstest.CA, what string, change func(*x509.Certificate)
 	pair := ca.Issue(serverLeaf(change))
 	chain := pair.TLS()
 	for range 33 {
-		fake := tlstest.NewAuthority(tlstest.Authority{Name: ca.Cert.Subject.CommonName, Key: tlstest.P521, Template: func(c *x509.Certificate) {
-			c.SubjectKeyId = ca.Cert.SubjectKeyId
-		}})
+		fake := tlstest.NewAuthority(tlstest.Authority{
+			Name: ca.Cert.Subject.CommonName, Key: tlstest.P521,
+			Template: func(c *x509.Certificate) { c.SubjectKeyId = ca.Cert.SubjectKeyId },
+		})
 		chain.Certificate = append(chain.Certificate, fake.Cert.Raw)
 	}
 	return nasty{name: "our CA, " + what + ", 33 fake authorities", chain: chain}
@@ -165,12 +181,13 @@ func fakeAuthorities(ca *tlstest.CA, what string, change func(*x509.Certificate)
 
 // ladder is a hundred authorities of one name, each of which could have signed each.
 func ladder() nasty {
-	id := []byte("the same for all")
-	top := tlstest.NewAuthority(tlstest.Authority{Name: "rung", Key: tlstest.P521, Template: func(c *x509.Certificate) { c.SubjectKeyId = id }})
-	rung := top
+	each := tlstest.Authority{Name: "rung", Key: tlstest.P521, Template: func(c *x509.Certificate) {
+		c.SubjectKeyId = []byte("the same for all")
+	}}
+	rung := tlstest.NewAuthority(each)
 	var rungs [][]byte
 	for range 100 {
-		rung = rung.Authority(tlstest.Authority{Name: "rung", Key: tlstest.P521, Template: func(c *x509.Certificate) { c.SubjectKeyId = id }})
+		rung = rung.Authority(each)
 		rungs = append(rungs, rung.Cert.Raw)
 	}
 	chain := rung.Issue(serverLeaf(nil)).TLS()
@@ -238,7 +255,8 @@ func hugeModulus() nasty {
 	if err != nil {
 		panic(err)
 	}
-	return nasty{"an RSA key of 896,000 bits", tls.Certificate{Certificate: [][]byte{leaf, issuer}, PrivateKey: pair.Key}, false}
+	chain := tls.Certificate{Certificate: [][]byte{leaf, issuer}, PrivateKey: pair.Key}
+	return nasty{name: "an RSA key of 896,000 bits", chain: chain}
 }
 
 func hugeMessage() nasty {
@@ -386,18 +404,14 @@ func TestUnverifiedPeerOfSpares(t *testing.T) {
 	t.Parallel()
 	unknown := tlstest.NewCA("a stranger's authority", tlstest.P256)
 	for _, n := range []nasty{
-		{name: "10,000 names", chain: unknown.Issue(serverLeaf(func(c *x509.Certificate) {
-			c.Subject = pkix.Name{}
-			for i := range 10000 {
-				c.Subject.ExtraNames = append(c.Subject.ExtraNames, pkix.AttributeTypeAndValue{Type: asn1.ObjectIdentifier{2, 5, 4, 11}, Value: fmt.Sprintf("%05d", i)})
-			}
-		})).TLS()},
-		fakeAuthorities(shared.lab.CA, "for clients", func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} }),
+		{name: "10,000 names", chain: unknown.Issue(serverLeaf(func(c *x509.Certificate) { c.Subject = units(10000) })).TLS()},
+		fakeAuthorities(shared.lab.CA, "for clients", forClients),
 	} {
 		t.Run(n.name, func(t *testing.T) {
 			t.Parallel()
 			peer := newStranger(t, n.chain)
-			origin, err := shared.lab.Launch(shared.binary, peer.addr, "PGORIGIN_WARM_SPARES=4", "PGORIGIN_READINESS=upstream", "PGORIGIN_PROBE_INTERVAL=1s")
+			origin, err := shared.lab.Launch(shared.binary, peer.addr, "PGORIGIN_WARM_SPARES=4",
+				"PGORIGIN_READINESS=upstream", "PGORIGIN_PROBE_INTERVAL=1s")
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -5,9 +5,11 @@ package hostile
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"testing"
 	"time"
 
@@ -56,8 +58,7 @@ func (c *client) read() message {
 // ends reads to the end of the stream and says whether it came in time.
 func (c *client) ends() bool {
 	_, err := io.Copy(io.Discard, c)
-	timeout, ok := err.(net.Error)
-	return err == nil || !ok || !timeout.Timeout()
+	return !errors.Is(err, os.ErrDeadlineExceeded)
 }
 
 // TestHostileClients: a client wants to get something to the server that a login has no place for, to hit a pooler whose
@@ -66,8 +67,7 @@ func TestHostileClients(t *testing.T) {
 	startup := func(name string) []byte {
 		return startupPacket("user", servers.User, "database", servers.Database, "application_name", name)
 	}
-	const first = "n,,n=,r=rOprNGfwEbeRWgbNEkqO"
-	response := initialResponse("SCRAM-SHA-256", first)
+	response := initialResponse("SCRAM-SHA-256")
 	const patient = "two responses" // the second may wait for a second request
 	for _, row := range []struct {
 		name string
@@ -85,8 +85,8 @@ func TestHostileClients(t *testing.T) {
 		{"response of 1 MiB", func(string) [][]byte { return [][]byte{framed('p', 1<<20, string(make([]byte, 1<<20-4)))} }},
 		{"response of 2 GiB", func(string) [][]byte { return [][]byte{framed('p', 1<<31-1, "begins")} }},
 		{"response of 4 GiB", func(string) [][]byte { return [][]byte{framed('p', 1<<32-1, "begins")} }},
-		{"mechanism that was not offered", func(string) [][]byte { return [][]byte{initialResponse("SCRAM-SHA-256-PLUS", first)} }},
-		{"mechanism that nobody knows", func(string) [][]byte { return [][]byte{initialResponse("X-TELL-ME", first)} }},
+		{"mechanism that was not offered", func(string) [][]byte { return [][]byte{initialResponse("SCRAM-SHA-256-PLUS")} }},
+		{"mechanism that nobody knows", func(string) [][]byte { return [][]byte{initialResponse("X-TELL-ME")} }},
 		{"junk", func(string) [][]byte { return [][]byte{[]byte("GET / HTTP/1.1\r\n\r\n")} }},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -115,7 +115,7 @@ func TestHostileClients(t *testing.T) {
 					t.Errorf("%s: the session goes on", mode)
 				}
 				_ = c.Close()
-				r, over := im.recordOf(mode, patience)
+				r, over := im.recordOf(mode)
 				if problem := onlyWhole(r.bytes(), response, mode); problem != "" || !over {
 					t.Errorf("%s: the upstream got %q; over: %t", mode, problem, over)
 				}
@@ -164,7 +164,7 @@ func TestPartialResponse(t *testing.T) {
 	c := dialClient(t, origin.Addr)
 	c.send(startupPacket("user", servers.User, "application_name", "partial"))
 	c.read()
-	response := initialResponse("SCRAM-SHA-256", "n,,n=,r=rOprNGfwEbeRWgbNEkqO")
+	response := initialResponse("SCRAM-SHA-256")
 	c.send(response[:9])
 	close(halfSent)
 	<-wholeSent
@@ -193,7 +193,8 @@ func TestPipelinedBehindStartup(t *testing.T) {
 			welcome(c)
 		})
 		c := dialClient(t, origin.Addr)
-		c.send(startupPacket("user", servers.User, "application_name", "pipelined"+spares), frame('Q', "SELECT 1\x00"), frame('X', ""))
+		startup := startupPacket("user", servers.User, "application_name", "pipelined"+spares)
+		c.send(startup, frame('Q', "SELECT 1\x00"), frame('X', ""))
 		var kinds []byte
 		for m := c.read(); m.kind != 0; m = c.read() {
 			kinds = append(kinds, m.kind)

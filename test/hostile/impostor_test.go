@@ -112,7 +112,7 @@ func (im *impostor) script(application string, play func(*caller)) {
 }
 
 // recordOf waits until the login is over at the impostor. A login that never came left nothing.
-func (im *impostor) recordOf(application string, patience time.Duration) (*record, bool) {
+func (im *impostor) recordOf(application string) (*record, bool) {
 	found, ok := im.records.Load(application)
 	if !ok {
 		return &record{}, true

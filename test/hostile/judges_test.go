@@ -86,11 +86,10 @@ func startJudges(cache string) (*judges, error) {
 
 // judge is a running program, which ends when this one does: its standard input ends then.
 type judge struct {
-	mu     sync.Mutex
-	in     io.Writer
-	last   int
-	waits  map[int]chan verdict
-	closed bool
+	mu    sync.Mutex
+	in    io.Writer
+	last  int
+	waits map[int]chan verdict
 }
 
 func startJudge(name string, args ...string) (*judge, error) {

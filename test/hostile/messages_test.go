@@ -41,8 +41,8 @@ func askSASL(mechanisms ...string) []byte {
 	return authentication(10, list+"\x00")
 }
 
-func ready(status byte) []byte { return frame('Z', string(status)) }
-func keyData() []byte          { return frame('K', "\x00\x00\x30\x39key4") }
+func ready() []byte   { return frame('Z', "I") }
+func keyData() []byte { return frame('K', "\x00\x00\x30\x39key4") }
 func notice() []byte {
 	return frame('N', "SWARNING\x00VWARNING\x00C01000\x00Mlook here\x00\x00")
 }
@@ -66,7 +66,7 @@ func settings() []byte {
 func answer() []byte {
 	return bytes.Join([][]byte{
 		frame('T', "\x00\x01n\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x17\x00\x04\xff\xff\xff\xff\x00\x00"),
-		frame('D', "\x00\x01\x00\x00\x00\x011"), frame('C', "SELECT 1\x00"), ready('I'),
+		frame('D', "\x00\x01\x00\x00\x00\x011"), frame('C', "SELECT 1\x00"), ready(),
 	}, nil)
 }
 
@@ -80,15 +80,16 @@ func startupPacket(parameters ...string) []byte {
 }
 
 // initialResponse is a client's choice of a SASL mechanism with its first message.
-func initialResponse(mechanism, first string) []byte {
+func initialResponse(mechanism string) []byte {
+	const first = "n,,n=,r=rOprNGfwEbeRWgbNEkqO"
 	return frame('p', mechanism+"\x00"+string(binary.BigEndian.AppendUint32(nil, uint32(len(first))))+first)
 }
 
-// saslInitial takes a SASLInitialResponse apart.
-func saslInitial(body []byte) (mechanism, first string) {
-	name, rest, found := bytes.Cut(body, []byte{0})
+// saslInitial returns the client's first message out of a SASLInitialResponse.
+func saslInitial(body []byte) string {
+	_, rest, found := bytes.Cut(body, []byte{0})
 	if !found || len(rest) < 4 {
-		return "", ""
+		return ""
 	}
-	return string(name), string(rest[4:])
+	return string(rest[4:])
 }

@@ -158,7 +158,7 @@ func attack(ctx context.Context, im *impostor, w way, a attacker, addr, name str
 	} else {
 		v = psql(ctx, []string{"LD_LIBRARY_PATH=" + shared.libpq18}, servers.DSN(addr, "application_name="+name))
 	}
-	r, _ := im.recordOf(name, patience)
+	r, _ := im.recordOf(name)
 	return v, r, a
 }
 

@@ -293,7 +293,7 @@ func TestDescriptorLimit(t *testing.T) {
 	t.Parallel()
 	im := newImpostor(t)
 	im.script("held", func(c *caller) {
-		c.send(authOk(), ready('I'))
+		c.send(authOk(), ready())
 		for range c.messages { // until it is left
 		}
 	})

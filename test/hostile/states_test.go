@@ -110,7 +110,7 @@ func (im *impostor) judgeState(t *testing.T, origin *servers.Origin, driver, nam
 	defer cancel()
 	began := time.Now()
 	v := login(ctx, driver, origin.Addr, name)
-	r, over := im.recordOf(name, patience)
+	r, over := im.recordOf(name)
 	switch secret := r.secret(); {
 	case secret != "" && !allowed.secret:
 		t.Errorf("%s: the %s has left", name, secret)
@@ -244,7 +244,7 @@ func stepBytes(name string, s *scram, answered message) []byte {
 	case "sasl":
 		return askSASL("SCRAM-SHA-256")
 	case "continue":
-		_, first := saslInitial(answered.body)
+		first := saslInitial(answered.body)
 		return saslFirst(s.challenge(first))
 	case "final":
 		return saslFinal(s.final(string(answered.body)))
@@ -255,7 +255,7 @@ func stepBytes(name string, s *scram, answered message) []byte {
 	case "key":
 		return keyData()
 	case "ready":
-		return ready('I')
+		return ready()
 	case "relay":
 		return nil
 	case "cleartext":
