@@ -27,13 +27,11 @@ func replicatingPostgres(ctx context.Context, t *testing.T) *servers.Postgres {
 	return pg
 }
 
-func execOn(ctx context.Context, t *testing.T, pg *servers.Postgres, sql string) string {
+func execOn(ctx context.Context, t *testing.T, pg *servers.Postgres, sql string) {
 	t.Helper()
-	out, err := pg.Exec(ctx, sql)
-	if err != nil {
+	if _, err := pg.Exec(ctx, sql); err != nil {
 		t.Fatal(err)
 	}
-	return out
 }
 
 // awaitOn waits until a query has a result.
