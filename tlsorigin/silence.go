@@ -17,7 +17,7 @@ const (
 	// maxHellos is how many ClientHellos one address gets before it has answered one of them, and helloGrace how long one
 	// counts. A burst that is sent all at once makes a server so slow that hellos are taken for lost.
 	maxHellos  = 32
-	helloGrace = time.Second
+	helloGrace = 300 * time.Millisecond
 )
 
 // errOutwaited ends an attempt whose peer was silent for silentGrace while many waited for the same address.

@@ -114,7 +114,7 @@ func TestSlowServerIsWaitedFor(t *testing.T) {
 	})
 }
 
-// A burst reaches a server in portions: the next hellos wait until some are answered, or a second has passed.
+// A burst reaches a server in portions: the next hellos wait until some are answered, or helloGrace has passed.
 func TestHellosArePaced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ca := tlstest.NewCA("CA", tlstest.P256)
@@ -138,10 +138,10 @@ func TestHellosArePaced(t *testing.T) {
 				}
 			})
 		}
-		for seconds := range 4 {
+		for portion := range 4 {
 			synctest.Wait()
-			if n := hellos.Load(); n != int32(seconds+1)*maxHellos {
-				t.Errorf("%d hellos after %d seconds", n, seconds)
+			if n := hellos.Load(); n != int32(portion+1)*maxHellos {
+				t.Errorf("%d hellos in portion %d", n, portion)
 			}
 			time.Sleep(helloGrace)
 		}
