@@ -20,11 +20,12 @@ type hostilePeer struct {
 // sharedHostilePeers are made once: their P-521 keys take long under the race detector.
 var sharedHostilePeers = sync.OnceValues(func() (*tlstest.CA, []hostilePeer) {
 	ca := tlstest.NewCA("Test Root", tlstest.P521)
-	return ca, hostilePeers(ca)
+	return ca, hostilePeers(ca, tlstest.P521)
 })
 
-// hostilePeers are what a stranger can send, and what the owner of some certificate of ca can.
-func hostilePeers(ca *tlstest.CA) []hostilePeer {
+// hostilePeers are what a stranger can send, and what the owner of some certificate of ca can; key is that of
+// their authorities.
+func hostilePeers(ca *tlstest.CA, key tlstest.KeyType) []hostilePeer {
 	named := func(change func(*x509.Certificate)) tlstest.Leaf {
 		return tlstest.Leaf{CommonName: "db.test", DNSNames: []string{"db.test"}, Template: change}
 	}
@@ -33,9 +34,9 @@ func hostilePeers(ca *tlstest.CA) []hostilePeer {
 	return []hostilePeer{
 		{"subject of 7,000 names", tlstest.SelfSigned(tlstest.Leaf{Template: func(c *x509.Certificate) { c.RawSubject = longSubject(7_000) }})},
 		{"subject of 4,000 names under the CA", ca.Issue(tlstest.Leaf{Template: func(c *x509.Certificate) { c.RawSubject = longSubject(4_000) }})},
-		{"end entity with 33 fake authorities", fakeAuthorities(ca, 33)},
-		{"authorities that sign one another", mutualAuthorities(tlstest.NewCA("Ring", tlstest.P521), 16)},
-		{"authorities that sign one another under the CA", mutualAuthorities(ca.Intermediate("Ring", tlstest.P521), 16)},
+		{"end entity with 33 fake authorities", fakeAuthorities(ca, key, 33)},
+		{"authorities that sign one another", mutualAuthorities(tlstest.NewCA("Ring", key), 16)},
+		{"authorities that sign one another under the CA", mutualAuthorities(ca.Intermediate("Ring", key), 16)},
 		{"20,000 key usages", selfSigned(func(c *x509.Certificate) {
 			for range 20_000 {
 				c.ExtKeyUsage = append(c.ExtKeyUsage, x509.ExtKeyUsageClientAuth)
@@ -61,7 +62,7 @@ func hostilePeers(ca *tlstest.CA) []hostilePeer {
 			}
 		})},
 		{"constraints against names", constrained(tlstest.NewCA("Narrow", tlstest.P256), 3_000)},
-		{"constraints against names, under a false authority", constrained(falseAuthority(ca), 1_500)},
+		{"constraints against names, under a false authority", constrained(falseAuthority(ca, key), 1_500)},
 	}
 }
 
@@ -86,14 +87,14 @@ func manyNames(n int) []string {
 }
 
 // falseAuthority is an end entity of ca that signs others as if it were an authority.
-func falseAuthority(ca *tlstest.CA) *tlstest.CA {
-	return ca.Authority(tlstest.Authority{Name: "End entity", Key: tlstest.P521, Template: func(c *x509.Certificate) { c.IsCA, c.KeyUsage = false, x509.KeyUsageDigitalSignature }})
+func falseAuthority(ca *tlstest.CA, key tlstest.KeyType) *tlstest.CA {
+	return ca.Authority(tlstest.Authority{Name: "End entity", Key: key, Template: func(c *x509.Certificate) { c.IsCA, c.KeyUsage = false, x509.KeyUsageDigitalSignature }})
 }
 
 // fakeAuthorities is an end entity of ca that signs a certificate as if it were an authority, with n more
 // certificates of its name and key behind it.
-func fakeAuthorities(ca *tlstest.CA, n int) *tlstest.Pair {
-	end := falseAuthority(ca)
+func fakeAuthorities(ca *tlstest.CA, key tlstest.KeyType, n int) *tlstest.Pair {
+	end := falseAuthority(ca, key)
 	pair := end.Issue(tlstest.Leaf{DNSNames: []string{"other.test"}})
 	chain := []*x509.Certificate{end.Cert}
 	for i := range n {
