@@ -151,8 +151,10 @@ func duringPause(ctx context.Context, way, sql string) (string, error) {
 		return "", err
 	}
 	admin += " dbname=pgbouncer"
-	if said, err := psql(ctx, admin, "PAUSE"); err != nil || said != "PAUSE" {
-		return "", fmt.Errorf("pause pgbouncer: %q, %w", said, err)
+	if said, err := psql(ctx, admin, "PAUSE"); err != nil {
+		return "", err
+	} else if said != "PAUSE" {
+		return "", fmt.Errorf("pause pgbouncer: it says %q", said)
 	}
 	resumed := make(chan error, 1)
 	go func() {
@@ -161,7 +163,7 @@ func duringPause(ctx context.Context, way, sql string) (string, error) {
 		resumed <- err
 	}()
 	if err := session.ask(ctx, sql, "answered"); err != nil {
-		return fmt.Sprint(err), nil //nolint:nilerr // what the client saw is the outcome
+		return err.Error(), nil // what the client saw is the outcome
 	}
 	return "answered", <-resumed
 }

@@ -179,11 +179,11 @@ func table(names []string, results []map[string]outcome) string {
 
 // reach returns the connection string for one way to upstream. It starts a pgorigin if the way leads through
 // one.
-func reach(ctx context.Context, way, upstream string, env ...string) (string, *servers.Origin, error) {
+func reach(ctx context.Context, way, upstream string) (string, *servers.Origin, error) {
 	if way == direct {
 		return servers.DSN(upstream, "sslmode=verify-full", "sslrootcert="+shared.lab.CAFile), nil, nil
 	}
-	origin, err := shared.lab.Origin(ctx, shared.binary, upstream, append(env, modes[way]...)...)
+	origin, err := shared.lab.Origin(ctx, shared.binary, upstream, modes[way]...)
 	if err != nil {
 		return "", nil, err
 	}

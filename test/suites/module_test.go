@@ -244,8 +244,11 @@ func (m module) runProgram(ctx context.Context, addr, p string, args ...string) 
 	cmd.Stderr = &problems
 	out, err := cmd.Output()
 	var exit *exec.ExitError
-	if err != nil && !errors.As(err, &exit) || len(out) == 0 || problems.Len() > 0 {
-		return nil, fmt.Errorf("run the tests of %s: %w\n%s", p, err, &problems)
+	if err != nil && !errors.As(err, &exit) {
+		return nil, fmt.Errorf("run the tests of %s: %w", p, err)
+	}
+	if len(out) == 0 || problems.Len() > 0 {
+		return nil, fmt.Errorf("run the tests of %s: they say:\n%s", p, &problems)
 	}
 	return out, nil
 }

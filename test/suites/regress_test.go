@@ -36,8 +36,11 @@ var resultLine = regexp.MustCompile(`(?m)^(?:test|    ) ?(\w+) +\.\.\. (ok|FAILE
 // run runs all scripts; they build on one another, and one alone would fail.
 func (s scripts) run(ctx context.Context, addr string, _ []string) (results, error) {
 	programs, err := filepath.Glob("/usr/lib/postgresql/*/lib/pgxs/src/test/regress/pg_regress")
-	if err != nil || len(programs) == 0 {
-		return nil, fmt.Errorf("find pg_regress: %v, %w", programs, err)
+	if err != nil {
+		return nil, err
+	}
+	if len(programs) == 0 {
+		return nil, errors.New("find pg_regress: it is not installed")
 	}
 	program := programs[len(programs)-1]
 	out, err := os.MkdirTemp(shared.lab.Dir(), "regress-")
@@ -66,8 +69,11 @@ func (s scripts) run(ctx context.Context, addr string, _ []string) (results, err
 		all[match[1]] = map[string]string{"ok": "pass", "FAILED": "fail"}[match[2]]
 	}
 	var exit *exec.ExitError
-	if len(all) == 0 || err != nil && !errors.As(err, &exit) {
-		return nil, fmt.Errorf("run pg_regress: %w\n%s", err, text)
+	if err != nil && !errors.As(err, &exit) {
+		return nil, fmt.Errorf("run pg_regress: %w", err)
+	}
+	if len(all) == 0 {
+		return nil, fmt.Errorf("run pg_regress: it says:\n%s", text)
 	}
 	return all, nil
 }
