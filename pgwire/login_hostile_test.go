@@ -37,8 +37,10 @@ func (o *obedient) play(client *pgtest.Peer) {
 			_ = client.Close()
 			return
 		case 'R':
-			answers := map[byte]string{3: "secret\x00", 5: "md5secret\x00", 7: "token secret", 8: "token secret", 9: "token secret",
-				10: "SCRAM-SHA-256\x00\x00\x00\x00\x03n,,", 11: "proof"}
+			answers := map[byte]string{
+				3: "secret\x00", 5: "md5secret\x00", 7: "token secret", 8: "token secret", 9: "token secret",
+				10: "SCRAM-SHA-256\x00\x00\x00\x00\x03n,,", 11: "proof",
+			}
 			if strings.HasPrefix(string(body[4:]), "OAUTHBEARER\x00\x00") {
 				answers[10] = "OAUTHBEARER\x00\x00\x00\x00\x0csecret token"
 			}
