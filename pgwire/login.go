@@ -158,8 +158,8 @@ func (s *session) awaitResponse() ([]byte, error) {
 	}
 	response, err := s.readResponse()
 	s.watch.begin(nil)
+	s.client.allowReads() // which the watch may have stopped
 	if errors.Is(err, errNoResponse) {
-		s.client.allowReads()
 		return nil, nil
 	}
 	return response, err
