@@ -11,7 +11,8 @@ import (
 	"github.com/pgorigin/pgorigin/test/servers"
 )
 
-// TestAbandonedLogins: clients that leave want their upstream connections to stay. They go at once, not after LOGIN_TIMEOUT.
+// TestAbandonedLogins: clients that leave want their upstream connections to stay. They go at once, and do not stay for
+// LOGIN_TIMEOUT.
 func TestAbandonedLogins(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct {

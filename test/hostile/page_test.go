@@ -17,8 +17,9 @@ const pageHead = `# Attackers with a valid certificate
 
 <!-- Written by "make hostile UPDATE=-update" from a run of test/hostile; edit page_test.go there, not this page. -->
 
-Each row is an attacker between client and server. The attacker's certificate is valid: it has the right name and comes from the same CA.
-Someone may hold such a certificate after a theft, or where one CA serves many servers. Each cell says what the attacker got.
+Each row is an attacker between client and server. The attacker's certificate is valid: it has the right name and
+comes from the same CA. That happens after a theft, or where one CA serves many servers. Each cell says what the
+attacker got.
 
 - *refused*: the client got an error, and no secret left.
 - **in the middle**: the client is logged in, and the attacker reads along and changes what it likes.
@@ -26,8 +27,8 @@ Someone may hold such a certificate after a theft, or where one CA serves many s
 - **password**, **hash**: the password or its MD5 hash has left.
 - *the client computes*: the client itself spends minutes on its proof, with or without pgorigin.
 
-In the rows about nonces and iterations the attacker knows the password, and the question is whether its lie is noticed.
-libpq takes a nonce without anything of the server's own, and reads 4,294,967,297 iterations as one.
+In the rows about nonces and iterations the attacker knows the password. The question is whether anybody notices its
+lie. libpq takes a nonce without anything of the server's own, and reads 4,294,967,297 iterations as one.
 
 libpq 18 is the judge in every column. It uses its own TLS (` + "`sslmode=verify-full`" + `) in the columns that bear its name.
 In the other columns it uses a plaintext connection to pgorigin.
