@@ -229,7 +229,7 @@ func TestHungAddress(t *testing.T) {
 	im := newImpostor(t)
 	im.script("healthy", welcome)
 	slow := newSlowUpstream(t)
-	p := startProcess(t, nil, slow.addr+","+im.addr, nil, "PGORIGIN_DIAL_TIMEOUT=4s")
+	p := startProcess(t, nil, slow.addr+","+im.addr, nil)
 	p.awaitReady(t)
 	var failed atomic.Int64
 	var longest atomic.Int64
@@ -250,7 +250,7 @@ func TestHungAddress(t *testing.T) {
 		})
 	}
 	running.Wait()
-	t.Logf("the longest of 80 logins at once took %s", time.Duration(longest.Load()))
+	t.Logf("the longest of 80 logins took %s; the hung machine saw %d", time.Duration(longest.Load()), slow.seen.Load())
 	if n := failed.Load(); n > 0 {
 		t.Errorf("%d of 80 logins failed though one machine is healthy", n)
 	}
