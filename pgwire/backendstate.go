@@ -100,7 +100,7 @@ func (b backendState) afterRead(to []backendState, kind byte, sent []byte) []bac
 		return to
 	}
 	b.mode = mode
-	if !(request == typeDescribe && kind == typeParameterDescription) { // of which a second answer follows
+	if request != typeDescribe || kind != typeParameterDescription { // of which a second answer follows
 		b.next++
 	}
 	b.began = kind != typeReadyForQuery && (b.began || request != typeCloseObject)

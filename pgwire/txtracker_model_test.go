@@ -38,12 +38,11 @@ func (m *modelServer) fail() {
 	}
 	m.began = false
 	m.said = append(m.said, 'E')
-	switch m.mode {
-	case modeQuery, modeQueryCopyIn:
+	if m.mode == modeQuery || m.mode == modeQueryCopyIn {
 		m.ready()
-	default:
-		m.mode = modeSkip
+		return
 	}
+	m.mode = modeSkip
 }
 
 func (m *modelServer) ready() {

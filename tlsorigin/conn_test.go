@@ -104,7 +104,7 @@ func TestOrdinaryEndsKeepTheirErrors(t *testing.T) {
 	t.Run("half-close ends TLS and TCP and passes what is left", func(t *testing.T) {
 		conn := dialPeer(t, func(raw net.Conn, server *tls.Conn) {
 			request, _ := io.ReadAll(server)
-			if n, err := raw.Read(make([]byte, 1)); n != 0 || err != io.EOF {
+			if n, err := raw.Read(make([]byte, 1)); n != 0 || !errors.Is(err, io.EOF) {
 				t.Errorf("TCP goes on behind close_notify: %d bytes, %v", n, err)
 			}
 			server.Write(append([]byte("answer to "), request...))

@@ -71,7 +71,8 @@ func crlRows(root *tlstest.CA) []crlRow {
 		{
 			"the newest has run out, an older one is in force", direct,
 			[][]byte{root.CRL(tlstest.CRL{ThisUpdate: now.Add(-3 * time.Hour)}), root.CRL(tlstest.CRL{ThisUpdate: now.Add(-2 * time.Hour), NextUpdate: now.Add(-time.Hour)})},
-			ReasonCertInvalid, []string{"out of date"},
+			ReasonCertInvalid,
+			[]string{"out of date"},
 		},
 		{"a list that has not begun has it", direct, [][]byte{fresh, root.CRL(tlstest.CRL{ThisUpdate: now.Add(time.Hour), NextUpdate: now.Add(48 * time.Hour), Revoked: []*x509.Certificate{direct.Leaf}})}, "", nil},
 		{"root listed by another of its name", direct, [][]byte{list(tlstest.NewCA("Test Root", tlstest.P256), 1, root.Cert), fresh}, "", nil},

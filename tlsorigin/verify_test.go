@@ -14,7 +14,7 @@ import (
 func TestSystemRootsVerify(t *testing.T) {
 	root := tlstest.NewCA("System Root", tlstest.P256)
 	between := root.Intermediate("Intermediate", tlstest.P384)
-	system := func() (*x509.CertPool, error) { return root.Pool(), nil }
+	var system systemRoots = func() (*x509.CertPool, error) { return root.Pool(), nil }
 	for _, row := range []struct {
 		name string
 		pair *tlstest.Pair
@@ -24,7 +24,8 @@ func TestSystemRootsVerify(t *testing.T) {
 		{"good", between.Issue(tlstest.Leaf{DNSNames: []string{testName}}), "", nil},
 		{
 			"expired and of another name", between.Issue(tlstest.Leaf{DNSNames: []string{"other.test"}, NotAfter: time.Now().Add(-time.Hour)}),
-			ReasonCertExpired, []Reason{ReasonCertNameMismatch},
+			ReasonCertExpired,
+			[]Reason{ReasonCertNameMismatch},
 		},
 		{
 			"a stranger's, expired and of another name", tlstest.NewCA("System Root", tlstest.P256).Issue(tlstest.Leaf{DNSNames: []string{"other.test"}, NotAfter: time.Now().Add(-time.Hour)}),

@@ -203,11 +203,11 @@ func folder(t *testing.T, dir string) string {
 	var list strings.Builder
 	for _, entry := range entries {
 		fmt.Fprintf(&list, "%v %s", entry.Type(), entry.Name())
-		switch entry.Type() {
-		case 0:
+		if entry.Type().IsRegular() {
 			text, err := os.ReadFile(filepath.Join(dir, entry.Name()))
 			fmt.Fprintf(&list, " %q %v", text, err)
-		case os.ModeSymlink:
+		}
+		if entry.Type() == os.ModeSymlink {
 			target, err := os.Readlink(filepath.Join(dir, entry.Name()))
 			fmt.Fprintf(&list, " %s %v", target, err)
 		}

@@ -10,8 +10,10 @@ func message(kind byte, body string) []byte {
 }
 
 // The messages of a client, for unnamed and named statements and the unnamed portal.
-func query(sql string) step       { return step{kind: 'Q', body: sql + "\x00"} }
+func query(sql string) step { return step{kind: 'Q', body: sql + "\x00"} }
+
 func parse(name, sql string) step { return step{kind: 'P', body: name + "\x00" + sql + "\x00\x00\x00"} }
+
 func bind(statement string) step {
 	return step{kind: 'B', body: "\x00" + statement + "\x00\x00\x00\x00\x00\x00\x00"}
 }
