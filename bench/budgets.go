@@ -24,6 +24,10 @@ func budgets() []budget {
 			text: "CPU per small transaction, 8 clients, of pgbouncer's", limit: 1,
 			measure: against("tps", "8 clients", "CPU per transaction", "", rowSidecar),
 		},
+		{
+			text: "CPU per small transaction with bridge, 8 clients, of pgbouncer's", limit: 1,
+			measure: against("tps", "8 clients", "CPU per transaction", withBridge, rowSidecar),
+		},
 		{text: "latency added to direct TLS, 1 client (p50), of what pgbouncer adds", limit: 1, measure: addedLatency},
 	}
 	for _, upstream := range []string{viaPgBouncer, viaPostgres} {

@@ -54,11 +54,13 @@ func (t *tunnel) as(user string) *tunnel {
 	return &other
 }
 
-// spares is the variable that keeps TLS connections ready, bridge the setting that logs in on the client's behalf.
-const (
-	spares = "PGORIGIN_WARM_SPARES"
-	bridge = "PGORIGIN_AUTH_CHANNEL_BINDING=bridge"
-)
+// spares is the variable that keeps TLS connections ready.
+const spares = "PGORIGIN_WARM_SPARES"
+
+// bridge are the settings that log in on the client's behalf, for accounts of both kinds.
+func bridge(more ...string) []string {
+	return append([]string{"PGORIGIN_AUTH_CHANNEL_BINDING=bridge", "PGORIGIN_AUTH_REQUIRE=scram-sha-256,md5"}, more...)
+}
 
 func (s *stage) allRows(ctx context.Context) []row {
 	rows := []row{{name: rowDirect, open: s.openDirect}}
@@ -76,8 +78,8 @@ func (s *stage) allRows(ctx context.Context) []row {
 		rows = append(rows,
 			row{name: o.label + withSpare, connectOnly: true, missing: noSpares, open: s.openOrigin(o, spares+"=1")},
 			row{name: o.label + ", 4 spares", connectOnly: true, missing: noSpares, open: s.openOrigin(o, spares+"=4")},
-			row{name: o.label + withBridge, connectOnly: true, open: s.openOrigin(o, bridge)},
-			row{name: o.label + withBridgeAndSpare, connectOnly: true, missing: noSpares, open: s.openOrigin(o, bridge, spares+"=1")},
+			row{name: o.label + withBridge, open: s.openOrigin(o, bridge()...)},
+			row{name: o.label + withBridgeAndSpare, connectOnly: true, missing: noSpares, open: s.openOrigin(o, bridge(spares+"=1")...)},
 		)
 	}
 	return rows
