@@ -23,6 +23,7 @@ const (
 	typeErrorResponse    = 'E'
 	typeNegotiateVersion = 'v'
 	typeNotice           = 'N'
+	typeNotification     = 'A'
 	typeParameterStatus  = 'S'
 	typeReadyForQuery    = 'Z'
 )
@@ -66,7 +67,7 @@ func (m *loginMessages) next() ([]byte, error) {
 	switch kind := rest[0]; kind {
 	case typeErrorResponse, typeNotice:
 		most = maxLoginText
-	case typeAuthentication, typeBackendKeyData, typeNegotiateVersion, typeParameterStatus, typeReadyForQuery:
+	case typeAuthentication, typeBackendKeyData, typeNegotiateVersion, typeNotification, typeParameterStatus, typeReadyForQuery:
 	default:
 		return nil, upstreamProtocol("the upstream sent a message of type %q during login; is it a Postgres server?", string(rune(kind)))
 	}

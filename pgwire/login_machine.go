@@ -50,6 +50,7 @@ const (
 	sawOK
 	sawParameter
 	sawKey
+	sawNotification // a login trigger may listen
 	sawReady
 	gotSCRAM    // the client picks a SCRAM mechanism
 	gotResponse // any other message of type p
@@ -86,10 +87,12 @@ func loginTable() [loginStates][loginEvents]loginState {
 			gotResponse: loginTokens,
 		},
 		loginOK: {
-			sawNotice: loginOK, sawError: loginRefused, sawParameter: loginOK, sawKey: loginKeyed, sawReady: loginReady,
+			sawNotice: loginOK, sawError: loginRefused, sawParameter: loginOK, sawKey: loginKeyed,
+			sawNotification: loginOK, sawReady: loginReady,
 		},
 		loginKeyed: {
-			sawNotice: loginKeyed, sawError: loginRefused, sawParameter: loginKeyed, sawReady: loginReady,
+			sawNotice: loginKeyed, sawError: loginRefused, sawParameter: loginKeyed,
+			sawNotification: loginKeyed, sawReady: loginReady,
 		},
 	}
 }
@@ -184,7 +187,8 @@ func (m *loginMachine) inspect(event loginEvent, message []byte) ([]byte, error)
 		if n := len(body); n >= minCancelKey && n <= maxCancelKey { // another one is of no use for a cancel
 			m.cancelKey = string(body)
 		}
-	case sawVersion, sawNotice, sawSASLContinue, sawSASLFinal, sawParameter, sawReady, gotSCRAM, gotResponse, loginEvents:
+	case sawVersion, sawNotice, sawSASLContinue, sawSASLFinal, sawParameter, sawNotification, sawReady, gotSCRAM,
+		gotResponse, loginEvents:
 	}
 	return message, nil
 }
@@ -290,6 +294,8 @@ func loginEventOf(message []byte) (loginEvent, error) {
 		return sawParameter, nil
 	case typeBackendKeyData:
 		return sawKey, nil
+	case typeNotification:
+		return sawNotification, nil
 	case typeReadyForQuery:
 		if len(body) == 1 {
 			return sawReady, nil
@@ -369,7 +375,8 @@ func (e loginEvent) String() string {
 		sawCleartext: "AuthenticationCleartextPassword", sawMD5: "AuthenticationMD5Password",
 		sawGSS: "AuthenticationGSS", sawSSPI: "AuthenticationSSPI", sawGSSContinue: "AuthenticationGSSContinue",
 		sawSASL: "AuthenticationSASL", sawSASLContinue: "AuthenticationSASLContinue", sawSASLFinal: "AuthenticationSASLFinal",
-		sawOK: "AuthenticationOk", sawParameter: "ParameterStatus", sawKey: "BackendKeyData", sawReady: "ReadyForQuery",
+		sawOK: "AuthenticationOk", sawParameter: "ParameterStatus", sawKey: "BackendKeyData",
+		sawNotification: "NotificationResponse", sawReady: "ReadyForQuery",
 		gotSCRAM: "SASLInitialResponse with SCRAM", gotResponse: "another response",
 	}[min(e, loginEvents-1)]
 }

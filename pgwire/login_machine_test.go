@@ -46,6 +46,8 @@ func loginMessage(letter byte) (message []byte, fromClient bool) {
 		return pgtest.ParameterStatus("a", "b"), false
 	case 'k':
 		return pgtest.BackendKeyData("pid4key4"), false
+	case 'A':
+		return pgtest.Message('A', "\x00\x00\x00\x01hello\x00self\x00"), false
 	case 'Z':
 		return pgtest.ReadyForQuery('I'), false
 	case 'q':
@@ -58,13 +60,13 @@ func loginMessage(letter byte) (message []byte, fromClient bool) {
 	panic(letter)
 }
 
-const loginLetters = "vNEC5GIcO12KPkZqop"
+const loginLetters = "vNEC5GIcO12KPkAZqop"
 
 // legalLogins matches every beginning of a login that the protocol knows. It is written from the manual, chapter
 // "Message Flow", and knows nothing of the machine's table.
 func legalLogins() *regexp.Regexp {
 	const (
-		end    = `(?:E|K[NP]*(?:k[NP]*)?[ZE]?)`
+		end    = `(?:E|K[NPA]*(?:k[NPA]*)?[ZE]?)`
 		any    = `[poq]`
 		plain  = `[C5]N*(?:E|` + any + `N*` + end + `?)?`
 		tokens = `[GI][Ncpoq]*` + end + `?`
