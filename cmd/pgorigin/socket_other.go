@@ -1,0 +1,18 @@
+//go:build !unix
+
+package main
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+)
+
+// unixSocket does not exist here.
+type unixSocket struct{ *net.UnixListener }
+
+// listenUnix fails: a socket could be neither locked nor kept from other users.
+func listenUnix(context.Context, string, os.FileMode) (*unixSocket, error) {
+	return nil, errors.New("a Unix socket cannot be listened on in this system")
+}
