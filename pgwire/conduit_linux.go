@@ -90,7 +90,7 @@ func (c *conduit) pump(buf []byte) (again bool) {
 
 // over reports whether there is nothing left to relay or deliver.
 func (c *conduit) over() bool {
-	return c.session.ctx.Err() != nil || c.fromUpstream.done && !c.session.client.undelivered()
+	return c.session.ctx.Err() != nil || c.fromUpstream.done && !undelivered(c.session.client.Conn)
 }
 
 // awaitDelivery has the loop look again after a while, for no event tells that

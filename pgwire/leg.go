@@ -72,10 +72,6 @@ func (l *leg) closeWrite() {
 	}
 }
 
-// undelivered reports whether a living peer has not acknowledged all that was
-// written. Where the system cannot tell, it has.
-func (l *leg) undelivered() bool { return undelivered(l.Conn) }
-
 // close releases the connection.
 func (l *leg) close() {
 	l.detach()

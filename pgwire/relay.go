@@ -100,7 +100,7 @@ func (s *session) upstreamRefuses(err error) { s.noteEnding(upstream, err) }
 // close the kernel would give up after a while on one that is slow. Only the end
 // of the session interrupts it.
 func (s *session) awaitDelivery() {
-	for pause := deliveryPause; s.client.undelivered(); pause = longer(pause) {
+	for pause := deliveryPause; undelivered(s.client.Conn); pause = longer(pause) {
 		select {
 		case <-time.After(pause):
 		case <-s.ctx.Done():
