@@ -1,7 +1,6 @@
 package pgwire
 
 import (
-	"context"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -113,24 +112,15 @@ func (c *Capacity) cancels() int {
 	return min(c.Cancels, maxOwnedCancels)
 }
 
-// awaitLogin waits until there is room for another login. Without error the caller calls leaveLogin.
+// awaitLogin waits until there is room for another login, or the session has ended, perhaps because the client has left.
+// Without error the caller calls leaveLogin.
 func (s *session) awaitLogin() error {
 	s.phase.Store(int32(PhaseDial))
 	c := s.server.capacity()
 	if c.Logins == 0 {
 		return nil
 	}
-	w, _ := c.logins.join(c.Logins, -1)
-	if w == nil {
-		return nil
-	}
-	select {
-	case <-w.called:
-		return nil
-	case <-s.ctx.Done(): // perhaps because the client has left
-		c.logins.abandon(w)
-		return context.Cause(s.ctx)
-	}
+	return c.logins.enter(s.ctx, c.Logins, -1)
 }
 
 func (s *session) leaveLogin() {

@@ -71,17 +71,9 @@ func Greet(conn net.Conn, user, database, application string) (*Client, error) {
 // as of [AuthMethods], but each SASL mechanism by its own.
 func (c *Client) Methods() []string {
 	code := binary.BigEndian.Uint32(c.request)
-	if code == authSASL {
-		names, _ := mechanisms(c.request[4:]) // awaitRequest saw to it
-		for i := range names {
-			names[i] = mechanismName(names[i])
-		}
-		return names
-	}
-	if code == authOK {
-		return []string{methodNone.String()}
-	}
 	switch code {
+	case authOK:
+		return []string{methodNone.String()}
 	case authCleartext:
 		return []string{methodPassword.String()}
 	case authMD5:
@@ -90,6 +82,12 @@ func (c *Client) Methods() []string {
 		return []string{methodGSS.String()}
 	case authSSPI:
 		return []string{methodSSPI.String()}
+	case authSASL:
+		names, _ := mechanisms(c.request[4:]) // awaitRequest saw to it
+		for i := range names {
+			names[i] = mechanismName(names[i])
+		}
+		return names
 	}
 	return []string{fmt.Sprintf("request %d", code)}
 }
