@@ -58,13 +58,13 @@ type Server struct {
 	// SCRAM alone for a bridge.
 	RequireAuth AuthMethods
 
-	// Password returns the password that a bridge uses for every login. Nil
-	// means that clients are asked for theirs, which is refused to one that has
-	// come neither over loopback nor over a Unix socket.
+	// Password returns the password that a bridge uses for every login. Nil means
+	// that each client is asked for its own. Only a client that has come over
+	// loopback or a Unix socket is asked, any other is refused.
 	Password func() (string, error)
 
-	// LoginTimeout bounds a session from accept to the first ReadyForQuery,
-	// and a cancel request from accept to its end. Zero means one minute.
+	// LoginTimeout bounds a session from accept to the first ReadyForQuery, and a
+	// cancel request, which has 20 seconds at most. Zero means one minute.
 	LoginTimeout time.Duration
 
 	// MaxSessions caps concurrent sessions; further clients get SQLSTATE 53300.
