@@ -77,10 +77,10 @@ func parseRevocations(data []byte) (*revocations, error) {
 
 // unfitList says why a list must not be used, "" if it may.
 func unfitList(list *x509.RevocationList) string {
-	switch list.SignatureAlgorithm {
-	case x509.UnknownSignatureAlgorithm:
+	switch {
+	case list.SignatureAlgorithm == x509.UnknownSignatureAlgorithm:
 		return "it is signed with an algorithm that is not known here"
-	case x509.SHA1WithRSA, x509.ECDSAWithSHA1, x509.DSAWithSHA1, x509.MD5WithRSA, x509.MD2WithRSA:
+	case brokenHash(list.SignatureAlgorithm):
 		return "it is signed with " + list.SignatureAlgorithm.String() + ", which can be forged"
 	}
 	if list.NextUpdate.IsZero() {

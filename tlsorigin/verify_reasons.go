@@ -218,11 +218,16 @@ func authorityProblem(cert *x509.Certificate, i, n int) string {
 	return ""
 }
 
-// forgeable reports a signature whose hash has been broken.
+// forgeable reports whether cert depends on a signature that can be forged. That of a root does not count.
 func forgeable(cert *x509.Certificate) bool {
-	switch cert.SignatureAlgorithm {
+	return brokenHash(cert.SignatureAlgorithm) && string(cert.RawIssuer) != string(cert.RawSubject)
+}
+
+// brokenHash reports whether signatures with an algorithm can be forged.
+func brokenHash(algorithm x509.SignatureAlgorithm) bool {
+	switch algorithm {
 	case x509.SHA1WithRSA, x509.ECDSAWithSHA1, x509.DSAWithSHA1, x509.MD5WithRSA, x509.MD2WithRSA:
-		return string(cert.RawIssuer) != string(cert.RawSubject)
+		return true
 	}
 	return false
 }
