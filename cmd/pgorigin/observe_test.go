@@ -252,3 +252,14 @@ func TestPeerName(t *testing.T) {
 		t.Errorf("peer is %q", got)
 	}
 }
+
+// TestCancelEffectsAreThoseOfMetrics: one that health does not know would be counted under another name.
+func TestCancelEffectsAreThoseOfMetrics(t *testing.T) {
+	w := newWatched()
+	for _, effect := range pgwire.CancelEffects() {
+		w.cancelSettled(pgwire.SessionInfo{}, 1, effect)
+		if w.metric(`pgorigin_cancel_effects_total{effect="`+string(effect)+`",origin="default"}`) != "1" {
+			t.Errorf("%s is not counted", effect)
+		}
+	}
+}
