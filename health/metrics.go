@@ -107,7 +107,7 @@ func NewMetrics(opts Options) *Metrics {
 			func() bool { return opts.Status.Ready() == nil }),
 		prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Name: "pgorigin_log_lines_dropped_total",
-			Help: "Log lines that were dropped, because nothing read or took them.",
+			Help: "Log lines dropped because the reader of stderr was too slow, or because writing failed.",
 		}, func() float64 { return float64(opts.LogLinesDropped()) }),
 		stateGauge("pgorigin_draining", "Whether the process has been told to stop and waits for its sessions.",
 			opts.Status.isDraining),

@@ -17,7 +17,7 @@ const (
 func (m *Metrics) makeReloadMetrics() {
 	m.reloads = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "pgorigin_tls_reloads_total",
-		Help: "Looks at the certificate files: ok when new ones were put in force, unchanged, error, or stalled.",
+		Help: "Looks at the certificate files, by result: ok (new files are in force), unchanged, error, stalled (a mount does not answer).",
 	}, []string{"origin", "result"})
 	m.lastReload = prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "pgorigin_tls_last_reload_timestamp_seconds",

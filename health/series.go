@@ -52,7 +52,7 @@ func (m *Metrics) makeSessionMetrics() {
 	}, []string{"origin"})
 	m.logins = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "pgorigin_logins_total",
-		Help: "Logins that the upstream has accepted, by the method that was used; none is a login without proof.",
+		Help: "Logins that the upstream has accepted, by authentication method; none is a login without any proof.",
 	}, []string{"origin", "method"})
 	m.closes = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "pgorigin_sessions_closed_total",
@@ -68,7 +68,7 @@ func (m *Metrics) makeSessionMetrics() {
 	}, []string{"origin", "result"})
 	m.cancelEffects = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "pgorigin_cancel_effects_total",
-		Help: "Delivered cancel requests by what followed on their session: canceled (57014), finished (the query ended first), none.",
+		Help: "Delivered cancel requests by their effect on the session: canceled (57014), finished (the query ended by itself), none.",
 	}, []string{"origin", "effect"})
 	m.acceptErrors = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "pgorigin_accept_errors_total",
@@ -81,7 +81,7 @@ func (m *Metrics) makeSessionMetrics() {
 func (m *Metrics) SessionsOffLoop(origin string, count func() int) {
 	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name:        "pgorigin_sessions_off_loop",
-		Help:        "Sessions that are relayed by goroutines of their own and not by an event loop; always zero on Linux unless something is wrong.",
+		Help:        "Sessions that no event loop relays; always zero on Linux unless something is wrong.",
 		ConstLabels: prometheus.Labels{"origin": origin},
 	}, func() float64 { return float64(count()) }))
 }

@@ -72,7 +72,7 @@ func (a *answerer) answer(ctx context.Context, request []byte, offer []string) (
 func (a *answerer) beginSCRAM(offer []string) ([]byte, error) {
 	binder, ok := a.upstream.(ChannelBinder)
 	if !ok {
-		return nil, cannotBind("the connection to the upstream does not know what a login is bound to", nil)
+		return nil, cannotBind("the login cannot be bound: the connection to the upstream has no channel binding data", nil)
 	}
 	able := binder.CanBind()
 	mechanism, gs2, binding := scramSHA256, gs2Unable, []byte(nil)
@@ -83,7 +83,7 @@ func (a *answerer) beginSCRAM(offer []string) ([]byte, error) {
 			err = errNoEndPoint
 		}
 		if err != nil {
-			return nil, cannotBind("the hash of the upstream's certificate, which a login is bound to, is not known", err)
+			return nil, cannotBind("the login cannot be bound: the hash of the upstream's certificate is not known", err)
 		}
 		mechanism, gs2 = scramSHA256Plus, gs2Bound
 	case !slices.Contains(offer, scramSHA256):

@@ -64,7 +64,7 @@ func (s *session) readPassword() (string, error) {
 	message, err := s.awaitResponse()
 	var gone *Error
 	if errors.As(err, &gone) && gone.Kind == ReasonClientGone {
-		gone.Text = "the client left when it was asked for a password: has it got one?"
+		gone.Text = "the client left when pgorigin asked for a password; is one configured in the client?"
 	}
 	if err != nil {
 		return "", err

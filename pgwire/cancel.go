@@ -124,9 +124,9 @@ func (s *session) forwardCancel(packet startupPacket) error {
 
 // tooManyCancels describes a cancel request that is not forwarded.
 func tooManyCancels(known bool) error {
-	text := "too many cancel requests with keys of no session are on their way"
+	text := "too many cancel requests with unknown keys are on their way"
 	if known {
-		text = "too many cancel requests for this session or for all are on their way"
+		text = "too many cancel requests are on their way, for this session or for all together"
 	}
 	return &Error{Kind: ReasonTooManySessions, Text: text}
 }

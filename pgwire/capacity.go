@@ -59,9 +59,9 @@ func (c *Capacity) admit() error {
 	text := ""
 	switch {
 	case !take(&c.sessions, c.Sessions):
-		text = fmt.Sprintf("too many sessions: all %d that %s leaves room for are in use", c.Sessions, c.SessionsFrom)
+		text = fmt.Sprintf("too many sessions: %s leaves room for %d, and all of them are in use", c.SessionsFrom, c.Sessions)
 	case c.Pressed != nil && c.Pressed():
-		text = fmt.Sprintf("too many sessions: with %d in use, the memory limit leaves no room for another", c.sessions.Add(-1))
+		text = fmt.Sprintf("too many sessions: %d are in use, and the memory limit leaves no room for another", c.sessions.Add(-1))
 	default:
 		c.guests.Add(-1)
 		return nil

@@ -77,7 +77,7 @@ func TestCapacityIsShared(t *testing.T) {
 		other.login("pid4key2")
 		refused := one.connect()
 		refused.Send(pgtest.Startup("user", "app"))
-		contains(t, refused.ExpectError("53300").Message, "all 2 that the memory limit of 64 MiB leaves room for")
+		contains(t, refused.ExpectError("53300").Message, "the memory limit of 64 MiB leaves room for 2, and all of them are in use")
 		_ = refused.Close()
 		one.expectEnd(ReasonTooManySessions)
 		one.expectNoDial()
@@ -103,7 +103,7 @@ func TestPressureRefusesSessions(t *testing.T) {
 		pressed = true
 		refused := r.connect()
 		refused.Send(pgtest.Startup("user", "app"))
-		contains(t, refused.ExpectError("53300").Message, "with 1 in use, the memory limit leaves no room")
+		contains(t, refused.ExpectError("53300").Message, "1 are in use, and the memory limit leaves no room")
 		_ = refused.Close()
 		r.expectEnd(ReasonTooManySessions)
 		pressed = false

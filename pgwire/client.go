@@ -130,7 +130,7 @@ func (c *Client) Login(ctx context.Context, password string, allowed AuthMethods
 		}
 		message = encodeMessage(kind, body)
 	}
-	return upstreamProtocol("the upstream sent messages without end")
+	return upstreamProtocol("the upstream sent too many messages")
 }
 
 // respond answers one request of a login.
@@ -222,7 +222,7 @@ func (c *Client) await(kind byte, others string) ([]byte, error) {
 			c.noteParameter(body)
 		}
 	}
-	return nil, upstreamProtocol("the upstream sent messages without end")
+	return nil, upstreamProtocol("the upstream sent too many messages")
 }
 
 func (c *Client) noteParameter(body []byte) {

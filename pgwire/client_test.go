@@ -51,7 +51,7 @@ func TestGreet(t *testing.T) {
 		"huge length":                  {[]byte("R\x7f\xff\xff\xff"), nil, "impossible length"},
 		"negative length":              {[]byte("R\xff\xff\xff\xff"), nil, "impossible length"},
 		"unexpected message":           {pgtest.ReadyForQuery('I'), nil, "type 'Z' in place of 'R'"},
-		"notices without end":          {bytes.Repeat(pgtest.Message('N', "\x00"), 1000), nil, "without end"},
+		"notices without end":          {bytes.Repeat(pgtest.Message('N', "\x00"), 1000), nil, "too many messages"},
 		"nothing":                      {nil, nil, "EOF"},
 		"cut in the header":            {[]byte("R\x00"), nil, "EOF"},
 		"cut in the body":              {[]byte("R\x00\x00\x00\x0c\x00"), nil, "EOF"},

@@ -255,7 +255,7 @@ func (m *loginMachine) clientSays(message []byte) error {
 	}
 	next := loginTable()[m.state][event]
 	if next == noPlace {
-		return badStartup("the client sent an answer that nobody asked for")
+		return badStartup("the client sent a response that the upstream did not ask for")
 	}
 	m.state = next
 	return nil
@@ -277,7 +277,7 @@ func (m *loginMachine) outOfTurn(event loginEvent) error {
 	if event == sawOK && m.state >= loginSCRAM && m.state <= loginSCRAMAnswered {
 		return unprovenLogin()
 	}
-	return upstreamProtocol("the upstream sent %v out of turn: %v", event, m.state)
+	return upstreamProtocol("the upstream sent %v out of turn (state of the login: %v)", event, m.state)
 }
 
 // loginEventOf says what a whole message of the upstream is. An error is for one that no login has.
@@ -334,7 +334,7 @@ func requestEventOf(body []byte) (loginEvent, error) {
 	case authSASLFinal:
 		event, most = sawSASLFinal, maxSASLMessage
 	default:
-		return 0, upstreamProtocol("the upstream asks for authentication request %d, which pgorigin does not know", number)
+		return 0, upstreamProtocol("the upstream sent authentication request %d, which pgorigin does not know", number)
 	}
 	if len(body) < least || len(body) > most {
 		return 0, malformedLogin(typeAuthentication)
@@ -361,7 +361,7 @@ func (s loginState) String() string {
 		loginBegun: "startup packet sent", loginVersioned: "protocol version negotiated",
 		loginAsked: "password asked for", loginAnswered: "password sent",
 		loginOffered: "SASL mechanisms offered", loginSCRAM: "SCRAM begun", loginSCRAMContinued: "SCRAM challenge received",
-		loginSCRAMAnswered: "SCRAM proof sent", loginSCRAMProven: "SCRAM proven by the server",
+		loginSCRAMAnswered: "SCRAM proof sent", loginSCRAMProven: "SCRAM proof of the server received",
 		loginSASL: "other SASL begun", loginSASLContinued: "other SASL challenge received", loginSASLAnswered: "other SASL answered",
 		loginTokens: "GSSAPI or SSPI tokens", loginOK: "authenticated", loginKeyed: "cancel key received",
 		loginReady: "ready", loginRefused: "refused",
@@ -377,6 +377,6 @@ func (e loginEvent) String() string {
 		sawSASL: "AuthenticationSASL", sawSASLContinue: "AuthenticationSASLContinue", sawSASLFinal: "AuthenticationSASLFinal",
 		sawOK: "AuthenticationOk", sawParameter: "ParameterStatus", sawKey: "BackendKeyData",
 		sawNotification: "NotificationResponse", sawReady: "ReadyForQuery",
-		gotSCRAM: "SASLInitialResponse with SCRAM", gotResponse: "another response",
+		gotSCRAM: "SASLInitialResponse with SCRAM", gotResponse: "any other response",
 	}[min(e, loginEvents-1)]
 }

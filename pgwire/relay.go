@@ -55,7 +55,7 @@ func (s *session) deliver(p []byte) (rest []byte, err error) {
 	case stopDrain:
 		s.shutDown()
 	case stopBreach:
-		s.end(upstreamProtocol("the upstream asked for authentication again, behind the login"))
+		s.end(upstreamProtocol("the upstream asked for authentication again, after the login"))
 	}
 	return nil, errStopped
 }

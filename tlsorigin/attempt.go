@@ -108,7 +108,7 @@ func (a *attempt) outwaited(ctx context.Context, failure *Error) *Error {
 	if !a.began {
 		kind = ReasonUpstreamTimeout
 	}
-	return a.failure(finding{kind, fmt.Sprintf("said nothing for %v, and more than %d connections wait for its address", silentGrace, maxSilent)},
+	return a.failure(finding{kind, fmt.Sprintf("sent nothing for %v while more than %d connections waited for its address", silentGrace, maxSilent)},
 		errOutwaited)
 }
 
@@ -151,7 +151,7 @@ func (a *attempt) originate(ctx context.Context, raw net.Conn, deadline time.Tim
 		return nil, a.failure(finding{ReasonTLSInjection, "sent bytes behind its answer to SSLRequest; someone in the path may be tampering"}, nil)
 	}
 	if !a.listener.hello(ctx, deadline) {
-		return nil, a.failure(finding{ReasonTLSTimeout, fmt.Sprintf("was not asked in time: %d other TLS handshakes waited for its answer", maxHellos)}, nil)
+		return nil, a.failure(finding{ReasonTLSTimeout, fmt.Sprintf("got no ClientHello in time: %d other TLS handshakes waited for its answer", maxHellos)}, nil)
 	}
 	a.turn = newTurn(ctx, a.turns, deadline)
 	defer a.turn.giveBack()

@@ -82,7 +82,7 @@ func (a *attempt) handshakeFailure(err error, received int64) finding {
 	var noTurn noTurnError
 	switch {
 	case errors.As(err, &noTurn):
-		return finding{ReasonTLSTimeout, fmt.Sprintf("answered, but %d other TLS handshakes kept this machine busy until the time was up", noTurn.others)}
+		return finding{ReasonTLSTimeout, fmt.Sprintf("answered, but this machine was busy with %d other TLS handshakes until the time was up", noTurn.others)}
 	case errors.As(err, &refused):
 		return a.certificateFailure(refused)
 	case errors.As(err, &notTLS) && a.route.direct && notTLS.RecordHeader[0] == 'E', errors.Is(err, io.EOF) && a.route.direct && received == 0:
@@ -155,9 +155,9 @@ func unusableCertificate(err error) string {
 func connectionLost(err error) finding {
 	switch {
 	case errors.Is(err, syscall.ETIMEDOUT):
-		return finding{ReasonUpstreamLost, fmt.Sprintf("the connection is lost, nothing was acknowledged for %v", silenceLimit)}
+		return finding{ReasonUpstreamLost, fmt.Sprintf("acknowledged nothing for %v: the connection is lost", silenceLimit)}
 	case isUnreachable(err):
-		return finding{ReasonUpstreamLost, "the connection is lost, no route leads there any more"}
+		return finding{ReasonUpstreamLost, "cannot be reached any more: the connection is lost"}
 	case errors.Is(err, syscall.ECONNRESET):
 		return finding{ReasonUpstreamGone, "reset the connection"}
 	case isGone(err):

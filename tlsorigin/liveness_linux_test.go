@@ -111,7 +111,7 @@ func TestVanishedPeer(t *testing.T) {
 			conn, vanish, _ := watched(t, 500*time.Millisecond)
 			play(t, conn, vanish)
 			_, err := conn.Read(make([]byte, 1))
-			checkLoss(t, err, ReasonUpstreamLost, "nothing was acknowledged")
+			checkLoss(t, err, ReasonUpstreamLost, "acknowledged nothing")
 			if !errors.Is(err, syscall.ETIMEDOUT) {
 				t.Errorf("the cause is %v", errors.Unwrap(err))
 			}
@@ -134,7 +134,7 @@ func TestVanishedPeerWithoutWaiting(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = socket.readAll(conn)
-	checkLoss(t, err, ReasonUpstreamLost, "nothing was acknowledged")
+	checkLoss(t, err, ReasonUpstreamLost, "acknowledged nothing")
 }
 
 // fillWindow writes until conn takes no more.

@@ -84,9 +84,9 @@ func (t *trust) unknownAuthority(r *refusal) finding {
 	text := authorityText(r.sent)
 	switch {
 	case errors.Is(r.err, errNoAuthority):
-		text = "cannot be verified, since no authority is configured"
+		text = "cannot be verified, because no authority is configured"
 	case errors.Is(r.err, errTooMuchWork):
-		text = fmt.Sprintf("sent %d certificates for its certificate %s: no way from there to a trusted authority was found with a reasonable number of signature checks", len(r.sent), name)
+		text = fmt.Sprintf("sent %d certificates; the limit of signature checks was reached before certificate %s led to a trusted authority", len(r.sent), name)
 	case i >= 0 && t.signedThough(path, t.roots[i]):
 		return finding{ReasonCertInvalid, forgeableText(path)}
 	case i >= 0 && unusableKey(t.roots[i]):

@@ -67,7 +67,7 @@ func (o *OriginSettings) checkAuth() []problem {
 	if pgwire.AuthMethods(o.Auth.Require).RequiresBinding() && !bridge {
 		return []problem{{
 			variable: prefix + "AUTH_REQUIRE", value: o.Auth.Require.String(),
-			text: "a client without TLS of its own cannot bind a login to the TLS channel, only a bridge can; set " + prefix +
+			text: "only a bridge can bind a login to the TLS channel; set " + prefix +
 				"AUTH_CHANNEL_BINDING=bridge, or scram-sha-256 here",
 		}}
 	}

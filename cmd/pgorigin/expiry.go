@@ -126,7 +126,7 @@ func (o *observer) expiryNote() string {
 	}
 	var texts []string
 	if end := o.expiry.listsOver(now); !end.IsZero() {
-		texts = append(texts, fmt.Sprintf("%s has run out %s: %s", health.RoleCRL, end.UTC().Format(time.RFC3339),
+		texts = append(texts, fmt.Sprintf("the revocation list has run out at %s: %s", end.UTC().Format(time.RFC3339),
 			o.settings.rename(expiryCure(health.RoleCRL))))
 	}
 	for _, c := range list {

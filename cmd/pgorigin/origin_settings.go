@@ -46,13 +46,13 @@ type OriginSettings struct {
 	}
 	Auth struct {
 		ChannelBinding channelBinding `split_words:"true" default:"strip" desc:"strip takes SCRAM-SHA-256-PLUS out of the server's offer, as libpq needs it; pass leaves it; bridge asks the client for a cleartext password and logs in itself, bound to the TLS channel, for every driver"`
-		Require        requiredAuth   `unset:"any" desc:"comma list of the methods that the upstream may ask for: scram-sha-256 (bound or not), scram-sha-256-plus (bound, by a bridge), oauth, md5, password, gss, sspi, none; or each with an exclamation mark, to exclude it; a bridge answers scram-sha-256 alone unless this names more"`
+		Require        requiredAuth   `unset:"any" desc:"comma list of the methods that the upstream may ask for: scram-sha-256, scram-sha-256-plus (bound, bridge only), oauth, md5, password, gss, sspi, none; an exclamation mark before each excludes them; if unset, bridge accepts scram-sha-256 alone"`
 		Password       struct {
 			File string `unset:"ask the client" desc:"file with the password that bridge uses for every login; read for each"`
 		}
 	}
 	WarmSpares  spareCount `split_words:"true" default:"0" desc:"verified connections to keep ready ahead of clients; each is a process of PostgreSQL, or one of pgbouncer's max_client_conn; 0 keeps none"`
-	MaxSessions limit      `split_words:"true" default:"0" desc:"beyond it a client gets SQLSTATE 53300; cancel requests do not count; 0: as many as there is room for"`
+	MaxSessions limit      `split_words:"true" default:"0" desc:"limit of sessions; more get SQLSTATE 53300; cancel requests do not count; with 0, memory and open files set the limit"`
 
 	name      string          // in logs and metrics
 	inherited map[string]bool // by word, such as TLS_CA_FILE: what was taken from the unnamed origin

@@ -119,7 +119,7 @@ func TestOriginsAreApart(t *testing.T) {
 	one, two := r.login(t), reporting.login(t)
 	full := reporting.connect(t)
 	full.Send(pgtest.Startup("user", "app"))
-	if e := full.ExpectError("53300"); !strings.Contains(e.Hint, "raise PGORIGIN_REPORTING_MAX_SESSIONS") {
+	if e := full.ExpectError("53300"); !strings.Contains(e.Hint, "names: PGORIGIN_REPORTING_MAX_SESSIONS") {
 		t.Errorf("hint is %q", e.Hint)
 	}
 	_ = full.Close()

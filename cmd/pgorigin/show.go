@@ -12,8 +12,8 @@ import (
 const configHelp = `
   Reads the variables and the files that they name as run does, and prints each setting with its effective value and
   where it comes from: default, environment, or the variable that an origin takes it from. Secrets are not shown.
-  Without a CA of your own, PGORIGIN_TLS_CA_FILE has the places of the system's roots, or those that SSL_CERT_FILE and
-  SSL_CERT_DIR have put in their place.
+  Without a CA of your own, the value of PGORIGIN_TLS_CA_FILE is where the system's roots are. SSL_CERT_FILE and
+  SSL_CERT_DIR replace those.
   What is wrong goes to standard error, all at once.
 
   --json             the same as a JSON array

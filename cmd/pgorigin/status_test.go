@@ -131,7 +131,7 @@ func TestExpiryNote(t *testing.T) {
 		"all is well":    {roots: []*x509.Certificate{cert("ca", 300*day)}, client: []*x509.Certificate{cert("app", 90*day)}},
 		"lists in force": {lists: now.Add(time.Hour)},
 		"a list that has run out": {lists: now.Add(-time.Hour).UTC(), want: []string{
-			"crl has run out " + now.Add(-time.Hour).UTC().Format(time.RFC3339), "PGORIGIN_TLS_CRL_FILE",
+			"the revocation list has run out at " + now.Add(-time.Hour).UTC().Format(time.RFC3339), "PGORIGIN_TLS_CRL_FILE",
 		}},
 		"a leftover beside a valid": {roots: []*x509.Certificate{cert("old", -day), cert("new", 300*day)}},
 		"an expired CA":             {roots: []*x509.Certificate{cert("old", -day)}, want: []string{`ca certificate "old" has expired `}},

@@ -24,7 +24,7 @@ type obstacle struct {
 // obstacles has a hung mount where the suite may mount: as root, and not in every container.
 func obstacles(t *testing.T) []obstacle {
 	t.Helper()
-	all := []obstacle{{"pipe", makePipe, "is a pipe, want a regular file"}}
+	all := []obstacle{{"pipe", makePipe, "is a pipe, but has to be a regular file"}}
 	if _, unmount, err := mountHung(); err == nil {
 		if err := unmount(); err != nil {
 			t.Fatal(err)

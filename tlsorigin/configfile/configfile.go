@@ -57,7 +57,7 @@ func Read(path string, limit int64) ([]byte, fs.FileMode, error) {
 // notRegular is the type of a file that is none to read.
 type notRegular struct{ what string }
 
-func (e notRegular) Error() string { return "is " + e.what + ", want a regular file" }
+func (e notRegular) Error() string { return "is " + e.what + ", but has to be a regular file" }
 
 func regular(info fs.FileInfo) error {
 	switch mode := info.Mode(); {

@@ -40,11 +40,11 @@ func TestRead(t *testing.T) {
 
 	for name, want := range map[string]string{
 		"file": "", "link": "",
-		"pipe": "is a pipe, want a regular file", "link to pipe": "is a pipe, want a regular file",
-		"substituted":                            "is a pipe, want a regular file",
-		"socket":                                 "is a socket, want a regular file",
-		".":                                      "is a directory, want a regular file",
-		"../../../../../../../../../../dev/zero": "is a device, want a regular file",
+		"pipe": "is a pipe, but has to be a regular file", "link to pipe": "is a pipe, but has to be a regular file",
+		"substituted":                            "is a pipe, but has to be a regular file",
+		"socket":                                 "is a socket, but has to be a regular file",
+		".":                                      "is a directory, but has to be a regular file",
+		"../../../../../../../../../../dev/zero": "is a device, but has to be a regular file",
 		"missing":                                "cannot be read: no such file or directory",
 		"link in a circle":                       "cannot be read: too many levels of symbolic links",
 		"large":                                  "is larger than 8 KiB",
