@@ -17,21 +17,22 @@ const pageHead = `# Attackers with a valid certificate
 
 <!-- Written by "make hostile UPDATE=-update" from a run of test/hostile; edit page_test.go there, not this page. -->
 
-Each row is an attacker between client and server. The attacker's certificate is valid: it has the right name and
-comes from the same CA. That happens after a theft, or where one CA serves many servers. Each cell says what the
-attacker got.
+Each row is an attacker between client and server. The attacker's certificate is valid: it has the
+right name and comes from the same CA. That happens after a theft, or where one CA serves many
+servers. Each cell says what the attacker got.
 
 - *refused*: the client got an error, and no secret left.
-- **in the middle**: the client is logged in, and the attacker reads along and changes what it likes.
+- **in the middle**: the client is logged in, and the attacker reads and changes what it likes.
 - **believed**: the client takes the attacker for the server.
 - **password**, **hash**: the password or its MD5 hash has left.
 - *the client computes*: the client itself spends minutes on its proof, with or without pgorigin.
 
-In the rows about nonces and iterations the attacker knows the password. The question is whether anybody notices its
-lie. libpq takes a nonce without anything of the server's own, and reads 4,294,967,297 iterations as one.
+In the rows about nonces and iterations the attacker knows the password. They show who notices that
+it breaks the rules of SCRAM. libpq accepts a nonce to which the server has added nothing. It reads
+4,294,967,297 iterations as one.
 
-libpq 18 is the judge in every column. It uses its own TLS (` + "`sslmode=verify-full`" + `) in the columns that bear its name.
-In the other columns it uses a plaintext connection to pgorigin.
+libpq 18 is the judge in every column. It uses its own TLS (` + "`sslmode=verify-full`" + `) in the columns
+named libpq. In the other columns it uses a plaintext connection to pgorigin.
 
 ## What each mode protects from
 
@@ -40,13 +41,14 @@ In the other columns it uses a plaintext connection to pgorigin.
 const pageRequire = `
 ## ` + "`bridge`" + ` with ` + "`PGORIGIN_AUTH_REQUIRE`" + `
 
-A method that is named here is an explicit way out. A server that asks for it gets it.
+Each column allows one method, and only that. A server that asks for it gets it.
 
 `
 
 const pageFoot = `
-Only ` + "`bridge`" + ` binds. ` + "`strip`" + ` and ` + "`pass`" + ` with ` + "`scram-sha-256-plus`" + ` are mistakes in the configuration.
-` + "`pass`" + ` is for clients that need the server's own offer, such as Npgsql. libpq refuses an offer of ` + "`-PLUS`" + ` on a plaintext connection.
+Only ` + "`bridge`" + ` binds. pgorigin refuses to start with ` + "`scram-sha-256-plus`" + ` and ` + "`strip`" + ` or ` + "`pass`" + `.
+` + "`pass`" + ` is for clients that need the server's own offer, such as Npgsql. libpq refuses an offer of
+` + "`-PLUS`" + ` on a plaintext connection.
 `
 
 // comparePage compares the page with the run, or writes it.
