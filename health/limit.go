@@ -8,16 +8,16 @@ import (
 )
 
 const (
-	// maxConnections bounds the connections of one server. Probes, a scraper and a browser need a few; each connection
-	// costs a descriptor of those that the process reserves for what runs beside sessions.
+	// maxConnections bounds the connections of one server. Probes, a scraper and a browser need a few; each
+	// connection costs a descriptor of those that the process reserves for what runs beside sessions.
 	maxConnections = 16
 	// newcomerTime is what a connection gets to send its request before a newer one may take its place.
 	newcomerTime = 5 * time.Millisecond
 )
 
-// Serve runs server on ln until one of them is closed, with at most maxConnections. One more takes the place of the
-// connection that has been silent for longest: half a request, or a kept connection between two requests. So nobody who
-// holds connections open keeps a probe out. Serve sets server.ConnState.
+// Serve runs server on ln until one of them is closed, with at most maxConnections. One more takes the place
+// of the connection that has been silent for longest: half a request, or a kept connection between two
+// requests. So nobody who holds connections open keeps a probe out. Serve sets server.ConnState.
 func Serve(server *http.Server, ln net.Listener) error {
 	limited := &limitListener{Listener: ln, conns: map[*limitedConn]struct{}{}, left: make(chan struct{}, 1), closed: make(chan struct{})}
 	server.ConnState = limited.changed
@@ -43,7 +43,8 @@ type limitedConn struct {
 	active   bool      // a whole request is being answered
 }
 
-// Accept returns the next connection, as soon as there is room for it. While it waits, the kernel keeps newer ones.
+// Accept returns the next connection, as soon as there is room for it. While it waits, the kernel keeps newer
+// ones.
 func (l *limitListener) Accept() (net.Conn, error) {
 	conn, err := l.Listener.Accept()
 	if err != nil {
@@ -72,8 +73,8 @@ func (l *limitListener) Accept() (net.Conn, error) {
 	}
 }
 
-// admit takes c in if there is room. Otherwise it returns the connection that has to go first, or how long that one has
-// left.
+// admit takes c in if there is room. Otherwise it returns the connection that has to go first, or how long
+// that one has left.
 func (l *limitListener) admit(c *limitedConn) (wait time.Duration, victim *limitedConn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -94,7 +95,8 @@ func (l *limitListener) admit(c *limitedConn) (wait time.Duration, victim *limit
 	return 0, victim
 }
 
-// before reports whether c has to go before other: the silent before the busy, then the one that is so for longer.
+// before reports whether c has to go before other: the silent before the busy, then the one that is so for
+// longer.
 func (c *limitedConn) before(other *limitedConn) bool {
 	if c.active != other.active {
 		return !c.active
@@ -137,8 +139,8 @@ func (c *limitedConn) Close() error {
 	return c.Conn.Close()
 }
 
-// CloseWrite ends what the server sends. Behind an answer to a request that it has not read to its end, net/http closes in
-// two steps, so that the client still gets the answer.
+// CloseWrite ends what the server sends. Behind an answer to a request that it has not read to its end,
+// net/http closes in two steps, so that the client still gets the answer.
 func (c *limitedConn) CloseWrite() error {
 	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()

@@ -92,7 +92,8 @@ func (r *Record) Cancelled(known, done bool) {
 	}
 }
 
-// Reloaded notes a look at the certificate files that found something new. Result is ReloadOK, ReloadFailed or ReloadStalled.
+// Reloaded notes a look at the certificate files that found something new. Result is ReloadOK, ReloadFailed
+// or ReloadStalled.
 func (r *Record) Reloaded(result, text string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -76,8 +76,8 @@ func (m *Metrics) makeSessionMetrics() {
 	}, []string{"origin"})
 }
 
-// SessionsOffLoop makes the gauge of an origin's sessions that no event loop relays. It is called once for each origin,
-// and count with every scrape.
+// SessionsOffLoop makes the gauge of an origin's sessions that no event loop relays. It is called once for
+// each origin, and count with every scrape.
 func (m *Metrics) SessionsOffLoop(origin string, count func() int) {
 	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name:        "pgorigin_sessions_off_loop",

@@ -11,14 +11,15 @@ import (
 	"strings"
 )
 
-// ChannelBinder is what SCRAM needs of an upstream connection to bind a login to it. A connection without these
-// methods is no good for a bridge, which then refuses every SCRAM login: a binding must not be lost by accident.
+// ChannelBinder is what SCRAM needs of an upstream connection to bind a login to it. A connection without
+// these methods is no good for a bridge, which then refuses every SCRAM login: a binding must not be lost by
+// accident.
 type ChannelBinder interface {
-	// CanBind reports whether there are data to bind to. A certificate signed with Ed25519 has none, for RFC 5929
-	// names no hash.
+	// CanBind reports whether there are data to bind to. A certificate signed with Ed25519 has none, for RFC
+	// 5929 names no hash.
 	CanBind() bool
-	// ServerEndPoint returns the data of tls-server-end-point (RFC 5929): the hash of the upstream's certificate. It
-	// is called only if CanBind is true, and is then never empty without an error.
+	// ServerEndPoint returns the data of tls-server-end-point (RFC 5929): the hash of the upstream's
+	// certificate. It is called only if CanBind is true, and is then never empty without an error.
 	ServerEndPoint() ([]byte, error)
 }
 

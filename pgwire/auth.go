@@ -7,12 +7,13 @@ import (
 
 const (
 	messageHeader = 5 // type byte and length word
-	// maxLoginMessage bounds a message before ReadyForQuery, from either side: the largest token that PostgreSQL
-	// takes. Messages are held until they are whole.
+	// maxLoginMessage bounds a message before ReadyForQuery, from either side: the largest token that
+	// PostgreSQL takes. Messages are held until they are whole.
 	maxLoginMessage = 64 << 10
 	// maxLoginText bounds an ErrorResponse or NoticeResponse, which may repeat what a trigger says.
 	maxLoginText = 256 << 10
-	// maxSASLMessage bounds a message of SASL: a handful of names, or a challenge. PostgreSQL's own have at most 1 KiB.
+	// maxSASLMessage bounds a message of SASL: a handful of names, or a challenge. PostgreSQL's own have at
+	// most 1 KiB.
 	maxSASLMessage = 4 << 10
 )
 
@@ -41,8 +42,8 @@ const (
 	authSASLFinal    = 12
 )
 
-// loginMessages cuts what an upstream sends during login into whole messages, on any chunking of the stream. It
-// allocates for what has come, never for a declared length.
+// loginMessages cuts what an upstream sends during login into whole messages, on any chunking of the stream.
+// It allocates for what has come, never for a declared length.
 type loginMessages struct {
 	held []byte
 	read int // bytes of held that next has returned

@@ -59,7 +59,8 @@ func (s *session) obtainPassword() (string, error) {
 	return s.readPassword()
 }
 
-// readPassword reads the client's PasswordMessage. The password may be empty: the upstream has its own words for that.
+// readPassword reads the client's PasswordMessage. The password may be empty: the upstream has its own words
+// for that.
 func (s *session) readPassword() (string, error) {
 	message, err := s.awaitResponse()
 	var gone *Error

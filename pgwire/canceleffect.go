@@ -23,7 +23,8 @@ const (
 	cancelEffectWait = 3 * time.Second
 	// maxCancelWatches bounds for how many cancel requests of one session the effect is waited for.
 	maxCancelWatches = 4
-	// maxErrorRead is how much of an ErrorResponse is read for its SQLSTATE, which stands before all that may be long.
+	// maxErrorRead is how much of an ErrorResponse is read for its SQLSTATE, which stands before all that may
+	// be long.
 	maxErrorRead = 64
 )
 

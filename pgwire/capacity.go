@@ -112,8 +112,8 @@ func (c *Capacity) cancels() int {
 	return min(c.Cancels, maxOwnedCancels)
 }
 
-// awaitLogin waits until there is room for another login, or the session has ended, perhaps because the client has left.
-// Without error the caller calls leaveLogin.
+// awaitLogin waits until there is room for another login, or the session has ended, perhaps because the
+// client has left. Without error the caller calls leaveLogin.
 func (s *session) awaitLogin() error {
 	s.phase.Store(int32(PhaseDial))
 	c := s.server.capacity()

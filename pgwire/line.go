@@ -10,7 +10,8 @@ import (
 // errLineFull says that too many wait already.
 var errLineFull = errors.New("too many are waiting")
 
-// line is a semaphore with a line in front of it, first come first served. The zero value has everything free.
+// line is a semaphore with a line in front of it, first come first served. The zero value has everything
+// free.
 type line struct {
 	mu      sync.Mutex
 	inside  int
@@ -23,8 +24,8 @@ type waiter struct {
 	place  *list.Element
 }
 
-// enter takes one of places, or waits for one unless room others wait already. Negative room means that any number may
-// wait. Without error the caller calls leave. The error is errLineFull or the cause of ctx's end.
+// enter takes one of places, or waits for one unless room others wait already. Negative room means that any
+// number may wait. Without error the caller calls leave. The error is errLineFull or the cause of ctx's end.
 func (l *line) enter(ctx context.Context, places, room int) error {
 	w, err := l.join(places, room)
 	if w == nil {

@@ -31,8 +31,8 @@ func (s *session) newLogin() *login {
 	return &login{loginMachine: newLoginMachine(s.server.ChannelBinding, s.server.RequireAuth), user: s.user}
 }
 
-// authenticate follows the login to ReadyForQuery. It reads from the upstream, and from the client only what that was
-// asked for: what the client sends ahead stays in the socket for the relay.
+// authenticate follows the login to ReadyForQuery. It reads from the upstream, and from the client only what
+// that was asked for: what the client sends ahead stays in the socket for the relay.
 func (s *session) authenticate() error {
 	buf := getBuffer()
 	defer putBuffer(buf)
@@ -63,8 +63,8 @@ func (s *session) authenticate() error {
 	return nil
 }
 
-// hear deals with the whole messages that have come from the upstream, and shows the client what it may see of them in
-// as few writes as possible.
+// hear deals with the whole messages that have come from the upstream, and shows the client what it may see
+// of them in as few writes as possible.
 func (s *session) hear() error {
 	var out []byte
 	for !s.login.over() {
@@ -210,8 +210,8 @@ func responseError(n int, err error) error {
 	return badStartup("the client sent a part of a message, and the upstream did not wait for the rest")
 }
 
-// tokenRelay forwards what a client answers to GSSAPI or SSPI, while the upstream is heard: whether a request wants an
-// answer is known to the client alone.
+// tokenRelay forwards what a client answers to GSSAPI or SSPI, while the upstream is heard: whether a request
+// wants an answer is known to the client alone.
 type tokenRelay struct {
 	due  chan struct{} // one for each request that the client was shown
 	done chan struct{}

@@ -32,7 +32,8 @@ const (
 	loginStates
 )
 
-// loginEvent is a message that a login may have, of the upstream up to sawReady and of the client from there on.
+// loginEvent is a message that a login may have, of the upstream up to sawReady and of the client from there
+// on.
 type loginEvent uint8
 
 const (
@@ -100,8 +101,8 @@ func loginTable() [loginStates][loginEvents]loginState {
 // maxTokens bounds the requests of a GSSAPI or SSPI login; real ones need two or three.
 const maxTokens = 64
 
-// loginMachine follows one login from the startup packet to ReadyForQuery, by whole messages in both directions.
-// It reads and writes nothing.
+// loginMachine follows one login from the startup packet to ReadyForQuery, by whole messages in both
+// directions. It reads and writes nothing.
 type loginMachine struct {
 	binding ChannelBinding
 	allowed AuthMethods // zero: any

@@ -92,16 +92,18 @@ func (m AuthMethods) String() string {
 	return strings.Join(names, ",")
 }
 
-// contains reports whether an upstream may ask for what other has, be it a part of it. The zero value has all.
+// contains reports whether an upstream may ask for what other has, be it a part of it. The zero value has
+// all.
 func (m AuthMethods) contains(other AuthMethods) bool { return m == 0 || m&other != 0 }
 
-// RequiresBinding reports whether SCRAM is allowed with channel binding alone, which none but a bridge can do.
+// RequiresBinding reports whether SCRAM is allowed with channel binding alone, which none but a bridge can
+// do.
 func (m AuthMethods) RequiresBinding() bool {
 	return m&(methodSCRAM|methodSCRAMPlus) == methodSCRAMPlus
 }
 
-// Allows reports whether an upstream may ask for a method as Client.Methods names it: a name of ParseAuthMethods, or
-// that of a SASL mechanism. The zero value allows all.
+// Allows reports whether an upstream may ask for a method as Client.Methods names it: a name of
+// ParseAuthMethods, or that of a SASL mechanism. The zero value allows all.
 func (m AuthMethods) Allows(method string) bool {
 	if bit := methodBit(method); bit != 0 {
 		return m.contains(bit)

@@ -80,9 +80,9 @@ func (s *session) introduce(packet []byte) error {
 // than of a session that was interrupted.
 func (s *session) spareEnded() bool { return s.spare != nil && context.Cause(s.ctx) == nil }
 
-// isStaleVerdict reports whether the first message of the upstream is an ErrorResponse about the moment at which the
-// connection was made, or about how many there are: another connection may fare better. The refusal of a startup packet
-// is none, so that clients which cannot log in do not use up spares.
+// isStaleVerdict reports whether the first message of the upstream is an ErrorResponse about the moment at
+// which the connection was made, or about how many there are: another connection may fare better. The refusal
+// of a startup packet is none, so that clients which cannot log in do not use up spares.
 func isStaleVerdict(message []byte) bool {
 	if message[0] != typeErrorResponse {
 		return false

@@ -21,8 +21,8 @@ const (
 	BridgeChannelBinding
 )
 
-// Methods returns what an upstream may ask for when required is configured: that, or if it is zero any method, except
-// that a bridge answers nothing but SCRAM then.
+// Methods returns what an upstream may ask for when required is configured: that, or if it is zero any
+// method, except that a bridge answers nothing but SCRAM then.
 func (b ChannelBinding) Methods(required AuthMethods) AuthMethods {
 	if required == 0 && b == BridgeChannelBinding {
 		return methodSCRAM
@@ -77,9 +77,9 @@ func onlyChannelBinding() error {
 	}
 }
 
-// bindingClaimed describes a client that answers a stripped offer with "y,,". It says that it could bind and the
-// server could not (RFC 5802, section 6). The server, which did offer, would take that for an attack and refuse it in
-// vague words. Npgsql does so.
+// bindingClaimed describes a client that answers a stripped offer with "y,,". It says that it could bind and
+// the server could not (RFC 5802, section 6). The server, which did offer, would take that for an attack and
+// refuse it in vague words. Npgsql does so.
 func bindingClaimed() error {
 	return &Error{
 		Kind: ReasonAuthChannelBinding, State: stateInvalidAuth,

@@ -14,8 +14,8 @@ import (
 	"strings"
 )
 
-// maxIterations bounds the work that a server can ask for, once in a login. It is 64 times PostgreSQL's default of
-// 4096 and takes less than a tenth of a second of a processor.
+// maxIterations bounds the work that a server can ask for, once in a login. It is 64 times PostgreSQL's
+// default of 4096 and takes less than a tenth of a second of a processor.
 const maxIterations = 1 << 18
 
 // scram is the client's side of one SCRAM-SHA-256 exchange (RFC 5802, RFC 7677),

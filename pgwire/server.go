@@ -103,8 +103,8 @@ type Server struct {
 
 func (s *Server) loginTimeout() time.Duration { return orDefault(s.LoginTimeout, time.Minute) }
 
-// SessionsOffLoop returns how many sessions relay on goroutines of their own, which costs more memory and processor
-// than an event loop. On Linux there are none, unless an event loop could not take a connection.
+// SessionsOffLoop returns how many sessions relay on goroutines of their own, which costs more memory and
+// processor than an event loop. On Linux there are none, unless an event loop could not take a connection.
 func (s *Server) SessionsOffLoop() int { return int(s.offLoop.Load()) }
 
 func orDefault(d, byDefault time.Duration) time.Duration {

@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The questions of these files ask the kernel about a connection. They neither wait nor take anything from it. Nothing
-// is known about a connection without a descriptor, and the answer is no.
+// The questions of these files ask the kernel about a connection. They neither wait nor take anything from
+// it. Nothing is known about a connection without a descriptor, and the answer is no.
 
 // withDescriptor calls ask with conn's descriptor, if it has one.
 func withDescriptor(conn net.Conn, ask func(fd int)) {
@@ -27,8 +27,8 @@ func withDescriptor(conn net.Conn, ask func(fd int)) {
 	_ = raw.Control(func(fd uintptr) { ask(int(fd)) })
 }
 
-// hasLeft reports whether a client has ended its stream, sent Terminate or broken its connection, with nothing
-// unread before that.
+// hasLeft reports whether a client has ended its stream, sent Terminate or broken its connection, with
+// nothing unread before that.
 func hasLeft(client net.Conn) (left bool) {
 	withDescriptor(client, func(fd int) {
 		head := make([]byte, messageHeader)

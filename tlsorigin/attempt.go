@@ -99,7 +99,8 @@ func (a *attempt) run(ctx context.Context, dial func(context.Context, string, st
 	return conn, nil
 }
 
-// outwaited words the end of an attempt that had to make room for others, and leaves every other failure as it is.
+// outwaited words the end of an attempt that had to make room for others, and leaves every other failure as
+// it is.
 func (a *attempt) outwaited(ctx context.Context, failure *Error) *Error {
 	if !errors.Is(context.Cause(ctx), errOutwaited) {
 		return failure

@@ -7,16 +7,16 @@ import (
 	"fmt"
 )
 
-// CanBind reports whether a login can be bound to the connection by tls-server-end-point (RFC 5929, section 4.1). A
-// certificate signed with Ed25519 is the one that the RFC has no hash for.
+// CanBind reports whether a login can be bound to the connection by tls-server-end-point (RFC 5929, section
+// 4.1). A certificate signed with Ed25519 is the one that the RFC has no hash for.
 func (c *Conn) CanBind() bool {
 	certificates := c.tls.ConnectionState().PeerCertificates
 	return len(certificates) == 0 || certificates[0].SignatureAlgorithm != x509.PureEd25519
 }
 
-// ServerEndPoint returns the channel-binding data tls-server-end-point: the hash of the upstream's certificate, by the
-// hash function of its signature but never one that is weaker than SHA-256. An error means that there are no such data,
-// as CanBind says, or that they were lost.
+// ServerEndPoint returns the channel-binding data tls-server-end-point: the hash of the upstream's
+// certificate, by the hash function of its signature but never one that is weaker than SHA-256. An error
+// means that there are no such data, as CanBind says, or that they were lost.
 //
 // To bind means to compare certificates, and a server that has got a new one may still resume what was begun under the
 // old. So whoever asks once has only whole handshakes with that server from then on.

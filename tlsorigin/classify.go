@@ -209,8 +209,8 @@ func alertName(err error) string {
 	return fmt.Sprintf("TLS alert %d (%s)", number, strings.TrimPrefix(tls.AlertError(number).Error(), "tls: "))
 }
 
-// alertFailure explains an alert that the peer sent before any data; ok is false if err is none. An alert about the
-// client certificate says nothing about it when none was asked for.
+// alertFailure explains an alert that the peer sent before any data; ok is false if err is none. An alert
+// about the client certificate says nothing about it when none was asked for.
 func alertFailure(err error, auth *clientAuth) (found finding, ok bool) {
 	number, ok := alertNumber(err)
 	if !ok {

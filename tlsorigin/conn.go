@@ -95,8 +95,9 @@ func (c *Conn) failure(err error) error {
 	return lost
 }
 
-// CloseWrite sends close_notify and the end of the TCP stream, behind all that was written. The connection can still be
-// read. CloseWrite waits for room in the peer's window like Write. Nothing can be written afterwards.
+// CloseWrite sends close_notify and the end of the TCP stream, behind all that was written. The connection
+// can still be read. CloseWrite waits for room in the peer's window like Write. Nothing can be written
+// afterwards.
 func (c *Conn) CloseWrite() error {
 	if err := c.tls.CloseWrite(); err != nil {
 		return c.failure(err)

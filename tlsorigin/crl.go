@@ -25,8 +25,8 @@ type revocationList struct {
 	revoked                serials
 	signature              listSignature
 
-	// signedBy remembers, by the SHA-256 of a certificate, whether its key signed this list. Only authorities of chains
-	// that an anchor vouches for are asked about.
+	// signedBy remembers, by the SHA-256 of a certificate, whether its key signed this list. Only authorities
+	// of chains that an anchor vouches for are asked about.
 	signedBy sync.Map
 }
 
@@ -130,8 +130,8 @@ func maySignLists(issuer *x509.Certificate) bool {
 // begun reports whether the list counts already.
 func (l *revocationList) begun(now time.Time) bool { return !now.Before(l.thisUpdate) }
 
-// newest returns the one of lists, which have one issuer and are sorted, that says whether there is a list in force:
-// the newest that has begun, else the newest.
+// newest returns the one of lists, which have one issuer and are sorted, that says whether there is a list in
+// force: the newest that has begun, else the newest.
 func newest(lists []*revocationList, now time.Time) *revocationList {
 	if i := slices.IndexFunc(lists, func(l *revocationList) bool { return l.begun(now) }); i >= 0 {
 		return lists[i]

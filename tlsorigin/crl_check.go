@@ -29,8 +29,8 @@ func (r *revocations) problems(chain []*x509.Certificate, now time.Time) []findi
 	return problems
 }
 
-// problem judges one certificate by the CRLs of its issuer. Each that the issuer signed and that has begun can revoke it.
-// If none does, the newest has to be in force.
+// problem judges one certificate by the CRLs of its issuer. Each that the issuer signed and that has begun
+// can revoke it. If none does, the newest has to be in force.
 func (r *revocations) problem(cert, issuer *x509.Certificate, now time.Time) (finding, bool) {
 	invalid := func(text string) (finding, bool) {
 		return finding{ReasonCertInvalid, fmt.Sprintf("certificate %s cannot be checked for revocation: %s", certificateName(cert), text)}, true

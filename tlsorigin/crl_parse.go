@@ -15,8 +15,9 @@ import (
 	"time"
 )
 
-// crypto/x509 keeps some 500 bytes for each entry of a revocation list and all of its DER. Lists can have a million
-// entries, so parseList gives crypto/x509 the list without its entries, and reads these itself: twenty-odd bytes each.
+// crypto/x509 keeps some 500 bytes for each entry of a revocation list and all of its DER. Lists can have a
+// million entries, so parseList gives crypto/x509 the list without its entries, and reads these itself:
+// twenty-odd bytes each.
 
 const (
 	tagInteger, tagSequence        = 0x02, 0x30
@@ -217,8 +218,8 @@ func entryReason(der []byte) (reason uint8, err error) {
 // maxSerial is what RFC 5280 allows, and the zero octet in front of some.
 const maxSerial = 21
 
-// serials are the entries of a list, by the length of their serial number. Each table has rows of one length: serial
-// number, seconds since 1970, reason.
+// serials are the entries of a list, by the length of their serial number. Each table has rows of one length:
+// serial number, seconds since 1970, reason.
 type serials map[int]*serialTable
 
 const rowTail = 8 + 1
@@ -287,7 +288,8 @@ func (t *serialTable) Swap(i, j int) {
 	copy(t.row(j), t.swap[:t.width])
 }
 
-// listSignature is what is needed to check the signature of a list: its hash, or the list where that will not do.
+// listSignature is what is needed to check the signature of a list: its hash, or the list where that will not
+// do.
 type listSignature struct {
 	algorithm x509.SignatureAlgorithm
 	signature []byte

@@ -108,8 +108,8 @@ func (d *Dialer) NotAfter() (roots, client time.Time) {
 	return t.rootsNotAfter, t.clientNotAfter
 }
 
-// CRLNextUpdate returns when the first of the configured revocation lists runs out, of several of one issuer the newest.
-// From then on no chain that needs it is accepted. Zero means that there is none.
+// CRLNextUpdate returns when the first of the configured revocation lists runs out, of several of one issuer
+// the newest. From then on no chain that needs it is accepted. Zero means that there is none.
 func (d *Dialer) CRLNextUpdate() time.Time { return d.trust.Load().crls.nextUpdate() }
 
 // Dial returns a *Conn whose peer has proved its name, ready for a startup packet; the caller closes it. A nil target

@@ -56,7 +56,8 @@ type Error struct {
 	Also []Reason
 	// Peer describes the upstream's own certificate when it is refused; nil otherwise.
 	Peer *PeerCertificate
-	// Anchored says that a trusted authority vouches for Peer. If it is false, the peer may have made up all of Peer.
+	// Anchored says that a trusted authority vouches for Peer. If it is false, the peer may have made up all
+	// of Peer.
 	Anchored bool
 	// ExpectedName is the name that Peer had to carry; empty when the name does not matter (Config.VerifyCA).
 	ExpectedName string

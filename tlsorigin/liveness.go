@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// A peer that vanishes while nothing is under way is found by keep-alive probes, half a minute after its last packet.
+// A peer that vanishes while nothing is under way is found by keep-alive probes, half a minute after its last
+// packet.
 const (
 	keepAliveIdle     = 15 * time.Second
 	keepAliveInterval = 3 * time.Second
@@ -21,11 +22,12 @@ const (
 	lookPeriod = 2 * time.Second
 )
 
-// liveness ends connections whose peer acknowledges nothing any more. TCP sends no keep-alive probes while something is
-// unacknowledged or waits for room in the peer's window, and alone it gives up after a quarter of an hour. A peer that
-// answers lives, however long its window stays shut.
+// liveness ends connections whose peer acknowledges nothing any more. TCP sends no keep-alive probes while
+// something is unacknowledged or waits for room in the peer's window, and alone it gives up after a quarter
+// of an hour. A peer that answers lives, however long its window stays shut.
 //
-// Only connections that were written to since the last look, or that still wait for an acknowledgement, are looked at.
+// Only connections that were written to since the last look, or that still wait for an acknowledgement, are
+// looked at.
 type liveness struct {
 	limit, period time.Duration
 
@@ -93,7 +95,8 @@ func (w *wire) announce() {
 	}
 }
 
-// awaitsAck reports whether the peer still owes an acknowledgement, and ends the connection if it owes it for too long.
+// awaitsAck reports whether the peer still owes an acknowledgement, and ends the connection if it owes it for
+// too long.
 func (w *wire) awaitsAck(now time.Time, limit time.Duration) bool {
 	w.mu.Lock() // the descriptor stays what it is
 	defer w.mu.Unlock()

@@ -10,8 +10,8 @@ import (
 
 const (
 	tcpRTOMaxMS = 44 // TCP_RTO_MAX_MS of linux/tcp.h, since 6.15
-	// maxRTO is the longest pause between repetitions and between window probes. By default both back off to two minutes,
-	// and so long it may take to ask a peer behind a shut window whether it is there.
+	// maxRTO is the longest pause between repetitions and between window probes. By default both back off to
+	// two minutes, and so long it may take to ask a peer behind a shut window whether it is there.
 	maxRTO = 10 * time.Second
 )
 

@@ -54,8 +54,8 @@ func newReloads(cfg *Config, load func(snapshot) (*trust, []error)) *reloads {
 	return r
 }
 
-// readFiles reads all files, and waits for them no longer than configfile.Timeout: a file may be on a mount whose server is
-// away. One that does not answer is a *ConfigError.
+// readFiles reads all files, and waits for them no longer than configfile.Timeout: a file may be on a mount
+// whose server is away. One that does not answer is a *ConfigError.
 func (r *reloads) readFiles(ctx context.Context, earlier snapshot) (reading, error) {
 	got, err := r.reader.Do(ctx, func() (got reading) {
 		got.files, got.steady = steadySnapshot(r.cfg.files(), earlier, func(path string) ([]byte, fs.FileMode, error) {
@@ -106,8 +106,9 @@ func (d *Dialer) settle(ctx context.Context) (found Reloaded, news bool, err err
 	}
 }
 
-// look compares the files with the state in force and replaces that, as a whole, when they hold another one that is
-// valid. With an error the files are stalled, or wrong: refused, if it is set afterwards, else perhaps only half written.
+// look compares the files with the state in force and replaces that, as a whole, when they hold another one
+// that is valid. With an error the files are stalled, or wrong: refused, if it is set afterwards, else
+// perhaps only half written.
 func (d *Dialer) look(ctx context.Context) (Reloaded, error) {
 	r, current := d.reloads, d.trust.Load()
 	r.looked = time.Now()

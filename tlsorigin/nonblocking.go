@@ -46,9 +46,10 @@ type polling struct {
 // the same stream.
 func (c *Conn) Socket() net.Conn { return c.wire.Conn }
 
-// SetNonBlocking makes socket carry the stream, whose Read and Write return EAGAIN where they would have to wait. From
-// now on TryRead, TryWrite and TryFlush take the place of Read and Write. Close and CloseWrite do not wait either. All five
-// are for one goroutine at a time, since TLS may have to write while it reads. No Read or Write may be under way.
+// SetNonBlocking makes socket carry the stream, whose Read and Write return EAGAIN where they would have to
+// wait. From now on TryRead, TryWrite and TryFlush take the place of Read and Write. Close and CloseWrite do
+// not wait either. All five are for one goroutine at a time, since TLS may have to write while it reads. No
+// Read or Write may be under way.
 func (c *Conn) SetNonBlocking(socket net.Conn) {
 	c.wire.carryOn(socket)
 	c.wire.polling = polling{on: true}

@@ -12,8 +12,9 @@ import (
 	"github.com/pgorigin/pgorigin/tlsorigin/configfile"
 )
 
-// maxFileSize is far above any real bundle: system roots have a quarter of a megabyte. maxListSize is for revocation
-// lists, of which one with a million entries has 50 MB. They keep a mistaken path from filling the memory.
+// maxFileSize is far above any real bundle: system roots have a quarter of a megabyte. maxListSize is for
+// revocation lists, of which one with a million entries has 50 MB. They keep a mistaken path from filling the
+// memory.
 const (
 	maxFileSize = 4 << 20
 	maxListSize = 64 << 20

@@ -49,10 +49,11 @@ func fingerprints(certs []*x509.Certificate) []string {
 // check of NewDialer, puts all of it in force at once: every Dial that starts from then on uses it. Running
 // connections, and what the Dialer has learned about the upstream, stay.
 //
-// Files that do not answer within configfile.Timeout are reported as configfile.ErrStalled; the state in force stays.
-// Files that are wrong are looked at again for two seconds before they are reported: they may be half written. Then the
-// error joins a *ConfigError for each problem, and the state in force stays. As long as the files do not change, the
-// same error comes back at once. When ctx ends earlier, the error is context.Cause(ctx), and nothing is reported.
+// Files that do not answer within configfile.Timeout are reported as configfile.ErrStalled; the state in
+// force stays. Files that are wrong are looked at again for two seconds before they are reported: they may be
+// half written. Then the error joins a *ConfigError for each problem, and the state in force stays. As long
+// as the files do not change, the same error comes back at once. When ctx ends earlier, the error is
+// context.Cause(ctx), and nothing is reported.
 //
 // System roots and what Config holds as text are not read again.
 func (d *Dialer) Reload(ctx context.Context) (Reloaded, error) {
@@ -117,8 +118,8 @@ func (d *Dialer) rotated(ctx context.Context, failure error, used *trust, end ti
 	return next
 }
 
-// freeLook is how many bytes of files a failure may make us read at once, and lookRate how many a second: whoever can make
-// connections fail decides how often, and revocation lists can be long.
+// freeLook is how many bytes of files a failure may make us read at once, and lookRate how many a second:
+// whoever can make connections fail decides how often, and revocation lists can be long.
 const (
 	freeLook = 1 << 20
 	lookRate = 4 << 20
@@ -143,9 +144,9 @@ func (d *Dialer) lookAfter(ctx context.Context, failed time.Time, used *trust) {
 // glanceTime is far above what reading a few files takes.
 const glanceTime = 250 * time.Millisecond
 
-// glance looks at the files once, because an established connection learned that the upstream does not accept the client
-// certificate. Files that are wrong are left to the next look. It returns within glanceTime, because the caller may be an
-// event loop; usually the next connection finds the new files in force.
+// glance looks at the files once, because an established connection learned that the upstream does not accept
+// the client certificate. Files that are wrong are left to the next look. It returns within glanceTime,
+// because the caller may be an event loop; usually the next connection finds the new files in force.
 func (d *Dialer) glance() {
 	r := d.reloads
 	select {

@@ -14,10 +14,11 @@ const maxSessions = 64
 // sessions are those of TLS 1.3 that may be resumed (RFC 8446, section 2.2), all verified under one trust, whose end is
 // theirs. Resuming spares the server a signature, which is most of its work, and us the verification of it.
 //
-// What is left out is the proof that the server has the key of its certificate. That it knows the secret of the session
-// takes its place, which nobody knows but who gave that proof. All the rest, chain, name, dates, revocation and pins, is
-// looked at each time by trust.verify. The proof itself is asked for again after a while, counted from when it was given
-// and not from the latest resumption: a server may have another certificate by then.
+// What is left out is the proof that the server has the key of its certificate. That it knows the secret of
+// the session takes its place, which nobody knows but who gave that proof. All the rest, chain, name, dates,
+// revocation and pins, is looked at each time by trust.verify. The proof itself is asked for again after a
+// while, counted from when it was given and not from the latest resumption: a server may have another
+// certificate by then.
 //
 // Not kept are sessions of TLS 1.2, which has no new key exchange when it resumes, and those in which a client certificate
 // was presented, at which a server looks in a whole handshake only.
@@ -66,9 +67,9 @@ func (s *sessions) set(key sessionKey, r resumable) {
 	}
 }
 
-// makeRoom forgets what r may replace, if there is no room: what is over, else the session whose proof is the oldest, which
-// costs its server one whole handshake. A session replaces no bar, and none replaces one without an end. makeRoom reports
-// whether there is room.
+// makeRoom forgets what r may replace, if there is no room: what is over, else the session whose proof is the
+// oldest, which costs its server one whole handshake. A session replaces no bar, and none replaces one
+// without an end. makeRoom reports whether there is room.
 func (s *sessions) makeRoom(r resumable, now time.Time) bool {
 	if len(s.known) < maxSessions {
 		return true

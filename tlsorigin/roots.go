@@ -15,8 +15,8 @@ const (
 
 // RootSource is one place that trusted certificates come from.
 type RootSource struct {
-	// Setting is the field of Config, CAFile or CAPEM, or the variable of the environment that names Path. Empty means
-	// that it is a place of the system's.
+	// Setting is the field of Config, CAFile or CAPEM, or the variable of the environment that names Path.
+	// Empty means that it is a place of the system's.
 	Setting string
 	// Path is a file or folder. Empty for CAPEM, and for a system that does not say where its roots are.
 	Path string

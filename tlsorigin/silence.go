@@ -9,13 +9,15 @@ import (
 )
 
 const (
-	// maxSilent is how many attempts may wait for one resolved address before the oldest of them have to go. A hung
-	// machine would otherwise collect as many connections as there are logins within the dial timeout.
+	// maxSilent is how many attempts may wait for one resolved address before the oldest of them have to go.
+	// A hung machine would otherwise collect as many connections as there are logins within the dial timeout.
 	maxSilent = 64
-	// silentGrace is what any attempt may wait in all, however many others there are. It is long for a busy server.
+	// silentGrace is what any attempt may wait in all, however many others there are. It is long for a busy
+	// server.
 	silentGrace = maxPatience
-	// maxHellos is how many ClientHellos one address gets before it has answered one of them, and helloGrace how long one
-	// counts. A burst that is sent all at once makes a server so slow that hellos are taken for lost.
+	// maxHellos is how many ClientHellos one address gets before it has answered one of them, and helloGrace
+	// how long one counts. A burst that is sent all at once makes a server so slow that hellos are taken for
+	// lost.
 	maxHellos  = 32
 	helloGrace = 300 * time.Millisecond
 )
@@ -37,15 +39,16 @@ type silentAddr struct {
 	hellos    turns     // that wait for an answer
 }
 
-// hangs reports whether l waits in vain. A machine that is merely slow answers the others meanwhile, and in about the
-// order in which they came; so a listener hangs if nobody was answered in its time, or one who came much later.
+// hangs reports whether l waits in vain. A machine that is merely slow answers the others meanwhile, and in
+// about the order in which they came; so a listener hangs if nobody was answered in its time, or one who came
+// much later.
 func (a *silentAddr) hangs(l *listener, now time.Time) bool {
 	return !l.since.IsZero() && l.waited+now.Sub(l.since) >= silentGrace &&
 		(a.answered.Before(l.began) || a.youngest.Sub(l.began) >= silentGrace)
 }
 
-// listener is one attempt that is connected and not yet verified. Its methods are used by one goroutine; nil is one
-// that nobody bounds.
+// listener is one attempt that is connected and not yet verified. Its methods are used by one goroutine; nil
+// is one that nobody bounds.
 type listener struct {
 	silence *silence
 	addr    string
@@ -90,7 +93,8 @@ func (a *silentAddr) makeRoom(now time.Time) {
 	}
 }
 
-// hello waits until the address may be sent another ClientHello, and reports whether that was before deadline.
+// hello waits until the address may be sent another ClientHello, and reports whether that was before
+// deadline.
 func (l *listener) hello(ctx context.Context, deadline time.Time) bool {
 	if l == nil {
 		return true

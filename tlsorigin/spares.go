@@ -112,8 +112,9 @@ func (s *Spares) Close() error {
 	return nil
 }
 
-// Dial returns a *Spare if there is one and it is in order, else what Dialer.Dial returns. It is for sessions: a cancel
-// request needs a connection that is known to be alive and younger than its session, so Dialer.Dial.
+// Dial returns a *Spare if there is one and it is in order, else what Dialer.Dial returns. It is for
+// sessions: a cancel request needs a connection that is known to be alive and younger than its session, so
+// Dialer.Dial.
 //
 // A spare may be dead all the same, for the upstream may end it at any moment. Whoever notices before it has got anything
 // from it should call Fresh.
@@ -154,8 +155,8 @@ func (s *Spares) Look() {
 	}
 }
 
-// take returns the youngest spare that is in order, or nil. The youngest has the longest time left for the login, which for
-// pgbouncer began when it accepted the connection.
+// take returns the youngest spare that is in order, or nil. The youngest has the longest time left for the
+// login, which for pgbouncer began when it accepted the connection.
 func (s *Spares) take() *Spare {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -6,15 +6,16 @@ import (
 	"time"
 )
 
-// maxHandshakes bounds how many handshakes are computed at one time. Each costs milliseconds of a processor, so a burst of
-// a thousand clients would otherwise make running sessions wait for seconds.
+// maxHandshakes bounds how many handshakes are computed at one time. Each costs milliseconds of a processor,
+// so a burst of a thousand clients would otherwise make running sessions wait for seconds.
 const maxHandshakes = 32
 
 // turns is a semaphore of maxHandshakes; nil bounds nothing.
 type turns chan struct{}
 
-// turn is the share of one handshake in turns. The handshake holds it while it computes and never while it waits for its
-// peer: a peer that says nothing, or one byte a second, costs the others nothing. One goroutine uses it.
+// turn is the share of one handshake in turns. The handshake holds it while it computes and never while it
+// waits for its peer: a peer that says nothing, or one byte a second, costs the others nothing. One goroutine
+// uses it.
 type turn struct {
 	turns    turns
 	deadline time.Time

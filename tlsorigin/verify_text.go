@@ -143,7 +143,8 @@ func certificateName(cert *x509.Certificate) string {
 	return nameOf(cert.Subject)
 }
 
-// nameOf names somebody by the Common Name, else by the first few attributes: writing them all takes quadratic time.
+// nameOf names somebody by the Common Name, else by the first few attributes: writing them all takes
+// quadratic time.
 func nameOf(name pkix.Name) string {
 	if name.CommonName != "" {
 		return quote(name.CommonName)

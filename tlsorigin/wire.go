@@ -107,8 +107,8 @@ func (w *wire) finish() error {
 	return carrier.CloseWrite()
 }
 
-// closing limits every write, running or to come, to closeGrace: one that waits in CloseWrite holds the lock that Close
-// needs for its close_notify.
+// closing limits every write, running or to come, to closeGrace: one that waits in CloseWrite holds the lock
+// that Close needs for its close_notify.
 func (w *wire) closing() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -118,8 +118,8 @@ func (w *wire) closing() {
 	}
 }
 
-// SetWriteDeadline does nothing. tls.Conn calls it to give close_notify five seconds, and to make later writes fail, which
-// they do without it. The deadlines of a connection are its user's.
+// SetWriteDeadline does nothing. tls.Conn calls it to give close_notify five seconds, and to make later
+// writes fail, which they do without it. The deadlines of a connection are its user's.
 func (w *wire) SetWriteDeadline(time.Time) error { return nil }
 
 func (w *wire) setDeadline(t time.Time) error {

@@ -98,8 +98,8 @@ func (o *OriginSettings) password() func() (string, error) {
 	return func() (string, error) { return reader.read(file) }
 }
 
-// passwordFile reads a password file. Logins that overlap share one reading, and fail with it when the file is on a mount
-// that does not answer.
+// passwordFile reads a password file. Logins that overlap share one reading, and fail with it when the file
+// is on a mount that does not answer.
 type passwordFile struct {
 	reader configfile.Reader[passwordReading]
 }

@@ -9,7 +9,8 @@ import (
 	"github.com/pgorigin/pgorigin/pgwire"
 )
 
-// What things cost in bytes, measured with 2,000 sessions and upwards under a memory limit; docs/limits.md shows the sum.
+// What things cost in bytes, measured with 2,000 sessions and upwards under a memory limit; docs/limits.md
+// shows the sum.
 const (
 	baseMemory    = 8 << 20  // the process at rest
 	sessionMemory = 25 << 10 // an idle session with its buffers in the kernel
@@ -21,7 +22,8 @@ const (
 // pressedPercent of the memory limit may be in use when another session is taken on.
 const pressedPercent = 85
 
-// reservedDescriptors are for what runs beside sessions: the process itself, health and metrics, reloads, name lookups.
+// reservedDescriptors are for what runs beside sessions: the process itself, health and metrics, reloads,
+// name lookups.
 const reservedDescriptors = 32
 
 // The bounds that hold where the machine sets no closer one, and those that are kept on the smallest.
@@ -49,7 +51,8 @@ type capacityPlan struct {
 	doubt  string // "" or why the settings promise more than there is room for
 }
 
-// planCapacity shares out what there is. A fifth of the memory stays free: a limit that is reached kills every session.
+// planCapacity shares out what there is. A fifth of the memory stays free: a limit that is reached kills
+// every session.
 func planCapacity(r resources) capacityPlan {
 	p := capacityPlan{sessions: math.MaxInt, logins: mostLogins, guests: mostGuests, cancels: mostCancels}
 	if r.descriptors > 0 {
@@ -90,8 +93,8 @@ func between(low, n, high int) int { return min(max(low, n), high) }
 
 func mebibytes(n int64) string { return fmt.Sprintf("%d MiB", n>>20) }
 
-// apply puts the plan in force. No client may have been accepted yet. Under a memory limit it is also watched: what a
-// session costs depends on what it does.
+// apply puts the plan in force. No client may have been accepted yet. Under a memory limit it is also
+// watched: what a session costs depends on what it does.
 func (p capacityPlan) apply(c *pgwire.Capacity, memory int64) {
 	c.Sessions, c.SessionsFrom, c.Logins, c.Guests, c.Cancels = p.sessions, p.from, p.logins, p.guests, p.cancels
 	if memory > 0 {

@@ -102,7 +102,8 @@ func (c *originChecker) trustedBy() string {
 	return "system roots"
 }
 
-// chainDoubts says what will be wrong soon with a chain. A chain with which something is wrong now fails before its name.
+// chainDoubts says what will be wrong soon with a chain. A chain with which something is wrong now fails
+// before its name.
 func chainDoubts(s *checkStage, d *tlsorigin.AddressDiagnosis) {
 	for i := range d.Certificate.Path {
 		cert := &d.Certificate.Path[i]

@@ -63,8 +63,8 @@ func load(env []string) (s settings, warnings, problems []problem) {
 	return s, warnings, problems
 }
 
-// pgoriginValues picks our variables. An empty value counts as unset: compose writes one for ${X:-}. So do blanks, but
-// see blankVariables.
+// pgoriginValues picks our variables. An empty value counts as unset: compose writes one for ${X:-}. So do
+// blanks, but see blankVariables.
 func pgoriginValues(env []string) map[string]string {
 	values := map[string]string{}
 	for _, entry := range env {
@@ -76,8 +76,8 @@ func pgoriginValues(env []string) map[string]string {
 	return values
 }
 
-// blankVariables complains of variables that somebody relies on and that hold nothing but blanks: taken for unset, they
-// would drop a policy without a word. The empty string stays unset.
+// blankVariables complains of variables that somebody relies on and that hold nothing but blanks: taken for
+// unset, they would drop a policy without a word. The empty string stays unset.
 func blankVariables(env []string) (problems []problem) {
 	for _, entry := range env {
 		name, value, _ := strings.Cut(entry, "=")

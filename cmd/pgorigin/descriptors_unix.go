@@ -7,7 +7,8 @@ import (
 	"syscall"
 )
 
-// descriptorLimit returns how many files the process may have open, 0 for as many as it likes. Go has raised the soft limit to the hard one.
+// descriptorLimit returns how many files the process may have open, 0 for as many as it likes. Go has raised
+// the soft limit to the hard one.
 func descriptorLimit() int {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil || limit.Cur > math.MaxInt32 {

@@ -8,15 +8,16 @@ import (
 )
 
 const (
-	// giveBackPeriod is how often memory is looked at. Two looks have to find it grown, so a burst is given back within a minute.
+	// giveBackPeriod is how often memory is looked at. Two looks have to find it grown, so a burst is given
+	// back within a minute.
 	giveBackPeriod = 20 * time.Second
 	// giveBackWorth is the growth, in bytes, that a collection is worth, beside a quarter of what there was.
 	giveBackWorth = 4 << 20
 )
 
-// giveBackMemory returns to the kernel what a burst of sessions or of logins has left free. Go by itself keeps a tenth
-// more than the heap had at its last collection, garbage included, for a process that is about to need it again; a sidecar
-// may be idle until the next morning.
+// giveBackMemory returns to the kernel what a burst of sessions or of logins has left free. Go by itself
+// keeps a tenth more than the heap had at its last collection, garbage included, for a process that is about
+// to need it again; a sidecar may be idle until the next morning.
 func (in *instance) giveBackMemory(ctx context.Context) {
 	var level memoryLevel
 	in.every(ctx, giveBackPeriod, func() bool {
@@ -35,14 +36,15 @@ func heldMemory() uint64 {
 	return samples[0].Value.Uint64() - samples[1].Value.Uint64()
 }
 
-// memoryLevel tells when a process holds much more memory than it needed when it was last looked at closely. The zero
-// value has settled at nothing.
+// memoryLevel tells when a process holds much more memory than it needed when it was last looked at closely.
+// The zero value has settled at nothing.
 type memoryLevel struct {
 	settled uint64 // bytes
 	high    bool   // at the last look
 }
 
-// grown takes how much is held, and reports whether that is much more than what settled, for the second time running.
+// grown takes how much is held, and reports whether that is much more than what settled, for the second time
+// running.
 func (l *memoryLevel) grown(held uint64) bool {
 	l.settled = min(l.settled, held)
 	high := held > l.settled+l.settled/4+giveBackWorth

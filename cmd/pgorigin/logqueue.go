@@ -11,9 +11,11 @@ import (
 )
 
 const (
-	// maxQueuedLog is how many bytes of log lines wait for a slow reader: the lines of a few thousand sessions.
+	// maxQueuedLog is how many bytes of log lines wait for a slow reader: the lines of a few thousand
+	// sessions.
 	maxQueuedLog = 1 << 20
-	// logWrite bounds one write. A pipe takes up to PIPE_BUF bytes whole, so lines never mix with those of other writers.
+	// logWrite bounds one write. A pipe takes up to PIPE_BUF bytes whole, so lines never mix with those of
+	// other writers.
 	logWrite = 4096
 	// logFlushTimeout is how long the end of the process waits for a slow reader of the log.
 	logFlushTimeout = time.Second
@@ -21,10 +23,12 @@ const (
 	keptLogBuffer = 64 << 10
 )
 
-// logQueue passes whole lines to out in a goroutine of its own, so that nothing else waits for the reader of the log. It
-// drops and counts the lines that do not fit, and those that out refuses. Its methods may be called concurrently.
+// logQueue passes whole lines to out in a goroutine of its own, so that nothing else waits for the reader of
+// the log. It drops and counts the lines that do not fit, and those that out refuses. Its methods may be
+// called concurrently.
 //
-// A write to a blocking pipe cannot be interrupted. The goroutine may hang there for ever; the process ends nevertheless.
+// A write to a blocking pipe cannot be interrupted. The goroutine may hang there for ever; the process ends
+// nevertheless.
 type logQueue struct {
 	out   io.Writer
 	ended chan struct{} // closed by the goroutine at its end
@@ -50,9 +54,9 @@ func newLogQueue(out io.Writer) *logQueue {
 	return q
 }
 
-// queueStderr puts a logQueue before the stderr of p, for a command that serves. The caller calls stop at its end, which
-// waits for a slow reader no longer than logFlushTimeout. A reader that has gone is no reason to end: without a channel
-// for SIGPIPE, the runtime would end the process at its next line.
+// queueStderr puts a logQueue before the stderr of p, for a command that serves. The caller calls stop at its
+// end, which waits for a slow reader no longer than logFlushTimeout. A reader that has gone is no reason to
+// end: without a channel for SIGPIPE, the runtime would end the process at its next line.
 func (p *process) queueStderr() (stop func()) {
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // until the process ends
 	q := newLogQueue(p.stderr)
@@ -143,7 +147,8 @@ func (q *logQueue) run() {
 	}
 }
 
-// take waits for something to write, or for the end. Dropped counts the lines behind batch that no notice has told of.
+// take waits for something to write, or for the end. Dropped counts the lines behind batch that no notice has
+// told of.
 func (q *logQueue) take() (batch []byte, dropped uint64, closed bool) {
 	for {
 		q.mu.Lock()

@@ -25,9 +25,10 @@ type memoryPlan struct {
 	gcPercent int    // negative: off
 }
 
-// planMemory makes the garbage collector keep to its part of the memory limit of the cgroup, which is 0 for none: Go follows
-// its CPU limit by itself, but learns of this one only from the kernel that kills it. The kernel keeps the buffers of
-// sockets in the same cgroup, and a fifth stays free. GOMEMLIMIT and GOGC, Go's own variables, win.
+// planMemory makes the garbage collector keep to its part of the memory limit of the cgroup, which is 0 for
+// none: Go follows its CPU limit by itself, but learns of this one only from the kernel that kills it. The
+// kernel keeps the buffers of sockets in the same cgroup, and a fifth stays free. GOMEMLIMIT and GOGC, Go's
+// own variables, win.
 func planMemory(env []string, limit, kernel int64) memoryPlan {
 	plan := memoryPlan{from: "none"}
 	if lookup(env, "GOMEMLIMIT") != "" {

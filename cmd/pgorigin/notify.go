@@ -28,7 +28,8 @@ func (in *instance) notify(states ...string) {
 	}
 }
 
-// notifyAt is daemon.SdNotify with a deadline: the library's waits for as long as the queue of the socket is full.
+// notifyAt is daemon.SdNotify with a deadline: the library's waits for as long as the queue of the socket is
+// full.
 func notifyAt(socket, message string) error {
 	if socket == "" {
 		return nil

@@ -19,7 +19,8 @@ import (
 	"github.com/pgorigin/pgorigin/pgwire"
 )
 
-// cleanupTimeout is for what has to end before the process does, and takes milliseconds unless something hangs.
+// cleanupTimeout is for what has to end before the process does, and takes milliseconds unless something
+// hangs.
 const cleanupTimeout = 2 * time.Second
 
 // instance is one running pgorigin: everything that is built from the settings.

@@ -22,11 +22,13 @@ type unixSocket struct {
 	lock  *os.File
 }
 
-// listenUnix makes a socket at path with mode. It replaces a dead socket that another pgorigin left behind, and nothing else.
+// listenUnix makes a socket at path with mode. It replaces a dead socket that another pgorigin left behind,
+// and nothing else.
 //
-// A lock file beside the socket says who uses it, under the name that PostgreSQL gives to its own, so that neither takes the
-// other's place. Ours is recognised by its content, and in use for as long as the kernel has a lock on it: process IDs, by
-// which PostgreSQL decides, mean nothing across containers that share a volume.
+// A lock file beside the socket says who uses it, under the name that PostgreSQL gives to its own, so that
+// neither takes the other's place. Ours is recognised by its content, and in use for as long as the kernel
+// has a lock on it: process IDs, by which PostgreSQL decides, mean nothing across containers that share a
+// volume.
 func listenUnix(ctx context.Context, path string, mode os.FileMode) (*unixSocket, error) {
 	lock, err := lockSocket(path + ".lock")
 	if err != nil {
@@ -49,7 +51,8 @@ func listenUnix(ctx context.Context, path string, mode os.FileMode) (*unixSocket
 	return s, nil
 }
 
-// lockMark is the second line of a lock file of pgorigin; the first is a process ID, for people and for PostgreSQL.
+// lockMark is the second line of a lock file of pgorigin; the first is a process ID, for people and for
+// PostgreSQL.
 const lockMark = "pgorigin"
 
 // lockTries bounds how often a lock file that is removed at the same moment is made again.
@@ -61,8 +64,8 @@ type socketLock struct {
 	found bool // a pgorigin that has ended left it
 }
 
-// lockSocket takes the lock. A process that had it before may be about to remove the file, so the lock counts only if the
-// file is still there afterwards.
+// lockSocket takes the lock. A process that had it before may be about to remove the file, so the lock counts
+// only if the file is still there afterwards.
 func lockSocket(path string) (socketLock, error) {
 	for range lockTries {
 		switch info, err := os.Lstat(path); {
@@ -125,7 +128,8 @@ func takeLock(file *os.File, path string) (socketLock, error) {
 
 // bindSocket listens at path, where nothing is.
 func bindSocket(path string, mode os.FileMode) (*net.UnixListener, error) {
-	// The mode must hold from the first moment on, so it cannot be set afterwards. Nothing else makes files meanwhile.
+	// The mode must hold from the first moment on, so it cannot be set afterwards. Nothing else makes files
+	// meanwhile.
 	before := syscall.Umask(int(^mode & 0o777))
 	ln, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
 	syscall.Umask(before)
@@ -136,7 +140,8 @@ func bindSocket(path string, mode os.FileMode) (*net.UnixListener, error) {
 	return ln, nil
 }
 
-// removeDeadSocket removes a socket that a pgorigin left behind. Ours says that the lock file was left there, too.
+// removeDeadSocket removes a socket that a pgorigin left behind. Ours says that the lock file was left there,
+// too.
 func removeDeadSocket(ctx context.Context, path string, ours bool) error {
 	info, err := os.Lstat(path)
 	switch {
@@ -162,7 +167,8 @@ func removeDeadSocket(ctx context.Context, path string, ours bool) error {
 	return os.Remove(path)
 }
 
-// Close stops listening and removes the socket and its lock file, if they are still those that listenUnix made.
+// Close stops listening and removes the socket and its lock file, if they are still those that listenUnix
+// made.
 func (s *unixSocket) Close() error {
 	there, err := os.Lstat(s.path)
 	ours := err == nil && os.SameFile(s.bound, there) // the kernel gives the inode to no other file before the socket is closed

@@ -1,5 +1,5 @@
-// Package configfile reads configured files, wherever they are: on a mount whose server is away, or behind a path that is no
-// regular file. It knows nothing of what they hold.
+// Package configfile reads configured files, wherever they are: on a mount whose server is away, or behind a
+// path that is no regular file. It knows nothing of what they hold.
 package configfile
 
 import (
@@ -20,9 +20,9 @@ const Timeout = 10 * time.Second
 // ErrStalled is the error of a reading that has not ended within Timeout.
 var ErrStalled = fmt.Errorf("has not been read within %v; is it on a network mount whose server is away?", Timeout)
 
-// Read returns the content and the mode of a regular file of at most limit bytes. A symbolic link counts as the file that
-// it leads to. Everything else is refused unopened: a pipe or a device may block for ever, gives its content only once,
-// or changes by being read. The error names no path.
+// Read returns the content and the mode of a regular file of at most limit bytes. A symbolic link counts as
+// the file that it leads to. Everything else is refused unopened: a pipe or a device may block for ever,
+// gives its content only once, or changes by being read. The error names no path.
 func Read(path string, limit int64) ([]byte, fs.FileMode, error) {
 	info, err := os.Stat(path)
 	if err == nil {
@@ -87,7 +87,8 @@ func withoutPath(err error) error {
 	return fmt.Errorf("cannot be read: %w", err)
 }
 
-// Reader makes readings that may hang, one at a time. The zero value is ready; its methods may be called concurrently.
+// Reader makes readings that may hang, one at a time. The zero value is ready; its methods may be called
+// concurrently.
 type Reader[T any] struct {
 	mu      sync.Mutex
 	running *reading[T] // nil: none
@@ -99,9 +100,9 @@ type reading[T any] struct {
 	value T
 }
 
-// Do returns what read returns, with ErrStalled if that takes longer than Timeout, and with context.Cause(ctx) when ctx
-// ends first. Calls that overlap share one reading. One that hangs keeps its goroutine, and every call fails at once until
-// it comes back.
+// Do returns what read returns, with ErrStalled if that takes longer than Timeout, and with
+// context.Cause(ctx) when ctx ends first. Calls that overlap share one reading. One that hangs keeps its
+// goroutine, and every call fails at once until it comes back.
 func (r *Reader[T]) Do(ctx context.Context, read func() T) (T, error) {
 	current := r.join(read)
 	var none T

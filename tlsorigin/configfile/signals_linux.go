@@ -7,8 +7,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// withoutSignals runs f on a thread that takes none of the signals that end or reload a process. The kernel may give such a
-// signal to any thread that takes it, the main one first. In a thread that hangs in a mount it would wait there.
+// withoutSignals runs f on a thread that takes none of the signals that end or reload a process. The kernel
+// may give such a signal to any thread that takes it, the main one first. In a thread that hangs in a mount
+// it would wait there.
 func withoutSignals(f func()) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()

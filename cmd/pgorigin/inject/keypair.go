@@ -30,9 +30,10 @@ type pairFiles struct {
 	err       error
 }
 
-// OpenKeyPair reads a certificate chain and its key, in PEM. Later on it looks at the files for each new connection, so that
-// a renewed certificate is shown without a restart; if they are wrong or stalled then, the last good one stays. reloaded is called once
-// for each change, with an error if it could not be used; it may be nil.
+// OpenKeyPair reads a certificate chain and its key, in PEM. Later on it looks at the files for each new
+// connection, so that a renewed certificate is shown without a restart; if they are wrong or stalled then,
+// the last good one stays. reloaded is called once for each change, with an error if it could not be used; it
+// may be nil.
 func OpenKeyPair(ctx context.Context, certFile, keyFile string, reloaded func(error)) (*KeyPair, error) {
 	k := &KeyPair{certFile: certFile, keyFile: keyFile}
 	if err := k.load(ctx); err != nil {
