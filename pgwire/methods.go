@@ -18,6 +18,7 @@ const (
 	methodNone
 	methodOAuth
 	methodSCRAMPlus // SCRAM with channel binding alone
+	methodsLeft     // no method: the set is what a list of exclusions leaves
 	// allMethods leaves out methodSCRAMPlus, which is a part of methodSCRAM.
 	allMethods = methodPassword | methodMD5 | methodGSS | methodSSPI | methodSCRAM | methodNone | methodOAuth
 )
@@ -68,6 +69,9 @@ func ParseAuthMethods(list string) (AuthMethods, error) {
 	}
 	if set == 0 {
 		return 0, fmt.Errorf("%q leaves no method", list)
+	}
+	if negated {
+		set |= methodsLeft
 	}
 	return set, nil
 }

@@ -1,6 +1,8 @@
 package pgwire
 
 import (
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/pgorigin/pgorigin/pgwire/pgtest"
@@ -26,6 +28,34 @@ func TestParseAuthMethods(t *testing.T) {
 	for _, list := range []string{"scram", "md5,!gss", "!md5,gss", "md5,md5", "md5,,gss", ",", "!", "!password,!md5,!gss,!sspi,!scram-sha-256,!none,!oauth", "!scram-sha-256-plus"} {
 		if got, err := ParseAuthMethods(list); err == nil {
 			t.Errorf("%q is taken as %v", list, got)
+		}
+	}
+}
+
+// TestExclusionsAllowABridgeNothing: whoever writes !password wants less than the default.
+func TestExclusionsAllowABridgeNothing(t *testing.T) {
+	for list, want := range map[string]string{
+		"":                     "scram-sha-256",
+		"!password":            "scram-sha-256",
+		"!md5,!none":           "scram-sha-256",
+		"!scram-sha-256":       "",
+		"none,scram-sha-256":   "scram-sha-256,none",
+		"scram-sha-256-plus":   "scram-sha-256-plus",
+		"password":             "password",
+		"!password,!md5,!none": "scram-sha-256",
+	} {
+		required, err := ParseAuthMethods(list)
+		if err != nil {
+			t.Fatal(err)
+		}
+		methods := BridgeChannelBinding.Methods(required)
+		if methods.String() != want {
+			t.Errorf("a bridge with %q answers %v, want %s", list, methods, want)
+		}
+		for _, name := range []string{"password", "md5", "gss", "sspi", "none", "oauth"} {
+			if methods.Allows(name) != slices.Contains(strings.Split(want, ","), name) {
+				t.Errorf("a bridge with %q and %s: %v", list, name, methods.Allows(name))
+			}
 		}
 	}
 }

@@ -22,10 +22,15 @@ const (
 )
 
 // Methods returns what an upstream may ask for when required is configured: that, or if it is zero any
-// method, except that a bridge answers nothing but SCRAM then.
+// method. A bridge answers SCRAM alone then, and also behind a list of exclusions: those allow nothing.
 func (b ChannelBinding) Methods(required AuthMethods) AuthMethods {
-	if required == 0 && b == BridgeChannelBinding {
+	switch {
+	case b != BridgeChannelBinding:
+		return required
+	case required == 0:
 		return methodSCRAM
+	case required&methodsLeft != 0:
+		return required & (methodSCRAM | methodsLeft)
 	}
 	return required
 }

@@ -71,6 +71,12 @@ func (o *OriginSettings) checkAuth() []problem {
 				"AUTH_CHANNEL_BINDING=bridge, or scram-sha-256 here",
 		}}
 	}
+	if o.authMethods().String() == "" && o.Auth.Require != 0 {
+		return []problem{{
+			variable: prefix + "AUTH_REQUIRE", value: o.Auth.Require.String(),
+			text: "a bridge answers scram-sha-256, and beyond it what is named here; this excludes the one and names nothing",
+		}}
+	}
 	file := o.Auth.Password.File
 	if file == "" {
 		return nil
