@@ -43,7 +43,7 @@ hostile: install ## attackers of every kind against the built binary, with real 
 soak: install ## half an hour of all kinds of sessions against real servers, watched for leaks; DURATION=30m
 	$(GO) test -tags soak -count=1 -v -timeout=0 -run='^TestSoak$$' ./test/soak -duration=$(DURATION)
 
-stall: install ## sessions that stand still for longer than every timeout, and networks that vanish, beside direct libpq; needs root
+stall: install ## sessions that are silent for longer than every timeout, and networks that vanish, beside direct libpq; needs root
 	@test/install iproute2 iptables
 	$(GO) test -tags stall -count=1 -v -timeout=8m -run='^TestStalls$$' ./test/stall
 
