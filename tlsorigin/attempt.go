@@ -22,10 +22,10 @@ type attempt struct {
 	report Attempt
 
 	turns   turns    // nil: computing is not bounded
-	silence *silence // nil: waiting is not bounded
+	waiters *waiters // nil: waiting is not bounded
 	// turn is held while the handshake computes. Explaining a refusal gives it back first.
-	turn     *turn
-	listener *listener
+	turn   *turn
+	waiter *waiter
 	// lost is packetsLost, nil where nobody can tell.
 	lost func(net.Conn) bool
 	// choose picks the ClientHello for a resolved address. Nil: the one of the configuration, whatever is remembered.
@@ -81,9 +81,9 @@ func (a *attempt) run(ctx context.Context, dial func(context.Context, string, st
 	}
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
-	if a.silence != nil {
-		a.listener = a.silence.join(a.report.Resolved.String(), end)
-		defer a.listener.leave()
+	if a.waiters != nil {
+		a.waiter = a.waiters.join(a.report.Resolved.String(), end)
+		defer a.waiter.leave()
 	}
 	expire := expiry(ctx, raw)
 	expire(deadline)
@@ -151,12 +151,12 @@ func (a *attempt) originate(ctx context.Context, raw net.Conn, deadline time.Tim
 	if !a.route.direct && pendingInput(raw) {
 		return nil, a.failure(finding{ReasonTLSInjection, "sent bytes behind its answer to SSLRequest; someone in the path may be tampering"}, nil)
 	}
-	if !a.listener.hello(ctx, deadline) {
+	if !a.waiter.hello(ctx, deadline) {
 		return nil, a.failure(finding{ReasonTLSTimeout, fmt.Sprintf("got no ClientHello in time: %d other TLS handshakes waited for its answer", maxHellos)}, nil)
 	}
 	a.turn = newTurn(ctx, a.turns, deadline)
 	defer a.turn.giveBack()
-	w := &wire{Conn: raw, turn: a.turn, listener: a.listener}
+	w := &wire{Conn: raw, turn: a.turn, waiter: a.waiter}
 	a.limitPatience(w, deadline, expire)
 	config := a.trust.config(a.verification, &a.auth)
 	if a.choice.groups != nil {
@@ -184,11 +184,11 @@ func (a *attempt) originate(ctx context.Context, raw net.Conn, deadline time.Tim
 	if found := a.protocolProblem(state.NegotiatedProtocol); found.text != "" {
 		return nil, a.failure(found, nil)
 	}
-	if a.verification.chains == nil { // crypto/tls has not asked, so nobody knows who this is
+	if a.verification.chains == nil { // crypto/tls has not called verify
 		return nil, a.failure(finding{ReasonCertInvalid, "its certificate was not verified"}, nil)
 	}
 	a.ticket.verified(&state)
-	w.turn, w.listener = nil, nil
+	w.turn, w.waiter = nil, nil
 	return &Conn{
 		chains: a.verification.chains,
 		tls:    client,
@@ -226,9 +226,9 @@ func (a *attempt) requestTLS(raw net.Conn) *Error {
 		return a.failure(lostFailure(err, "while SSLRequest was sent", a.budget), err)
 	}
 	var answer [1]byte
-	a.listener.wait()
+	a.waiter.startWait()
 	_, err := io.ReadFull(raw, answer[:])
-	a.listener.heard()
+	a.waiter.stopWait()
 	if err != nil {
 		return a.failure(lostFailure(err, "without an answer to SSLRequest", a.budget), err)
 	}

@@ -22,7 +22,7 @@ func (r *revocations) problems(chain []*x509.Certificate, now time.Time) []findi
 	selfIssued := string(anchor.RawIssuer) == string(anchor.RawSubject)
 	for _, list := range r.byIssuer[string(anchor.RawIssuer)] {
 		entry, listed := list.revoked.find(anchor)
-		if listed && list.begun(now) && (!selfIssued || list.signed(anchor)) { // nobody has the issuer of another one
+		if listed && list.begun(now) && (!selfIssued || list.signed(anchor)) { // the issuer of another one is not at hand
 			return append(problems, revokedFinding(anchor, list, entry))
 		}
 	}

@@ -25,7 +25,7 @@ type Dialer struct {
 	lost       func(net.Conn) bool // packetsLost; nil: nobody can tell, or nobody can do anything about it
 	background *background         // never nil
 	turns      turns
-	silence    silence
+	waiters    waiters
 	liveness   *liveness
 
 	trust   atomic.Pointer[trust] // each Dial uses the one in force when it starts

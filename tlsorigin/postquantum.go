@@ -127,7 +127,7 @@ func (d *Dialer) fallBack(ctx context.Context, first *attempt, failure *Error, e
 // run makes one attempt, reports it and learns from it. Neither connection nor failure means that ctx has ended.
 func (d *Dialer) run(ctx context.Context, a *attempt) (*Conn, *Error) {
 	observe(ctx, a)
-	a.lost, a.turns, a.silence = d.lost, d.turns, &d.silence
+	a.lost, a.turns, a.waiters = d.lost, d.turns, &d.waiters
 	conn, failure := a.run(ctx, d.netDial)
 	if conn == nil && ctx.Err() != nil {
 		return nil, nil

@@ -118,8 +118,8 @@ func (d *Dialer) rotated(ctx context.Context, failure error, used *trust, end ti
 	return next
 }
 
-// freeLook is how many bytes of files a failure may make us read at once, and lookRate how many a second:
-// whoever can make connections fail decides how often, and revocation lists can be long.
+// freeLook is how many bytes of files a failure may make us read at once, and lookRate how many a second. A
+// peer can make connections fail as often as it likes, and revocation lists can be long.
 const (
 	freeLook = 1 << 20
 	lookRate = 4 << 20
@@ -164,7 +164,7 @@ func (d *Dialer) glance() {
 		case found.Changed, err == nil && wasWrong:
 			r.report(found, err)
 		case r.refused == nil:
-			r.since = time.Time{} // nobody stays to see how long they are wrong
+			r.since = time.Time{} // how long they stay wrong is not watched
 		}
 	})
 	if !looking {

@@ -14,11 +14,10 @@ const maxSessions = 64
 // sessions are those of TLS 1.3 that may be resumed (RFC 8446, section 2.2), all verified under one trust, whose end is
 // theirs. Resuming spares the server a signature, which is most of its work, and us the verification of it.
 //
-// What is left out is the proof that the server has the key of its certificate. That it knows the secret of
-// the session takes its place, which nobody knows but who gave that proof. All the rest, chain, name, dates,
-// revocation and pins, is looked at each time by trust.verify. The proof itself is asked for again after a
-// while, counted from when it was given and not from the latest resumption: a server may have another
-// certificate by then.
+// What is left out is the proof that the server has the key of its certificate. The secret of the session
+// takes its place: only the server that gave that proof knows it. trust.verify looks at chain, name, dates,
+// revocation and pins each time. The proof itself is asked for again after a while, counted from when it was
+// given and not from the latest resumption: a server may have another certificate by then.
 //
 // Not kept are sessions of TLS 1.2, which has no new key exchange when it resumes, and those in which a client certificate
 // was presented, at which a server looks in a whole handshake only.

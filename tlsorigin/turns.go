@@ -19,7 +19,7 @@ type turns chan struct{}
 type turn struct {
 	turns    turns
 	deadline time.Time
-	left     <-chan struct{} // closed when nobody wants the handshake any more
+	left     <-chan struct{} // closed when the handshake is not wanted any more
 	held     bool
 }
 

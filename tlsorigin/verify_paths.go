@@ -159,7 +159,7 @@ func (s *search) work(path []*x509.Certificate) int {
 			check(child, issuer)
 		}
 		roots := s.trust.rootsByName[string(child.RawIssuer)]
-		for _, root := range roots[:min(len(roots), 2)] { // who configures more of one name gets what that costs
+		for _, root := range roots[:min(len(roots), 2)] { // more of one name cost what their configuration asks for
 			check(child, root)
 		}
 		if s.trust.roots == nil {

@@ -66,7 +66,7 @@ func (t *trust) fewestProblems(chains [][]*x509.Certificate, now time.Time) (bes
 		if found, ok := keyUsageProblem(chain[0]); ok {
 			problems = append(problems, found)
 		}
-		if authorized(chain) { // else whoever has some certificate could make us look through revocation lists
+		if authorized(chain) { // else any certificate of the authority would have revocation lists searched
 			problems = append(problems, t.chainProblems(chain, now)...)
 		}
 		if i == 0 || len(problems) < len(best) {

@@ -16,11 +16,11 @@ type wire struct {
 	received atomic.Int64 // bytes since 'S', or since TCP in direct TLS
 	first    func()       // called once, when the first of them have arrived; nil: nobody wants to know
 	bounds   recordBounds
-	turn     *turn     // of the handshake; nil behind it
-	listener *listener // likewise
+	turn     *turn   // of the handshake; nil behind it
+	waiter   *waiter // likewise
 	polling
 
-	liveness *liveness   // nil: nobody watches the peer
+	liveness *liveness   // nil: the peer is not watched
 	watched  atomic.Bool // liveness is going to look
 	writing  atomic.Bool // a Write is under way that may wait
 	lost     atomic.Bool // liveness has ended it
@@ -55,13 +55,13 @@ func (w *wire) read(p []byte) (int, error) {
 func (w *wire) readInHandshake(p []byte) (int, error) {
 	if !w.turn.held || !pendingInput(w.Conn) {
 		w.turn.giveBack()
-		w.listener.wait()
-		defer w.listener.heard()
+		w.waiter.startWait()
+		defer w.waiter.stopWait()
 	}
 	n, err := w.read(p)
 	if n > 0 && err == nil {
-		w.listener.heard()
-		w.listener.answered()
+		w.waiter.stopWait()
+		w.waiter.answered()
 		err = w.turn.take()
 	}
 	return n, err
@@ -81,7 +81,7 @@ func (w *wire) Write(p []byte) (int, error) {
 	return w.Conn.Write(p)
 }
 
-// Close closes the connection, when nobody looks at it.
+// Close closes the connection. It waits while liveness looks at it.
 func (w *wire) Close() error {
 	w.mu.Lock()
 	w.closed = true

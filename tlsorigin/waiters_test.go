@@ -76,8 +76,8 @@ func TestHungMachineCollectsFewConnections(t *testing.T) {
 		if slow.Load() > 0 || failed.Load() != 600 {
 			t.Errorf("%d of the healthy waited, %d dials failed", slow.Load(), failed.Load())
 		}
-		if len(d.silence.byAddr) > 0 {
-			t.Errorf("attempts are left: %v", d.silence.byAddr)
+		if len(d.waiters.byAddr) > 0 {
+			t.Errorf("attempts are left: %v", d.waiters.byAddr)
 		}
 		time.Sleep(time.Minute) // the last peers see that they are alone
 	})
