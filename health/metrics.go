@@ -42,7 +42,7 @@ type Options struct {
 	LoginMethods []string
 	// Status is behind pgorigin_ready and pgorigin_draining; nil means a process that never starts.
 	Status *Status
-	// LogLinesDropped counts the log lines that nobody got; nil means none.
+	// LogLinesDropped counts the log lines that were dropped; nil means none.
 	LogLinesDropped func() uint64
 }
 

@@ -36,8 +36,8 @@ type answerer struct {
 }
 
 // answer returns the message of type 'p' that answers a request, or nil for a
-// request that only wants to be heard. offer are the SASL mechanisms that may be
-// picked. It ends early when ctx does.
+// request that needs none. offer are the SASL mechanisms that may be picked. It
+// ends early when ctx does.
 func (a *answerer) answer(ctx context.Context, request []byte, offer []string) ([]byte, error) {
 	body := request[messageHeader:]
 	code, data := binary.BigEndian.Uint32(body), body[4:]

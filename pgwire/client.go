@@ -95,7 +95,7 @@ func (c *Client) Methods() []string {
 // Login logs in with a password, by the strongest method that the upstream
 // offers and bound to the TLS channel if that is possible; the connection must be
 // a ChannelBinder for that. An upstream that asks for a method that is not
-// allowed, where zero is any, hears no answer.
+// allowed, where zero is any, gets no answer.
 func (c *Client) Login(ctx context.Context, password string, allowed AuthMethods) error {
 	machine := loginMachine{binding: BridgeChannelBinding, allowed: allowed, state: loginBegun}
 	answers := answerer{user: c.user, password: password, upstream: c.conn, salted: new(saltedLogins)}

@@ -74,7 +74,7 @@ func (l *line) leave() {
 	l.passOn()
 }
 
-// passOn gives a place that is free to the first who waits; l.mu is held.
+// passOn gives a free place to the first waiter; l.mu is held.
 func (l *line) passOn() {
 	if first := l.waiting.Front(); first != nil {
 		close(l.waiting.Remove(first).(*waiter).called)

@@ -38,7 +38,7 @@ func (s *session) authenticate() error {
 	defer putBuffer(buf)
 	defer s.stopTokens()
 	for {
-		if err := s.hear(); err != nil {
+		if err := s.followUpstream(); err != nil {
 			return err
 		}
 		if s.login.state == loginReady {
@@ -63,9 +63,9 @@ func (s *session) authenticate() error {
 	return nil
 }
 
-// hear deals with the whole messages that have come from the upstream, and shows the client what it may see
-// of them in as few writes as possible.
-func (s *session) hear() error {
+// followUpstream deals with the whole messages that have come from the upstream, and shows the client what
+// it may see of them in as few writes as possible.
+func (s *session) followUpstream() error {
 	var out []byte
 	for !s.login.over() {
 		message, err := s.login.said.next()
@@ -175,7 +175,7 @@ func (s *session) sendInLogin(message []byte) {
 	}
 }
 
-// readResponse reads one whole message of type p and not a byte more. The client may also say goodbye.
+// readResponse reads one whole message of type p and not a byte more. The client may also send Terminate.
 func (s *session) readResponse() ([]byte, error) {
 	var head [messageHeader]byte
 	if n, err := io.ReadFull(s.client, head[:]); err != nil {
@@ -280,13 +280,13 @@ func (s *session) loginExpired() {
 	s.end(&Error{Kind: ReasonLoginTimeout, State: stateQueryCanceled, Text: fmt.Sprintf("the login took longer than %v", limit)})
 }
 
-// watchInterval is how long the end of a connection may go unnoticed while nobody reads from it.
+// watchInterval is how long the end of a connection may go unnoticed while nothing is read from it.
 const watchInterval = 500 * time.Millisecond
 
 // loginWatch looks at the connections that a login does not read from.
 type loginWatch struct {
 	mu       sync.Mutex
-	timer    *time.Timer // nil: nobody is watched
+	timer    *time.Timer // nil: no connection is watched
 	upstream net.Conn    // nil unless the client alone is read from
 }
 

@@ -112,7 +112,7 @@ type loginMachine struct {
 	mechanism string      // of SASL, once it was picked
 	offer     []string    // mechanisms that may be picked
 	stripped  bool        // the offer lost channel binding
-	bridged   bool        // the bridge answers; the client hears nothing of the requests
+	bridged   bool        // the bridge answers; the client is shown no request
 	rounds    int         // of tokens
 
 	sqlState  string // of the ErrorResponse that refused the login
@@ -126,7 +126,7 @@ func newLoginMachine(binding ChannelBinding, required AuthMethods) loginMachine 
 // over reports whether the login has come to its end.
 func (m *loginMachine) over() bool { return m.state == loginReady || m.state == loginRefused }
 
-// loginTurn is who has to act behind a message of the upstream.
+// loginTurn says which side has to act after a message of the upstream.
 type loginTurn int
 
 const (

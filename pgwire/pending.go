@@ -55,7 +55,7 @@ func (p *pending) makeRoom(n int, grace time.Duration) {
 			return
 		}
 		if hasInput(oldest.client.Conn) {
-			continue // it has spoken, and this process is slow to hear
+			continue // it has sent something, which this process has not read yet
 		}
 		n--
 		p.removeLocked(oldest)

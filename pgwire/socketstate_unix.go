@@ -44,7 +44,7 @@ func hasLeft(client net.Conn) (left bool) {
 	return left
 }
 
-// hasInput reports whether something can be read that nobody has read yet.
+// hasInput reports whether there is something to read.
 func hasInput(conn net.Conn) bool { return pollNow(conn, unix.POLLIN)&unix.POLLIN != 0 }
 
 // pollNow returns which of events there are, and what the kernel tells unasked.

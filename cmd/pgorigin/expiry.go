@@ -28,7 +28,7 @@ const (
 // expiryLog remembers which certificates were warned of. It has no clock of its own: it is asked whenever certificates
 // are looked at anyway, by a reload or a handshake.
 type expiryLog struct {
-	own   func() (roots, client []*x509.Certificate) // nil: nobody's
+	own   func() (roots, client []*x509.Certificate) // nil: none
 	lists func() time.Time                           // when the first newest revocation list runs out; nil or zero: there is none
 
 	mu   sync.Mutex

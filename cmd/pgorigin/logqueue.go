@@ -139,7 +139,7 @@ func (q *logQueue) run() {
 		}
 		q.recycle(batch)
 		if dropped > 0 && !q.failing {
-			q.confess(dropped)
+			q.writeNotice(dropped)
 		}
 		if closed {
 			return
@@ -181,8 +181,8 @@ func (q *logQueue) write(lines []byte) {
 	}
 }
 
-// confess writes the notice about dropped lines.
-func (q *logQueue) confess(dropped uint64) {
+// writeNotice writes the notice about dropped lines.
+func (q *logQueue) writeNotice(dropped uint64) {
 	q.mu.Lock()
 	notice := q.notice
 	q.mu.Unlock()

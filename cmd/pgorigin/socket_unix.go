@@ -25,10 +25,9 @@ type unixSocket struct {
 // listenUnix makes a socket at path with mode. It replaces a dead socket that another pgorigin left behind,
 // and nothing else.
 //
-// A lock file beside the socket says who uses it, under the name that PostgreSQL gives to its own, so that
-// neither takes the other's place. Ours is recognised by its content, and in use for as long as the kernel
-// has a lock on it: process IDs, by which PostgreSQL decides, mean nothing across containers that share a
-// volume.
+// A lock file beside the socket has the name that PostgreSQL gives to its own, so that neither program takes
+// the other's place. Ours is recognised by its content, and in use for as long as the kernel has a lock on
+// it. PostgreSQL decides by process IDs, which mean nothing across containers that share a volume.
 func listenUnix(ctx context.Context, path string, mode os.FileMode) (*unixSocket, error) {
 	lock, err := lockSocket(path + ".lock")
 	if err != nil {
