@@ -74,7 +74,7 @@ func (o *OriginSettings) checkAuth() []problem {
 	if o.authMethods().String() == "" && o.Auth.Require != 0 {
 		return []problem{{
 			variable: prefix + "AUTH_REQUIRE", value: o.Auth.Require.String(),
-			text: "a bridge answers scram-sha-256, and beyond it what is named here; this excludes the one and names nothing",
+			text: "it leaves a bridge no method; remove !scram-sha-256, or list the methods that the bridge may answer",
 		}}
 	}
 	file := o.Auth.Password.File

@@ -59,7 +59,7 @@ func TestBadAuthSettings(t *testing.T) {
 		"unknown method":          {[]string{"PGORIGIN_AUTH_REQUIRE=scram"}, `"scram" is no authentication method`},
 		"binding by strip":        {[]string{"PGORIGIN_AUTH_REQUIRE=scram-sha-256-plus"}, "set PGORIGIN_AUTH_CHANNEL_BINDING=bridge"},
 		"binding by pass":         {[]string{"PGORIGIN_AUTH_CHANNEL_BINDING=pass", "PGORIGIN_AUTH_REQUIRE=md5,scram-sha-256-plus"}, "set PGORIGIN_AUTH_CHANNEL_BINDING=bridge"},
-		"nothing for a bridge":    {[]string{bridge, "PGORIGIN_AUTH_REQUIRE=!scram-sha-256"}, "names nothing"},
+		"nothing for a bridge":    {[]string{bridge, "PGORIGIN_AUTH_REQUIRE=!scram-sha-256"}, "leaves a bridge no method"},
 		"password without bridge": {[]string{"PGORIGIN_AUTH_PASSWORD_FILE=" + write("p", "x")}, "PGORIGIN_AUTH_CHANNEL_BINDING=bridge"},
 		"missing file":            {[]string{bridge, "PGORIGIN_AUTH_PASSWORD_FILE=" + filepath.Join(dir, "no")}, "no such file"},
 		"empty file":              {[]string{bridge, "PGORIGIN_AUTH_PASSWORD_FILE=" + write("e", "\n")}, "is empty"},

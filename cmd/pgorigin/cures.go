@@ -41,7 +41,7 @@ func cures() []cureRow {
 		{"cert_usage", "Issue the server's certificate (the one at PGORIGIN_UPSTREAM_ADDR) for server authentication."},
 		{"cert_invalid", "Replace the server's certificate, or the CA in PGORIGIN_TLS_CA_FILE, by one that follows the rules named in the message; a missing or outdated CRL belongs into PGORIGIN_TLS_CRL_FILE."},
 		{"client_cert_rejected", "Set PGORIGIN_TLS_CERT_FILE and PGORIGIN_TLS_KEY_FILE to a certificate that the server trusts; the server's log says what it dislikes."},
-		{"auth_rejected", "Check user, password and database; the server's own message says more. PGORIGIN_AUTH_REQUIRE lists the methods that a server may ask for. If it is unset, a bridge accepts scram-sha-256 alone."},
+		{"auth_rejected", "Check user, password and database; the server's own message says more. PGORIGIN_AUTH_REQUIRE lists the methods that a server may ask for. Unless it lists allowed methods, a bridge accepts scram-sha-256 alone."},
 		{"auth_channel_binding", "Set PGORIGIN_AUTH_CHANNEL_BINDING=bridge, with which pgorigin logs in itself and binds the channel, for every driver; or =pass for a client whose own channel binding is switched off. A bridge needs PGORIGIN_LISTEN_ADDR on loopback or a Unix socket, or PGORIGIN_AUTH_PASSWORD_FILE."},
 		{"login_timeout", "Check the load of the server at PGORIGIN_UPSTREAM_ADDR, or raise PGORIGIN_LOGIN_TIMEOUT."},
 	}

@@ -46,7 +46,7 @@ type OriginSettings struct {
 	}
 	Auth struct {
 		ChannelBinding channelBinding `split_words:"true" default:"strip" desc:"strip takes SCRAM-SHA-256-PLUS out of the server's offer, as libpq needs it; pass leaves it; bridge asks the client for a cleartext password and logs in itself, bound to the TLS channel, for every driver"`
-		Require        requiredAuth   `unset:"any" desc:"comma list of the methods that the upstream may ask for: scram-sha-256, scram-sha-256-plus (bound, bridge only), oauth, md5, password, gss, sspi, none; an exclamation mark before each excludes them; bridge accepts scram-sha-256 alone unless this names more without exclamation mark"`
+		Require        requiredAuth   `unset:"any" desc:"comma list of the methods that the upstream may ask for: scram-sha-256, scram-sha-256-plus (bound, bridge only), oauth, md5, password, gss, sspi, none; an exclamation mark before each excludes them; unless it lists allowed methods, bridge accepts scram-sha-256 alone"`
 		Password       struct {
 			File string `unset:"ask the client" desc:"file with the password that bridge uses for every login; read for each"`
 		}
