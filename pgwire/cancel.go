@@ -75,7 +75,8 @@ type cancelLanes struct{ owned, strange line }
 // key. The caller calls leave if there is no error.
 func (c *cancelLanes) enter(ctx context.Context, owner *session, room *Capacity) (leave func(), err error) {
 	if owner == nil {
-		return c.strange.leave, c.strange.enter(ctx, room.share(8, maxStrangeCancels), room.share(8, maxStrangersWaiting))
+		err := c.strange.enter(ctx, room.share(8, maxStrangeCancels), room.share(8, maxStrangersWaiting))
+		return c.strange.leave, err
 	}
 	if err := owner.cancels.enter(ctx, maxSessionCancels, 1); err != nil {
 		return nil, err
@@ -136,7 +137,9 @@ func (s *session) deliverCancel(packet startupPacket, owner *session) error {
 	s.phase.Store(int32(PhaseRelay))
 	var watch *cancelWatch
 	if owner != nil && s.server.Trace.observesCancels() {
-		watch = owner.exchange.watchCancel(func(effect CancelEffect) { s.server.Trace.cancelSettled(s.info, owner.info.ID, effect) })
+		watch = owner.tracker.watchCancel(func(effect CancelEffect) {
+			s.server.Trace.cancelSettled(s.info, owner.info.ID, effect)
+		})
 	}
 	n, err := s.upstream.Write(packet.raw)
 	s.toUpstream.Store(int64(n))

@@ -116,7 +116,7 @@ func (c *conduit) pumpToUpstream(buf []byte) {
 	c.fromClient.readable = n == len(buf) || c.fromClient.hungUp
 	c.read(&c.fromClient, &c.fromUpstream, n)
 	if n > 0 && !c.refused {
-		if !s.exchange.clientSays(buf[:n]) {
+		if !s.tracker.clientSays(buf[:n]) {
 			return // it has been ended
 		}
 		flushed, err := c.upstream.TryWrite(buf[:n])

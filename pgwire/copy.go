@@ -42,7 +42,7 @@ func (s *session) copyToUpstream() {
 	for {
 		n, err := s.client.Read(*buf)
 		if n > 0 {
-			if !s.exchange.clientSays((*buf)[:n]) {
+			if !s.tracker.clientSays((*buf)[:n]) {
 				return
 			}
 			m, werr := s.upstream.Write((*buf)[:n])

@@ -167,7 +167,7 @@ func (s *session) awaitResponse() ([]byte, error) {
 
 // sendInLogin forwards a whole message of the client. An upstream that does not take it has often said why.
 func (s *session) sendInLogin(message []byte) {
-	s.exchange.clientSays(message)
+	s.tracker.clientSays(message)
 	n, err := s.upstream.Write(message)
 	s.toUpstream.Add(int64(n))
 	if err != nil && s.login.sendErr == nil {

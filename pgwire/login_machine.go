@@ -211,7 +211,9 @@ func (m *loginMachine) reduce(message []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	m.offer = slices.DeleteFunc(slices.Clone(offered), func(name string) bool { return !m.allowed.allowsMechanism(name) })
+	m.offer = slices.DeleteFunc(slices.Clone(offered), func(name string) bool {
+		return !m.allowed.allowsMechanism(name)
+	})
 	if len(m.offer) == 0 {
 		return nil, refuseMethod(m.allowed, "offers "+sanitize(strings.Join(offered, ", ")))
 	}

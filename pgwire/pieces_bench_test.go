@@ -66,8 +66,8 @@ func BenchmarkLoginMachine(b *testing.B) {
 	}
 }
 
-// BenchmarkExchange follows what is relayed: a small answer, and a buffer of COPY in rows of 256 bytes.
-func BenchmarkExchange(b *testing.B) {
+// BenchmarkTracker follows what is relayed: a small answer, and a buffer of COPY in rows of 256 bytes.
+func BenchmarkTracker(b *testing.B) {
 	answer := bytes.Join([][]byte{
 		pgtest.Message('T', strings.Repeat("t", 28)), pgtest.Message('D', "\x00\x01\x00\x00\x00\x011"), pgtest.Message('C', "SELECT 1\x00"), pgtest.ReadyForQuery('I'),
 	}, nil)

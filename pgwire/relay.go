@@ -36,7 +36,7 @@ func (s *session) writeToClient(p []byte) error {
 // giveClient writes what the client may be given of p, and returns what of that
 // there was no room for.
 func (s *session) giveClient(p []byte) (rest []byte, err error) {
-	return s.deliver(p[:s.exchange.upstreamSays(p, s.server.draining.Load())])
+	return s.deliver(p[:s.tracker.upstreamSays(p, s.server.draining.Load())])
 }
 
 // deliver writes what the client may be given, and returns what there was no room for.
@@ -48,7 +48,7 @@ func (s *session) deliver(p []byte) (rest []byte, err error) {
 			return p[n:], err
 		}
 	}
-	switch s.exchange.delivered() {
+	switch s.tracker.delivered() {
 	case stopNone:
 		s.drainIfAsked()
 		return nil, nil
@@ -138,7 +138,7 @@ func (s *session) verdict() error {
 	s.mu.Lock()
 	first := s.first
 	s.mu.Unlock()
-	if first != nil && s.exchange.over() {
+	if first != nil && s.tracker.over() {
 		return nil
 	}
 	if first == nil {

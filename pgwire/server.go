@@ -232,7 +232,7 @@ func (s *Server) forget(ss *session) {
 	if ss.key != "" {
 		s.keys.remove(ss.key, ss)
 	}
-	ss.exchange.abandonCancels()
+	ss.tracker.abandonCancels()
 	s.capacity().release(ss.admitted)
 	s.mu.Lock()
 	defer s.mu.Unlock()

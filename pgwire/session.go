@@ -40,7 +40,7 @@ type session struct {
 	mu    sync.Mutex
 	first *ending // how the relay began to end
 
-	exchange txTracker
+	tracker txTracker
 
 	login   *login // nil before the startup packet is sent and once the relay has begun
 	watch   loginWatch
@@ -134,7 +134,7 @@ func (s *session) shutDown() {
 
 // drain ends the session if it is idle outside a transaction.
 func (s *session) drain() {
-	if Phase(s.phase.Load()) == PhaseRelay && s.exchange.retire() {
+	if Phase(s.phase.Load()) == PhaseRelay && s.tracker.retire() {
 		s.shutDown()
 	}
 }
@@ -193,9 +193,9 @@ func (s *session) atBoundary() bool {
 		return !s.rejected()
 	case PhaseRelay:
 		if s.upstreamEnded() {
-			return s.exchange.expectsMessage()
+			return s.tracker.expectsMessage()
 		}
-		return s.exchange.atBoundary()
+		return s.tracker.atBoundary()
 	}
 	return false
 }
