@@ -19,7 +19,9 @@ const (
 // of the connection that has been silent for longest: half a request, or a kept connection between two
 // requests. So nobody who holds connections open keeps a probe out. Serve sets server.ConnState.
 func Serve(server *http.Server, ln net.Listener) error {
-	limited := &limitListener{Listener: ln, conns: map[*limitedConn]struct{}{}, left: make(chan struct{}, 1), closed: make(chan struct{})}
+	limited := &limitListener{
+		Listener: ln, conns: map[*limitedConn]struct{}{}, left: make(chan struct{}, 1), closed: make(chan struct{}),
+	}
 	server.ConnState = limited.changed
 	return server.Serve(limited)
 }

@@ -109,8 +109,8 @@ func (a *attempt) outwaited(ctx context.Context, failure *Error) *Error {
 	if !a.began {
 		kind = ReasonUpstreamTimeout
 	}
-	return a.failure(finding{kind, fmt.Sprintf("sent nothing for %v while more than %d connections waited for its address", silentGrace, maxSilent)},
-		errOutwaited)
+	text := fmt.Sprintf("sent nothing for %v while more than %d connections waited for its address", silentGrace, maxSilent)
+	return a.failure(finding{kind, text}, errOutwaited)
 }
 
 // expiry returns a function that sets the deadline of raw. Once ctx has ended every deadline is one in the past: ctx is
@@ -152,7 +152,8 @@ func (a *attempt) originate(ctx context.Context, raw net.Conn, deadline time.Tim
 		return nil, a.failure(finding{ReasonTLSInjection, "sent bytes behind its answer to SSLRequest; someone in the path may be tampering"}, nil)
 	}
 	if !a.waiter.hello(ctx, deadline) {
-		return nil, a.failure(finding{ReasonTLSTimeout, fmt.Sprintf("got no ClientHello in time: %d other TLS handshakes waited for its answer", maxHellos)}, nil)
+		text := fmt.Sprintf("got no ClientHello in time: %d other TLS handshakes waited for its answer", maxHellos)
+		return nil, a.failure(finding{ReasonTLSTimeout, text}, nil)
 	}
 	a.turn = newTurn(ctx, a.turns, deadline)
 	defer a.turn.giveBack()

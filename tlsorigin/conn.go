@@ -71,7 +71,8 @@ func (c *Conn) Write(p []byte) (int, error) {
 // failure turns the loss of the connection into an *Error and leaves every other end as it is.
 func (c *Conn) failure(err error) error {
 	switch {
-	case errors.Is(err, io.EOF) && !c.wire.lost.Load(), errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, net.ErrClosed):
+	case errors.Is(err, io.EOF) && !c.wire.lost.Load(),
+		errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, net.ErrClosed):
 		return err
 	}
 	if c.wire.lost.Load() {

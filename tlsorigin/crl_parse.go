@@ -324,7 +324,8 @@ func (s listSignature) by(issuer *x509.Certificate) bool {
 		return ok && rsa.VerifyPKCS1v15(key, s.hash, s.signed, s.signature) == nil
 	case x509.SHA256WithRSAPSS, x509.SHA384WithRSAPSS, x509.SHA512WithRSAPSS:
 		key, ok := issuer.PublicKey.(*rsa.PublicKey)
-		return ok && rsa.VerifyPSS(key, s.hash, s.signed, s.signature, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}) == nil
+		options := &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}
+		return ok && rsa.VerifyPSS(key, s.hash, s.signed, s.signature, options) == nil
 	case x509.ECDSAWithSHA256, x509.ECDSAWithSHA384, x509.ECDSAWithSHA512:
 		key, ok := issuer.PublicKey.(*ecdsa.PublicKey)
 		return ok && ecdsa.VerifyASN1(key, s.signed, s.signature)

@@ -65,7 +65,8 @@ func (t *trust) knownChains(sent []*x509.Certificate, now time.Time) (valid [][]
 		return nil
 	}
 	for _, chain := range (*known)[listSum(sent)] {
-		if !slices.ContainsFunc(chain, func(c *x509.Certificate) bool { return now.Before(c.NotBefore) || now.After(c.NotAfter) }) {
+		outdated := func(c *x509.Certificate) bool { return now.Before(c.NotBefore) || now.After(c.NotAfter) }
+		if !slices.ContainsFunc(chain, outdated) {
 			valid = append(valid, chain)
 		}
 	}

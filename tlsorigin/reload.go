@@ -189,7 +189,8 @@ func rotationExplains(err error) bool {
 		ReasonCertUnknownAuthority, ReasonCertExpired, ReasonCertRevoked, ReasonClientCertRejected,
 		ReasonCertInvalid, // also stands for a revocation list that has run out
 	}
+	isExplained := func(kind Reason) bool { return slices.Contains(explained, kind) }
 	return slices.ContainsFunc(append([]*Error{failure}, failure.Others...), func(e *Error) bool {
-		return slices.Contains(explained, e.Kind) || slices.ContainsFunc(e.Also, func(also Reason) bool { return slices.Contains(explained, also) })
+		return isExplained(e.Kind) || slices.ContainsFunc(e.Also, isExplained)
 	})
 }

@@ -124,12 +124,14 @@ func (s *search) parents(path []*x509.Certificate) []*x509.Certificate {
 	}
 	var parents []*x509.Certificate
 	for _, cert := range s.others {
-		used := slices.ContainsFunc(path, func(c *x509.Certificate) bool { return bytes.Equal(c.RawSubject, cert.RawSubject) })
-		if !used && bytes.Equal(cert.RawSubject, child.RawIssuer) {
+		sameName := func(c *x509.Certificate) bool { return bytes.Equal(c.RawSubject, cert.RawSubject) }
+		if bytes.Equal(cert.RawSubject, child.RawIssuer) && !slices.ContainsFunc(path, sameName) {
 			parents = append(parents, cert)
 		}
 	}
-	slices.SortStableFunc(parents, func(a, b *x509.Certificate) int { return keyDistance(child, a) - keyDistance(child, b) })
+	slices.SortStableFunc(parents, func(a, b *x509.Certificate) int {
+		return keyDistance(child, a) - keyDistance(child, b)
+	})
 	return parents
 }
 

@@ -111,7 +111,8 @@ func (t *trust) signedThough(path []*x509.Certificate, root *x509.Certificate) b
 			issuer = path[i+1]
 		}
 		work -= signatureWork(issuer) + len(cert.Raw)/hashedUnit
-		if work < 0 || unusableKey(issuer) || issuer.CheckSignature(cert.SignatureAlgorithm, cert.RawTBSCertificate, cert.Signature) != nil {
+		if work < 0 || unusableKey(issuer) ||
+			issuer.CheckSignature(cert.SignatureAlgorithm, cert.RawTBSCertificate, cert.Signature) != nil {
 			return false
 		}
 	}

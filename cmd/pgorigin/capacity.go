@@ -98,7 +98,10 @@ func mebibytes(n int64) string { return fmt.Sprintf("%d MiB", n>>20) }
 func (p capacityPlan) apply(c *pgwire.Capacity, memory int64) {
 	c.Sessions, c.SessionsFrom, c.Logins, c.Guests, c.Cancels = p.sessions, p.from, p.logins, p.guests, p.cancels
 	if memory > 0 {
-		c.Pressed = func() bool { return int64(heldMemory()) > memory/100*pressedPercent-int64(c.InUse())*kernelMemory }
+		c.Pressed = func() bool {
+			kernel := int64(c.InUse()) * kernelMemory
+			return int64(heldMemory())+kernel > memory/100*pressedPercent
+		}
 	}
 }
 

@@ -54,7 +54,8 @@ func runRun(ctx context.Context, p process) int {
 	stop := p.queueStderr()
 	defer stop()
 	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, syscall.SIGTERM, os.Interrupt) // to the very end: one that comes during the last flush ends nothing early
+	// To the very end: one that comes while the log is flushed ends nothing early.
+	signal.Notify(signals, syscall.SIGTERM, os.Interrupt)
 
 	hangups := make(chan os.Signal, 1) // one that comes early counts once the files are watched
 	signal.Notify(hangups, syscall.SIGHUP)
@@ -115,7 +116,8 @@ func newInstance(p process) (*instance, []problem) {
 	}
 	metrics := health.NewMetrics(health.Options{
 		Version: in.about.Version, Revision: in.about.Revision, GoVersion: in.about.Go,
-		Origins: s.labels(), Reasons: allReasons(), DialReasons: dialReasons(), LoginMethods: pgwire.LoginMethods(), Status: in.status,
+		Origins: s.labels(), Reasons: allReasons(), DialReasons: dialReasons(), LoginMethods: pgwire.LoginMethods(),
+		Status:          in.status,
 		LogLinesDropped: droppedLogLines(p.stderr),
 	})
 	found := problems
@@ -197,7 +199,8 @@ func (in *instance) announce() {
 		zap.Object("capacity", in.plan), zap.Inline(trustOf{in.origins[0]}))
 	for _, o := range in.origins {
 		if !o.settings.unnamed() {
-			in.log.Info("origin", zap.String("origin", o.settings.name), zap.Object("settings", o.settings), zap.Inline(trustOf{o}))
+			in.log.Info("origin", zap.String("origin", o.settings.name), zap.Object("settings", o.settings),
+				zap.Inline(trustOf{o}))
 		}
 		o.logHello()
 	}

@@ -169,8 +169,9 @@ func removeDeadSocket(ctx context.Context, path string, ours bool) error {
 // Close stops listening and removes the socket and its lock file, if they are still those that listenUnix
 // made.
 func (s *unixSocket) Close() error {
+	// The kernel gives the inode to no other file before the socket is closed.
 	there, err := os.Lstat(s.path)
-	ours := err == nil && os.SameFile(s.bound, there) // the kernel gives the inode to no other file before the socket is closed
+	ours := err == nil && os.SameFile(s.bound, there)
 	if err := s.UnixListener.Close(); err != nil {
 		return err
 	}
