@@ -40,6 +40,7 @@ type direction struct {
 	hungUp   bool // and behind it the end: no event will announce that again
 	urgent   int  // so many reads may come short of what is there: urgent data are in between
 	done     bool // nothing more is read
+	held     bool // nothing is read until the other side has room
 
 	socket *socket
 	lot    int       // bytes
@@ -84,8 +85,19 @@ func (c *conduit) adopt() {
 func (c *conduit) pump(buf []byte) (again bool) {
 	c.pumpToUpstream(buf[:relayWrite])
 	c.pumpToClient(buf[:relayRead+relaySlack])
-	return !c.over() && (c.fromClient.readable && !c.unflushed && !c.fromClient.done ||
-		c.fromUpstream.readable && c.backlog == nil && !c.fromUpstream.done)
+	return !c.over() && (c.fromClient.readable && !c.unflushed && !c.fromClient.done && !c.fromClient.held ||
+		c.fromUpstream.readable && c.backlog == nil && !c.fromUpstream.done && !c.fromUpstream.held)
+}
+
+// hold reports whether nothing may be read from d now, because to has no room.
+// Under a memory limit no session of many may keep a buffer for a peer that takes
+// nothing. The kernel tells when there is room, as nobody else has it asked.
+func (c *conduit) hold(d *direction, to *socket) bool {
+	d.held = d.streak >= bulkAfter && c.session.server.capacity().Pressed != nil && !c.refused && !to.hasRoom()
+	if d.held {
+		c.relax(d)
+	}
+	return d.held
 }
 
 // over reports whether there is nothing left to relay or deliver.
@@ -109,7 +121,8 @@ func (c *conduit) awaitDelivery() {
 // what it was given: that is the back-pressure.
 func (c *conduit) pumpToUpstream(buf []byte) {
 	s := c.session
-	if c.unflushed && !c.flush() || !c.fromClient.readable || c.fromClient.done {
+	c.fromClient.held = false
+	if c.unflushed && !c.flush() || !c.fromClient.readable || c.fromClient.done || c.hold(&c.fromClient, c.carrier) {
 		return
 	}
 	n, err := c.client.Read(buf)
@@ -168,7 +181,8 @@ func (c *conduit) wrote(flushed bool, err error) {
 // it was given.
 func (c *conduit) pumpToClient(buf []byte) {
 	s := c.session
-	if c.backlog != nil && !c.deliverBacklog() || !c.fromUpstream.readable || c.fromUpstream.done {
+	c.fromUpstream.held = false
+	if c.backlog != nil && !c.deliverBacklog() || !c.fromUpstream.readable || c.fromUpstream.done || c.hold(&c.fromUpstream, c.client) {
 		return
 	}
 	n, more, err := c.upstream.TryRead(buf)

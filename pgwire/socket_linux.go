@@ -105,6 +105,15 @@ func (s *socket) awaitBytes(n int) bool {
 	return errno == 0
 }
 
+// hasRoom reports whether a write would be taken, or fail at once. If not, epoll
+// tells when that changes.
+func (s *socket) hasRoom() bool {
+	question := unix.PollFd{Fd: int32(s.fd), Events: unix.POLLOUT}
+	var now unix.Timespec
+	n, _, errno := syscall.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&question)), 1, uintptr(unsafe.Pointer(&now)), 0, 0, 0)
+	return errno != 0 || n > 0
+}
+
 // SyscallConn implements syscall.Conn, for questions about the descriptor.
 func (s *socket) SyscallConn() (syscall.RawConn, error) { return asker{s}, nil }
 
