@@ -42,16 +42,24 @@ func Read(path string, limit int64) ([]byte, fs.FileMode, error) {
 	if err != nil {
 		return nil, 0, withoutPath(err)
 	}
-	data, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if info.Size() > limit {
+		return nil, 0, tooLarge(limit)
+	}
+	data, err := io.ReadAll(io.LimitReader(f, limit+1)) // files of /proc have no size
 	switch {
 	case err != nil:
 		return nil, 0, withoutPath(err)
-	case int64(len(data)) > limit && limit >= 1<<20:
-		return nil, 0, fmt.Errorf("is larger than %d MiB", limit>>20)
 	case int64(len(data)) > limit:
-		return nil, 0, fmt.Errorf("is larger than %d KiB", limit>>10)
+		return nil, 0, tooLarge(limit)
 	}
 	return data, info.Mode(), nil
+}
+
+func tooLarge(limit int64) error {
+	if limit >= 1<<20 {
+		return fmt.Errorf("is larger than %d MiB", limit>>20)
+	}
+	return fmt.Errorf("is larger than %d KiB", limit>>10)
 }
 
 // notRegular is the type of a file that is none to read.

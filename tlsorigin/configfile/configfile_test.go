@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"sync/atomic"
 	"syscall"
@@ -56,6 +57,28 @@ func TestRead(t *testing.T) {
 		case want != "" && (err == nil || err.Error() != want):
 			t.Errorf("%s: error %v, want %s", name, err, want)
 		}
+	}
+}
+
+// A file that is far too large is refused by its size: reading up to the limit would cost several times that in memory.
+func TestLargeFileIsNotRead(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "large")
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(path, 1<<30); err != nil {
+		t.Fatal(err)
+	}
+	const limit = 16 << 20
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, _, err := Read(path, limit)
+	runtime.ReadMemStats(&after)
+	if err == nil || err.Error() != "is larger than 16 MiB" {
+		t.Errorf("error %v", err)
+	}
+	if used := after.TotalAlloc - before.TotalAlloc; used > 1<<20 {
+		t.Errorf("refusing it took %d bytes of memory", used)
 	}
 }
 
