@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"math"
+	"strings"
 
 	"go.uber.org/zap/zapcore"
 
@@ -13,7 +14,7 @@ import (
 // shows the sum.
 const (
 	baseMemory    = 8 << 20  // the process at rest
-	sessionMemory = 25 << 10 // an idle session with its buffers in the kernel
+	sessionMemory = 45 << 10 // a session with the kernel's buffers and TLS's buffer for one whole record
 	kernelMemory  = 6 << 10  // the kernel's part of that
 	loginMemory   = 96 << 10 // a login more than that, while it lasts
 	guestMemory   = 16 << 10 // a connection that is no session
@@ -22,9 +23,14 @@ const (
 // pressedPercent of the memory limit may be in use when another session is taken on.
 const pressedPercent = 85
 
-// reservedDescriptors are for what runs beside sessions: the process itself, health and metrics, reloads,
-// name lookups.
-const reservedDescriptors = 32
+const (
+	// reservedDescriptors are for what runs beside sessions: the process itself, health and metrics,
+	// reloads, name lookups.
+	reservedDescriptors = 32
+	// adminDescriptors are what the admin endpoints add: their listener, and the connections that
+	// health.Serve takes.
+	adminDescriptors = 17
+)
 
 // The bounds that hold where the machine sets no closer one, and those that are kept on the smallest.
 const (
@@ -61,6 +67,10 @@ func planCapacity(r resources) capacityPlan {
 		p.cancels = between(fewestCancels, rest/16, mostCancels)
 		p.sessions = max((rest-p.guests-2*p.cancels)/2, fewestSessions)
 		p.from = fmt.Sprintf("the limit of %d open files", r.descriptors)
+		if needed := r.descriptors - rest + p.guests + 2*p.cancels + 2*p.sessions; needed > r.descriptors {
+			p.doubt = fmt.Sprintf("the limit of %d open files may not do: %d are needed for as few as %d sessions",
+				r.descriptors, needed, p.sessions)
+		}
 	}
 	if r.memory > 0 {
 		room := r.memory / 5 * 4
@@ -123,11 +133,19 @@ func (in *instance) resources(memory int64) resources {
 	unlimited := false
 	for _, o := range in.settings.origins() {
 		r.inUse += len(o.Listen.Addr) + int(o.WarmSpares)
+		for _, addr := range o.Listen.Addr {
+			if strings.HasPrefix(addr, unixScheme) {
+				r.inUse++ // its lock file
+			}
+		}
 		r.maxSessions += int(o.MaxSessions)
 		unlimited = unlimited || o.MaxSessions == 0
 	}
 	if unlimited {
 		r.maxSessions = 0
+	}
+	if in.settings.AdminAddr != "" {
+		r.inUse += adminDescriptors
 	}
 	return r
 }
