@@ -37,12 +37,16 @@ func TestUpstreamLostInRelay(t *testing.T) {
 				upstream.Send(tt.upstream)
 				upstream.CloseWrite()
 				client.Expect(tt.upstream)
+				told := ""
 				if tt.told {
-					client.ExpectError("08006")
+					told = "08006"
+					client.ExpectError(told)
 				}
 				client.ExpectEOF()
 				_ = client.Close()
-				r.expectEnd(ReasonUpstreamGone)
+				if e := r.expectEnd(ReasonUpstreamGone); e.SQLState != told {
+					t.Errorf("the log has SQLSTATE %q, the client was told %q", e.SQLState, told)
+				}
 			})
 		})
 	}

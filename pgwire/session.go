@@ -34,6 +34,7 @@ type session struct {
 	info     SessionInfo
 	phase    atomic.Int32 // a Phase; others read it too
 	admitted bool         // counts against MaxSessions
+	told     string       // SQLSTATE of what the client was told at the end; "": nothing
 
 	toUpstream, toClient atomic.Int64
 
@@ -180,7 +181,9 @@ func (s *session) tellClient(err error) {
 		message.Hint = s.server.Hint(err)
 	}
 	if encoded, err := message.Encode(nil); err == nil {
-		_, _ = s.client.Write(encoded)
+		if _, err = s.client.Write(encoded); err == nil {
+			s.told = d.SQLState()
+		}
 	}
 }
 
@@ -214,9 +217,9 @@ func (s *session) result(err error) SessionResult {
 	}
 	if d, ok := asDescribed(err); ok {
 		r.Reason = Reason(d.Reason())
-		if state := d.SQLState(); state != "" {
-			r.SQLState = state
-		}
+	}
+	if s.told != "" {
+		r.SQLState = s.told
 	}
 	return r
 }

@@ -51,7 +51,7 @@ type SessionInfo struct {
 type SessionResult struct {
 	Phase    Phase
 	Reason   Reason // ReasonOK, or the word of Err
-	SQLState string // what the client was told by us or, in a rejected login, by the upstream
+	SQLState string // what the client was told by us or, in a rejected login, by the upstream; "": nothing
 	Duration time.Duration
 	// ToUpstream and ToClient count the bytes relayed, the startup packet included.
 	ToUpstream, ToClient int64
