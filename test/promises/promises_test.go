@@ -269,7 +269,7 @@ func TestTheRightUpstreamGetsTheLogin(t *testing.T) {
 	ca := tlstest.NewCA("the CA", tlstest.P521)
 	w := start(t, ca, presents(ca.Issue(tlstest.Leaf{DNSNames: []string{serverName}}), nil))
 	client := w.connect(t)
-	login := [][]byte{pgtest.Startup("user", user), pgtest.Message('p', secret+"\x00"), pgtest.Terminate()}
+	login := [][]byte{pgtest.Startup("user", user), pgtest.Message('p', secret+"\x00")}
 	client.Send(login...)
 	client.Expect(pgtest.Message('R', "\x00\x00\x00\x03"))
 	_ = client.Close()
