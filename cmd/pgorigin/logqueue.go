@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime"
 	"sync"
 	"syscall"
 	"time"
@@ -61,7 +62,27 @@ func (p *process) queueStderr() (stop func()) {
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // until the process ends
 	q := newLogQueue(p.stderr)
 	p.stderr = q
-	return func() { q.close(logFlushTimeout) }
+	quits := make(chan os.Signal, 1)
+	signal.Notify(quits, syscall.SIGQUIT)
+	go q.quitOn(quits)
+	return func() {
+		signal.Stop(quits)
+		close(quits)
+		q.close(logFlushTimeout)
+	}
+}
+
+// quitOn ends the process at SIGQUIT as the runtime does, with every stack in the log and exit code 2. The
+// runtime itself would write to stderr, and wait for its reader for ever. It returns when quits is closed.
+func (q *logQueue) quitOn(quits <-chan os.Signal) {
+	if _, came := <-quits; !came {
+		return
+	}
+	stacks := make([]byte, maxQueuedLog/2)
+	stacks = stacks[:runtime.Stack(stacks, true)]
+	_, _ = q.Write(append([]byte("SIGQUIT: quit\n\n"), append(stacks, '\n')...))
+	q.close(logFlushTimeout)
+	os.Exit(exitUsage)
 }
 
 // Write queues or drops one or more whole lines. It never blocks and never fails.

@@ -156,6 +156,26 @@ func TestNobodyReadsTheLog(t *testing.T) {
 	origin.wantEnd(ctx, t)
 }
 
+// SIGQUIT is for all stacks. A reader of the log that takes none must not keep the process.
+func TestQuitWhileNobodyReadsTheLog(t *testing.T) {
+	ctx := testContext(t)
+	_, stderr := smallPipe(t)
+	origin := startWith(ctx, t, stderr)
+	stderr.Close()
+	useSessions(ctx, t, origin.addr, 60)
+	if err := origin.cmd.Process.Signal(syscall.SIGQUIT); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-origin.ended:
+		if code := origin.cmd.ProcessState.ExitCode(); code != 2 {
+			t.Errorf("exit code %d, want 2", code)
+		}
+	case <-ctx.Done():
+		t.Fatal("SIGQUIT does not end it")
+	}
+}
+
 // The reader of the log goes away, as a log collector that restarts does.
 func TestTheReaderOfTheLogLeaves(t *testing.T) {
 	ctx := testContext(t)
