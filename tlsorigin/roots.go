@@ -1,7 +1,9 @@
 package tlsorigin
 
 import (
+	"fmt"
 	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -54,6 +56,33 @@ func systemSources() []RootSource {
 		sources = append(sources, firstThatExists(path)...)
 	}
 	return sources
+}
+
+// readableSources returns an error if the environment names a pipe, a device or a huge file as roots, or a folder
+// with one. crypto/x509 would read it, for ever or until the memory is full.
+func readableSources(sources []RootSource) error {
+	for _, source := range sources {
+		if source.Setting == "" {
+			continue
+		}
+		paths := []string{source.Path}
+		if entries, err := os.ReadDir(source.Path); err == nil { // else it is no folder
+			for _, entry := range entries {
+				paths = append(paths, filepath.Join(source.Path, entry.Name()))
+			}
+		}
+		for _, path := range paths {
+			info, err := os.Stat(path)
+			switch {
+			case err != nil || info.IsDir(): // passed over
+			case !info.Mode().IsRegular():
+				return fmt.Errorf("%s leads to %s, which is no regular file", source.Setting, quote(path))
+			case info.Size() > maxFileSize:
+				return fmt.Errorf("%s leads to %s, which is larger than %d MiB", source.Setting, quote(path), maxFileSize>>20)
+			}
+		}
+	}
+	return nil
 }
 
 func firstThatExists(paths ...string) []RootSource {

@@ -79,6 +79,10 @@ func (t *trust) loadRoots(cfg *Config, system systemRoots) []error {
 		return fail("CAPEM", "", errors.New("is set although CAFile is set, too; set only one"))
 	}
 	if cfg.CAFile == "" && cfg.CAPEM == "" {
+		t.sources = systemSources()
+		if err := readableSources(t.sources); err != nil {
+			return fail("CAFile", "", fmt.Errorf("is not set, and %w", err))
+		}
 		pool, err := system()
 		if err != nil {
 			return fail("CAFile", "", fmt.Errorf("is not set, and the system roots cannot be loaded: %w", err))
@@ -86,7 +90,7 @@ func (t *trust) loadRoots(cfg *Config, system systemRoots) []error {
 		if pool.Equal(x509.NewCertPool()) {
 			return fail("CAFile", "", errors.New("is not set, and the system has no root certificates"))
 		}
-		t.template.RootCAs, t.sources = pool, systemSources()
+		t.template.RootCAs = pool
 		for _, source := range t.sources {
 			if source.Setting != "" {
 				t.warn("CAFile: is not set, and %s in the environment replaces the system's roots by %s", source.Setting, quote(source.Path))
