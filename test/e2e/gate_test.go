@@ -15,7 +15,7 @@ type gate struct {
 
 	mu     sync.Mutex
 	passes map[*pass]struct{}
-	count  func(open []*net.TCPConn) // nil before watch
+	opened func() // nil before watch
 }
 
 // pass is one connection through a gate.
@@ -76,21 +76,16 @@ func (g *gate) add(p *pass) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.passes[p] = struct{}{}
-	if g.count == nil {
-		return
+	if g.opened != nil {
+		g.opened()
 	}
-	var open []*net.TCPConn
-	for p := range g.passes {
-		open = append(open, p.client)
-	}
-	g.count(open)
 }
 
-// watch makes count see the client's side of all connections whenever there is a new one, that included.
-func (g *gate) watch(count func(open []*net.TCPConn)) {
+// watch has opened called whenever there is a new connection.
+func (g *gate) watch(opened func()) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.count = count
+	g.opened = opened
 }
 
 // copyUp passes on what the client says, which opens the gate for its connection.
