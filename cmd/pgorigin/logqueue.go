@@ -82,7 +82,7 @@ func (q *logQueue) quitOn(quits <-chan os.Signal) {
 	stacks = stacks[:runtime.Stack(stacks, true)]
 	_, _ = q.Write(append([]byte("SIGQUIT: quit\n\n"), append(stacks, '\n')...))
 	q.close(logFlushTimeout)
-	os.Exit(exitUsage)
+	os.Exit(exitUsage) //nolint:forbidigo // as the runtime does: nothing that main could end is worth waiting for
 }
 
 // Write queues or drops one or more whole lines. It never blocks and never fails.
