@@ -101,6 +101,7 @@ func mustExec(ctx context.Context, t *testing.T, conn *pgx.Conn, statements ...s
 
 // A notification reaches a session that has been idle for longer than any login timeout, and only that one.
 func TestNotifyWhileIdle(t *testing.T) {
+	t.Parallel()
 	ctx := testContext(t)
 	origin := startOrigin(t, shared.postgres.Addr, "PGORIGIN_LOGIN_TIMEOUT=4s", "PGORIGIN_DIAL_TIMEOUT=4s")
 	conn := connect(ctx, t, origin.Addr)

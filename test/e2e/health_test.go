@@ -45,6 +45,7 @@ func snapshot(ctx context.Context, t *testing.T, origin *servers.Origin) health.
 // With the upstream gone, readiness that was asked to depend on it ends after three probes, and comes back with it: within
 // one interval by a probe.
 func TestUpstreamGoneAndBack(t *testing.T) {
+	t.Parallel()
 	const interval = 2 * time.Second
 	ctx := testContext(t)
 	postgres, err := shared.lab.Postgres(ctx, servers.PostgresOptions{})

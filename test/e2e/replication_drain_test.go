@@ -92,6 +92,7 @@ func TestDrainOfReplicationStreams(t *testing.T) {
 
 // A subscriber misses nothing that happens while its pgorigin is replaced by the next one.
 func TestDrainOfASubscriber(t *testing.T) {
+	t.Parallel()
 	ctx := testContext(t)
 	publisher, subscriber := replicatingPostgres(ctx, t), replicatingPostgres(ctx, t)
 	origin := startOrigin(t, publisher.Addr)
@@ -119,6 +120,7 @@ func TestDrainOfASubscriber(t *testing.T) {
 
 // A base backup cannot go on where it was, so a drain waits for its end.
 func TestDrainWaitsForBaseBackup(t *testing.T) {
+	t.Parallel()
 	ctx := testContext(t)
 	pg := replicatingPostgres(ctx, t)
 	origin := startOrigin(t, pg.Addr)

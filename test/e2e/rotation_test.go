@@ -163,6 +163,7 @@ func (r *rotating) load(ctx context.Context, t *testing.T) (stop func() int) {
 
 // TestRotationUnderLoad replaces the server's CA and the client certificate all the time. No connection may notice.
 func TestRotationUnderLoad(t *testing.T) {
+	t.Parallel()
 	// A hundred rotations take a fifth of a second each, or as much as a second on a busy machine.
 	ctx, giveUp := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer giveUp()

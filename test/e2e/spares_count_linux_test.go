@@ -40,6 +40,7 @@ func established(t *testing.T, addr netip.AddrPort) int {
 
 // However spares come to an end, there are never more of them than were asked for.
 func TestNeverMoreSparesThanConfigured(t *testing.T) {
+	t.Parallel()
 	const spares = 3
 	ctx := testContext(t)
 	g := startGate(t, shared.bouncer.Addr)
