@@ -133,9 +133,11 @@ func (s *session) shutDown() {
 	}
 }
 
-// drain ends the session if it is idle outside a transaction.
+// drain ends the session if it is idle outside a transaction, or has no upstream yet: then nothing is lost,
+// and an upstream that hangs must not hold up the drain.
 func (s *session) drain() {
-	if Phase(s.phase.Load()) == PhaseRelay && s.tracker.retire() {
+	phase := Phase(s.phase.Load())
+	if phase == PhaseRelay && s.tracker.retire() || phase == PhaseDial && !s.info.Cancel {
 		s.shutDown()
 	}
 }

@@ -111,6 +111,46 @@ func TestShutdownEndsIdle(t *testing.T) {
 	})
 }
 
+// A client that waits for an upstream which does not answer does not hold up a drain. A cancel request goes on.
+func TestShutdownEndsDials(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		answer := make(chan struct{})
+		r := newRig(t, func(s *Server) {
+			dial := s.Dial
+			s.Dial = func(ctx context.Context, target net.Addr) (net.Conn, error) {
+				select {
+				case <-answer:
+					return dial(ctx, target)
+				case <-ctx.Done():
+					return nil, context.Cause(ctx)
+				}
+			}
+		})
+		client, canceller := r.connect(), r.connect()
+		client.Send(pgtest.Startup("user", "app"))
+		canceller.Send(pgtest.CancelRequest("pid4key4"))
+		synctest.Wait()
+		drained := make(chan error, 1)
+		start := time.Now()
+		go func() { drained <- r.server.Shutdown(context.Background()) }()
+		client.ExpectError("57P03")
+		client.ExpectEOF()
+		_ = client.Close()
+		r.expectEnd(ReasonDraining)
+		since(t, start, 0)
+
+		close(answer)
+		upstream := <-r.upstreams
+		upstream.Expect(pgtest.CancelRequest("pid4key4"))
+		_ = upstream.Close()
+		canceller.ExpectEOF()
+		r.expectEnd(ReasonOK)
+		if err := <-drained; err != nil {
+			t.Errorf("Shutdown: %v", err)
+		}
+	})
+}
+
 func TestShutdownCutShort(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, nil)
