@@ -86,10 +86,10 @@ type place struct {
 	took      time.Duration
 }
 
-// compare runs a suite on each way and requires that the same tests pass.
+// compare runs a suite on each way and requires that the same tests pass. One suite follows the other:
+// many of their tests have time limits of their own.
 func compare(t *testing.T, name string, s suite) {
 	t.Helper()
-	t.Parallel() // they wait more than they work
 	places := make([]place, len(ways))
 	var all sync.WaitGroup
 	for i, way := range ways {
@@ -119,8 +119,8 @@ func compare(t *testing.T, name string, s suite) {
 	}
 }
 
-// same compares one way with the direct one. The tests that end differently get three more tries on both
-// ways: many have time limits of their own.
+// same compares one way with the direct one. The tests that end differently get more tries on both ways,
+// with nothing beside them.
 func same(t *testing.T, name string, s suite, base, p place) {
 	t.Helper()
 	all := maps.Clone(base.results)
@@ -140,12 +140,8 @@ func same(t *testing.T, name string, s suite, base, p place) {
 		return
 	}
 	t.Logf("once more: %q", differ)
-	var both sync.WaitGroup
-	var without, through map[string]ends
-	var errWithout, errThrough error
-	both.Go(func() { without, errWithout = again(t.Context(), s, base.addr, differ) })
-	both.Go(func() { through, errThrough = again(t.Context(), s, p.addr, differ) })
-	both.Wait()
+	without, errWithout := again(t.Context(), s, base.addr, differ)
+	through, errThrough := again(t.Context(), s, p.addr, differ)
 	if err := errors.Join(errWithout, errThrough); err != nil {
 		t.Fatal(err)
 	}
@@ -160,7 +156,7 @@ func same(t *testing.T, name string, s suite, base, p place) {
 }
 
 // tries is how often a test is repeated that ended differently.
-const tries = 3
+const tries = 5
 
 // ends is how often a test ended how.
 type ends map[string]int
