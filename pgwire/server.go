@@ -251,8 +251,8 @@ func (s *Server) forget(ss *session) {
 func (s *Server) Refuse() { s.draining.Store(true) }
 
 // Shutdown drains: new clients are refused with SQLSTATE 57P03 while cancel
-// requests still pass. A session that is idle outside a transaction is ended
-// with SQLSTATE 57P01 as soon as it is so; the others finish first. When the
+// requests still pass. A session that has no upstream yet is refused, too. One that is
+// idle outside a transaction ends with SQLSTATE 57P01; the others finish first. When the
 // last one has ended the listeners are closed. If ctx ends first, Shutdown
 // returns its error and leaves the rest to Close.
 func (s *Server) Shutdown(ctx context.Context) error {
