@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -185,4 +187,29 @@ func localIP(host string) (ip netip.Addr, every bool) {
 	}
 	ip = ip.Unmap()
 	return ip, ip.IsUnspecified()
+}
+
+const (
+	// unixScheme begins a listen address that is a Unix socket.
+	unixScheme = "unix:"
+	// socketName is the file name that libpq makes of a directory and the default port.
+	socketName = ".s.PGSQL.6432"
+	// maxSocketPath is what fits into sockaddr_un on Linux.
+	maxSocketPath = 107
+)
+
+// socketPath returns the file that a listen address such as unix:/dir or unix:/dir/file stands for.
+func socketPath(addr string) (string, error) {
+	path := addr[len(unixScheme):]
+	if !filepath.IsAbs(path) {
+		return "", errors.New("is no absolute path")
+	}
+	path = filepath.Clean(path)
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		path = filepath.Join(path, socketName)
+	}
+	if len(path) > maxSocketPath {
+		return "", fmt.Errorf("is longer than the %d bytes that a socket path may have", maxSocketPath)
+	}
+	return path, nil
 }

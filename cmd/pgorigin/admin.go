@@ -6,8 +6,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
-	"path/filepath"
 	"runtime"
 	"runtime/pprof"
 	"strconv"
@@ -27,43 +25,6 @@ const (
 	maxProfile     = 5 * time.Minute
 	profileGrace   = 10 * time.Second // to write what was recorded
 )
-
-// adminAddr is where the admin endpoints are, host:port or unix:/path; empty is off. Only this machine can reach it: nobody
-// has to log in there.
-type adminAddr string
-
-// Decode reads one loopback address, unix:/dir/file or off.
-func (a *adminAddr) Decode(value string) error {
-	value = strings.TrimSpace(value)
-	if value == "off" {
-		*a = ""
-		return nil
-	}
-	addrs, err := parseAddrs(value, addrRules{example: "127.0.0.1:9633, unix:/run/pgorigin/admin.sock or off", sockets: true})
-	switch {
-	case err != nil:
-		return err
-	case len(addrs) != 1:
-		return errors.New("expected one address; keep one of them")
-	case !isLoopback(addrs[0]):
-		return errors.New("expected a loopback address such as 127.0.0.1:9633, or unix:/dir/file, because whoever reaches it can end " +
-			"this process; from elsewhere run \"pgorigin shutdown\" inside the container or send SIGTERM")
-	}
-	if path, ok := strings.CutPrefix(addrs[0], unixScheme); ok {
-		if info, err := os.Stat(path); err == nil && info.IsDir() {
-			return fmt.Errorf("expected unix:/dir/file, but %s is a directory; use %s%s", path, unixScheme, filepath.Join(path, "admin.sock"))
-		}
-	}
-	*a = adminAddr(addrs[0])
-	return nil
-}
-
-func (a adminAddr) String() string {
-	if a == "" {
-		return "off"
-	}
-	return string(a)
-}
 
 // adminHandler serves quitPath, which calls quit, and the profiles of Go's runtime under /debug/pprof/.
 func adminHandler(quit func()) http.Handler {

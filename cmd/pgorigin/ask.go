@@ -31,7 +31,7 @@ func (p process) addrToAsk(variable, example string, read func(*settings) string
 		}
 	}
 	if addr = read(&s); addr == "" {
-		printf(p.stderr, "pgorigin: %s=off: there is nothing to ask; set it, here and for the pgorigin that runs, to an address such as %s\n",
+		fmt.Fprintf(p.stderr, "pgorigin: %s=off: there is nothing to ask; set it, here and for the pgorigin that runs, to an address such as %s\n",
 			variable, example)
 		return "", exitFailed, true
 	}

@@ -55,7 +55,7 @@ func (s treeStyle) write(w io.Writer, n *node, first, rest string) {
 	if n.text != "" {
 		line = fmt.Sprintf("%-18s %s", n.label, n.text)
 	}
-	printf(w, "%s%s%s\n", first, s.mark(n.result), line)
+	fmt.Fprintf(w, "%s%s%s\n", first, s.mark(n.result), line)
 	for i, child := range n.children {
 		fork, below := "  ", "  "
 		if s.drawn {
@@ -89,9 +89,9 @@ func (r *checkReport) write(p process, asJSON bool) error {
 
 // writeVerdict ends the report for people. Problems of the configuration follow on stderr, as run reports them.
 func (r *checkReport) writeVerdict(w io.Writer, style treeStyle) {
-	printf(w, "\n")
+	fmt.Fprintf(w, "\n")
 	if r.Failed == nil {
-		printf(w, "%s\n", style.paint(resultOK, "all good"))
+		fmt.Fprintf(w, "%s\n", style.paint(resultOK, "all good"))
 		return
 	}
 	f := r.Failed
@@ -105,13 +105,13 @@ func (r *checkReport) writeVerdict(w io.Writer, style treeStyle) {
 	if f.Origin != "" && f.Origin != defaultOrigin {
 		head += ", origin " + f.Origin
 	}
-	printf(w, "%s\n", style.paint(resultFailed, head))
+	fmt.Fprintf(w, "%s\n", style.paint(resultFailed, head))
 	if f.Reason != "" {
-		printf(w, "reason: %s\n", f.Reason)
+		fmt.Fprintf(w, "reason: %s\n", f.Reason)
 	}
-	printf(w, "%s\n", f.Text)
+	fmt.Fprintf(w, "%s\n", f.Text)
 	if f.Cure != "" {
-		printf(w, "cure: %s\n", f.Cure)
+		fmt.Fprintf(w, "cure: %s\n", f.Cure)
 	}
 }
 

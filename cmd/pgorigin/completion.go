@@ -23,13 +23,13 @@ func runCompletion(_ context.Context, p process) int {
 	if len(p.args) == 1 {
 		switch p.args[0] {
 		case "bash":
-			printf(p.stdout, "%s", bashCompletion())
+			fmt.Fprintf(p.stdout, "%s", bashCompletion())
 			return exitOK
 		case "zsh":
-			printf(p.stdout, "%s", zshCompletion())
+			fmt.Fprintf(p.stdout, "%s", zshCompletion())
 			return exitOK
 		case "fish":
-			printf(p.stdout, "%s", fishCompletion())
+			fmt.Fprintf(p.stdout, "%s", fishCompletion())
 			return exitOK
 		}
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"flag"
+	"fmt"
 	"net/http"
 	"time"
 )
@@ -33,7 +34,7 @@ func runHealthcheck(ctx context.Context, p process) int {
 		path = "/readyz"
 	}
 	if err := ask(ctx, probeTimeout, http.MethodGet, addr, path); err != nil {
-		printf(p.stderr, "pgorigin: healthcheck: %v\n", err)
+		fmt.Fprintf(p.stderr, "pgorigin: healthcheck: %v\n", err)
 		return exitFailed
 	}
 	return exitOK
@@ -68,7 +69,7 @@ func runWait(ctx context.Context, p process) int {
 	}
 	err := poll(ctx, timeout, func(ctx context.Context) error { return ask(ctx, probeTimeout, http.MethodGet, addr, "/startupz") })
 	if err != nil {
-		printf(p.stderr, "pgorigin: wait: not up after %v: %v\n"+
+		fmt.Fprintf(p.stderr, "pgorigin: wait: not up after %v: %v\n"+
 			"Is it running, with %sHEALTH_ADDR=%s, and where this command can reach it? Its log says why it does not start.\n",
 			timeout, err, prefix, addr)
 		return exitFailed

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"flag"
+	"fmt"
 	"strings"
 	"text/tabwriter"
 )
@@ -39,27 +40,27 @@ func runHelp(_ context.Context, p process) int {
 func printHelp(p process, name string) int {
 	if name != "run" && name != "help" {
 		c := findCommand(name)
-		printf(p.stdout, "pgorigin %s\n  %s\n%s", c.usage, c.summary, c.details)
+		fmt.Fprintf(p.stdout, "pgorigin %s\n  %s\n%s", c.usage, c.summary, c.details)
 		return exitOK
 	}
-	printf(p.stdout, "%s", helpHead)
+	fmt.Fprintf(p.stdout, "%s", helpHead)
 	table := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
 	for _, c := range commands() {
-		printf(table, "  pgorigin %s\t%s\n", c.usage, c.summary)
+		fmt.Fprintf(table, "  pgorigin %s\t%s\n", c.usage, c.summary)
 	}
-	printf(table, "\nEnvironment variables, with what they are when unset. First those that an origin in %sORIGINS has, too, with its\n"+
+	fmt.Fprintf(table, "\nEnvironment variables, with what they are when unset. First those that an origin in %sORIGINS has, too, with its\n"+
 		"name: reporting has PGORIGIN_REPORTING_UPSTREAM_ADDR and so on. Unset ones are then taken from here, addresses excepted:\n", prefix)
 	ofOrigin := true
 	for _, v := range variables(new(settings)) {
 		if ofOrigin && !v.origin {
-			printf(table, "\nFor the whole process:\n")
+			fmt.Fprintf(table, "\nFor the whole process:\n")
 			ofOrigin = false
 		}
-		printf(table, "  %s\t%s\t%s\n", v.name, v.unset, v.meaning)
+		fmt.Fprintf(table, "  %s\t%s\t%s\n", v.name, v.unset, v.meaning)
 	}
 	if err := table.Flush(); err != nil {
 		return exitFailed
 	}
-	printf(p.stdout, "%s", helpTail)
+	fmt.Fprintf(p.stdout, "%s", helpTail)
 	return exitOK
 }

@@ -114,13 +114,13 @@ func (p process) transform(name string, files fileList, change func([]byte) ([]b
 		text, notes, err := transformFile(file, change)
 		if err != nil {
 			for _, line := range strings.Split(err.Error(), "\n") {
-				printf(p.stderr, "pgorigin: %s: %s\n", name, printable(line))
+				fmt.Fprintf(p.stderr, "pgorigin: %s: %s\n", name, printable(line))
 			}
 			code = exitFailed
 			continue
 		}
 		for _, note := range notes {
-			printf(p.stderr, "%s: %s\n", printable(note.Object), printable(note.Text))
+			fmt.Fprintf(p.stderr, "%s: %s\n", printable(note.Object), printable(note.Text))
 		}
 		joinStream(&out, text)
 	}
@@ -128,7 +128,7 @@ func (p process) transform(name string, files fileList, change func([]byte) ([]b
 		return code
 	}
 	if _, err := p.stdout.Write(out.Bytes()); err != nil {
-		printf(p.stderr, "pgorigin: %s: write: %v\n", name, err)
+		fmt.Fprintf(p.stderr, "pgorigin: %s: write: %v\n", name, err)
 		return exitFailed
 	}
 	return exitOK

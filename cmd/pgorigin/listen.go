@@ -7,7 +7,6 @@ import (
 	"net"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 
@@ -134,62 +133,6 @@ func tcpListenConfig(addr string) *net.ListenConfig {
 	}
 	config.SetMultipathTCP(false)
 	return config
-}
-
-// socketMode is the file mode of a Unix socket.
-type socketMode os.FileMode
-
-// Decode reads an octal number.
-func (m *socketMode) Decode(value string) error {
-	n, err := strconv.ParseUint(strings.TrimSpace(value), 8, 32)
-	if err != nil || n == 0 || n > 0o777 {
-		return errors.New("expected an octal file mode such as 0600 or 0660")
-	}
-	*m = socketMode(n)
-	return nil
-}
-
-func (m socketMode) String() string { return fmt.Sprintf("%#o", uint32(m)) }
-
-// uidList has the users that may connect to the Unix sockets; empty is all.
-type uidList []uint32
-
-// Decode reads a comma list of numbers: names would depend on the user database of an image.
-func (l *uidList) Decode(value string) error {
-	var uids uidList
-	for entry := range strings.SplitSeq(value, ",") {
-		uid, err := strconv.ParseUint(strings.TrimSpace(entry), 10, 32)
-		if err != nil {
-			return errors.New("expected numeric user IDs such as 1000,65532; \"id -u NAME\" tells a user's")
-		}
-		uids = append(uids, uint32(uid))
-	}
-	*l = uids
-	return nil
-}
-
-func (l uidList) String() string {
-	var texts []string
-	for _, uid := range l {
-		texts = append(texts, strconv.FormatUint(uint64(uid), 10))
-	}
-	return strings.Join(texts, ",")
-}
-
-// checkSockets refuses a list of users that a TCP address would make worthless.
-func (o *OriginSettings) checkSockets() []problem {
-	if len(o.Listen.Allow.UIDs) == 0 {
-		return nil
-	}
-	for _, addr := range o.Listen.Addr {
-		if !strings.HasPrefix(addr, unixScheme) {
-			return []problem{{
-				variable: prefix + "LISTEN_ALLOW_UIDS", value: o.Listen.Allow.UIDs.String(),
-				text: fmt.Sprintf("expected only Unix sockets in %sLISTEN_ADDR, but it has %s, where nobody's user ID is known; use unix:/dir", prefix, addr),
-			}}
-		}
-	}
-	return nil
 }
 
 // allow is pgwire.Server.Allow: it asks the kernel who is on the other end.

@@ -3,10 +3,8 @@ package main
 import (
 	"io"
 	"os"
-	"strconv"
 	"strings"
 	"time"
-	"unicode"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
@@ -93,32 +91,4 @@ func lookup(env []string, name string) string {
 		}
 	}
 	return ""
-}
-
-// maxText bounds a logged text, in runes: errors repeat what peers sent.
-const maxText = 1000
-
-// printable cuts a long text off and escapes what must not reach a terminal even if a reader undoes JSON: control
-// characters, those of C1 and those that change the direction of text included. The leaves sanitise what they hand over;
-// this is the second lock.
-func printable(text string) string {
-	if len(text) > maxText {
-		if runes := []rune(text); len(runes) > maxText {
-			text = string(runes[:maxText]) + "..."
-		}
-	}
-	plain := func(r rune) bool { return unicode.IsGraphic(r) && r != unicode.ReplacementChar }
-	if strings.IndexFunc(text, func(r rune) bool { return !plain(r) }) < 0 {
-		return text
-	}
-	var out strings.Builder
-	for _, r := range text {
-		if plain(r) {
-			out.WriteRune(r)
-			continue
-		}
-		quoted := strconv.QuoteRuneToASCII(r)
-		out.WriteString(quoted[1 : len(quoted)-1])
-	}
-	return out.String()
 }

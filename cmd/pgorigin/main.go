@@ -117,9 +117,6 @@ func (p process) parseFlags(name string, define func(*flag.FlagSet)) (code int, 
 
 // misused complains about the command line, with a hint, and returns the exit code for that.
 func (p process) misused(format string, args ...any) int {
-	printf(p.stderr, "pgorigin: "+format+"\nRun \"pgorigin help\" for commands and variables.\n", args...)
+	fmt.Fprintf(p.stderr, "pgorigin: "+format+"\nRun \"pgorigin help\" for commands and variables.\n", args...)
 	return exitUsage
 }
-
-// printf writes to a stream of the process. If nobody reads it, there is nobody left to tell.
-func printf(w io.Writer, format string, args ...any) { _, _ = fmt.Fprintf(w, format, args...) }

@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
-	"time"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
@@ -13,69 +11,6 @@ import (
 	"github.com/pgorigin/pgorigin/pgwire"
 	"github.com/pgorigin/pgorigin/tlsorigin"
 )
-
-// minProbeInterval keeps a slip of the finger from keeping the upstream busy with handshakes.
-const minProbeInterval = time.Second
-
-// readiness says what /readyz depends on.
-type readiness string
-
-const (
-	readinessLocal    readiness = "local"
-	readinessUpstream readiness = "upstream"
-)
-
-// Decode reads local or upstream.
-func (r *readiness) Decode(value string) error {
-	word, err := oneOf(value, string(readinessLocal), string(readinessUpstream))
-	if err == nil {
-		*r = readiness(word)
-	}
-	return err
-}
-
-// startupCheck says what /startupz depends on besides the listeners.
-type startupCheck string
-
-const (
-	startupNone     startupCheck = "none"
-	startupUpstream startupCheck = "upstream"
-)
-
-// Decode reads none or upstream.
-func (c *startupCheck) Decode(value string) error {
-	word, err := oneOf(value, string(startupNone), string(startupUpstream))
-	if err == nil {
-		*c = startupCheck(word)
-	}
-	return err
-}
-
-// probeInterval is the time between two probes.
-type probeInterval time.Duration
-
-// Decode reads a Go duration.
-func (i *probeInterval) Decode(value string) error {
-	var p period
-	switch err := p.Decode(value); {
-	case err != nil:
-		return err
-	case time.Duration(p) < minProbeInterval:
-		return fmt.Errorf("expected at least %v; each probe is a TLS handshake of the upstream", minProbeInterval)
-	}
-	*i = probeInterval(p)
-	return nil
-}
-
-func (i probeInterval) String() string { return time.Duration(i).String() }
-
-// probeDoubts returns what is set and has no effect.
-func (s *settings) probeDoubts() []doubt {
-	if s.HealthAddr != "" || s.Readiness == readinessLocal && s.StartupCheck == startupNone {
-		return nil
-	}
-	return []doubt{{text: fmt.Sprintf("%[1]sREADINESS and %[1]sSTARTUP_CHECK have no effect, because %[1]sHEALTH_ADDR=off", prefix)}}
-}
 
 // addConditions makes the endpoints depend on the upstream as the settings say. An outage that is no condition of readiness
 // is a note there, as far as sessions notice it.

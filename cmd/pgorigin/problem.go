@@ -4,12 +4,8 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strconv"
 	"strings"
 )
-
-// maxShown bounds how much of a value a complaint repeats, in runes.
-const maxShown = 100
 
 // problem is one thing that is wrong with the configuration.
 type problem struct {
@@ -37,9 +33,9 @@ func report(w io.Writer, problems []problem) {
 	if len(problems) == 1 {
 		noun = "problem"
 	}
-	printf(w, "pgorigin: the configuration has %d %s:\n", len(problems), noun)
+	fmt.Fprintf(w, "pgorigin: the configuration has %d %s:\n", len(problems), noun)
 	for _, p := range problems {
-		printf(w, "%s\n", p)
+		fmt.Fprintf(w, "%s\n", p)
 	}
 }
 
@@ -63,12 +59,4 @@ func shown(value string) string {
 		return quote("..." + value[at:])
 	}
 	return quote(value)
-}
-
-// quote returns text in quotes on one line, control characters escaped and the far end cut off.
-func quote(text string) string {
-	if runes := []rune(text); len(runes) > maxShown {
-		text = string(runes[:maxShown]) + "..."
-	}
-	return strconv.Quote(text)
 }

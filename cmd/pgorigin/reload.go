@@ -17,33 +17,9 @@ import (
 )
 
 const (
-	minReloadInterval = 100 * time.Millisecond
 	repeatReloadError = time.Hour // how soon an unchanged problem is logged again
 	maxFingerprints   = 8         // in one field of a log line; a whole system bundle has more than a hundred
 )
-
-// reloadInterval is a period, or zero for never.
-type reloadInterval time.Duration
-
-// Decode reads a Go duration, 0 or off.
-func (r *reloadInterval) Decode(value string) error {
-	value = strings.TrimSpace(value)
-	if value == "0" || strings.EqualFold(value, "off") {
-		*r = 0
-		return nil
-	}
-	var p period
-	switch err := p.Decode(value); {
-	case err != nil:
-		return errors.New("expected a duration with its unit, such as 30s, or 0 to reload at SIGHUP only")
-	case time.Duration(p) < minReloadInterval:
-		return fmt.Errorf("expected at least %v, or 0 to reload at SIGHUP only", minReloadInterval)
-	}
-	*r = reloadInterval(p)
-	return nil
-}
-
-func (r reloadInterval) String() string { return time.Duration(r).String() }
 
 // watchFiles keeps the certificates of each origin current until ctx ends: at its interval, and when SIGHUP comes. A process
 // that drains ignores the signal, but goes on to look at the interval, because cancel requests are still dialled.

@@ -4,8 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"flag"
+	"fmt"
 	"io"
-	"strings"
 	"text/tabwriter"
 )
 
@@ -20,21 +20,6 @@ const configHelp = `
 
   Exit codes: 0 run would start with it, 2 wrong usage, 78 wrong configuration.
 `
-
-// Where a value comes from, besides the name of another variable.
-const (
-	fromDefault     = "default"
-	fromEnvironment = "environment"
-)
-
-// shownSetting is one line of "pgorigin config".
-type shownSetting struct {
-	Variable string `json:"variable"`
-	Origin   string `json:"origin,omitempty"` // empty: the whole process
-	Value    string `json:"value"`            // empty: unset, and Unset says what that means
-	From     string `json:"from"`
-	Unset    string `json:"unset,omitempty"`
-}
 
 func runConfig(_ context.Context, p process) int {
 	var asJSON bool
@@ -53,7 +38,7 @@ func runConfig(_ context.Context, p process) int {
 	}
 	defer in.closeDialers()
 	for _, d := range in.doubts {
-		printf(p.stderr, "pgorigin: doubtful: %s\n", d)
+		fmt.Fprintf(p.stderr, "pgorigin: doubtful: %s\n", d)
 	}
 	list := in.settings.shown(pgoriginValues(p.env))
 	in.showRoots(list)
@@ -61,37 +46,6 @@ func runConfig(_ context.Context, p process) int {
 		return exitFailed
 	}
 	return exitOK
-}
-
-// shown lists all settings, those of named origins last; values are what the environment has.
-func (s *settings) shown(values map[string]string) []shownSetting {
-	var list []shownSetting
-	add := func(origin string, v variable, name, from string) {
-		if _, set := values[from]; !set {
-			from = fromDefault
-		} else if from == name {
-			from = fromEnvironment
-		}
-		shown := shownSetting{Variable: name, Origin: origin, Value: v.value, From: from}
-		if v.value == "" {
-			shown.Unset = v.unset
-		}
-		list = append(list, shown)
-	}
-	for _, v := range variables(s) {
-		origin := ""
-		if v.origin {
-			origin = defaultOrigin
-		}
-		add(origin, v, v.name, v.name)
-	}
-	for _, o := range s.named {
-		for _, v := range o.variables() {
-			word := strings.TrimPrefix(v.name, prefix)
-			add(o.name, v, o.prefix()+word, o.variable(word))
-		}
-	}
-	return list
 }
 
 func writeSettings(w io.Writer, list []shownSetting, asJSON bool) error {
@@ -106,7 +60,7 @@ func writeSettings(w io.Writer, list []shownSetting, asJSON bool) error {
 		if s.Value == "" {
 			value = "(" + s.Unset + ")"
 		}
-		printf(table, "%s\t%s\t%s\n", s.Variable, value, s.From)
+		fmt.Fprintf(table, "%s\t%s\t%s\n", s.Variable, value, s.From)
 	}
 	return table.Flush()
 }
@@ -124,22 +78,22 @@ func runEnv(_ context.Context, p process) int {
 	if code, done := p.parseFlags("env", func(*flag.FlagSet) {}); done {
 		return code
 	}
-	printf(p.stdout, envHead, readBuild().Version)
+	fmt.Fprintf(p.stdout, envHead, readBuild().Version)
 	defaults, _, _ := load(nil)
 	whole := false
 	for _, v := range variables(&defaults) {
 		if !whole && !v.origin {
-			printf(p.stdout, "\n# Those above each origin in %sORIGINS may have for itself, those below are for the whole process.\n", prefix)
+			fmt.Fprintf(p.stdout, "\n# Those above each origin in %sORIGINS may have for itself, those below are for the whole process.\n", prefix)
 			whole = true
 		}
-		printf(p.stdout, "\n# %s\n", v.meaning)
+		fmt.Fprintf(p.stdout, "\n# %s\n", v.meaning)
 		switch {
 		case v.name == prefix+"UPSTREAM_ADDR":
-			printf(p.stdout, "%s=pgbouncer.example.com:6432\n", v.name)
+			fmt.Fprintf(p.stdout, "%s=pgbouncer.example.com:6432\n", v.name)
 		case v.value == "":
-			printf(p.stdout, "# Unset: %s.\n#%s=\n", v.unset, v.name)
+			fmt.Fprintf(p.stdout, "# Unset: %s.\n#%s=\n", v.unset, v.name)
 		default:
-			printf(p.stdout, "#%s=%s\n", v.name, v.value)
+			fmt.Fprintf(p.stdout, "#%s=%s\n", v.name, v.value)
 		}
 	}
 	return exitOK

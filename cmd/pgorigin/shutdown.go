@@ -37,7 +37,7 @@ func runShutdown(ctx context.Context, p process) int {
 		return code
 	}
 	if err := ask(ctx, orderTimeout, http.MethodPost, addr, quitPath); err != nil {
-		printf(p.stderr, "pgorigin: shutdown: %v\nIs it running, with %sADMIN_ADDR=%s?\n", err, prefix, addr)
+		fmt.Fprintf(p.stderr, "pgorigin: shutdown: %v\nIs it running, with %sADMIN_ADDR=%s?\n", err, prefix, addr)
 		return exitFailed
 	}
 	if wait == 0 {
@@ -56,7 +56,7 @@ func runShutdown(ctx context.Context, p process) int {
 		return fmt.Errorf("look for it: %w", err) // that the time is over, for instance, says nothing about it
 	})
 	if err != nil {
-		printf(p.stderr, "pgorigin: shutdown: not ended after %v: running sessions may go on for %sSHUTDOWN_TIMEOUT\n", wait, prefix)
+		fmt.Fprintf(p.stderr, "pgorigin: shutdown: not ended after %v: running sessions may go on for %sSHUTDOWN_TIMEOUT\n", wait, prefix)
 		return exitFailed
 	}
 	return exitOK

@@ -1,36 +1,12 @@
 package main
 
 import (
-	"errors"
-	"fmt"
-	"strconv"
-	"strings"
 	"time"
 
 	"go.uber.org/zap"
 
 	"github.com/pgorigin/pgorigin/tlsorigin"
 )
-
-// maxSpares is far more than refilling can make use of, and few enough that a slip of the finger does not use up the
-// upstream's connections.
-const maxSpares = 32
-
-// spareCount is a number of spares.
-type spareCount int
-
-// Decode reads a whole number from zero on.
-func (c *spareCount) Decode(value string) error {
-	n, err := strconv.Atoi(strings.TrimSpace(value))
-	switch {
-	case err != nil || n < 0:
-		return errors.New("expected a whole number such as 1; 0 keeps no connection ready")
-	case n > maxSpares:
-		return fmt.Errorf("expected at most %d; each is a connection that the upstream holds open for nobody", maxSpares)
-	}
-	*c = spareCount(n)
-	return nil
-}
 
 // newSpares makes what the server dials by. It keeps nothing ready before keepSpares.
 func (o *OriginSettings) newSpares(d *tlsorigin.Dialer, observer *observer) *tlsorigin.Spares {
@@ -59,16 +35,6 @@ func (in *instance) keepSpares() {
 		}
 		o.spares.Start()
 	}
-}
-
-// spareDoubts compares the spares with the connections that the upstream is expected to have.
-func (o *OriginSettings) spareDoubts() []doubt {
-	const share = 10
-	if o.WarmSpares <= 1 || o.MaxSessions == 0 || int(o.WarmSpares)*share <= int(o.MaxSessions) {
-		return nil
-	}
-	return []doubt{{o.name, o.rename(fmt.Sprintf("%sWARM_SPARES=%d is more than a tenth of %sMAX_SESSIONS=%d: connections that the "+
-		"upstream holds open for nobody", prefix, o.WarmSpares, prefix, o.MaxSessions))}}
 }
 
 // sparesTrace returns the hooks for spares.

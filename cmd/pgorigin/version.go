@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"flag"
+	"fmt"
 	"runtime"
 	"runtime/debug"
 )
@@ -70,7 +71,7 @@ func runVersion(_ context.Context, p process) int {
 		return exitOK
 	}
 	revision, date := orUnknown(b.Revision), orUnknown(b.Date)
-	printf(p.stdout, "pgorigin %s (revision %s, %s, %s, %s)\n", b.Version, revision, date, b.Go, b.Platform)
+	fmt.Fprintf(p.stdout, "pgorigin %s (revision %s, %s, %s, %s)\n", b.Version, revision, date, b.Go, b.Platform)
 	return exitOK
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"reflect"
 	"slices"
 	"strings"
@@ -84,7 +85,7 @@ func webhookDetails() string {
 	out.WriteString(webhookHelp)
 	table := tabwriter.NewWriter(&out, 0, 0, 2, ' ', 0)
 	for _, v := range new(webhookSettings).variables() {
-		printf(table, "  %s\t%s\t%s\n", v.name, v.unset, v.meaning)
+		fmt.Fprintf(table, "  %s\t%s\t%s\n", v.name, v.unset, v.meaning)
 	}
 	_ = table.Flush() // a strings.Builder takes everything
 	return out.String()

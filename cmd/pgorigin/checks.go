@@ -7,6 +7,22 @@ import (
 	"strings"
 )
 
+// checkSockets refuses a list of users that a TCP address would make worthless.
+func (o *OriginSettings) checkSockets() []problem {
+	if len(o.Listen.Allow.UIDs) == 0 {
+		return nil
+	}
+	for _, addr := range o.Listen.Addr {
+		if !strings.HasPrefix(addr, unixScheme) {
+			return []problem{{
+				variable: prefix + "LISTEN_ALLOW_UIDS", value: o.Listen.Allow.UIDs.String(),
+				text: fmt.Sprintf("expected only Unix sockets in %sLISTEN_ADDR, but it has %s, where nobody's user ID is known; use unix:/dir", prefix, addr),
+			}}
+		}
+	}
+	return nil
+}
+
 // checkAddresses finds loops and listeners in each other's way, of one origin or between several.
 func (s *settings) checkAddresses() []problem {
 	var problems []problem
@@ -116,4 +132,22 @@ func hosts(addrs []string) []string {
 		}
 	}
 	return hosts
+}
+
+// probeDoubts returns what is set and has no effect.
+func (s *settings) probeDoubts() []doubt {
+	if s.HealthAddr != "" || s.Readiness == readinessLocal && s.StartupCheck == startupNone {
+		return nil
+	}
+	return []doubt{{text: fmt.Sprintf("%[1]sREADINESS and %[1]sSTARTUP_CHECK have no effect, because %[1]sHEALTH_ADDR=off", prefix)}}
+}
+
+// spareDoubts compares the spares with the connections that the upstream is expected to have.
+func (o *OriginSettings) spareDoubts() []doubt {
+	const share = 10
+	if o.WarmSpares <= 1 || o.MaxSessions == 0 || int(o.WarmSpares)*share <= int(o.MaxSessions) {
+		return nil
+	}
+	return []doubt{{o.name, o.rename(fmt.Sprintf("%sWARM_SPARES=%d is more than a tenth of %sMAX_SESSIONS=%d: connections that the "+
+		"upstream holds open for nobody", prefix, o.WarmSpares, prefix, o.MaxSessions))}}
 }
