@@ -12,24 +12,6 @@ import (
 	"time"
 )
 
-func TestBadAdminAddresses(t *testing.T) {
-	dir := t.TempDir()
-	for _, row := range []badValue{
-		{"ADMIN_ADDR=0.0.0.0:9633", "expected a loopback address such as 127.0.0.1:9633"},
-		{"ADMIN_ADDR=10.0.0.7:9633", "whoever reaches it can end this process"},
-		{"ADMIN_ADDR=pod.example:9633", "expected a loopback address"},
-		{"ADMIN_ADDR=:9633", "the host is missing"},
-		{"ADMIN_ADDR=127.0.0.1", "the port is missing"},
-		{"ADMIN_ADDR=127.0.0.1:9633,127.0.0.1:9634", "expected one address"},
-		{"ADMIN_ADDR=unix:admin.sock", "is no absolute path"},
-		{"ADMIN_ADDR=unix:" + dir, "use unix:" + dir + "/admin.sock"},
-		{"ADMIN_ADDR=127.0.0.1:9632", "expected another address than PGORIGIN_HEALTH_ADDR"},
-		{"ADMIN_ADDR=localhost:6432", "expected another address than PGORIGIN_LISTEN_ADDR"},
-	} {
-		row.check(t)
-	}
-}
-
 // adminRequest is what a test sends to the handler.
 type adminRequest struct {
 	method, target, host, origin string

@@ -12,7 +12,7 @@ type badValue struct{ setting, want string }
 func (v badValue) check(t *testing.T) {
 	t.Helper()
 	t.Run(v.setting, func(t *testing.T) {
-		_, _, problems := load([]string{upstream, prefix + v.setting}) // the later of two entries counts
+		_, _, problems := load([]string{upstreamSetting, prefix + v.setting}) // the later of two entries counts
 		if len(problems) != 1 {
 			t.Fatalf("%d problems: %v", len(problems), problems)
 		}
@@ -122,7 +122,7 @@ func TestBadValues(t *testing.T) {
 
 // TestBoundAddressIsChecked: what a name such as localhost means is up to /etc/hosts.
 func TestBoundAddressIsChecked(t *testing.T) {
-	s, _, _ := load([]string{upstream})
+	s, _, _ := load([]string{upstreamSetting})
 	for ip, want := range map[string]bool{"127.0.0.1": true, "::1": true, "10.0.0.1": false, "0.0.0.0": false} {
 		if got := s.loopbackOnly(&net.TCPAddr{IP: net.ParseIP(ip)}); got != want {
 			t.Errorf("loopbackOnly(%s) = %v", ip, got)
@@ -162,9 +162,54 @@ func TestLoopsAreToldFromNeighbours(t *testing.T) {
 
 func TestNonLoopbackIsAllowedOnRequest(t *testing.T) {
 	for _, addr := range []string{":6432", "0.0.0.0:6432", "[::]:6432", "192.0.2.1"} {
-		_, _, problems := load([]string{upstream, "PGORIGIN_LISTEN_ALLOW_NON_LOOPBACK=true", "PGORIGIN_LISTEN_ADDR=" + addr})
+		_, _, problems := load([]string{upstreamSetting, "PGORIGIN_LISTEN_ALLOW_NON_LOOPBACK=true", "PGORIGIN_LISTEN_ADDR=" + addr})
 		if len(problems) > 0 {
 			t.Errorf("%s: %v", addr, problems)
+		}
+	}
+}
+
+func TestBadAdminAddresses(t *testing.T) {
+	dir := t.TempDir()
+	for _, row := range []badValue{
+		{"ADMIN_ADDR=0.0.0.0:9633", "expected a loopback address such as 127.0.0.1:9633"},
+		{"ADMIN_ADDR=10.0.0.7:9633", "whoever reaches it can end this process"},
+		{"ADMIN_ADDR=pod.example:9633", "expected a loopback address"},
+		{"ADMIN_ADDR=:9633", "the host is missing"},
+		{"ADMIN_ADDR=127.0.0.1", "the port is missing"},
+		{"ADMIN_ADDR=127.0.0.1:9633,127.0.0.1:9634", "expected one address"},
+		{"ADMIN_ADDR=unix:admin.sock", "is no absolute path"},
+		{"ADMIN_ADDR=unix:" + dir, "use unix:" + dir + "/admin.sock"},
+		{"ADMIN_ADDR=127.0.0.1:9632", "expected another address than PGORIGIN_HEALTH_ADDR"},
+		{"ADMIN_ADDR=localhost:6432", "expected another address than PGORIGIN_LISTEN_ADDR"},
+	} {
+		row.check(t)
+	}
+}
+
+func TestBadProbeSettings(t *testing.T) {
+	for _, row := range []badValue{
+		{"READINESS=remote", "expected local or upstream"},
+		{"READINESS=upsteam", "did you mean upstream?"},
+		{"STARTUP_CHECK=local", "expected none or upstream"},
+		{"PROBE_INTERVAL=15", "did you mean 15s?"},
+		{"PROBE_INTERVAL=0", "expected a duration above zero"},
+		{"PROBE_INTERVAL=100ms", "expected at least 1s; each probe is a TLS handshake"},
+	} {
+		row.check(t)
+	}
+}
+
+func TestProbeDoubts(t *testing.T) {
+	for settings, want := range map[string]int{
+		"PGORIGIN_READINESS=upstream PGORIGIN_HEALTH_ADDR=off":     1,
+		"PGORIGIN_STARTUP_CHECK=upstream PGORIGIN_HEALTH_ADDR=off": 1,
+		"PGORIGIN_HEALTH_ADDR=off":                                 0,
+		"PGORIGIN_READINESS=upstream":                              0,
+	} {
+		s, _, problems := load(append(strings.Fields(settings), upstream))
+		if got := s.doubts(); len(got) != want || len(problems) > 0 {
+			t.Errorf("%s: doubts %v, problems %v", settings, got, problems)
 		}
 	}
 }

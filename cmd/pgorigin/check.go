@@ -113,7 +113,7 @@ func (c *checker) configure(env []string) []problem {
 	}
 	if c.options.login {
 		all = append(all, c.account.problems()...)
-		if c.options.passwordFile != "" && len(c.settings.named) > 0 {
+		if c.options.passwordFile != "" && len(c.settings.Named()) > 0 {
 			all = append(all, problem{
 				variable: "--password-file", value: c.options.passwordFile,
 				text: "it has one password, and there are several origins; put one for each host into PGPASSFILE instead",
@@ -133,7 +133,7 @@ func (c *checker) configure(env []string) []problem {
 
 // judgeConfiguration makes the first two stages.
 func (c *checker) judgeConfiguration(all []problem) {
-	configured, files := checkStage{Stage: "config"}, checkStage{Stage: "files", Text: c.settings.fileNames()}
+	configured, files := checkStage{Stage: "config"}, checkStage{Stage: "files", Text: fileNames(&c.settings)}
 	for _, wrong := range all {
 		c.report.Problems = append(c.report.Problems, checkProblem{wrong.variable, shownValue(wrong), wrong.text})
 		stage := &configured
@@ -165,7 +165,7 @@ func isFileVariable(variable string) bool {
 }
 
 // fileNames lists the variables that name what was read.
-func (s *settings) fileNames() string {
+func fileNames(s *settings) string {
 	var set []string
 	for _, o := range s.origins() {
 		for _, v := range o.variables() {
@@ -198,7 +198,7 @@ func (c *checker) walk(ctx context.Context) {
 func (c *originChecker) walk(ctx context.Context, diagnoses []tlsorigin.UpstreamDiagnosis) {
 	for i := range diagnoses {
 		d := &diagnoses[i]
-		upstream := newCheckUpstream(c.origin.name, d)
+		upstream := newCheckUpstream(c.origin.Name(), d)
 		for j := range d.Addresses {
 			address := c.newCheckAddress(&d.Addresses[j], d)
 			if !c.options.noStartup && address.verified() {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -81,4 +82,45 @@ func TestCheckSendsNoPasswordAround(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	contains(t, got.stderr, "has 1 problem", "--password-file", "put one for each host into PGPASSFILE")
+}
+
+// TestProblemsWithFilesOfOrigins: a file that several origins have from one variable is complained about once.
+func TestProblemsWithFilesOfOrigins(t *testing.T) {
+	for _, row := range []struct{ settings, want string }{
+		{"TLS_CA_FILE=/nowhere/a", `PGORIGIN_TLS_CA_FILE: saw "/nowhere/a"`},
+		{"TLS_CA_FILE=/nowhere/a REPORTING_TLS_CA_FILE=/nowhere/b", `PGORIGIN_REPORTING_TLS_CA_FILE: saw "/nowhere/b"|PGORIGIN_TLS_CA_FILE: saw "/nowhere/a"`},
+		{"REPORTING_TLS_CERT_FILE=/nowhere/c", "PGORIGIN_REPORTING_TLS_KEY_FILE"},
+		{"TLS_VERIFY=verify-ca", "PGORIGIN_TLS_VERIFY"},
+		{"REPORTING_TLS_VERIFY=verify-ca", "PGORIGIN_REPORTING_TLS_VERIFY: |PGORIGIN_REPORTING_TLS_CA_FILE"},
+		{"REPORTING_MAX_SESSIONS=x REPORTING_TLS_CA_FILE=/nowhere/b", "PGORIGIN_REPORTING_MAX_SESSIONS|PGORIGIN_REPORTING_TLS_CA_FILE"},
+	} {
+		env := withOrigin(row.settings)
+		for _, command := range []string{"run", "check"} {
+			got := runWith(t, env, command)
+			if got.code != exitConfig {
+				t.Errorf("%s with %s: exit code %d", command, row.settings, got.code)
+			}
+			contains(t, got.stderr, strings.Split(row.want, "|")...)
+			if n := strings.Count(got.stderr, "/nowhere/a"); n > 2 { // as the value and in the cause
+				t.Errorf("said %d times:\n%s", n, got.stderr)
+			}
+		}
+	}
+}
+
+// twoOrigins is a good configuration with one origin besides the unnamed one.
+var twoOrigins = []string{
+	"PGORIGIN_UPSTREAM_ADDR=db.internal", "PGORIGIN_ORIGINS=reporting",
+	"PGORIGIN_REPORTING_UPSTREAM_ADDR=reports.internal:5432", "PGORIGIN_REPORTING_LISTEN_ADDR=127.0.0.1:6433",
+}
+
+// withOrigin returns twoOrigins with settings, which have no prefix, in the place of those of the same name or besides.
+func withOrigin(settings string) []string {
+	env := slices.Clone(twoOrigins)
+	for setting := range strings.FieldsSeq(settings) {
+		name, _, _ := strings.Cut(prefix+setting, "=")
+		env = slices.DeleteFunc(env, func(entry string) bool { return strings.HasPrefix(entry, name+"=") })
+		env = append(env, prefix+setting)
+	}
+	return env
 }

@@ -142,3 +142,6 @@ func borrowEnviron(values map[string]string) (restore func()) {
 		}
 	}
 }
+
+// Named returns the origins besides the unnamed one, in the order of ORIGINS.
+func (s *settings) Named() []*OriginSettings { return s.named }

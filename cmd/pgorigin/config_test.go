@@ -12,10 +12,10 @@ import (
 	"github.com/kelseyhightower/envconfig"
 )
 
-const upstream = "PGORIGIN_UPSTREAM_ADDR=db.internal"
+const upstreamSetting = "PGORIGIN_UPSTREAM_ADDR=db.internal"
 
 func TestDefaults(t *testing.T) {
-	s, warnings, problems := load([]string{upstream})
+	s, warnings, problems := load([]string{upstreamSetting})
 	if len(warnings)+len(problems) > 0 {
 		t.Fatalf("warnings %v, problems %v", warnings, problems)
 	}
@@ -125,7 +125,7 @@ func TestEveryValueIsRead(t *testing.T) {
 }
 
 func TestEmptyValuesCountAsUnset(t *testing.T) {
-	env := []string{upstream}
+	env := []string{upstreamSetting}
 	for _, name := range names() {
 		if name != "PGORIGIN_UPSTREAM_ADDR" {
 			env = append(env, name+"=")
@@ -148,7 +148,7 @@ func TestLoadLeavesTheEnvironmentAsItWas(t *testing.T) {
 	t.Setenv("PGORIGIN_DIAL_TIMEOUT", "nonsense")
 	t.Setenv("PGORIGIN_LOG_LEVEL", "debug")
 	before := os.Environ()
-	s, _, problems := load([]string{upstream, "PGORIGIN_MAX_SESSIONS=x"})
+	s, _, problems := load([]string{upstreamSetting, "PGORIGIN_MAX_SESSIONS=x"})
 	if len(problems) != 1 || s.LogLevel.String() != "info" {
 		t.Errorf("load read the environment of the process: %v, %v", problems, s.LogLevel)
 	}

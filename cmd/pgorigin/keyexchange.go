@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"strings"
@@ -59,4 +60,34 @@ func groupAdvice(entry string) string {
 		text += "; did you mean " + near + "?"
 	}
 	return text
+}
+
+// tlsGroups are key-exchange groups.
+type tlsGroups []tls.CurveID
+
+// allGroups are those that there are, in the order of crypto/tls.
+func allGroups() tlsGroups {
+	return tlsGroups{
+		tls.X25519MLKEM768, tls.SecP256r1MLKEM768, tls.SecP384r1MLKEM1024, tls.X25519, tls.CurveP256, tls.CurveP384, tls.CurveP521,
+	}
+}
+
+// groupCalled returns the group that goes by that name, here or in OpenSSL, whatever its case.
+func groupCalled(name string) (group tls.CurveID, ok bool) {
+	switch strings.ToLower(name) {
+	case "p256", "secp256r1", "prime256v1", "curvep256":
+		return tls.CurveP256, true
+	case "p384", "secp384r1", "curvep384":
+		return tls.CurveP384, true
+	case "p521", "secp521r1", "curvep521":
+		return tls.CurveP521, true
+	case "curve25519":
+		return tls.X25519, true
+	}
+	for _, id := range allGroups() {
+		if strings.EqualFold(name, tlsorigin.GroupName(id)) {
+			return id, true
+		}
+	}
+	return 0, false
 }

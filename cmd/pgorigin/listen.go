@@ -62,7 +62,7 @@ func (in *instance) boundTooWide(p process, variable, addr string, ln net.Listen
 func (in *instance) listenFor(ctx context.Context, p process, o *origin) int {
 	variable := o.settings.variable("LISTEN_ADDR")
 	for _, addr := range o.settings.Listen.Addr {
-		ln, err := in.bind(ctx, addr, variable, os.FileMode(o.settings.Listen.Socket.Mode), zap.String("origin", o.settings.name))
+		ln, err := in.bind(ctx, addr, variable, os.FileMode(o.settings.Listen.Socket.Mode), zap.String("origin", o.settings.Name()))
 		if err != nil {
 			return exitFailed
 		}
@@ -135,9 +135,8 @@ func tcpListenConfig(addr string) *net.ListenConfig {
 	return config
 }
 
-// allow is pgwire.Server.Allow: it asks the kernel who is on the other end.
-func (o *OriginSettings) allow() func(net.Conn) error {
-	uids := o.Listen.Allow.UIDs
+// allowUIDs returns pgwire.Server.Allow for the users with these IDs, nil for everybody. The kernel knows the client's ID.
+func allowUIDs(uids []uint32) func(net.Conn) error {
 	if len(uids) == 0 {
 		return nil
 	}

@@ -44,7 +44,7 @@ type upstreamLeg struct {
 }
 
 func newObserver(s *OriginSettings, log *zap.Logger, metrics *health.Metrics) *observer {
-	o := &observer{origin: s.name, settings: s, log: log, metrics: metrics, upstreams: map[uint64]upstreamLeg{}}
+	o := &observer{origin: s.Name(), settings: s, log: log, metrics: metrics, upstreams: map[uint64]upstreamLeg{}}
 	o.repeats.leftOut = o.logLeftOut
 	o.prober = &health.Prober{Changed: o.upstreamChanged}
 	return o

@@ -67,7 +67,7 @@ func (o *observer) describePaths() []health.KeyExchange {
 
 // logHello says what the upstream is offered, before anybody asks why a firewall dislikes it.
 func (o *origin) logHello() {
-	log, label := o.observer.log, zap.String("origin", o.settings.name)
+	log, label := o.observer.log, zap.String("origin", o.settings.Name())
 	hello, err := o.dialer.Hello()
 	if err != nil {
 		log.Warn("client hello unknown", label, text("error", err.Error()))

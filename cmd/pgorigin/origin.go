@@ -28,19 +28,19 @@ type origin struct {
 }
 
 // newOrigin makes what serves o and returns what is wrong besides found.
-func (s *settings) newOrigin(o *OriginSettings, observer *observer, found []problem) (*origin, []problem) {
+func newOrigin(s *settings, o *OriginSettings, observer *observer, found []problem) (*origin, []problem) {
 	made := &origin{settings: o, observer: observer}
 	dialer, err := tlsorigin.NewDialer(s.dialerConfig(o, made.lookAfterReload(observer.dialTrace())))
 	if err != nil {
 		return made, o.dialerProblems(err, found)
 	}
-	made.dialer, made.spares = dialer, o.newSpares(dialer, observer)
+	made.dialer, made.spares = dialer, newSpares(o, dialer, observer)
 	observer.prober.Try, observer.prober.Interval = made.probe, time.Duration(s.ProbeInterval)
 	made.server = &pgwire.Server{
 		Dial:        made.dialer.Dial,
 		DialSession: made.spares.Dial,
 		Hint:        func(err error) string { return o.rename(hint(err)) },
-		Allow:       o.allow(),
+		Allow:       allowUIDs(o.Listen.Allow.UIDs),
 
 		ChannelBinding: pgwire.ChannelBinding(o.Auth.ChannelBinding),
 		RequireAuth:    pgwire.AuthMethods(o.Auth.Require),
@@ -50,7 +50,7 @@ func (s *settings) newOrigin(o *OriginSettings, observer *observer, found []prob
 		MaxSessions:  int(o.MaxSessions),
 		Trace:        observer.sessionTrace(),
 	}
-	observer.metrics.SessionsOffLoop(o.name, made.server.SessionsOffLoop)
+	observer.metrics.SessionsOffLoop(o.Name(), made.server.SessionsOffLoop)
 	return made, nil
 }
 
@@ -58,7 +58,7 @@ func (s *settings) newOrigin(o *OriginSettings, observer *observer, found []prob
 func (o *origin) doubts() []doubt {
 	var doubts []doubt
 	for _, w := range o.dialer.Warnings() {
-		doubts = append(doubts, doubt{o.settings.name, o.settings.rename(variableNames(w))})
+		doubts = append(doubts, doubt{o.settings.Name(), o.settings.rename(variableNames(w))})
 	}
 	return append(doubts, o.settings.spareDoubts()...)
 }

@@ -1,7 +1,11 @@
 package main
 
 import (
+	"fmt"
 	"net"
+	"strings"
+
+	"github.com/pgorigin/pgorigin/tlsorigin"
 )
 
 // OriginSettings are the variables that each origin has for itself. The type is exported because envconfig leaves an
@@ -58,6 +62,9 @@ type OriginSettings struct {
 	inherited map[string]bool // by word, such as TLS_CA_FILE: what was taken from the unnamed origin
 }
 
+// Name returns the name of the origin in logs and metrics.
+func (o *OriginSettings) Name() string { return o.name }
+
 // check finds what is wrong with values that parse; found are the problems with those that do not. The problems call
 // variables as the unnamed origin does.
 func (o *OriginSettings) check(found []problem) []problem {
@@ -94,4 +101,46 @@ func (o *OriginSettings) loopbackOnly(bound net.Addr) bool {
 func onlyHere(addr net.Addr) bool {
 	tcp, ok := addr.(*net.TCPAddr)
 	return addr.Network() == "unix" || (ok && tcp.IP.IsLoopback())
+}
+
+func (o *OriginSettings) rootText(source tlsorigin.RootSource) string {
+	switch source.Setting {
+	case "CAFile":
+		return o.rename(prefix+"TLS_CA_FILE") + " " + printable(source.Path) + countText(source.Certificates)
+	case "CAPEM":
+		return o.rename(prefix+"TLS_CA_PEM") + countText(source.Certificates)
+	case "":
+		return strings.TrimSpace("system roots " + source.Path)
+	}
+	text := source.Setting + " " + printable(source.Path)
+	if source.Unreadable {
+		text += " (not found)"
+	}
+	return text
+}
+
+func countText(n int) string {
+	if n == 1 {
+		return " (1 certificate)"
+	}
+	return fmt.Sprintf(" (%d certificates)", n)
+}
+
+// verification says in one line what an upstream of o has to prove.
+func (o *OriginSettings) verification() string {
+	name := o.TLS.ServerName
+	if name == "" {
+		name = "the host of the address"
+	}
+	texts := []string{string(o.TLS.Verify) + ": chain and the name " + printable(name)}
+	if o.TLS.Verify == verifyCA {
+		texts = []string{string(o.TLS.Verify) + ": chain, no name"}
+	}
+	if n := len(o.TLS.Pins); n > 0 {
+		texts = append(texts, fmt.Sprintf("one of %d pinned keys", n))
+	}
+	if o.TLS.CRL.File != "" {
+		texts = append(texts, "not revoked by "+printable(o.TLS.CRL.File))
+	}
+	return strings.Join(append(texts, "TLS "+o.TLS.MinVersion.String()+" or later"), ", ")
 }

@@ -53,10 +53,10 @@ func (o *origin) probe(ctx context.Context) *health.Problem {
 	case ctx.Err() != nil:
 		return nil // nobody wants to know any more
 	case err == nil:
-		o.observer.metrics.Probed(o.settings.name, string(pgwire.ReasonOK))
+		o.observer.metrics.Probed(o.settings.Name(), string(pgwire.ReasonOK))
 		return nil
 	default:
-		o.observer.metrics.Probed(o.settings.name, problem.Reason)
+		o.observer.metrics.Probed(o.settings.Name(), problem.Reason)
 		o.observer.record.Failed(problem)
 		return problem
 	}

@@ -14,33 +14,6 @@ import (
 	"github.com/pgorigin/pgorigin/tlsorigin"
 )
 
-func TestBadProbeSettings(t *testing.T) {
-	for _, row := range []badValue{
-		{"READINESS=remote", "expected local or upstream"},
-		{"READINESS=upsteam", "did you mean upstream?"},
-		{"STARTUP_CHECK=local", "expected none or upstream"},
-		{"PROBE_INTERVAL=15", "did you mean 15s?"},
-		{"PROBE_INTERVAL=0", "expected a duration above zero"},
-		{"PROBE_INTERVAL=100ms", "expected at least 1s; each probe is a TLS handshake"},
-	} {
-		row.check(t)
-	}
-}
-
-func TestProbeDoubts(t *testing.T) {
-	for settings, want := range map[string]int{
-		"PGORIGIN_READINESS=upstream PGORIGIN_HEALTH_ADDR=off":     1,
-		"PGORIGIN_STARTUP_CHECK=upstream PGORIGIN_HEALTH_ADDR=off": 1,
-		"PGORIGIN_HEALTH_ADDR=off":                                 0,
-		"PGORIGIN_READINESS=upstream":                              0,
-	} {
-		s, _, problems := load(append(strings.Fields(settings), upstream))
-		if got := s.doubts(); len(got) != want || len(problems) > 0 {
-			t.Errorf("%s: doubts %v, problems %v", settings, got, problems)
-		}
-	}
-}
-
 // status returns what /statusz says.
 func (r *running) status(t *testing.T) health.Snapshot {
 	t.Helper()

@@ -54,7 +54,7 @@ func (o *origin) reload(ctx context.Context) {
 	o.observer.reloads.askedFor()
 	found, err := o.dialer.Reload(ctx)
 	if err == nil && !found.Changed {
-		o.observer.log.Info("nothing to reload", zap.String("origin", o.settings.name))
+		o.observer.log.Info("nothing to reload", zap.String("origin", o.settings.Name()))
 	}
 }
 

@@ -124,7 +124,7 @@ func newInstance(p process) (*instance, []problem) {
 	for _, o := range in.settings.origins() {
 		observer := newObserver(o, in.log, metrics)
 		observer.idle = in.idle
-		made, wrong := in.settings.newOrigin(o, observer, found)
+		made, wrong := newOrigin(&in.settings, o, observer, found)
 		problems = o.join(problems, wrong)
 		if made.server != nil {
 			made.server.Capacity = in.room
@@ -151,7 +151,7 @@ func newInstance(p process) (*instance, []problem) {
 		in.status.AddNote(o.settings.noteName(health.NoteExpiry), o.observer.expiryNote)
 		in.addConditions(o)
 		in.status.AddOrigin(o.describe)
-		metrics.WatchProber(o.settings.name, o.observer.prober)
+		metrics.WatchProber(o.settings.Name(), o.observer.prober)
 	}
 	return in, nil
 }
@@ -195,11 +195,11 @@ func (in *instance) cleanUp(stopFiles context.CancelFunc) {
 // announce says in the log what is about to be served.
 func (in *instance) announce() {
 	in.log.Info("starting", zap.String("version", in.about.Version), text("revision", in.about.Revision),
-		zap.Object("settings", &in.settings), zap.Object("memory", in.memory),
+		zap.Object("settings", loggedSettings(variables(&in.settings))), zap.Object("memory", in.memory),
 		zap.Object("capacity", in.plan), zap.Inline(trustOf{in.origins[0]}))
 	for _, o := range in.origins {
 		if !o.settings.unnamed() {
-			in.log.Info("origin", zap.String("origin", o.settings.name), zap.Object("settings", o.settings),
+			in.log.Info("origin", zap.String("origin", o.settings.Name()), zap.Object("settings", loggedSettings(o.settings.variables())),
 				zap.Inline(trustOf{o}))
 		}
 		o.logHello()
@@ -224,8 +224,8 @@ func (in *instance) accept() <-chan error {
 		for _, ln := range o.clients {
 			watch := &acceptWatch{Listener: ln}
 			watches = append(watches, watch)
-			in.listening.Go(func() { failed <- fmt.Errorf("listener of origin %s: %w", o.settings.name, o.server.Serve(watch)) })
-			in.log.Info("listening", zap.String("origin", o.settings.name), zap.String("address", ln.Addr().String()),
+			in.listening.Go(func() { failed <- fmt.Errorf("listener of origin %s: %w", o.settings.Name(), o.server.Serve(watch)) })
+			in.log.Info("listening", zap.String("origin", o.settings.Name()), zap.String("address", ln.Addr().String()),
 				zap.String("for", "clients"))
 		}
 		in.status.AddLiveness(o.settings.noteName("accept"), watches.check)

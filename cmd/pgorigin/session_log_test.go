@@ -25,7 +25,7 @@ func logSomeSessions(t *testing.T, format logFormat) string {
 		if len(problems) > 0 {
 			t.Fatal(problems)
 		}
-		log.Info("starting", zap.String("version", "v1.2.3"), zap.Object("settings", &s))
+		log.Info("starting", zap.String("version", "v1.2.3"), zap.Object("settings", loggedSettings(variables(&s))))
 		w := newWatched()
 		w.log = log
 		trace, info := w.sessionTrace(), someClient()

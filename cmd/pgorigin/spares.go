@@ -9,9 +9,9 @@ import (
 )
 
 // newSpares makes what the server dials by. It keeps nothing ready before keepSpares.
-func (o *OriginSettings) newSpares(d *tlsorigin.Dialer, observer *observer) *tlsorigin.Spares {
+func newSpares(o *OriginSettings, d *tlsorigin.Dialer, observer *observer) *tlsorigin.Spares {
 	spares := tlsorigin.NewSpares(d, int(o.WarmSpares), observer.sparesTrace())
-	observer.metrics.WarmSpares(o.name, spares.Ready)
+	observer.metrics.WarmSpares(o.Name(), spares.Ready)
 	return spares
 }
 
@@ -31,7 +31,7 @@ func (o *origin) lookAfterReload(trace *tlsorigin.Trace) *tlsorigin.Trace {
 func (in *instance) keepSpares() {
 	for _, o := range in.origins {
 		if o.settings.WarmSpares > 0 {
-			in.log.Info("keeping spares", zap.String("origin", o.settings.name), zap.Int("spares", int(o.settings.WarmSpares)))
+			in.log.Info("keeping spares", zap.String("origin", o.settings.Name()), zap.Int("spares", int(o.settings.WarmSpares)))
 		}
 		o.spares.Start()
 	}

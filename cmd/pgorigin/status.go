@@ -28,7 +28,7 @@ func aboutThis(b build, godebug string) health.About {
 func (o *origin) describe() health.OriginSnapshot {
 	now, s := time.Now(), o.settings
 	snapshot := health.OriginSnapshot{
-		Name: s.name, Listen: []string{}, Upstream: s.Upstream.Addr, ServerName: s.TLS.ServerName,
+		Name: s.Name(), Listen: []string{}, Upstream: s.Upstream.Addr, ServerName: s.TLS.ServerName,
 		Verify: string(s.TLS.Verify), MinVersion: s.TLS.MinVersion.String(), Verification: s.verification(), Roots: o.roots(),
 		Verified: o.observer.latest.describe(now), KeyExchange: o.observer.describePaths(), Own: o.expiries(now),
 		Probe: o.observer.prober.Snapshot(),

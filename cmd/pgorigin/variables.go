@@ -5,8 +5,6 @@ import (
 	"reflect"
 	"strings"
 	"unicode"
-
-	"go.uber.org/zap/zapcore"
 )
 
 // variable is one setting as people see it.
@@ -91,27 +89,7 @@ func splitWords(name string) string {
 	return out.String()
 }
 
-// MarshalLogObject writes the effective settings, those that are empty excepted, with keys such as upstream_addr. Those of
-// named origins are not among them.
-func (s *settings) MarshalLogObject(enc zapcore.ObjectEncoder) error {
-	return logVariables(enc, variables(s))
-}
-
 // variables lists the settings of one origin, by the names that the unnamed one has for them.
 func (o *OriginSettings) variables() []variable {
 	return appendVariables(nil, strings.TrimSuffix(prefix, "_"), reflect.ValueOf(o).Elem())
-}
-
-// MarshalLogObject writes the effective settings of one origin, with the same keys whatever its name.
-func (o *OriginSettings) MarshalLogObject(enc zapcore.ObjectEncoder) error {
-	return logVariables(enc, o.variables())
-}
-
-func logVariables(enc zapcore.ObjectEncoder, list []variable) error {
-	for _, v := range list {
-		if v.value != "" {
-			enc.AddString(strings.ToLower(strings.TrimPrefix(v.name, prefix)), v.value)
-		}
-	}
-	return nil
 }

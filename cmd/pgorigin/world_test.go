@@ -17,6 +17,9 @@ import (
 	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
 )
 
+// upstream is all that a configuration needs.
+const upstream = "PGORIGIN_UPSTREAM_ADDR=db.internal"
+
 // logWatcher is stderr of a program under test, on which a test can wait.
 type logWatcher struct {
 	mu      sync.Mutex
