@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
 	"net"
 	"net/netip"
 	"os"
@@ -112,7 +113,7 @@ func splitHostPort(entry string) (host, port string, err error) {
 		return "", "", errors.New("there is no port behind the colon")
 	}
 	if _, err := strconv.Atoi(host); err == nil && !colon {
-		return "", "", fmt.Errorf("%s looks like a port alone, add the host", quote(host))
+		return "", "", fmt.Errorf("%s looks like a port alone, add the host", safetext.Quote(host))
 	}
 	return host, port, nil
 }
@@ -127,9 +128,9 @@ func checkHost(host string) error {
 	case host == "":
 		return errors.New("the host is missing")
 	case strings.Trim(host, "0123456789.") == "":
-		return fmt.Errorf("%s is no IP address", quote(host))
+		return fmt.Errorf("%s is no IP address", safetext.Quote(host))
 	case len(host) > maxHost || !hostPattern.MatchString(host):
-		return fmt.Errorf("%s is no host name", quote(host))
+		return fmt.Errorf("%s is no host name", safetext.Quote(host))
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
 	"io"
 	"net"
 	"net/http"
@@ -73,7 +74,7 @@ func ask(ctx context.Context, within time.Duration, method, addr, path string) e
 		return fmt.Errorf("read answer of %s: %w", where, err)
 	}
 	reasons := strings.Join(strings.Split(strings.TrimSpace(string(body)), "\n"), "; ")
-	return fmt.Errorf("%s answered %d: %s", where, resp.StatusCode, printable(reasons))
+	return fmt.Errorf("%s answered %d: %s", where, resp.StatusCode, safetext.Printable(reasons))
 }
 
 // dialAny connects to host:port or unix:/path.

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
 	"github.com/pgorigin/pgorigin/pgwire"
 	"github.com/pgorigin/pgorigin/tlsorigin"
 )
@@ -251,7 +252,7 @@ func (c *originChecker) logIn(ctx context.Context, address *checkAddress, addr *
 		stage.fail(talkFailure(err))
 	} else {
 		address.Login = &checkLogin{
-			User: printable(c.account.user), Database: printable(c.account.database), ServerVersion: result.version,
+			User: safetext.Printable(c.account.user), Database: safetext.Printable(c.account.database), ServerVersion: result.version,
 			InRecovery: result.inRecovery, Mechanism: result.mechanism, RoundTrip: milliseconds(result.roundTrip),
 		}
 		stage.Text = result.String()
@@ -268,5 +269,5 @@ func reasonOf(err error) (reason, text string) {
 	if !errors.As(err, &reasoned) {
 		return "", ""
 	}
-	return reasoned.Reason(), printable(reasoned.Error())
+	return reasoned.Reason(), safetext.Printable(reasoned.Error())
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/jackc/pgpassfile"
 
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
 	"github.com/pgorigin/pgorigin/pgwire"
 )
 
@@ -153,7 +154,7 @@ func (a account) login(ctx context.Context, conn net.Conn, upstream string, allo
 	if err != nil {
 		return loginResult{}, err
 	}
-	result := loginResult{version: printable(client.ServerVersion()), inRecovery: recovery == "t", mechanism: client.Mechanism()}
+	result := loginResult{version: safetext.Printable(client.ServerVersion()), inRecovery: recovery == "t", mechanism: client.Mechanism()}
 	for range pings {
 		began := time.Now()
 		if _, err := client.Query("SELECT 1"); err != nil {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
 	"github.com/pgorigin/pgorigin/pgwire"
 )
 
@@ -59,12 +60,12 @@ func talkFailure(err error) (reason, text string) {
 	if errors.Is(err, context.DeadlineExceeded) || errors.As(err, &timedOut) && timedOut.Timeout() {
 		return string(pgwire.ReasonLoginTimeout), "the server did not answer in time"
 	}
-	return string(pgwire.ReasonUpstreamGone), "the server ended the connection before the login was over: " + printable(err.Error())
+	return string(pgwire.ReasonUpstreamGone), "the server ended the connection before the login was over: " + safetext.Printable(err.Error())
 }
 
 // serverSays repeats the words of a verified server.
 func serverSays(e *pgwire.ServerError) string {
-	return fmt.Sprintf("the server says %s (%s): %s", printable(e.Severity), printable(e.Code), quote(printable(e.Message)))
+	return fmt.Sprintf("the server says %s (%s): %s", safetext.Printable(e.Severity), safetext.Printable(e.Code), safetext.Quote(safetext.Printable(e.Message)))
 }
 
 // noSuchAccount reports whether e only means that the made-up user or database of a check does not exist, or may not

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
 	"github.com/pgorigin/pgorigin/tlsorigin"
 )
 
@@ -57,7 +58,7 @@ func (c *originChecker) stages(d *tlsorigin.AddressDiagnosis, u *tlsorigin.Upstr
 	}
 	chain := newStage(tlsorigin.StageChain, 0, "trusting "+c.trustedBy())
 	chainDoubts(&chain, d)
-	name := newStage(tlsorigin.StageName, 0, fmt.Sprintf("expected %s, presented %s", quote(u.ServerName), d.Certificate.Names))
+	name := newStage(tlsorigin.StageName, 0, fmt.Sprintf("expected %s, presented %s", safetext.Quote(u.ServerName), d.Certificate.Names))
 	if c.origin.TLS.Verify == verifyCA {
 		name.Result, name.Text = resultSkipped, "not checked: "+prefix+"TLS_VERIFY=verify-ca; presented "+d.Certificate.Names
 	}

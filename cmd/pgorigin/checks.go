@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
 	"net"
 	"slices"
 	"strings"
@@ -116,7 +117,7 @@ func (s *settings) doubts() []doubt {
 		for _, host := range hosts(o.Upstream.Addr) {
 			if !slices.Contains(known, host) && !strings.EqualFold(host, o.TLS.ServerName) {
 				doubts = append(doubts, doubt{o.name, fmt.Sprintf("the name %s is expected of %s, too, because %sTLS_SERVER_NAME is inherited; "+
-					"if that server has another name, set %sTLS_SERVER_NAME", quote(o.TLS.ServerName), quote(host), prefix, o.prefix())})
+					"if that server has another name, set %sTLS_SERVER_NAME", safetext.Quote(o.TLS.ServerName), safetext.Quote(host), prefix, o.prefix())})
 			}
 		}
 	}

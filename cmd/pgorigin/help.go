@@ -4,6 +4,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
 	"strings"
 	"text/tabwriter"
 )
@@ -26,7 +27,7 @@ Documentation: https://github.com/pgorigin/pgorigin
 func runHelp(_ context.Context, p process) int {
 	if len(p.args) == 1 && !strings.HasPrefix(p.args[0], "-") {
 		if findCommand(p.args[0]) == nil {
-			return p.misused("there is no command %s", quote(p.args[0]))
+			return p.misused("there is no command %s", safetext.Quote(p.args[0]))
 		}
 		return printHelp(p, p.args[0])
 	}

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/inject"
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
 )
 
 // maxStream bounds a file for inject: all of it is in memory.
@@ -114,13 +115,13 @@ func (p process) transform(name string, files fileList, change func([]byte) ([]b
 		text, notes, err := transformFile(file, change)
 		if err != nil {
 			for _, line := range strings.Split(err.Error(), "\n") {
-				fmt.Fprintf(p.stderr, "pgorigin: %s: %s\n", name, printable(line))
+				fmt.Fprintf(p.stderr, "pgorigin: %s: %s\n", name, safetext.Printable(line))
 			}
 			code = exitFailed
 			continue
 		}
 		for _, note := range notes {
-			fmt.Fprintf(p.stderr, "%s: %s\n", printable(note.Object), printable(note.Text))
+			fmt.Fprintf(p.stderr, "%s: %s\n", safetext.Printable(note.Object), safetext.Printable(note.Text))
 		}
 		joinStream(&out, text)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
 	"github.com/pgorigin/pgorigin/tlsorigin"
 )
 
@@ -55,7 +56,7 @@ func groupAdvice(entry string) string {
 		return "expected a comma list of groups; remove the comma too many"
 	}
 	words := tlsorigin.GroupNames(allGroups())
-	text := fmt.Sprintf("entry %s: expected a comma list of %s", quote(strings.TrimSpace(entry)), strings.Join(words, ", "))
+	text := fmt.Sprintf("entry %s: expected a comma list of %s", safetext.Quote(strings.TrimSpace(entry)), strings.Join(words, ", "))
 	if near := nearest(strings.TrimSpace(entry), words); near != "" {
 		text += "; did you mean " + near + "?"
 	}

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 )
@@ -40,9 +41,9 @@ func TestPrintable(t *testing.T) {
 		{"\u202e", `\u202e`},
 		{"\u009b", `\u009b`},
 		{"\xff", `\ufffd`},
-		{strings.Repeat("é", maxText+1), strings.Repeat("é", maxText) + "..."},
+		{strings.Repeat("é", safetext.MaxText+1), strings.Repeat("é", safetext.MaxText) + "..."},
 	} {
-		if got := printable(row.in); got != row.want {
+		if got := safetext.Printable(row.in); got != row.want {
 			t.Errorf("printable(%q) = %q, want %q", row.in, got, row.want)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
 	"io"
 	"os"
 	"slices"
@@ -72,12 +73,12 @@ func run(ctx context.Context, args, env []string, stdout, stderr io.Writer) int 
 		return c.run(ctx, p)
 	}
 	if strings.HasPrefix(name, "-") {
-		return p.misused("there is no flag %s; settings are environment variables", quote(name))
+		return p.misused("there is no flag %s; settings are environment variables", safetext.Quote(name))
 	}
 	if near := nearest(name, commandNames()); near != "" {
-		return p.misused("there is no command %s; did you mean %s?", quote(name), near)
+		return p.misused("there is no command %s; did you mean %s?", safetext.Quote(name), near)
 	}
-	return p.misused("there is no command %s", quote(name))
+	return p.misused("there is no command %s", safetext.Quote(name))
 }
 
 // findCommand returns nil for a name that no command has.
@@ -110,7 +111,7 @@ func (p process) parseFlags(name string, define func(*flag.FlagSet)) (code int, 
 	case err != nil:
 		return p.misused("%s: %v", name, err), true
 	case flags.NArg() > 0:
-		return p.misused("%s: unexpected argument %s", name, quote(flags.Arg(0))), true
+		return p.misused("%s: unexpected argument %s", name, safetext.Quote(flags.Arg(0))), true
 	}
 	return exitOK, false
 }

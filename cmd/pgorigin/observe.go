@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
 	"github.com/pgorigin/pgorigin/health"
 	"github.com/pgorigin/pgorigin/pgwire"
 	"github.com/pgorigin/pgorigin/tlsorigin"
@@ -215,5 +216,5 @@ func text(key, value string) zap.Field {
 	if value == "" {
 		return zap.Skip()
 	}
-	return zap.String(key, printable(value))
+	return zap.String(key, safetext.Printable(value))
 }

@@ -5,6 +5,7 @@ import (
 	"net"
 	"strings"
 
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
 	"github.com/pgorigin/pgorigin/tlsorigin"
 )
 
@@ -106,13 +107,13 @@ func onlyHere(addr net.Addr) bool {
 func (o *OriginSettings) rootText(source tlsorigin.RootSource) string {
 	switch source.Setting {
 	case "CAFile":
-		return o.rename(prefix+"TLS_CA_FILE") + " " + printable(source.Path) + countText(source.Certificates)
+		return o.rename(prefix+"TLS_CA_FILE") + " " + safetext.Printable(source.Path) + countText(source.Certificates)
 	case "CAPEM":
 		return o.rename(prefix+"TLS_CA_PEM") + countText(source.Certificates)
 	case "":
 		return strings.TrimSpace("system roots " + source.Path)
 	}
-	text := source.Setting + " " + printable(source.Path)
+	text := source.Setting + " " + safetext.Printable(source.Path)
 	if source.Unreadable {
 		text += " (not found)"
 	}
@@ -132,7 +133,7 @@ func (o *OriginSettings) verification() string {
 	if name == "" {
 		name = "the host of the address"
 	}
-	texts := []string{string(o.TLS.Verify) + ": chain and the name " + printable(name)}
+	texts := []string{string(o.TLS.Verify) + ": chain and the name " + safetext.Printable(name)}
 	if o.TLS.Verify == verifyCA {
 		texts = []string{string(o.TLS.Verify) + ": chain, no name"}
 	}
@@ -140,7 +141,7 @@ func (o *OriginSettings) verification() string {
 		texts = append(texts, fmt.Sprintf("one of %d pinned keys", n))
 	}
 	if o.TLS.CRL.File != "" {
-		texts = append(texts, "not revoked by "+printable(o.TLS.CRL.File))
+		texts = append(texts, "not revoked by "+safetext.Printable(o.TLS.CRL.File))
 	}
 	return strings.Join(append(texts, "TLS "+o.TLS.MinVersion.String()+" or later"), ", ")
 }

@@ -7,6 +7,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
 	"github.com/pgorigin/pgorigin/health"
 	"github.com/pgorigin/pgorigin/pgwire"
 	"github.com/pgorigin/pgorigin/tlsorigin"
@@ -74,7 +75,7 @@ func (o *observer) problem(err error) *health.Problem {
 	}
 	return &health.Problem{
 		Reason: reasoned.Reason(),
-		Text:   printable(reasoned.Error()),
+		Text:   safetext.Printable(reasoned.Error()),
 		Cure:   o.settings.rename(cureFor(reasoned.Reason())),
 	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
 	"io"
 	"slices"
 	"strings"
@@ -56,7 +57,7 @@ func shown(value string) string {
 		return "a value that is not repeated here"
 	}
 	if at := strings.LastIndex(value, "@"); at >= 0 {
-		return quote("..." + value[at:])
+		return safetext.Quote("..." + value[at:])
 	}
-	return quote(value)
+	return safetext.Quote(value)
 }

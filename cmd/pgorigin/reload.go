@@ -11,6 +11,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
 	"github.com/pgorigin/pgorigin/health"
 	"github.com/pgorigin/pgorigin/tlsorigin"
 	"github.com/pgorigin/pgorigin/tlsorigin/configfile"
@@ -168,7 +169,7 @@ func reloadText(found tlsorigin.Reloaded) string {
 	if found.Client != "" {
 		texts = append(texts, "client certificate is sha256 "+found.Client)
 	}
-	return printable(strings.Join(texts, "; "))
+	return safetext.Printable(strings.Join(texts, "; "))
 }
 
 func reloadFields(found tlsorigin.Reloaded) []zap.Field {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
 	"io"
 	"text/tabwriter"
 )
@@ -56,7 +57,7 @@ func writeSettings(w io.Writer, list []shownSetting, asJSON bool) error {
 	}
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, s := range list {
-		value := printable(s.Value)
+		value := safetext.Printable(s.Value)
 		if s.Value == "" {
 			value = "(" + s.Unset + ")"
 		}

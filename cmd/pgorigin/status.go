@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
 	"github.com/pgorigin/pgorigin/health"
 	"github.com/pgorigin/pgorigin/tlsorigin"
 )
@@ -20,7 +21,7 @@ const maxExpiries = 10
 func aboutThis(b build, godebug string) health.About {
 	return health.About{
 		Version: b.Version, Revision: b.Revision, Go: b.Go, Platform: b.Platform,
-		FIPS: fips140.Enabled(), GODEBUG: printable(godebug), StartedAt: time.Now().UTC(),
+		FIPS: fips140.Enabled(), GODEBUG: safetext.Printable(godebug), StartedAt: time.Now().UTC(),
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/inject"
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
 )
 
 const webhookHelp = `
@@ -113,11 +114,11 @@ func (w *webhook) reviewed(v inject.Verdict, err error) {
 	case err != nil:
 		w.log.Warn("request cannot be answered", zap.Error(err))
 	case len(v.Problems) > 0:
-		w.log.Warn("pod refused", zap.String("object", printable(v.Object)), zap.String("problem", printable(strings.Join(v.Problems, "; "))))
+		w.log.Warn("pod refused", zap.String("object", safetext.Printable(v.Object)), zap.String("problem", safetext.Printable(strings.Join(v.Problems, "; "))))
 	case v.Injected:
-		w.log.Info("pod injected", zap.String("object", printable(v.Object)))
+		w.log.Info("pod injected", zap.String("object", safetext.Printable(v.Object)))
 	default:
-		w.log.Debug("pod left alone", zap.String("object", printable(v.Object)), zap.String("cause", printable(v.Skipped)))
+		w.log.Debug("pod left alone", zap.String("object", safetext.Printable(v.Object)), zap.String("cause", safetext.Printable(v.Skipped)))
 	}
 }
 

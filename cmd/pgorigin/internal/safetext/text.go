@@ -1,4 +1,4 @@
-package main
+package safetext
 
 import (
 	"strconv"
@@ -6,16 +6,16 @@ import (
 	"unicode"
 )
 
-// maxText bounds a logged text, in runes: errors repeat what peers sent.
-const maxText = 1000
+// MaxText bounds a logged text, in runes: errors repeat what peers sent.
+const MaxText = 1000
 
-// printable cuts a long text off and escapes what must not reach a terminal even if a reader undoes JSON: control
+// Printable cuts a long text off and escapes what must not reach a terminal even if a reader undoes JSON: control
 // characters, those of C1 and those that change the direction of text included. The leaves sanitise what they hand over;
 // this is the second lock.
-func printable(text string) string {
-	if len(text) > maxText {
-		if runes := []rune(text); len(runes) > maxText {
-			text = string(runes[:maxText]) + "..."
+func Printable(text string) string {
+	if len(text) > MaxText {
+		if runes := []rune(text); len(runes) > MaxText {
+			text = string(runes[:MaxText]) + "..."
 		}
 	}
 	plain := func(r rune) bool { return unicode.IsGraphic(r) && r != unicode.ReplacementChar }
@@ -37,8 +37,8 @@ func printable(text string) string {
 // maxShown bounds how much of a value a complaint repeats, in runes.
 const maxShown = 100
 
-// quote returns text in quotes on one line, control characters escaped and the far end cut off.
-func quote(text string) string {
+// Quote returns text in quotes on one line, control characters escaped and the far end cut off.
+func Quote(text string) string {
 	if runes := []rune(text); len(runes) > maxShown {
 		text = string(runes[:maxShown]) + "..."
 	}
