@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 	"github.com/pgorigin/pgorigin/health"
 )
 
@@ -72,7 +73,7 @@ func isLocalHost(header string) bool {
 	if err != nil { // no port
 		host = strings.Trim(header, "[]")
 	}
-	ip, _ := localIP(host)
+	ip, _ := config.LocalIP(host)
 	return ip.IsLoopback()
 }
 

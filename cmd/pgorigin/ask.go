@@ -3,12 +3,14 @@ package main
 import (
 	"context"
 	"fmt"
-	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
 	"io"
 	"net"
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
 )
 
 const (
@@ -23,11 +25,11 @@ const maxAnswer = 1 << 10
 
 // addrToAsk returns the address that one variable has, whatever else is wrong with the configuration. If done, there is
 // none, which has been said, and the command is over with that exit code.
-func (p process) addrToAsk(variable, example string, read func(*settings) string) (addr string, code int, done bool) {
-	s, _, problems := load(p.env)
+func (p process) addrToAsk(variable, example string, read func(*config.Config) string) (addr string, code int, done bool) {
+	s, _, problems := config.Load(p.env)
 	for _, wrong := range problems {
-		if wrong.variable == variable {
-			report(p.stderr, []problem{wrong})
+		if wrong.Variable == variable {
+			config.Report(p.stderr, []config.Problem{wrong})
 			return "", exitConfig, true
 		}
 	}
@@ -40,7 +42,7 @@ func (p process) addrToAsk(variable, example string, read func(*settings) string
 }
 
 func (p process) healthToAsk() (addr string, code int, done bool) {
-	return p.addrToAsk(prefix+"HEALTH_ADDR", "127.0.0.1:9632", func(s *settings) string { return string(s.HealthAddr) })
+	return p.addrToAsk(config.Prefix+"HEALTH_ADDR", "127.0.0.1:9632", func(s *config.Config) string { return string(s.HealthAddr) })
 }
 
 // ask makes one request, for which there is so much time, to a pgorigin on addr, host:port or unix:/path. An answer other
@@ -49,7 +51,7 @@ func ask(ctx context.Context, within time.Duration, method, addr, path string) e
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	host, where := dialable(addr), "http://"+dialable(addr)+path
-	if strings.HasPrefix(addr, unixScheme) {
+	if strings.HasPrefix(addr, config.UnixScheme) {
 		host, where = "localhost", path+" on "+addr
 	}
 	req, err := http.NewRequestWithContext(ctx, method, "http://"+host+path, http.NoBody)
@@ -79,7 +81,7 @@ func ask(ctx context.Context, within time.Duration, method, addr, path string) e
 
 // dialAny connects to host:port or unix:/path.
 func dialAny(ctx context.Context, addr string) (net.Conn, error) {
-	if socket, ok := strings.CutPrefix(addr, unixScheme); ok {
+	if socket, ok := strings.CutPrefix(addr, config.UnixScheme); ok {
 		return new(net.Dialer).DialContext(ctx, "unix", socket)
 	}
 	return new(net.Dialer).DialContext(ctx, "tcp", dialable(addr))
@@ -91,7 +93,7 @@ func dialable(addr string) string {
 	if err != nil {
 		return addr
 	}
-	if ip, every := localIP(host); every {
+	if ip, every := config.LocalIP(host); every {
 		if ip.Is6() {
 			return net.JoinHostPort("::1", port)
 		}

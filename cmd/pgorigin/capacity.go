@@ -7,6 +7,7 @@ import (
 
 	"go.uber.org/zap/zapcore"
 
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 	"github.com/pgorigin/pgorigin/pgwire"
 )
 
@@ -80,7 +81,7 @@ func planCapacity(r resources) capacityPlan {
 		sessions := max(int((room-used)/sessionMemory), fewestSessions)
 		if r.maxSessions > sessions {
 			p.doubt = fmt.Sprintf("%sMAX_SESSIONS allows %d sessions in all, but the memory limit of %s leaves room for about %d",
-				prefix, r.maxSessions, mebibytes(r.memory), sessions)
+				config.Prefix, r.maxSessions, mebibytes(r.memory), sessions)
 		}
 		if r.maxSessions == 0 && sessions < p.sessions {
 			p.sessions, p.from = sessions, "the memory limit of "+mebibytes(r.memory)
@@ -131,10 +132,10 @@ func (p capacityPlan) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 func (in *instance) resources(memory int64) resources {
 	r := resources{memory: memory, descriptors: descriptorLimit()}
 	unlimited := false
-	for _, o := range in.settings.origins() {
+	for _, o := range in.settings.AllOrigins() {
 		r.inUse += len(o.Listen.Addr) + int(o.WarmSpares)
 		for _, addr := range o.Listen.Addr {
-			if strings.HasPrefix(addr, unixScheme) {
+			if strings.HasPrefix(addr, config.UnixScheme) {
 				r.inUse++ // its lock file
 			}
 		}
@@ -156,6 +157,6 @@ func (in *instance) planResources(env []string, memory int64) {
 	in.plan.apply(in.room, memory)
 	in.memory = planMemory(env, memory, in.plan.kernel)
 	if in.plan.doubt != "" {
-		in.doubts = append(in.doubts, doubt{text: in.plan.doubt})
+		in.doubts = append(in.doubts, config.Warning{Text: in.plan.doubt})
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 	"github.com/pgorigin/pgorigin/pgwire"
 )
 
@@ -59,7 +60,7 @@ func TestPlanCapacity(t *testing.T) {
 
 // Everything that takes descriptors beside sessions is counted before there are any.
 func TestDescriptorsInUse(t *testing.T) {
-	s := settings{OriginSettings: OriginSettings{}, AdminAddr: "127.0.0.1:9633"}
+	s := config.Config{Origin: config.Origin{}, AdminAddr: "127.0.0.1:9633"}
 	s.Listen.Addr, s.WarmSpares = []string{"unix:/run/a", "127.0.0.1:6432"}, 3
 	in := &instance{settings: s}
 	const want = 2 + 1 + 3 + adminDescriptors // a socket has a lock file

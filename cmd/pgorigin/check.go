@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
 	"github.com/pgorigin/pgorigin/pgwire"
 	"github.com/pgorigin/pgorigin/tlsorigin"
@@ -75,7 +76,7 @@ func runCheck(ctx context.Context, p process) int {
 	}
 	switch {
 	case len(problems) > 0:
-		report(p.stderr, problems)
+		config.Report(p.stderr, problems)
 		return exitConfig
 	case c.report.Failed != nil:
 		return exitFailed
@@ -87,7 +88,7 @@ func runCheck(ctx context.Context, p process) int {
 type checker struct {
 	options  checkOptions
 	account  account
-	settings settings
+	settings config.Config
 	origins  []originChecker
 	report   checkReport
 }
@@ -95,18 +96,18 @@ type checker struct {
 // originChecker walks the way to one origin.
 type originChecker struct {
 	*checker
-	origin *OriginSettings
+	origin *config.Origin
 	dialer *tlsorigin.Dialer
 }
 
 // configure does what run does before it listens. The problems are all there are.
-func (c *checker) configure(env []string) []problem {
-	var warnings, all []problem
-	c.settings, warnings, all = load(env)
-	found, doubts := all, c.settings.doubts()
-	for _, o := range c.settings.origins() {
-		dialer, err := tlsorigin.NewDialer(c.settings.dialerConfig(o, nil))
-		all = o.join(all, o.dialerProblems(err, found))
+func (c *checker) configure(env []string) []config.Problem {
+	var warnings, all []config.Problem
+	c.settings, warnings, all = config.Load(env)
+	found, doubts := all, c.settings.Warnings()
+	for _, o := range c.settings.AllOrigins() {
+		dialer, err := tlsorigin.NewDialer(c.settings.DialerConfig(o, nil))
+		all = o.Join(all, o.DialerProblems(err, found))
 		if err == nil {
 			c.origins = append(c.origins, originChecker{c, o, dialer})
 			doubts = append(doubts, (&origin{settings: o, dialer: dialer}).doubts()...)
@@ -115,13 +116,13 @@ func (c *checker) configure(env []string) []problem {
 	if c.options.login {
 		all = append(all, c.account.problems()...)
 		if c.options.passwordFile != "" && len(c.settings.Named()) > 0 {
-			all = append(all, problem{
-				variable: "--password-file", value: c.options.passwordFile,
-				text: "it has one password, and there are several origins; put one for each host into PGPASSFILE instead",
+			all = append(all, config.Problem{
+				Variable: "--password-file", Value: c.options.passwordFile,
+				Text: "it has one password, and there are several origins; put one for each host into PGPASSFILE instead",
 			})
 		}
 	}
-	sortProblems(all)
+	config.SortProblems(all)
 	for _, w := range warnings {
 		c.report.Warnings = append(c.report.Warnings, w.String())
 	}
@@ -133,12 +134,12 @@ func (c *checker) configure(env []string) []problem {
 }
 
 // judgeConfiguration makes the first two stages.
-func (c *checker) judgeConfiguration(all []problem) {
+func (c *checker) judgeConfiguration(all []config.Problem) {
 	configured, files := checkStage{Stage: "config"}, checkStage{Stage: "files", Text: fileNames(&c.settings)}
 	for _, wrong := range all {
-		c.report.Problems = append(c.report.Problems, checkProblem{wrong.variable, shownValue(wrong), wrong.text})
+		c.report.Problems = append(c.report.Problems, checkProblem{wrong.Variable, shownValue(wrong), wrong.Text})
 		stage := &configured
-		if isFileVariable(wrong.variable) {
+		if isFileVariable(wrong.Variable) {
 			stage = &files
 		}
 		if stage.Result == "" { // the first of several; all are in Problems
@@ -152,11 +153,11 @@ func (c *checker) judgeConfiguration(all []problem) {
 }
 
 // shownValue is the value of a problem as far as it may be repeated.
-func shownValue(p problem) string {
-	if p.value == "" {
+func shownValue(p config.Problem) string {
+	if p.Value == "" {
 		return ""
 	}
-	return strings.Trim(shown(p.value), `"`)
+	return strings.Trim(config.Shown(p.Value), `"`)
 }
 
 // isFileVariable reports whether a problem with a variable is about what a file holds.
@@ -166,12 +167,12 @@ func isFileVariable(variable string) bool {
 }
 
 // fileNames lists the variables that name what was read.
-func fileNames(s *settings) string {
+func fileNames(s *config.Config) string {
 	var set []string
-	for _, o := range s.origins() {
-		for _, v := range o.variables() {
-			if isFileVariable(v.name) && v.value != "" && !slices.Contains(set, o.rename(v.name)) {
-				set = append(set, o.rename(v.name))
+	for _, o := range s.AllOrigins() {
+		for _, v := range o.Variables() {
+			if isFileVariable(v.Name) && v.Value != "" && !slices.Contains(set, o.Rename(v.Name)) {
+				set = append(set, o.Rename(v.Name))
 			}
 		}
 	}
@@ -208,7 +209,7 @@ func (c *originChecker) walk(ctx context.Context, diagnoses []tlsorigin.Upstream
 			upstream.Addresses = append(upstream.Addresses, *address)
 		}
 		upstream.forgiveFamily()
-		upstream.rename(c.origin.rename)
+		upstream.rename(c.origin.Rename)
 		c.report.Upstreams = append(c.report.Upstreams, *upstream)
 	}
 }
@@ -244,7 +245,7 @@ func (c *originChecker) logIn(ctx context.Context, address *checkAddress, addr *
 	began := time.Now()
 	var result loginResult
 	err := c.talk(ctx, addr, func(conn net.Conn) (err error) {
-		result, err = c.account.login(ctx, conn, addr.Host, c.origin.authMethods())
+		result, err = c.account.login(ctx, conn, addr.Host, c.origin.AuthMethods())
 		return err
 	})
 	stage.took(time.Since(began))

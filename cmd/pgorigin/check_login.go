@@ -11,6 +11,7 @@ import (
 
 	"github.com/jackc/pgpassfile"
 
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
 	"github.com/pgorigin/pgorigin/pgwire"
 )
@@ -76,17 +77,17 @@ func (a account) named() (user, database string) {
 }
 
 // problems says what keeps a from logging in anywhere.
-func (a account) problems() []problem {
-	var problems []problem
+func (a account) problems() []config.Problem {
+	var problems []config.Problem
 	if a.user == "" {
-		problems = append(problems, problem{variable: "PGUSER", unset: true, text: "expected the user that check --login logs in as"})
+		problems = append(problems, config.Problem{Variable: "PGUSER", Unset: true, Text: "expected the user that check --login logs in as"})
 	}
 	if a.passwordFile != "" {
-		if _, err := readPassword(a.passwordFile); err != nil {
-			problems = append(problems, problem{variable: "--password-file", value: a.passwordFile, text: err.Error() + "; give a readable file with the password and nothing else"})
+		if _, err := config.ReadPassword(a.passwordFile); err != nil {
+			problems = append(problems, config.Problem{Variable: "--password-file", Value: a.passwordFile, Text: err.Error() + "; give a readable file with the password and nothing else"})
 		}
 	} else if _, err := a.readPassFile(); err != nil {
-		problems = append(problems, problem{variable: "PGPASSFILE", value: a.passFile, text: err.Error() + "; give a readable file of mode 0600 with lines of host:port:database:user:password"})
+		problems = append(problems, config.Problem{Variable: "PGPASSFILE", Value: a.passFile, Text: err.Error() + "; give a readable file of mode 0600 with lines of host:port:database:user:password"})
 	}
 	return problems
 }
@@ -94,7 +95,7 @@ func (a account) problems() []problem {
 // password returns the password for an upstream (host:port), "" if no line of the password file is for it.
 func (a account) password(upstream string) (string, error) {
 	if a.passwordFile != "" {
-		return readPassword(a.passwordFile)
+		return config.ReadPassword(a.passwordFile)
 	}
 	file, err := a.readPassFile()
 	if err != nil || file == nil {

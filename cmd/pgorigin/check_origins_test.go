@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
 )
 
@@ -118,9 +119,9 @@ var twoOrigins = []string{
 func withOrigin(settings string) []string {
 	env := slices.Clone(twoOrigins)
 	for setting := range strings.FieldsSeq(settings) {
-		name, _, _ := strings.Cut(prefix+setting, "=")
+		name, _, _ := strings.Cut(config.Prefix+setting, "=")
 		env = slices.DeleteFunc(env, func(entry string) bool { return strings.HasPrefix(entry, name+"=") })
-		env = append(env, prefix+setting)
+		env = append(env, config.Prefix+setting)
 	}
 	return env
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 )
 
 // node is one line of the tree that check prints.
@@ -102,7 +104,7 @@ func (r *checkReport) writeVerdict(w io.Writer, style treeStyle) {
 	if f.Address != "" && f.Address != f.Upstream {
 		head += " (" + f.Address + ")"
 	}
-	if f.Origin != "" && f.Origin != defaultOrigin {
+	if f.Origin != "" && f.Origin != config.DefaultOrigin {
 		head += ", origin " + f.Origin
 	}
 	fmt.Fprintf(w, "%s\n", style.paint(resultFailed, head))
@@ -128,7 +130,7 @@ func (s *checkStage) node() *node {
 
 func (u *checkUpstream) node() *node {
 	label := "upstream " + u.Upstream
-	if u.Origin != defaultOrigin {
+	if u.Origin != config.DefaultOrigin {
 		label = "origin " + u.Origin + ", " + label
 	}
 	top := (&node{label: label}).add(u.DNS.node())

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
 	"github.com/pgorigin/pgorigin/pgwire"
 )
@@ -77,7 +78,7 @@ func noSuchAccount(e *pgwire.ServerError) bool {
 // judgeOffer says what an offer means for clients of pgorigin, with the settings in force.
 func (c *originChecker) judgeOffer(stage *checkStage, methods []string) {
 	var free, bound []string
-	allowed := c.origin.authMethods()
+	allowed := c.origin.AuthMethods()
 	for _, method := range methods {
 		if !allowed.Allows(method) {
 			continue // clients are not shown it
@@ -104,6 +105,6 @@ func (c *originChecker) judgeOffer(stage *checkStage, methods []string) {
 	case stage.Text == "none":
 		stage.Text = "none: the server lets this user in without a password"
 	case len(bound) > 0:
-		stage.Text += fmt.Sprintf(" (%sAUTH_CHANNEL_BINDING=%s)", prefix, binding)
+		stage.Text += fmt.Sprintf(" (%sAUTH_CHANNEL_BINDING=%s)", config.Prefix, binding)
 	}
 }

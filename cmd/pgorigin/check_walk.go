@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
 	"github.com/pgorigin/pgorigin/tlsorigin"
 )
@@ -59,8 +60,8 @@ func (c *originChecker) stages(d *tlsorigin.AddressDiagnosis, u *tlsorigin.Upstr
 	chain := newStage(tlsorigin.StageChain, 0, "trusting "+c.trustedBy())
 	chainDoubts(&chain, d)
 	name := newStage(tlsorigin.StageName, 0, fmt.Sprintf("expected %s, presented %s", safetext.Quote(u.ServerName), d.Certificate.Names))
-	if c.origin.TLS.Verify == verifyCA {
-		name.Result, name.Text = resultSkipped, "not checked: "+prefix+"TLS_VERIFY=verify-ca; presented "+d.Certificate.Names
+	if c.origin.TLS.Verify == config.VerifyCA {
+		name.Result, name.Text = resultSkipped, "not checked: "+config.Prefix+"TLS_VERIFY=verify-ca; presented "+d.Certificate.Names
 	}
 	return []checkStage{tcp, request, handshake, chain, name, newStage(tlsorigin.StageClientCertificate, 0, clientCertificateText(d))}
 }
@@ -96,9 +97,9 @@ func newCheckTLS(h *tlsorigin.Handshake) *checkTLS {
 func (c *originChecker) trustedBy() string {
 	switch {
 	case c.origin.TLS.CA.File != "":
-		return prefix + "TLS_CA_FILE"
+		return config.Prefix + "TLS_CA_FILE"
 	case c.origin.TLS.CA.PEM != "":
-		return prefix + "TLS_CA_PEM"
+		return config.Prefix + "TLS_CA_PEM"
 	}
 	return "system roots"
 }

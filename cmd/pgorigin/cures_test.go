@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 	"github.com/pgorigin/pgorigin/pgwire"
 	"github.com/pgorigin/pgorigin/tlsorigin"
 )
@@ -94,7 +95,7 @@ func TestCuresNameSettings(t *testing.T) {
 			t.Errorf("%s: a hint is a sentence: %q", row.reason, row.cure)
 		}
 		for _, name := range variable.FindAllString(row.cure, -1) {
-			if !slices.Contains(names(), name) {
+			if !slices.Contains(config.Names(), name) {
 				t.Errorf("%s: %s is no setting of this version", row.reason, name)
 			}
 		}

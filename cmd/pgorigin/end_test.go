@@ -13,6 +13,7 @@ import (
 
 	"go.uber.org/zap/zapcore"
 
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 	"github.com/pgorigin/pgorigin/health"
 )
 
@@ -25,11 +26,11 @@ type ending struct {
 	code    chan int
 }
 
-func newEnding(s settings) *ending {
+func newEnding(s config.Config) *ending {
 	e := &ending{signals: make(chan os.Signal, 2), failed: make(chan error), code: make(chan int, 1)}
 	e.instance = &instance{
 		settings: s, status: new(health.Status), quit: make(chan struct{}, 1), idle: newIdleWatch(time.Duration(s.ExitWhenIdle)),
-		log: newLogger(&e.log, formatJSON, logLevel(zapcore.InfoLevel), nil),
+		log: newLogger(&e.log, config.FormatJSON, config.LogLevel(zapcore.InfoLevel), nil),
 	}
 	e.status.Started()
 	go func() { e.code <- e.end(context.Background(), e.signals, e.failed) }()
@@ -52,7 +53,7 @@ func (e *ending) wantEnd(t *testing.T, after time.Duration, cause string) {
 }
 
 func TestShutdownDelay(t *testing.T) {
-	delayed := settings{ShutdownDelay: delay(5 * time.Second), ShutdownTimeout: period(time.Second), ExitWhenIdle: delay(time.Minute)}
+	delayed := config.Config{ShutdownDelay: config.Delay(5 * time.Second), ShutdownTimeout: config.Period(time.Second), ExitWhenIdle: config.Delay(time.Minute)}
 	for _, row := range []struct {
 		story string
 		act   func(e *ending)

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/http"
 	"time"
+
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 )
 
 const healthcheckHelp = `
@@ -71,7 +73,7 @@ func runWait(ctx context.Context, p process) int {
 	if err != nil {
 		fmt.Fprintf(p.stderr, "pgorigin: wait: not up after %v: %v\n"+
 			"Is it running, with %sHEALTH_ADDR=%s, and where this command can reach it? Its log says why it does not start.\n",
-			timeout, err, prefix, addr)
+			timeout, err, config.Prefix, addr)
 		return exitFailed
 	}
 	return exitOK

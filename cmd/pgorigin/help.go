@@ -4,9 +4,11 @@ import (
 	"context"
 	"flag"
 	"fmt"
-	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
 	"strings"
 	"text/tabwriter"
+
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
 )
 
 const helpHead = `pgorigin takes plaintext Postgres clients on localhost to pgbouncer or PostgreSQL inside verified TLS.
@@ -50,14 +52,14 @@ func printHelp(p process, name string) int {
 		fmt.Fprintf(table, "  pgorigin %s\t%s\n", c.usage, c.summary)
 	}
 	fmt.Fprintf(table, "\nEnvironment variables, with what they are when unset. First those that an origin in %sORIGINS has, too, with its\n"+
-		"name: reporting has PGORIGIN_REPORTING_UPSTREAM_ADDR and so on. Unset ones are then taken from here, addresses excepted:\n", prefix)
+		"name: reporting has PGORIGIN_REPORTING_UPSTREAM_ADDR and so on. Unset ones are then taken from here, addresses excepted:\n", config.Prefix)
 	ofOrigin := true
-	for _, v := range variables(new(settings)) {
-		if ofOrigin && !v.origin {
+	for _, v := range config.Variables(new(config.Config)) {
+		if ofOrigin && !v.Origin {
 			fmt.Fprintf(table, "\nFor the whole process:\n")
 			ofOrigin = false
 		}
-		fmt.Fprintf(table, "  %s\t%s\t%s\n", v.name, v.unset, v.meaning)
+		fmt.Fprintf(table, "  %s\t%s\t%s\n", v.Name, v.Unset, v.Meaning)
 	}
 	if err := table.Flush(); err != nil {
 		return exitFailed

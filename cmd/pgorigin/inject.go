@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/inject"
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
 )
 
@@ -54,7 +55,7 @@ func injectDetails() string {
 
 // newInjector checks upstreams as run does.
 func newInjector() *inject.Injector {
-	return &inject.Injector{CheckUpstream: new(upstreamAddrs).Decode}
+	return &inject.Injector{CheckUpstream: new(config.UpstreamAddrs).Decode}
 }
 
 // releases matches the versions for which there is an image.

@@ -11,6 +11,7 @@ import (
 
 	"go.uber.org/zap/zapcore"
 
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 	"github.com/pgorigin/pgorigin/tlsorigin"
 )
 
@@ -25,7 +26,7 @@ func TestGroupsHaveManyNames(t *testing.T) {
 		tls.SecP384r1MLKEM1024: {"secp384r1mlkem1024"},
 	} {
 		for _, name := range names {
-			var got tlsGroups
+			var got config.TlsGroups
 			if err := got.Decode(" " + name + " "); err != nil || len(got) != 1 || got[0] != group {
 				t.Errorf("%s is read as %v (%v), want %v", name, got, err, group)
 			}

@@ -11,6 +11,8 @@ import (
 	"syscall"
 
 	"go.uber.org/zap"
+
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 )
 
 // listen binds every address before anything is announced, so that a port in use is an error and not a half-started
@@ -22,7 +24,7 @@ func (in *instance) listen(ctx context.Context, p process) int {
 		}
 	}
 	if addr := string(in.settings.HealthAddr); addr != "" {
-		ln, err := in.bind(ctx, addr, prefix+"HEALTH_ADDR", 0, zap.Skip()) // never a socket
+		ln, err := in.bind(ctx, addr, config.Prefix+"HEALTH_ADDR", 0, zap.Skip()) // never a socket
 		if err != nil {
 			return exitFailed
 		}
@@ -33,7 +35,7 @@ func (in *instance) listen(ctx context.Context, p process) int {
 
 // listenForAdmin binds the admin address, if there is one.
 func (in *instance) listenForAdmin(ctx context.Context, p process) int {
-	addr, variable := string(in.settings.AdminAddr), prefix+"ADMIN_ADDR"
+	addr, variable := string(in.settings.AdminAddr), config.Prefix+"ADMIN_ADDR"
 	if addr == "" {
 		return exitOK
 	}
@@ -42,7 +44,7 @@ func (in *instance) listenForAdmin(ctx context.Context, p process) int {
 		return exitFailed
 	}
 	in.admin = ln
-	if onlyHere(ln.Addr()) {
+	if config.OnlyHere(ln.Addr()) {
 		return exitOK
 	}
 	return in.boundTooWide(p, variable, addr, ln)
@@ -51,23 +53,23 @@ func (in *instance) listenForAdmin(ctx context.Context, p process) int {
 // boundTooWide complains about a name, such as localhost, that stands for an address which others can reach.
 func (in *instance) boundTooWide(p process, variable, addr string, ln net.Listener) int {
 	in.unbind()
-	report(p.stderr, []problem{{
-		variable: variable, value: addr,
-		text: fmt.Sprintf("expected a loopback address, but this is %s; use 127.0.0.1", ln.Addr()),
+	config.Report(p.stderr, []config.Problem{{
+		Variable: variable, Value: addr,
+		Text: fmt.Sprintf("expected a loopback address, but this is %s; use 127.0.0.1", ln.Addr()),
 	}})
 	return exitConfig
 }
 
 // listenFor binds the addresses of one origin.
 func (in *instance) listenFor(ctx context.Context, p process, o *origin) int {
-	variable := o.settings.variable("LISTEN_ADDR")
+	variable := o.settings.Variable("LISTEN_ADDR")
 	for _, addr := range o.settings.Listen.Addr {
 		ln, err := in.bind(ctx, addr, variable, os.FileMode(o.settings.Listen.Socket.Mode), zap.String("origin", o.settings.Name()))
 		if err != nil {
 			return exitFailed
 		}
 		o.clients = append(o.clients, ln)
-		if !o.settings.loopbackOnly(ln.Addr()) {
+		if !o.settings.LoopbackOnly(ln.Addr()) {
 			return in.boundTooWide(p, variable, addr, ln)
 		}
 	}
@@ -84,7 +86,7 @@ func (in *instance) bind(ctx context.Context, addr, variable string, mode os.Fil
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE), errors.Is(err, errSocketInUse), errors.As(err, new(*foreignFileError)):
 		cure = "set " + variable + " to a free address, or stop the program that listens there"
-	case strings.HasPrefix(addr, unixScheme):
+	case strings.HasPrefix(addr, config.UnixScheme):
 		cure = "set " + variable + " to a folder that exists and that this user may write to"
 	}
 	in.log.Error("cannot listen", label, zap.String("address", addr), zap.String("variable", variable),
@@ -109,10 +111,10 @@ func (in *instance) unbind() {
 
 // listenOn listens on one address; mode is that of a Unix socket.
 func listenOn(ctx context.Context, addr string, mode os.FileMode) (net.Listener, error) {
-	if !strings.HasPrefix(addr, unixScheme) {
+	if !strings.HasPrefix(addr, config.UnixScheme) {
 		return tcpListenConfig(addr).Listen(ctx, "tcp", addr)
 	}
-	path, err := socketPath(addr)
+	path, err := config.SocketPath(addr)
 	if err != nil {
 		return nil, err
 	}
@@ -127,12 +129,12 @@ func listenOn(ctx context.Context, addr string, mode os.FileMode) (net.Listener,
 // looks for machines that went away in silence; where client and listener are on one machine, it would be four system
 // calls for each connection and nothing else.
 func tcpListenConfig(addr string) *net.ListenConfig {
-	config := new(net.ListenConfig) // keep-alive after 15 seconds
-	if isLoopback(addr) {
-		config.KeepAlive = -1
+	lc := new(net.ListenConfig) // keep-alive after 15 seconds
+	if config.IsLoopback(addr) {
+		lc.KeepAlive = -1
 	}
-	config.SetMultipathTCP(false)
-	return config
+	lc.SetMultipathTCP(false)
+	return lc
 }
 
 // allowUIDs returns pgwire.Server.Allow for the users with these IDs, nil for everybody. The kernel knows the client's ID.

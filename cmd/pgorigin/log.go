@@ -8,6 +8,8 @@ import (
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
+
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 )
 
 // jsonTime is RFC 3339 in UTC with milliseconds, the same width in every line.
@@ -15,9 +17,9 @@ const jsonTime = "2006-01-02T15:04:05.000Z07:00"
 
 // newLogger logs to w. Messages are constants, everything else is a snake_case field, and both encoders write fields as
 // JSON, so that no text from outside can break a line or reach a terminal unescaped.
-func newLogger(w io.Writer, format logFormat, level logLevel, env []string) *zap.Logger {
+func newLogger(w io.Writer, format config.LogFormat, level config.LogLevel, env []string) *zap.Logger {
 	terminal := isTerminal(w)
-	console := format == formatConsole || (format == formatAuto && terminal)
+	console := format == config.FormatConsole || (format == config.FormatAuto && terminal)
 	encoder := zapcore.NewJSONEncoder(encoderConfig())
 	if console {
 		encoder = zapcore.NewConsoleEncoder(consoleConfig(wantsColour(terminal, env)))

@@ -13,6 +13,8 @@ import (
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
+
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 )
 
 // scriptedOut is a stderr whose reader can pause, and that can refuse to write.
@@ -53,7 +55,7 @@ func (o *scriptedOut) read() string {
 
 func queueAndLog(out *scriptedOut) (*logQueue, *zap.Logger) {
 	q := newLogQueue(out)
-	return q, newLogger(q, formatJSON, logLevel(zapcore.InfoLevel), nil)
+	return q, newLogger(q, config.FormatJSON, config.LogLevel(zapcore.InfoLevel), nil)
 }
 
 // Nothing waits for a reader that has stopped, and the end waits for it for logFlushTimeout only.

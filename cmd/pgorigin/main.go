@@ -5,11 +5,13 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
 	"io"
 	"os"
 	"slices"
 	"strings"
+
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
 )
 
 // Exit codes. 78 is EX_CONFIG of sysexits.h: a supervisor can tell "will never work" from "try again".
@@ -75,7 +77,7 @@ func run(ctx context.Context, args, env []string, stdout, stderr io.Writer) int 
 	if strings.HasPrefix(name, "-") {
 		return p.misused("there is no flag %s; settings are environment variables", safetext.Quote(name))
 	}
-	if near := nearest(name, commandNames()); near != "" {
+	if near := config.Nearest(name, commandNames()); near != "" {
 		return p.misused("there is no command %s; did you mean %s?", safetext.Quote(name), near)
 	}
 	return p.misused("there is no command %s", safetext.Quote(name))

@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
 	"github.com/pgorigin/pgorigin/health"
 	"github.com/pgorigin/pgorigin/pgwire"
@@ -18,7 +19,7 @@ import (
 // observer turns the events of one origin into log lines and counts; nothing else in this program does.
 type observer struct {
 	origin   string
-	settings *OriginSettings // for the names of variables
+	settings *config.Origin // for the names of variables
 	log      *zap.Logger
 	metrics  *health.Metrics
 
@@ -44,7 +45,7 @@ type upstreamLeg struct {
 	startup, dial, auth time.Duration // how long these phases took; auth is zero before its end
 }
 
-func newObserver(s *OriginSettings, log *zap.Logger, metrics *health.Metrics) *observer {
+func newObserver(s *config.Origin, log *zap.Logger, metrics *health.Metrics) *observer {
 	o := &observer{origin: s.Name(), settings: s, log: log, metrics: metrics, upstreams: map[uint64]upstreamLeg{}}
 	o.repeats.leftOut = o.logLeftOut
 	o.prober = &health.Prober{Changed: o.upstreamChanged}

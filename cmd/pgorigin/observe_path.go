@@ -10,6 +10,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 	"github.com/pgorigin/pgorigin/health"
 	"github.com/pgorigin/pgorigin/pgwire"
 	"github.com/pgorigin/pgorigin/tlsorigin"
@@ -58,7 +59,7 @@ func (o *observer) describePaths() []health.KeyExchange {
 	for _, c := range o.paths.list() {
 		k := health.KeyExchange{Upstream: c.Addr, Address: c.Resolved, State: string(c.After), Fallback: string(c.Fallback)}
 		if c.Fallback != "" {
-			k.Cause, k.Cure, k.Until = causeText(c.Cause), o.settings.rename(fallbackCure(c.Fallback)), c.Until.UTC()
+			k.Cause, k.Cure, k.Until = causeText(c.Cause), o.settings.Rename(fallbackCure(c.Fallback)), c.Until.UTC()
 		}
 		list = append(list, k)
 	}
@@ -113,7 +114,7 @@ func (o *observer) pathChanged(c tlsorigin.PathChange) {
 		return
 	}
 	o.log.Warn("key exchange fell back", append(fields, zap.String("fallback", string(c.Fallback)),
-		zap.String("cause", causeText(c.Cause)), zap.String("cure", o.settings.rename(fallbackCure(c.Fallback))),
+		zap.String("cause", causeText(c.Cause)), zap.String("cure", o.settings.Rename(fallbackCure(c.Fallback))),
 		zap.Time("probe_after", c.Until.Truncate(time.Second)))...)
 }
 
@@ -136,6 +137,6 @@ func fallbackCure(f tlsorigin.Fallback) string {
 	if f == tlsorigin.FallbackSmallSegments {
 		return "repair the MTU, or let ICMP 'fragmentation needed' pass; until then TCP segments are small"
 	}
-	return "let the box on the way pass a ClientHello in two segments; " + prefix +
+	return "let the box on the way pass a ClientHello in two segments; " + config.Prefix +
 		"TLS_POST_QUANTUM=off stops asking, =require refuses to go without"
 }

@@ -19,6 +19,7 @@ import (
 	"go.uber.org/zap/zapcore"
 	zapobserver "go.uber.org/zap/zaptest/observer"
 
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 	"github.com/pgorigin/pgorigin/health"
 	"github.com/pgorigin/pgorigin/pgwire"
 	"github.com/pgorigin/pgorigin/tlsorigin"
@@ -35,9 +36,9 @@ func newWatched() watched {
 	core, logs := zapobserver.New(zapcore.DebugLevel)
 	status := new(health.Status)
 	metrics := health.NewMetrics(health.Options{
-		Origins: []string{defaultOrigin}, Reasons: allReasons(), DialReasons: dialReasons(), Status: status,
+		Origins: []string{config.DefaultOrigin}, Reasons: allReasons(), DialReasons: dialReasons(), Status: status,
 	})
-	return watched{newObserver(&OriginSettings{name: defaultOrigin}, zap.New(core), metrics), logs, health.Handler(status, metrics)}
+	return watched{newObserver(new(config.Origin), zap.New(core), metrics), logs, health.Handler(status, metrics)}
 }
 
 // metric returns the value of a series as it is in /metrics, "" if there is none.
@@ -224,10 +225,10 @@ func TestAcceptFailed(t *testing.T) {
 
 // TestHostileClientInALogLine goes the whole way, from the hook to the bytes on stderr.
 func TestHostileClientInALogLine(t *testing.T) {
-	for _, format := range []logFormat{formatJSON, formatConsole} {
+	for _, format := range []config.LogFormat{config.FormatJSON, config.FormatConsole} {
 		var out bytes.Buffer
 		w := newWatched()
-		w.log = newLogger(&out, format, logLevel(zapcore.InfoLevel), nil)
+		w.log = newLogger(&out, format, config.LogLevel(zapcore.InfoLevel), nil)
 		info := someClient()
 		info.User, info.Database, info.ApplicationName = hostile, hostile, hostile
 		w.sessionTrace().Ended(info, pgwire.SessionResult{Reason: pgwire.ReasonClientProtocol, Err: errors.New(hostile)})

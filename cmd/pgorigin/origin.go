@@ -6,6 +6,7 @@ import (
 	"net"
 	"time"
 
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 	"github.com/pgorigin/pgorigin/pgwire"
 	"github.com/pgorigin/pgorigin/tlsorigin"
 )
@@ -19,7 +20,7 @@ var (
 // origin is one upstream with all that serves it. Nothing in it is shared with another origin but the log and the metrics,
 // which tell them apart by label.
 type origin struct {
-	settings *OriginSettings
+	settings *config.Origin
 	dialer   *tlsorigin.Dialer // nil in one that came with problems
 	spares   *tlsorigin.Spares // between server and dialer
 	observer *observer
@@ -28,23 +29,23 @@ type origin struct {
 }
 
 // newOrigin makes what serves o and returns what is wrong besides found.
-func newOrigin(s *settings, o *OriginSettings, observer *observer, found []problem) (*origin, []problem) {
+func newOrigin(s *config.Config, o *config.Origin, observer *observer, found []config.Problem) (*origin, []config.Problem) {
 	made := &origin{settings: o, observer: observer}
-	dialer, err := tlsorigin.NewDialer(s.dialerConfig(o, made.lookAfterReload(observer.dialTrace())))
+	dialer, err := tlsorigin.NewDialer(s.DialerConfig(o, made.lookAfterReload(observer.dialTrace())))
 	if err != nil {
-		return made, o.dialerProblems(err, found)
+		return made, o.DialerProblems(err, found)
 	}
 	made.dialer, made.spares = dialer, newSpares(o, dialer, observer)
 	observer.prober.Try, observer.prober.Interval = made.probe, time.Duration(s.ProbeInterval)
 	made.server = &pgwire.Server{
 		Dial:        made.dialer.Dial,
 		DialSession: made.spares.Dial,
-		Hint:        func(err error) string { return o.rename(hint(err)) },
+		Hint:        func(err error) string { return o.Rename(hint(err)) },
 		Allow:       allowUIDs(o.Listen.Allow.UIDs),
 
 		ChannelBinding: pgwire.ChannelBinding(o.Auth.ChannelBinding),
 		RequireAuth:    pgwire.AuthMethods(o.Auth.Require),
-		Password:       o.password(),
+		Password:       o.Password(),
 
 		LoginTimeout: time.Duration(s.LoginTimeout),
 		MaxSessions:  int(o.MaxSessions),
@@ -55,12 +56,12 @@ func newOrigin(s *settings, o *OriginSettings, observer *observer, found []probl
 }
 
 // doubts returns what is odd about the files and the spares.
-func (o *origin) doubts() []doubt {
-	var doubts []doubt
+func (o *origin) doubts() []config.Warning {
+	var doubts []config.Warning
 	for _, w := range o.dialer.Warnings() {
-		doubts = append(doubts, doubt{o.settings.Name(), o.settings.rename(variableNames(w))})
+		doubts = append(doubts, config.Warning{Origin: o.settings.Name(), Text: o.settings.Rename(config.VariableNames(w))})
 	}
-	return append(doubts, o.settings.spareDoubts()...)
+	return append(doubts, o.settings.SpareWarnings()...)
 }
 
 // shutdown drains all origins at once; no new clients means no more spares. Its error joins theirs.

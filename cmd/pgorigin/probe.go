@@ -7,6 +7,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
 	"github.com/pgorigin/pgorigin/health"
 	"github.com/pgorigin/pgorigin/pgwire"
@@ -16,13 +17,13 @@ import (
 // addConditions makes the endpoints depend on the upstream as the settings say. An outage that is no condition of readiness
 // is a note there, as far as sessions notice it.
 func (in *instance) addConditions(o *origin) {
-	name, prober := o.settings.noteName(health.NoteUpstream), o.observer.prober
-	once := in.settings.StartupCheck == startupUpstream
+	name, prober := o.settings.NoteName(health.NoteUpstream), o.observer.prober
+	once := in.settings.StartupCheck == config.StartupUpstream
 	if once {
 		in.status.AddStartup(name, prober.Verified)
 	}
 	switch {
-	case in.settings.Readiness == readinessUpstream:
+	case in.settings.Readiness == config.ReadinessUpstream:
 		in.status.AddReadiness(name, prober.Up)
 		return
 	case once: // not started is not ready
@@ -38,7 +39,7 @@ func (in *instance) addConditions(o *origin) {
 
 // probeUpstreams runs the probes until ctx ends, but only if an endpoint depends on them: an idle pod has no reason to dial.
 func (in *instance) probeUpstreams(ctx context.Context) {
-	always, once := in.settings.Readiness == readinessUpstream, in.settings.StartupCheck == startupUpstream
+	always, once := in.settings.Readiness == config.ReadinessUpstream, in.settings.StartupCheck == config.StartupUpstream
 	if in.probes == nil || !always && !once {
 		return
 	}
@@ -76,7 +77,7 @@ func (o *observer) problem(err error) *health.Problem {
 	return &health.Problem{
 		Reason: reasoned.Reason(),
 		Text:   safetext.Printable(reasoned.Error()),
-		Cure:   o.settings.rename(cureFor(reasoned.Reason())),
+		Cure:   o.settings.Rename(cureFor(reasoned.Reason())),
 	}
 }
 

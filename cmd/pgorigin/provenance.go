@@ -5,13 +5,15 @@ import (
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
+
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 )
 
 // roots says in words where the certificates come from that o trusts.
 func (o *origin) roots() []string {
 	texts := []string{}
 	for _, source := range o.dialer.Roots() {
-		texts = append(texts, o.settings.rootText(source))
+		texts = append(texts, o.settings.RootText(source))
 	}
 	return texts
 }
@@ -21,13 +23,13 @@ type trustOf struct{ *origin }
 
 // MarshalLogObject implements zapcore.ObjectMarshaler.
 func (t trustOf) MarshalLogObject(out zapcore.ObjectEncoder) error {
-	out.AddString("verification", t.settings.verification())
+	out.AddString("verification", t.settings.Verification())
 	zap.Strings("roots", t.roots()).AddTo(out)
 	return nil
 }
 
 // showRoots puts into list, for origins without a CA of their own, where their roots come from.
-func (in *instance) showRoots(list []shownSetting) {
+func (in *instance) showRoots(list []config.ShownSetting) {
 	for _, o := range in.origins {
 		if o.settings.TLS.CA.File != "" || o.settings.TLS.CA.PEM != "" {
 			continue

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
 )
 
@@ -48,13 +49,13 @@ func TestConfigSaysWhereRootsComeFrom(t *testing.T) {
 	t.Setenv("SSL_CERT_FILE", file)
 	t.Setenv("SSL_CERT_DIR", "/does/not/exist")
 	upstream := "PGORIGIN_UPSTREAM_ADDR=db:6432"
-	rowOf := func(env ...string) (shownSetting, string) {
+	rowOf := func(env ...string) (config.ShownSetting, string) {
 		got := runWith(t, env, "config", "--json")
-		var list []shownSetting
+		var list []config.ShownSetting
 		if err := json.Unmarshal([]byte(got.stdout), &list); err != nil || got.code != exitOK {
 			t.Fatalf("%+v: %v", got, err)
 		}
-		i := slices.IndexFunc(list, func(s shownSetting) bool { return s.Variable == "PGORIGIN_TLS_CA_FILE" })
+		i := slices.IndexFunc(list, func(s config.ShownSetting) bool { return s.Variable == "PGORIGIN_TLS_CA_FILE" })
 		return list[i], got.stderr
 	}
 	row, doubts := rowOf(upstream)

@@ -5,6 +5,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 )
 
 const (
@@ -18,26 +20,26 @@ func variablesTable() string {
 	var table strings.Builder
 	table.WriteString("| variable | default | meaning |\n| --- | --- | --- |\n")
 	ofOrigin := true
-	for _, v := range variables(new(settings)) {
-		if ofOrigin && !v.origin {
+	for _, v := range config.Variables(new(config.Config)) {
+		if ofOrigin && !v.Origin {
 			table.WriteString("| *those above each origin may have for itself; those below are for the whole process* | | |\n")
 			ofOrigin = false
 		}
-		unset := "`" + v.unset + "`"
-		if !hasDefault(v.name) {
-			unset = v.unset
+		unset := "`" + v.Unset + "`"
+		if !hasDefault(v.Name) {
+			unset = v.Unset
 		}
-		fmt.Fprintf(&table, "| `%s` | %s | %s |\n", v.name, unset, strings.ReplaceAll(v.meaning, "|", `\|`))
+		fmt.Fprintf(&table, "| `%s` | %s | %s |\n", v.Name, unset, strings.ReplaceAll(v.Meaning, "|", `\|`))
 	}
 	return table.String()
 }
 
 // hasDefault tells a default value from words about what leaving a variable out means.
 func hasDefault(name string) bool {
-	s, _, _ := load(nil)
-	for _, v := range variables(&s) {
-		if v.name == name {
-			return v.value != "" && name != prefix+"UPSTREAM_ADDR"
+	s, _, _ := config.Load(nil)
+	for _, v := range config.Variables(&s) {
+		if v.Name == name {
+			return v.Value != "" && name != config.Prefix+"UPSTREAM_ADDR"
 		}
 	}
 	return false

@@ -11,6 +11,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
 	"github.com/pgorigin/pgorigin/health"
 	"github.com/pgorigin/pgorigin/tlsorigin"
@@ -139,7 +140,7 @@ func (o *observer) reloaded(found tlsorigin.Reloaded, err error) {
 		o.lists(found.CRLNextUpdate)
 		o.log.Info("reloaded", append([]zap.Field{origin}, reloadFields(found)...)...)
 		for _, warning := range found.Warnings {
-			o.log.Warn("doubtful configuration", origin, text("doubt", o.settings.rename(variableNames(warning))))
+			o.log.Warn("doubtful configuration", origin, text("doubt", o.settings.Rename(config.VariableNames(warning))))
 		}
 	default:
 		o.metrics.Reloaded(o.origin, health.ReloadUnchanged, now)
@@ -154,8 +155,8 @@ func (o *observer) reloaded(found tlsorigin.Reloaded, err error) {
 // reloadProblem puts the problems in one line, with the names of variables.
 func (o *observer) reloadProblem(err error) string {
 	var lines []string
-	for _, p := range o.settings.dialerProblems(err, nil) {
-		lines = append(lines, o.settings.renamed(p).String())
+	for _, p := range o.settings.DialerProblems(err, nil) {
+		lines = append(lines, o.settings.Renamed(p).String())
 	}
 	return strings.Join(lines, "; ")
 }

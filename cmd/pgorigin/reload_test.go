@@ -15,6 +15,7 @@ import (
 
 	"go.uber.org/zap/zapcore"
 
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 	"github.com/pgorigin/pgorigin/pgwire/pgtest"
 	"github.com/pgorigin/pgorigin/tlsorigin"
 	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
@@ -33,9 +34,9 @@ func TestReloadInterval(t *testing.T) {
 		{"-1s", "error"},
 		{"never", "error"},
 	} {
-		s, _, problems := load([]string{upstream, prefix + "TLS_RELOAD_INTERVAL=" + row.value})
+		s, _, problems := config.Load([]string{upstream, config.Prefix + "TLS_RELOAD_INTERVAL=" + row.value})
 		got := s.TLS.ReloadInterval.String()
-		if len(problems) == 1 && problems[0].variable == prefix+"TLS_RELOAD_INTERVAL" && strings.Contains(problems[0].text, "SIGHUP") {
+		if len(problems) == 1 && problems[0].Variable == config.Prefix+"TLS_RELOAD_INTERVAL" && strings.Contains(problems[0].Text, "SIGHUP") {
 			got = "error"
 		}
 		if got != row.want {

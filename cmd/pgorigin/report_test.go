@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
 )
 
@@ -83,14 +84,14 @@ func TestFileProblemsNameTheirVariable(t *testing.T) {
 		t.Run(row.story, func(t *testing.T) {
 			env := []string{upstream}
 			for _, setting := range row.env {
-				env = append(env, prefix+setting)
+				env = append(env, config.Prefix+setting)
 			}
 			got := runWith(t, env)
 			lines := strings.Split(strings.TrimSpace(got.stderr), "\n")
 			if got.code != exitConfig || len(lines) != 2 {
 				t.Fatalf("code %d, stderr\n%s", got.code, got.stderr)
 			}
-			if !strings.HasPrefix(lines[1], prefix+row.variable+": ") || !strings.Contains(lines[1], row.shown) {
+			if !strings.HasPrefix(lines[1], config.Prefix+row.variable+": ") || !strings.Contains(lines[1], row.shown) {
 				t.Errorf("%s\nwant it to be about %s and have %q", lines[1], row.variable, row.shown)
 			}
 			if body := strings.Split(string(keyPEM), "\n")[1]; strings.Contains(got.stderr, body) {

@@ -15,6 +15,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 	"github.com/pgorigin/pgorigin/health"
 	"github.com/pgorigin/pgorigin/pgwire"
 )
@@ -25,9 +26,9 @@ const cleanupTimeout = 2 * time.Second
 
 // instance is one running pgorigin: everything that is built from the settings.
 type instance struct {
-	settings settings
+	settings config.Config
 	about    build
-	doubts   []doubt // what is no reason not to start
+	doubts   []config.Warning // what is no reason not to start
 	memory   memoryPlan
 	plan     capacityPlan
 	room     *pgwire.Capacity // as planned, for all origins
@@ -95,7 +96,7 @@ type started struct {
 func (p process) start(ctx context.Context) started {
 	in, problems := newInstance(p)
 	if len(problems) > 0 {
-		report(p.stderr, problems)
+		config.Report(p.stderr, problems)
 		return started{code: exitConfig}
 	}
 	in.planResources(p.env, cgroupMemory(os.DirFS("/")))
@@ -106,33 +107,33 @@ func (p process) start(ctx context.Context) started {
 }
 
 // newInstance reads the settings and the files that they name and makes what runs, or returns every problem.
-func newInstance(p process) (*instance, []problem) {
-	s, warnings, problems := load(p.env)
+func newInstance(p process) (*instance, []config.Problem) {
+	s, warnings, problems := config.Load(p.env)
 	in := &instance{
-		settings: s, about: readBuild(), status: new(health.Status), doubts: s.doubts(),
+		settings: s, about: readBuild(), status: new(health.Status), doubts: s.Warnings(),
 		log:     newLogger(p.stderr, s.LogFormat, s.LogLevel, p.env),
 		hangups: make(chan os.Signal, 1), quit: make(chan struct{}, 1),
 		idle: newIdleWatch(time.Duration(s.ExitWhenIdle)), room: new(pgwire.Capacity),
 	}
 	metrics := health.NewMetrics(health.Options{
 		Version: in.about.Version, Revision: in.about.Revision, GoVersion: in.about.Go,
-		Origins: s.labels(), Reasons: allReasons(), DialReasons: dialReasons(), LoginMethods: pgwire.LoginMethods(),
+		Origins: s.Labels(), Reasons: allReasons(), DialReasons: dialReasons(), LoginMethods: pgwire.LoginMethods(),
 		Status:          in.status,
 		LogLinesDropped: droppedLogLines(p.stderr),
 	})
 	found := problems
-	for _, o := range in.settings.origins() {
+	for _, o := range in.settings.AllOrigins() {
 		observer := newObserver(o, in.log, metrics)
 		observer.idle = in.idle
 		made, wrong := newOrigin(&in.settings, o, observer, found)
-		problems = o.join(problems, wrong)
+		problems = o.Join(problems, wrong)
 		if made.server != nil {
 			made.server.Capacity = in.room
 		}
 		in.origins = append(in.origins, made)
 	}
 	if len(problems) > 0 {
-		sortProblems(problems)
+		config.SortProblems(problems)
 		return nil, problems
 	}
 	in.status.About = aboutThis(in.about, lookup(p.env, "GODEBUG"))
@@ -141,14 +142,14 @@ func newInstance(p process) (*instance, []problem) {
 	in.web.ErrorLog, _ = zap.NewStdLogAt(in.log, zap.DebugLevel) // probes that hang up, no more
 	in.adminWeb.ErrorLog = in.web.ErrorLog
 	for _, w := range warnings {
-		in.doubts = append(in.doubts, doubt{text: w.String()})
+		in.doubts = append(in.doubts, config.Warning{Text: w.String()})
 	}
 	for _, o := range in.origins {
 		in.doubts = append(in.doubts, o.doubts()...)
 		o.observer.loaded(o.dialer)
-		in.status.AddNote(o.settings.noteName(health.NoteCertificates), o.observer.reloads.note)
-		in.status.AddNote(o.settings.noteName(health.NoteKeyExchange), o.observer.paths.note)
-		in.status.AddNote(o.settings.noteName(health.NoteExpiry), o.observer.expiryNote)
+		in.status.AddNote(o.settings.NoteName(health.NoteCertificates), o.observer.reloads.note)
+		in.status.AddNote(o.settings.NoteName(health.NoteKeyExchange), o.observer.paths.note)
+		in.status.AddNote(o.settings.NoteName(health.NoteExpiry), o.observer.expiryNote)
 		in.addConditions(o)
 		in.status.AddOrigin(o.describe)
 		metrics.WatchProber(o.settings.Name(), o.observer.prober)
@@ -195,17 +196,17 @@ func (in *instance) cleanUp(stopFiles context.CancelFunc) {
 // announce says in the log what is about to be served.
 func (in *instance) announce() {
 	in.log.Info("starting", zap.String("version", in.about.Version), text("revision", in.about.Revision),
-		zap.Object("settings", loggedSettings(variables(&in.settings))), zap.Object("memory", in.memory),
+		zap.Object("settings", loggedSettings(config.Variables(&in.settings))), zap.Object("memory", in.memory),
 		zap.Object("capacity", in.plan), zap.Inline(trustOf{in.origins[0]}))
 	for _, o := range in.origins {
-		if !o.settings.unnamed() {
-			in.log.Info("origin", zap.String("origin", o.settings.Name()), zap.Object("settings", loggedSettings(o.settings.variables())),
+		if !o.settings.Unnamed() {
+			in.log.Info("origin", zap.String("origin", o.settings.Name()), zap.Object("settings", loggedSettings(o.settings.Variables())),
 				zap.Inline(trustOf{o}))
 		}
 		o.logHello()
 	}
 	for _, d := range in.doubts {
-		in.log.Warn("doubtful configuration", text("origin", d.origin), text("doubt", d.text))
+		in.log.Warn("doubtful configuration", text("origin", d.Origin), text("doubt", d.Text))
 	}
 	for _, o := range in.origins {
 		o.observer.expiringOwn(time.Now())
@@ -228,7 +229,7 @@ func (in *instance) accept() <-chan error {
 			in.log.Info("listening", zap.String("origin", o.settings.Name()), zap.String("address", ln.Addr().String()),
 				zap.String("for", "clients"))
 		}
-		in.status.AddLiveness(o.settings.noteName("accept"), watches.check)
+		in.status.AddLiveness(o.settings.NoteName("accept"), watches.check)
 	}
 	if in.probes != nil {
 		in.listening.Go(func() { failed <- fmt.Errorf("listener for health: %w", health.Serve(in.web, in.probes)) })

@@ -11,21 +11,22 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 	"github.com/pgorigin/pgorigin/pgwire"
 	"github.com/pgorigin/pgorigin/tlsorigin"
 )
 
 // logSomeSessions writes what people see most, by a clock that begins with the year 2000: the start, a session, a cancel
 // request, one that met a wrong certificate, and an upstream that is down while the application tries on and on.
-func logSomeSessions(t *testing.T, format logFormat) string {
+func logSomeSessions(t *testing.T, format config.LogFormat) string {
 	var out bytes.Buffer
 	synctest.Test(t, func(t *testing.T) {
-		log := newLogger(&out, format, logLevel(zapcore.InfoLevel), nil)
-		s, _, problems := load([]string{upstream, "PGORIGIN_TLS_CA_PEM=-----BEGIN"})
+		log := newLogger(&out, format, config.LogLevel(zapcore.InfoLevel), nil)
+		s, _, problems := config.Load([]string{upstream, "PGORIGIN_TLS_CA_PEM=-----BEGIN"})
 		if len(problems) > 0 {
 			t.Fatal(problems)
 		}
-		log.Info("starting", zap.String("version", "v1.2.3"), zap.Object("settings", loggedSettings(variables(&s))))
+		log.Info("starting", zap.String("version", "v1.2.3"), zap.Object("settings", loggedSettings(config.Variables(&s))))
 		w := newWatched()
 		w.log = log
 		trace, info := w.sessionTrace(), someClient()
@@ -59,9 +60,9 @@ func logSomeSessions(t *testing.T, format logFormat) string {
 
 // TestLogOfSessions is the shape of the log, for people who write dashboards.
 func TestLogOfSessions(t *testing.T) {
-	compareGolden(t, "testdata/log_json.golden", logSomeSessions(t, formatJSON))
+	compareGolden(t, "testdata/log_json.golden", logSomeSessions(t, config.FormatJSON))
 	local := regexp.MustCompile(`(?m)^\d\d:\d\d:\d\d\.\d{3}`) // in the time zone of whoever reads it
-	compareGolden(t, "testdata/log_console.golden", local.ReplaceAllString(logSomeSessions(t, formatConsole), "hh:mm:ss.mmm"))
+	compareGolden(t, "testdata/log_console.golden", local.ReplaceAllString(logSomeSessions(t, config.FormatConsole), "hh:mm:ss.mmm"))
 }
 
 // TestADeadSpareIsOneSession: its upstream leg is there twice, it begins and ends once.

@@ -4,17 +4,19 @@ import (
 	"strings"
 
 	"go.uber.org/zap/zapcore"
+
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 )
 
 // loggedSettings logs effective settings, without those that are empty. The keys are like upstream_addr, whatever
 // the name of the origin.
-type loggedSettings []variable
+type loggedSettings []config.Variable
 
 // MarshalLogObject implements zapcore.ObjectMarshaler.
 func (list loggedSettings) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 	for _, v := range list {
-		if v.value != "" {
-			enc.AddString(strings.ToLower(strings.TrimPrefix(v.name, prefix)), v.value)
+		if v.Value != "" {
+			enc.AddString(strings.ToLower(strings.TrimPrefix(v.Name, config.Prefix)), v.Value)
 		}
 	}
 	return nil

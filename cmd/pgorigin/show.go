@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
-	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
 	"io"
 	"text/tabwriter"
+
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
 )
 
 const configHelp = `
@@ -34,14 +36,14 @@ func runConfig(_ context.Context, p process) int {
 	quiet.stderr = io.Discard // nothing is served, so nothing is logged
 	in, problems := newInstance(quiet)
 	if len(problems) > 0 {
-		report(p.stderr, problems)
+		config.Report(p.stderr, problems)
 		return exitConfig
 	}
 	defer in.closeDialers()
 	for _, d := range in.doubts {
 		fmt.Fprintf(p.stderr, "pgorigin: doubtful: %s\n", d)
 	}
-	list := in.settings.shown(pgoriginValues(p.env))
+	list := in.settings.Shown(config.PgoriginValues(p.env))
 	in.showRoots(list)
 	if err := writeSettings(p.stdout, list, asJSON); err != nil {
 		return exitFailed
@@ -49,7 +51,7 @@ func runConfig(_ context.Context, p process) int {
 	return exitOK
 }
 
-func writeSettings(w io.Writer, list []shownSetting, asJSON bool) error {
+func writeSettings(w io.Writer, list []config.ShownSetting, asJSON bool) error {
 	if asJSON {
 		out := json.NewEncoder(w)
 		out.SetIndent("", "  ")
@@ -80,21 +82,21 @@ func runEnv(_ context.Context, p process) int {
 		return code
 	}
 	fmt.Fprintf(p.stdout, envHead, readBuild().Version)
-	defaults, _, _ := load(nil)
+	defaults, _, _ := config.Load(nil)
 	whole := false
-	for _, v := range variables(&defaults) {
-		if !whole && !v.origin {
-			fmt.Fprintf(p.stdout, "\n# Those above each origin in %sORIGINS may have for itself, those below are for the whole process.\n", prefix)
+	for _, v := range config.Variables(&defaults) {
+		if !whole && !v.Origin {
+			fmt.Fprintf(p.stdout, "\n# Those above each origin in %sORIGINS may have for itself, those below are for the whole process.\n", config.Prefix)
 			whole = true
 		}
-		fmt.Fprintf(p.stdout, "\n# %s\n", v.meaning)
+		fmt.Fprintf(p.stdout, "\n# %s\n", v.Meaning)
 		switch {
-		case v.name == prefix+"UPSTREAM_ADDR":
-			fmt.Fprintf(p.stdout, "%s=pgbouncer.example.com:6432\n", v.name)
-		case v.value == "":
-			fmt.Fprintf(p.stdout, "# Unset: %s.\n#%s=\n", v.unset, v.name)
+		case v.Name == config.Prefix+"UPSTREAM_ADDR":
+			fmt.Fprintf(p.stdout, "%s=pgbouncer.example.com:6432\n", v.Name)
+		case v.Value == "":
+			fmt.Fprintf(p.stdout, "# Unset: %s.\n#%s=\n", v.Unset, v.Name)
 		default:
-			fmt.Fprintf(p.stdout, "#%s=%s\n", v.name, v.value)
+			fmt.Fprintf(p.stdout, "#%s=%s\n", v.Name, v.Value)
 		}
 	}
 	return exitOK

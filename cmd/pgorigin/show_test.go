@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
 )
 
@@ -47,22 +48,22 @@ func TestConfig(t *testing.T) {
 			t.Errorf("no line %q in\n%s", want, got.stdout)
 		}
 	}
-	if want := len(names()) + len(originWords()); len(lines) != want {
+	if want := len(config.Names()) + len(config.OriginWords()); len(lines) != want {
 		t.Errorf("%d lines, want %d", len(lines), want)
 	}
 }
 
 func TestConfigJSON(t *testing.T) {
 	got := runWith(t, configEnv(t), "config", "--json")
-	var list []shownSetting
+	var list []config.ShownSetting
 	if err := json.Unmarshal([]byte(got.stdout), &list); err != nil || got.code != exitOK {
 		t.Fatalf("%+v: %v", got, err)
 	}
-	for _, want := range []shownSetting{
-		{"PGORIGIN_MAX_SESSIONS", "default", "0", fromDefault, ""},
-		{"PGORIGIN_TLS_CA_FILE", "default", "", fromDefault, "system roots"},
-		{"PGORIGIN_LOG_LEVEL", "", "info", fromDefault, ""},
-		{"PGORIGIN_REPORTING_TLS_MIN_VERSION", "reporting", "1.3", "PGORIGIN_TLS_MIN_VERSION", ""},
+	for _, want := range []config.ShownSetting{
+		{Variable: "PGORIGIN_MAX_SESSIONS", Origin: "default", Value: "0", From: config.FromDefault, Unset: ""},
+		{Variable: "PGORIGIN_TLS_CA_FILE", Origin: "default", Value: "", From: config.FromDefault, Unset: "system roots"},
+		{Variable: "PGORIGIN_LOG_LEVEL", Origin: "", Value: "info", From: config.FromDefault, Unset: ""},
+		{Variable: "PGORIGIN_REPORTING_TLS_MIN_VERSION", Origin: "reporting", Value: "1.3", From: "PGORIGIN_TLS_MIN_VERSION", Unset: ""},
 	} {
 		if !slices.Contains(list, want) {
 			t.Errorf("no %+v in %s", want, got.stdout)
@@ -86,26 +87,26 @@ func TestEnvFile(t *testing.T) {
 	var given, all []string
 	for line := range strings.Lines(file) {
 		line = strings.TrimSuffix(line, "\n")
-		if strings.HasPrefix(line, prefix) {
+		if strings.HasPrefix(line, config.Prefix) {
 			given = append(given, line)
 		}
-		if entry := strings.TrimPrefix(line, "#"); strings.HasPrefix(entry, prefix) {
+		if entry := strings.TrimPrefix(line, "#"); strings.HasPrefix(entry, config.Prefix) {
 			all = append(all, entry)
 		}
 	}
-	if len(given) != 1 || len(all) != len(names()) {
-		t.Fatalf("%d lines are in force, %d of %d variables are there:\n%s", len(given), len(all), len(names()), file)
+	if len(given) != 1 || len(all) != len(config.Names()) {
+		t.Fatalf("%d lines are in force, %d of %d variables are there:\n%s", len(given), len(all), len(config.Names()), file)
 	}
-	var before, after settings
-	for env, s := range map[*[]string]*settings{&given: &before, &all: &after} {
-		var problems, warnings []problem
-		if *s, warnings, problems = load(*env); len(problems)+len(warnings) > 0 {
+	var before, after config.Config
+	for env, s := range map[*[]string]*config.Config{&given: &before, &all: &after} {
+		var problems, warnings []config.Problem
+		if *s, warnings, problems = config.Load(*env); len(problems)+len(warnings) > 0 {
 			t.Fatal(problems, warnings)
 		}
 	}
-	for i, v := range variables(&before) {
-		if got := variables(&after)[i]; got != v {
-			t.Errorf("%s is %q by default and %q from the file", v.name, v.value, got.value)
+	for i, v := range config.Variables(&before) {
+		if got := config.Variables(&after)[i]; got != v {
+			t.Errorf("%s is %q by default and %q from the file", v.Name, v.Value, got.Value)
 		}
 	}
 }

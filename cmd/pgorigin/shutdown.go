@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"syscall"
 	"time"
+
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 )
 
 const shutdownHelp = `
@@ -31,13 +33,13 @@ func runShutdown(ctx context.Context, p process) int {
 	case wait < 0:
 		return p.misused("shutdown: --wait must be above zero, such as 30s")
 	}
-	addr, code, done := p.addrToAsk(prefix+"ADMIN_ADDR", "127.0.0.1:9633 or unix:/run/pgorigin/admin.sock",
-		func(s *settings) string { return string(s.AdminAddr) })
+	addr, code, done := p.addrToAsk(config.Prefix+"ADMIN_ADDR", "127.0.0.1:9633 or unix:/run/pgorigin/admin.sock",
+		func(s *config.Config) string { return string(s.AdminAddr) })
 	if done {
 		return code
 	}
 	if err := ask(ctx, orderTimeout, http.MethodPost, addr, quitPath); err != nil {
-		fmt.Fprintf(p.stderr, "pgorigin: shutdown: %v\nIs it running, with %sADMIN_ADDR=%s?\n", err, prefix, addr)
+		fmt.Fprintf(p.stderr, "pgorigin: shutdown: %v\nIs it running, with %sADMIN_ADDR=%s?\n", err, config.Prefix, addr)
 		return exitFailed
 	}
 	if wait == 0 {
@@ -56,7 +58,7 @@ func runShutdown(ctx context.Context, p process) int {
 		return fmt.Errorf("look for it: %w", err) // that the time is over, for instance, says nothing about it
 	})
 	if err != nil {
-		fmt.Fprintf(p.stderr, "pgorigin: shutdown: not ended after %v: running sessions may go on for %sSHUTDOWN_TIMEOUT\n", wait, prefix)
+		fmt.Fprintf(p.stderr, "pgorigin: shutdown: not ended after %v: running sessions may go on for %sSHUTDOWN_TIMEOUT\n", wait, config.Prefix)
 		return exitFailed
 	}
 	return exitOK

@@ -9,28 +9,30 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 )
 
 func TestSocketPath(t *testing.T) {
 	dir := t.TempDir()
 	for addr, want := range map[string]string{
-		"unix:" + dir:               filepath.Join(dir, socketName),
-		"unix:" + dir + "/":         filepath.Join(dir, socketName),
+		"unix:" + dir:               filepath.Join(dir, config.SocketName),
+		"unix:" + dir + "/":         filepath.Join(dir, config.SocketName),
 		"unix:" + dir + "/own.sock": filepath.Join(dir, "own.sock"),
 	} {
-		if got, err := socketPath(addr); err != nil || got != want {
+		if got, err := config.SocketPath(addr); err != nil || got != want {
 			t.Errorf("%s: %s (%v), want %s", addr, got, err, want)
 		}
 	}
 	for _, addr := range []string{"unix:", "unix:relative", "unix:@abstract", "unix:/" + strings.Repeat("x", 107)} {
-		if got, err := socketPath(addr); err == nil {
+		if got, err := config.SocketPath(addr); err == nil {
 			t.Errorf("%s is taken as %s", addr, got)
 		}
 	}
 }
 
 func TestListenUnix(t *testing.T) {
-	path := filepath.Join(t.TempDir(), socketName)
+	path := filepath.Join(t.TempDir(), config.SocketName)
 	first, err := listenUnix(t.Context(), path, 0o660)
 	if err != nil {
 		t.Fatal(err)
@@ -175,7 +177,7 @@ func TestListenUnixLeavesOthersAlone(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
-			path := filepath.Join(dir, socketName)
+			path := filepath.Join(dir, config.SocketName)
 			row.prepare(t, dir, path)
 			before := folder(t, dir)
 			socket, err := listenUnix(t.Context(), path, 0o600)
@@ -218,7 +220,7 @@ func folder(t *testing.T, dir string) string {
 
 // Somebody took our place while we served. What is there by now is not removed.
 func TestUnixSocketThatWasReplaced(t *testing.T) {
-	path := filepath.Join(t.TempDir(), socketName)
+	path := filepath.Join(t.TempDir(), config.SocketName)
 	ours, err := listenUnix(t.Context(), path, 0o600)
 	if err != nil {
 		t.Fatal(err)

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 )
 
 // unixSocket is a listening Unix socket with the lock file that keeps it ours.
@@ -107,7 +109,7 @@ func takeLock(file *os.File, path string) (socketLock, error) {
 	if there, err := os.Lstat(path); err != nil || !os.SameFile(held, there) {
 		return socketLock{}, errLockReplaced
 	}
-	content := make([]byte, maxSocketPath)
+	content := make([]byte, config.MaxSocketPath)
 	n, err := file.ReadAt(content, 0)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return socketLock{}, fmt.Errorf("read lock file: %w", err)

@@ -5,11 +5,12 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 	"github.com/pgorigin/pgorigin/tlsorigin"
 )
 
 // newSpares makes what the server dials by. It keeps nothing ready before keepSpares.
-func newSpares(o *OriginSettings, d *tlsorigin.Dialer, observer *observer) *tlsorigin.Spares {
+func newSpares(o *config.Origin, d *tlsorigin.Dialer, observer *observer) *tlsorigin.Spares {
 	spares := tlsorigin.NewSpares(d, int(o.WarmSpares), observer.sparesTrace())
 	observer.metrics.WarmSpares(o.Name(), spares.Ready)
 	return spares

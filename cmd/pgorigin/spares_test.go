@@ -8,6 +8,7 @@ import (
 
 	"go.uber.org/zap/zapcore"
 
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 	"github.com/pgorigin/pgorigin/tlsorigin"
 )
 
@@ -20,7 +21,7 @@ func TestSparesAreCountedAndLogged(t *testing.T) {
 	trace.Discarded(tlsorigin.SpareAged, 22*time.Second, nil)
 	trace.Discarded(tlsorigin.SpareDead, 3*time.Second, errors.New("the upstream closed the connection"))
 	trace.Paused(&tlsorigin.Error{Kind: tlsorigin.ReasonUpstreamRefused, Addr: "db:6432", Text: "refused"}, 2*time.Second)
-	w.metrics.WarmSpares(defaultOrigin, func() int { return 3 })
+	w.metrics.WarmSpares(config.DefaultOrigin, func() int { return 3 })
 	w.wantMetrics(t, map[string]string{
 		`pgorigin_warm_spares_ready{origin="default"}`:                             "3",
 		`pgorigin_warm_spare_checkouts_total{origin="default",result="hit"}`:       "2",
@@ -68,14 +69,14 @@ func TestTooManySparesAreDoubtful(t *testing.T) {
 	} {
 		env := []string{upstream}
 		for setting := range strings.FieldsSeq(settings) {
-			env = append(env, prefix+setting)
+			env = append(env, config.Prefix+setting)
 		}
-		s, _, problems := load(env)
+		s, _, problems := config.Load(env)
 		if len(problems) > 0 {
 			t.Fatal(problems)
 		}
-		doubts := s.spareDoubts()
-		if want == "" && len(doubts) > 0 || want != "" && (len(doubts) != 1 || !strings.HasPrefix(doubts[0].text, want)) {
+		doubts := s.SpareWarnings()
+		if want == "" && len(doubts) > 0 || want != "" && (len(doubts) != 1 || !strings.HasPrefix(doubts[0].Text, want)) {
 			t.Errorf("%s: doubts %v, want %q", settings, doubts, want)
 		}
 	}

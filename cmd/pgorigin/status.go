@@ -30,7 +30,7 @@ func (o *origin) describe() health.OriginSnapshot {
 	now, s := time.Now(), o.settings
 	snapshot := health.OriginSnapshot{
 		Name: s.Name(), Listen: []string{}, Upstream: s.Upstream.Addr, ServerName: s.TLS.ServerName,
-		Verify: string(s.TLS.Verify), MinVersion: s.TLS.MinVersion.String(), Verification: s.verification(), Roots: o.roots(),
+		Verify: string(s.TLS.Verify), MinVersion: s.TLS.MinVersion.String(), Verification: s.Verification(), Roots: o.roots(),
 		Verified: o.observer.latest.describe(now), KeyExchange: o.observer.describePaths(), Own: o.expiries(now),
 		Probe: o.observer.prober.Snapshot(),
 	}

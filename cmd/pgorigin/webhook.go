@@ -3,16 +3,19 @@ package main
 import (
 	"context"
 	"flag"
+	"fmt"
 	"net"
 	"os"
 	"os/signal"
 	"strings"
 	"syscall"
+	"text/tabwriter"
 	"time"
 
 	"go.uber.org/zap"
 
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/inject"
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
 )
 
@@ -34,9 +37,9 @@ func runWebhook(ctx context.Context, p process) int {
 	}
 	stopLog := p.queueStderr()
 	defer stopLog()
-	settings, problems := loadWebhook(p.env)
+	settings, problems := config.LoadWebhook(p.env)
 	if len(problems) > 0 {
-		report(p.stderr, problems)
+		config.Report(p.stderr, problems)
 		return exitConfig
 	}
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, os.Interrupt)
@@ -47,7 +50,7 @@ func runWebhook(ctx context.Context, p process) int {
 	case ctx.Err() != nil:
 		return exitOK // told to end while the files did not answer
 	case err != nil:
-		report(p.stderr, []problem{{variable: prefix + "WEBHOOK_CERT_FILE", value: settings.Webhook.Cert.File, text: err.Error()}})
+		config.Report(p.stderr, []config.Problem{{Variable: config.Prefix + "WEBHOOK_CERT_FILE", Value: settings.Webhook.Cert.File, Text: err.Error()}})
 		return exitConfig
 	}
 	addr := string(settings.Webhook.Listen.Addr)
@@ -61,7 +64,7 @@ func runWebhook(ctx context.Context, p process) int {
 
 // webhook is one running webhook.
 type webhook struct {
-	settings webhookSettings
+	settings config.WebhookSettings
 	log      *zap.Logger
 }
 
@@ -129,4 +132,16 @@ func (w *webhook) reloaded(err error) {
 		return
 	}
 	w.log.Info("certificate reloaded")
+}
+
+// webhookDetails is the help with the table of variables.
+func webhookDetails() string {
+	var out strings.Builder
+	out.WriteString(webhookHelp)
+	table := tabwriter.NewWriter(&out, 0, 0, 2, ' ', 0)
+	for _, v := range new(config.WebhookSettings).Variables() {
+		fmt.Fprintf(table, "  %s\t%s\t%s\n", v.Name, v.Unset, v.Meaning)
+	}
+	_ = table.Flush() // a strings.Builder takes everything
+	return out.String()
 }

@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"regexp"
@@ -27,40 +27,40 @@ var weakeningValue = regexp.MustCompile(`(?i)^(false|no|none|off|0|disabled?|ins
 var securityName = regexp.MustCompile(`^PGORIGIN(_[A-Z0-9]+)*_(TLS|AUTH)_|_ALLOW_UIDS$|_SOCKET_MODE$`)
 
 const weakeningText = "verification cannot be turned off: the upstream's certificate chain is always checked, and its name, too, " +
-	"unless " + prefix + "TLS_VERIFY=verify-ca; " +
-	"for a CA of your own set " + prefix + "TLS_CA_FILE, for a name other than the host in " + prefix +
-	"UPSTREAM_ADDR set " + prefix + "TLS_SERVER_NAME"
+	"unless " + Prefix + "TLS_VERIFY=verify-ca; " +
+	"for a CA of your own set " + Prefix + "TLS_CA_FILE, for a name other than the host in " + Prefix +
+	"UPSTREAM_ADDR set " + Prefix + "TLS_SERVER_NAME"
 
 // unknownVariable is a PGORIGIN_ variable that is no setting.
 type unknownVariable struct {
-	problem
+	Problem
 	security bool // an error whatever PGORIGIN_UNKNOWN_ENV says
 }
 
 // unknownVariables returns what is no setting among values, sorted by name. Values are repeated only where they cannot
 // be secrets: an unknown variable may be anything. If the list of origins could not be read, what looks like the variable
 // of one is left out.
-func (s *settings) unknownVariables(values map[string]string, originsUnread bool) []unknownVariable {
+func (s *Config) unknownVariables(values map[string]string, originsUnread bool) []unknownVariable {
 	settingNames := s.names()
 	var unknown []unknownVariable
 	for name, value := range values {
 		value = strings.TrimSpace(value)
-		u := unknownVariable{problem: problem{variable: name}, security: securityName.MatchString(name)}
+		u := unknownVariable{Problem: Problem{Variable: name}, security: securityName.MatchString(name)}
 		o := s.originOf(name)
 		_, ofStranger := strangerOf(name)
 		switch {
 		case slices.Contains(settingNames, name), isServiceLink(name, value):
 			continue
 		case weakeningName.MatchString(name):
-			u.value, u.text, u.security = value, o.rename(weakeningText), true
+			u.Value, u.Text, u.security = value, o.Rename(weakeningText), true
 		case originsUnread && ofStranger:
 			continue
 		default:
-			u.text = "unknown variable; " + s.advice(o, name, settingNames)
+			u.Text = "unknown variable; " + s.advice(o, name, settingNames)
 		}
 		unknown = append(unknown, u)
 	}
-	slices.SortFunc(unknown, func(a, b unknownVariable) int { return strings.Compare(a.variable, b.variable) })
+	slices.SortFunc(unknown, func(a, b unknownVariable) int { return strings.Compare(a.Variable, b.Variable) })
 	return unknown
 }
 
@@ -71,24 +71,24 @@ func isServiceLink(name, value string) bool {
 }
 
 // advice names the variable that was probably meant by name, which begins like those of o.
-func (s *settings) advice(o *OriginSettings, name string, settingNames []string) string {
-	if !o.unnamed() {
+func (s *Config) advice(o *Origin, name string, settingNames []string) string {
+	if !o.Unnamed() {
 		return o.advice(strings.TrimPrefix(name, o.prefix()))
 	}
 	if stranger, ok := strangerOf(name); ok {
-		return s.strangerAdvice(stranger, strings.TrimPrefix(name, prefix+strings.ToUpper(stranger)+"_"))
+		return s.strangerAdvice(stranger, strings.TrimPrefix(name, Prefix+strings.ToUpper(stranger)+"_"))
 	}
-	if near := nearest(name, settingNames); near != "" {
+	if near := Nearest(name, settingNames); near != "" {
 		return "did you mean " + near + "?"
 	}
 	if portName.MatchString(name) {
-		return "ports are part of " + prefix + "LISTEN_ADDR and " + prefix + "UPSTREAM_ADDR"
+		return "ports are part of " + Prefix + "LISTEN_ADDR and " + Prefix + "UPSTREAM_ADDR"
 	}
 	return "\"pgorigin help\" lists all"
 }
 
-// nearest returns the word that is closest to what was typed, or the only one that begins with it; "" if none is close.
-func nearest(typed string, words []string) string {
+// Nearest returns the word that is closest to what was typed, or the only one that begins with it; "" if none is close.
+func Nearest(typed string, words []string) string {
 	var begun []string
 	for _, word := range words {
 		if strings.HasPrefix(word, typed+"_") {
@@ -98,7 +98,7 @@ func nearest(typed string, words []string) string {
 	if len(begun) == 1 {
 		return begun[0]
 	}
-	best, bestDistance := "", max(2, len(strings.TrimPrefix(typed, prefix))/3)+1
+	best, bestDistance := "", max(2, len(strings.TrimPrefix(typed, Prefix))/3)+1
 	for _, word := range words {
 		if d := editDistance(typed, word); d < bestDistance {
 			best, bestDistance = word, d

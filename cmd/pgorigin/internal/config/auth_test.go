@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"os"
@@ -15,7 +15,7 @@ func TestAuthSettings(t *testing.T) {
 		t.Fatal(err)
 	}
 	upstream := "PGORIGIN_UPSTREAM_ADDR=db:5432"
-	s, _, problems := load([]string{
+	s, _, problems := Load([]string{
 		upstream, "PGORIGIN_AUTH_CHANNEL_BINDING=Bridge",
 		"PGORIGIN_AUTH_REQUIRE=scram-sha-256,md5", "PGORIGIN_AUTH_PASSWORD_FILE=" + file,
 	})
@@ -25,18 +25,18 @@ func TestAuthSettings(t *testing.T) {
 	if pgwire.ChannelBinding(s.Auth.ChannelBinding) != pgwire.BridgeChannelBinding || s.Auth.Require.String() != "md5,scram-sha-256" {
 		t.Errorf("read %v and %v", s.Auth.ChannelBinding, s.Auth.Require)
 	}
-	if got, err := s.password()(); err != nil || got != "s3cret" {
+	if got, err := s.Password()(); err != nil || got != "s3cret" {
 		t.Errorf("password %q (%v)", got, err)
 	}
 	if err := os.WriteFile(file, []byte("changed"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := s.password()(); err != nil || got != "changed" {
+	if got, err := s.Password()(); err != nil || got != "changed" {
 		t.Errorf("password after a change %q (%v)", got, err)
 	}
 
-	s, _, _ = load([]string{upstream})
-	if s.password() != nil || s.Auth.ChannelBinding.String() != "strip" || s.Auth.Require != 0 {
+	s, _, _ = Load([]string{upstream})
+	if s.Password() != nil || s.Auth.ChannelBinding.String() != "strip" || s.Auth.Require != 0 {
 		t.Errorf("defaults are %v", s.Auth)
 	}
 }
@@ -65,7 +65,7 @@ func TestBadAuthSettings(t *testing.T) {
 		"empty file":              {[]string{bridge, "PGORIGIN_AUTH_PASSWORD_FILE=" + write("e", "\n")}, "is empty"},
 		"more than a password":    {[]string{bridge, "PGORIGIN_AUTH_PASSWORD_FILE=" + write("m", "a\nsecret-b\n")}, "more than a password"},
 	} {
-		_, _, problems := load(append(tt.env, "PGORIGIN_UPSTREAM_ADDR=db:5432"))
+		_, _, problems := Load(append(tt.env, "PGORIGIN_UPSTREAM_ADDR=db:5432"))
 		if len(problems) != 1 || !strings.Contains(problems[0].String(), tt.want) || strings.Contains(problems[0].String(), "secret-b") {
 			t.Errorf("%s: %v, want one problem with %q", name, problems, tt.want)
 		}

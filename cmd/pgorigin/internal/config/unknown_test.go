@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"strings"
@@ -74,7 +74,7 @@ func TestServiceLinksAreIgnored(t *testing.T) {
 		"PGORIGIN_TLS_SERVICE_HOST=10.0.0.1",
 		"PGORIGIN_SSLMODE_TEST_PORT_53_UDP_ADDR=10.0.0.1",
 	} {
-		if _, warnings, problems := load([]string{upstreamSetting, setting}); len(warnings)+len(problems) > 0 {
+		if _, warnings, problems := Load([]string{upstreamSetting, setting}); len(warnings)+len(problems) > 0 {
 			t.Errorf("%s: warnings %v, problems %v", setting, warnings, problems)
 		}
 	}
@@ -83,7 +83,7 @@ func TestServiceLinksAreIgnored(t *testing.T) {
 // checkPolicies loads the setting under each policy.
 func checkPolicies(t *testing.T, setting, want string, always bool) {
 	t.Helper()
-	_, warnings, problems := load([]string{upstreamSetting, setting})
+	_, warnings, problems := Load([]string{upstreamSetting, setting})
 	if len(problems) != 1 || len(warnings) > 0 || !strings.Contains(problems[0].String(), want) {
 		t.Fatalf("problems are %v (warnings %v), want %q", problems, warnings, want)
 	}
@@ -91,7 +91,7 @@ func checkPolicies(t *testing.T, setting, want string, always bool) {
 		t.Errorf("a value that may be a secret is shown: %v", problems[0])
 	}
 	for _, policy := range []string{"warn", "ignore"} {
-		_, warnings, problems := load([]string{upstreamSetting, setting, "PGORIGIN_UNKNOWN_ENV=" + policy})
+		_, warnings, problems := Load([]string{upstreamSetting, setting, "PGORIGIN_UNKNOWN_ENV=" + policy})
 		wantWarnings := 0
 		if policy == "warn" && !always {
 			wantWarnings = 1
@@ -103,7 +103,7 @@ func checkPolicies(t *testing.T, setting, want string, always bool) {
 }
 
 func TestWeakeningNamesTheAlternatives(t *testing.T) {
-	_, _, problems := load([]string{upstreamSetting, "PGORIGIN_SSLMODE=require"})
+	_, _, problems := Load([]string{upstreamSetting, "PGORIGIN_SSLMODE=require"})
 	if len(problems) != 1 {
 		t.Fatal(problems)
 	}
@@ -116,7 +116,7 @@ func TestWeakeningNamesTheAlternatives(t *testing.T) {
 
 // TestSettingsAreNotTakenForSomethingElse: a setting must never match a pattern of this file before it is recognised.
 func TestSettingsAreNotTakenForSomethingElse(t *testing.T) {
-	for _, name := range names() {
+	for _, name := range Names() {
 		if weakeningName.MatchString(name) || isServiceLink(name, "tcp://x") {
 			t.Errorf("%s matches a pattern for other names", name)
 		}

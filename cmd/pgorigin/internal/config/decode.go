@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"crypto/tls"
@@ -15,11 +15,11 @@ import (
 // The types of settings. Each has a Decode method, which envconfig calls, and whose error says what was expected and
 // what to do; the variable and the value are added by whoever reports it. A failed Decode leaves its receiver alone.
 
-// upstreamAddrs are addresses to try in order, each host:port.
-type upstreamAddrs []string
+// UpstreamAddrs are addresses to try in order, each host:port.
+type UpstreamAddrs []string
 
 // Decode reads a comma list of host or host:port.
-func (a *upstreamAddrs) Decode(value string) error {
+func (a *UpstreamAddrs) Decode(value string) error {
 	addrs, err := parseAddrs(value, addrRules{defaultPort: "6432", example: "pgbouncer.prod.svc:6432"})
 	if err == nil {
 		*a = addrs
@@ -27,7 +27,7 @@ func (a *upstreamAddrs) Decode(value string) error {
 	return err
 }
 
-func (a upstreamAddrs) String() string { return strings.Join(a, ",") }
+func (a UpstreamAddrs) String() string { return strings.Join(a, ",") }
 
 // listenAddrs are addresses to accept clients on, each unix:/path, or host:port where an empty host is every address.
 type listenAddrs []string
@@ -90,17 +90,17 @@ func (v *tlsVersion) Decode(value string) error {
 
 func (v tlsVersion) String() string { return strings.TrimPrefix(tls.VersionName(uint16(v)), "TLS ") }
 
-// period is a duration greater than zero.
-type period time.Duration
+// Period is a duration greater than zero.
+type Period time.Duration
 
 // Decode reads a Go duration.
-func (p *period) Decode(value string) error {
+func (p *Period) Decode(value string) error {
 	const expected = "expected a duration with its unit, such as 500ms, 10s or 1m30s"
 	value = strings.TrimSpace(value)
 	d, err := time.ParseDuration(value)
 	switch {
 	case err == nil && d > 0:
-		*p = period(d)
+		*p = Period(d)
 		return nil
 	case err == nil:
 		return errors.New("expected a duration above zero, such as 10s; nothing may wait for ever")
@@ -111,15 +111,15 @@ func (p *period) Decode(value string) error {
 	return errors.New(expected)
 }
 
-func (p period) String() string { return time.Duration(p).String() }
+func (p Period) String() string { return time.Duration(p).String() }
 
-// delay is a duration from zero, which is none, on.
-type delay time.Duration
+// Delay is a duration from zero, which is none, on.
+type Delay time.Duration
 
 // Decode reads a Go duration, 0 or off.
-func (d *delay) Decode(value string) error {
+func (d *Delay) Decode(value string) error {
 	value = strings.TrimSpace(value)
-	var p period
+	var p Period
 	switch length, err := time.ParseDuration(value); {
 	case strings.EqualFold(value, "off"), err == nil && length == 0:
 		*d = 0
@@ -130,11 +130,11 @@ func (d *delay) Decode(value string) error {
 	if err := p.Decode(value); err != nil {
 		return err
 	}
-	*d = delay(p)
+	*d = Delay(p)
 	return nil
 }
 
-func (d delay) String() string { return time.Duration(d).String() }
+func (d Delay) String() string { return time.Duration(d).String() }
 
 // limit is a number of things; zero is no limit.
 type limit int
@@ -149,36 +149,36 @@ func (l *limit) Decode(value string) error {
 	return nil
 }
 
-// logLevel is the lowest level that is logged.
-type logLevel zapcore.Level
+// LogLevel is the lowest level that is logged.
+type LogLevel zapcore.Level
 
 // Decode reads one of the four levels in use.
-func (l *logLevel) Decode(value string) error {
+func (l *LogLevel) Decode(value string) error {
 	word, err := oneOf(value, "debug", "info", "warn", "error")
 	if err != nil {
 		return err
 	}
 	level, err := zapcore.ParseLevel(word)
-	*l = logLevel(level)
+	*l = LogLevel(level)
 	return err
 }
 
-func (l logLevel) String() string { return zapcore.Level(l).String() }
+func (l LogLevel) String() string { return zapcore.Level(l).String() }
 
-// logFormat is how log lines look.
-type logFormat string
+// LogFormat is how log lines look.
+type LogFormat string
 
 const (
-	formatAuto    logFormat = "auto"
-	formatJSON    logFormat = "json"
-	formatConsole logFormat = "console"
+	FormatAuto    LogFormat = "auto"
+	FormatJSON    LogFormat = "json"
+	FormatConsole LogFormat = "console"
 )
 
 // Decode reads one of the formats.
-func (f *logFormat) Decode(value string) error {
-	word, err := oneOf(value, string(formatAuto), string(formatJSON), string(formatConsole))
+func (f *LogFormat) Decode(value string) error {
+	word, err := oneOf(value, string(FormatAuto), string(FormatJSON), string(FormatConsole))
 	if err == nil {
-		*f = logFormat(word)
+		*f = LogFormat(word)
 	}
 	return err
 }
@@ -209,7 +209,7 @@ func oneOf(value string, words ...string) (string, error) {
 	}
 	last := len(words) - 1
 	expected := fmt.Sprintf("expected %s or %s", strings.Join(words[:last], ", "), words[last])
-	if near := nearest(word, words); near != "" {
+	if near := Nearest(word, words); near != "" {
 		return "", fmt.Errorf("%s; did you mean %s?", expected, near)
 	}
 	return "", errors.New(expected)

@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"fmt"
@@ -9,11 +9,11 @@ import (
 	"github.com/pgorigin/pgorigin/tlsorigin"
 )
 
-// OriginSettings are the variables that each origin has for itself. The type is exported because envconfig leaves an
+// Origin are the variables that each origin has for itself. The type is exported because envconfig leaves an
 // embedded struct alone whose type is not.
-type OriginSettings struct {
+type Origin struct {
 	Upstream struct {
-		Addr upstreamAddrs `unset:"required" desc:"host[:6432] of pgbouncer or PostgreSQL; a comma list is tried in order; names are resolved anew for each connection"`
+		Addr UpstreamAddrs `unset:"required" desc:"host[:6432] of pgbouncer or PostgreSQL; a comma list is tried in order; names are resolved anew for each connection"`
 	}
 	Listen struct {
 		Addr             listenAddrs `default:"127.0.0.1:6432" desc:"plaintext address for clients; a comma list is possible; unix:/dir makes the socket /dir/.s.PGSQL.6432, unix:/dir/file that file"`
@@ -43,10 +43,10 @@ type OriginSettings struct {
 			File string `unset:"none" desc:"PEM file with the private key of the client certificate; both or none"`
 		}
 		MinVersion     tlsVersion     `split_words:"true" default:"1.2" desc:"lowest TLS version to accept: 1.2 or 1.3"`
-		Groups         tlsGroups      `unset:"Go's own" desc:"comma list of key-exchange groups to offer, such as X25519MLKEM768,X25519,P-256; a set: Go has an order of its own"`
+		Groups         TlsGroups      `unset:"Go's own" desc:"comma list of key-exchange groups to offer, such as X25519MLKEM768,X25519,P-256; a set: Go has an order of its own"`
 		PostQuantum    postQuantum    `split_words:"true" default:"prefer" desc:"hybrid post-quantum key exchange: prefer falls back once, visibly, where the way upstream swallows it; require never does; off"`
 		Negotiation    negotiation    `default:"postgres" desc:"postgres asks with SSLRequest; direct begins with TLS and ALPN, for PostgreSQL 17, pgbouncer 1.25 and later"`
-		ResumeFor      delay          `split_words:"true" default:"10m" desc:"how long after a whole TLS 1.3 handshake its session may be resumed: the server then signs nothing, all the rest is verified as ever; 0 turns that off"`
+		ResumeFor      Delay          `split_words:"true" default:"10m" desc:"how long after a whole TLS 1.3 handshake its session may be resumed: the server then signs nothing, all the rest is verified as ever; 0 turns that off"`
 		ReloadInterval reloadInterval `split_words:"true" default:"30s" desc:"how often the certificate files are looked at, by content; 0 turns that off; SIGHUP looks at once"`
 	}
 	Auth struct {
@@ -59,32 +59,37 @@ type OriginSettings struct {
 	WarmSpares  spareCount `split_words:"true" default:"0" desc:"verified connections to keep ready ahead of clients; each is a process of PostgreSQL, or one of pgbouncer's max_client_conn; 0 keeps none"`
 	MaxSessions limit      `split_words:"true" default:"0" desc:"limit of sessions; more get SQLSTATE 53300; cancel requests do not count; with 0, memory and open files set the limit"`
 
-	name      string          // in logs and metrics
+	name      string          // "" for the unnamed one
 	inherited map[string]bool // by word, such as TLS_CA_FILE: what was taken from the unnamed origin
 }
 
 // Name returns the name of the origin in logs and metrics.
-func (o *OriginSettings) Name() string { return o.name }
+func (o *Origin) Name() string {
+	if o.name == "" {
+		return DefaultOrigin
+	}
+	return o.name
+}
 
 // check finds what is wrong with values that parse; found are the problems with those that do not. The problems call
 // variables as the unnamed origin does.
-func (o *OriginSettings) check(found []problem) []problem {
-	var problems []problem
-	if mentions(found, prefix+"LISTEN_ADDR") {
+func (o *Origin) check(found []Problem) []Problem {
+	var problems []Problem
+	if mentions(found, Prefix+"LISTEN_ADDR") {
 		o.Listen.Addr = nil // and not the default
 	}
-	if len(o.Upstream.Addr) == 0 && !mentions(found, prefix+"UPSTREAM_ADDR") {
-		problems = append(problems, problem{
-			variable: prefix + "UPSTREAM_ADDR", unset: true,
-			text: "expected the address of pgbouncer or PostgreSQL; set it to host:port, for example pgbouncer.prod.svc:6432",
+	if len(o.Upstream.Addr) == 0 && !mentions(found, Prefix+"UPSTREAM_ADDR") {
+		problems = append(problems, Problem{
+			Variable: Prefix + "UPSTREAM_ADDR", Unset: true,
+			Text: "expected the address of pgbouncer or PostgreSQL; set it to host:port, for example pgbouncer.prod.svc:6432",
 		})
 	}
 	for _, addr := range o.Listen.Addr {
-		if !o.Listen.AllowNonLoopback && !isLoopback(addr) {
-			problems = append(problems, problem{
-				variable: prefix + "LISTEN_ADDR", value: addr,
-				text: "expected a loopback address, because this leg is plaintext; use 127.0.0.1 or [::1], or set " +
-					prefix + "LISTEN_ALLOW_NON_LOOPBACK=true if the network in between is yours",
+		if !o.Listen.AllowNonLoopback && !IsLoopback(addr) {
+			problems = append(problems, Problem{
+				Variable: Prefix + "LISTEN_ADDR", Value: addr,
+				Text: "expected a loopback address, because this leg is plaintext; use 127.0.0.1 or [::1], or set " +
+					Prefix + "LISTEN_ALLOW_NON_LOOPBACK=true if the network in between is yours",
 			})
 		}
 	}
@@ -92,24 +97,24 @@ func (o *OriginSettings) check(found []problem) []problem {
 	return append(problems, o.checkSockets()...)
 }
 
-// loopbackOnly reports whether what a listener is really bound to keeps the promise of LISTEN_ADDR: a name such as
+// LoopbackOnly reports whether what a listener is really bound to keeps the promise of LISTEN_ADDR: a name such as
 // localhost means what /etc/hosts makes of it.
-func (o *OriginSettings) loopbackOnly(bound net.Addr) bool {
-	return o.Listen.AllowNonLoopback || onlyHere(bound)
+func (o *Origin) LoopbackOnly(bound net.Addr) bool {
+	return o.Listen.AllowNonLoopback || OnlyHere(bound)
 }
 
-// onlyHere reports whether only this machine can reach a listener that is bound to addr.
-func onlyHere(addr net.Addr) bool {
+// OnlyHere reports whether only this machine can reach a listener that is bound to addr.
+func OnlyHere(addr net.Addr) bool {
 	tcp, ok := addr.(*net.TCPAddr)
 	return addr.Network() == "unix" || (ok && tcp.IP.IsLoopback())
 }
 
-func (o *OriginSettings) rootText(source tlsorigin.RootSource) string {
+func (o *Origin) RootText(source tlsorigin.RootSource) string {
 	switch source.Setting {
 	case "CAFile":
-		return o.rename(prefix+"TLS_CA_FILE") + " " + safetext.Printable(source.Path) + countText(source.Certificates)
+		return o.Rename(Prefix+"TLS_CA_FILE") + " " + safetext.Printable(source.Path) + countText(source.Certificates)
 	case "CAPEM":
-		return o.rename(prefix+"TLS_CA_PEM") + countText(source.Certificates)
+		return o.Rename(Prefix+"TLS_CA_PEM") + countText(source.Certificates)
 	case "":
 		return strings.TrimSpace("system roots " + source.Path)
 	}
@@ -127,14 +132,14 @@ func countText(n int) string {
 	return fmt.Sprintf(" (%d certificates)", n)
 }
 
-// verification says in one line what an upstream of o has to prove.
-func (o *OriginSettings) verification() string {
+// Verification says in one line what an upstream of o has to prove.
+func (o *Origin) Verification() string {
 	name := o.TLS.ServerName
 	if name == "" {
 		name = "the host of the address"
 	}
 	texts := []string{string(o.TLS.Verify) + ": chain and the name " + safetext.Printable(name)}
-	if o.TLS.Verify == verifyCA {
+	if o.TLS.Verify == VerifyCA {
 		texts = []string{string(o.TLS.Verify) + ": chain, no name"}
 	}
 	if n := len(o.TLS.Pins); n > 0 {

@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"context"
@@ -56,46 +56,46 @@ func (a *requiredAuth) Decode(value string) error {
 
 func (a requiredAuth) String() string { return pgwire.AuthMethods(a).String() }
 
-// authMethods are the methods that the upstream may ask for; zero is any.
-func (o *OriginSettings) authMethods() pgwire.AuthMethods {
+// AuthMethods are the methods that the upstream may ask for; zero is any.
+func (o *Origin) AuthMethods() pgwire.AuthMethods {
 	return pgwire.ChannelBinding(o.Auth.ChannelBinding).Methods(pgwire.AuthMethods(o.Auth.Require))
 }
 
 // checkAuth finds contradictions, and a password file that cannot be used.
-func (o *OriginSettings) checkAuth() []problem {
+func (o *Origin) checkAuth() []Problem {
 	bridge := pgwire.ChannelBinding(o.Auth.ChannelBinding) == pgwire.BridgeChannelBinding
 	if pgwire.AuthMethods(o.Auth.Require).RequiresBinding() && !bridge {
-		return []problem{{
-			variable: prefix + "AUTH_REQUIRE", value: o.Auth.Require.String(),
-			text: "only a bridge can bind a login to the TLS channel; set " + prefix +
+		return []Problem{{
+			Variable: Prefix + "AUTH_REQUIRE", Value: o.Auth.Require.String(),
+			Text: "only a bridge can bind a login to the TLS channel; set " + Prefix +
 				"AUTH_CHANNEL_BINDING=bridge, or scram-sha-256 here",
 		}}
 	}
-	if o.authMethods().String() == "" && o.Auth.Require != 0 {
-		return []problem{{
-			variable: prefix + "AUTH_REQUIRE", value: o.Auth.Require.String(),
-			text: "it leaves a bridge no method; remove !scram-sha-256, or list the methods that the bridge may answer",
+	if o.AuthMethods().String() == "" && o.Auth.Require != 0 {
+		return []Problem{{
+			Variable: Prefix + "AUTH_REQUIRE", Value: o.Auth.Require.String(),
+			Text: "it leaves a bridge no method; remove !scram-sha-256, or list the methods that the bridge may answer",
 		}}
 	}
 	file := o.Auth.Password.File
 	if file == "" {
 		return nil
 	}
-	p := problem{variable: prefix + "AUTH_PASSWORD_FILE", value: file}
+	p := Problem{Variable: Prefix + "AUTH_PASSWORD_FILE", Value: file}
 	if !bridge {
-		p.text = "only a bridge logs in itself; set " + prefix + "AUTH_CHANNEL_BINDING=bridge, or leave this out and let clients give their password"
-		return []problem{p}
+		p.Text = "only a bridge logs in itself; set " + Prefix + "AUTH_CHANNEL_BINDING=bridge, or leave this out and let clients give their password"
+		return []Problem{p}
 	}
 	if _, err := new(passwordFile).read(file); err != nil {
-		p.text = err.Error() + "; expected a readable file with the password alone"
-		return []problem{p}
+		p.Text = err.Error() + "; expected a readable file with the password alone"
+		return []Problem{p}
 	}
 	return nil
 }
 
-// password returns the source of the bridge's password for pgwire, nil if clients are asked. The file is read for each
+// Password returns the source of the bridge's password for pgwire, nil if clients are asked. The file is read for each
 // login, so that a changed one counts at once.
-func (o *OriginSettings) password() func() (string, error) {
+func (o *Origin) Password() func() (string, error) {
 	file := o.Auth.Password.File
 	if file == "" {
 		return nil
@@ -117,7 +117,7 @@ type passwordReading struct {
 
 func (f *passwordFile) read(path string) (string, error) {
 	got, err := f.reader.Do(context.Background(), func() (got passwordReading) {
-		got.password, got.err = readPassword(path)
+		got.password, got.err = ReadPassword(path)
 		return got
 	})
 	if err = errors.Join(err, got.err); err != nil {
@@ -126,8 +126,8 @@ func (f *passwordFile) read(path string) (string, error) {
 	return got.password, nil
 }
 
-// readPassword returns the content of a file without the line end that editors add.
-func readPassword(path string) (string, error) {
+// ReadPassword returns the content of a file without the line end that editors add.
+func ReadPassword(path string) (string, error) {
 	data, _, err := configfile.Read(path, maxPasswordFile)
 	password := strings.TrimSuffix(strings.TrimSuffix(string(data), "\n"), "\r")
 	switch {

@@ -1,9 +1,8 @@
-package main
+package config
 
 import (
 	"errors"
 	"fmt"
-	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
 	"net"
 	"net/netip"
 	"os"
@@ -11,6 +10,8 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
 )
 
 // addrRules are what differs between the addresses in the settings.
@@ -33,7 +34,7 @@ func parseAddrs(list string, rules addrRules) ([]string, error) {
 	for entry := range strings.SplitSeq(list, ",") {
 		addr, err := rules.parse(strings.TrimSpace(entry))
 		if err != nil && strings.Contains(list, ",") {
-			return nil, fmt.Errorf("entry %s: %w", shown(strings.TrimSpace(entry)), err)
+			return nil, fmt.Errorf("entry %s: %w", Shown(strings.TrimSpace(entry)), err)
 		}
 		if err != nil {
 			return nil, err
@@ -51,14 +52,14 @@ func (r addrRules) parse(entry string) (string, error) {
 	switch {
 	case entry == "":
 		return "", expected("there is an empty entry, remove a comma")
-	case strings.HasPrefix(entry, unixScheme) && r.sockets:
-		if _, err := socketPath(entry); err != nil {
+	case strings.HasPrefix(entry, UnixScheme) && r.sockets:
+		if _, err := SocketPath(entry); err != nil {
 			return "", fmt.Errorf("expected unix:/dir or unix:/dir/file; the path %w", err)
 		}
 		return entry, nil
 	case strings.HasPrefix(entry, "/") && r.sockets:
 		return "", fmt.Errorf("expected host:port or unix:/dir; a Unix socket is written unix:%s", entry)
-	case strings.HasPrefix(entry, unixScheme) || strings.HasPrefix(entry, "/"):
+	case strings.HasPrefix(entry, UnixScheme) || strings.HasPrefix(entry, "/"):
 		return "", expected("a Unix socket is not possible here")
 	case strings.Contains(entry, "://") || strings.Contains(entry, "@"):
 		return "", expected("of a URL keep only the part with host and port")
@@ -135,9 +136,9 @@ func checkHost(host string) error {
 	return nil
 }
 
-// isLoopback reports whether only this machine can reach a listener on addr. Of names, only localhost is believed.
-func isLoopback(addr string) bool {
-	if strings.HasPrefix(addr, unixScheme) {
+// IsLoopback reports whether only this machine can reach a listener on addr. Of names, only localhost is believed.
+func IsLoopback(addr string) bool {
+	if strings.HasPrefix(addr, UnixScheme) {
 		return true
 	}
 	host, _, err := net.SplitHostPort(addr)
@@ -158,8 +159,8 @@ func sameAddr(listen, dialled string) bool {
 	if err1 != nil || err2 != nil || port1 != port2 {
 		return false
 	}
-	ip1, every1 := localIP(host1)
-	ip2, every2 := localIP(host2)
+	ip1, every1 := LocalIP(host1)
+	ip2, every2 := LocalIP(host2)
 	switch {
 	case every1 && every2:
 		return true
@@ -173,9 +174,9 @@ func sameAddr(listen, dialled string) bool {
 	return strings.EqualFold(host1, host2)
 }
 
-// localIP returns the IP address in host, with localhost as 127.0.0.1, and whether it stands for every address of
+// LocalIP returns the IP address in host, with localhost as 127.0.0.1, and whether it stands for every address of
 // this machine. For any other name the address is not valid.
-func localIP(host string) (ip netip.Addr, every bool) {
+func LocalIP(host string) (ip netip.Addr, every bool) {
 	if host == "" {
 		return netip.IPv4Unspecified(), true
 	}
@@ -191,26 +192,26 @@ func localIP(host string) (ip netip.Addr, every bool) {
 }
 
 const (
-	// unixScheme begins a listen address that is a Unix socket.
-	unixScheme = "unix:"
-	// socketName is the file name that libpq makes of a directory and the default port.
-	socketName = ".s.PGSQL.6432"
-	// maxSocketPath is what fits into sockaddr_un on Linux.
-	maxSocketPath = 107
+	// UnixScheme begins a listen address that is a Unix socket.
+	UnixScheme = "unix:"
+	// SocketName is the file name that libpq makes of a directory and the default port.
+	SocketName = ".s.PGSQL.6432"
+	// MaxSocketPath is what fits into sockaddr_un on Linux.
+	MaxSocketPath = 107
 )
 
-// socketPath returns the file that a listen address such as unix:/dir or unix:/dir/file stands for.
-func socketPath(addr string) (string, error) {
-	path := addr[len(unixScheme):]
+// SocketPath returns the file that a listen address such as unix:/dir or unix:/dir/file stands for.
+func SocketPath(addr string) (string, error) {
+	path := addr[len(UnixScheme):]
 	if !filepath.IsAbs(path) {
 		return "", errors.New("is no absolute path")
 	}
 	path = filepath.Clean(path)
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
-		path = filepath.Join(path, socketName)
+		path = filepath.Join(path, SocketName)
 	}
-	if len(path) > maxSocketPath {
-		return "", fmt.Errorf("is longer than the %d bytes that a socket path may have", maxSocketPath)
+	if len(path) > MaxSocketPath {
+		return "", fmt.Errorf("is longer than the %d bytes that a socket path may have", MaxSocketPath)
 	}
 	return path, nil
 }

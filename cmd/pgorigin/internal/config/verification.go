@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"errors"
@@ -10,7 +10,7 @@ type verifyMode string
 
 const (
 	verifyFull verifyMode = "verify-full" // chain and name
-	verifyCA   verifyMode = "verify-ca"   // chain
+	VerifyCA   verifyMode = "verify-ca"   // chain
 )
 
 // Decode reads one of the two modes. Words that mean no verification elsewhere get their own answer.
@@ -18,7 +18,7 @@ func (v *verifyMode) Decode(value string) error {
 	if weakeningValue.MatchString(strings.TrimSpace(value)) {
 		return errors.New(weakeningText)
 	}
-	word, err := oneOf(value, string(verifyFull), string(verifyCA))
+	word, err := oneOf(value, string(verifyFull), string(VerifyCA))
 	if err == nil {
 		*v = verifyMode(word)
 	}

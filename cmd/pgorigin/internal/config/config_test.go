@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"bytes"
@@ -15,13 +15,13 @@ import (
 const upstreamSetting = "PGORIGIN_UPSTREAM_ADDR=db.internal"
 
 func TestDefaults(t *testing.T) {
-	s, warnings, problems := load([]string{upstreamSetting})
+	s, warnings, problems := Load([]string{upstreamSetting})
 	if len(warnings)+len(problems) > 0 {
 		t.Fatalf("warnings %v, problems %v", warnings, problems)
 	}
 	got := map[string]string{}
-	for _, v := range variables(&s) {
-		got[v.name] = v.value
+	for _, v := range Variables(&s) {
+		got[v.Name] = v.Value
 	}
 	want := map[string]string{
 		"PGORIGIN_UPSTREAM_ADDR":             "db.internal:6432",
@@ -73,21 +73,21 @@ func TestDefaults(t *testing.T) {
 func TestNamesAreEnvconfigs(t *testing.T) {
 	var out bytes.Buffer
 	table := tabwriter.NewWriter(&out, 0, 0, 0, ' ', 0)
-	if err := envconfig.Usagef("pgorigin", new(settings), table, "{{range .}}{{usage_key .}}\n{{end}}"); err != nil {
+	if err := envconfig.Usagef("pgorigin", new(Config), table, "{{range .}}{{usage_key .}}\n{{end}}"); err != nil {
 		t.Fatal(err)
 	}
 	if err := table.Flush(); err != nil {
 		t.Fatal(err)
 	}
-	if want := strings.Fields(out.String()); !slices.Equal(names(), want) {
-		t.Errorf("names() = %v,\nenvconfig has %v", names(), want)
+	if want := strings.Fields(out.String()); !slices.Equal(Names(), want) {
+		t.Errorf("names() = %v,\nenvconfig has %v", Names(), want)
 	}
 }
 
 func TestEveryVariableIsExplained(t *testing.T) {
-	for _, v := range variables(new(settings)) {
-		if v.unset == "" || v.meaning == "" {
-			t.Errorf("%s: default %q, meaning %q", v.name, v.unset, v.meaning)
+	for _, v := range Variables(new(Config)) {
+		if v.Unset == "" || v.Meaning == "" {
+			t.Errorf("%s: default %q, meaning %q", v.Name, v.Unset, v.Meaning)
 		}
 	}
 }
@@ -107,13 +107,13 @@ func TestEveryValueIsRead(t *testing.T) {
 		"PGORIGIN_PROBE_INTERVAL=5s", "PGORIGIN_LOG_LEVEL=WARN", "PGORIGIN_LOG_FORMAT=json", "PGORIGIN_UNKNOWN_ENV=warn",
 		"OTHER=1", "PGHOST=elsewhere", "pgorigin_upstream_addr=lower.case",
 	}
-	s, warnings, problems := load(env)
+	s, warnings, problems := Load(env)
 	if len(warnings)+len(problems) > 0 {
 		t.Fatalf("warnings %v, problems %v", warnings, problems)
 	}
 	var got []string
-	for _, v := range variables(&s) {
-		got = append(got, v.value)
+	for _, v := range Variables(&s) {
+		got = append(got, v.Value)
 	}
 	want := []string{
 		"a:1,b.example.:6432,[::1]:7,192.0.2.1:6432", "127.0.0.1:7001,[::1]:7001", "true", "0660", "", "pgbouncer.prod", "/ca.crt",
@@ -126,7 +126,7 @@ func TestEveryValueIsRead(t *testing.T) {
 
 func TestEmptyValuesCountAsUnset(t *testing.T) {
 	env := []string{upstreamSetting}
-	for _, name := range names() {
+	for _, name := range Names() {
 		if name != "PGORIGIN_UPSTREAM_ADDR" {
 			env = append(env, name+"=")
 		}
@@ -135,7 +135,7 @@ func TestEmptyValuesCountAsUnset(t *testing.T) {
 		}
 	}
 	env = append(env, "PGORIGIN_TLS_CRL_FILE=", "PGORIGIN_SSLMODE=", "PGORIGIN_TYPO=")
-	s, _, problems := load(env)
+	s, _, problems := Load(env)
 	if len(problems) > 0 {
 		t.Fatal(problems)
 	}
@@ -148,7 +148,7 @@ func TestLoadLeavesTheEnvironmentAsItWas(t *testing.T) {
 	t.Setenv("PGORIGIN_DIAL_TIMEOUT", "nonsense")
 	t.Setenv("PGORIGIN_LOG_LEVEL", "debug")
 	before := os.Environ()
-	s, _, problems := load([]string{upstreamSetting, "PGORIGIN_MAX_SESSIONS=x"})
+	s, _, problems := Load([]string{upstreamSetting, "PGORIGIN_MAX_SESSIONS=x"})
 	if len(problems) != 1 || s.LogLevel.String() != "info" {
 		t.Errorf("load read the environment of the process: %v, %v", problems, s.LogLevel)
 	}

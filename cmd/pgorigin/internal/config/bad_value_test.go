@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"net"
@@ -12,12 +12,12 @@ type badValue struct{ setting, want string }
 func (v badValue) check(t *testing.T) {
 	t.Helper()
 	t.Run(v.setting, func(t *testing.T) {
-		_, _, problems := load([]string{upstreamSetting, prefix + v.setting}) // the later of two entries counts
+		_, _, problems := Load([]string{upstreamSetting, Prefix + v.setting}) // the later of two entries counts
 		if len(problems) != 1 {
 			t.Fatalf("%d problems: %v", len(problems), problems)
 		}
 		got, name := problems[0].String(), strings.SplitN(v.setting, "=", 2)[0]
-		if !strings.HasPrefix(got, prefix+name+": saw ") || !strings.Contains(got, v.want) {
+		if !strings.HasPrefix(got, Prefix+name+": saw ") || !strings.Contains(got, v.want) {
 			t.Errorf("problem is\n%s\nwant %q in it", got, v.want)
 		}
 		if strings.Contains(got, "s3cret") || strings.ContainsAny(got, "\n\x1b") {
@@ -122,14 +122,14 @@ func TestBadValues(t *testing.T) {
 
 // TestBoundAddressIsChecked: what a name such as localhost means is up to /etc/hosts.
 func TestBoundAddressIsChecked(t *testing.T) {
-	s, _, _ := load([]string{upstreamSetting})
+	s, _, _ := Load([]string{upstreamSetting})
 	for ip, want := range map[string]bool{"127.0.0.1": true, "::1": true, "10.0.0.1": false, "0.0.0.0": false} {
-		if got := s.loopbackOnly(&net.TCPAddr{IP: net.ParseIP(ip)}); got != want {
+		if got := s.LoopbackOnly(&net.TCPAddr{IP: net.ParseIP(ip)}); got != want {
 			t.Errorf("loopbackOnly(%s) = %v", ip, got)
 		}
 	}
 	s.Listen.AllowNonLoopback = true
-	if !s.loopbackOnly(&net.TCPAddr{IP: net.IPv4zero}) {
+	if !s.LoopbackOnly(&net.TCPAddr{IP: net.IPv4zero}) {
 		t.Error("not allowed although it was asked for")
 	}
 }
@@ -162,7 +162,7 @@ func TestLoopsAreToldFromNeighbours(t *testing.T) {
 
 func TestNonLoopbackIsAllowedOnRequest(t *testing.T) {
 	for _, addr := range []string{":6432", "0.0.0.0:6432", "[::]:6432", "192.0.2.1"} {
-		_, _, problems := load([]string{upstreamSetting, "PGORIGIN_LISTEN_ALLOW_NON_LOOPBACK=true", "PGORIGIN_LISTEN_ADDR=" + addr})
+		_, _, problems := Load([]string{upstreamSetting, "PGORIGIN_LISTEN_ALLOW_NON_LOOPBACK=true", "PGORIGIN_LISTEN_ADDR=" + addr})
 		if len(problems) > 0 {
 			t.Errorf("%s: %v", addr, problems)
 		}
@@ -207,8 +207,8 @@ func TestProbeDoubts(t *testing.T) {
 		"PGORIGIN_HEALTH_ADDR=off":                                 0,
 		"PGORIGIN_READINESS=upstream":                              0,
 	} {
-		s, _, problems := load(append(strings.Fields(settings), upstream))
-		if got := s.doubts(); len(got) != want || len(problems) > 0 {
+		s, _, problems := Load(append(strings.Fields(settings), upstreamSetting))
+		if got := s.Warnings(); len(got) != want || len(problems) > 0 {
 			t.Errorf("%s: doubts %v, problems %v", settings, got, problems)
 		}
 	}

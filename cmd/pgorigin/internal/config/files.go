@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"errors"
@@ -8,14 +8,14 @@ import (
 	"github.com/pgorigin/pgorigin/tlsorigin"
 )
 
-// dialerConfig translates the settings of o, one of the origins of s, for tlsorigin.
-func (s *settings) dialerConfig(o *OriginSettings, trace *tlsorigin.Trace) tlsorigin.Config {
+// DialerConfig translates the settings of o, one of the origins of s, for tlsorigin.
+func (s *Config) DialerConfig(o *Origin, trace *tlsorigin.Trace) tlsorigin.Config {
 	return tlsorigin.Config{
 		Addrs:       o.Upstream.Addr,
 		ServerName:  o.TLS.ServerName,
 		CAFile:      o.TLS.CA.File,
 		CAPEM:       o.TLS.CA.PEM,
-		VerifyCA:    o.TLS.Verify == verifyCA,
+		VerifyCA:    o.TLS.Verify == VerifyCA,
 		CRLFile:     o.TLS.CRL.File,
 		Pins:        o.TLS.Pins,
 		CertFile:    o.TLS.Cert.File,
@@ -53,25 +53,25 @@ func fieldRows() []fieldRow {
 	}
 }
 
-// dialerProblems translates the joined errors of tlsorigin.NewDialer, with variables as the unnamed origin calls them.
+// DialerProblems translates the joined errors of tlsorigin.NewDialer, with variables as the unnamed origin calls them.
 // Those that found already mentions are left out: what did not parse is not there for NewDialer to like.
-func (o *OriginSettings) dialerProblems(err error, found []problem) []problem {
-	var problems []problem
+func (o *Origin) DialerProblems(err error, found []Problem) []Problem {
+	var problems []Problem
 	for _, e := range unjoin(err) {
-		p := problem{variable: prefix + "*", text: variableNames(e.Error())}
+		p := Problem{Variable: Prefix + "*", Text: VariableNames(e.Error())}
 		var wrong *tlsorigin.ConfigError
 		if errors.As(e, &wrong) {
-			p.text = variableNames(wrong.Err.Error())
+			p.Text = VariableNames(wrong.Err.Error())
 			for _, row := range fieldRows() {
 				if row.field == wrong.Field {
-					p.variable, p.value, p.text = prefix+row.variable, wrong.Value, p.text+"; "+row.cure
+					p.Variable, p.Value, p.Text = Prefix+row.variable, wrong.Value, p.Text+"; "+row.cure
 				}
 			}
 			if wrong.Field == "CAPEM" {
-				p.value = "" // it could be a key, by mistake
+				p.Value = "" // it could be a key, by mistake
 			}
 		}
-		if !mentions(found, o.rename(p.variable)) {
+		if !mentions(found, o.Rename(p.Variable)) {
 			problems = append(problems, p)
 		}
 	}
@@ -89,12 +89,12 @@ func unjoin(err error) []error {
 	return []error{err}
 }
 
-// variableNames puts the names of variables where tlsorigin, which knows none, names fields of its Config.
-func variableNames(text string) string {
+// VariableNames puts the names of variables where tlsorigin, which knows none, names fields of its Config.
+func VariableNames(text string) string {
 	var pairs []string
 	for _, row := range fieldRows() {
 		if row.field != "Timeout" { // a word of its own in error texts
-			pairs = append(pairs, row.field, prefix+row.variable)
+			pairs = append(pairs, row.field, Prefix+row.variable)
 		}
 	}
 	return strings.NewReplacer(pairs...).Replace(text)

@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"errors"
@@ -27,13 +27,13 @@ func (a *adminAddr) Decode(value string) error {
 		return err
 	case len(addrs) != 1:
 		return errors.New("expected one address; keep one of them")
-	case !isLoopback(addrs[0]):
+	case !IsLoopback(addrs[0]):
 		return errors.New("expected a loopback address such as 127.0.0.1:9633, or unix:/dir/file, because whoever reaches it can end " +
 			"this process; from elsewhere run \"pgorigin shutdown\" inside the container or send SIGTERM")
 	}
-	if path, ok := strings.CutPrefix(addrs[0], unixScheme); ok {
+	if path, ok := strings.CutPrefix(addrs[0], UnixScheme); ok {
 		if info, err := os.Stat(path); err == nil && info.IsDir() {
-			return fmt.Errorf("expected unix:/dir/file, but %s is a directory; use %s%s", path, unixScheme, filepath.Join(path, "admin.sock"))
+			return fmt.Errorf("expected unix:/dir/file, but %s is a directory; use %s%s", path, UnixScheme, filepath.Join(path, "admin.sock"))
 		}
 	}
 	*a = adminAddr(addrs[0])
@@ -95,12 +95,12 @@ type readiness string
 
 const (
 	readinessLocal    readiness = "local"
-	readinessUpstream readiness = "upstream"
+	ReadinessUpstream readiness = "upstream"
 )
 
 // Decode reads local or upstream.
 func (r *readiness) Decode(value string) error {
-	word, err := oneOf(value, string(readinessLocal), string(readinessUpstream))
+	word, err := oneOf(value, string(readinessLocal), string(ReadinessUpstream))
 	if err == nil {
 		*r = readiness(word)
 	}
@@ -112,12 +112,12 @@ type startupCheck string
 
 const (
 	startupNone     startupCheck = "none"
-	startupUpstream startupCheck = "upstream"
+	StartupUpstream startupCheck = "upstream"
 )
 
 // Decode reads none or upstream.
 func (c *startupCheck) Decode(value string) error {
-	word, err := oneOf(value, string(startupNone), string(startupUpstream))
+	word, err := oneOf(value, string(startupNone), string(StartupUpstream))
 	if err == nil {
 		*c = startupCheck(word)
 	}
@@ -129,7 +129,7 @@ type probeInterval time.Duration
 
 // Decode reads a Go duration.
 func (i *probeInterval) Decode(value string) error {
-	var p period
+	var p Period
 	switch err := p.Decode(value); {
 	case err != nil:
 		return err
@@ -154,7 +154,7 @@ func (r *reloadInterval) Decode(value string) error {
 		*r = 0
 		return nil
 	}
-	var p period
+	var p Period
 	switch err := p.Decode(value); {
 	case err != nil:
 		return errors.New("expected a duration with its unit, such as 30s, or 0 to reload at SIGHUP only")

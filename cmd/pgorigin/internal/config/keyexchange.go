@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"crypto/tls"
@@ -35,8 +35,8 @@ func (n *negotiation) Decode(value string) error {
 }
 
 // Decode reads a comma list of groups, by their names in TLS, OpenSSL or Go.
-func (g *tlsGroups) Decode(value string) error {
-	var groups tlsGroups
+func (g *TlsGroups) Decode(value string) error {
+	var groups TlsGroups
 	for entry := range strings.SplitSeq(value, ",") {
 		group, ok := groupCalled(strings.TrimSpace(entry))
 		if !ok {
@@ -48,7 +48,7 @@ func (g *tlsGroups) Decode(value string) error {
 	return nil
 }
 
-func (g tlsGroups) String() string { return strings.Join(tlsorigin.GroupNames(g), ",") }
+func (g TlsGroups) String() string { return strings.Join(tlsorigin.GroupNames(g), ",") }
 
 // groupAdvice is what to write instead of entry.
 func groupAdvice(entry string) string {
@@ -57,18 +57,18 @@ func groupAdvice(entry string) string {
 	}
 	words := tlsorigin.GroupNames(allGroups())
 	text := fmt.Sprintf("entry %s: expected a comma list of %s", safetext.Quote(strings.TrimSpace(entry)), strings.Join(words, ", "))
-	if near := nearest(strings.TrimSpace(entry), words); near != "" {
+	if near := Nearest(strings.TrimSpace(entry), words); near != "" {
 		text += "; did you mean " + near + "?"
 	}
 	return text
 }
 
-// tlsGroups are key-exchange groups.
-type tlsGroups []tls.CurveID
+// TlsGroups are key-exchange groups.
+type TlsGroups []tls.CurveID
 
 // allGroups are those that there are, in the order of crypto/tls.
-func allGroups() tlsGroups {
-	return tlsGroups{
+func allGroups() TlsGroups {
+	return TlsGroups{
 		tls.X25519MLKEM768, tls.SecP256r1MLKEM768, tls.SecP384r1MLKEM1024, tls.X25519, tls.CurveP256, tls.CurveP384, tls.CurveP521,
 	}
 }

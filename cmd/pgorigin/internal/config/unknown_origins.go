@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"fmt"
@@ -7,8 +7,8 @@ import (
 )
 
 // names returns the names of all settings that there are with these origins.
-func (s *settings) names() []string {
-	all, words := names(), originWords()
+func (s *Config) names() []string {
+	all, words := Names(), OriginWords()
 	for _, o := range s.named {
 		for _, word := range words {
 			all = append(all, o.prefix()+word)
@@ -18,8 +18,8 @@ func (s *settings) names() []string {
 }
 
 // originOf returns the origin whose variables begin like name: that with the longest name, the unnamed one if none does.
-func (s *settings) originOf(name string) *OriginSettings {
-	best := &s.OriginSettings
+func (s *Config) originOf(name string) *Origin {
+	best := &s.Origin
 	for _, o := range s.named {
 		if strings.HasPrefix(name, o.prefix()) && len(o.prefix()) > len(best.prefix()) {
 			best = o
@@ -29,24 +29,24 @@ func (s *settings) originOf(name string) *OriginSettings {
 }
 
 // advice names the variable that was probably meant by this origin's prefix and word.
-func (o *OriginSettings) advice(word string) string {
-	if slices.Contains(names(), prefix+word) {
-		return fmt.Sprintf("%s is for the whole process, not for an origin", prefix+word)
+func (o *Origin) advice(word string) string {
+	if slices.Contains(Names(), Prefix+word) {
+		return fmt.Sprintf("%s is for the whole process, not for an origin", Prefix+word)
 	}
 	var full []string
-	for _, known := range originWords() {
-		full = append(full, prefix+known)
+	for _, known := range OriginWords() {
+		full = append(full, Prefix+known)
 	}
-	if near := nearest(prefix+word, full); near != "" {
-		return "did you mean " + o.prefix() + strings.TrimPrefix(near, prefix) + "?"
+	if near := Nearest(Prefix+word, full); near != "" {
+		return "did you mean " + o.prefix() + strings.TrimPrefix(near, Prefix) + "?"
 	}
 	return "\"pgorigin help\" lists what an origin has"
 }
 
 // strangerOf returns the origin, in lower case, whose variable name would be if there were such an origin.
 func strangerOf(name string) (origin string, ok bool) {
-	for _, word := range originWords() {
-		rest, found := strings.CutSuffix(strings.TrimPrefix(name, prefix), "_"+word)
+	for _, word := range OriginWords() {
+		rest, found := strings.CutSuffix(strings.TrimPrefix(name, Prefix), "_"+word)
 		if origin = strings.ToLower(rest); found && wrongOriginName(origin) == "" {
 			return origin, true
 		}
@@ -55,9 +55,9 @@ func strangerOf(name string) (origin string, ok bool) {
 }
 
 // strangerAdvice is for the variable of an origin that is not in the list.
-func (s *settings) strangerAdvice(stranger, word string) string {
-	if near := nearest(stranger, s.Origins); near != "" {
-		return "did you mean " + prefix + strings.ToUpper(near) + "_" + word + "?"
+func (s *Config) strangerAdvice(stranger, word string) string {
+	if near := Nearest(stranger, s.Origins); near != "" {
+		return "did you mean " + Prefix + strings.ToUpper(near) + "_" + word + "?"
 	}
-	return fmt.Sprintf("there is no origin %s; add it to %sORIGINS, or remove this", stranger, prefix)
+	return fmt.Sprintf("there is no origin %s; add it to %sORIGINS, or remove this", stranger, Prefix)
 }

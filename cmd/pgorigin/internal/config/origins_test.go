@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"fmt"
@@ -19,9 +19,9 @@ var twoOriginsEnv = []string{
 func withSettings(settings string) []string {
 	env := slices.Clone(twoOriginsEnv)
 	for setting := range strings.FieldsSeq(settings) {
-		name, _, _ := strings.Cut(prefix+setting, "=")
+		name, _, _ := strings.Cut(Prefix+setting, "=")
 		env = slices.DeleteFunc(env, func(entry string) bool { return strings.HasPrefix(entry, name+"=") })
-		env = append(env, prefix+setting)
+		env = append(env, Prefix+setting)
 	}
 	return env
 }
@@ -61,14 +61,14 @@ func TestInheritance(t *testing.T) {
 
 func checkInheritance(t *testing.T, row inheritance) {
 	t.Helper()
-	s, warnings, problems := load(withSettings(row.settings))
+	s, warnings, problems := Load(withSettings(row.settings))
 	if len(warnings)+len(problems) > 0 || len(s.named) != 1 {
 		t.Fatalf("warnings %v, problems %v, %d origins", warnings, problems, len(s.named))
 	}
 	o := s.named[0]
 	got := map[string]string{}
-	for _, v := range o.variables() {
-		got[strings.TrimPrefix(v.name, prefix)] = v.value
+	for _, v := range o.Variables() {
+		got[strings.TrimPrefix(v.Name, Prefix)] = v.Value
 	}
 	for want := range strings.FieldsSeq(row.want) {
 		want, inherited := strings.CutPrefix(want, "*")
@@ -113,7 +113,7 @@ func TestProblemsOfOrigins(t *testing.T) {
 // checkProblems wants exactly these problems, in order.
 func checkProblems(t *testing.T, settings string, wants []string) {
 	t.Helper()
-	_, _, problems := load(withSettings(settings))
+	_, _, problems := Load(withSettings(settings))
 	if len(problems) != len(wants) {
 		t.Fatalf("%d problems, want %d: %v", len(problems), len(wants), problems)
 	}
@@ -169,7 +169,7 @@ func TestOriginNames(t *testing.T) {
 
 // TestVariablesOfOriginsAreTheirOwn: whatever names origins have, no two variables have the same.
 func TestVariablesOfOriginsAreTheirOwn(t *testing.T) {
-	words := originWords()
+	words := OriginWords()
 	for _, word := range words {
 		for _, other := range words {
 			if strings.HasSuffix(word, "_"+other) {
@@ -199,7 +199,7 @@ func TestUnknownVariablesOfOrigins(t *testing.T) {
 		{"AUDIT_TLS_INSECURE=1", "verification cannot be turned off", true},
 	} {
 		for _, policy := range []string{"error", "warn", "ignore"} {
-			_, warnings, problems := load(append(slices.Clone(twoOriginsEnv), prefix+row.setting, "PGORIGIN_UNKNOWN_ENV="+policy))
+			_, warnings, problems := Load(append(slices.Clone(twoOriginsEnv), Prefix+row.setting, "PGORIGIN_UNKNOWN_ENV="+policy))
 			said := append(slices.Clone(problems), warnings...)
 			wanted := row.always || policy == "error"
 			if wanted != (len(problems) == 1) || (policy == "warn") != (len(said) == 1) && policy == "warn" {
@@ -210,18 +210,18 @@ func TestUnknownVariablesOfOrigins(t *testing.T) {
 			}
 		}
 	}
-	_, _, problems := load(append(slices.Clone(twoOriginsEnv), "PGORIGIN_ORIGINS=Reporting"))
-	if len(problems) != 1 || problems[0].variable != "PGORIGIN_ORIGINS" {
+	_, _, problems := Load(append(slices.Clone(twoOriginsEnv), "PGORIGIN_ORIGINS=Reporting"))
+	if len(problems) != 1 || problems[0].Variable != "PGORIGIN_ORIGINS" {
 		t.Errorf("an unreadable list makes %v", problems)
 	}
-	if _, _, problems := load(append(slices.Clone(twoOriginsEnv), "PGORIGIN_REPORTING_SERVICE_HOST=10.0.0.1")); len(problems) > 0 {
+	if _, _, problems := Load(append(slices.Clone(twoOriginsEnv), "PGORIGIN_REPORTING_SERVICE_HOST=10.0.0.1")); len(problems) > 0 {
 		t.Errorf("the variable of a Service: %v", problems)
 	}
 }
 
 // TestRename: what is inherited keeps its name, unless somebody is asked to set it.
 func TestRename(t *testing.T) {
-	s, _, problems := load(append(slices.Clone(twoOriginsEnv), "PGORIGIN_TLS_CA_FILE=/ca"))
+	s, _, problems := Load(append(slices.Clone(twoOriginsEnv), "PGORIGIN_TLS_CA_FILE=/ca"))
 	if len(problems) > 0 {
 		t.Fatal(problems)
 	}
@@ -232,10 +232,10 @@ func TestRename(t *testing.T) {
 		"or raise PGORIGIN_DIAL_TIMEOUT, PGORIGIN_REPORTING_TLS_X":     "or raise PGORIGIN_DIAL_TIMEOUT, PGORIGIN_REPORTING_TLS_X",
 		"raise PGORIGIN_MAX_SESSIONS; try PGORIGIN_TLS_VERIFY=verify-": "raise PGORIGIN_REPORTING_MAX_SESSIONS; try PGORIGIN_REPORTING_TLS_VERIFY=verify-",
 	} {
-		if got := o.rename(text); got != want {
+		if got := o.Rename(text); got != want {
 			t.Errorf("%q becomes %q, want %q", text, got, want)
 		}
-		if got := s.rename(text); got != text {
+		if got := s.Rename(text); got != text {
 			t.Errorf("for the unnamed origin %q becomes %q", text, got)
 		}
 	}
@@ -254,8 +254,8 @@ func TestDoubtsAboutInheritedNames(t *testing.T) {
 		{"TLS_SERVER_NAME=Reports.internal", 0},
 		{"TLS_SERVER_NAME=db.test TLS_VERIFY=verify-ca", 0},
 	} {
-		s, _, problems := load(withSettings(row.settings))
-		doubts := s.doubts()
+		s, _, problems := Load(withSettings(row.settings))
+		doubts := s.Warnings()
 		if len(problems) > 0 || len(doubts) != row.doubts {
 			t.Errorf("%s: problems %v, doubts %v", row.settings, problems, doubts)
 		}

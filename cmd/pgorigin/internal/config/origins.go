@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"fmt"
@@ -8,8 +8,8 @@ import (
 )
 
 const (
-	// defaultOrigin is the label of the unnamed origin.
-	defaultOrigin = "default"
+	// DefaultOrigin is the label of the unnamed origin.
+	DefaultOrigin = "default"
 
 	maxOrigins    = 32
 	maxOriginName = 63
@@ -17,7 +17,7 @@ const (
 
 var (
 	originPattern = regexp.MustCompile(`^[a-z0-9]+(_[a-z0-9]+)*$`)
-	anyVariable   = regexp.MustCompile(`(\b(?:[Ss]et|raise|try) )?` + prefix + `([A-Z0-9_]*[A-Z0-9])`)
+	anyVariable   = regexp.MustCompile(`(\b(?:[Ss]et|raise|try) )?` + Prefix + `([A-Z0-9_]*[A-Z0-9])`)
 )
 
 // originNames are the further origins, in the order given.
@@ -30,9 +30,9 @@ func (n *originNames) Decode(value string) error {
 		name := strings.TrimSpace(entry)
 		switch cause := wrongOriginName(name); {
 		case cause != "":
-			return fmt.Errorf("entry %s: expected a name such as reporting; %s", shown(name), cause)
+			return fmt.Errorf("entry %s: expected a name such as reporting; %s", Shown(name), cause)
 		case slices.Contains(names, name):
-			return fmt.Errorf("entry %s: expected each name once; remove one of them", shown(name))
+			return fmt.Errorf("entry %s: expected each name once; remove one of them", Shown(name))
 		}
 		names = append(names, name)
 	}
@@ -69,53 +69,53 @@ func wrongOriginName(name string) string {
 // origin, and what Kubernetes makes of a Service called pgorigin.
 func reservedWords() []string {
 	words := []string{"DEFAULT", "SERVICE", "PORT", "WEBHOOK"}
-	for _, name := range names() {
-		first, _, _ := strings.Cut(strings.TrimPrefix(name, prefix), "_")
+	for _, name := range Names() {
+		first, _, _ := strings.Cut(strings.TrimPrefix(name, Prefix), "_")
 		words = append(words, first)
 	}
 	return words
 }
 
-// origins returns all origins, the unnamed one first.
-func (s *settings) origins() []*OriginSettings {
-	return append([]*OriginSettings{&s.OriginSettings}, s.named...)
+// AllOrigins returns all origins, the unnamed one first.
+func (s *Config) AllOrigins() []*Origin {
+	return append([]*Origin{&s.Origin}, s.named...)
 }
 
-// labels returns the names of all origins.
-func (s *settings) labels() []string {
+// Labels returns the names of all origins.
+func (s *Config) Labels() []string {
 	var labels []string
-	for _, o := range s.origins() {
-		labels = append(labels, o.name)
+	for _, o := range s.AllOrigins() {
+		labels = append(labels, o.Name())
 	}
 	return labels
 }
 
-func (o *OriginSettings) unnamed() bool { return o.name == defaultOrigin }
+func (o *Origin) Unnamed() bool { return o.name == "" }
 
 // prefix is in front of the variables of this origin.
-func (o *OriginSettings) prefix() string {
-	if o.unnamed() {
-		return prefix
+func (o *Origin) prefix() string {
+	if o.Unnamed() {
+		return Prefix
 	}
-	return prefix + strings.ToUpper(o.name) + "_"
+	return Prefix + strings.ToUpper(o.name) + "_"
 }
 
-// variable returns the full name of the variable that word, such as TLS_CA_FILE, has its value from, or would have it from.
-func (o *OriginSettings) variable(word string) string {
+// Variable returns the full name of the variable that word, such as TLS_CA_FILE, has its value from, or would have it from.
+func (o *Origin) Variable(word string) string {
 	if o.inherited[word] {
-		return prefix + word
+		return Prefix + word
 	}
 	return o.prefix() + word
 }
 
-// rename puts the names of this origin's variables where text has those of the unnamed one. All texts are made with the
+// Rename puts the names of this origin's variables where text has those of the unnamed one. All texts are made with the
 // latter, and renamed where they leave. What is inherited keeps the name under which it was set, unless text asks to set it:
 // that is for this origin alone.
-func (o *OriginSettings) rename(text string) string {
-	if o.unnamed() {
+func (o *Origin) Rename(text string) string {
+	if o.Unnamed() {
 		return text
 	}
-	words := originWords()
+	words := OriginWords()
 	return anyVariable.ReplaceAllStringFunc(text, func(found string) string {
 		parts := anyVariable.FindStringSubmatch(found)
 		verb, word := parts[1], parts[2]
@@ -125,46 +125,46 @@ func (o *OriginSettings) rename(text string) string {
 		case verb != "":
 			return verb + o.prefix() + word
 		}
-		return o.variable(word)
+		return o.Variable(word)
 	})
 }
 
-func (o *OriginSettings) renamed(p problem) problem {
-	p.variable, p.text = o.rename(p.variable), o.rename(p.text)
+func (o *Origin) Renamed(p Problem) Problem {
+	p.Variable, p.Text = o.Rename(p.Variable), o.Rename(p.Text)
 	return p
 }
 
-// noteName is what a note in answers about readiness is called.
-func (o *OriginSettings) noteName(note string) string {
-	if o.unnamed() {
+// NoteName is what a note in answers about readiness is called.
+func (o *Origin) NoteName(note string) string {
+	if o.Unnamed() {
 		return note
 	}
 	return o.name + "/" + note
 }
 
 // read fills the settings of a named origin and returns found with the problems of this origin behind.
-func (o *OriginSettings) read(values map[string]string, found []problem) []problem {
+func (o *Origin) read(values map[string]string, found []Problem) []Problem {
 	own := o.inherit(values)
 	problems := readValues(own, o.prefix(), o)
 	for i := range problems {
-		problems[i].variable = prefix + strings.TrimPrefix(problems[i].variable, o.prefix())
+		problems[i].Variable = Prefix + strings.TrimPrefix(problems[i].Variable, o.prefix())
 	}
 	if _, set := own[o.prefix()+"LISTEN_ADDR"]; !set {
-		problems = append(problems, problem{
-			variable: prefix + "LISTEN_ADDR", unset: true,
-			text: "expected an address of its own, for example 127.0.0.1:6433; addresses are not taken from another origin",
+		problems = append(problems, Problem{
+			Variable: Prefix + "LISTEN_ADDR", Unset: true,
+			Text: "expected an address of its own, for example 127.0.0.1:6433; addresses are not taken from another origin",
 		})
 	}
 	problems = append(problems, o.check(problems)...)
-	return o.join(found, problems)
+	return o.Join(found, problems)
 }
 
-// join puts problems, under their full names, behind found. What the unnamed origin has complained about in the same words,
+// Join puts problems, under their full names, behind found. What the unnamed origin has complained about in the same words,
 // because it has the same value, is not repeated.
-func (o *OriginSettings) join(found, problems []problem) []problem {
+func (o *Origin) Join(found, problems []Problem) []Problem {
 	for _, p := range problems {
-		repeated := o.inherited[strings.TrimPrefix(p.variable, prefix)] && slices.Contains(found, p)
-		if p = o.renamed(p); !repeated && !slices.Contains(found, p) {
+		repeated := o.inherited[strings.TrimPrefix(p.Variable, Prefix)] && slices.Contains(found, p)
+		if p = o.Renamed(p); !repeated && !slices.Contains(found, p) {
 			found = append(found, p)
 		}
 	}
@@ -172,16 +172,16 @@ func (o *OriginSettings) join(found, problems []problem) []problem {
 }
 
 // inherit returns the variables of this origin: what it was given, and from the unnamed origin what it was not.
-func (o *OriginSettings) inherit(values map[string]string) map[string]string {
+func (o *Origin) inherit(values map[string]string) map[string]string {
 	o.inherited = map[string]bool{}
 	own := map[string]string{}
-	for _, word := range originWords() {
+	for _, word := range OriginWords() {
 		name := o.prefix() + word
 		if value, ok := values[name]; ok {
 			own[name] = value
 			continue
 		}
-		if value, ok := values[prefix+word]; ok && o.inherits(word, values) {
+		if value, ok := values[Prefix+word]; ok && o.inherits(word, values) {
 			own[name] = value
 			o.inherited[word] = true
 		}
@@ -191,7 +191,7 @@ func (o *OriginSettings) inherit(values map[string]string) map[string]string {
 
 // inherits reports whether a variable that this origin was not given may come from the unnamed one. Variables that belong
 // together do so all or none, addresses never, and a password goes no further than the bridge that it is for.
-func (o *OriginSettings) inherits(word string, values map[string]string) bool {
+func (o *Origin) inherits(word string, values map[string]string) bool {
 	given := func(words ...string) bool {
 		return slices.ContainsFunc(words, func(word string) bool { _, ok := values[o.prefix()+word]; return ok })
 	}
