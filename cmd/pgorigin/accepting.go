@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/host"
 )
 
 // stuckAfter is how long clients may wait to be accepted while nothing happens. It is long for a machine that is merely
@@ -74,6 +76,6 @@ func clientsWait(ln net.Listener) bool {
 		return false
 	}
 	waiting := false
-	_ = raw.Control(func(fd uintptr) { waiting = readable(fd) })
+	_ = raw.Control(func(fd uintptr) { waiting = host.Readable(fd) })
 	return waiting
 }

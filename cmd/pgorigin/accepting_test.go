@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/host"
 )
 
 // age makes w believe that the clients whom it has seen have waited for d.
@@ -22,7 +24,7 @@ func TestAcceptLoopIsStuck(t *testing.T) {
 	for name, listen := range map[string]func() (net.Listener, error){
 		"tcp": func() (net.Listener, error) { return net.Listen("tcp", freeAddr(t)) },
 		"unix": func() (net.Listener, error) {
-			return listenUnix(t.Context(), filepath.Join(t.TempDir(), "s"), 0o600)
+			return host.ListenUnix(t.Context(), filepath.Join(t.TempDir(), "s"), 0o600)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

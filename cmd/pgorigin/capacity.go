@@ -8,6 +8,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/host"
 	"github.com/pgorigin/pgorigin/pgwire"
 )
 
@@ -130,7 +131,7 @@ func (p capacityPlan) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 
 // resources returns what the machine grants. memory is the limit of the cgroup, 0 for none.
 func (in *instance) resources(memory int64) resources {
-	r := resources{memory: memory, descriptors: descriptorLimit()}
+	r := resources{memory: memory, descriptors: host.DescriptorLimit()}
 	unlimited := false
 	for _, o := range in.settings.AllOrigins() {
 		r.inUse += len(o.Listen.Addr) + int(o.WarmSpares)

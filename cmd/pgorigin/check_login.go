@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgpassfile"
 
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/host"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
 	"github.com/pgorigin/pgorigin/pgwire"
 )
@@ -50,11 +51,11 @@ func (r loginResult) String() string {
 // pgorigin reads; it never reads PGPASSWORD.
 func newAccount(env []string, passwordFile string) account {
 	a := account{
-		user: lookup(env, "PGUSER"), database: lookup(env, "PGDATABASE"),
-		passwordFile: passwordFile, passFile: lookup(env, "PGPASSFILE"),
+		user: host.Lookup(env, "PGUSER"), database: host.Lookup(env, "PGDATABASE"),
+		passwordFile: passwordFile, passFile: host.Lookup(env, "PGPASSFILE"),
 	}
 	a.explicit = a.passFile != ""
-	if home := lookup(env, "HOME"); a.passFile == "" && home != "" {
+	if home := host.Lookup(env, "HOME"); a.passFile == "" && home != "" {
 		a.passFile = filepath.Join(home, ".pgpass")
 	}
 	if a.database == "" {

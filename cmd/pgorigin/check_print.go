@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/host"
 )
 
 // node is one line of the tree that check prints.
@@ -28,7 +29,7 @@ type treeStyle struct{ drawn, colour bool }
 func newTreeStyle(w io.Writer, env []string) treeStyle {
 	terminal := isTerminal(w)
 	colour := wantsColour(terminal, env)
-	return treeStyle{drawn: colour || terminal && lookup(env, "TERM") != "dumb", colour: colour}
+	return treeStyle{drawn: colour || terminal && host.Lookup(env, "TERM") != "dumb", colour: colour}
 }
 
 // mark returns the sign of a result, each of the same width.

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/host"
 )
 
 // listen binds every address before anything is announced, so that a port in use is an error and not a half-started
@@ -84,7 +85,7 @@ func (in *instance) bind(ctx context.Context, addr, variable string, mode os.Fil
 	}
 	cure := "set " + variable + " to an address of this machine"
 	switch {
-	case errors.Is(err, syscall.EADDRINUSE), errors.Is(err, errSocketInUse), errors.As(err, new(*foreignFileError)):
+	case errors.Is(err, syscall.EADDRINUSE), errors.Is(err, host.ErrSocketInUse), errors.As(err, new(*host.ForeignFileError)):
 		cure = "set " + variable + " to a free address, or stop the program that listens there"
 	case strings.HasPrefix(addr, config.UnixScheme):
 		cure = "set " + variable + " to a folder that exists and that this user may write to"
@@ -118,7 +119,7 @@ func listenOn(ctx context.Context, addr string, mode os.FileMode) (net.Listener,
 	if err != nil {
 		return nil, err
 	}
-	socket, err := listenUnix(ctx, path, mode)
+	socket, err := host.ListenUnix(ctx, path, mode)
 	if err != nil {
 		return nil, fmt.Errorf("socket %s: %w", path, err)
 	}
@@ -147,7 +148,7 @@ func allowUIDs(uids []uint32) func(net.Conn) error {
 		if !ok {
 			return errors.New("only clients on the Unix socket may connect")
 		}
-		uid, err := peerUID(socket)
+		uid, err := host.PeerUID(socket)
 		if err != nil {
 			return fmt.Errorf("the user ID of the client cannot be told: %w", err)
 		}

@@ -3,13 +3,13 @@ package main
 import (
 	"io"
 	"os"
-	"strings"
 	"time"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/host"
 )
 
 // jsonTime is RFC 3339 in UTC with milliseconds, the same width in every line.
@@ -77,20 +77,10 @@ func isTerminal(w io.Writer) bool {
 // wantsColour follows no-color.org and bixense.com/clicolors: NO_COLOR wins, then CLICOLOR_FORCE, then the terminal.
 func wantsColour(terminal bool, env []string) bool {
 	switch {
-	case lookup(env, "NO_COLOR") != "":
+	case host.Lookup(env, "NO_COLOR") != "":
 		return false
-	case lookup(env, "CLICOLOR_FORCE") != "" && lookup(env, "CLICOLOR_FORCE") != "0":
+	case host.Lookup(env, "CLICOLOR_FORCE") != "" && host.Lookup(env, "CLICOLOR_FORCE") != "0":
 		return true
 	}
-	return terminal && lookup(env, "TERM") != "dumb"
-}
-
-// lookup returns the value of a variable in env, "" if it is not there.
-func lookup(env []string, name string) string {
-	for _, entry := range env {
-		if value, ok := strings.CutPrefix(entry, name+"="); ok {
-			return value
-		}
-	}
-	return ""
+	return terminal && host.Lookup(env, "TERM") != "dumb"
 }

@@ -2,14 +2,14 @@ package main
 
 import (
 	"context"
-	"fmt"
-	"net"
 	"os"
 	"strings"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
 	"go.uber.org/zap"
+
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/host"
 )
 
 // What a service manager is told; see sd_notify(3).
@@ -18,32 +18,11 @@ const (
 	notifyStopping = daemon.SdNotifyStopping
 )
 
-// notifyTimeout bounds the wait for a service manager that does not read what it is told.
-const notifyTimeout = time.Second
-
 // notify tells the service manager at NOTIFY_SOCKET, if there is one.
 func (in *instance) notify(states ...string) {
-	if err := notifyAt(os.Getenv("NOTIFY_SOCKET"), strings.Join(states, "\n")); err != nil {
+	if err := host.Notify(os.Getenv("NOTIFY_SOCKET"), strings.Join(states, "\n")); err != nil {
 		in.log.Warn("service manager not told", zap.Strings("states", states), zap.Error(err))
 	}
-}
-
-// notifyAt is daemon.SdNotify with a deadline: the library's waits for as long as the queue of the socket is
-// full.
-func notifyAt(socket, message string) error {
-	if socket == "" {
-		return nil
-	}
-	conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: socket, Net: "unixgram"})
-	if err != nil {
-		return fmt.Errorf("connect: %w", err)
-	}
-	defer func() { _ = conn.Close() }()
-	_ = conn.SetWriteDeadline(time.Now().Add(notifyTimeout)) // it fails for closed connections only
-	if _, err := conn.Write([]byte(message)); err != nil {
-		return fmt.Errorf("send: %w", err)
-	}
-	return nil
 }
 
 // notifyStarted tells that this process is up once /startupz says so, which may take a while if that depends on the upstream.

@@ -14,6 +14,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/host"
 	"github.com/pgorigin/pgorigin/health"
 )
 
@@ -64,7 +65,7 @@ func TestServiceManagerThatDoesNotRead(t *testing.T) {
 	r := start(t, startUpstream(t)...)
 	var full error
 	for i := 0; i < 10000 && full == nil; i++ {
-		full = notifyAt(manager.LocalAddr().String(), "WATCHDOG=1")
+		full = host.Notify(manager.LocalAddr().String(), "WATCHDOG=1")
 	}
 	if !errors.Is(full, os.ErrDeadlineExceeded) {
 		t.Fatalf("a full queue gives %v", full)

@@ -16,6 +16,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/host"
 	"github.com/pgorigin/pgorigin/health"
 	"github.com/pgorigin/pgorigin/pgwire"
 )
@@ -99,7 +100,7 @@ func (p process) start(ctx context.Context) started {
 		config.Report(p.stderr, problems)
 		return started{code: exitConfig}
 	}
-	in.planResources(p.env, cgroupMemory(os.DirFS("/")))
+	in.planResources(p.env, host.CgroupMemory(os.DirFS("/")))
 	if code := in.listen(ctx, p); code != exitOK {
 		return started{code: code}
 	}
@@ -136,7 +137,7 @@ func newInstance(p process) (*instance, []config.Problem) {
 		config.SortProblems(problems)
 		return nil, problems
 	}
-	in.status.About = aboutThis(in.about, lookup(p.env, "GODEBUG"))
+	in.status.About = aboutThis(in.about, host.Lookup(p.env, "GODEBUG"))
 	in.web = health.NewServer(health.Handler(in.status, metrics))
 	in.adminWeb = newAdminServer(in.askToQuit)
 	in.web.ErrorLog, _ = zap.NewStdLogAt(in.log, zap.DebugLevel) // probes that hang up, no more

@@ -194,10 +194,10 @@ func LocalIP(host string) (ip netip.Addr, every bool) {
 const (
 	// UnixScheme begins a listen address that is a Unix socket.
 	UnixScheme = "unix:"
-	// SocketName is the file name that libpq makes of a directory and the default port.
-	SocketName = ".s.PGSQL.6432"
-	// MaxSocketPath is what fits into sockaddr_un on Linux.
-	MaxSocketPath = 107
+	// socketName is the file name that libpq makes of a directory and the default port.
+	socketName = ".s.PGSQL.6432"
+	// maxSocketPath is what fits into sockaddr_un on Linux.
+	maxSocketPath = 107
 )
 
 // SocketPath returns the file that a listen address such as unix:/dir or unix:/dir/file stands for.
@@ -208,10 +208,10 @@ func SocketPath(addr string) (string, error) {
 	}
 	path = filepath.Clean(path)
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
-		path = filepath.Join(path, SocketName)
+		path = filepath.Join(path, socketName)
 	}
-	if len(path) > MaxSocketPath {
-		return "", fmt.Errorf("is longer than the %d bytes that a socket path may have", MaxSocketPath)
+	if len(path) > maxSocketPath {
+		return "", fmt.Errorf("is longer than the %d bytes that a socket path may have", maxSocketPath)
 	}
 	return path, nil
 }

@@ -2,6 +2,7 @@ package config
 
 import (
 	"net"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -210,6 +211,24 @@ func TestProbeDoubts(t *testing.T) {
 		s, _, problems := Load(append(strings.Fields(settings), upstreamSetting))
 		if got := s.Warnings(); len(got) != want || len(problems) > 0 {
 			t.Errorf("%s: doubts %v, problems %v", settings, got, problems)
+		}
+	}
+}
+
+func TestSocketPath(t *testing.T) {
+	dir := t.TempDir()
+	for addr, want := range map[string]string{
+		"unix:" + dir:               filepath.Join(dir, socketName),
+		"unix:" + dir + "/":         filepath.Join(dir, socketName),
+		"unix:" + dir + "/own.sock": filepath.Join(dir, "own.sock"),
+	} {
+		if got, err := SocketPath(addr); err != nil || got != want {
+			t.Errorf("%s: %s (%v), want %s", addr, got, err, want)
+		}
+	}
+	for _, addr := range []string{"unix:", "unix:relative", "unix:@abstract", "unix:/" + strings.Repeat("x", 107)} {
+		if got, err := SocketPath(addr); err == nil {
+			t.Errorf("%s is taken as %s", addr, got)
 		}
 	}
 }

@@ -1,8 +1,7 @@
-package main
+package host
 
 import (
 	"os"
-	"runtime/debug"
 	"testing"
 	"testing/fstest"
 )
@@ -49,45 +48,18 @@ func TestCgroupMemory(t *testing.T) {
 		for file, content := range row.files {
 			root["sys/fs/cgroup/"+file] = &fstest.MapFile{Data: []byte(content)}
 		}
-		if got := cgroupMemory(root); got != row.want {
+		if got := CgroupMemory(root); got != row.want {
 			t.Errorf("%s: %d; want %d", name, got, row.want)
 		}
 	}
-	if cgroupMemory(fstest.MapFS{}) > 0 {
+	if CgroupMemory(fstest.MapFS{}) > 0 {
 		t.Error("a limit without any file")
-	}
-}
-
-func TestPlanMemory(t *testing.T) {
-	limit, percent := debug.SetMemoryLimit(-1), debug.SetGCPercent(100)
-	restore := func() {
-		debug.SetMemoryLimit(limit)
-		debug.SetGCPercent(percent)
-	}
-	t.Cleanup(restore)
-	const limited, kernel = 10_000_000_000, 1_000_000_000
-	debug.SetGCPercent(77)
-	for name, row := range map[string]struct {
-		env   []string
-		limit int64
-		want  memoryPlan
-	}{
-		"limit":           {nil, limited, memoryPlan{7_000_000_000, "cgroup", gcPercent}},
-		"no limit":        {nil, 0, memoryPlan{limit, "none", gcPercent}},
-		"GOMEMLIMIT wins": {[]string{"GOMEMLIMIT=1GiB"}, limited, memoryPlan{limit, "GOMEMLIMIT", gcPercent}},
-		"GOGC wins":       {[]string{"GOGC=77"}, limited, memoryPlan{7_000_000_000, "cgroup", 77}},
-	} {
-		restore()
-		debug.SetGCPercent(77) // as the runtime has it from GOGC, or another than ours
-		if got := planMemory(row.env, row.limit, kernel); got != row.want || debug.SetMemoryLimit(-1) != row.want.limit {
-			t.Errorf("%s: %+v, want %+v", name, got, row.want)
-		}
 	}
 }
 
 // TestCgroupMemoryOfThisMachine only wants the real files to be read without a panic: what they say is the machine's affair.
 func TestCgroupMemoryOfThisMachine(t *testing.T) {
-	if limit := cgroupMemory(os.DirFS("/")); limit < 0 {
+	if limit := CgroupMemory(os.DirFS("/")); limit < 0 {
 		t.Errorf("limit of %d bytes", limit)
 	}
 }

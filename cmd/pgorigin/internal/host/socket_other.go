@@ -1,6 +1,6 @@
 //go:build !unix
 
-package main
+package host
 
 import (
 	"context"
@@ -12,7 +12,7 @@ import (
 // unixSocket does not exist here.
 type unixSocket struct{ *net.UnixListener }
 
-// listenUnix fails: a socket could be neither locked nor kept from other users.
-func listenUnix(context.Context, string, os.FileMode) (*unixSocket, error) {
+// ListenUnix fails: a socket could be neither locked nor kept from other users.
+func ListenUnix(context.Context, string, os.FileMode) (*unixSocket, error) {
 	return nil, errors.New("a Unix socket cannot be listened on in this system")
 }

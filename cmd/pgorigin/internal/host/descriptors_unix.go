@@ -1,15 +1,15 @@
 //go:build unix
 
-package main
+package host
 
 import (
 	"math"
 	"syscall"
 )
 
-// descriptorLimit returns how many files the process may have open, 0 for as many as it likes. Go has raised
+// DescriptorLimit returns how many files the process may have open, 0 for as many as it likes. Go has raised
 // the soft limit to the hard one.
-func descriptorLimit() int {
+func DescriptorLimit() int {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil || limit.Cur > math.MaxInt32 {
 		return 0

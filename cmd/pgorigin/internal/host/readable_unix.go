@@ -1,11 +1,11 @@
 //go:build unix
 
-package main
+package host
 
 import "golang.org/x/sys/unix"
 
-// readable reports whether a read, or an accept, would find something now.
-func readable(fd uintptr) bool {
+// Readable reports whether a read, or an accept, would find something now.
+func Readable(fd uintptr) bool {
 	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
 	n, err := unix.Poll(fds, 0)
 	return err == nil && n > 0 && fds[0].Revents&unix.POLLIN != 0

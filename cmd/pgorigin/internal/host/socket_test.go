@@ -1,4 +1,4 @@
-package main
+package host
 
 import (
 	"errors"
@@ -9,38 +9,18 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-
-	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 )
 
-func TestSocketPath(t *testing.T) {
-	dir := t.TempDir()
-	for addr, want := range map[string]string{
-		"unix:" + dir:               filepath.Join(dir, config.SocketName),
-		"unix:" + dir + "/":         filepath.Join(dir, config.SocketName),
-		"unix:" + dir + "/own.sock": filepath.Join(dir, "own.sock"),
-	} {
-		if got, err := config.SocketPath(addr); err != nil || got != want {
-			t.Errorf("%s: %s (%v), want %s", addr, got, err, want)
-		}
-	}
-	for _, addr := range []string{"unix:", "unix:relative", "unix:@abstract", "unix:/" + strings.Repeat("x", 107)} {
-		if got, err := config.SocketPath(addr); err == nil {
-			t.Errorf("%s is taken as %s", addr, got)
-		}
-	}
-}
-
 func TestListenUnix(t *testing.T) {
-	path := filepath.Join(t.TempDir(), config.SocketName)
-	first, err := listenUnix(t.Context(), path, 0o660)
+	path := filepath.Join(t.TempDir(), "s.PGSQL.6432")
+	first, err := ListenUnix(t.Context(), path, 0o660)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o660 {
 		t.Errorf("mode %v (%v)", info.Mode(), err)
 	}
-	if _, err := listenUnix(t.Context(), path, 0o600); !errors.Is(err, errSocketInUse) {
+	if _, err := ListenUnix(t.Context(), path, 0o600); !errors.Is(err, ErrSocketInUse) {
 		t.Errorf("a live socket was taken: %v", err)
 	}
 	conn, err := net.Dial("unix", path)
@@ -51,7 +31,7 @@ func TestListenUnix(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if uid, err := peerUID(accepted); err != nil || int(uid) != os.Getuid() {
+	if uid, err := PeerUID(accepted); err != nil || int(uid) != os.Getuid() {
 		t.Errorf("peer's uid %d (%v), want %d", uid, err, os.Getuid())
 	}
 	_ = accepted.Close()
@@ -78,7 +58,7 @@ func TestListenUnixFindsSomethingThere(t *testing.T) {
 	if err := os.WriteFile(dead+".lock", []byte("4711\npgorigin\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	again, err := listenUnix(t.Context(), dead, 0o600)
+	again, err := ListenUnix(t.Context(), dead, 0o600)
 	if err != nil {
 		t.Fatalf("a dead socket is in the way: %v", err)
 	}
@@ -88,7 +68,7 @@ func TestListenUnixFindsSomethingThere(t *testing.T) {
 	if err := os.WriteFile(file, []byte("precious"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := listenUnix(t.Context(), file, 0o600); err == nil {
+	if _, err := ListenUnix(t.Context(), file, 0o600); err == nil {
 		t.Error("listens in place of a file")
 	}
 	if data, _ := os.ReadFile(file); string(data) != "precious" {
@@ -101,13 +81,13 @@ func TestListenUnixFindsSomethingThere(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer other.Close()
-	if _, err := listenUnix(t.Context(), foreign, 0o600); !errors.Is(err, errSocketInUse) {
+	if _, err := ListenUnix(t.Context(), foreign, 0o600); !errors.Is(err, ErrSocketInUse) {
 		t.Errorf("took a socket of somebody else: %v", err)
 	}
 	if left, _ := filepath.Glob(filepath.Join(dir, "*.lock")); len(left) > 0 {
 		t.Errorf("left %v", left)
 	}
-	if _, err := listenUnix(t.Context(), filepath.Join(dir, "no", "such", "dir"), 0o600); err == nil {
+	if _, err := ListenUnix(t.Context(), filepath.Join(dir, "no", "such", "dir"), 0o600); err == nil {
 		t.Error("listens in a folder that is not there")
 	}
 }
@@ -177,14 +157,14 @@ func TestListenUnixLeavesOthersAlone(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
-			path := filepath.Join(dir, config.SocketName)
+			path := filepath.Join(dir, "s.PGSQL.6432")
 			row.prepare(t, dir, path)
 			before := folder(t, dir)
-			socket, err := listenUnix(t.Context(), path, 0o600)
+			socket, err := ListenUnix(t.Context(), path, 0o600)
 			if err == nil {
 				_ = socket.Close()
 			}
-			var foreign *foreignFileError
+			var foreign *ForeignFileError
 			if !errors.As(err, &foreign) || !strings.Contains(err.Error(), row.says) {
 				t.Errorf("error %v", err)
 			}
@@ -220,8 +200,8 @@ func folder(t *testing.T, dir string) string {
 
 // Somebody took our place while we served. What is there by now is not removed.
 func TestUnixSocketThatWasReplaced(t *testing.T) {
-	path := filepath.Join(t.TempDir(), config.SocketName)
-	ours, err := listenUnix(t.Context(), path, 0o600)
+	path := filepath.Join(t.TempDir(), "s.PGSQL.6432")
+	ours, err := ListenUnix(t.Context(), path, 0o600)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,6 @@
 //go:build unix
 
-package main
+package host
 
 import (
 	"context"
@@ -12,8 +12,6 @@ import (
 	"strings"
 	"syscall"
 	"time"
-
-	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 )
 
 // unixSocket is a listening Unix socket with the lock file that keeps it ours.
@@ -24,13 +22,13 @@ type unixSocket struct {
 	lock  *os.File
 }
 
-// listenUnix makes a socket at path with mode. It replaces a dead socket that another pgorigin left behind,
+// ListenUnix makes a socket at path with mode. It replaces a dead socket that another pgorigin left behind,
 // and nothing else.
 //
 // A lock file beside the socket has the name that PostgreSQL gives to its own, so that neither program takes
 // the other's place. Ours is recognised by its content, and in use for as long as the kernel has a lock on
 // it. PostgreSQL decides by process IDs, which mean nothing across containers that share a volume.
-func listenUnix(ctx context.Context, path string, mode os.FileMode) (*unixSocket, error) {
+func ListenUnix(ctx context.Context, path string, mode os.FileMode) (*unixSocket, error) {
 	lock, err := lockSocket(path + ".lock")
 	if err != nil {
 		return nil, err
@@ -74,7 +72,7 @@ func lockSocket(path string) (socketLock, error) {
 		case err != nil:
 			return socketLock{}, fmt.Errorf("look at lock file: %w", err)
 		case !info.Mode().IsRegular():
-			return socketLock{}, &foreignFileError{path, "is no regular file"}
+			return socketLock{}, &ForeignFileError{path, "is no regular file"}
 		}
 		file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0o600)
 		if err != nil {
@@ -89,7 +87,7 @@ func lockSocket(path string) (socketLock, error) {
 			return socketLock{}, err
 		}
 	}
-	return socketLock{}, errSocketInUse
+	return socketLock{}, ErrSocketInUse
 }
 
 var errLockReplaced = errors.New("the lock file was replaced")
@@ -98,7 +96,7 @@ var errLockReplaced = errors.New("the lock file was replaced")
 func takeLock(file *os.File, path string) (socketLock, error) {
 	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		if errors.Is(err, syscall.EWOULDBLOCK) {
-			return socketLock{}, errSocketInUse
+			return socketLock{}, ErrSocketInUse
 		}
 		return socketLock{}, fmt.Errorf("lock %s: %w", path, err)
 	}
@@ -109,7 +107,7 @@ func takeLock(file *os.File, path string) (socketLock, error) {
 	if there, err := os.Lstat(path); err != nil || !os.SameFile(held, there) {
 		return socketLock{}, errLockReplaced
 	}
-	content := make([]byte, config.MaxSocketPath)
+	content := make([]byte, 1<<10)
 	n, err := file.ReadAt(content, 0)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return socketLock{}, fmt.Errorf("read lock file: %w", err)
@@ -118,9 +116,9 @@ func takeLock(file *os.File, path string) (socketLock, error) {
 	ours := n > 0 && len(lines) == 3 && lines[1] == lockMark
 	switch stat, ok := held.Sys().(*syscall.Stat_t); {
 	case n > 0 && !ours:
-		return socketLock{}, &foreignFileError{path, "is the lock file of another program, such as PostgreSQL"}
+		return socketLock{}, &ForeignFileError{path, "is the lock file of another program, such as PostgreSQL"}
 	case ok && stat.Nlink > 1:
-		return socketLock{}, &foreignFileError{path, "has another name elsewhere (a hard link)"}
+		return socketLock{}, &ForeignFileError{path, "has another name elsewhere (a hard link)"}
 	}
 	_ = file.Truncate(0)
 	_, _ = fmt.Fprintf(io.NewOffsetWriter(file, 0), "%d\n%s\n", os.Getpid(), lockMark)
@@ -151,7 +149,7 @@ func removeDeadSocket(ctx context.Context, path string, ours bool) error {
 	case err != nil:
 		return err
 	case info.Mode().Type() != os.ModeSocket:
-		return &foreignFileError{path, "is no socket"}
+		return &ForeignFileError{path, "is no socket"}
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
@@ -159,11 +157,11 @@ func removeDeadSocket(ctx context.Context, path string, ours bool) error {
 	switch {
 	case err == nil:
 		_ = conn.Close()
-		return errSocketInUse
+		return ErrSocketInUse
 	case !errors.Is(err, syscall.ECONNREFUSED):
 		return fmt.Errorf("ask who listens there: %w", err)
 	case !ours:
-		return &foreignFileError{path, "is a socket on which nobody listens, left behind by another program"}
+		return &ForeignFileError{path, "is a socket on which nobody listens, left behind by another program"}
 	}
 	return os.Remove(path)
 }

@@ -1,4 +1,4 @@
-package main
+package host
 
 import (
 	"net"
@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// peerUID returns the user on the other end of a Unix socket, as the kernel knows it.
-func peerUID(conn *net.UnixConn) (uint32, error) {
+// PeerUID returns the user on the other end of a Unix socket, as the kernel knows it.
+func PeerUID(conn *net.UnixConn) (uint32, error) {
 	raw, err := conn.SyscallConn()
 	if err != nil {
 		return 0, err

@@ -1,0 +1,6 @@
+//go:build !unix
+
+package host
+
+// Readable knows nothing here.
+func Readable(uintptr) bool { return false }
