@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/advice"
 	"github.com/pgorigin/pgorigin/tlsorigin"
 )
 
@@ -139,7 +140,7 @@ type checkLogin struct {
 func (s *checkStage) fail(reason, text string) {
 	s.Result, s.Reason, s.Text = resultFailed, reason, text
 	if s.Cure == "" {
-		s.Cure = cureFor(reason)
+		s.Cure = advice.CureFor(reason)
 	}
 }
 
@@ -151,16 +152,6 @@ func (s *checkStage) done() checkStage {
 		s.Result = resultOK
 	}
 	return *s
-}
-
-// cureFor returns the cure of a reason, "" for a word that has none.
-func cureFor(reason string) string {
-	for _, row := range cures() {
-		if row.reason == reason {
-			return row.cure
-		}
-	}
-	return ""
 }
 
 // milliseconds has three digits behind the point.

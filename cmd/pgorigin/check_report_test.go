@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/advice"
 	"github.com/pgorigin/pgorigin/tlsorigin"
 )
 
@@ -127,7 +128,7 @@ func TestAFamilyThatIsNotThereIsNoFault(t *testing.T) {
 
 // Every reason that a diagnosis can give has a cure.
 func TestEveryStageFailureHasACure(t *testing.T) {
-	for _, reason := range dialReasons() {
+	for _, reason := range advice.DialReasons() {
 		s := checkStage{Stage: string(tlsorigin.StageTLS)}
 		if s.fail(reason, "text"); reason != "ok" && s.Cure == "" {
 			t.Errorf("%s has no cure", reason)

@@ -1,19 +1,17 @@
 package main
 
 import (
+	"crypto/tls"
 	"crypto/x509"
 	"fmt"
 	"strings"
 	"time"
 
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/advice"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
 	"github.com/pgorigin/pgorigin/tlsorigin"
 )
-
-// vanishCure is for a large ClientHello that gets no answer where a small one does.
-const vanishCure = "Let the firewalls and inspection boxes on the way to PGORIGIN_UPSTREAM_ADDR pass a ClientHello of more than one packet, " +
-	"or set PGORIGIN_TLS_POST_QUANTUM=off to send small ones only."
 
 // newCheckAddress turns the diagnosis of one address into its stages, up to the first that failed.
 func (c *originChecker) newCheckAddress(d *tlsorigin.AddressDiagnosis, u *tlsorigin.UpstreamDiagnosis) *checkAddress {
@@ -88,7 +86,7 @@ func tlsText(h *tlsorigin.Handshake) string {
 
 func newCheckTLS(h *tlsorigin.Handshake) *checkTLS {
 	return &checkTLS{
-		Version: versionName(h.Version), Cipher: cipherName(h.CipherSuite), Group: groupName(h.Group),
+		Version: advice.VersionName(h.Version), Cipher: tls.CipherSuiteName(h.CipherSuite), Group: tlsorigin.GroupName(h.Group),
 		HelloRetryRequest: h.HelloRetryRequest,
 	}
 }
@@ -181,9 +179,9 @@ func (a *checkAddress) addKeyExchange(d *tlsorigin.AddressDiagnosis) {
 	if hello, ok := vanished(d.KeyExchange); ok {
 		stage.fail(hello.Err.Reason(), fmt.Sprintf("a ClientHello of %d bytes (%s) gets no answer, smaller ones do: something on the way drops or swallows it",
 			hello.Hello.Bytes, offeredName(hello)))
-		stage.Cure = vanishCure
+		stage.Cure = advice.VanishCure
 		if i := len(a.Stages) - 1; d.Failed == tlsorigin.StageTLS {
-			a.Stages[i].Cure = vanishCure // the same thing, seen earlier
+			a.Stages[i].Cure = advice.VanishCure // the same thing, seen earlier
 		}
 	} else if d.Failed != "" {
 		stage.Result = resultSkipped // for reading only: it explains the failure before
@@ -209,13 +207,13 @@ func offeredName(row *tlsorigin.GroupTrial) string {
 	if len(row.Offered) == 0 {
 		return "configured"
 	}
-	return groupName(row.Offered[0])
+	return tlsorigin.GroupName(row.Offered[0])
 }
 
 func newCheckKeyExchange(row *tlsorigin.GroupTrial) checkKeyExchange {
 	out := checkKeyExchange{
 		Offered: offeredName(row), Outcome: string(row.Outcome), ClientHello: row.Hello.Bytes, Milliseconds: milliseconds(row.Took),
-		Group: groupName(row.Group), HelloRetryRequest: row.HelloRetryRequest,
+		Group: tlsorigin.GroupName(row.Group), HelloRetryRequest: row.HelloRetryRequest,
 	}
 	if row.Err != nil {
 		out.Reason = row.Err.Reason()

@@ -11,7 +11,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
-	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/advice"
 	"github.com/pgorigin/pgorigin/health"
 	"github.com/pgorigin/pgorigin/tlsorigin"
 )
@@ -103,7 +103,7 @@ func (e *expiryLog) listsOver(now time.Time) time.Time {
 func (o *observer) expiringOwn(now time.Time) {
 	if end := o.expiry.listsOver(now); !end.IsZero() && o.expiry.due(health.RoleCRL, now) {
 		o.log.Warn("revocation list has run out", zap.String("origin", o.origin), zap.Time("not_after", end),
-			zap.String("cure", o.settings.Rename(expiryCure(health.RoleCRL))))
+			zap.String("cure", o.settings.Rename(advice.ExpiryCure(health.RoleCRL))))
 	}
 	for _, c := range o.expiry.owned(now) {
 		o.expiring(c.role, c.cert, now)
@@ -128,7 +128,7 @@ func (o *observer) expiryNote() string {
 	var texts []string
 	if end := o.expiry.listsOver(now); !end.IsZero() {
 		texts = append(texts, fmt.Sprintf("the revocation list has run out at %s: %s", end.UTC().Format(time.RFC3339),
-			o.settings.Rename(expiryCure(health.RoleCRL))))
+			o.settings.Rename(advice.ExpiryCure(health.RoleCRL))))
 	}
 	for _, c := range list {
 		if _, soon := expiryLevel(c.cert, now); !soon {
@@ -140,7 +140,7 @@ func (o *observer) expiryNote() string {
 		}
 		d := tlsorigin.Describe([]*x509.Certificate{c.cert}, now)[0]
 		texts = append(texts, fmt.Sprintf("%s certificate %s %s %s: %s", c.role, d.Subject, verb, d.NotAfter.Format(time.RFC3339),
-			o.settings.Rename(expiryCure(c.role))))
+			o.settings.Rename(advice.ExpiryCure(c.role))))
 	}
 	return strings.Join(texts, "; ")
 }
@@ -158,18 +158,6 @@ func (o *observer) expiring(role string, cert *x509.Certificate, now time.Time) 
 	if line := o.log.Check(level, message); line != nil {
 		line.Write(zap.String("origin", o.origin), zap.String("role", role), zap.String("subject", tlsorigin.Describe([]*x509.Certificate{cert}, now)[0].Subject),
 			zap.String("sha256", tlsorigin.Fingerprint(cert)), zap.Time("not_after", cert.NotAfter),
-			zap.Float64("left", cert.NotAfter.Sub(now).Round(time.Second).Seconds()), zap.String("cure", o.settings.Rename(expiryCure(role))))
+			zap.Float64("left", cert.NotAfter.Sub(now).Round(time.Second).Seconds()), zap.String("cure", o.settings.Rename(advice.ExpiryCure(role))))
 	}
-}
-
-func expiryCure(role string) string {
-	switch role {
-	case health.RoleCA:
-		return "add the next CA to " + config.Prefix + "TLS_CA_FILE"
-	case health.RoleClient:
-		return "renew it, in " + config.Prefix + "TLS_CERT_FILE and " + config.Prefix + "TLS_KEY_FILE"
-	case health.RoleCRL:
-		return "put the issuer's latest list into " + config.Prefix + "TLS_CRL_FILE"
-	}
-	return "renew the certificate of the server at " + config.Prefix + "UPSTREAM_ADDR"
 }

@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/advice"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
 	"github.com/pgorigin/pgorigin/health"
@@ -105,12 +106,12 @@ func (o *observer) attempt(a tlsorigin.Attempt) {
 	if a.Err != nil {
 		o.metrics.Dial(o.origin, a.Err.Reason(), a.Connect, a.SSLRequest, a.TLS)
 		o.certificateProblems(a.Err)
-		fields = append(fields, zap.String("reason", a.Err.Reason()), text("error", withCause(a.Err)))
+		fields = append(fields, zap.String("reason", a.Err.Reason()), text("error", advice.WithCause(a.Err)))
 		o.log.Debug("upstream attempt", fields...)
 		return
 	}
 	o.metrics.Dial(o.origin, string(pgwire.ReasonOK), a.Connect, a.SSLRequest, a.TLS)
-	o.metrics.Handshake(o.origin, versionName(a.State.Version), groupName(a.State.CurveID))
+	o.metrics.Handshake(o.origin, advice.VersionName(a.State.Version), tlsorigin.GroupName(a.State.CurveID))
 	if a.State.DidResume {
 		o.metrics.Resumption(o.origin)
 	}
@@ -140,10 +141,10 @@ func (o *observer) upstreamReady(info pgwire.SessionInfo, upstream net.Conn, too
 	leg := upstreamLeg{addr: upstream.RemoteAddr().String(), startup: time.Since(info.Accepted) - took}
 	if secured, ok := upstream.(interface{ ConnectionState() tls.ConnectionState }); ok {
 		state := secured.ConnectionState()
-		leg.version = versionName(state.Version)
+		leg.version = advice.VersionName(state.Version)
 		leg.cipher = tls.CipherSuiteName(state.CipherSuite)
-		leg.group = groupName(state.CurveID)
-		leg.peer = peerName(state)
+		leg.group = tlsorigin.GroupName(state.CurveID)
+		leg.peer = advice.PeerName(state)
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()

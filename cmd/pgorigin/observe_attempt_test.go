@@ -8,6 +8,7 @@ import (
 
 	"go.uber.org/zap/zapcore"
 
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/advice"
 	"github.com/pgorigin/pgorigin/tlsorigin"
 )
 
@@ -57,12 +58,12 @@ func TestEveryGroupHasASeries(t *testing.T) {
 	for _, id := range []tls.CurveID{
 		tls.X25519MLKEM768, tls.SecP256r1MLKEM768, tls.SecP384r1MLKEM1024, tls.X25519, tls.CurveP256, tls.CurveP384, tls.CurveP521,
 	} {
-		series := `pgorigin_tls_handshakes_total{group="` + groupName(id) + `",origin="default",version="1.3"}`
+		series := `pgorigin_tls_handshakes_total{group="` + tlsorigin.GroupName(id) + `",origin="default",version="1.3"}`
 		if w.metric(series) != "0" {
 			t.Errorf("no series %s", series)
 		}
 	}
-	if groupName(0) != "" || versionName(0) != "" || versionName(tls.VersionTLS12) != "1.2" {
+	if tlsorigin.GroupName(0) != "" || advice.VersionName(0) != "" || advice.VersionName(tls.VersionTLS12) != "1.2" {
 		t.Error("names of nothing, or of TLS 1.2, are wrong")
 	}
 }

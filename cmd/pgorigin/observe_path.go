@@ -10,7 +10,7 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/advice"
 	"github.com/pgorigin/pgorigin/health"
 	"github.com/pgorigin/pgorigin/pgwire"
 	"github.com/pgorigin/pgorigin/tlsorigin"
@@ -47,7 +47,7 @@ func (p *pathLog) note() string {
 	var texts []string
 	for _, c := range p.list() {
 		if c.Fallback != "" {
-			texts = append(texts, fmt.Sprintf("%s goes by %s: %s", c.Resolved, c.Fallback, causeText(c.Cause)))
+			texts = append(texts, fmt.Sprintf("%s goes by %s: %s", c.Resolved, c.Fallback, advice.CauseText(c.Cause)))
 		}
 	}
 	return strings.Join(texts, "; ")
@@ -59,7 +59,7 @@ func (o *observer) describePaths() []health.KeyExchange {
 	for _, c := range o.paths.list() {
 		k := health.KeyExchange{Upstream: c.Addr, Address: c.Resolved, State: string(c.After), Fallback: string(c.Fallback)}
 		if c.Fallback != "" {
-			k.Cause, k.Cure, k.Until = causeText(c.Cause), o.settings.Rename(fallbackCure(c.Fallback)), c.Until.UTC()
+			k.Cause, k.Cure, k.Until = advice.CauseText(c.Cause), o.settings.Rename(advice.FallbackCure(c.Fallback)), c.Until.UTC()
 		}
 		list = append(list, k)
 	}
@@ -90,7 +90,7 @@ func (o *observer) probed(a tlsorigin.Attempt, fields []zap.Field) {
 	reason := string(pgwire.ReasonOK)
 	if a.Err != nil {
 		reason = a.Err.Reason()
-		fields = append(fields, text("error", withCause(a.Err)))
+		fields = append(fields, text("error", advice.WithCause(a.Err)))
 	} else {
 		o.verified(a)
 	}
@@ -114,29 +114,6 @@ func (o *observer) pathChanged(c tlsorigin.PathChange) {
 		return
 	}
 	o.log.Warn("key exchange fell back", append(fields, zap.String("fallback", string(c.Fallback)),
-		zap.String("cause", causeText(c.Cause)), zap.String("cure", o.settings.Rename(fallbackCure(c.Fallback))),
+		zap.String("cause", advice.CauseText(c.Cause)), zap.String("cure", o.settings.Rename(advice.FallbackCure(c.Fallback))),
 		zap.Time("probe_after", c.Until.Truncate(time.Second)))...)
-}
-
-// causeText says how the first ClientHello came to nothing, and what that usually means.
-func causeText(cause tlsorigin.PathCause) string {
-	switch cause {
-	case tlsorigin.CausePacketsLost:
-		return "large packets are lost on the way: check MTU"
-	case tlsorigin.CauseUnanswered:
-		return "the hello was delivered but not answered: an inspection box or a server that reads once"
-	case tlsorigin.CauseReset:
-		return "the hello was answered by a reset: an inspection box or a server that reads once"
-	case tlsorigin.CauseClosed:
-		return "the hello was answered by closing the connection: an inspection box or a server that reads once"
-	}
-	return "the hello was not answered"
-}
-
-func fallbackCure(f tlsorigin.Fallback) string {
-	if f == tlsorigin.FallbackSmallSegments {
-		return "repair the MTU, or let ICMP 'fragmentation needed' pass; until then TCP segments are small"
-	}
-	return "let the box on the way pass a ClientHello in two segments; " + config.Prefix +
-		"TLS_POST_QUANTUM=off stops asking, =require refuses to go without"
 }

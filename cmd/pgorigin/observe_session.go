@@ -6,6 +6,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/advice"
 	"github.com/pgorigin/pgorigin/pgwire"
 )
 
@@ -54,7 +55,7 @@ func sessionFields(info pgwire.SessionInfo, result pgwire.SessionResult) []zap.F
 		zap.Int64("bytes_to_client", result.ToClient),
 	)
 	if result.Err != nil {
-		fields = append(fields, text("error", withCause(result.Err)))
+		fields = append(fields, text("error", advice.WithCause(result.Err)))
 		fields = append(fields, certificateFields(result.Err)...)
 	}
 	return fields

@@ -19,6 +19,7 @@ import (
 	"go.uber.org/zap/zapcore"
 	zapobserver "go.uber.org/zap/zaptest/observer"
 
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/advice"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 	"github.com/pgorigin/pgorigin/health"
 	"github.com/pgorigin/pgorigin/pgwire"
@@ -36,7 +37,7 @@ func newWatched() watched {
 	core, logs := zapobserver.New(zapcore.DebugLevel)
 	status := new(health.Status)
 	metrics := health.NewMetrics(health.Options{
-		Origins: []string{config.DefaultOrigin}, Reasons: allReasons(), DialReasons: dialReasons(), Status: status,
+		Origins: []string{config.DefaultOrigin}, Reasons: advice.Reasons(), DialReasons: advice.DialReasons(), Status: status,
 	})
 	return watched{newObserver(new(config.Origin), zap.New(core), metrics), logs, health.Handler(status, metrics)}
 }
@@ -240,16 +241,16 @@ func TestHostileClientInALogLine(t *testing.T) {
 
 func TestPeerName(t *testing.T) {
 	state := verifiedState()
-	if got := peerName(state); got != "pgbouncer.prod" {
+	if got := advice.PeerName(state); got != "pgbouncer.prod" {
 		t.Errorf("peer is %q", got)
 	}
 	state.ServerName = "" // verified by IP address
-	if got := peerName(state); got != "CN=pgbouncer" {
+	if got := advice.PeerName(state); got != "CN=pgbouncer" {
 		t.Errorf("peer is %q", got)
 	}
 	state.PeerCertificates[0].Subject = pkix.Name{}
 	state.PeerCertificates[0].IPAddresses = []net.IP{net.IPv4(192, 0, 2, 7)}
-	if got := peerName(state); got != "192.0.2.7" {
+	if got := advice.PeerName(state); got != "192.0.2.7" {
 		t.Errorf("peer is %q", got)
 	}
 }

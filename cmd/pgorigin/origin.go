@@ -6,6 +6,7 @@ import (
 	"net"
 	"time"
 
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/advice"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 	"github.com/pgorigin/pgorigin/pgwire"
 	"github.com/pgorigin/pgorigin/tlsorigin"
@@ -40,7 +41,7 @@ func newOrigin(s *config.Config, o *config.Origin, observer *observer, found []c
 	made.server = &pgwire.Server{
 		Dial:        made.dialer.Dial,
 		DialSession: made.spares.Dial,
-		Hint:        func(err error) string { return o.Rename(hint(err)) },
+		Hint:        func(err error) string { return o.Rename(advice.Hint(err)) },
 		Allow:       allowUIDs(o.Listen.Allow.UIDs),
 
 		ChannelBinding: pgwire.ChannelBinding(o.Auth.ChannelBinding),

@@ -7,6 +7,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/advice"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
 	"github.com/pgorigin/pgorigin/health"
@@ -77,7 +78,7 @@ func (o *observer) problem(err error) *health.Problem {
 	return &health.Problem{
 		Reason: reasoned.Reason(),
 		Text:   safetext.Printable(reasoned.Error()),
-		Cure:   o.settings.Rename(cureFor(reasoned.Reason())),
+		Cure:   o.settings.Rename(advice.CureFor(reasoned.Reason())),
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/advice"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/host"
 	"github.com/pgorigin/pgorigin/health"
@@ -118,7 +119,7 @@ func newInstance(p process) (*instance, []config.Problem) {
 	}
 	metrics := health.NewMetrics(health.Options{
 		Version: in.about.Version, Revision: in.about.Revision, GoVersion: in.about.Go,
-		Origins: s.Labels(), Reasons: allReasons(), DialReasons: dialReasons(), LoginMethods: pgwire.LoginMethods(),
+		Origins: s.Labels(), Reasons: advice.Reasons(), DialReasons: advice.DialReasons(), LoginMethods: pgwire.LoginMethods(),
 		Status:          in.status,
 		LogLinesDropped: droppedLogLines(p.stderr),
 	})

@@ -5,6 +5,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/advice"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 	"github.com/pgorigin/pgorigin/tlsorigin"
 )
@@ -52,12 +53,12 @@ func (o *observer) sparesTrace() tlsorigin.SparesTrace {
 			o.metrics.SpareDiscarded(o.origin, string(end))
 			fields := []zap.Field{origin, zap.String("cause", string(end)), zap.Float64("age", age.Seconds())}
 			if err != nil {
-				fields = append(fields, text("error", withCause(err)))
+				fields = append(fields, text("error", advice.WithCause(err)))
 			}
 			o.log.Debug("spare discarded", fields...)
 		},
 		Paused: func(err error, wait time.Duration) {
-			o.log.Debug("no new spares for a while", origin, zap.Float64("wait", wait.Seconds()), text("error", withCause(err)))
+			o.log.Debug("no new spares for a while", origin, zap.Float64("wait", wait.Seconds()), text("error", advice.WithCause(err)))
 		},
 	}
 }

@@ -2,12 +2,14 @@ package main
 
 import (
 	"crypto/fips140"
+	"crypto/tls"
 	"crypto/x509"
 	"net"
 	"slices"
 	"sync"
 	"time"
 
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/advice"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
 	"github.com/pgorigin/pgorigin/health"
 	"github.com/pgorigin/pgorigin/tlsorigin"
@@ -76,7 +78,7 @@ type handshake struct {
 func (h *handshake) happened(a tlsorigin.Attempt) {
 	verified := health.Verified{
 		At: time.Now().UTC(), Upstream: a.Addr,
-		Version: versionName(a.State.Version), Cipher: cipherName(a.State.CipherSuite), Group: groupName(a.State.CurveID),
+		Version: advice.VersionName(a.State.Version), Cipher: tls.CipherSuiteName(a.State.CipherSuite), Group: tlsorigin.GroupName(a.State.CurveID),
 		PostQuantum: tlsorigin.IsHybrid(a.State.CurveID), Resumed: a.State.DidResume,
 	}
 	h.mu.Lock()

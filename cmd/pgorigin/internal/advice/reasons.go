@@ -1,8 +1,12 @@
-package main
+package advice
 
 import (
 	"errors"
 	"strings"
+
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
+	"github.com/pgorigin/pgorigin/health"
+	"github.com/pgorigin/pgorigin/tlsorigin"
 )
 
 // cureRow says what a person changes when something ended with that reason.
@@ -47,8 +51,8 @@ func cures() []cureRow {
 	}
 }
 
-// allReasons returns the words alone.
-func allReasons() []string {
+// Reasons returns the words alone.
+func Reasons() []string {
 	var reasons []string
 	for _, row := range cures() {
 		reasons = append(reasons, row.reason)
@@ -56,10 +60,10 @@ func allReasons() []string {
 	return reasons
 }
 
-// dialReasons returns the words with which opening an upstream leg can end.
-func dialReasons() []string {
+// DialReasons returns the words with which opening an upstream leg can end.
+func DialReasons() []string {
 	reasons := []string{"ok", "client_cert_rejected"}
-	for _, reason := range allReasons() {
+	for _, reason := range Reasons() {
 		ofDial := strings.HasPrefix(reason, "upstream_") || strings.HasPrefix(reason, "tls_") || strings.HasPrefix(reason, "cert_")
 		if ofDial && reason != "upstream_protocol" { // that one needs a login under way
 			reasons = append(reasons, reason)
@@ -68,14 +72,63 @@ func dialReasons() []string {
 	return reasons
 }
 
-// hint is what pgwire tells a client behind the error itself: the cure for err's reason, "" without one.
-func hint(err error) string {
+// Hint is what pgwire tells a client behind the error itself: the cure for err's reason, "" without one.
+func Hint(err error) string {
 	var reasoned interface{ Reason() string }
 	if !errors.As(err, &reasoned) {
 		return ""
 	}
 	for _, row := range cures() {
 		if row.reason == reasoned.Reason() {
+			return row.cure
+		}
+	}
+	return ""
+}
+
+// VanishCure is for a large ClientHello that gets no answer where a small one does.
+const VanishCure = "Let the firewalls and inspection boxes on the way to PGORIGIN_UPSTREAM_ADDR pass a ClientHello of more than one packet, " +
+	"or set PGORIGIN_TLS_POST_QUANTUM=off to send small ones only."
+
+func ExpiryCure(role string) string {
+	switch role {
+	case health.RoleCA:
+		return "add the next CA to " + config.Prefix + "TLS_CA_FILE"
+	case health.RoleClient:
+		return "renew it, in " + config.Prefix + "TLS_CERT_FILE and " + config.Prefix + "TLS_KEY_FILE"
+	case health.RoleCRL:
+		return "put the issuer's latest list into " + config.Prefix + "TLS_CRL_FILE"
+	}
+	return "renew the certificate of the server at " + config.Prefix + "UPSTREAM_ADDR"
+}
+
+// CauseText says how the first ClientHello came to nothing, and what that usually means.
+func CauseText(cause tlsorigin.PathCause) string {
+	switch cause {
+	case tlsorigin.CausePacketsLost:
+		return "large packets are lost on the way: check MTU"
+	case tlsorigin.CauseUnanswered:
+		return "the hello was delivered but not answered: an inspection box or a server that reads once"
+	case tlsorigin.CauseReset:
+		return "the hello was answered by a reset: an inspection box or a server that reads once"
+	case tlsorigin.CauseClosed:
+		return "the hello was answered by closing the connection: an inspection box or a server that reads once"
+	}
+	return "the hello was not answered"
+}
+
+func FallbackCure(f tlsorigin.Fallback) string {
+	if f == tlsorigin.FallbackSmallSegments {
+		return "repair the MTU, or let ICMP 'fragmentation needed' pass; until then TCP segments are small"
+	}
+	return "let the box on the way pass a ClientHello in two segments; " + config.Prefix +
+		"TLS_POST_QUANTUM=off stops asking, =require refuses to go without"
+}
+
+// CureFor returns the cure of a reason, "" for a word that has none.
+func CureFor(reason string) string {
+	for _, row := range cures() {
+		if row.reason == reason {
 			return row.cure
 		}
 	}

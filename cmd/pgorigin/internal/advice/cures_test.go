@@ -1,4 +1,4 @@
-package main
+package advice
 
 import (
 	"errors"
@@ -26,8 +26,8 @@ const documented = `ok client_protocol client_gone client_timeout client_denied 
 	client_cert_rejected auth_rejected auth_channel_binding login_timeout`
 
 func TestReasonsAreTheDocumentedOnes(t *testing.T) {
-	if want := strings.Fields(documented); !slices.Equal(allReasons(), want) {
-		t.Errorf("reasons are %v,\nwant %v", allReasons(), want)
+	if want := strings.Fields(documented); !slices.Equal(Reasons(), want) {
+		t.Errorf("reasons are %v,\nwant %v", Reasons(), want)
 	}
 }
 
@@ -39,10 +39,10 @@ func TestEveryReasonOfTheLeavesHasARow(t *testing.T) {
 			t.Fatalf("%s: found only %v; has the type been renamed?", leaf, found)
 		}
 		for _, reason := range found {
-			if !slices.Contains(allReasons(), reason) {
+			if !slices.Contains(Reasons(), reason) {
 				t.Errorf("%s has the reason %q, which has no row in cures.go", leaf, reason)
 			}
-			if leaf == "tlsorigin" && !slices.Contains(dialReasons(), reason) {
+			if leaf == "tlsorigin" && !slices.Contains(DialReasons(), reason) {
 				t.Errorf("a dial may end with %q, which is no dial reason", reason)
 			}
 		}
@@ -116,12 +116,12 @@ func TestHint(t *testing.T) {
 		{&pgwire.Error{Kind: pgwire.ReasonTooManySessions}, "PGORIGIN_MAX_SESSIONS"},
 		{&pgwire.Error{Kind: pgwire.ReasonUpstreamUnreached, Err: errors.New("x")}, "PGORIGIN_UPSTREAM_ADDR"},
 	} {
-		if got := hint(row.err); !strings.Contains(got, row.want) {
+		if got := Hint(row.err); !strings.Contains(got, row.want) {
 			t.Errorf("hint(%v) = %q, want %s in it", row.err, got, row.want)
 		}
 	}
 	for _, err := range []error{nil, errors.New("x"), &pgwire.Error{Kind: pgwire.ReasonClientGone}, &pgwire.Error{Kind: "new"}} {
-		if got := hint(err); got != "" {
+		if got := Hint(err); got != "" {
 			t.Errorf("hint(%v) = %q", err, got)
 		}
 	}
