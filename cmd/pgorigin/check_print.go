@@ -27,8 +27,8 @@ func (n *node) add(children ...*node) *node {
 type treeStyle struct{ drawn, colour bool }
 
 func newTreeStyle(w io.Writer, env []string) treeStyle {
-	terminal := isTerminal(w)
-	colour := wantsColour(terminal, env)
+	terminal := host.IsTerminal(w)
+	colour := host.WantsColour(terminal, env)
 	return treeStyle{drawn: colour || terminal && host.Lookup(env, "TERM") != "dumb", colour: colour}
 }
 

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/advice"
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/golden"
 	"github.com/pgorigin/pgorigin/tlsorigin"
 )
 
@@ -81,7 +82,7 @@ func TestCheckReportGolden(t *testing.T) {
 		if err := sampleReport().write(process{stdout: &out, env: row.env}, row.json); err != nil {
 			t.Fatal(err)
 		}
-		compareGolden(t, row.file, out.String())
+		golden.Compare(t, row.file, out.String())
 	}
 }
 

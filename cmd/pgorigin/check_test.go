@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/golden"
 	"github.com/pgorigin/pgorigin/pgwire/pgtest"
 	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
 )
@@ -294,5 +295,5 @@ func TestCheckUsage(t *testing.T) {
 			t.Errorf("%v = %+v", row.args, got)
 		}
 	}
-	compareGolden(t, "testdata/help_check.golden", runWith(t, nil, "help", "check").stdout)
+	golden.Compare(t, "testdata/help_check.golden", runWith(t, nil, "help", "check").stdout)
 }

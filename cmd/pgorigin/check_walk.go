@@ -107,7 +107,7 @@ func (c *originChecker) trustedBy() string {
 func chainDoubts(s *checkStage, d *tlsorigin.AddressDiagnosis) {
 	for i := range d.Certificate.Path {
 		cert := &d.Certificate.Path[i]
-		_, soon := expiryLevel(&x509.Certificate{NotBefore: cert.NotBefore, NotAfter: cert.NotAfter}, time.Now())
+		_, soon := advice.ExpiryLevel(&x509.Certificate{NotBefore: cert.NotBefore, NotAfter: cert.NotAfter}, time.Now())
 		if soon && cert.DaysLeft >= 0 {
 			s.Result = resultWarning
 			s.Text += fmt.Sprintf("; %s ends in %s", cert.Subject, days(cert.DaysLeft))

@@ -9,19 +9,13 @@ import (
 	"time"
 
 	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
 
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/advice"
 	"github.com/pgorigin/pgorigin/health"
 	"github.com/pgorigin/pgorigin/tlsorigin"
 )
 
-// When a certificate is about to expire: with so much left, or with such a part of its life left if that is shorter.
-// Certificates that live for hours and are renewed all the time would else never be out of the log.
 const (
-	expiresSoon, expiresSoonPart = 14 * 24 * time.Hour, 4
-	expiresNow, expiresNowPart   = 3 * 24 * time.Hour, 16
-
 	repeatExpiry  = 24 * time.Hour
 	maxRemembered = 1000 // certificates; nobody has so many
 )
@@ -48,18 +42,6 @@ func (e *expiryLog) due(key string, now time.Time) bool {
 	}
 	e.said[key] = now
 	return true
-}
-
-// expiryLevel returns how loudly to speak of a certificate at now; ok is false if it is none that expires soon.
-func expiryLevel(cert *x509.Certificate, now time.Time) (level zapcore.Level, ok bool) {
-	left, life := cert.NotAfter.Sub(now), cert.NotAfter.Sub(cert.NotBefore)
-	switch {
-	case left < min(expiresNow, life/expiresNowPart):
-		return zapcore.ErrorLevel, true
-	case left < min(expiresSoon, life/expiresSoonPart):
-		return zapcore.WarnLevel, true
-	}
-	return zapcore.InfoLevel, false
 }
 
 // roleCertificate is a certificate and what it is for.
@@ -131,7 +113,7 @@ func (o *observer) expiryNote() string {
 			o.settings.Rename(advice.ExpiryCure(health.RoleCRL))))
 	}
 	for _, c := range list {
-		if _, soon := expiryLevel(c.cert, now); !soon {
+		if _, soon := advice.ExpiryLevel(c.cert, now); !soon {
 			continue
 		}
 		verb := "expires"
@@ -147,7 +129,7 @@ func (o *observer) expiryNote() string {
 
 // expiring warns, once a day, of a certificate that expires soon or has expired.
 func (o *observer) expiring(role string, cert *x509.Certificate, now time.Time) {
-	level, ok := expiryLevel(cert, now)
+	level, ok := advice.ExpiryLevel(cert, now)
 	if !ok || !o.expiry.due(tlsorigin.Fingerprint(cert), now) {
 		return
 	}

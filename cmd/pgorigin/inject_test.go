@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/golden"
 )
 
 const shopManifest = "# the shop\napiVersion: v1\nkind: Pod\nmetadata:\n  name: shop\nspec:\n  containers:\n  - name: web\n    image: shop:1\n"
@@ -87,6 +89,6 @@ func TestInjectRefuses(t *testing.T) {
 
 func TestHelpOfInjection(t *testing.T) {
 	for _, name := range []string{"inject", "uninject", "webhook"} {
-		compareGolden(t, "testdata/help_"+name+".golden", runWith(t, nil, "help", name).stdout)
+		golden.Compare(t, "testdata/help_"+name+".golden", runWith(t, nil, "help", name).stdout)
 	}
 }

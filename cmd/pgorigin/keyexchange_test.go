@@ -1,84 +1,14 @@
 package main
 
 import (
-	"context"
-	"crypto/tls"
-	"io"
 	"net"
-	"strings"
 	"testing"
 	"time"
 
 	"go.uber.org/zap/zapcore"
 
-	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 	"github.com/pgorigin/pgorigin/tlsorigin"
 )
-
-func TestGroupsHaveManyNames(t *testing.T) {
-	for group, names := range map[tls.CurveID][]string{
-		tls.CurveP256:          {"P-256", "p-256", "P256", "secp256r1", "prime256v1", "CurveP256"},
-		tls.CurveP384:          {"P-384", "P384", "secp384r1", "CurveP384"},
-		tls.CurveP521:          {"P-521", "P521", "secp521r1", "CurveP521"},
-		tls.X25519:             {"X25519", "x25519", "curve25519"},
-		tls.X25519MLKEM768:     {"X25519MLKEM768", "x25519mlkem768"},
-		tls.SecP256r1MLKEM768:  {"SecP256r1MLKEM768"},
-		tls.SecP384r1MLKEM1024: {"secp384r1mlkem1024"},
-	} {
-		for _, name := range names {
-			var got config.TlsGroups
-			if err := got.Decode(" " + name + " "); err != nil || len(got) != 1 || got[0] != group {
-				t.Errorf("%s is read as %v (%v), want %v", name, got, err, group)
-			}
-		}
-	}
-}
-
-// TestContradictingKeyExchange is found by tlsorigin and told in the names of variables.
-func TestContradictingKeyExchange(t *testing.T) {
-	for _, row := range []struct{ settings, want string }{
-		{
-			"PGORIGIN_TLS_POST_QUANTUM=require PGORIGIN_TLS_GROUPS=X25519MLKEM768,X25519",
-			`PGORIGIN_TLS_GROUPS: saw "X25519": is classical although PGORIGIN_TLS_POST_QUANTUM is require; leave it out`,
-		},
-		{
-			"PGORIGIN_TLS_POST_QUANTUM=off PGORIGIN_TLS_GROUPS=X25519MLKEM768",
-			`PGORIGIN_TLS_GROUPS: saw "X25519MLKEM768": is a hybrid group although PGORIGIN_TLS_POST_QUANTUM is off; leave it out`,
-		},
-		{"PGORIGIN_TLS_GROUPS=P-256,P-256", `PGORIGIN_TLS_GROUPS: saw "P-256": is there twice`},
-	} {
-		env := append([]string{upstream}, strings.Fields(row.settings)...)
-		got := runWith(t, env)
-		if got.code != exitConfig || !strings.Contains(got.stderr, row.want) {
-			t.Errorf("%s: %+v, want %s", row.settings, got, row.want)
-		}
-	}
-}
-
-func TestRequireThatCannotBeHonoured(t *testing.T) {
-	t.Setenv("GODEBUG", "tlsmlkem=0")
-	got := runWith(t, []string{upstream, "PGORIGIN_TLS_POST_QUANTUM=require"})
-	want := `PGORIGIN_TLS_POST_QUANTUM: saw "require": cannot be honoured: this process sends no hybrid key share`
-	if got.code != exitConfig || !strings.Contains(got.stderr, want) {
-		t.Errorf("%+v, want %s", got, want)
-	}
-}
-
-func TestHelloIsLoggedAtStart(t *testing.T) {
-	stderr := newLogWatcher()
-	env := append(startUpstream(t), "PGORIGIN_LISTEN_ADDR="+freeAddr(t), "PGORIGIN_HEALTH_ADDR=off", "PGORIGIN_TLS_GROUPS=P-256")
-	code := make(chan int, 1)
-	ctx, stop := context.WithCancel(t.Context())
-	go func() { code <- run(ctx, nil, env, io.Discard, stderr) }()
-	line := stderr.wait(t, "client hello")
-	groups, shares := line["groups"].([]any), line["key_shares"].([]any)
-	if line["bytes"].(float64) < 200 || len(groups) != 1 || groups[0] != "P-256" || len(shares) != 1 || shares[0] != "P-256" {
-		t.Errorf("line is %v", line)
-	}
-	stderr.wait(t, "ready")
-	stop()
-	wantCode(t, code, exitOK)
-}
 
 func TestPathChanges(t *testing.T) {
 	const addr, resolved = "db:6432", "192.0.2.7:6432"

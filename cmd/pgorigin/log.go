@@ -2,7 +2,6 @@ package main
 
 import (
 	"io"
-	"os"
 	"time"
 
 	"go.uber.org/zap"
@@ -18,14 +17,19 @@ const jsonTime = "2006-01-02T15:04:05.000Z07:00"
 // newLogger logs to w. Messages are constants, everything else is a snake_case field, and both encoders write fields as
 // JSON, so that no text from outside can break a line or reach a terminal unescaped.
 func newLogger(w io.Writer, format config.LogFormat, level config.LogLevel, env []string) *zap.Logger {
-	terminal := isTerminal(w)
+	out := w
+	q, queued := w.(*logQueue)
+	if queued {
+		out = q.out
+	}
+	terminal := host.IsTerminal(out)
 	console := format == config.FormatConsole || (format == config.FormatAuto && terminal)
 	encoder := zapcore.NewJSONEncoder(encoderConfig())
 	if console {
-		encoder = zapcore.NewConsoleEncoder(consoleConfig(wantsColour(terminal, env)))
+		encoder = zapcore.NewConsoleEncoder(consoleConfig(host.WantsColour(terminal, env)))
 	}
 	sink := zapcore.Lock(zapcore.AddSync(w))
-	if q, ok := w.(*logQueue); ok {
+	if queued {
 		q.announce(func(lines uint64) []byte {
 			entry := zapcore.Entry{Level: zapcore.WarnLevel, Time: time.Now(), Message: "log lines dropped"}
 			line, err := encoder.EncodeEntry(entry, []zap.Field{zap.Uint64("lines", lines)})
@@ -59,28 +63,4 @@ func consoleConfig(colour bool) zapcore.EncoderConfig {
 		c.EncodeLevel = zapcore.CapitalColorLevelEncoder
 	}
 	return c
-}
-
-// isTerminal takes a character device for a terminal. That /dev/null is one, too, does no harm.
-func isTerminal(w io.Writer) bool {
-	if q, ok := w.(*logQueue); ok {
-		w = q.out
-	}
-	f, ok := w.(*os.File)
-	if !ok {
-		return false
-	}
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
-}
-
-// wantsColour follows no-color.org and bixense.com/clicolors: NO_COLOR wins, then CLICOLOR_FORCE, then the terminal.
-func wantsColour(terminal bool, env []string) bool {
-	switch {
-	case host.Lookup(env, "NO_COLOR") != "":
-		return false
-	case host.Lookup(env, "CLICOLOR_FORCE") != "" && host.Lookup(env, "CLICOLOR_FORCE") != "0":
-		return true
-	}
-	return terminal && host.Lookup(env, "TERM") != "dumb"
 }

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/host"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
 )
 
@@ -91,7 +92,7 @@ func TestColour(t *testing.T) {
 		{"not forced", false, []string{"CLICOLOR_FORCE=0"}, false},
 		{"NO_COLOR wins", true, []string{"CLICOLOR_FORCE=1", "NO_COLOR=1"}, false},
 	} {
-		if got := wantsColour(row.terminal, row.env); got != row.want {
+		if got := host.WantsColour(row.terminal, row.env); got != row.want {
 			t.Errorf("%s: colour %v, want %v", row.story, got, row.want)
 		}
 	}
@@ -119,7 +120,7 @@ func TestAFileIsNoTerminal(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if isTerminal(f) || isTerminal(new(bytes.Buffer)) {
+	if host.IsTerminal(f) || host.IsTerminal(new(bytes.Buffer)) {
 		t.Error("a file or a buffer was taken for a terminal")
 	}
 }

@@ -158,7 +158,7 @@ func TestLogQueueLosesNothingUncounted(t *testing.T) {
 	group.Wait()
 	out.refuse(nil, 0)
 	log.Info("last")
-	q.close(patience)
+	q.close(time.Minute)
 	written := strings.Count(out.read(), `"message":"line"`)
 	if lost := q.lost(); uint64(written)+lost < writers*each || written > writers*each || q.held != 0 {
 		t.Errorf("%d written, %d lost of %d", written, lost, writers*each)

@@ -3,13 +3,11 @@ package main
 import (
 	"bytes"
 	"encoding/json"
-	"flag"
-	"os"
 	"strings"
 	"testing"
-)
 
-var update = flag.Bool("update", false, "rewrite golden files and the generated part of README.md")
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/golden"
+)
 
 // outcome is what a command left behind.
 type outcome struct {
@@ -44,7 +42,7 @@ func TestHelpIsOnStdout(t *testing.T) {
 }
 
 func TestHelpText(t *testing.T) {
-	compareGolden(t, "testdata/help.golden", runWith(t, nil, "help").stdout)
+	golden.Compare(t, "testdata/help.golden", runWith(t, nil, "help").stdout)
 }
 
 func TestWrongUsage(t *testing.T) {
@@ -88,22 +86,5 @@ func TestVersion(t *testing.T) {
 	}
 	if b.Version == "" || !strings.HasPrefix(b.Go, "go1.") || !strings.Contains(b.Platform, "/") {
 		t.Errorf("build = %+v", b)
-	}
-}
-
-// compareGolden compares got with a file, which -update rewrites.
-func compareGolden(t *testing.T, path, got string) {
-	t.Helper()
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got != string(want) {
-		t.Errorf("output differs from %s (run with -update and read the diff):\n%s", path, got)
 	}
 }

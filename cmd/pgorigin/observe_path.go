@@ -66,18 +66,6 @@ func (o *observer) describePaths() []health.KeyExchange {
 	return list
 }
 
-// logHello says what the upstream is offered, before anybody asks why a firewall dislikes it.
-func (o *origin) logHello() {
-	log, label := o.observer.log, zap.String("origin", o.settings.Name())
-	hello, err := o.dialer.Hello()
-	if err != nil {
-		log.Warn("client hello unknown", label, text("error", err.Error()))
-		return
-	}
-	log.Info("client hello", label, zap.Int("bytes", hello.Bytes),
-		zap.Strings("groups", tlsorigin.GroupNames(hello.Groups)), zap.Strings("key_shares", tlsorigin.GroupNames(hello.KeyShares)))
-}
-
 // fellBack counts a connection that another ClientHello has made possible.
 func (o *observer) fellBack(a tlsorigin.Attempt) {
 	if a.Fallback != "" && a.Err == nil {

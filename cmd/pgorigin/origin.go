@@ -6,6 +6,8 @@ import (
 	"net"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/advice"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 	"github.com/pgorigin/pgorigin/pgwire"
@@ -92,4 +94,16 @@ func (in *instance) closeDialers() {
 		_ = o.spares.Close()
 		_ = o.dialer.Close()
 	}
+}
+
+// logHello says what the upstream is offered, before anybody asks why a firewall dislikes it.
+func (o *origin) logHello() {
+	log, label := o.observer.log, zap.String("origin", o.settings.Name())
+	hello, err := o.dialer.Hello()
+	if err != nil {
+		log.Warn("client hello unknown", label, text("error", err.Error()))
+		return
+	}
+	log.Info("client hello", label, zap.Int("bytes", hello.Bytes),
+		zap.Strings("groups", tlsorigin.GroupNames(hello.Groups)), zap.Strings("key_shares", tlsorigin.GroupNames(hello.KeyShares)))
 }

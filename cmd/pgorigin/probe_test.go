@@ -2,16 +2,12 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"net"
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/pgorigin/pgorigin/health"
-	"github.com/pgorigin/pgorigin/pgwire"
-	"github.com/pgorigin/pgorigin/tlsorigin"
 )
 
 // status returns what /statusz says.
@@ -101,67 +97,5 @@ func TestNoProbeByDefault(t *testing.T) {
 	r.wantExit(t, exitOK)
 	if clientsWait(ln) {
 		t.Error("somebody has dialled")
-	}
-}
-
-// What a session finds out is shown, too: as a note where readiness does not depend on it.
-func TestSessionsTellTheStatus(t *testing.T) {
-	w := newWatched()
-	trace := w.sessionTrace()
-	end := func(result pgwire.SessionResult) {
-		trace.Accepted(someClient())
-		trace.Ended(someClient(), result)
-	}
-	refused := &tlsorigin.Error{Kind: tlsorigin.ReasonUpstreamRefused, Addr: "db:6432", Text: "nobody listens there", Err: errors.New("secret cause")}
-	end(pgwire.SessionResult{Phase: pgwire.PhaseDial, Reason: "upstream_refused", Err: refused})
-	probe := w.prober.Snapshot()
-	if probe.State != health.ProbeDown || probe.Problem.Reason != "upstream_refused" || probe.Problem.Text != "upstream db:6432: nobody listens there" {
-		t.Errorf("after a failed dial: %+v", probe)
-	}
-	trace.Accepted(someClient())
-	trace.UpstreamReady(someClient(), securedConn{state: verifiedState()}, time.Millisecond)
-	if w.prober.Snapshot().State != health.ProbeDown {
-		t.Error("up before the login has shown that the client certificate is accepted")
-	}
-	trace.Authenticated(someClient())
-	if probe := w.prober.Snapshot(); probe.State != health.ProbeUp {
-		t.Errorf("after a login: %+v", probe)
-	}
-	trace.Ended(someClient(), pgwire.SessionResult{Phase: pgwire.PhaseRelay, Reason: pgwire.ReasonOK})
-	w.wantMetrics(t, map[string]string{`pgorigin_upstream_connect_duration_seconds_count{origin="default",phase="login"}`: "1"})
-
-	rejected := &tlsorigin.Error{Kind: tlsorigin.ReasonClientCertRejected, Addr: "db:6432", Text: "unknown CA"}
-	end(pgwire.SessionResult{Phase: pgwire.PhaseAuth, Reason: "client_cert_rejected", Err: rejected})
-	if probe := w.prober.Snapshot(); probe.Failures != 1 {
-		t.Errorf("after a rejected client certificate: %+v", probe)
-	}
-	end(pgwire.SessionResult{Phase: pgwire.PhaseRelay, Reason: "upstream_gone", Err: &tlsorigin.Error{Kind: tlsorigin.ReasonUpstreamGone}})
-	cancel := someClient()
-	cancel.Cancel = true
-	trace.Accepted(cancel)
-	trace.Ended(cancel, pgwire.SessionResult{Phase: pgwire.PhaseDial, Reason: "upstream_refused", Err: refused})
-	if probe := w.prober.Snapshot(); probe.Problem.Reason != "client_cert_rejected" {
-		t.Errorf("an established session, or a cancel request, was taken for a try: %+v", probe)
-	}
-	var o health.OriginSnapshot
-	w.record.Describe(&o)
-	if len(o.Failures) != 3 || o.Sessions.Open != 0 || o.Sessions.Total != 5 || o.Cancels.UnknownKey != 1 {
-		t.Errorf("status is %+v", o)
-	}
-	for _, f := range o.Failures {
-		if strings.Contains(f.Text, "secret") {
-			t.Errorf("a cause that is for the log alone is shown: %q", f.Text)
-		}
-	}
-}
-
-// Leaves do not know one another, so both have the words.
-func TestClosersAreThoseOfMetrics(t *testing.T) {
-	for got, want := range map[pgwire.Closer]string{
-		pgwire.ClosedByClient: health.ClosedByClient, pgwire.ClosedByUpstream: health.ClosedByUpstream, pgwire.ClosedByPgorigin: health.ClosedByPgorigin,
-	} {
-		if string(got) != want {
-			t.Errorf("%q is %q in metrics", got, want)
-		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/golden"
 )
 
 const (
@@ -57,7 +58,7 @@ func TestReadmeHasTheVariables(t *testing.T) {
 		t.Fatalf("%s lacks the line %sor %s", readme, tableBegins, tableEnds)
 	}
 	if want := variablesTable(); table != want {
-		if !*update {
+		if !golden.Update() {
 			t.Fatalf("the table in %s is not\n%s(run the test with -update)", readme, want)
 		}
 		updated := before + tableBegins + want + tableEnds + after

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/golden"
 	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
 )
 
@@ -37,7 +38,7 @@ func TestReportOfManyProblems(t *testing.T) {
 	if strings.Contains(got.stderr, "s3cret") {
 		t.Error("the report repeats a password")
 	}
-	compareGolden(t, "testdata/problems.golden", got.stderr)
+	golden.Compare(t, "testdata/problems.golden", got.stderr)
 }
 
 func TestMissingUpstream(t *testing.T) {

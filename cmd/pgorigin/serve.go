@@ -4,6 +4,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -242,4 +243,29 @@ func (in *instance) accept() <-chan error {
 		in.log.Info("listening", zap.String("address", in.admin.Addr().String()), zap.String("for", "admin"))
 	}
 	return failed
+}
+
+// queueStderr puts a logQueue before the stderr of p, for a command that serves. The caller calls stop at its
+// end, which waits for a slow reader no longer than logFlushTimeout. A reader that has gone is no reason to
+// end: without a channel for SIGPIPE, the runtime would end the process at its next line.
+func (p *process) queueStderr() (stop func()) {
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // until the process ends
+	q := newLogQueue(p.stderr)
+	p.stderr = q
+	quits := make(chan os.Signal, 1)
+	signal.Notify(quits, syscall.SIGQUIT)
+	go q.quitOn(quits)
+	return func() {
+		signal.Stop(quits)
+		close(quits)
+		q.close(logFlushTimeout)
+	}
+}
+
+// droppedLogLines returns what counts the lines that stderr has lost, nil if nothing does.
+func droppedLogLines(stderr io.Writer) func() uint64 {
+	if q, ok := stderr.(*logQueue); ok {
+		return q.lost
+	}
+	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/golden"
 	"github.com/pgorigin/pgorigin/pgwire"
 	"github.com/pgorigin/pgorigin/tlsorigin"
 )
@@ -22,7 +23,7 @@ func logSomeSessions(t *testing.T, format config.LogFormat) string {
 	var out bytes.Buffer
 	synctest.Test(t, func(t *testing.T) {
 		log := newLogger(&out, format, config.LogLevel(zapcore.InfoLevel), nil)
-		s, _, problems := config.Load([]string{upstream, "PGORIGIN_TLS_CA_PEM=-----BEGIN"})
+		s, _, problems := config.Load([]string{"PGORIGIN_UPSTREAM_ADDR=db.internal", "PGORIGIN_TLS_CA_PEM=-----BEGIN"})
 		if len(problems) > 0 {
 			t.Fatal(problems)
 		}
@@ -60,9 +61,9 @@ func logSomeSessions(t *testing.T, format config.LogFormat) string {
 
 // TestLogOfSessions is the shape of the log, for people who write dashboards.
 func TestLogOfSessions(t *testing.T) {
-	compareGolden(t, "testdata/log_json.golden", logSomeSessions(t, config.FormatJSON))
+	golden.Compare(t, "testdata/log_json.golden", logSomeSessions(t, config.FormatJSON))
 	local := regexp.MustCompile(`(?m)^\d\d:\d\d:\d\d\.\d{3}`) // in the time zone of whoever reads it
-	compareGolden(t, "testdata/log_console.golden", local.ReplaceAllString(logSomeSessions(t, config.FormatConsole), "hh:mm:ss.mmm"))
+	golden.Compare(t, "testdata/log_console.golden", local.ReplaceAllString(logSomeSessions(t, config.FormatConsole), "hh:mm:ss.mmm"))
 }
 
 // TestADeadSpareIsOneSession: its upstream leg is there twice, it begins and ends once.

@@ -1,22 +1,13 @@
 package main
 
 import (
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/json"
-	"errors"
-	"net"
-	"reflect"
 	"slices"
 	"strings"
 	"testing"
 	"time"
-	"unicode"
 
 	"github.com/pgorigin/pgorigin/health"
 	"github.com/pgorigin/pgorigin/pgwire/pgtest"
-	"github.com/pgorigin/pgorigin/tlsorigin"
-	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
 )
 
 func TestStatusOfAnOrigin(t *testing.T) {
@@ -85,106 +76,4 @@ func TestStatusNamesNoUsers(t *testing.T) {
 	}
 	r.stop()
 	r.wantExit(t, exitOK)
-}
-
-// Whatever a certificate says, the status has nothing in it that could take over a terminal, and no end of it.
-func TestHostileCertificateInTheStatus(t *testing.T) {
-	w := newWatched()
-	cert := &x509.Certificate{
-		Subject:  pkix.Name{CommonName: hostile + strings.Repeat("a", 5000), Organization: []string{hostile}},
-		Issuer:   pkix.Name{Organization: []string{hostile, strings.Repeat("b", 5000)}},
-		DNSNames: []string{hostile, "<script>alert(1)</script>", strings.Repeat("c", 5000), "d", "e", "f", "g"},
-		NotAfter: time.Now().Add(time.Hour),
-	}
-	state := verifiedState()
-	state.VerifiedChains = [][]*x509.Certificate{{cert}}
-	w.dialTrace().Attempt(tlsorigin.Attempt{Addr: "db:6432", Resolved: &net.TCPAddr{IP: net.IPv4(192, 0, 2, 7), Port: 6432}, State: state})
-	verified := w.latest.describe(time.Now())
-	if len(verified.Chain) != 1 {
-		t.Fatalf("chain is %+v", verified.Chain)
-	}
-	c := verified.Chain[0]
-	for _, text := range append([]string{c.Subject, c.Issuer, w.expiryNote()}, c.Names...) {
-		if text == "" || len(text) > 700 || strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
-			t.Errorf("text is %q", text)
-		}
-	}
-	if len(c.Names) > 6 {
-		t.Errorf("%d names", len(c.Names))
-	}
-	if text, err := json.Marshal(verified); err != nil || strings.Contains(string(text), "<script>") {
-		t.Errorf("JSON is %s, %v", text, err)
-	}
-}
-
-func TestExpiryNote(t *testing.T) {
-	now := time.Now()
-	cert := func(name string, left time.Duration) *x509.Certificate {
-		return &x509.Certificate{Raw: []byte(name), Subject: pkix.Name{CommonName: name}, NotBefore: now.Add(-365 * 24 * time.Hour), NotAfter: now.Add(left).UTC()}
-	}
-	day := 24 * time.Hour
-	for name, row := range map[string]struct {
-		roots, client, upstream []*x509.Certificate
-		lists                   time.Time
-		want                    []string
-	}{
-		"all is well":    {roots: []*x509.Certificate{cert("ca", 300*day)}, client: []*x509.Certificate{cert("app", 90*day)}},
-		"lists in force": {lists: now.Add(time.Hour)},
-		"a list that has run out": {lists: now.Add(-time.Hour).UTC(), want: []string{
-			"the revocation list has run out at " + now.Add(-time.Hour).UTC().Format(time.RFC3339), "PGORIGIN_TLS_CRL_FILE",
-		}},
-		"a leftover beside a valid": {roots: []*x509.Certificate{cert("old", -day), cert("new", 300*day)}},
-		"an expired CA":             {roots: []*x509.Certificate{cert("old", -day)}, want: []string{`ca certificate "old" has expired `}},
-		"our own": {client: []*x509.Certificate{cert("app", -day), cert("intermediate", 300*day)}, want: []string{
-			`client certificate "app" has expired ` + now.Add(-day).UTC().Format(time.RFC3339),
-		}},
-		"the server's": {upstream: []*x509.Certificate{cert("db", 2*day), cert("ca", 300*day)}, want: []string{`upstream certificate "db" expires `}},
-		"several": {client: []*x509.Certificate{cert("app", day)}, upstream: []*x509.Certificate{cert("db", day)}, want: []string{
-			`client certificate "app" expires `, `; upstream certificate "db" expires `,
-		}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			w := newWatched()
-			w.expiry.own = func() (roots, client []*x509.Certificate) { return row.roots, row.client }
-			w.expiry.lists = func() time.Time { return row.lists }
-			w.latest.chain = row.upstream
-			note := w.expiryNote()
-			if (note == "") != (row.want == nil) {
-				t.Errorf("note is %q", note)
-			}
-			for _, want := range row.want {
-				if !strings.Contains(note, want) {
-					t.Errorf("note is %q, want %q in it", note, want)
-				}
-			}
-		})
-	}
-}
-
-// Reloads that found something are remembered, in words.
-func TestReloadHistory(t *testing.T) {
-	w := newWatched()
-	ca := tlstest.NewCA("next", tlstest.P256)
-	trace := w.dialTrace()
-	trace.Reloaded(tlsorigin.Reloaded{}, nil) // nothing new
-	trace.Reloaded(tlsorigin.Reloaded{Changed: true, Files: []string{"/etc/ca.crt"}, RootsAdded: []string{tlsorigin.Fingerprint(ca.Cert)}}, nil)
-	wrong := &tlsorigin.ConfigError{Field: "CAFile", Value: "/etc/ca.crt", Err: errors.New("is empty")}
-	for range 3 { // as every interval says, until the file is another one
-		trace.Reloaded(tlsorigin.Reloaded{Files: []string{"/etc/ca.crt"}}, wrong)
-	}
-	trace.Reloaded(tlsorigin.Reloaded{}, nil)
-	var o health.OriginSnapshot
-	w.record.Describe(&o)
-	var got []string
-	for _, r := range o.Reloads {
-		got = append(got, r.Result+": "+r.Text)
-	}
-	want := []string{
-		"ok: the files hold what is in force again",
-		`error: PGORIGIN_TLS_CA_FILE: saw "/etc/ca.crt": is empty; give a readable PEM file with the CA certificates that the upstream's certificate chains to`,
-		"ok: read /etc/ca.crt; CA certificates: 1 new, 0 gone",
-	}
-	if !reflect.DeepEqual(got, want) {
-		t.Errorf("reloads are %q,\nwant %q", got, want)
-	}
 }

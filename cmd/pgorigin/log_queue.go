@@ -4,10 +4,8 @@ import (
 	"bytes"
 	"io"
 	"os"
-	"os/signal"
 	"runtime"
 	"sync"
-	"syscall"
 	"time"
 )
 
@@ -55,23 +53,6 @@ func newLogQueue(out io.Writer) *logQueue {
 	return q
 }
 
-// queueStderr puts a logQueue before the stderr of p, for a command that serves. The caller calls stop at its
-// end, which waits for a slow reader no longer than logFlushTimeout. A reader that has gone is no reason to
-// end: without a channel for SIGPIPE, the runtime would end the process at its next line.
-func (p *process) queueStderr() (stop func()) {
-	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // until the process ends
-	q := newLogQueue(p.stderr)
-	p.stderr = q
-	quits := make(chan os.Signal, 1)
-	signal.Notify(quits, syscall.SIGQUIT)
-	go q.quitOn(quits)
-	return func() {
-		signal.Stop(quits)
-		close(quits)
-		q.close(logFlushTimeout)
-	}
-}
-
 // quitOn ends the process at SIGQUIT as the runtime does, with every stack in the log and exit code 2. The
 // runtime itself would write to stderr, and wait for its reader for ever. It returns when quits is closed.
 func (q *logQueue) quitOn(quits <-chan os.Signal) {
@@ -82,7 +63,7 @@ func (q *logQueue) quitOn(quits <-chan os.Signal) {
 	stacks = stacks[:runtime.Stack(stacks, true)]
 	_, _ = q.Write(append([]byte("SIGQUIT: quit\n\n"), append(stacks, '\n')...))
 	q.close(logFlushTimeout)
-	os.Exit(exitUsage) //nolint:forbidigo // as the runtime does: nothing that main could end is worth waiting for
+	os.Exit(2) //nolint:forbidigo // as the runtime does: nothing that main could end is worth waiting for
 }
 
 // Write queues or drops one or more whole lines. It never blocks and never fails.
@@ -111,14 +92,6 @@ func (q *logQueue) lost() uint64 {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.total
-}
-
-// droppedLogLines returns what counts the lines that stderr has lost, nil if nothing does.
-func droppedLogLines(stderr io.Writer) func() uint64 {
-	if q, ok := stderr.(*logQueue); ok {
-		return q.lost
-	}
-	return nil
 }
 
 // close ends the goroutine when everything queued is written, and waits for that at most for timeout.
