@@ -31,7 +31,7 @@ func (in *instance) end(ctx context.Context, signals <-chan os.Signal, failed <-
 		cause = sig.String()
 	case <-in.quit: // whoever asks for this is done with the database
 		cause, wait = "asked by "+quitPath, 0
-	case <-in.idle.idle():
+	case <-in.idle.Idle():
 		cause, wait = fmt.Sprintf("no session for %v", in.settings.ExitWhenIdle), 0
 	case err := <-failed:
 		in.status.Drain()
@@ -87,7 +87,7 @@ func (in *instance) drain(ctx context.Context, signals <-chan os.Signal) int {
 	err := in.shutdown(ctx)
 	in.closeServers()
 	for _, o := range in.origins {
-		o.observer.repeats.flush()
+		o.observer.Repeats.Flush()
 	}
 	if err != nil {
 		in.log.Warn("drain cut short", zap.NamedError("cause", context.Cause(ctx)))

@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/observe"
 	"github.com/pgorigin/pgorigin/health"
 )
 
@@ -29,8 +30,8 @@ type ending struct {
 func newEnding(s config.Config) *ending {
 	e := &ending{signals: make(chan os.Signal, 2), failed: make(chan error), code: make(chan int, 1)}
 	e.instance = &instance{
-		settings: s, status: new(health.Status), quit: make(chan struct{}, 1), idle: newIdleWatch(time.Duration(s.ExitWhenIdle)),
-		log: newLogger(&e.log, config.FormatJSON, config.LogLevel(zapcore.InfoLevel), nil),
+		settings: s, status: new(health.Status), quit: make(chan struct{}, 1), idle: observe.NewIdleWatch(time.Duration(s.ExitWhenIdle)),
+		log: observe.NewLogger(&e.log, config.FormatJSON, config.LogLevel(zapcore.InfoLevel), nil),
 	}
 	e.status.Started()
 	go func() { e.code <- e.end(context.Background(), e.signals, e.failed) }()
@@ -73,9 +74,9 @@ func TestShutdownDelay(t *testing.T) {
 		}, 0, "interrupt"},
 		{"whoever asks is done and needs no delay", func(e *ending) { e.askToQuit(); e.askToQuit() }, 0, "asked by /quitquitquit"},
 		{"nor does anybody if nobody is there", func(e *ending) {
-			e.idle.began()
-			e.idle.loggedIn()
-			e.idle.ended()
+			e.idle.Began()
+			e.idle.LoggedIn()
+			e.idle.Ended()
 		}, time.Minute, "no session for 1m0s"},
 	} {
 		t.Run(row.story, func(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/advice"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/observe"
 	"github.com/pgorigin/pgorigin/pgwire"
 	"github.com/pgorigin/pgorigin/tlsorigin"
 )
@@ -26,20 +27,20 @@ type origin struct {
 	settings *config.Origin
 	dialer   *tlsorigin.Dialer // nil in one that came with problems
 	spares   *tlsorigin.Spares // between server and dialer
-	observer *observer
+	observer *observe.Observer
 	server   *pgwire.Server
 	clients  []net.Listener
 }
 
 // newOrigin makes what serves o and returns what is wrong besides found.
-func newOrigin(s *config.Config, o *config.Origin, observer *observer, found []config.Problem) (*origin, []config.Problem) {
+func newOrigin(s *config.Config, o *config.Origin, observer *observe.Observer, found []config.Problem) (*origin, []config.Problem) {
 	made := &origin{settings: o, observer: observer}
-	dialer, err := tlsorigin.NewDialer(s.DialerConfig(o, made.lookAfterReload(observer.dialTrace())))
+	dialer, err := tlsorigin.NewDialer(s.DialerConfig(o, made.lookAfterReload(observer.DialTrace())))
 	if err != nil {
 		return made, o.DialerProblems(err, found)
 	}
 	made.dialer, made.spares = dialer, newSpares(o, dialer, observer)
-	observer.prober.Try, observer.prober.Interval = made.probe, time.Duration(s.ProbeInterval)
+	observer.Prober.Try, observer.Prober.Interval = made.probe, time.Duration(s.ProbeInterval)
 	made.server = &pgwire.Server{
 		Dial:        made.dialer.Dial,
 		DialSession: made.spares.Dial,
@@ -52,9 +53,9 @@ func newOrigin(s *config.Config, o *config.Origin, observer *observer, found []c
 
 		LoginTimeout: time.Duration(s.LoginTimeout),
 		MaxSessions:  int(o.MaxSessions),
-		Trace:        observer.sessionTrace(),
+		Trace:        observer.SessionTrace(),
 	}
-	observer.metrics.SessionsOffLoop(o.Name(), made.server.SessionsOffLoop)
+	observer.Metrics.SessionsOffLoop(o.Name(), made.server.SessionsOffLoop)
 	return made, nil
 }
 
@@ -98,10 +99,10 @@ func (in *instance) closeDialers() {
 
 // logHello says what the upstream is offered, before anybody asks why a firewall dislikes it.
 func (o *origin) logHello() {
-	log, label := o.observer.log, zap.String("origin", o.settings.Name())
+	log, label := o.observer.Log, zap.String("origin", o.settings.Name())
 	hello, err := o.dialer.Hello()
 	if err != nil {
-		log.Warn("client hello unknown", label, text("error", err.Error()))
+		log.Warn("client hello unknown", label, observe.Text("error", err.Error()))
 		return
 	}
 	log.Info("client hello", label, zap.Int("bytes", hello.Bytes),

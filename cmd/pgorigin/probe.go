@@ -11,7 +11,7 @@ import (
 // addConditions makes the endpoints depend on the upstream as the settings say. An outage that is no condition of readiness
 // is a note there, as far as sessions notice it.
 func (in *instance) addConditions(o *origin) {
-	name, prober := o.settings.NoteName(health.NoteUpstream), o.observer.prober
+	name, prober := o.settings.NoteName(health.NoteUpstream), o.observer.Prober
 	once := in.settings.StartupCheck == config.StartupUpstream
 	if once {
 		in.status.AddStartup(name, prober.Verified)
@@ -38,22 +38,22 @@ func (in *instance) probeUpstreams(ctx context.Context) {
 		return
 	}
 	for _, o := range in.origins {
-		in.listening.Go(func() { o.observer.prober.Run(ctx, !always) })
+		in.listening.Go(func() { o.observer.Prober.Run(ctx, !always) })
 	}
 }
 
 // probe is a health.Prober.Try.
 func (o *origin) probe(ctx context.Context) *health.Problem {
 	err := o.dialer.Probe(ctx)
-	switch problem := o.observer.problem(err); {
+	switch problem := o.observer.Problem(err); {
 	case ctx.Err() != nil:
 		return nil // nobody wants to know any more
 	case err == nil:
-		o.observer.metrics.Probed(o.settings.Name(), string(pgwire.ReasonOK))
+		o.observer.Metrics.Probed(o.settings.Name(), string(pgwire.ReasonOK))
 		return nil
 	default:
-		o.observer.metrics.Probed(o.settings.Name(), problem.Reason)
-		o.observer.record.Failed(problem)
+		o.observer.Metrics.Probed(o.settings.Name(), problem.Reason)
+		o.observer.Record.Failed(problem)
 		return problem
 	}
 }

@@ -38,9 +38,9 @@ func (in *instance) watchFiles(ctx context.Context) {
 
 // reload looks at the files because somebody asked for it.
 func (o *origin) reload(ctx context.Context) {
-	o.observer.reloads.askedFor()
+	o.observer.Reloads.AskedFor()
 	found, err := o.dialer.Reload(ctx)
 	if err == nil && !found.Changed {
-		o.observer.log.Info("nothing to reload", zap.String("origin", o.settings.Name()))
+		o.observer.Log.Info("nothing to reload", zap.String("origin", o.settings.Name()))
 	}
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/advice"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/host"
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/observe"
 	"github.com/pgorigin/pgorigin/health"
 	"github.com/pgorigin/pgorigin/pgwire"
 )
@@ -46,7 +47,7 @@ type instance struct {
 	listening sync.WaitGroup
 	hangups   chan os.Signal // SIGHUP: look at the certificate files
 	quit      chan struct{}  // POST /quitquitquit
-	idle      *idleWatch
+	idle      *observe.IdleWatch
 	draining  atomic.Bool
 }
 
@@ -114,9 +115,9 @@ func newInstance(p process) (*instance, []config.Problem) {
 	s, warnings, problems := config.Load(p.env)
 	in := &instance{
 		settings: s, about: readBuild(), status: new(health.Status), doubts: s.Warnings(),
-		log:     newLogger(p.stderr, s.LogFormat, s.LogLevel, p.env),
+		log:     observe.NewLogger(p.stderr, s.LogFormat, s.LogLevel, p.env),
 		hangups: make(chan os.Signal, 1), quit: make(chan struct{}, 1),
-		idle: newIdleWatch(time.Duration(s.ExitWhenIdle)), room: new(pgwire.Capacity),
+		idle: observe.NewIdleWatch(time.Duration(s.ExitWhenIdle)), room: new(pgwire.Capacity),
 	}
 	metrics := health.NewMetrics(health.Options{
 		Version: in.about.Version, Revision: in.about.Revision, GoVersion: in.about.Go,
@@ -126,8 +127,8 @@ func newInstance(p process) (*instance, []config.Problem) {
 	})
 	found := problems
 	for _, o := range in.settings.AllOrigins() {
-		observer := newObserver(o, in.log, metrics)
-		observer.idle = in.idle
+		observer := observe.NewObserver(o, in.log, metrics)
+		observer.Idle = in.idle
 		made, wrong := newOrigin(&in.settings, o, observer, found)
 		problems = o.Join(problems, wrong)
 		if made.server != nil {
@@ -149,13 +150,13 @@ func newInstance(p process) (*instance, []config.Problem) {
 	}
 	for _, o := range in.origins {
 		in.doubts = append(in.doubts, o.doubts()...)
-		o.observer.loaded(o.dialer)
-		in.status.AddNote(o.settings.NoteName(health.NoteCertificates), o.observer.reloads.note)
-		in.status.AddNote(o.settings.NoteName(health.NoteKeyExchange), o.observer.paths.note)
-		in.status.AddNote(o.settings.NoteName(health.NoteExpiry), o.observer.expiryNote)
+		o.observer.Loaded(o.dialer)
+		in.status.AddNote(o.settings.NoteName(health.NoteCertificates), o.observer.Reloads.Note)
+		in.status.AddNote(o.settings.NoteName(health.NoteKeyExchange), o.observer.Paths.Note)
+		in.status.AddNote(o.settings.NoteName(health.NoteExpiry), o.observer.ExpiryNote)
 		in.addConditions(o)
 		in.status.AddOrigin(o.describe)
-		metrics.WatchProber(o.settings.Name(), o.observer.prober)
+		metrics.WatchProber(o.settings.Name(), o.observer.Prober)
 	}
 	return in, nil
 }
@@ -198,21 +199,21 @@ func (in *instance) cleanUp(stopFiles context.CancelFunc) {
 
 // announce says in the log what is about to be served.
 func (in *instance) announce() {
-	in.log.Info("starting", zap.String("version", in.about.Version), text("revision", in.about.Revision),
-		zap.Object("settings", loggedSettings(config.Variables(&in.settings))), zap.Object("memory", in.memory),
+	in.log.Info("starting", zap.String("version", in.about.Version), observe.Text("revision", in.about.Revision),
+		zap.Object("settings", observe.LoggedSettings(config.Variables(&in.settings))), zap.Object("memory", in.memory),
 		zap.Object("capacity", in.plan), zap.Inline(trustOf{in.origins[0]}))
 	for _, o := range in.origins {
 		if !o.settings.Unnamed() {
-			in.log.Info("origin", zap.String("origin", o.settings.Name()), zap.Object("settings", loggedSettings(o.settings.Variables())),
+			in.log.Info("origin", zap.String("origin", o.settings.Name()), zap.Object("settings", observe.LoggedSettings(o.settings.Variables())),
 				zap.Inline(trustOf{o}))
 		}
 		o.logHello()
 	}
 	for _, d := range in.doubts {
-		in.log.Warn("doubtful configuration", text("origin", d.Origin), text("doubt", d.Text))
+		in.log.Warn("doubtful configuration", observe.Text("origin", d.Origin), observe.Text("doubt", d.Text))
 	}
 	for _, o := range in.origins {
-		o.observer.expiringOwn(time.Now())
+		o.observer.ExpiringOwn(time.Now())
 	}
 }
 
@@ -250,22 +251,22 @@ func (in *instance) accept() <-chan error {
 // end: without a channel for SIGPIPE, the runtime would end the process at its next line.
 func (p *process) queueStderr() (stop func()) {
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // until the process ends
-	q := newLogQueue(p.stderr)
+	q := observe.NewQueue(p.stderr)
 	p.stderr = q
 	quits := make(chan os.Signal, 1)
 	signal.Notify(quits, syscall.SIGQUIT)
-	go q.quitOn(quits)
+	go q.QuitOn(quits)
 	return func() {
 		signal.Stop(quits)
 		close(quits)
-		q.close(logFlushTimeout)
+		q.Close(observe.LogFlushTimeout)
 	}
 }
 
 // droppedLogLines returns what counts the lines that stderr has lost, nil if nothing does.
 func droppedLogLines(stderr io.Writer) func() uint64 {
-	if q, ok := stderr.(*logQueue); ok {
-		return q.lost
+	if q, ok := stderr.(*observe.Queue); ok {
+		return q.Lost
 	}
 	return nil
 }

@@ -4,13 +4,14 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/observe"
 	"github.com/pgorigin/pgorigin/tlsorigin"
 )
 
 // newSpares makes what the server dials by. It keeps nothing ready before keepSpares.
-func newSpares(o *config.Origin, d *tlsorigin.Dialer, observer *observer) *tlsorigin.Spares {
-	spares := tlsorigin.NewSpares(d, int(o.WarmSpares), observer.sparesTrace())
-	observer.metrics.WarmSpares(o.Name(), spares.Ready)
+func newSpares(o *config.Origin, d *tlsorigin.Dialer, observer *observe.Observer) *tlsorigin.Spares {
+	spares := tlsorigin.NewSpares(d, int(o.WarmSpares), observer.SparesTrace())
+	observer.Metrics.WarmSpares(o.Name(), spares.Ready)
 	return spares
 }
 

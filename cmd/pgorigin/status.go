@@ -29,8 +29,8 @@ func (o *origin) describe() health.OriginSnapshot {
 	snapshot := health.OriginSnapshot{
 		Name: s.Name(), Listen: []string{}, Upstream: s.Upstream.Addr, ServerName: s.TLS.ServerName,
 		Verify: string(s.TLS.Verify), MinVersion: s.TLS.MinVersion.String(), Verification: s.Verification(), Roots: o.roots(),
-		Verified: o.observer.latest.describe(now), KeyExchange: o.observer.describePaths(), Own: o.expiries(now),
-		Probe: o.observer.prober.Snapshot(),
+		Verified: o.observer.Latest.Describe(now), KeyExchange: o.observer.DescribePaths(), Own: o.expiries(now),
+		Probe: o.observer.Prober.Snapshot(),
 	}
 	for _, ln := range o.clients {
 		snapshot.Listen = append(snapshot.Listen, ln.Addr().String())
@@ -38,7 +38,7 @@ func (o *origin) describe() health.OriginSnapshot {
 	if s.WarmSpares > 0 {
 		snapshot.Spares = &health.Spares{Wanted: int(s.WarmSpares), Ready: o.spares.Ready()}
 	}
-	o.observer.record.Describe(&snapshot)
+	o.observer.Record.Describe(&snapshot)
 	snapshot.Sessions.Limit, snapshot.Sessions.OffLoop = int(s.MaxSessions), o.server.SessionsOffLoop()
 	return snapshot
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/inject"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/observe"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
 )
 
@@ -44,7 +45,7 @@ func runWebhook(ctx context.Context, p process) int {
 	}
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, os.Interrupt)
 	defer stop()
-	hook := &webhook{settings: settings, log: newLogger(p.stderr, settings.LogFormat, settings.LogLevel, p.env)}
+	hook := &webhook{settings: settings, log: observe.NewLogger(p.stderr, settings.LogFormat, settings.LogLevel, p.env)}
 	pair, err := inject.OpenKeyPair(ctx, settings.Webhook.Cert.File, settings.Webhook.Key.File, hook.reloaded)
 	switch {
 	case ctx.Err() != nil:

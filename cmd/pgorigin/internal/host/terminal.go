@@ -3,8 +3,6 @@ package host
 import (
 	"io"
 	"os"
-
-	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/host"
 )
 
 // IsTerminal takes a character device for a terminal. That /dev/null is one, too, does no harm.
@@ -20,10 +18,10 @@ func IsTerminal(w io.Writer) bool {
 // WantsColour follows no-color.org and bixense.com/clicolors: NO_COLOR wins, then CLICOLOR_FORCE, then the terminal.
 func WantsColour(terminal bool, env []string) bool {
 	switch {
-	case host.Lookup(env, "NO_COLOR") != "":
+	case Lookup(env, "NO_COLOR") != "":
 		return false
-	case host.Lookup(env, "CLICOLOR_FORCE") != "" && host.Lookup(env, "CLICOLOR_FORCE") != "0":
+	case Lookup(env, "CLICOLOR_FORCE") != "" && Lookup(env, "CLICOLOR_FORCE") != "0":
 		return true
 	}
-	return terminal && host.Lookup(env, "TERM") != "dumb"
+	return terminal && Lookup(env, "TERM") != "dumb"
 }

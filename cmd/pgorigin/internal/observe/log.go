@@ -1,4 +1,4 @@
-package main
+package observe
 
 import (
 	"io"
@@ -14,11 +14,11 @@ import (
 // jsonTime is RFC 3339 in UTC with milliseconds, the same width in every line.
 const jsonTime = "2006-01-02T15:04:05.000Z07:00"
 
-// newLogger logs to w. Messages are constants, everything else is a snake_case field, and both encoders write fields as
+// NewLogger logs to w. Messages are constants, everything else is a snake_case field, and both encoders write fields as
 // JSON, so that no text from outside can break a line or reach a terminal unescaped.
-func newLogger(w io.Writer, format config.LogFormat, level config.LogLevel, env []string) *zap.Logger {
+func NewLogger(w io.Writer, format config.LogFormat, level config.LogLevel, env []string) *zap.Logger {
 	out := w
-	q, queued := w.(*logQueue)
+	q, queued := w.(*Queue)
 	if queued {
 		out = q.out
 	}

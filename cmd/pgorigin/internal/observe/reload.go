@@ -1,4 +1,4 @@
-package main
+package observe
 
 import (
 	"errors"
@@ -30,8 +30,8 @@ type reloadLog struct {
 	logged  time.Time
 }
 
-// askedFor makes the next failure worth a line even if it is an old one: somebody waits for an answer.
-func (r *reloadLog) askedFor() {
+// AskedFor makes the next failure worth a line even if it is an old one: somebody waits for an answer.
+func (r *reloadLog) AskedFor() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.logged = time.Time{}
@@ -60,8 +60,8 @@ func (r *reloadLog) worked() bool {
 	return failing
 }
 
-// note is the line for /readyz?verbose.
-func (r *reloadLog) note() string {
+// Note is the line for /readyz?verbose.
+func (r *reloadLog) Note() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.problem == "" {
@@ -70,16 +70,16 @@ func (r *reloadLog) note() string {
 	return fmt.Sprintf("reload failed, the old certificates stay in force since %s: %s", r.since.UTC().Format(time.RFC3339), r.problem)
 }
 
-// loaded records what the files held at the start.
-func (o *observer) loaded(dialer *tlsorigin.Dialer) {
+// Loaded records what the files held at the start.
+func (o *Observer) Loaded(dialer *tlsorigin.Dialer) {
 	o.expiry.own, o.expiry.lists = dialer.Certificates, dialer.CRLNextUpdate
 	o.certificates(dialer.NotAfter())
 	o.lists(dialer.CRLNextUpdate())
-	o.metrics.Loaded(o.origin, time.Now())
+	o.Metrics.Loaded(o.origin, time.Now())
 }
 
 // reloaded is a tlsorigin.Trace.Reloaded.
-func (o *observer) reloaded(found tlsorigin.Reloaded, err error) {
+func (o *Observer) reloaded(found tlsorigin.Reloaded, err error) {
 	now := time.Now()
 	origin := zap.String("origin", o.origin)
 	switch {
@@ -88,34 +88,34 @@ func (o *observer) reloaded(found tlsorigin.Reloaded, err error) {
 		if errors.Is(err, configfile.ErrStalled) {
 			result, message = health.ReloadStalled, "files stalled, the old certificates stay in force"
 		}
-		o.metrics.Reloaded(o.origin, result, now)
+		o.Metrics.Reloaded(o.origin, result, now)
 		problem := o.reloadProblem(err)
-		if o.reloads.failed(problem, now) {
-			o.record.Reloaded(result, problem)
-			o.log.Error(message, origin, zap.Strings("files", found.Files), text("error", problem))
+		if o.Reloads.failed(problem, now) {
+			o.Record.Reloaded(result, problem)
+			o.Log.Error(message, origin, zap.Strings("files", found.Files), Text("error", problem))
 		}
 	case found.Changed:
-		o.metrics.Reloaded(o.origin, health.ReloadOK, now)
-		o.reloads.worked()
-		o.record.Reloaded(health.ReloadOK, reloadText(found))
+		o.Metrics.Reloaded(o.origin, health.ReloadOK, now)
+		o.Reloads.worked()
+		o.Record.Reloaded(health.ReloadOK, reloadText(found))
 		o.certificates(found.RootsNotAfter, found.ClientNotAfter)
 		o.lists(found.CRLNextUpdate)
-		o.log.Info("reloaded", append([]zap.Field{origin}, reloadFields(found)...)...)
+		o.Log.Info("reloaded", append([]zap.Field{origin}, reloadFields(found)...)...)
 		for _, warning := range found.Warnings {
-			o.log.Warn("doubtful configuration", origin, text("doubt", o.settings.Rename(config.VariableNames(warning))))
+			o.Log.Warn("doubtful configuration", origin, Text("doubt", o.settings.Rename(config.VariableNames(warning))))
 		}
 	default:
-		o.metrics.Reloaded(o.origin, health.ReloadUnchanged, now)
-		if o.reloads.worked() {
-			o.record.Reloaded(health.ReloadOK, "the files hold what is in force again")
-			o.log.Info("the certificate files are in order again", origin)
+		o.Metrics.Reloaded(o.origin, health.ReloadUnchanged, now)
+		if o.Reloads.worked() {
+			o.Record.Reloaded(health.ReloadOK, "the files hold what is in force again")
+			o.Log.Info("the certificate files are in order again", origin)
 		}
 	}
-	o.expiringOwn(now)
+	o.ExpiringOwn(now)
 }
 
 // reloadProblem puts the problems in one line, with the names of variables.
-func (o *observer) reloadProblem(err error) string {
+func (o *Observer) reloadProblem(err error) string {
 	var lines []string
 	for _, p := range o.settings.DialerProblems(err, nil) {
 		lines = append(lines, o.settings.Renamed(p).String())
@@ -139,7 +139,7 @@ func reloadFields(found tlsorigin.Reloaded) []zap.Field {
 	fields := []zap.Field{
 		zap.Strings("files", found.Files),
 		fingerprints("ca_added", found.RootsAdded), fingerprints("ca_removed", found.RootsRemoved),
-		text("client", found.Client),
+		Text("client", found.Client),
 	}
 	if !found.RootsNotAfter.IsZero() {
 		fields = append(fields, zap.Time("ca_not_after", found.RootsNotAfter))

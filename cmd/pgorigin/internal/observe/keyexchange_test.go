@@ -1,4 +1,4 @@
-package main
+package observe
 
 import (
 	"net"
@@ -61,7 +61,7 @@ func TestPathChanges(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			w := newWatched()
 			row.change.Addr, row.change.Resolved = addr, resolved
-			w.dialTrace().PathChanged(row.change)
+			w.DialTrace().PathChanged(row.change)
 			lines := w.logs.TakeAll()
 			if len(lines) != 1 || lines[0].Level != row.level {
 				t.Fatalf("lines are %v", lines)
@@ -77,11 +77,11 @@ func TestPathChanges(t *testing.T) {
 			if cause, ok := row.fields["cause"]; ok {
 				want = resolved + " goes by " + string(row.change.Fallback) + ": " + cause.(string)
 			}
-			if got := w.paths.note(); got != want {
+			if got := w.Paths.Note(); got != want {
 				t.Errorf("the note is %q, want %q", got, want)
 			}
-			w.dialTrace().PathChanged(tlsorigin.PathChange{Resolved: resolved, Before: row.change.After, After: tlsorigin.PathNegotiated})
-			if got := w.paths.note(); got != "" {
+			w.DialTrace().PathChanged(tlsorigin.PathChange{Resolved: resolved, Before: row.change.After, After: tlsorigin.PathNegotiated})
+			if got := w.Paths.Note(); got != "" {
 				t.Errorf("the note stays: %q", got)
 			}
 		})
@@ -91,7 +91,7 @@ func TestPathChanges(t *testing.T) {
 // TestStateOfAddresses: the gauge counts addresses, and an address that is forgotten is no event.
 func TestStateOfAddresses(t *testing.T) {
 	w := newWatched()
-	change := w.dialTrace().PathChanged
+	change := w.DialTrace().PathChanged
 	change(tlsorigin.PathChange{After: tlsorigin.PathServerLacks})
 	change(tlsorigin.PathChange{After: tlsorigin.PathServerLacks})
 	change(tlsorigin.PathChange{Before: tlsorigin.PathServerLacks, After: tlsorigin.PathNegotiated})
@@ -120,7 +120,7 @@ func TestStatesAreThoseOfMetrics(t *testing.T) {
 
 func TestFallbacksAndProbesAreCountedApart(t *testing.T) {
 	w := newWatched()
-	attempt := w.dialTrace().Attempt
+	attempt := w.DialTrace().Attempt
 	failed := &tlsorigin.Error{Kind: tlsorigin.ReasonTLSTimeout, Addr: "db:6432", Text: "agreed to TLS"}
 	attempt(tlsorigin.Attempt{Err: failed})
 	attempt(tlsorigin.Attempt{Fallback: tlsorigin.FallbackSmallSegments, Err: failed})

@@ -1,4 +1,4 @@
-package main
+package observe
 
 import (
 	"crypto/x509"
@@ -27,24 +27,24 @@ import (
 // What a session finds out is shown, too: as a note where readiness does not depend on it.
 func TestSessionsTellTheStatus(t *testing.T) {
 	w := newWatched()
-	trace := w.sessionTrace()
+	trace := w.SessionTrace()
 	end := func(result pgwire.SessionResult) {
 		trace.Accepted(someClient())
 		trace.Ended(someClient(), result)
 	}
 	refused := &tlsorigin.Error{Kind: tlsorigin.ReasonUpstreamRefused, Addr: "db:6432", Text: "nobody listens there", Err: errors.New("secret cause")}
 	end(pgwire.SessionResult{Phase: pgwire.PhaseDial, Reason: "upstream_refused", Err: refused})
-	probe := w.prober.Snapshot()
+	probe := w.Prober.Snapshot()
 	if probe.State != health.ProbeDown || probe.Problem.Reason != "upstream_refused" || probe.Problem.Text != "upstream db:6432: nobody listens there" {
 		t.Errorf("after a failed dial: %+v", probe)
 	}
 	trace.Accepted(someClient())
 	trace.UpstreamReady(someClient(), securedConn{state: verifiedState()}, time.Millisecond)
-	if w.prober.Snapshot().State != health.ProbeDown {
+	if w.Prober.Snapshot().State != health.ProbeDown {
 		t.Error("up before the login has shown that the client certificate is accepted")
 	}
 	trace.Authenticated(someClient())
-	if probe := w.prober.Snapshot(); probe.State != health.ProbeUp {
+	if probe := w.Prober.Snapshot(); probe.State != health.ProbeUp {
 		t.Errorf("after a login: %+v", probe)
 	}
 	trace.Ended(someClient(), pgwire.SessionResult{Phase: pgwire.PhaseRelay, Reason: pgwire.ReasonOK})
@@ -52,7 +52,7 @@ func TestSessionsTellTheStatus(t *testing.T) {
 
 	rejected := &tlsorigin.Error{Kind: tlsorigin.ReasonClientCertRejected, Addr: "db:6432", Text: "unknown CA"}
 	end(pgwire.SessionResult{Phase: pgwire.PhaseAuth, Reason: "client_cert_rejected", Err: rejected})
-	if probe := w.prober.Snapshot(); probe.Failures != 1 {
+	if probe := w.Prober.Snapshot(); probe.Failures != 1 {
 		t.Errorf("after a rejected client certificate: %+v", probe)
 	}
 	end(pgwire.SessionResult{Phase: pgwire.PhaseRelay, Reason: "upstream_gone", Err: &tlsorigin.Error{Kind: tlsorigin.ReasonUpstreamGone}})
@@ -60,11 +60,11 @@ func TestSessionsTellTheStatus(t *testing.T) {
 	cancel.Cancel = true
 	trace.Accepted(cancel)
 	trace.Ended(cancel, pgwire.SessionResult{Phase: pgwire.PhaseDial, Reason: "upstream_refused", Err: refused})
-	if probe := w.prober.Snapshot(); probe.Problem.Reason != "client_cert_rejected" {
+	if probe := w.Prober.Snapshot(); probe.Problem.Reason != "client_cert_rejected" {
 		t.Errorf("an established session, or a cancel request, was taken for a try: %+v", probe)
 	}
 	var o health.OriginSnapshot
-	w.record.Describe(&o)
+	w.Record.Describe(&o)
 	if len(o.Failures) != 3 || o.Sessions.Open != 0 || o.Sessions.Total != 5 || o.Cancels.UnknownKey != 1 {
 		t.Errorf("status is %+v", o)
 	}
@@ -132,7 +132,7 @@ func TestReloadProblemsAreNotRepeated(t *testing.T) {
 			}
 		}
 		w.reloaded(tlsorigin.Reloaded{}, failing("is empty"))
-		w.reloads.askedFor()
+		w.Reloads.AskedFor()
 		w.reloaded(tlsorigin.Reloaded{}, failing("is empty"))
 		if n := len(w.logs.TakeAll()); n != 2 {
 			t.Errorf("%d lines, want 2", n)
@@ -144,7 +144,7 @@ func TestReloadProblemsAreNotRepeated(t *testing.T) {
 // checkReloadFailing looks at what is left of the steps of TestReloadProblemsAreNotRepeated.
 func checkReloadFailing(t *testing.T, w watched) {
 	t.Helper()
-	if note := w.reloads.note(); !strings.Contains(note, "stay in force since 2000-01-01T01:01:34Z: PGORIGIN_TLS_CA_FILE") {
+	if note := w.Reloads.Note(); !strings.Contains(note, "stay in force since 2000-01-01T01:01:34Z: PGORIGIN_TLS_CA_FILE") {
 		t.Errorf("note is %q", note)
 	}
 	w.wantMetrics(t, map[string]string{
@@ -214,7 +214,7 @@ func TestExpiryIsMentionedDaily(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer dialer.Close()
-		w.loaded(dialer)
+		w.Loaded(dialer)
 		state := verifiedState()
 		state.VerifiedChains = append(state.VerifiedChains, certs(server, ca), certs(ending("cross-signed", time.Hour), ca))
 		look := func() (seen []string) {
@@ -249,14 +249,14 @@ func TestExpiryIsMentionedDaily(t *testing.T) {
 
 func TestSparesAreCountedAndLogged(t *testing.T) {
 	w := newWatched()
-	trace := w.sparesTrace()
+	trace := w.SparesTrace()
 	trace.Used(tlsorigin.SpareHit)
 	trace.Used(tlsorigin.SpareHit)
 	trace.Used(tlsorigin.SpareDud)
 	trace.Discarded(tlsorigin.SpareAged, 22*time.Second, nil)
 	trace.Discarded(tlsorigin.SpareDead, 3*time.Second, errors.New("the upstream closed the connection"))
 	trace.Paused(&tlsorigin.Error{Kind: tlsorigin.ReasonUpstreamRefused, Addr: "db:6432", Text: "refused"}, 2*time.Second)
-	w.metrics.WarmSpares(config.DefaultOrigin, func() int { return 3 })
+	w.Metrics.WarmSpares(config.DefaultOrigin, func() int { return 3 })
 	w.wantMetrics(t, map[string]string{
 		`pgorigin_warm_spares_ready{origin="default"}`:                             "3",
 		`pgorigin_warm_spare_checkouts_total{origin="default",result="hit"}`:       "2",
@@ -306,13 +306,13 @@ func TestHostileCertificateInTheStatus(t *testing.T) {
 	}
 	state := verifiedState()
 	state.VerifiedChains = [][]*x509.Certificate{{cert}}
-	w.dialTrace().Attempt(tlsorigin.Attempt{Addr: "db:6432", Resolved: &net.TCPAddr{IP: net.IPv4(192, 0, 2, 7), Port: 6432}, State: state})
-	verified := w.latest.describe(time.Now())
+	w.DialTrace().Attempt(tlsorigin.Attempt{Addr: "db:6432", Resolved: &net.TCPAddr{IP: net.IPv4(192, 0, 2, 7), Port: 6432}, State: state})
+	verified := w.Latest.Describe(time.Now())
 	if len(verified.Chain) != 1 {
 		t.Fatalf("chain is %+v", verified.Chain)
 	}
 	c := verified.Chain[0]
-	for _, text := range append([]string{c.Subject, c.Issuer, w.expiryNote()}, c.Names...) {
+	for _, text := range append([]string{c.Subject, c.Issuer, w.ExpiryNote()}, c.Names...) {
 		if text == "" || len(text) > 700 || strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
 			t.Errorf("text is %q", text)
 		}
@@ -355,8 +355,8 @@ func TestExpiryNote(t *testing.T) {
 			w := newWatched()
 			w.expiry.own = func() (roots, client []*x509.Certificate) { return row.roots, row.client }
 			w.expiry.lists = func() time.Time { return row.lists }
-			w.latest.chain = row.upstream
-			note := w.expiryNote()
+			w.Latest.chain = row.upstream
+			note := w.ExpiryNote()
 			if (note == "") != (row.want == nil) {
 				t.Errorf("note is %q", note)
 			}
@@ -373,7 +373,7 @@ func TestExpiryNote(t *testing.T) {
 func TestReloadHistory(t *testing.T) {
 	w := newWatched()
 	ca := tlstest.NewCA("next", tlstest.P256)
-	trace := w.dialTrace()
+	trace := w.DialTrace()
 	trace.Reloaded(tlsorigin.Reloaded{}, nil) // nothing new
 	trace.Reloaded(tlsorigin.Reloaded{Changed: true, Files: []string{"/etc/ca.crt"}, RootsAdded: []string{tlsorigin.Fingerprint(ca.Cert)}}, nil)
 	wrong := &tlsorigin.ConfigError{Field: "CAFile", Value: "/etc/ca.crt", Err: errors.New("is empty")}
@@ -382,7 +382,7 @@ func TestReloadHistory(t *testing.T) {
 	}
 	trace.Reloaded(tlsorigin.Reloaded{}, nil)
 	var o health.OriginSnapshot
-	w.record.Describe(&o)
+	w.Record.Describe(&o)
 	var got []string
 	for _, r := range o.Reloads {
 		got = append(got, r.Result+": "+r.Text)

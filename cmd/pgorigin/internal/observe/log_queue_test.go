@@ -1,4 +1,4 @@
-package main
+package observe
 
 import (
 	"bytes"
@@ -53,9 +53,9 @@ func (o *scriptedOut) read() string {
 	return o.text.String()
 }
 
-func queueAndLog(out *scriptedOut) (*logQueue, *zap.Logger) {
-	q := newLogQueue(out)
-	return q, newLogger(q, config.FormatJSON, config.LogLevel(zapcore.InfoLevel), nil)
+func queueAndLog(out *scriptedOut) (*Queue, *zap.Logger) {
+	q := NewQueue(out)
+	return q, NewLogger(q, config.FormatJSON, config.LogLevel(zapcore.InfoLevel), nil)
 }
 
 // Nothing waits for a reader that has stopped, and the end waits for it for logFlushTimeout only.
@@ -74,12 +74,12 @@ func TestStoppedReaderOfTheLog(t *testing.T) {
 		if q.held > maxQueuedLog || q.held < maxQueuedLog-4096 {
 			t.Errorf("%d bytes are held", q.held)
 		}
-		lost := q.lost()
+		lost := q.Lost()
 		if lost == 0 || lost >= lines {
 			t.Errorf("%d of %d lines are lost", lost, lines)
 		}
-		q.close(logFlushTimeout)
-		if took := time.Since(began); took != logFlushTimeout {
+		q.Close(LogFlushTimeout)
+		if took := time.Since(began); took != LogFlushTimeout {
 			t.Errorf("the end took %v", took)
 		}
 		close(out.pause) // the reader is back: each line is there, or in the notice
@@ -126,10 +126,10 @@ func TestFullDiskOfTheLog(t *testing.T) {
 		}
 		out.refuse(nil, 0)
 		log.Info("kept")
-		q.close(logFlushTimeout)
+		q.Close(LogFlushTimeout)
 		text := out.read()
-		if q.lost() != 3 || q.held != 0 || q.dropped != 0 {
-			t.Errorf("lost %d, held %d, untold %d", q.lost(), q.held, q.dropped)
+		if q.Lost() != 3 || q.held != 0 || q.dropped != 0 {
+			t.Errorf("lost %d, held %d, untold %d", q.Lost(), q.held, q.dropped)
 		}
 		lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
 		if len(lines) < 3 || !strings.Contains(lines[len(lines)-2], `"kept"`) ||
@@ -158,9 +158,9 @@ func TestLogQueueLosesNothingUncounted(t *testing.T) {
 	group.Wait()
 	out.refuse(nil, 0)
 	log.Info("last")
-	q.close(time.Minute)
+	q.Close(time.Minute)
 	written := strings.Count(out.read(), `"message":"line"`)
-	if lost := q.lost(); uint64(written)+lost < writers*each || written > writers*each || q.held != 0 {
+	if lost := q.Lost(); uint64(written)+lost < writers*each || written > writers*each || q.held != 0 {
 		t.Errorf("%d written, %d lost of %d", written, lost, writers*each)
 	}
 }

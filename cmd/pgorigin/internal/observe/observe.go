@@ -1,4 +1,4 @@
-package main
+package observe
 
 import (
 	"crypto/tls"
@@ -17,25 +17,25 @@ import (
 	"github.com/pgorigin/pgorigin/tlsorigin"
 )
 
-// observer turns the events of one origin into log lines and counts; nothing else in this program does.
-type observer struct {
+// Observer turns the events of one origin into log lines and counts; nothing else in this program does.
+type Observer struct {
 	origin   string
 	settings *config.Origin // for the names of variables
-	log      *zap.Logger
-	metrics  *health.Metrics
+	Log      *zap.Logger
+	Metrics  *health.Metrics
 
 	mu        sync.Mutex
 	upstreams map[uint64]upstreamLeg // of running sessions, by session ID
 
-	paths   pathLog
-	reloads reloadLog
+	Paths   pathLog
+	Reloads reloadLog
 	expiry  expiryLog
-	repeats repeats
-	idle    *idleWatch // of all origins; nil in a process that does not end when it is idle
+	Repeats repeats
+	Idle    *IdleWatch // of all origins; nil in a process that does not end when it is idle
 
-	record health.Record
-	prober *health.Prober // never nil; what it needs to probe is set by newOrigin
-	latest handshake
+	Record health.Record
+	Prober *health.Prober // never nil; what it needs to probe is set by newOrigin
+	Latest handshake
 }
 
 // upstreamLeg is what the log line of a session says about its upstream leg: texts only, for a tls.ConnectionState would
@@ -46,15 +46,15 @@ type upstreamLeg struct {
 	startup, dial, auth time.Duration // how long these phases took; auth is zero before its end
 }
 
-func newObserver(s *config.Origin, log *zap.Logger, metrics *health.Metrics) *observer {
-	o := &observer{origin: s.Name(), settings: s, log: log, metrics: metrics, upstreams: map[uint64]upstreamLeg{}}
-	o.repeats.leftOut = o.logLeftOut
-	o.prober = &health.Prober{Changed: o.upstreamChanged}
+func NewObserver(s *config.Origin, log *zap.Logger, metrics *health.Metrics) *Observer {
+	o := &Observer{origin: s.Name(), settings: s, Log: log, Metrics: metrics, upstreams: map[uint64]upstreamLeg{}}
+	o.Repeats.leftOut = o.logLeftOut
+	o.Prober = &health.Prober{Changed: o.upstreamChanged}
 	return o
 }
 
-// sessionTrace returns the hooks for pgwire.
-func (o *observer) sessionTrace() *pgwire.Trace {
+// SessionTrace returns the hooks for pgwire.
+func (o *Observer) SessionTrace() *pgwire.Trace {
 	return &pgwire.Trace{
 		Accepted:      o.accepted,
 		UpstreamReady: o.upstreamReady,
@@ -62,36 +62,36 @@ func (o *observer) sessionTrace() *pgwire.Trace {
 		Ended:         o.ended,
 		CancelSettled: o.cancelSettled,
 		AcceptFailed: func(err error, retryIn time.Duration) {
-			o.metrics.AcceptFailed(o.origin)
-			if !o.repeats.admit(acceptFailed) {
+			o.Metrics.AcceptFailed(o.origin)
+			if !o.Repeats.admit(acceptFailed) {
 				return
 			}
-			o.log.Warn("accept failed", zap.String("origin", o.origin), text("error", err.Error()),
+			o.Log.Warn("accept failed", zap.String("origin", o.origin), Text("error", err.Error()),
 				zap.Float64("retry_in", retryIn.Seconds()))
 		},
 	}
 }
 
-// dialTrace returns the hooks for tlsorigin.
-func (o *observer) dialTrace() *tlsorigin.Trace {
+// DialTrace returns the hooks for tlsorigin.
+func (o *Observer) DialTrace() *tlsorigin.Trace {
 	return &tlsorigin.Trace{Attempt: o.attempt, PathChanged: o.pathChanged, Reloaded: o.reloaded}
 }
 
 // certificates records when our own certificates end; a zero time is for one that there is not.
-func (o *observer) certificates(roots, client time.Time) {
+func (o *Observer) certificates(roots, client time.Time) {
 	if !roots.IsZero() {
-		o.metrics.CertificateNotAfter(o.origin, health.RoleCA, roots)
+		o.Metrics.CertificateNotAfter(o.origin, health.RoleCA, roots)
 	}
 	if !client.IsZero() {
-		o.metrics.CertificateNotAfter(o.origin, health.RoleClient, client)
+		o.Metrics.CertificateNotAfter(o.origin, health.RoleClient, client)
 	}
 }
 
 // attempt counts one address tried. Failures are in the line of the session, so this one is for debugging.
-func (o *observer) attempt(a tlsorigin.Attempt) {
-	fields := []zap.Field{zap.String("origin", o.origin), text("upstream_addr", a.Addr)}
+func (o *Observer) attempt(a tlsorigin.Attempt) {
+	fields := []zap.Field{zap.String("origin", o.origin), Text("upstream_addr", a.Addr)}
 	if a.Resolved != nil {
-		fields = append(fields, text("upstream", a.Resolved.String()))
+		fields = append(fields, Text("upstream", a.Resolved.String()))
 	}
 	fields = append(fields, zap.Float64("connect", a.Connect.Seconds()),
 		zap.Float64("sslrequest", a.SSLRequest.Seconds()), zap.Float64("tls", a.TLS.Seconds()))
@@ -104,40 +104,40 @@ func (o *observer) attempt(a tlsorigin.Attempt) {
 	}
 	o.fellBack(a)
 	if a.Err != nil {
-		o.metrics.Dial(o.origin, a.Err.Reason(), a.Connect, a.SSLRequest, a.TLS)
+		o.Metrics.Dial(o.origin, a.Err.Reason(), a.Connect, a.SSLRequest, a.TLS)
 		o.certificateProblems(a.Err)
-		fields = append(fields, zap.String("reason", a.Err.Reason()), text("error", advice.WithCause(a.Err)))
-		o.log.Debug("upstream attempt", fields...)
+		fields = append(fields, zap.String("reason", a.Err.Reason()), Text("error", advice.WithCause(a.Err)))
+		o.Log.Debug("upstream attempt", fields...)
 		return
 	}
-	o.metrics.Dial(o.origin, string(pgwire.ReasonOK), a.Connect, a.SSLRequest, a.TLS)
-	o.metrics.Handshake(o.origin, advice.VersionName(a.State.Version), tlsorigin.GroupName(a.State.CurveID))
+	o.Metrics.Dial(o.origin, string(pgwire.ReasonOK), a.Connect, a.SSLRequest, a.TLS)
+	o.Metrics.Handshake(o.origin, advice.VersionName(a.State.Version), tlsorigin.GroupName(a.State.CurveID))
 	if a.State.DidResume {
-		o.metrics.Resumption(o.origin)
+		o.Metrics.Resumption(o.origin)
 	}
 	o.verified(a)
-	o.log.Debug("upstream attempt", append(fields, zap.String("reason", string(pgwire.ReasonOK)))...)
+	o.Log.Debug("upstream attempt", append(fields, zap.String("reason", string(pgwire.ReasonOK)))...)
 }
 
 // verified notes what the upstream has presented, be it to a client or to a probe.
-func (o *observer) verified(a tlsorigin.Attempt) {
-	o.latest.happened(a)
+func (o *Observer) verified(a tlsorigin.Attempt) {
+	o.Latest.happened(a)
 	if certs := a.State.PeerCertificates; len(certs) > 0 {
-		o.metrics.CertificateNotAfter(o.origin, health.RoleUpstream, certs[0].NotAfter)
+		o.Metrics.CertificateNotAfter(o.origin, health.RoleUpstream, certs[0].NotAfter)
 	}
 	now := time.Now()
 	o.expiringUpstream(a.State.VerifiedChains, now)
-	o.expiringOwn(now) // no reload looks at them when the interval is off
+	o.ExpiringOwn(now) // no reload looks at them when the interval is off
 }
 
 // accepted counts a client.
-func (o *observer) accepted(pgwire.SessionInfo) {
-	o.metrics.SessionOpened(o.origin)
-	o.record.SessionOpened()
+func (o *Observer) accepted(pgwire.SessionInfo) {
+	o.Metrics.SessionOpened(o.origin)
+	o.Record.SessionOpened()
 }
 
 // upstreamReady remembers the leg for the line at the end.
-func (o *observer) upstreamReady(info pgwire.SessionInfo, upstream net.Conn, took time.Duration) {
+func (o *Observer) upstreamReady(info pgwire.SessionInfo, upstream net.Conn, took time.Duration) {
 	leg := upstreamLeg{addr: upstream.RemoteAddr().String(), startup: time.Since(info.Accepted) - took}
 	if secured, ok := upstream.(interface{ ConnectionState() tls.ConnectionState }); ok {
 		state := secured.ConnectionState()
@@ -152,50 +152,50 @@ func (o *observer) upstreamReady(info pgwire.SessionInfo, upstream net.Conn, too
 	if again { // the first one was a spare that had died
 		leg.startup = before.startup
 	} else if !info.Cancel {
-		o.idle.began()
+		o.Idle.Began()
 	}
 	leg.dial = time.Since(info.Accepted) - leg.startup
 	o.upstreams[info.ID] = leg
 }
 
 // authenticated ends the auth phase.
-func (o *observer) authenticated(info pgwire.SessionInfo) {
-	o.idle.loggedIn()
+func (o *Observer) authenticated(info pgwire.SessionInfo) {
+	o.Idle.LoggedIn()
 	o.mu.Lock()
 	leg := o.upstreams[info.ID]
 	leg.auth = time.Since(info.Accepted) - leg.startup - leg.dial
 	o.upstreams[info.ID] = leg
 	o.mu.Unlock()
-	o.metrics.LoggedIn(o.origin, info.Method, leg.auth)
-	o.record.LoggedIn(info.Method)
-	o.prober.Observed(nil, leg.dial) // and not before: a client certificate may be rejected after the handshake
+	o.Metrics.LoggedIn(o.origin, info.Method, leg.auth)
+	o.Record.LoggedIn(info.Method)
+	o.Prober.Observed(nil, leg.dial) // and not before: a client certificate may be rejected after the handshake
 }
 
 // ended counts the session and writes its line.
-func (o *observer) ended(info pgwire.SessionInfo, result pgwire.SessionResult) {
+func (o *Observer) ended(info pgwire.SessionInfo, result pgwire.SessionResult) {
 	o.mu.Lock()
 	leg, dialled := o.upstreams[info.ID]
 	delete(o.upstreams, info.ID)
 	o.mu.Unlock()
 
 	reason := string(result.Reason)
-	o.metrics.SessionEnded(o.origin, health.SessionEnd{
+	o.Metrics.SessionEnded(o.origin, health.SessionEnd{
 		Reason: reason, ClosedBy: string(result.ClosedBy()),
 		Duration: result.Duration, ToUpstream: result.ToUpstream, ToClient: result.ToClient,
 	})
 	switch {
 	case info.Cancel && (info.CancelKnown || result.Reason == pgwire.ReasonTooManySessions):
-		o.metrics.CancelRequest(o.origin, reason)
+		o.Metrics.CancelRequest(o.origin, reason)
 	case info.Cancel:
-		o.metrics.CancelUnknownKey(o.origin)
+		o.Metrics.CancelUnknownKey(o.origin)
 	}
 	if dialled && !info.Cancel {
-		o.idle.ended()
+		o.Idle.Ended()
 	}
 	level := levelOf(info, result)
 	o.remember(info, result, level)
-	line := o.log.Check(level, "session ended")
-	if line == nil || level >= zapcore.WarnLevel && !o.repeats.admit(reason) {
+	line := o.Log.Check(level, "session ended")
+	if line == nil || level >= zapcore.WarnLevel && !o.Repeats.admit(reason) {
 		return
 	}
 	fields := append([]zap.Field{zap.String("origin", o.origin)}, sessionFields(info, result)...)
@@ -207,14 +207,14 @@ func (o *observer) ended(info pgwire.SessionInfo, result pgwire.SessionResult) {
 }
 
 // cancelSettled says what a delivered cancel request did to the session that it was for.
-func (o *observer) cancelSettled(info pgwire.SessionInfo, target uint64, effect pgwire.CancelEffect) {
-	o.metrics.CancelSettled(o.origin, string(effect))
-	o.log.Info("cancel request settled", zap.String("origin", o.origin), zap.Uint64("session", info.ID),
+func (o *Observer) cancelSettled(info pgwire.SessionInfo, target uint64, effect pgwire.CancelEffect) {
+	o.Metrics.CancelSettled(o.origin, string(effect))
+	o.Log.Info("cancel request settled", zap.String("origin", o.origin), zap.Uint64("session", info.ID),
 		zap.Uint64("target_session", target), zap.String("cancel_effect", string(effect)))
 }
 
-// text is a field whose value somebody else chose; an empty value makes no field.
-func text(key, value string) zap.Field {
+// Text is a field whose value somebody else chose; an empty value makes no field.
+func Text(key, value string) zap.Field {
 	if value == "" {
 		return zap.Skip()
 	}

@@ -1,4 +1,4 @@
-package main
+package observe
 
 import (
 	"bytes"
@@ -28,7 +28,7 @@ import (
 
 // watched is an observer whose log and metrics a test can read.
 type watched struct {
-	*observer
+	*Observer
 	logs *zapobserver.ObservedLogs
 	page http.Handler
 }
@@ -39,7 +39,7 @@ func newWatched() watched {
 	metrics := health.NewMetrics(health.Options{
 		Origins: []string{config.DefaultOrigin}, Reasons: advice.Reasons(), DialReasons: advice.DialReasons(), Status: status,
 	})
-	return watched{newObserver(new(config.Origin), zap.New(core), metrics), logs, health.Handler(status, metrics)}
+	return watched{NewObserver(new(config.Origin), zap.New(core), metrics), logs, health.Handler(status, metrics)}
 }
 
 // metric returns the value of a series as it is in /metrics, "" if there is none.
@@ -95,7 +95,7 @@ func TestSessionLine(t *testing.T) { synctest.Test(t, testSessionLine) }
 
 func testSessionLine(t *testing.T) {
 	w := newWatched()
-	trace, info := w.sessionTrace(), someClient()
+	trace, info := w.SessionTrace(), someClient()
 	info.Accepted = time.Now()
 	trace.Accepted(info)
 	w.wantMetrics(t, map[string]string{`pgorigin_sessions_open{origin="default"}`: "1"})
@@ -141,7 +141,7 @@ func testSessionLine(t *testing.T) {
 
 func TestLineOfARefusedSession(t *testing.T) {
 	w := newWatched()
-	trace, info := w.sessionTrace(), someClient()
+	trace, info := w.SessionTrace(), someClient()
 	trace.Accepted(info)
 	trace.Ended(info, pgwire.SessionResult{
 		Phase: pgwire.PhaseDial, Reason: pgwire.Reason(tlsorigin.ReasonCertExpired), SQLState: "08001", Duration: time.Second,
@@ -194,7 +194,7 @@ func TestLevels(t *testing.T) {
 
 func TestCancelsAreCountedOnce(t *testing.T) {
 	w := newWatched()
-	trace := w.sessionTrace()
+	trace := w.SessionTrace()
 	for _, known := range []bool{true, false} {
 		info := pgwire.SessionInfo{ID: 9, Client: &net.TCPAddr{}, Cancel: true, CancelKnown: known}
 		trace.Accepted(info)
@@ -216,7 +216,7 @@ func TestCancelsAreCountedOnce(t *testing.T) {
 
 func TestAcceptFailed(t *testing.T) {
 	w := newWatched()
-	w.sessionTrace().AcceptFailed(errors.New("too many open files"), 5*time.Millisecond)
+	w.SessionTrace().AcceptFailed(errors.New("too many open files"), 5*time.Millisecond)
 	lines := w.logs.TakeAll()
 	if len(lines) != 1 || lines[0].Level != zapcore.WarnLevel || lines[0].ContextMap()["retry_in"] != 0.005 {
 		t.Errorf("lines are %v", lines)
@@ -229,10 +229,10 @@ func TestHostileClientInALogLine(t *testing.T) {
 	for _, format := range []config.LogFormat{config.FormatJSON, config.FormatConsole} {
 		var out bytes.Buffer
 		w := newWatched()
-		w.log = newLogger(&out, format, config.LogLevel(zapcore.InfoLevel), nil)
+		w.Log = NewLogger(&out, format, config.LogLevel(zapcore.InfoLevel), nil)
 		info := someClient()
 		info.User, info.Database, info.ApplicationName = hostile, hostile, hostile
-		w.sessionTrace().Ended(info, pgwire.SessionResult{Reason: pgwire.ReasonClientProtocol, Err: errors.New(hostile)})
+		w.SessionTrace().Ended(info, pgwire.SessionResult{Reason: pgwire.ReasonClientProtocol, Err: errors.New(hostile)})
 		if line := out.String(); strings.Count(line, "\n") != 1 || strings.ContainsAny(line, "\x00\x1b\u009b\u202e") {
 			t.Errorf("%s: %q", format, line)
 		}

@@ -1,4 +1,4 @@
-package main
+package observe
 
 import (
 	"crypto/x509"
@@ -81,10 +81,10 @@ func (e *expiryLog) listsOver(now time.Time) time.Time {
 	return time.Time{}
 }
 
-// expiringOwn warns of the configured certificates and revocation lists.
-func (o *observer) expiringOwn(now time.Time) {
+// ExpiringOwn warns of the configured certificates and revocation lists.
+func (o *Observer) ExpiringOwn(now time.Time) {
 	if end := o.expiry.listsOver(now); !end.IsZero() && o.expiry.due(health.RoleCRL, now) {
-		o.log.Warn("revocation list has run out", zap.String("origin", o.origin), zap.Time("not_after", end),
+		o.Log.Warn("revocation list has run out", zap.String("origin", o.origin), zap.Time("not_after", end),
 			zap.String("cure", o.settings.Rename(advice.ExpiryCure(health.RoleCRL))))
 	}
 	for _, c := range o.expiry.owned(now) {
@@ -93,18 +93,18 @@ func (o *observer) expiringOwn(now time.Time) {
 }
 
 // expiringUpstream warns of what the upstream presented.
-func (o *observer) expiringUpstream(chains [][]*x509.Certificate, now time.Time) {
+func (o *Observer) expiringUpstream(chains [][]*x509.Certificate, now time.Time) {
 	if chain := lastingChain(chains); chain != nil {
 		o.expiring(health.RoleUpstream, firstToEnd(chain), now)
 	}
 }
 
-// expiryNote says which certificates, the upstream's included, have expired or will soon, and what to do; empty if none will. It is no
+// ExpiryNote says which certificates, the upstream's included, have expired or will soon, and what to do; empty if none will. It is no
 // condition of readiness, for it would hit all pods at once.
-func (o *observer) expiryNote() string {
+func (o *Observer) ExpiryNote() string {
 	now := time.Now()
 	list := o.expiry.owned(now)
-	if chain := o.latest.lastChain(); chain != nil {
+	if chain := o.Latest.lastChain(); chain != nil {
 		list = append(list, roleCertificate{health.RoleUpstream, firstToEnd(chain)})
 	}
 	var texts []string
@@ -128,7 +128,7 @@ func (o *observer) expiryNote() string {
 }
 
 // expiring warns, once a day, of a certificate that expires soon or has expired.
-func (o *observer) expiring(role string, cert *x509.Certificate, now time.Time) {
+func (o *Observer) expiring(role string, cert *x509.Certificate, now time.Time) {
 	level, ok := advice.ExpiryLevel(cert, now)
 	if !ok || !o.expiry.due(tlsorigin.Fingerprint(cert), now) {
 		return
@@ -137,7 +137,7 @@ func (o *observer) expiring(role string, cert *x509.Certificate, now time.Time) 
 	if !now.Before(cert.NotAfter) {
 		message = "certificate has expired"
 	}
-	if line := o.log.Check(level, message); line != nil {
+	if line := o.Log.Check(level, message); line != nil {
 		line.Write(zap.String("origin", o.origin), zap.String("role", role), zap.String("subject", tlsorigin.Describe([]*x509.Certificate{cert}, now)[0].Subject),
 			zap.String("sha256", tlsorigin.Fingerprint(cert)), zap.Time("not_after", cert.NotAfter),
 			zap.Float64("left", cert.NotAfter.Sub(now).Round(time.Second).Seconds()), zap.String("cure", o.settings.Rename(advice.ExpiryCure(role))))

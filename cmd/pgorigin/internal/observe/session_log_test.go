@@ -1,4 +1,4 @@
-package main
+package observe
 
 import (
 	"bytes"
@@ -22,15 +22,15 @@ import (
 func logSomeSessions(t *testing.T, format config.LogFormat) string {
 	var out bytes.Buffer
 	synctest.Test(t, func(t *testing.T) {
-		log := newLogger(&out, format, config.LogLevel(zapcore.InfoLevel), nil)
+		log := NewLogger(&out, format, config.LogLevel(zapcore.InfoLevel), nil)
 		s, _, problems := config.Load([]string{"PGORIGIN_UPSTREAM_ADDR=db.internal", "PGORIGIN_TLS_CA_PEM=-----BEGIN"})
 		if len(problems) > 0 {
 			t.Fatal(problems)
 		}
-		log.Info("starting", zap.String("version", "v1.2.3"), zap.Object("settings", loggedSettings(config.Variables(&s))))
+		log.Info("starting", zap.String("version", "v1.2.3"), zap.Object("settings", LoggedSettings(config.Variables(&s))))
 		w := newWatched()
-		w.log = log
-		trace, info := w.sessionTrace(), someClient()
+		w.Log = log
+		trace, info := w.SessionTrace(), someClient()
 		info.Accepted = time.Now()
 		time.Sleep(15 * time.Millisecond)
 		trace.UpstreamReady(info, securedConn{state: verifiedState()}, 10*time.Millisecond)
@@ -70,8 +70,8 @@ func TestLogOfSessions(t *testing.T) {
 func TestADeadSpareIsOneSession(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWatched()
-		w.idle = newIdleWatch(idleAfter)
-		trace, info := w.sessionTrace(), someClient()
+		w.Idle = NewIdleWatch(idleAfter)
+		trace, info := w.SessionTrace(), someClient()
 		info.Accepted = time.Now()
 		time.Sleep(time.Millisecond)
 		trace.UpstreamReady(info, securedConn{state: verifiedState()}, 0)
@@ -84,6 +84,6 @@ func TestADeadSpareIsOneSession(t *testing.T) {
 			t.Errorf("fields are %v", fields)
 		}
 		time.Sleep(idleAfter)
-		wantIdle(t, w.idle, true)
+		wantIdle(t, w.Idle, true)
 	})
 }

@@ -1,4 +1,4 @@
-package main
+package observe
 
 import (
 	"crypto/tls"
@@ -14,7 +14,7 @@ import (
 
 func TestAttempts(t *testing.T) {
 	w := newWatched()
-	trace := w.dialTrace()
+	trace := w.DialTrace()
 	trace.Attempt(tlsorigin.Attempt{
 		Addr: "a:6432", Connect: time.Second,
 		Err: &tlsorigin.Error{Kind: tlsorigin.ReasonUpstreamTimeout, Addr: "a:6432", Text: "did not answer"},
@@ -26,7 +26,7 @@ func TestAttempts(t *testing.T) {
 	resumed := verifiedState()
 	resumed.DidResume = true
 	trace.Attempt(tlsorigin.Attempt{Addr: "b:6432", Resolved: &net.TCPAddr{IP: net.IPv4(192, 0, 2, 7), Port: 6432}, State: resumed})
-	if !w.latest.describe(time.Now()).Resumed {
+	if !w.Latest.Describe(time.Now()).Resumed {
 		t.Error("the status does not say that a session was resumed")
 	}
 	for _, line := range w.logs.TakeAll() {

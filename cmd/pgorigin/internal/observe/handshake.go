@@ -1,4 +1,4 @@
-package main
+package observe
 
 import (
 	"crypto/tls"
@@ -40,8 +40,8 @@ func (h *handshake) lastChain() []*x509.Certificate {
 	return h.chain
 }
 
-// describe returns nil if there was no handshake.
-func (h *handshake) describe(now time.Time) *health.Verified {
+// Describe returns nil if there was no handshake.
+func (h *handshake) Describe(now time.Time) *health.Verified {
 	h.mu.Lock()
 	verified, address, chain := h.verified, h.address, h.chain
 	h.mu.Unlock()

@@ -1,4 +1,4 @@
-package main
+package observe
 
 import (
 	"fmt"
@@ -42,8 +42,8 @@ func (p *pathLog) list() []tlsorigin.PathChange {
 	return slices.SortedFunc(maps.Values(p.known), func(a, b tlsorigin.PathChange) int { return strings.Compare(a.Resolved, b.Resolved) })
 }
 
-// note says to which addresses connections go by a fallback. It is empty while there is none.
-func (p *pathLog) note() string {
+// Note says to which addresses connections go by a fallback. It is empty while there is none.
+func (p *pathLog) Note() string {
 	var texts []string
 	for _, c := range p.list() {
 		if c.Fallback != "" {
@@ -53,10 +53,10 @@ func (p *pathLog) note() string {
 	return strings.Join(texts, "; ")
 }
 
-// describePaths is what the status says about key exchange.
-func (o *observer) describePaths() []health.KeyExchange {
+// DescribePaths is what the status says about key exchange.
+func (o *Observer) DescribePaths() []health.KeyExchange {
 	list := []health.KeyExchange{}
-	for _, c := range o.paths.list() {
+	for _, c := range o.Paths.list() {
 		k := health.KeyExchange{Upstream: c.Addr, Address: c.Resolved, State: string(c.After), Fallback: string(c.Fallback)}
 		if c.Fallback != "" {
 			k.Cause, k.Cure, k.Until = advice.CauseText(c.Cause), o.settings.Rename(advice.FallbackCure(c.Fallback)), c.Until.UTC()
@@ -67,41 +67,41 @@ func (o *observer) describePaths() []health.KeyExchange {
 }
 
 // fellBack counts a connection that another ClientHello has made possible.
-func (o *observer) fellBack(a tlsorigin.Attempt) {
+func (o *Observer) fellBack(a tlsorigin.Attempt) {
 	if a.Fallback != "" && a.Err == nil {
-		o.metrics.Fallback(o.origin, string(a.Fallback))
+		o.Metrics.Fallback(o.origin, string(a.Fallback))
 	}
 }
 
 // probed notes an attempt in the background. It is in no metric of connections: those are about clients.
-func (o *observer) probed(a tlsorigin.Attempt, fields []zap.Field) {
+func (o *Observer) probed(a tlsorigin.Attempt, fields []zap.Field) {
 	reason := string(pgwire.ReasonOK)
 	if a.Err != nil {
 		reason = a.Err.Reason()
-		fields = append(fields, text("error", advice.WithCause(a.Err)))
+		fields = append(fields, Text("error", advice.WithCause(a.Err)))
 	} else {
 		o.verified(a)
 	}
-	o.log.Debug("upstream probed", append(fields, zap.String("reason", reason))...)
+	o.Log.Debug("upstream probed", append(fields, zap.String("reason", reason))...)
 }
 
 // pathChanged writes one line for each change of what is known about key exchange with an address: a warning where
 // connections have less than they should.
-func (o *observer) pathChanged(c tlsorigin.PathChange) {
-	o.metrics.PostQuantumState(o.origin, string(c.Before), string(c.After))
-	o.paths.changed(c)
+func (o *Observer) pathChanged(c tlsorigin.PathChange) {
+	o.Metrics.PostQuantumState(o.origin, string(c.Before), string(c.After))
+	o.Paths.changed(c)
 	if c.After == "" {
 		return // no longer remembered, which is no event
 	}
 	fields := []zap.Field{
-		zap.String("origin", o.origin), text("upstream_addr", c.Addr), text("upstream", c.Resolved),
-		zap.String("state", string(c.After)), text("before", string(c.Before)),
+		zap.String("origin", o.origin), Text("upstream_addr", c.Addr), Text("upstream", c.Resolved),
+		zap.String("state", string(c.After)), Text("before", string(c.Before)),
 	}
 	if c.Fallback == "" {
-		o.log.Info("key exchange state", fields...)
+		o.Log.Info("key exchange state", fields...)
 		return
 	}
-	o.log.Warn("key exchange fell back", append(fields, zap.String("fallback", string(c.Fallback)),
+	o.Log.Warn("key exchange fell back", append(fields, zap.String("fallback", string(c.Fallback)),
 		zap.String("cause", advice.CauseText(c.Cause)), zap.String("cure", o.settings.Rename(advice.FallbackCure(c.Fallback))),
 		zap.Time("probe_after", c.Until.Truncate(time.Second)))...)
 }

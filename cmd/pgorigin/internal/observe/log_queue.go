@@ -1,4 +1,4 @@
-package main
+package observe
 
 import (
 	"bytes"
@@ -16,19 +16,19 @@ const (
 	// logWrite bounds one write. A pipe takes up to PIPE_BUF bytes whole, so lines never mix with those of
 	// other writers.
 	logWrite = 4096
-	// logFlushTimeout is how long the end of the process waits for a slow reader of the log.
-	logFlushTimeout = time.Second
+	// LogFlushTimeout is how long the end of the process waits for a slow reader of the log.
+	LogFlushTimeout = time.Second
 	// keptLogBuffer is the largest buffer that stays allocated between bursts.
 	keptLogBuffer = 64 << 10
 )
 
-// logQueue passes whole lines to out in a goroutine of its own, so that nothing else waits for the reader of
+// Queue passes whole lines to out in a goroutine of its own, so that nothing else waits for the reader of
 // the log. It drops and counts the lines that do not fit, and those that out refuses. Its methods may be
 // called concurrently.
 //
 // A write to a blocking pipe cannot be interrupted. The goroutine may hang there for ever; the process ends
 // nevertheless.
-type logQueue struct {
+type Queue struct {
 	out   io.Writer
 	ended chan struct{} // closed by the goroutine at its end
 	wake  chan struct{} // holds one token: there is something to do
@@ -47,27 +47,27 @@ type logQueue struct {
 	torn    bool // the last write ended within a line
 }
 
-func newLogQueue(out io.Writer) *logQueue {
-	q := &logQueue{out: out, ended: make(chan struct{}), wake: make(chan struct{}, 1)}
+func NewQueue(out io.Writer) *Queue {
+	q := &Queue{out: out, ended: make(chan struct{}), wake: make(chan struct{}, 1)}
 	go q.run()
 	return q
 }
 
-// quitOn ends the process at SIGQUIT as the runtime does, with every stack in the log and exit code 2. The
+// QuitOn ends the process at SIGQUIT as the runtime does, with every stack in the log and exit code 2. The
 // runtime itself would write to stderr, and wait for its reader for ever. It returns when quits is closed.
-func (q *logQueue) quitOn(quits <-chan os.Signal) {
+func (q *Queue) QuitOn(quits <-chan os.Signal) {
 	if _, came := <-quits; !came {
 		return
 	}
 	stacks := make([]byte, maxQueuedLog/2)
 	stacks = stacks[:runtime.Stack(stacks, true)]
 	_, _ = q.Write(append([]byte("SIGQUIT: quit\n\n"), append(stacks, '\n')...))
-	q.close(logFlushTimeout)
+	q.Close(LogFlushTimeout)
 	os.Exit(2) //nolint:forbidigo // as the runtime does: nothing that main could end is worth waiting for
 }
 
 // Write queues or drops one or more whole lines. It never blocks and never fails.
-func (q *logQueue) Write(lines []byte) (int, error) {
+func (q *Queue) Write(lines []byte) (int, error) {
 	q.mu.Lock()
 	if q.held+len(lines) > maxQueuedLog {
 		q.drop(bytes.Count(lines, []byte{'\n'}))
@@ -81,21 +81,21 @@ func (q *logQueue) Write(lines []byte) (int, error) {
 }
 
 // announce sets the notice about dropped lines.
-func (q *logQueue) announce(notice func(lines uint64) []byte) {
+func (q *Queue) announce(notice func(lines uint64) []byte) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.notice = notice
 }
 
-// lost returns how many lines have been dropped since the start.
-func (q *logQueue) lost() uint64 {
+// Lost returns how many lines have been dropped since the start.
+func (q *Queue) Lost() uint64 {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.total
 }
 
-// close ends the goroutine when everything queued is written, and waits for that at most for timeout.
-func (q *logQueue) close(timeout time.Duration) {
+// Close ends the goroutine when everything queued is written, and waits for that at most for timeout.
+func (q *Queue) Close(timeout time.Duration) {
 	q.mu.Lock()
 	q.closed = true
 	q.mu.Unlock()
@@ -108,7 +108,7 @@ func (q *logQueue) close(timeout time.Duration) {
 	}
 }
 
-func (q *logQueue) signal() {
+func (q *Queue) signal() {
 	select {
 	case q.wake <- struct{}{}:
 	default: // it is awake already
@@ -116,13 +116,13 @@ func (q *logQueue) signal() {
 }
 
 // drop counts dropped lines. The caller holds mu.
-func (q *logQueue) drop(lines int) {
+func (q *Queue) drop(lines int) {
 	q.dropped += uint64(lines)
 	q.total += uint64(lines)
 }
 
 // run writes until the queue is closed and empty.
-func (q *logQueue) run() {
+func (q *Queue) run() {
 	defer close(q.ended)
 	for {
 		batch, dropped, closed := q.take()
@@ -143,7 +143,7 @@ func (q *logQueue) run() {
 
 // take waits for something to write, or for the end. Dropped counts the lines behind batch that no notice has
 // told of.
-func (q *logQueue) take() (batch []byte, dropped uint64, closed bool) {
+func (q *Queue) take() (batch []byte, dropped uint64, closed bool) {
 	for {
 		q.mu.Lock()
 		if len(q.queued) > 0 || q.closed || q.dropped > 0 && !q.failing {
@@ -158,7 +158,7 @@ func (q *logQueue) take() (batch []byte, dropped uint64, closed bool) {
 }
 
 // write writes lines and gives their room back. A line that was cut off by an error gets its line end first.
-func (q *logQueue) write(lines []byte) {
+func (q *Queue) write(lines []byte) {
 	if q.torn {
 		_, err := q.out.Write([]byte{'\n'})
 		q.torn = err != nil
@@ -176,7 +176,7 @@ func (q *logQueue) write(lines []byte) {
 }
 
 // writeNotice writes the notice about dropped lines.
-func (q *logQueue) writeNotice(dropped uint64) {
+func (q *Queue) writeNotice(dropped uint64) {
 	q.mu.Lock()
 	notice := q.notice
 	q.mu.Unlock()
@@ -194,7 +194,7 @@ func (q *logQueue) writeNotice(dropped uint64) {
 }
 
 // recycle keeps a small buffer for the next lines.
-func (q *logQueue) recycle(batch []byte) {
+func (q *Queue) recycle(batch []byte) {
 	if cap(batch) > keptLogBuffer {
 		return
 	}

@@ -1,4 +1,4 @@
-package main
+package observe
 
 import (
 	"sync"
@@ -59,8 +59,8 @@ func (r *repeats) finish(kind string, run *repeatRun) {
 	}
 }
 
-// flush ends all periods now: a process that ends takes no count with it.
-func (r *repeats) flush() {
+// Flush ends all periods now: a process that ends takes no count with it.
+func (r *repeats) Flush() {
 	r.mu.Lock()
 	runs := r.runs
 	r.runs = nil

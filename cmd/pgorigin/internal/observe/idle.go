@@ -1,13 +1,13 @@
-package main
+package observe
 
 import (
 	"sync"
 	"time"
 )
 
-// idleWatch tells when there has been no session for a while, after there was one. Nothing runs meanwhile but, between
+// IdleWatch tells when there has been no session for a while, after there was one. Nothing runs meanwhile but, between
 // the last session and that moment, a timer. A nil idleWatch never tells.
-type idleWatch struct {
+type IdleWatch struct {
 	after   time.Duration
 	expired chan struct{}
 
@@ -18,24 +18,24 @@ type idleWatch struct {
 	timer *time.Timer // nil until then
 }
 
-// newIdleWatch returns nil for zero, which is never.
-func newIdleWatch(after time.Duration) *idleWatch {
+// NewIdleWatch returns nil for zero, which is never.
+func NewIdleWatch(after time.Duration) *IdleWatch {
 	if after == 0 {
 		return nil
 	}
-	return &idleWatch{after: after, expired: make(chan struct{}, 1)}
+	return &IdleWatch{after: after, expired: make(chan struct{}, 1)}
 }
 
-// idle receives once the time is over.
-func (w *idleWatch) idle() <-chan struct{} {
+// Idle receives once the time is over.
+func (w *IdleWatch) Idle() <-chan struct{} {
 	if w == nil {
 		return nil
 	}
 	return w.expired
 }
 
-// began counts a session whose upstream leg is there. Port checks, and clients that are refused, never come so far.
-func (w *idleWatch) began() {
+// Began counts a session whose upstream leg is there. Port checks, and clients that are refused, never come so far.
+func (w *IdleWatch) Began() {
 	if w == nil {
 		return
 	}
@@ -47,8 +47,8 @@ func (w *idleWatch) began() {
 	}
 }
 
-// loggedIn notes that there has been a session: logins that fail while the application waits for its database are none.
-func (w *idleWatch) loggedIn() {
+// LoggedIn notes that there has been a session: logins that fail while the application waits for its database are none.
+func (w *IdleWatch) LoggedIn() {
 	if w == nil {
 		return
 	}
@@ -57,8 +57,8 @@ func (w *idleWatch) loggedIn() {
 	w.used = true
 }
 
-// ended takes back one began.
-func (w *idleWatch) ended() {
+// Ended takes back one began.
+func (w *IdleWatch) Ended() {
 	if w == nil {
 		return
 	}
@@ -77,7 +77,7 @@ func (w *idleWatch) ended() {
 }
 
 // look runs when the timer does. There may have been a session since it did.
-func (w *idleWatch) look() {
+func (w *IdleWatch) look() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.open > 0 || time.Since(w.since) < w.after {

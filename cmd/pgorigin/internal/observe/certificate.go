@@ -1,4 +1,4 @@
-package main
+package observe
 
 import (
 	"errors"
@@ -19,7 +19,7 @@ func certificateFields(err error) []zap.Field {
 	}
 	peer := failure.Peer
 	fields := []zap.Field{
-		text("expected_name", failure.ExpectedName),
+		Text("expected_name", failure.ExpectedName),
 		zap.String("cert_subject", peer.Subject), zap.String("cert_issuer", peer.Issuer), zap.Strings("cert_names", peer.Names),
 		zap.Time("cert_not_before", peer.NotBefore), zap.Time("cert_not_after", peer.NotAfter),
 		zap.String("cert_serial", peer.Serial), zap.String("cert_sha256", peer.SHA256),
@@ -32,18 +32,18 @@ func certificateFields(err error) []zap.Field {
 }
 
 // lists records when the first revocation list runs out; a zero time is for none.
-func (o *observer) lists(nextUpdate time.Time) {
+func (o *Observer) lists(nextUpdate time.Time) {
 	if !nextUpdate.IsZero() {
-		o.metrics.CertificateNotAfter(o.origin, health.RoleCRL, nextUpdate)
+		o.Metrics.CertificateNotAfter(o.origin, health.RoleCRL, nextUpdate)
 	}
 }
 
 // certificateProblems counts every reason for which the upstream's certificate was refused.
-func (o *observer) certificateProblems(failure *tlsorigin.Error) {
+func (o *Observer) certificateProblems(failure *tlsorigin.Error) {
 	if failure.Peer == nil {
 		return
 	}
 	for _, reason := range append([]tlsorigin.Reason{failure.Kind}, failure.Also...) {
-		o.metrics.CertificateProblem(o.origin, string(reason))
+		o.Metrics.CertificateProblem(o.origin, string(reason))
 	}
 }

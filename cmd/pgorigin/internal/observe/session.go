@@ -1,4 +1,4 @@
-package main
+package observe
 
 import (
 	"time"
@@ -14,8 +14,8 @@ import (
 const acceptFailed = "accept failed"
 
 // logLeftOut says how many lines of a kind repeats has kept out of the log.
-func (o *observer) logLeftOut(kind string, count int) {
-	o.log.Warn("repeats left out", zap.String("origin", o.origin), zap.String("of", kind), zap.Int("count", count),
+func (o *Observer) logLeftOut(kind string, count int) {
+	o.Log.Warn("repeats left out", zap.String("origin", o.origin), zap.String("of", kind), zap.Int("count", count),
 		zap.Float64("within", repeatPeriod.Seconds()))
 }
 
@@ -37,25 +37,25 @@ func levelOf(info pgwire.SessionInfo, result pgwire.SessionResult) zapcore.Level
 func sessionFields(info pgwire.SessionInfo, result pgwire.SessionResult) []zap.Field {
 	fields := []zap.Field{
 		zap.Uint64("session", info.ID),
-		text("client", info.Client.String()),
+		Text("client", info.Client.String()),
 	}
 	if info.Cancel {
 		fields = append(fields, zap.Bool("cancel", true), zap.Bool("cancel_known", info.CancelKnown))
 	} else {
-		fields = append(fields, text("user", info.User), text("database", info.Database),
-			text("application_name", info.ApplicationName), text("auth_method", info.Method))
+		fields = append(fields, Text("user", info.User), Text("database", info.Database),
+			Text("application_name", info.ApplicationName), Text("auth_method", info.Method))
 	}
 	fields = append(fields,
 		zap.String("reason", string(result.Reason)),
 		zap.String("phase", result.Phase.String()),
 		zap.String("closed_by", string(result.ClosedBy())),
-		text("sqlstate", result.SQLState),
+		Text("sqlstate", result.SQLState),
 		zap.Float64("duration", result.Duration.Seconds()),
 		zap.Int64("bytes_to_upstream", result.ToUpstream),
 		zap.Int64("bytes_to_client", result.ToClient),
 	)
 	if result.Err != nil {
-		fields = append(fields, text("error", advice.WithCause(result.Err)))
+		fields = append(fields, Text("error", advice.WithCause(result.Err)))
 		fields = append(fields, certificateFields(result.Err)...)
 	}
 	return fields
@@ -63,8 +63,8 @@ func sessionFields(info pgwire.SessionInfo, result pgwire.SessionResult) []zap.F
 
 func (l upstreamLeg) fields() []zap.Field {
 	return []zap.Field{
-		text("upstream", l.addr), text("tls_version", l.version), text("tls_cipher", l.cipher),
-		text("tls_group", l.group), text("tls_peer", l.peer),
+		Text("upstream", l.addr), Text("tls_version", l.version), Text("tls_cipher", l.cipher),
+		Text("tls_group", l.group), Text("tls_peer", l.peer),
 	}
 }
 

@@ -1,4 +1,4 @@
-package main
+package observe
 
 import (
 	"testing"
@@ -42,7 +42,7 @@ func TestRepeatsAreCountedAndNotLost(t *testing.T) {
 		if got := admitted("upstream_refused", 2*fullLines); got != fullLines {
 			t.Errorf("%d are logged in the next period, want %d", got, fullLines)
 		}
-		r.flush() // the process ends
+		r.Flush() // the process ends
 		if got, want := <-told, (summary{"upstream_refused", fullLines}); got != want {
 			t.Errorf("left out at the end are %v, want %v", got, want)
 		}

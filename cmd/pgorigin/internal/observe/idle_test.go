@@ -1,4 +1,4 @@
-package main
+package observe
 
 import (
 	"testing"
@@ -10,11 +10,11 @@ import (
 const idleAfter = 30 * time.Second
 
 // wantIdle checks what the watch says at this very moment.
-func wantIdle(t *testing.T, w *idleWatch, want bool) {
+func wantIdle(t *testing.T, w *IdleWatch, want bool) {
 	t.Helper()
 	synctest.Wait()
 	select {
-	case <-w.idle():
+	case <-w.Idle():
 		if !want {
 			t.Fatal("it is called idle")
 		}
@@ -27,17 +27,17 @@ func wantIdle(t *testing.T, w *idleWatch, want bool) {
 
 func TestIdleAfterTheLastSession(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newIdleWatch(idleAfter)
+		w := NewIdleWatch(idleAfter)
 		time.Sleep(time.Hour)
 		wantIdle(t, w, false) // nobody has come yet
 		for range 2 {
-			w.began()
-			w.loggedIn()
+			w.Began()
+			w.LoggedIn()
 		}
-		w.ended()
+		w.Ended()
 		time.Sleep(time.Hour)
 		wantIdle(t, w, false) // one is left
-		w.ended()
+		w.Ended()
 		time.Sleep(idleAfter - time.Nanosecond)
 		wantIdle(t, w, false)
 		time.Sleep(time.Nanosecond)
@@ -49,18 +49,18 @@ func TestIdleAfterTheLastSession(t *testing.T) {
 
 func TestANewSessionBeginsTheIdleTimeAnew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newIdleWatch(idleAfter)
+		w := NewIdleWatch(idleAfter)
 		for range 3 {
-			w.began()
-			w.loggedIn()
-			w.ended()
+			w.Began()
+			w.LoggedIn()
+			w.Ended()
 			time.Sleep(idleAfter - time.Nanosecond)
 			wantIdle(t, w, false)
 		}
-		w.began() // whoever tries counts, even if the login fails
+		w.Began() // whoever tries counts, even if the login fails
 		time.Sleep(time.Hour)
 		wantIdle(t, w, false)
-		w.ended()
+		w.Ended()
 		time.Sleep(idleAfter)
 		wantIdle(t, w, true)
 	})
@@ -68,20 +68,20 @@ func TestANewSessionBeginsTheIdleTimeAnew(t *testing.T) {
 
 func TestFailedLoginsAreNoSession(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newIdleWatch(idleAfter)
-		w.began()
-		w.ended()
+		w := NewIdleWatch(idleAfter)
+		w.Began()
+		w.Ended()
 		time.Sleep(time.Hour)
 		wantIdle(t, w, false)
 	})
 }
 
 func TestNeverIdle(t *testing.T) {
-	w := newIdleWatch(0)
-	w.began()
-	w.loggedIn()
-	w.ended()
-	if w.idle() != nil {
+	w := NewIdleWatch(0)
+	w.Began()
+	w.LoggedIn()
+	w.Ended()
+	if w.Idle() != nil {
 		t.Error("zero is not never")
 	}
 }

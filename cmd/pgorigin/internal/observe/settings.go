@@ -1,4 +1,4 @@
-package main
+package observe
 
 import (
 	"strings"
@@ -8,12 +8,12 @@ import (
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 )
 
-// loggedSettings logs effective settings, without those that are empty. The keys are like upstream_addr, whatever
+// LoggedSettings logs effective settings, without those that are empty. The keys are like upstream_addr, whatever
 // the name of the origin.
-type loggedSettings []config.Variable
+type LoggedSettings []config.Variable
 
 // MarshalLogObject implements zapcore.ObjectMarshaler.
-func (list loggedSettings) MarshalLogObject(enc zapcore.ObjectEncoder) error {
+func (list LoggedSettings) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 	for _, v := range list {
 		if v.Value != "" {
 			enc.AddString(strings.ToLower(strings.TrimPrefix(v.Name, config.Prefix)), v.Value)
