@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cli"
 )
 
 // adminRequest is what a test sends to the handler.
@@ -133,7 +135,7 @@ func TestAdminSocket(t *testing.T) {
 	if got != (outcome{}) {
 		t.Errorf("%+v, want silence and 0", got)
 	}
-	r.wantExit(t, exitOK)
+	r.wantExit(t, cli.ExitOK)
 	if _, err := os.Stat(path); err == nil {
 		t.Error("the socket is still there")
 	}
@@ -151,7 +153,7 @@ func TestAdminAddrInUse(t *testing.T) {
 	health := freeAddr(t)
 	got := runWith(t, append(startUpstream(t), "PGORIGIN_LISTEN_ADDR="+freeAddr(t), "PGORIGIN_HEALTH_ADDR="+health,
 		"PGORIGIN_ADMIN_ADDR="+taken.Addr().String()))
-	if got.code != exitFailed || !strings.Contains(got.stderr, "PGORIGIN_ADMIN_ADDR") || !strings.Contains(got.stderr, "address already in use") {
+	if got.code != cli.ExitFailed || !strings.Contains(got.stderr, "PGORIGIN_ADMIN_ADDR") || !strings.Contains(got.stderr, "address already in use") {
 		t.Errorf("%+v", got)
 	}
 	ln, err := net.Listen("tcp", health)

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cli"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
 )
@@ -26,19 +27,19 @@ const maxAnswer = 1 << 10
 // addrToAsk returns the address that one variable has, whatever else is wrong with the configuration. If done, there is
 // none, which has been said, and the command is over with that exit code.
 func (p process) addrToAsk(variable, example string, read func(*config.Config) string) (addr string, code int, done bool) {
-	s, _, problems := config.Load(p.env)
+	s, _, problems := config.Load(p.Env)
 	for _, wrong := range problems {
 		if wrong.Variable == variable {
-			config.Report(p.stderr, []config.Problem{wrong})
-			return "", exitConfig, true
+			config.Report(p.Stderr, []config.Problem{wrong})
+			return "", cli.ExitConfig, true
 		}
 	}
 	if addr = read(&s); addr == "" {
-		fmt.Fprintf(p.stderr, "pgorigin: %s=off: there is nothing to ask; set it, here and for the pgorigin that runs, to an address such as %s\n",
+		fmt.Fprintf(p.Stderr, "pgorigin: %s=off: there is nothing to ask; set it, here and for the pgorigin that runs, to an address such as %s\n",
 			variable, example)
-		return "", exitFailed, true
+		return "", cli.ExitFailed, true
 	}
-	return addr, exitOK, false
+	return addr, cli.ExitOK, false
 }
 
 func (p process) healthToAsk() (addr string, code int, done bool) {

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cli"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
 	"github.com/pgorigin/pgorigin/pgwire"
@@ -63,25 +64,25 @@ func runCheck(ctx context.Context, p process) int {
 	case o.passwordFile != "" && !o.login:
 		return p.misused("check: --password-file is for --login")
 	}
-	c := &checker{options: o, account: newAccount(p.env, o.passwordFile)}
-	problems := c.configure(p.env)
+	c := &checker{options: o, account: newAccount(p.Env, o.passwordFile)}
+	problems := c.configure(p.Env)
 	if len(problems) == 0 {
 		ctx, cancel := context.WithTimeout(ctx, o.timeout)
 		defer cancel()
 		c.walk(ctx)
 	}
 	c.report.judge()
-	if err := c.report.write(p, o.json); err != nil {
-		return exitFailed
+	if err := c.report.write(p.Process, o.json); err != nil {
+		return cli.ExitFailed
 	}
 	switch {
 	case len(problems) > 0:
-		config.Report(p.stderr, problems)
-		return exitConfig
+		config.Report(p.Stderr, problems)
+		return cli.ExitConfig
 	case c.report.Failed != nil:
-		return exitFailed
+		return cli.ExitFailed
 	}
-	return exitOK
+	return cli.ExitOK
 }
 
 // checker makes one report.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cli"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
 )
@@ -35,7 +36,7 @@ func TestCheckOfTwoOrigins(t *testing.T) {
 			if err := json.Unmarshal([]byte(got.stdout), &out); err != nil {
 				t.Fatalf("%v in %s", err, got.stdout)
 			}
-			if got.code != exitFailed || out.Failed == nil || out.Failed.Origin != row.failed || !strings.HasPrefix(out.Failed.Cure, row.cure) {
+			if got.code != cli.ExitFailed || out.Failed == nil || out.Failed.Origin != row.failed || !strings.HasPrefix(out.Failed.Cure, row.cure) {
 				t.Errorf("exit code %d, failed is %+v", got.code, out.Failed)
 			}
 			if len(out.Upstreams) != 2 || out.Upstreams[0].Origin != "default" || out.Upstreams[1].Origin != "reporting" {
@@ -58,7 +59,7 @@ func TestCheckOfTwoOrigins(t *testing.T) {
 		})
 	}
 	got := runWith(t, w.env(good.addr, append(reporting(good.addr), "PGORIGIN_REPORTING_TLS_CA_PEM="+string(w.ca.PEM()))...), "check")
-	if got.code != exitOK {
+	if got.code != cli.ExitOK {
 		t.Errorf("%+v", got)
 	}
 	contains(t, got.stdout, "PGORIGIN_TLS_CA_PEM, PGORIGIN_REPORTING_TLS_CA_PEM", "\nall good\n")
@@ -79,7 +80,7 @@ func TestCheckSendsNoPasswordAround(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := runWith(t, append(withOrigin(""), "PGUSER=app"), "check", "--login", "--password-file", file)
-	if got.code != exitConfig || strings.Contains(got.stdout+got.stderr, "s3cret") {
+	if got.code != cli.ExitConfig || strings.Contains(got.stdout+got.stderr, "s3cret") {
 		t.Errorf("%+v", got)
 	}
 	contains(t, got.stderr, "has 1 problem", "--password-file", "put one for each host into PGPASSFILE")
@@ -98,7 +99,7 @@ func TestProblemsWithFilesOfOrigins(t *testing.T) {
 		env := withOrigin(row.settings)
 		for _, command := range []string{"run", "check"} {
 			got := runWith(t, env, command)
-			if got.code != exitConfig {
+			if got.code != cli.ExitConfig {
 				t.Errorf("%s with %s: exit code %d", command, row.settings, got.code)
 			}
 			contains(t, got.stderr, strings.Split(row.want, "|")...)

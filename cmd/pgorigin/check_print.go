@@ -6,6 +6,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cli"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/host"
 )
@@ -72,21 +73,21 @@ func (s treeStyle) write(w io.Writer, n *node, first, rest string) {
 }
 
 // write writes the report, as JSON or for people.
-func (r *checkReport) write(p process, asJSON bool) error {
+func (r *checkReport) write(p cli.Process, asJSON bool) error {
 	if asJSON {
-		return encodeJSON(p.stdout, r)
+		return encodeJSON(p.Stdout, r)
 	}
-	style := newTreeStyle(p.stdout, p.env)
+	style := newTreeStyle(p.Stdout, p.Env)
 	for i := range r.Stages {
-		style.write(p.stdout, r.Stages[i].node(), "", "")
+		style.write(p.Stdout, r.Stages[i].node(), "", "")
 	}
 	for i := range r.Upstreams {
-		style.write(p.stdout, r.Upstreams[i].node(), "", "")
+		style.write(p.Stdout, r.Upstreams[i].node(), "", "")
 	}
 	for _, w := range r.Warnings {
-		style.write(p.stdout, &node{resultWarning, "warning", w, nil}, "", "")
+		style.write(p.Stdout, &node{resultWarning, "warning", w, nil}, "", "")
 	}
-	r.writeVerdict(p.stdout, style)
+	r.writeVerdict(p.Stdout, style)
 	return nil
 }
 

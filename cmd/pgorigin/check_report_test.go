@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/advice"
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cli"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/golden"
 	"github.com/pgorigin/pgorigin/tlsorigin"
 )
@@ -79,7 +80,7 @@ func TestCheckReportGolden(t *testing.T) {
 		{"testdata/check_tree.golden", false, []string{"CLICOLOR_FORCE=1"}},
 	} {
 		var out bytes.Buffer
-		if err := sampleReport().write(process{stdout: &out, env: row.env}, row.json); err != nil {
+		if err := sampleReport().write(cli.Process{Stdout: &out, Env: row.env}, row.json); err != nil {
 			t.Fatal(err)
 		}
 		golden.Compare(t, row.file, out.String())

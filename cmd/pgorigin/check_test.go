@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cli"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/golden"
 	"github.com/pgorigin/pgorigin/pgwire/pgtest"
 	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
@@ -119,10 +120,10 @@ func checkFaults(t *testing.T, w checkWorld) []checkFault {
 		{
 			"broken CA file", nil, freeAddr(t),
 			[]string{"PGORIGIN_TLS_CA_PEM=", "PGORIGIN_TLS_CA_FILE=" + noCA},
-			"files", "", "PGORIGIN_TLS_CA_FILE", exitConfig,
+			"files", "", "PGORIGIN_TLS_CA_FILE", cli.ExitConfig,
 			[]string{"ok   config", "FAIL files"},
 		},
-		{"wrong setting", nil, freeAddr(t), []string{"PGORIGIN_DIAL_TIMEOUT=soon"}, "config", "", "PGORIGIN_DIAL_TIMEOUT", exitConfig, []string{"FAIL config"}},
+		{"wrong setting", nil, freeAddr(t), []string{"PGORIGIN_DIAL_TIMEOUT=soon"}, "config", "", "PGORIGIN_DIAL_TIMEOUT", cli.ExitConfig, []string{"FAIL config"}},
 	}
 }
 
@@ -146,7 +147,7 @@ func TestCheckNamesTheFault(t *testing.T) {
 				t.Errorf("stage %s, reason %s; want %s, %s (%s)", f.Stage, f.Reason, row.stage, row.reason, f.Text)
 			}
 			contains(t, out.Failed.Cure+out.Failed.Text, row.cure)
-			if (got.stderr != "") != (row.code == exitConfig) {
+			if (got.stderr != "") != (row.code == cli.ExitConfig) {
 				t.Errorf("stderr %q", got.stderr)
 			}
 			printed := runWith(t, w.env(s.addr, row.env...), "check").stdout
@@ -183,7 +184,7 @@ func TestCheckWithoutEnoughTime(t *testing.T) {
 		if err := json.Unmarshal([]byte(got.stdout), &out); err != nil {
 			t.Fatalf("%s: %v in %s", name, err, got.stdout)
 		}
-		if got.code != exitFailed || out.OK || out.Failed == nil || !slices.Contains(row.reasons, out.Failed.Reason) || out.Failed.Cure == "" {
+		if got.code != cli.ExitFailed || out.OK || out.Failed == nil || !slices.Contains(row.reasons, out.Failed.Reason) || out.Failed.Cure == "" {
 			t.Errorf("%s: exit code %d, %s", name, got.code, got.stdout)
 		}
 	}
@@ -220,7 +221,7 @@ func TestCheckOfAGoodUpstream(t *testing.T) {
 	w := newCheckWorld()
 	s := startScripted(t, overTLS(w.good, sasl()))
 	got := runWith(t, w.env(s.addr), "check")
-	if got.code != exitOK || got.stderr != "" {
+	if got.code != cli.ExitOK || got.stderr != "" {
 		t.Fatalf("%+v", got)
 	}
 	contains(t, got.stdout, "\nall good\n", `"Check Root"`, "trust anchor", `presented "db.test"`, "ok   authentication",
@@ -264,7 +265,7 @@ func TestCheckOfABridgeTakesBoundMechanisms(t *testing.T) {
 	w := newCheckWorld()
 	s := startScripted(t, overTLS(w.good, pgtest.AuthenticationSASL("SCRAM-SHA-256-PLUS")))
 	got := runWith(t, w.env(s.addr, "PGORIGIN_AUTH_CHANNEL_BINDING=bridge"), "check")
-	if got.code != exitOK {
+	if got.code != cli.ExitOK {
 		t.Errorf("%+v", got)
 	}
 }
@@ -274,7 +275,7 @@ func TestCheckForgivesTheMadeUpAccount(t *testing.T) {
 	w := newCheckWorld()
 	s := startScripted(t, overTLS(w.good, pgtest.ErrorResponse("08P01", "no such\x1b[31m database: pgorigin_check")))
 	got := runWith(t, w.env(s.addr), "check")
-	if got.code != exitOK || strings.Contains(got.stdout, "\x1b") {
+	if got.code != cli.ExitOK || strings.Contains(got.stdout, "\x1b") {
 		t.Errorf("%+v", got)
 	}
 	contains(t, got.stdout, "WARN authentication", "no such", "set PGUSER and PGDATABASE")
@@ -291,7 +292,7 @@ func TestCheckUsage(t *testing.T) {
 		{[]string{"now"}, `unexpected argument "now"`},
 	} {
 		got := runWith(t, nil, append([]string{"check"}, row.args...)...)
-		if got.code != exitUsage || !strings.Contains(got.stderr, row.want) {
+		if got.code != cli.ExitUsage || !strings.Contains(got.stderr, row.want) {
 			t.Errorf("%v = %+v", row.args, got)
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cli"
 )
 
 const completionHelp = `
@@ -23,14 +25,14 @@ func runCompletion(_ context.Context, p process) int {
 	if len(p.args) == 1 {
 		switch p.args[0] {
 		case "bash":
-			fmt.Fprintf(p.stdout, "%s", bashCompletion())
-			return exitOK
+			fmt.Fprintf(p.Stdout, "%s", bashCompletion())
+			return cli.ExitOK
 		case "zsh":
-			fmt.Fprintf(p.stdout, "%s", zshCompletion())
-			return exitOK
+			fmt.Fprintf(p.Stdout, "%s", zshCompletion())
+			return cli.ExitOK
 		case "fish":
-			fmt.Fprintf(p.stdout, "%s", fishCompletion())
-			return exitOK
+			fmt.Fprintf(p.Stdout, "%s", fishCompletion())
+			return cli.ExitOK
 		}
 	}
 	if code, done := p.parseFlags("completion", func(*flag.FlagSet) {}); done {

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cli"
 )
 
 // askToQuit asks for the end as a signal would, except that it does not have to be asked twice, and that asking twice
@@ -38,7 +40,7 @@ func (in *instance) end(ctx context.Context, signals <-chan os.Signal, failed <-
 		in.notify(notifyStopping)
 		in.log.Error("listener failed", zap.Error(err))
 		in.closeServers()
-		return exitFailed
+		return cli.ExitFailed
 	}
 	in.status.Drain()
 	in.notify(notifyStopping)
@@ -91,10 +93,10 @@ func (in *instance) drain(ctx context.Context, signals <-chan os.Signal) int {
 	}
 	if err != nil {
 		in.log.Warn("drain cut short", zap.NamedError("cause", context.Cause(ctx)))
-		return exitFailed
+		return cli.ExitFailed
 	}
 	in.log.Info("stopped")
-	return exitOK
+	return cli.ExitOK
 }
 
 // closeWebs ends the health endpoints, and then the admin endpoints, for "pgorigin shutdown --wait" takes the end of

@@ -13,6 +13,7 @@ import (
 
 	"go.uber.org/zap/zapcore"
 
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cli"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/observe"
 	"github.com/pgorigin/pgorigin/health"
@@ -42,7 +43,7 @@ func newEnding(s config.Config) *ending {
 func (e *ending) wantEnd(t *testing.T, after time.Duration, cause string) {
 	t.Helper()
 	began := time.Now()
-	if code := <-e.code; code != exitOK {
+	if code := <-e.code; code != cli.ExitOK {
 		t.Errorf("exit code %d", code)
 	}
 	if took := time.Since(began); took != after {
@@ -138,7 +139,7 @@ func TestExitWhenIdle(t *testing.T) {
 	case <-time.After(100 * time.Millisecond):
 	}
 	_ = second.Close()
-	r.wantExit(t, exitOK)
+	r.wantExit(t, cli.ExitOK)
 	if line := r.stderr.wait(t, "shutting down"); line["cause"] != "no session for 10ms" {
 		t.Errorf("line is %v", line)
 	}

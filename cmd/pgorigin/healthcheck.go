@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cli"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 )
 
@@ -36,10 +37,10 @@ func runHealthcheck(ctx context.Context, p process) int {
 		path = "/readyz"
 	}
 	if err := ask(ctx, probeTimeout, http.MethodGet, addr, path); err != nil {
-		fmt.Fprintf(p.stderr, "pgorigin: healthcheck: %v\n", err)
-		return exitFailed
+		fmt.Fprintf(p.Stderr, "pgorigin: healthcheck: %v\n", err)
+		return cli.ExitFailed
 	}
-	return exitOK
+	return cli.ExitOK
 }
 
 const waitHelp = `
@@ -71,12 +72,12 @@ func runWait(ctx context.Context, p process) int {
 	}
 	err := poll(ctx, timeout, func(ctx context.Context) error { return ask(ctx, probeTimeout, http.MethodGet, addr, "/startupz") })
 	if err != nil {
-		fmt.Fprintf(p.stderr, "pgorigin: wait: not up after %v: %v\n"+
+		fmt.Fprintf(p.Stderr, "pgorigin: wait: not up after %v: %v\n"+
 			"Is it running, with %sHEALTH_ADDR=%s, and where this command can reach it? Its log says why it does not start.\n",
 			timeout, err, config.Prefix, addr)
-		return exitFailed
+		return cli.ExitFailed
 	}
-	return exitOK
+	return cli.ExitOK
 }
 
 // poll calls try until it returns nil or timeout is over, and returns its last error that is not just about that end.

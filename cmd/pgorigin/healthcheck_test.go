@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cli"
 	"github.com/pgorigin/pgorigin/health"
 )
 
@@ -30,7 +31,7 @@ func TestHealthcheck(t *testing.T) {
 	}
 	wantFailure := func(got outcome, text string) {
 		t.Helper()
-		if got.code != exitFailed || got.stdout != "" || strings.Count(got.stderr, "\n") != 1 || !strings.Contains(got.stderr, text) {
+		if got.code != cli.ExitFailed || got.stdout != "" || strings.Count(got.stderr, "\n") != 1 || !strings.Contains(got.stderr, text) {
 			t.Errorf("%+v, want 1 and a line with %q", got, text)
 		}
 	}
@@ -49,8 +50,8 @@ func TestHealthcheck(t *testing.T) {
 	srv.Close()
 	wantFailure(ask(addr), "connection refused")
 	wantFailure(ask("off"), "PGORIGIN_HEALTH_ADDR=off: there is nothing to ask")
-	if got := ask("nowhere"); got.code != exitConfig || !strings.Contains(got.stderr, "PGORIGIN_HEALTH_ADDR: saw") {
-		t.Errorf("%+v, want %d", got, exitConfig)
+	if got := ask("nowhere"); got.code != cli.ExitConfig || !strings.Contains(got.stderr, "PGORIGIN_HEALTH_ADDR: saw") {
+		t.Errorf("%+v, want %d", got, cli.ExitConfig)
 	}
 }
 
@@ -62,7 +63,7 @@ func TestHealthcheckOfAStranger(t *testing.T) {
 	}))
 	defer srv.Close()
 	got := runWith(t, []string{"PGORIGIN_HEALTH_ADDR=" + strings.TrimPrefix(srv.URL, "http://")}, "healthcheck")
-	if got.code != exitFailed || strings.Contains(got.stderr, "\x1b") || strings.Count(got.stderr, "\n") != 1 || len(got.stderr) > 4<<10 {
+	if got.code != cli.ExitFailed || strings.Contains(got.stderr, "\x1b") || strings.Count(got.stderr, "\n") != 1 || len(got.stderr) > 4<<10 {
 		t.Errorf("code %d, %d bytes on stderr: %.200q", got.code, len(got.stderr), got.stderr)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cli"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
 )
@@ -43,11 +44,11 @@ func runHelp(_ context.Context, p process) int {
 func printHelp(p process, name string) int {
 	if name != "run" && name != "help" {
 		c := findCommand(name)
-		fmt.Fprintf(p.stdout, "pgorigin %s\n  %s\n%s", c.usage, c.summary, c.details)
-		return exitOK
+		fmt.Fprintf(p.Stdout, "pgorigin %s\n  %s\n%s", c.usage, c.summary, c.details)
+		return cli.ExitOK
 	}
-	fmt.Fprintf(p.stdout, "%s", helpHead)
-	table := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(p.Stdout, "%s", helpHead)
+	table := tabwriter.NewWriter(p.Stdout, 0, 0, 2, ' ', 0)
 	for _, c := range commands() {
 		fmt.Fprintf(table, "  pgorigin %s\t%s\n", c.usage, c.summary)
 	}
@@ -62,8 +63,8 @@ func printHelp(p process, name string) int {
 		fmt.Fprintf(table, "  %s\t%s\t%s\n", v.Name, v.Unset, v.Meaning)
 	}
 	if err := table.Flush(); err != nil {
-		return exitFailed
+		return cli.ExitFailed
 	}
-	fmt.Fprintf(p.stdout, "%s", helpTail)
-	return exitOK
+	fmt.Fprintf(p.Stdout, "%s", helpTail)
+	return cli.ExitOK
 }

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/inject"
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cli"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
 )
@@ -111,29 +112,29 @@ func (p process) transform(name string, files fileList, change func([]byte) ([]b
 		files = fileList{"-"}
 	}
 	var out bytes.Buffer
-	code := exitOK
+	code := cli.ExitOK
 	for _, file := range files {
 		text, notes, err := transformFile(file, change)
 		if err != nil {
 			for _, line := range strings.Split(err.Error(), "\n") {
-				fmt.Fprintf(p.stderr, "pgorigin: %s: %s\n", name, safetext.Printable(line))
+				fmt.Fprintf(p.Stderr, "pgorigin: %s: %s\n", name, safetext.Printable(line))
 			}
-			code = exitFailed
+			code = cli.ExitFailed
 			continue
 		}
 		for _, note := range notes {
-			fmt.Fprintf(p.stderr, "%s: %s\n", safetext.Printable(note.Object), safetext.Printable(note.Text))
+			fmt.Fprintf(p.Stderr, "%s: %s\n", safetext.Printable(note.Object), safetext.Printable(note.Text))
 		}
 		joinStream(&out, text)
 	}
-	if code != exitOK {
+	if code != cli.ExitOK {
 		return code
 	}
-	if _, err := p.stdout.Write(out.Bytes()); err != nil {
-		fmt.Fprintf(p.stderr, "pgorigin: %s: write: %v\n", name, err)
-		return exitFailed
+	if _, err := p.Stdout.Write(out.Bytes()); err != nil {
+		fmt.Fprintf(p.Stderr, "pgorigin: %s: write: %v\n", name, err)
+		return cli.ExitFailed
 	}
-	return exitOK
+	return cli.ExitOK
 }
 
 func transformFile(name string, change func([]byte) ([]byte, []inject.Note, error)) ([]byte, []inject.Note, error) {

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cli"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/golden"
 )
 
@@ -24,7 +25,7 @@ func manifestFile(t *testing.T, text string) string {
 func TestInjectAndBack(t *testing.T) {
 	file := manifestFile(t, shopManifest)
 	got := runWith(t, nil, "inject", "-f", file, "--upstream", "db.prod:6432", "--image=registry.example/pgorigin:v1")
-	if got.code != exitOK || got.stderr != "Pod shop: injected\n" {
+	if got.code != cli.ExitOK || got.stderr != "Pod shop: injected\n" {
 		t.Fatalf("exit %d, %s", got.code, got.stderr)
 	}
 	for _, want := range []string{"# the shop\n", "  - name: pgorigin\n", "value: db.prod:6432\n", "image: registry.example/pgorigin:v1\n", "- name: PGHOST\n"} {
@@ -33,7 +34,7 @@ func TestInjectAndBack(t *testing.T) {
 		}
 	}
 	back := runWith(t, nil, "uninject", "-f", manifestFile(t, got.stdout))
-	if back.code != exitOK || back.stdout != shopManifest || back.stderr != "Pod shop: uninjected\n" {
+	if back.code != cli.ExitOK || back.stdout != shopManifest || back.stderr != "Pod shop: uninjected\n" {
 		t.Errorf("exit %d, %s\n%s", back.code, back.stderr, back.stdout)
 	}
 }
@@ -42,7 +43,7 @@ func TestInjectAndBack(t *testing.T) {
 func TestInjectJoinsFiles(t *testing.T) {
 	first, second := manifestFile(t, strings.TrimSuffix(shopManifest, "\n")), manifestFile(t, shopManifest)
 	got := runWith(t, nil, "uninject", "-f", first, "-f", second)
-	if got.code != exitOK || got.stdout != shopManifest+"---\n"+shopManifest {
+	if got.code != cli.ExitOK || got.stdout != shopManifest+"---\n"+shopManifest {
 		t.Errorf("exit %d:\n%s", got.code, got.stdout)
 	}
 }
@@ -57,21 +58,21 @@ func TestInjectRefuses(t *testing.T) {
 	}{
 		"object": {
 			[]string{"-f", good, "-f", bad, "--image", "i", "--upstream", "db"},
-			exitFailed,
+			cli.ExitFailed,
 			[]string{`pgorigin: inject: Pod shop: annotation pgorigin/upstream: saw "a b": expected host:port`, "annotation pgorigin/x: no such annotation"},
 		},
-		"no upstream": {[]string{"-f", good, "--image", "i"}, exitFailed, []string{"Pod shop: upstream is not set: add the annotation"}},
-		"no file":     {[]string{"-f", good + "x", "--image", "i"}, exitFailed, []string{"no such file"}},
-		"no YAML":     {[]string{"-f", manifestFile(t, "a: [\n"), "--image", "i"}, exitFailed, []string{"shop.yaml: document 1"}},
+		"no upstream": {[]string{"-f", good, "--image", "i"}, cli.ExitFailed, []string{"Pod shop: upstream is not set: add the annotation"}},
+		"no file":     {[]string{"-f", good + "x", "--image", "i"}, cli.ExitFailed, []string{"no such file"}},
+		"no YAML":     {[]string{"-f", manifestFile(t, "a: [\n"), "--image", "i"}, cli.ExitFailed, []string{"shop.yaml: document 1"}},
 		"bad flag": {
 			[]string{"--ca-secret", "A"},
-			exitUsage,
+			cli.ExitUsage,
 			[]string{`saw "A": expected the name of a Secret`},
 		},
-		"two CAs":       {[]string{"--image", "i", "--ca-secret", "a", "--ca-configmap", "b"}, exitUsage, []string{"--ca-secret and --ca-configmap: there can be one CA only"}},
-		"no image":      {nil, exitUsage, []string{"--image is not set"}},
-		"unknown flag":  {[]string{"--upsteam", "x"}, exitUsage, []string{"upsteam"}},
-		"an empty name": {[]string{"-f", "", "--image", "i"}, exitUsage, []string{"expected the name of a file"}},
+		"two CAs":       {[]string{"--image", "i", "--ca-secret", "a", "--ca-configmap", "b"}, cli.ExitUsage, []string{"--ca-secret and --ca-configmap: there can be one CA only"}},
+		"no image":      {nil, cli.ExitUsage, []string{"--image is not set"}},
+		"unknown flag":  {[]string{"--upsteam", "x"}, cli.ExitUsage, []string{"upsteam"}},
+		"an empty name": {[]string{"-f", "", "--image", "i"}, cli.ExitUsage, []string{"expected the name of a file"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := runWith(t, nil, append([]string{"inject"}, c.args...)...)

@@ -12,6 +12,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cli"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/host"
 )
@@ -20,14 +21,14 @@ import (
 // process. An address that turns out to be reachable from elsewhere is a configuration problem.
 func (in *instance) listen(ctx context.Context, p process) int {
 	for _, o := range in.origins {
-		if code := in.listenFor(ctx, p, o); code != exitOK {
+		if code := in.listenFor(ctx, p, o); code != cli.ExitOK {
 			return code
 		}
 	}
 	if addr := string(in.settings.HealthAddr); addr != "" {
 		ln, err := in.bind(ctx, addr, config.Prefix+"HEALTH_ADDR", 0, zap.Skip()) // never a socket
 		if err != nil {
-			return exitFailed
+			return cli.ExitFailed
 		}
 		in.probes = ln
 	}
@@ -38,15 +39,15 @@ func (in *instance) listen(ctx context.Context, p process) int {
 func (in *instance) listenForAdmin(ctx context.Context, p process) int {
 	addr, variable := string(in.settings.AdminAddr), config.Prefix+"ADMIN_ADDR"
 	if addr == "" {
-		return exitOK
+		return cli.ExitOK
 	}
 	ln, err := in.bind(ctx, addr, variable, adminSocketMode, zap.Skip())
 	if err != nil {
-		return exitFailed
+		return cli.ExitFailed
 	}
 	in.admin = ln
 	if config.OnlyHere(ln.Addr()) {
-		return exitOK
+		return cli.ExitOK
 	}
 	return in.boundTooWide(p, variable, addr, ln)
 }
@@ -54,11 +55,11 @@ func (in *instance) listenForAdmin(ctx context.Context, p process) int {
 // boundTooWide complains about a name, such as localhost, that stands for an address which others can reach.
 func (in *instance) boundTooWide(p process, variable, addr string, ln net.Listener) int {
 	in.unbind()
-	config.Report(p.stderr, []config.Problem{{
+	config.Report(p.Stderr, []config.Problem{{
 		Variable: variable, Value: addr,
 		Text: fmt.Sprintf("expected a loopback address, but this is %s; use 127.0.0.1", ln.Addr()),
 	}})
-	return exitConfig
+	return cli.ExitConfig
 }
 
 // listenFor binds the addresses of one origin.
@@ -67,14 +68,14 @@ func (in *instance) listenFor(ctx context.Context, p process, o *origin) int {
 	for _, addr := range o.settings.Listen.Addr {
 		ln, err := in.bind(ctx, addr, variable, os.FileMode(o.settings.Listen.Socket.Mode), zap.String("origin", o.settings.Name()))
 		if err != nil {
-			return exitFailed
+			return cli.ExitFailed
 		}
 		o.clients = append(o.clients, ln)
 		if !o.settings.LoopbackOnly(ln.Addr()) {
 			return in.boundTooWide(p, variable, addr, ln)
 		}
 	}
-	return exitOK
+	return cli.ExitOK
 }
 
 // bind listens on addr, which variable has. On failure it says so, with label, and gives back what was bound before.

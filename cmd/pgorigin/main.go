@@ -10,16 +10,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cli"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
-)
-
-// Exit codes. 78 is EX_CONFIG of sysexits.h: a supervisor can tell "will never work" from "try again".
-const (
-	exitOK     = 0
-	exitFailed = 1
-	exitUsage  = 2
-	exitConfig = 78
 )
 
 func main() {
@@ -28,9 +21,8 @@ func main() {
 
 // process is what a command may touch of the world.
 type process struct {
-	args           []string // behind the command's name
-	env            []string // as os.Environ returns it
-	stdout, stderr io.Writer
+	cli.Process
+	args []string // behind the command's name
 }
 
 // command is one subcommand. Its run returns an exit code.
@@ -60,7 +52,7 @@ func commands() []command {
 
 // run executes the command line and returns the exit code. The end of ctx means the same as SIGTERM.
 func run(ctx context.Context, args, env []string, stdout, stderr io.Writer) int {
-	p := process{args: args, env: env, stdout: stdout, stderr: stderr}
+	p := process{args: args, Process: cli.Process{Env: env, Stdout: stdout, Stderr: stderr}}
 	name := "run"
 	if len(args) > 0 {
 		name, p.args = args[0], args[1:]
@@ -115,11 +107,11 @@ func (p process) parseFlags(name string, define func(*flag.FlagSet)) (code int, 
 	case flags.NArg() > 0:
 		return p.misused("%s: unexpected argument %s", name, safetext.Quote(flags.Arg(0))), true
 	}
-	return exitOK, false
+	return cli.ExitOK, false
 }
 
 // misused complains about the command line, with a hint, and returns the exit code for that.
 func (p process) misused(format string, args ...any) int {
-	fmt.Fprintf(p.stderr, "pgorigin: "+format+"\nRun \"pgorigin help\" for commands and variables.\n", args...)
-	return exitUsage
+	fmt.Fprintf(p.Stderr, "pgorigin: "+format+"\nRun \"pgorigin help\" for commands and variables.\n", args...)
+	return cli.ExitUsage
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cli"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 )
 
@@ -44,7 +45,7 @@ func TestContradictingKeyExchange(t *testing.T) {
 	} {
 		env := append([]string{upstream}, strings.Fields(row.settings)...)
 		got := runWith(t, env)
-		if got.code != exitConfig || !strings.Contains(got.stderr, row.want) {
+		if got.code != cli.ExitConfig || !strings.Contains(got.stderr, row.want) {
 			t.Errorf("%s: %+v, want %s", row.settings, got, row.want)
 		}
 	}
@@ -54,7 +55,7 @@ func TestRequireThatCannotBeHonoured(t *testing.T) {
 	t.Setenv("GODEBUG", "tlsmlkem=0")
 	got := runWith(t, []string{upstream, "PGORIGIN_TLS_POST_QUANTUM=require"})
 	want := `PGORIGIN_TLS_POST_QUANTUM: saw "require": cannot be honoured: this process sends no hybrid key share`
-	if got.code != exitConfig || !strings.Contains(got.stderr, want) {
+	if got.code != cli.ExitConfig || !strings.Contains(got.stderr, want) {
 		t.Errorf("%+v, want %s", got, want)
 	}
 }
@@ -72,5 +73,5 @@ func TestHelloIsLoggedAtStart(t *testing.T) {
 	}
 	stderr.wait(t, "ready")
 	stop()
-	wantCode(t, code, exitOK)
+	wantCode(t, code, cli.ExitOK)
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cli"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/golden"
 )
 
@@ -27,7 +28,7 @@ func TestHelpIsOnStdout(t *testing.T) {
 		{"help"}, {"-h"}, {"--help"}, {"-help"}, {"run", "--help"}, {"run", "-h"}, {"help", "--help"}, {"help", "run"},
 	} {
 		got := runWith(t, nil, args...)
-		if got.code != exitOK || got.stderr != "" || !strings.Contains(got.stdout, "PGORIGIN_UPSTREAM_ADDR") {
+		if got.code != cli.ExitOK || got.stderr != "" || !strings.Contains(got.stdout, "PGORIGIN_UPSTREAM_ADDR") {
 			t.Errorf("%v = %+v", args, got)
 		}
 	}
@@ -35,7 +36,7 @@ func TestHelpIsOnStdout(t *testing.T) {
 		{"healthcheck", "--help"}, {"version", "-h"}, {"help", "healthcheck"}, {"help", "version"}, {"--help"},
 	} {
 		got := runWith(t, nil, args...)
-		if got.code != exitOK || got.stderr != "" || !strings.Contains(got.stdout, "pgorigin ") {
+		if got.code != cli.ExitOK || got.stderr != "" || !strings.Contains(got.stdout, "pgorigin ") {
 			t.Errorf("%v = %+v", args, got)
 		}
 	}
@@ -63,8 +64,8 @@ func TestWrongUsage(t *testing.T) {
 		{[]string{"x\x1b[31m"}, `"x\x1b[31m"`},
 	} {
 		got := runWith(t, nil, row.args...)
-		if got.code != exitUsage || got.stdout != "" || !strings.Contains(got.stderr, row.want) {
-			t.Errorf("%v = %+v, want %d and %q", row.args, got, exitUsage, row.want)
+		if got.code != cli.ExitUsage || got.stdout != "" || !strings.Contains(got.stderr, row.want) {
+			t.Errorf("%v = %+v, want %d and %q", row.args, got, cli.ExitUsage, row.want)
 		}
 		if !strings.Contains(got.stderr, `Run "pgorigin help"`) {
 			t.Errorf("%v: no hint in %q", row.args, got.stderr)
@@ -75,13 +76,13 @@ func TestWrongUsage(t *testing.T) {
 func TestVersion(t *testing.T) {
 	for _, args := range [][]string{{"version"}, {"--version"}} {
 		got := runWith(t, nil, args...)
-		if got.code != exitOK || !strings.HasPrefix(got.stdout, "pgorigin ") || strings.Count(got.stdout, "\n") != 1 {
+		if got.code != cli.ExitOK || !strings.HasPrefix(got.stdout, "pgorigin ") || strings.Count(got.stdout, "\n") != 1 {
 			t.Errorf("%v = %+v", args, got)
 		}
 	}
 	got := runWith(t, nil, "version", "--json")
 	var b build
-	if err := json.Unmarshal([]byte(got.stdout), &b); err != nil || got.code != exitOK {
+	if err := json.Unmarshal([]byte(got.stdout), &b); err != nil || got.code != cli.ExitOK {
 		t.Fatalf("%+v: %v", got, err)
 	}
 	if b.Version == "" || !strings.HasPrefix(b.Go, "go1.") || !strings.Contains(b.Platform, "/") {

@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"slices"
 	"testing"
+
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cli"
 )
 
 // TestMetricsAreDocumented compares the names in docs/health.md with those of a process that has served a session.
@@ -14,7 +16,7 @@ func TestMetricsAreDocumented(t *testing.T) {
 	_, body := r.get(t, "/metrics")
 	_ = client.Close()
 	r.stop()
-	r.wantExit(t, exitOK)
+	r.wantExit(t, cli.ExitOK)
 
 	page, err := os.ReadFile("../../docs/health.md")
 	if err != nil {

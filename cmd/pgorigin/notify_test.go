@@ -14,6 +14,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cli"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/host"
 	"github.com/pgorigin/pgorigin/health"
 )
@@ -56,7 +57,7 @@ func TestServiceManagerIsTold(t *testing.T) {
 	wantState(t, manager, "READY=1")
 	r.stop()
 	wantState(t, manager, "STOPPING=1")
-	r.wantExit(t, exitOK)
+	r.wantExit(t, cli.ExitOK)
 }
 
 // A service manager that does not read is given up, so it cannot keep the process from ending.
@@ -71,7 +72,7 @@ func TestServiceManagerThatDoesNotRead(t *testing.T) {
 		t.Fatalf("a full queue gives %v", full)
 	}
 	r.stop()
-	r.wantExit(t, exitOK)
+	r.wantExit(t, cli.ExitOK)
 	r.stderr.wait(t, "service manager not told")
 }
 
@@ -87,7 +88,7 @@ func TestWatchdog(t *testing.T) {
 		beats++
 	}
 	r.stop()
-	r.wantExit(t, exitOK)
+	r.wantExit(t, cli.ExitOK)
 }
 
 // TestReadyWhenStarted: a start that waits for the upstream is not over before /startupz says so.

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cli"
 	"github.com/pgorigin/pgorigin/health"
 )
 
@@ -39,7 +40,7 @@ func TestReadinessDependsOnTheUpstream(t *testing.T) {
 		t.Errorf("metrics are\n%s", body)
 	}
 	r.stop()
-	r.wantExit(t, exitOK)
+	r.wantExit(t, cli.ExitOK)
 }
 
 func TestNotReadyWithoutUpstream(t *testing.T) {
@@ -73,7 +74,7 @@ func TestNotReadyWithoutUpstream(t *testing.T) {
 				t.Errorf("failures are %+v", origin.Failures)
 			}
 			r.stop()
-			r.wantExit(t, exitOK)
+			r.wantExit(t, cli.ExitOK)
 		})
 	}
 }
@@ -94,7 +95,7 @@ func TestNoProbeByDefault(t *testing.T) {
 		}
 	}
 	r.stop()
-	r.wantExit(t, exitOK)
+	r.wantExit(t, cli.ExitOK)
 	if clientsWait(ln) {
 		t.Error("somebody has dialled")
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cli"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
 )
@@ -34,7 +35,7 @@ func TestBlanksDropNoPolicy(t *testing.T) {
 			"PGORIGIN_REPORTING_LISTEN_ADDR=127.0.0.1:6433", ca, row.variable + "=" + row.value,
 		}
 		got := runWith(t, env, "config")
-		if row.wrong != (got.code == exitConfig) || row.wrong != strings.Contains(got.stderr, row.variable+": ") {
+		if row.wrong != (got.code == cli.ExitConfig) || row.wrong != strings.Contains(got.stderr, row.variable+": ") {
 			t.Errorf("%s=%q: exit code %d, %s", row.variable, row.value, got.code, got.stderr)
 		}
 	}
@@ -52,7 +53,7 @@ func TestConfigSaysWhereRootsComeFrom(t *testing.T) {
 	rowOf := func(env ...string) (config.ShownSetting, string) {
 		got := runWith(t, env, "config", "--json")
 		var list []config.ShownSetting
-		if err := json.Unmarshal([]byte(got.stdout), &list); err != nil || got.code != exitOK {
+		if err := json.Unmarshal([]byte(got.stdout), &list); err != nil || got.code != cli.ExitOK {
 			t.Fatalf("%+v: %v", got, err)
 		}
 		i := slices.IndexFunc(list, func(s config.ShownSetting) bool { return s.Variable == "PGORIGIN_TLS_CA_FILE" })
@@ -86,5 +87,5 @@ func TestStartLineSaysWhatIsVerified(t *testing.T) {
 		t.Errorf("roots are %s", roots)
 	}
 	r.stop()
-	r.wantExit(t, exitOK)
+	r.wantExit(t, cli.ExitOK)
 }

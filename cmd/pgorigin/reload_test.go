@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cli"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 	"github.com/pgorigin/pgorigin/pgwire/pgtest"
 	"github.com/pgorigin/pgorigin/tlsorigin"
@@ -89,7 +90,7 @@ func TestSIGHUP(t *testing.T) {
 	_ = r.login(t).Close()
 	_ = client.Close()
 	r.stop()
-	r.wantExit(t, exitOK)
+	r.wantExit(t, cli.ExitOK)
 }
 
 func TestSIGHUPWhileDraining(t *testing.T) {
@@ -102,7 +103,7 @@ func TestSIGHUPWhileDraining(t *testing.T) {
 	client.Send(pgtest.Terminate())
 	client.ExpectEOF()
 	_ = client.Close()
-	r.wantExit(t, exitOK)
+	r.wantExit(t, cli.ExitOK)
 }
 
 // TestStartWarnsOfExpiry: the first line about a certificate comes before anybody connects.
@@ -120,5 +121,5 @@ func TestStartWarnsOfExpiry(t *testing.T) {
 		t.Errorf("line is %v", line)
 	}
 	r.stop()
-	r.wantExit(t, exitOK)
+	r.wantExit(t, cli.ExitOK)
 }

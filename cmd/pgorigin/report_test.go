@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cli"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/golden"
 	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
@@ -32,7 +33,7 @@ func TestReportOfManyProblems(t *testing.T) {
 		"PGORIGIN_PASSWORD=s3cret",
 		"PGORIGIN_SERVICE_HOST=10.0.0.1",
 	})
-	if got.code != exitConfig || got.stdout != "" {
+	if got.code != cli.ExitConfig || got.stdout != "" {
 		t.Errorf("exit code %d, stdout %q", got.code, got.stdout)
 	}
 	if strings.Contains(got.stderr, "s3cret") {
@@ -43,7 +44,7 @@ func TestReportOfManyProblems(t *testing.T) {
 
 func TestMissingUpstream(t *testing.T) {
 	got := runWith(t, nil, "run")
-	if got.code != exitConfig || !strings.Contains(got.stderr, "PGORIGIN_UPSTREAM_ADDR: not set: ") {
+	if got.code != cli.ExitConfig || !strings.Contains(got.stderr, "PGORIGIN_UPSTREAM_ADDR: not set: ") {
 		t.Errorf("%+v", got)
 	}
 	if n := strings.Count(got.stderr, "PGORIGIN_UPSTREAM_ADDR:"); n != 1 {
@@ -89,7 +90,7 @@ func TestFileProblemsNameTheirVariable(t *testing.T) {
 			}
 			got := runWith(t, env)
 			lines := strings.Split(strings.TrimSpace(got.stderr), "\n")
-			if got.code != exitConfig || len(lines) != 2 {
+			if got.code != cli.ExitConfig || len(lines) != 2 {
 				t.Fatalf("code %d, stderr\n%s", got.code, got.stderr)
 			}
 			if !strings.HasPrefix(lines[1], config.Prefix+row.variable+": ") || !strings.Contains(lines[1], row.shown) {

@@ -17,6 +17,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/advice"
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cli"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/host"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/observe"
@@ -71,7 +72,7 @@ func runRun(ctx context.Context, p process) int {
 	go func() { starts <- p.start(starting) }()
 	select {
 	case s := <-starts:
-		if s.code != exitOK {
+		if s.code != cli.ExitOK {
 			return s.code
 		}
 		s.in.hangups = hangups
@@ -82,12 +83,12 @@ func runRun(ctx context.Context, p process) int {
 	cancel()
 	select {
 	case s := <-starts:
-		if s.code == exitOK {
+		if s.code == cli.ExitOK {
 			s.in.unbind()
 		}
 	case <-time.After(cleanupTimeout): // it hangs, and ends with the process
 	}
-	return exitOK
+	return cli.ExitOK
 }
 
 // started is how a start ended. In is ready to serve if code is exitOK, else nil.
@@ -100,22 +101,22 @@ type started struct {
 func (p process) start(ctx context.Context) started {
 	in, problems := newInstance(p)
 	if len(problems) > 0 {
-		config.Report(p.stderr, problems)
-		return started{code: exitConfig}
+		config.Report(p.Stderr, problems)
+		return started{code: cli.ExitConfig}
 	}
-	in.planResources(p.env, host.CgroupMemory(os.DirFS("/")))
-	if code := in.listen(ctx, p); code != exitOK {
+	in.planResources(p.Env, host.CgroupMemory(os.DirFS("/")))
+	if code := in.listen(ctx, p); code != cli.ExitOK {
 		return started{code: code}
 	}
-	return started{in, exitOK}
+	return started{in, cli.ExitOK}
 }
 
 // newInstance reads the settings and the files that they name and makes what runs, or returns every problem.
 func newInstance(p process) (*instance, []config.Problem) {
-	s, warnings, problems := config.Load(p.env)
+	s, warnings, problems := config.Load(p.Env)
 	in := &instance{
 		settings: s, about: readBuild(), status: new(health.Status), doubts: s.Warnings(),
-		log:     observe.NewLogger(p.stderr, s.LogFormat, s.LogLevel, p.env),
+		log:     observe.NewLogger(p.Stderr, s.LogFormat, s.LogLevel, p.Env),
 		hangups: make(chan os.Signal, 1), quit: make(chan struct{}, 1),
 		idle: observe.NewIdleWatch(time.Duration(s.ExitWhenIdle)), room: new(pgwire.Capacity),
 	}
@@ -123,7 +124,7 @@ func newInstance(p process) (*instance, []config.Problem) {
 		Version: in.about.Version, Revision: in.about.Revision, GoVersion: in.about.Go,
 		Origins: s.Labels(), Reasons: advice.Reasons(), DialReasons: advice.DialReasons(), LoginMethods: pgwire.LoginMethods(),
 		Status:          in.status,
-		LogLinesDropped: droppedLogLines(p.stderr),
+		LogLinesDropped: droppedLogLines(p.Stderr),
 	})
 	found := problems
 	for _, o := range in.settings.AllOrigins() {
@@ -140,7 +141,7 @@ func newInstance(p process) (*instance, []config.Problem) {
 		config.SortProblems(problems)
 		return nil, problems
 	}
-	in.status.About = aboutThis(in.about, host.Lookup(p.env, "GODEBUG"))
+	in.status.About = aboutThis(in.about, host.Lookup(p.Env, "GODEBUG"))
 	in.web = health.NewServer(health.Handler(in.status, metrics))
 	in.adminWeb = newAdminServer(in.askToQuit)
 	in.web.ErrorLog, _ = zap.NewStdLogAt(in.log, zap.DebugLevel) // probes that hang up, no more
@@ -251,8 +252,8 @@ func (in *instance) accept() <-chan error {
 // end: without a channel for SIGPIPE, the runtime would end the process at its next line.
 func (p *process) queueStderr() (stop func()) {
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // until the process ends
-	q := observe.NewQueue(p.stderr)
-	p.stderr = q
+	q := observe.NewQueue(p.Stderr)
+	p.Stderr = q
 	quits := make(chan os.Signal, 1)
 	signal.Notify(quits, syscall.SIGQUIT)
 	go q.QuitOn(quits)

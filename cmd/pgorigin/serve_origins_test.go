@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cli"
 	"github.com/pgorigin/pgorigin/pgwire/pgtest"
 	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
 )
@@ -136,7 +137,7 @@ func TestOriginsAreApart(t *testing.T) {
 		}
 	}
 	r.stop()
-	r.wantExit(t, exitOK)
+	r.wantExit(t, cli.ExitOK)
 	log, _ := r.stderr.read()
 	contains(t, log, `"message":"origin","origin":"reporting","settings":{"upstream_addr":"`+second.addr, `"origin":"reporting","address":"`+reporting.listen)
 	if strings.Contains(log, "BEGIN CERTIFICATE") {
@@ -215,7 +216,7 @@ func TestDrainOfBothOrigins(t *testing.T) {
 	two.Send(pgtest.Terminate())
 	two.ExpectEOF()
 	_ = two.Close()
-	r.wantExit(t, exitOK)
+	r.wantExit(t, cli.ExitOK)
 }
 
 func TestSIGHUPReloadsBothOrigins(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cli"
 	"github.com/pgorigin/pgorigin/pgwire/pgtest"
 )
 
@@ -36,12 +37,12 @@ func start(t *testing.T, env ...string) *running {
 		stop: stop, signals: make(chan os.Signal, 2), code: make(chan int, 1),
 	}
 	env = append(env, "PGORIGIN_LISTEN_ADDR="+r.listen, "PGORIGIN_HEALTH_ADDR="+r.health)
-	p := process{env: env, stdout: io.Discard, stderr: r.stderr}
+	p := process{Process: cli.Process{Env: env, Stdout: io.Discard, Stderr: r.stderr}}
 	in, problems := newInstance(p)
 	if len(problems) > 0 {
 		t.Fatal(problems)
 	}
-	if code := in.listen(ctx, p); code != exitOK {
+	if code := in.listen(ctx, p); code != cli.ExitOK {
 		text, _ := r.stderr.read()
 		t.Fatalf("exit code %d\n%s", code, text)
 	}
@@ -129,7 +130,7 @@ func TestSessionFromStartToDrain(t *testing.T) {
 	client.Send(pgtest.Terminate())
 	client.ExpectEOF()
 	_ = client.Close() // or the session lingers
-	r.wantExit(t, exitOK)
+	r.wantExit(t, cli.ExitOK)
 	r.stderr.wait(t, "stopped")
 	if _, err := net.Dial("tcp", r.listen); err == nil {
 		t.Error("the listener is still there")
@@ -172,7 +173,7 @@ func TestSecondSignalCutsTheDrain(t *testing.T) {
 	r.signals <- syscall.SIGTERM
 	client.ExpectError("57P01")
 	_ = client.Close()
-	r.wantExit(t, exitFailed)
+	r.wantExit(t, cli.ExitFailed)
 	if line := r.stderr.wait(t, "drain cut short"); line["cause"] != "another signal came" {
 		t.Errorf("line is %v", line)
 	}
@@ -184,7 +185,7 @@ func TestDrainTimeoutCutsTheDrain(t *testing.T) {
 	r.signals <- os.Interrupt
 	client.ExpectError("57P01")
 	_ = client.Close()
-	r.wantExit(t, exitFailed)
+	r.wantExit(t, cli.ExitFailed)
 	if line := r.stderr.wait(t, "drain cut short"); line["cause"] != "sessions were still running after 50ms" {
 		t.Errorf("line is %v", line)
 	}
@@ -208,5 +209,5 @@ func TestRefusedUpstreamIsExplained(t *testing.T) {
 		t.Errorf("no count of it in\n%s", body)
 	}
 	r.stop()
-	r.wantExit(t, exitOK)
+	r.wantExit(t, cli.ExitOK)
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"text/tabwriter"
 
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cli"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
 )
@@ -33,22 +34,22 @@ func runConfig(_ context.Context, p process) int {
 		return code
 	}
 	quiet := p
-	quiet.stderr = io.Discard // nothing is served, so nothing is logged
+	quiet.Stderr = io.Discard // nothing is served, so nothing is logged
 	in, problems := newInstance(quiet)
 	if len(problems) > 0 {
-		config.Report(p.stderr, problems)
-		return exitConfig
+		config.Report(p.Stderr, problems)
+		return cli.ExitConfig
 	}
 	defer in.closeDialers()
 	for _, d := range in.doubts {
-		fmt.Fprintf(p.stderr, "pgorigin: doubtful: %s\n", d)
+		fmt.Fprintf(p.Stderr, "pgorigin: doubtful: %s\n", d)
 	}
-	list := in.settings.Shown(config.PgoriginValues(p.env))
+	list := in.settings.Shown(config.PgoriginValues(p.Env))
 	in.showRoots(list)
-	if err := writeSettings(p.stdout, list, asJSON); err != nil {
-		return exitFailed
+	if err := writeSettings(p.Stdout, list, asJSON); err != nil {
+		return cli.ExitFailed
 	}
-	return exitOK
+	return cli.ExitOK
 }
 
 func writeSettings(w io.Writer, list []config.ShownSetting, asJSON bool) error {
@@ -81,23 +82,23 @@ func runEnv(_ context.Context, p process) int {
 	if code, done := p.parseFlags("env", func(*flag.FlagSet) {}); done {
 		return code
 	}
-	fmt.Fprintf(p.stdout, envHead, readBuild().Version)
+	fmt.Fprintf(p.Stdout, envHead, readBuild().Version)
 	defaults, _, _ := config.Load(nil)
 	whole := false
 	for _, v := range config.Variables(&defaults) {
 		if !whole && !v.Origin {
-			fmt.Fprintf(p.stdout, "\n# Those above each origin in %sORIGINS may have for itself, those below are for the whole process.\n", config.Prefix)
+			fmt.Fprintf(p.Stdout, "\n# Those above each origin in %sORIGINS may have for itself, those below are for the whole process.\n", config.Prefix)
 			whole = true
 		}
-		fmt.Fprintf(p.stdout, "\n# %s\n", v.Meaning)
+		fmt.Fprintf(p.Stdout, "\n# %s\n", v.Meaning)
 		switch {
 		case v.Name == config.Prefix+"UPSTREAM_ADDR":
-			fmt.Fprintf(p.stdout, "%s=pgbouncer.example.com:6432\n", v.Name)
+			fmt.Fprintf(p.Stdout, "%s=pgbouncer.example.com:6432\n", v.Name)
 		case v.Value == "":
-			fmt.Fprintf(p.stdout, "# Unset: %s.\n#%s=\n", v.Unset, v.Name)
+			fmt.Fprintf(p.Stdout, "# Unset: %s.\n#%s=\n", v.Unset, v.Name)
 		default:
-			fmt.Fprintf(p.stdout, "#%s=%s\n", v.Name, v.Value)
+			fmt.Fprintf(p.Stdout, "#%s=%s\n", v.Name, v.Value)
 		}
 	}
-	return exitOK
+	return cli.ExitOK
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cli"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
 )
@@ -26,7 +27,7 @@ func configEnv(t *testing.T) []string {
 
 func TestConfig(t *testing.T) {
 	got := runWith(t, configEnv(t), "config")
-	if got.code != exitOK || strings.Contains(got.stdout, "BEGIN CERTIFICATE") {
+	if got.code != cli.ExitOK || strings.Contains(got.stdout, "BEGIN CERTIFICATE") {
 		t.Fatalf("%+v", got)
 	}
 	var lines []string
@@ -56,7 +57,7 @@ func TestConfig(t *testing.T) {
 func TestConfigJSON(t *testing.T) {
 	got := runWith(t, configEnv(t), "config", "--json")
 	var list []config.ShownSetting
-	if err := json.Unmarshal([]byte(got.stdout), &list); err != nil || got.code != exitOK {
+	if err := json.Unmarshal([]byte(got.stdout), &list); err != nil || got.code != cli.ExitOK {
 		t.Fatalf("%+v: %v", got, err)
 	}
 	for _, want := range []config.ShownSetting{
@@ -76,7 +77,7 @@ func TestConfigComplainsLikeRun(t *testing.T) {
 	env := []string{"PGORIGIN_UPSTREAM_ADDR=db:6432", "PGORIGIN_TLS_CA_FILE=/does/not/exist", "PGORIGIN_ADMIN_ADDR=:1"}
 	want := runWith(t, env)
 	got := runWith(t, env, "config")
-	if got != want || got.code != exitConfig || strings.Count(got.stderr, "\n") != 3 {
+	if got != want || got.code != cli.ExitConfig || strings.Count(got.stderr, "\n") != 3 {
 		t.Errorf("config says %+v, run %+v", got, want)
 	}
 }
@@ -160,13 +161,13 @@ func TestOtherCompletions(t *testing.T) {
 	for _, shell := range []string{"zsh", "fish"} {
 		got := runWith(t, nil, "completion", shell)
 		for _, c := range commands() {
-			if got.code != exitOK || !strings.Contains(got.stdout, shellQuote(c.summary)[1:]) || !strings.Contains(got.stdout, c.name) {
+			if got.code != cli.ExitOK || !strings.Contains(got.stdout, shellQuote(c.summary)[1:]) || !strings.Contains(got.stdout, c.name) {
 				t.Errorf("%s: %s is missing in %+v", shell, c.name, got)
 			}
 		}
 	}
 	for _, args := range [][]string{{"completion"}, {"completion", "csh"}, {"completion", "bash", "zsh"}} {
-		if got := runWith(t, nil, args...); got.code != exitUsage {
+		if got := runWith(t, nil, args...); got.code != cli.ExitUsage {
 			t.Errorf("%v: %+v", args, got)
 		}
 	}

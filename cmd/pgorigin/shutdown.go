@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cli"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 )
 
@@ -39,11 +40,11 @@ func runShutdown(ctx context.Context, p process) int {
 		return code
 	}
 	if err := ask(ctx, orderTimeout, http.MethodPost, addr, quitPath); err != nil {
-		fmt.Fprintf(p.stderr, "pgorigin: shutdown: %v\nIs it running, with %sADMIN_ADDR=%s?\n", err, config.Prefix, addr)
-		return exitFailed
+		fmt.Fprintf(p.Stderr, "pgorigin: shutdown: %v\nIs it running, with %sADMIN_ADDR=%s?\n", err, config.Prefix, addr)
+		return cli.ExitFailed
 	}
 	if wait == 0 {
-		return exitOK
+		return cli.ExitOK
 	}
 	// The admin address is the last thing that a process gives back.
 	err := poll(ctx, wait, func(ctx context.Context) error {
@@ -58,8 +59,8 @@ func runShutdown(ctx context.Context, p process) int {
 		return fmt.Errorf("look for it: %w", err) // that the time is over, for instance, says nothing about it
 	})
 	if err != nil {
-		fmt.Fprintf(p.stderr, "pgorigin: shutdown: not ended after %v: running sessions may go on for %sSHUTDOWN_TIMEOUT\n", wait, config.Prefix)
-		return exitFailed
+		fmt.Fprintf(p.Stderr, "pgorigin: shutdown: not ended after %v: running sessions may go on for %sSHUTDOWN_TIMEOUT\n", wait, config.Prefix)
+		return cli.ExitFailed
 	}
-	return exitOK
+	return cli.ExitOK
 }

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cli"
 )
 
 // TestPortOfAnOriginInUse: nothing is announced, and what was bound for the other origin is free again.
@@ -18,7 +20,7 @@ func TestPortOfAnOriginInUse(t *testing.T) {
 	env := append(startUpstream(t), "PGORIGIN_LISTEN_ADDR="+free, "PGORIGIN_HEALTH_ADDR=off", "PGORIGIN_ORIGINS=reporting",
 		"PGORIGIN_REPORTING_UPSTREAM_ADDR=db.internal", "PGORIGIN_REPORTING_LISTEN_ADDR="+taken.Addr().String())
 	got := runWith(t, env)
-	if got.code != exitFailed || strings.Contains(got.stderr, "listening") {
+	if got.code != cli.ExitFailed || strings.Contains(got.stderr, "listening") {
 		t.Errorf("%+v", got)
 	}
 	contains(t, got.stderr, `"message":"cannot listen","origin":"reporting"`, "set PGORIGIN_REPORTING_LISTEN_ADDR to a free address")
@@ -40,14 +42,14 @@ func TestSecondSignalCutsAllOrigins(t *testing.T) {
 	two.ExpectError("57P01")
 	_ = one.Close()
 	_ = two.Close()
-	r.wantExit(t, exitFailed)
+	r.wantExit(t, cli.ExitFailed)
 }
 
 // TestAFailedListenerOfAnOrigin ends the process, as that of the only one does; the log says which.
 func TestAFailedListenerOfAnOrigin(t *testing.T) {
 	r, _ := startTwo(t, startCancellable(t, "first"), startCancellable(t, "second"))
 	_ = r.instance.origins[1].clients[0].Close()
-	r.wantExit(t, exitFailed)
+	r.wantExit(t, cli.ExitFailed)
 	if line := r.stderr.wait(t, "listener failed"); !strings.HasPrefix(line["error"].(string), "listener of origin reporting: ") {
 		t.Errorf("line is %v", line)
 	}

@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cli"
 )
 
 // TestPortInUse: the error names address and variable, nothing is announced, and what was bound before is free again.
@@ -24,7 +26,7 @@ func TestPortInUse(t *testing.T) {
 		free := freeAddr(t)
 		env := append(startUpstream(t), row.variable+"="+taken.Addr().String(), row.other+"="+free)
 		got := runWith(t, env)
-		if got.code != exitFailed || strings.Contains(got.stderr, `"message":"ready"`) || strings.Contains(got.stderr, "listening") {
+		if got.code != cli.ExitFailed || strings.Contains(got.stderr, `"message":"ready"`) || strings.Contains(got.stderr, "listening") {
 			t.Errorf("%s: %+v", row.variable, got)
 		}
 		for _, part := range []string{"cannot listen", taken.Addr().String(), row.variable, "address already in use"} {
@@ -53,7 +55,7 @@ func TestRunEndsWithItsContext(t *testing.T) {
 		t.Errorf("line is %v", line)
 	}
 	stop()
-	wantCode(t, code, exitOK)
+	wantCode(t, code, cli.ExitOK)
 	if text, _ := stderr.read(); strings.Contains(text, `"for":"health"`) {
 		t.Errorf("a health listener was announced:\n%s", text)
 	}
@@ -69,13 +71,13 @@ func TestSIGTERM(t *testing.T) {
 	if err := syscall.Kill(syscall.Getpid(), syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	wantCode(t, code, exitOK)
+	wantCode(t, code, cli.ExitOK)
 }
 
 func TestAFailedListenerEndsTheProcess(t *testing.T) {
 	r := start(t, startUpstream(t)...)
 	_ = r.instance.origins[0].clients[0].Close()
-	r.wantExit(t, exitFailed)
+	r.wantExit(t, cli.ExitFailed)
 	r.stderr.wait(t, "listener failed")
 }
 

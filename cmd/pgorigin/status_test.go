@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cli"
 	"github.com/pgorigin/pgorigin/health"
 	"github.com/pgorigin/pgorigin/pgwire/pgtest"
 )
@@ -50,7 +51,7 @@ func TestStatusOfAnOrigin(t *testing.T) {
 	client.ExpectEOF()
 	_ = client.Close()
 	r.stop()
-	r.wantExit(t, exitOK)
+	r.wantExit(t, cli.ExitOK)
 }
 
 // The status names neither users nor databases: whoever reaches the health port may read it.
@@ -75,5 +76,5 @@ func TestStatusNamesNoUsers(t *testing.T) {
 		}
 	}
 	r.stop()
-	r.wantExit(t, exitOK)
+	r.wantExit(t, cli.ExitOK)
 }

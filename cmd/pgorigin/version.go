@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cli"
 )
 
 // Set by the linker (-X main.version=v1.2.3), because a build that embeds nothing of the repository that it is made in is the
@@ -65,14 +67,14 @@ func runVersion(_ context.Context, p process) int {
 	}
 	b := readBuild()
 	if asJSON {
-		if err := json.NewEncoder(p.stdout).Encode(b); err != nil {
-			return exitFailed
+		if err := json.NewEncoder(p.Stdout).Encode(b); err != nil {
+			return cli.ExitFailed
 		}
-		return exitOK
+		return cli.ExitOK
 	}
 	revision, date := orUnknown(b.Revision), orUnknown(b.Date)
-	fmt.Fprintf(p.stdout, "pgorigin %s (revision %s, %s, %s, %s)\n", b.Version, revision, date, b.Go, b.Platform)
-	return exitOK
+	fmt.Fprintf(p.Stdout, "pgorigin %s (revision %s, %s, %s, %s)\n", b.Version, revision, date, b.Go, b.Platform)
+	return cli.ExitOK
 }
 
 func orUnknown(s string) string {

@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cli"
 	"github.com/pgorigin/pgorigin/health"
 )
 
@@ -59,18 +60,18 @@ func TestWaitSaysWhatItSawLast(t *testing.T) {
 		code int
 		want string
 	}{
-		{starting, exitFailed, "not up after 2s: http://" + starting + "/startupz answered 503: listener: not bound yet"},
-		{freeAddr(t), exitFailed, "connection refused\nIs it running, with PGORIGIN_HEALTH_ADDR="},
-		{"off", exitFailed, "PGORIGIN_HEALTH_ADDR=off: there is nothing to ask"},
-		{"nowhere", exitConfig, "PGORIGIN_HEALTH_ADDR: saw"},
+		{starting, cli.ExitFailed, "not up after 2s: http://" + starting + "/startupz answered 503: listener: not bound yet"},
+		{freeAddr(t), cli.ExitFailed, "connection refused\nIs it running, with PGORIGIN_HEALTH_ADDR="},
+		{"off", cli.ExitFailed, "PGORIGIN_HEALTH_ADDR=off: there is nothing to ask"},
+		{"nowhere", cli.ExitConfig, "PGORIGIN_HEALTH_ADDR: saw"},
 	} {
 		got := runWith(t, []string{"PGORIGIN_HEALTH_ADDR=" + row.addr}, "wait", "--timeout=2s")
 		if got.code != row.code || got.stdout != "" || !strings.Contains(got.stderr, row.want) {
 			t.Errorf("%s: %+v, want %d and %q", row.addr, got, row.code, row.want)
 		}
 	}
-	if got := runWith(t, nil, "wait", "--timeout=0s"); got.code != exitUsage {
-		t.Errorf("%+v, want %d", got, exitUsage)
+	if got := runWith(t, nil, "wait", "--timeout=0s"); got.code != cli.ExitUsage {
+		t.Errorf("%+v, want %d", got, cli.ExitUsage)
 	}
 }
 
@@ -101,10 +102,10 @@ func TestShutdownCommand(t *testing.T) {
 		code int
 		want string
 	}{
-		{env, nil, exitFailed, "connection refused\nIs it running, with PGORIGIN_ADMIN_ADDR=" + admin},
-		{nil, nil, exitFailed, "PGORIGIN_ADMIN_ADDR=off: there is nothing to ask"},
-		{[]string{"PGORIGIN_ADMIN_ADDR=0.0.0.0:1"}, nil, exitConfig, "expected a loopback address"},
-		{env, []string{"--wait=-1s"}, exitUsage, "--wait must be above zero"},
+		{env, nil, cli.ExitFailed, "connection refused\nIs it running, with PGORIGIN_ADMIN_ADDR=" + admin},
+		{nil, nil, cli.ExitFailed, "PGORIGIN_ADMIN_ADDR=off: there is nothing to ask"},
+		{[]string{"PGORIGIN_ADMIN_ADDR=0.0.0.0:1"}, nil, cli.ExitConfig, "expected a loopback address"},
+		{env, []string{"--wait=-1s"}, cli.ExitUsage, "--wait must be above zero"},
 	} {
 		got := runWith(t, row.env, append([]string{"shutdown"}, row.args...)...)
 		if got.code != row.code || !strings.Contains(got.stderr, row.want) {
@@ -121,10 +122,10 @@ func TestShutdownCommand(t *testing.T) {
 	}
 	r.stderr.wait(t, "draining")
 	for _, wait := range []string{"--wait=1ns", "--wait=150ms"} { // time that is over before it looks says nothing, either
-		if got := runWith(t, env, "shutdown", wait); got.code != exitFailed || !strings.Contains(got.stderr, "PGORIGIN_SHUTDOWN_TIMEOUT") {
+		if got := runWith(t, env, "shutdown", wait); got.code != cli.ExitFailed || !strings.Contains(got.stderr, "PGORIGIN_SHUTDOWN_TIMEOUT") {
 			t.Errorf("%s: %+v while a transaction is open", wait, got)
 		}
 	}
 	_ = client.Close()
-	r.wantExit(t, exitOK)
+	r.wantExit(t, cli.ExitOK)
 }

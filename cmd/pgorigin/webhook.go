@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/inject"
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cli"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/observe"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
@@ -38,27 +39,27 @@ func runWebhook(ctx context.Context, p process) int {
 	}
 	stopLog := p.queueStderr()
 	defer stopLog()
-	settings, problems := config.LoadWebhook(p.env)
+	settings, problems := config.LoadWebhook(p.Env)
 	if len(problems) > 0 {
-		config.Report(p.stderr, problems)
-		return exitConfig
+		config.Report(p.Stderr, problems)
+		return cli.ExitConfig
 	}
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, os.Interrupt)
 	defer stop()
-	hook := &webhook{settings: settings, log: observe.NewLogger(p.stderr, settings.LogFormat, settings.LogLevel, p.env)}
+	hook := &webhook{settings: settings, log: observe.NewLogger(p.Stderr, settings.LogFormat, settings.LogLevel, p.Env)}
 	pair, err := inject.OpenKeyPair(ctx, settings.Webhook.Cert.File, settings.Webhook.Key.File, hook.reloaded)
 	switch {
 	case ctx.Err() != nil:
-		return exitOK // told to end while the files did not answer
+		return cli.ExitOK // told to end while the files did not answer
 	case err != nil:
-		config.Report(p.stderr, []config.Problem{{Variable: config.Prefix + "WEBHOOK_CERT_FILE", Value: settings.Webhook.Cert.File, Text: err.Error()}})
-		return exitConfig
+		config.Report(p.Stderr, []config.Problem{{Variable: config.Prefix + "WEBHOOK_CERT_FILE", Value: settings.Webhook.Cert.File, Text: err.Error()}})
+		return cli.ExitConfig
 	}
 	addr := string(settings.Webhook.Listen.Addr)
 	listener, err := tcpListenConfig(addr).Listen(ctx, "tcp", addr)
 	if err != nil {
 		hook.log.Error("cannot listen", zap.Error(err))
-		return exitFailed
+		return cli.ExitFailed
 	}
 	return hook.serve(ctx, listener, pair)
 }
@@ -85,7 +86,7 @@ func (w *webhook) serve(ctx context.Context, listener net.Listener, pair *inject
 	select {
 	case err := <-failed:
 		w.log.Error("listener failed", zap.Error(err))
-		return exitFailed
+		return cli.ExitFailed
 	case <-ctx.Done():
 	}
 	handler.Drain()
@@ -93,17 +94,17 @@ func (w *webhook) serve(ctx context.Context, listener net.Listener, pair *inject
 	select {
 	case err := <-failed:
 		w.log.Error("listener failed", zap.Error(err))
-		return exitFailed
+		return cli.ExitFailed
 	case <-time.After(time.Duration(w.settings.Webhook.Shutdown.Delay)):
 	}
 	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), webhookDrainTimeout)
 	defer cancel()
 	if err := server.Shutdown(ending); err != nil {
 		w.log.Error("reviews were cut short", zap.Error(err))
-		return exitFailed
+		return cli.ExitFailed
 	}
 	w.log.Info("stopped")
-	return exitOK
+	return cli.ExitOK
 }
 
 // injector reads the defaults, which may have changed.

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cli"
 	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
 )
 
@@ -86,7 +87,7 @@ func TestWebhookCommand(t *testing.T) {
 	}
 	stderr.wait(t, "pod injected")
 	stop()
-	if code := <-ended; code != exitOK {
+	if code := <-ended; code != cli.ExitOK {
 		t.Errorf("exit %d", code)
 	}
 	stderr.wait(t, "stopped")
@@ -96,7 +97,7 @@ func TestWebhookConfigurationProblems(t *testing.T) {
 	got := runWith(t, []string{
 		"PGORIGIN_WEBHOOK_CERT_FIEL=x", "PGORIGIN_UPSTREAM_ADDR=db", "PGORIGIN_WEBHOOK_LISTEN_ADDR=8443", "PGORIGIN_WEBHOOK_SHUTDOWN_DELAY=-1s",
 	}, "webhook")
-	if got.code != exitConfig {
+	if got.code != cli.ExitConfig {
 		t.Errorf("exit %d", got.code)
 	}
 	for _, want := range []string{
@@ -113,7 +114,7 @@ func TestWebhookConfigurationProblems(t *testing.T) {
 		}
 	}
 	missing := runWith(t, []string{"PGORIGIN_WEBHOOK_CERT_FILE=no.crt", "PGORIGIN_WEBHOOK_KEY_FILE=no.key", "PGORIGIN_WEBHOOK_DEFAULTS_DIR=."}, "webhook")
-	if missing.code != exitConfig || !strings.Contains(missing.stderr, `PGORIGIN_WEBHOOK_CERT_FILE: saw "no.crt": certificate no.crt cannot be read: no such file`) {
+	if missing.code != cli.ExitConfig || !strings.Contains(missing.stderr, `PGORIGIN_WEBHOOK_CERT_FILE: saw "no.crt": certificate no.crt cannot be read: no such file`) {
 		t.Errorf("exit %d, %s", missing.code, missing.stderr)
 	}
 }

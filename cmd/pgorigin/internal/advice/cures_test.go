@@ -34,7 +34,7 @@ func TestReasonsAreTheDocumentedOnes(t *testing.T) {
 // TestEveryReasonOfTheLeavesHasARow reads the constants from the source, so that a new one cannot be forgotten.
 func TestEveryReasonOfTheLeavesHasARow(t *testing.T) {
 	for _, leaf := range []string{"pgwire", "tlsorigin"} {
-		found := reasonConstants(t, "../../"+leaf)
+		found := reasonConstants(t, "../../../../"+leaf)
 		if len(found) < 10 {
 			t.Fatalf("%s: found only %v; has the type been renamed?", leaf, found)
 		}
