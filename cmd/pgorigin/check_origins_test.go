@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/check"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cli"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
@@ -32,7 +33,7 @@ func TestCheckOfTwoOrigins(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			env := w.env(row.first, reporting(row.second)...)
 			got := runWith(t, env, "check", "--json")
-			var out checkReport
+			var out check.Report
 			if err := json.Unmarshal([]byte(got.stdout), &out); err != nil {
 				t.Fatalf("%v in %s", err, got.stdout)
 			}

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/check"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cli"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/golden"
 	"github.com/pgorigin/pgorigin/pgwire/pgtest"
@@ -136,7 +137,7 @@ func TestCheckNamesTheFault(t *testing.T) {
 				s = startScripted(t, row.script)
 			}
 			got := runWith(t, w.env(s.addr, row.env...), "check", "--json")
-			var out checkReport
+			var out check.Report
 			if err := json.Unmarshal([]byte(got.stdout), &out); err != nil {
 				t.Fatalf("%v in %s", err, got.stdout)
 			}
@@ -180,7 +181,7 @@ func TestCheckWithoutEnoughTime(t *testing.T) {
 	} {
 		env := w.env(startScripted(t, row.script).addr, "PGORIGIN_TLS_POST_QUANTUM=require")
 		got := runWith(t, env, "check", "--json", "--timeout", row.timeout)
-		var out checkReport
+		var out check.Report
 		if err := json.Unmarshal([]byte(got.stdout), &out); err != nil {
 			t.Fatalf("%s: %v in %s", name, err, got.stdout)
 		}

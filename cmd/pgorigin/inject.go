@@ -64,7 +64,7 @@ var releases = regexp.MustCompile(`^v[0-9]+\.[0-9]+\.[0-9]+$`)
 
 func runInject(_ context.Context, p process) int {
 	injector := newInjector()
-	if about := readBuild(); releases.MatchString(about.Version) {
+	if about := p.Build; releases.MatchString(about.Version) {
 		injector.Defaults.Image = "ghcr.io/pgorigin/pgorigin:" + about.Version
 	}
 	var files fileList

@@ -19,7 +19,7 @@ import (
 
 // listen binds every address before anything is announced, so that a port in use is an error and not a half-started
 // process. An address that turns out to be reachable from elsewhere is a configuration problem.
-func (in *instance) listen(ctx context.Context, p process) int {
+func (in *instance) listen(ctx context.Context, p cli.Process) int {
 	for _, o := range in.origins {
 		if code := in.listenFor(ctx, p, o); code != cli.ExitOK {
 			return code
@@ -36,7 +36,7 @@ func (in *instance) listen(ctx context.Context, p process) int {
 }
 
 // listenForAdmin binds the admin address, if there is one.
-func (in *instance) listenForAdmin(ctx context.Context, p process) int {
+func (in *instance) listenForAdmin(ctx context.Context, p cli.Process) int {
 	addr, variable := string(in.settings.AdminAddr), config.Prefix+"ADMIN_ADDR"
 	if addr == "" {
 		return cli.ExitOK
@@ -53,7 +53,7 @@ func (in *instance) listenForAdmin(ctx context.Context, p process) int {
 }
 
 // boundTooWide complains about a name, such as localhost, that stands for an address which others can reach.
-func (in *instance) boundTooWide(p process, variable, addr string, ln net.Listener) int {
+func (in *instance) boundTooWide(p cli.Process, variable, addr string, ln net.Listener) int {
 	in.unbind()
 	config.Report(p.Stderr, []config.Problem{{
 		Variable: variable, Value: addr,
@@ -63,7 +63,7 @@ func (in *instance) boundTooWide(p process, variable, addr string, ln net.Listen
 }
 
 // listenFor binds the addresses of one origin.
-func (in *instance) listenFor(ctx context.Context, p process, o *origin) int {
+func (in *instance) listenFor(ctx context.Context, p cli.Process, o *origin) int {
 	variable := o.settings.Variable("LISTEN_ADDR")
 	for _, addr := range o.settings.Listen.Addr {
 		ln, err := in.bind(ctx, addr, variable, os.FileMode(o.settings.Listen.Socket.Mode), zap.String("origin", o.settings.Name()))
@@ -114,7 +114,7 @@ func (in *instance) unbind() {
 // listenOn listens on one address; mode is that of a Unix socket.
 func listenOn(ctx context.Context, addr string, mode os.FileMode) (net.Listener, error) {
 	if !strings.HasPrefix(addr, config.UnixScheme) {
-		return tcpListenConfig(addr).Listen(ctx, "tcp", addr)
+		return host.TCPListenConfig(config.IsLoopback(addr)).Listen(ctx, "tcp", addr)
 	}
 	path, err := config.SocketPath(addr)
 	if err != nil {
@@ -125,18 +125,6 @@ func listenOn(ctx context.Context, addr string, mode os.FileMode) (net.Listener,
 		return nil, fmt.Errorf("socket %s: %w", path, err)
 	}
 	return socket, nil
-}
-
-// tcpListenConfig is for a listener on addr. Multipath TCP is for machines with several paths to each other. Keep-alive
-// looks for machines that went away in silence; where client and listener are on one machine, it would be four system
-// calls for each connection and nothing else.
-func tcpListenConfig(addr string) *net.ListenConfig {
-	lc := new(net.ListenConfig) // keep-alive after 15 seconds
-	if config.IsLoopback(addr) {
-		lc.KeepAlive = -1
-	}
-	lc.SetMultipathTCP(false)
-	return lc
 }
 
 // allowUIDs returns pgwire.Server.Allow for the users with these IDs, nil for everybody. The kernel knows the client's ID.

@@ -5,6 +5,9 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/host"
 )
 
 // TestSocketsOfClients: keep-alive belongs where a client's machine can go away in silence.
@@ -16,11 +19,11 @@ func TestSocketsOfClients(t *testing.T) {
 		"0.0.0.0:6432":   1,
 		":9632":          1,
 	} {
-		config, addr := tcpListenConfig(configured), freeAddr(t)
-		if config.MultipathTCP() { // which a kernel may not have, so that the socket alone would prove nothing
+		lc, addr := host.TCPListenConfig(config.IsLoopback(configured)), freeAddr(t)
+		if lc.MultipathTCP() { // which a kernel may not have, so that the socket alone would prove nothing
 			t.Errorf("%s: listens with Multipath TCP", configured)
 		}
-		ln, err := config.Listen(t.Context(), "tcp", addr)
+		ln, err := lc.Listen(t.Context(), "tcp", addr)
 		if err != nil {
 			t.Fatal(err)
 		}

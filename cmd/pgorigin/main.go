@@ -52,7 +52,7 @@ func commands() []command {
 
 // run executes the command line and returns the exit code. The end of ctx means the same as SIGTERM.
 func run(ctx context.Context, args, env []string, stdout, stderr io.Writer) int {
-	p := process{args: args, Process: cli.Process{Env: env, Stdout: stdout, Stderr: stderr}}
+	p := process{args: args, Process: cli.Process{Env: env, Stdout: stdout, Stderr: stderr, Build: cli.ReadBuild(version, revision, date)}}
 	name := "run"
 	if len(args) > 0 {
 		name, p.args = args[0], args[1:]

@@ -81,7 +81,7 @@ func TestVersion(t *testing.T) {
 		}
 	}
 	got := runWith(t, nil, "version", "--json")
-	var b build
+	var b cli.Build
 	if err := json.Unmarshal([]byte(got.stdout), &b); err != nil || got.code != cli.ExitOK {
 		t.Fatalf("%+v: %v", got, err)
 	}

@@ -59,15 +59,6 @@ func newOrigin(s *config.Config, o *config.Origin, observer *observe.Observer, f
 	return made, nil
 }
 
-// doubts returns what is odd about the files and the spares.
-func (o *origin) doubts() []config.Warning {
-	var doubts []config.Warning
-	for _, w := range o.dialer.Warnings() {
-		doubts = append(doubts, config.Warning{Origin: o.settings.Name(), Text: o.settings.Rename(config.VariableNames(w))})
-	}
-	return append(doubts, o.settings.SpareWarnings()...)
-}
-
 // shutdown drains all origins at once; no new clients means no more spares. Its error joins theirs.
 func (in *instance) shutdown(ctx context.Context) error {
 	ends := make(chan error, len(in.origins))

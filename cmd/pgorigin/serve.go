@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -32,7 +31,7 @@ const cleanupTimeout = 2 * time.Second
 // instance is one running pgorigin: everything that is built from the settings.
 type instance struct {
 	settings config.Config
-	about    build
+	about    cli.Build
 	doubts   []config.Warning // what is no reason not to start
 	memory   memoryPlan
 	plan     capacityPlan
@@ -52,12 +51,9 @@ type instance struct {
 	draining  atomic.Bool
 }
 
-// runRun relays clients until a signal, the end of ctx or a failure.
-func runRun(ctx context.Context, p process) int {
-	if code, done := p.parseFlags("run", func(*flag.FlagSet) {}); done {
-		return code
-	}
-	stop := p.queueStderr()
+// runSidecar relays clients until a signal, the end of ctx or a failure.
+func runSidecar(ctx context.Context, p cli.Process) int {
+	stop := observe.QueueStderr(&p)
 	defer stop()
 	signals := make(chan os.Signal, 2)
 	// To the very end: one that comes while the log is flushed ends nothing early.
@@ -69,7 +65,7 @@ func runRun(ctx context.Context, p process) int {
 	starting, cancel := context.WithCancel(ctx)
 	defer cancel()
 	starts := make(chan started, 1)
-	go func() { starts <- p.start(starting) }()
+	go func() { starts <- prepare(starting, p) }()
 	select {
 	case s := <-starts:
 		if s.code != cli.ExitOK {
@@ -97,8 +93,8 @@ type started struct {
 	code int
 }
 
-// start makes an instance and binds its listeners.
-func (p process) start(ctx context.Context) started {
+// prepare makes an instance and binds its listeners.
+func prepare(ctx context.Context, p cli.Process) started {
 	in, problems := newInstance(p)
 	if len(problems) > 0 {
 		config.Report(p.Stderr, problems)
@@ -112,10 +108,10 @@ func (p process) start(ctx context.Context) started {
 }
 
 // newInstance reads the settings and the files that they name and makes what runs, or returns every problem.
-func newInstance(p process) (*instance, []config.Problem) {
+func newInstance(p cli.Process) (*instance, []config.Problem) {
 	s, warnings, problems := config.Load(p.Env)
 	in := &instance{
-		settings: s, about: readBuild(), status: new(health.Status), doubts: s.Warnings(),
+		settings: s, about: p.Build, status: new(health.Status), doubts: s.Warnings(),
 		log:     observe.NewLogger(p.Stderr, s.LogFormat, s.LogLevel, p.Env),
 		hangups: make(chan os.Signal, 1), quit: make(chan struct{}, 1),
 		idle: observe.NewIdleWatch(time.Duration(s.ExitWhenIdle)), room: new(pgwire.Capacity),
@@ -150,7 +146,7 @@ func newInstance(p process) (*instance, []config.Problem) {
 		in.doubts = append(in.doubts, config.Warning{Text: w.String()})
 	}
 	for _, o := range in.origins {
-		in.doubts = append(in.doubts, o.doubts()...)
+		in.doubts = append(in.doubts, o.settings.DialerWarnings(o.dialer.Warnings())...)
 		o.observer.Loaded(o.dialer)
 		in.status.AddNote(o.settings.NoteName(health.NoteCertificates), o.observer.Reloads.Note)
 		in.status.AddNote(o.settings.NoteName(health.NoteKeyExchange), o.observer.Paths.Note)
@@ -245,23 +241,6 @@ func (in *instance) accept() <-chan error {
 		in.log.Info("listening", zap.String("address", in.admin.Addr().String()), zap.String("for", "admin"))
 	}
 	return failed
-}
-
-// queueStderr puts a logQueue before the stderr of p, for a command that serves. The caller calls stop at its
-// end, which waits for a slow reader no longer than logFlushTimeout. A reader that has gone is no reason to
-// end: without a channel for SIGPIPE, the runtime would end the process at its next line.
-func (p *process) queueStderr() (stop func()) {
-	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // until the process ends
-	q := observe.NewQueue(p.Stderr)
-	p.Stderr = q
-	quits := make(chan os.Signal, 1)
-	signal.Notify(quits, syscall.SIGQUIT)
-	go q.QuitOn(quits)
-	return func() {
-		signal.Stop(quits)
-		close(quits)
-		q.Close(observe.LogFlushTimeout)
-	}
 }
 
 // droppedLogLines returns what counts the lines that stderr has lost, nil if nothing does.

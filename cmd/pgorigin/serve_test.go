@@ -37,7 +37,7 @@ func start(t *testing.T, env ...string) *running {
 		stop: stop, signals: make(chan os.Signal, 2), code: make(chan int, 1),
 	}
 	env = append(env, "PGORIGIN_LISTEN_ADDR="+r.listen, "PGORIGIN_HEALTH_ADDR="+r.health)
-	p := process{Process: cli.Process{Env: env, Stdout: io.Discard, Stderr: r.stderr}}
+	p := cli.Process{Env: env, Stdout: io.Discard, Stderr: r.stderr}
 	in, problems := newInstance(p)
 	if len(problems) > 0 {
 		t.Fatal(problems)

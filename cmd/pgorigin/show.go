@@ -35,7 +35,7 @@ func runConfig(_ context.Context, p process) int {
 	}
 	quiet := p
 	quiet.Stderr = io.Discard // nothing is served, so nothing is logged
-	in, problems := newInstance(quiet)
+	in, problems := newInstance(quiet.Process)
 	if len(problems) > 0 {
 		config.Report(p.Stderr, problems)
 		return cli.ExitConfig
@@ -82,7 +82,7 @@ func runEnv(_ context.Context, p process) int {
 	if code, done := p.parseFlags("env", func(*flag.FlagSet) {}); done {
 		return code
 	}
-	fmt.Fprintf(p.Stdout, envHead, readBuild().Version)
+	fmt.Fprintf(p.Stdout, envHead, p.Build.Version)
 	defaults, _, _ := config.Load(nil)
 	whole := false
 	for _, v := range config.Variables(&defaults) {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cli"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
 	"github.com/pgorigin/pgorigin/health"
 	"github.com/pgorigin/pgorigin/tlsorigin"
@@ -16,7 +17,7 @@ import (
 const maxExpiries = 10
 
 // aboutThis says what runs, since now.
-func aboutThis(b build, godebug string) health.About {
+func aboutThis(b cli.Build, godebug string) health.About {
 	return health.About{
 		Version: b.Version, Revision: b.Revision, Go: b.Go, Platform: b.Platform,
 		FIPS: fips140.Enabled(), GODEBUG: safetext.Printable(godebug), StartedAt: time.Now().UTC(),

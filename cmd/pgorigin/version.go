@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
-	"runtime"
-	"runtime/debug"
 
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cli"
 )
@@ -16,42 +14,6 @@ import (
 //
 //nolint:gochecknoglobals // the linker can set nothing else
 var version, revision, date string
-
-// build says what this program was made from. Unknown parts are empty.
-type build struct {
-	Version  string `json:"version"`
-	Revision string `json:"revision"`
-	Date     string `json:"date"`
-	Go       string `json:"go"`
-	Platform string `json:"platform"`
-}
-
-// readBuild asks the linker and the build information that Go embeds.
-func readBuild() build {
-	b := build{
-		Version: version, Revision: revision, Date: date,
-		Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH,
-	}
-	if info, ok := debug.ReadBuildInfo(); ok {
-		if b.Version == "" {
-			b.Version = info.Main.Version
-		}
-		for _, s := range info.Settings {
-			switch {
-			case s.Key == "vcs.revision":
-				b.Revision = s.Value + b.Revision
-			case s.Key == "vcs.modified" && s.Value == "true":
-				b.Revision += "+changes"
-			case s.Key == "vcs.time":
-				b.Date = s.Value
-			}
-		}
-	}
-	if b.Version == "" {
-		b.Version = "(devel)"
-	}
-	return b
-}
 
 const versionHelp = `
   --json             with revision, date, Go version and platform, as JSON
@@ -65,7 +27,7 @@ func runVersion(_ context.Context, p process) int {
 	if done {
 		return code
 	}
-	b := readBuild()
+	b := p.Build
 	if asJSON {
 		if err := json.NewEncoder(p.Stdout).Encode(b); err != nil {
 			return cli.ExitFailed

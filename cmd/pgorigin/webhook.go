@@ -17,6 +17,7 @@ import (
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/inject"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cli"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/host"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/observe"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
 )
@@ -37,7 +38,7 @@ func runWebhook(ctx context.Context, p process) int {
 	if code, done := p.parseFlags("webhook", func(*flag.FlagSet) {}); done {
 		return code
 	}
-	stopLog := p.queueStderr()
+	stopLog := observe.QueueStderr(&p.Process)
 	defer stopLog()
 	settings, problems := config.LoadWebhook(p.Env)
 	if len(problems) > 0 {
@@ -46,7 +47,7 @@ func runWebhook(ctx context.Context, p process) int {
 	}
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, os.Interrupt)
 	defer stop()
-	hook := &webhook{settings: settings, log: observe.NewLogger(p.Stderr, settings.LogFormat, settings.LogLevel, p.Env)}
+	hook := &webhook{version: p.Build.Version, settings: settings, log: observe.NewLogger(p.Stderr, settings.LogFormat, settings.LogLevel, p.Env)}
 	pair, err := inject.OpenKeyPair(ctx, settings.Webhook.Cert.File, settings.Webhook.Key.File, hook.reloaded)
 	switch {
 	case ctx.Err() != nil:
@@ -56,7 +57,7 @@ func runWebhook(ctx context.Context, p process) int {
 		return cli.ExitConfig
 	}
 	addr := string(settings.Webhook.Listen.Addr)
-	listener, err := tcpListenConfig(addr).Listen(ctx, "tcp", addr)
+	listener, err := host.TCPListenConfig(config.IsLoopback(addr)).Listen(ctx, "tcp", addr)
 	if err != nil {
 		hook.log.Error("cannot listen", zap.Error(err))
 		return cli.ExitFailed
@@ -68,6 +69,7 @@ func runWebhook(ctx context.Context, p process) int {
 type webhook struct {
 	settings config.WebhookSettings
 	log      *zap.Logger
+	version  string
 }
 
 // serve answers until the end of ctx, and then for the shutdown delay.
@@ -77,7 +79,7 @@ func (w *webhook) serve(ctx context.Context, listener net.Listener, pair *inject
 	server.ErrorLog, _ = zap.NewStdLogAt(w.log, zap.DebugLevel) // clients that hang up, no more
 	failed := make(chan error, 1)
 	go func() { failed <- server.ServeTLS(listener, "", "") }()
-	w.log.Info("ready", zap.String("version", readBuild().Version), zap.Stringer("address", listener.Addr()))
+	w.log.Info("ready", zap.String("version", w.version), zap.Stringer("address", listener.Addr()))
 	go func() { // the folder may be on a mount that does not answer
 		if _, err := w.injector(); err != nil {
 			w.log.Error("defaults are wrong", zap.Error(err))

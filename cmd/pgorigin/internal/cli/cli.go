@@ -1,7 +1,11 @@
 // Package cli is what every command of pgorigin shares: its process and its exit codes.
 package cli
 
-import "io"
+import (
+	"io"
+	"runtime"
+	"runtime/debug"
+)
 
 // Exit codes. 78 is EX_CONFIG of sysexits.h: a supervisor can tell "will never work" from "try again".
 const (
@@ -15,4 +19,41 @@ const (
 type Process struct {
 	Env            []string // as os.Environ returns it
 	Stdout, Stderr io.Writer
+	Build          Build
+}
+
+// Build says what this program was made from. Unknown parts are empty.
+type Build struct {
+	Version  string `json:"version"`
+	Revision string `json:"revision"`
+	Date     string `json:"date"`
+	Go       string `json:"go"`
+	Platform string `json:"platform"`
+}
+
+// ReadBuild asks the linker and the build information that Go embeds.
+func ReadBuild(version, revision, date string) Build {
+	b := Build{
+		Version: version, Revision: revision, Date: date,
+		Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH,
+	}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		if b.Version == "" {
+			b.Version = info.Main.Version
+		}
+		for _, s := range info.Settings {
+			switch {
+			case s.Key == "vcs.revision":
+				b.Revision = s.Value + b.Revision
+			case s.Key == "vcs.modified" && s.Value == "true":
+				b.Revision += "+changes"
+			case s.Key == "vcs.time":
+				b.Date = s.Value
+			}
+		}
+	}
+	if b.Version == "" {
+		b.Version = "(devel)"
+	}
+	return b
 }

@@ -153,3 +153,12 @@ func (o *Origin) SpareWarnings() []Warning {
 	return []Warning{{o.Name(), o.Rename(fmt.Sprintf("%sWARM_SPARES=%d is more than a tenth of %sMAX_SESSIONS=%d: connections that the "+
 		"upstream holds open for nobody", Prefix, o.WarmSpares, Prefix, o.MaxSessions))}}
 }
+
+// DialerWarnings returns what is odd about o: in its files, where found are the warnings of its dialer, and in its spares.
+func (o *Origin) DialerWarnings(found []string) []Warning {
+	var warnings []Warning
+	for _, w := range found {
+		warnings = append(warnings, Warning{Origin: o.Name(), Text: o.Rename(VariableNames(w))})
+	}
+	return append(warnings, o.SpareWarnings()...)
+}

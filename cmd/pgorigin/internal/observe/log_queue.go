@@ -4,9 +4,13 @@ import (
 	"bytes"
 	"io"
 	"os"
+	"os/signal"
 	"runtime"
 	"sync"
+	"syscall"
 	"time"
+
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cli"
 )
 
 const (
@@ -216,4 +220,21 @@ func wholeLines(text []byte, size int) []byte {
 		return text
 	}
 	return text[:end+1]
+}
+
+// QueueStderr puts a logQueue before the stderr of p, for a command that serves. The caller calls stop at its
+// end, which waits for a slow reader no longer than logFlushTimeout. A reader that has gone is no reason to
+// end: without a channel for SIGPIPE, the runtime would end the process at its next line.
+func QueueStderr(p *cli.Process) (stop func()) {
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // until the process ends
+	q := NewQueue(p.Stderr)
+	p.Stderr = q
+	quits := make(chan os.Signal, 1)
+	signal.Notify(quits, syscall.SIGQUIT)
+	go q.QuitOn(quits)
+	return func() {
+		signal.Stop(quits)
+		close(quits)
+		q.Close(LogFlushTimeout)
+	}
 }

@@ -1,4 +1,4 @@
-package main
+package check
 
 import (
 	"bytes"
@@ -14,13 +14,13 @@ import (
 func ptr(ms float64) *float64 { return &ms }
 
 // sampleReport has every key and every mark.
-func sampleReport() *checkReport {
-	root := checkCertificate{`"Root"`, `"Root"`, "ECDSA P-521", "ECDSA-SHA512", strings.Repeat("ab", 32), "2026-01-01T00:00:00Z", "2036-01-01T00:00:00Z", 3650, false}
-	leaf := checkCertificate{`"db.test"`, `"Root"`, "RSA 2048", "ECDSA-SHA512", strings.Repeat("cd", 32), "2026-01-01T00:00:00Z", "2026-01-10T00:00:00Z", 9, true}
-	stray := checkCertificate{`"Stray"`, `"Elsewhere"`, "Ed25519", "Ed25519", strings.Repeat("ef", 32), "2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z", 1, true}
-	good := checkAddress{
+func sampleReport() *Report {
+	root := Certificate{`"Root"`, `"Root"`, "ECDSA P-521", "ECDSA-SHA512", strings.Repeat("ab", 32), "2026-01-01T00:00:00Z", "2036-01-01T00:00:00Z", 3650, false}
+	leaf := Certificate{`"db.test"`, `"Root"`, "RSA 2048", "ECDSA-SHA512", strings.Repeat("cd", 32), "2026-01-01T00:00:00Z", "2026-01-10T00:00:00Z", 9, true}
+	stray := Certificate{`"Stray"`, `"Elsewhere"`, "Ed25519", "Ed25519", strings.Repeat("ef", 32), "2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z", 1, true}
+	good := Address{
 		Address: "10.0.0.1:6432",
-		Stages: []checkStage{
+		Stages: []Stage{
 			{Stage: "tcp", Result: resultOK, Milliseconds: ptr(0.25)},
 			{Stage: "sslrequest", Result: resultOK, Milliseconds: ptr(1.5), Text: "answered S"},
 			{Stage: "tls", Result: resultOK, Milliseconds: ptr(12), Text: "TLS 1.3, TLS_AES_128_GCM_SHA256, X25519"},
@@ -31,37 +31,37 @@ func sampleReport() *checkReport {
 			{Stage: "authentication", Result: resultOK, Milliseconds: ptr(20), Text: "SCRAM-SHA-256"},
 			{Stage: "login", Result: resultOK, Milliseconds: ptr(30), Text: "server 18.1"},
 		},
-		TLS:               &checkTLS{"1.3", "TLS_AES_128_GCM_SHA256", "X25519", true},
-		Chain:             &checkChain{true, `"Root"`, "PGORIGIN_TLS_CA_FILE", []checkCertificate{root, leaf}, []checkCertificate{stray}},
-		Name:              &checkName{"db.test", `"db.test"`},
-		ClientCertificate: &checkClientCertificate{true, `"app"`},
-		KeyExchange: []checkKeyExchange{
+		TLS:               &TLS{"1.3", "TLS_AES_128_GCM_SHA256", "X25519", true},
+		Chain:             &Chain{true, `"Root"`, "PGORIGIN_TLS_CA_FILE", []Certificate{root, leaf}, []Certificate{stray}},
+		Name:              &Name{"db.test", `"db.test"`},
+		ClientCertificate: &ClientCertificate{true, `"app"`},
+		KeyExchange: []KeyExchange{
 			{"configured", "vanishes", 1500, 3000, "", false, "tls_timeout"},
 			{"X25519", "works", 260, 1.25, "X25519", false, ""},
 			{"P-256", "works", 293, 2.5, "P-256", true, ""},
 			{"P-521", "unavailable", 0, 0, "", false, ""},
 		},
 		Authentication: []string{"SCRAM-SHA-256"},
-		Login:          &checkLogin{"app", "app", "18.1", true, "SCRAM-SHA-256-PLUS", 0.5},
+		Login:          &LoginFacts{"app", "app", "18.1", true, "SCRAM-SHA-256-PLUS", 0.5},
 	}
-	bad := checkAddress{
+	bad := Address{
 		Address: "10.0.0.2:6432", failed: "chain",
-		Stages: []checkStage{
+		Stages: []Stage{
 			{Stage: "tcp", Result: resultOK, Milliseconds: ptr(0.25)},
 			{Stage: "sslrequest", Result: resultSkipped, Text: "not sent: TLS begins at once"},
 			{Stage: "tls", Result: resultOK, Milliseconds: ptr(12)},
 			{Stage: "chain", Result: resultFailed, Reason: "cert_unknown_authority", Text: "not trusted", Cure: "Set PGORIGIN_TLS_CA_FILE."},
 		},
-		Chain: &checkChain{false, "", "PGORIGIN_TLS_CA_FILE", []checkCertificate{leaf}, nil},
-		Name:  &checkName{"db.test", `"db.test"`},
+		Chain: &Chain{false, "", "PGORIGIN_TLS_CA_FILE", []Certificate{leaf}, nil},
+		Name:  &Name{"db.test", `"db.test"`},
 	}
-	r := &checkReport{
+	r := &Report{
 		Warnings: []string{"PGORIGIN_TLS_KEY_FILE: others may read it"},
-		Problems: []checkProblem{{"PGORIGIN_X", "y", "unknown variable"}},
-		Stages:   []checkStage{{Stage: "config", Result: resultOK}, {Stage: "files", Result: resultOK, Text: "PGORIGIN_TLS_CA_FILE"}},
-		Upstreams: []checkUpstream{
-			{"default", "db.test:6432", "db.test", checkStage{Stage: "dns", Result: resultOK, Milliseconds: ptr(2), Text: "2 addresses"}, []checkAddress{good, bad}},
-			{"reporting", "gone.test:6432", "gone.test", checkStage{Stage: "dns", Result: resultFailed, Reason: "upstream_dns", Text: "its name does not exist in DNS"}, []checkAddress{}},
+		Problems: []Problem{{"PGORIGIN_X", "y", "unknown variable"}},
+		Stages:   []Stage{{Stage: "config", Result: resultOK}, {Stage: "files", Result: resultOK, Text: "PGORIGIN_TLS_CA_FILE"}},
+		Upstreams: []Upstream{
+			{"default", "db.test:6432", "db.test", Stage{Stage: "dns", Result: resultOK, Milliseconds: ptr(2), Text: "2 addresses"}, []Address{good, bad}},
+			{"reporting", "gone.test:6432", "gone.test", Stage{Stage: "dns", Result: resultFailed, Reason: "upstream_dns", Text: "its name does not exist in DNS"}, []Address{}},
 		},
 	}
 	r.judge()
@@ -89,9 +89,9 @@ func TestCheckReportGolden(t *testing.T) {
 
 func TestTheVerdictIsDials(t *testing.T) {
 	// A certificate for another name by an unknown authority: both stages are marked, and the reason is Dial's.
-	r := checkReport{Upstreams: []checkUpstream{{Addresses: []checkAddress{{
+	r := Report{Upstreams: []Upstream{{Addresses: []Address{{
 		failed: "name",
-		Stages: []checkStage{{Stage: "chain", Result: resultFailed, Reason: "cert_unknown_authority"}, {Stage: "name", Result: resultFailed, Reason: "cert_name_mismatch"}},
+		Stages: []Stage{{Stage: "chain", Result: resultFailed, Reason: "cert_unknown_authority"}, {Stage: "name", Result: resultFailed, Reason: "cert_name_mismatch"}},
 	}}}}}
 	r.judge()
 	if r.OK || r.Failed == nil || r.Failed.Stage != "name" || r.Failed.Reason != "cert_name_mismatch" {
@@ -100,25 +100,25 @@ func TestTheVerdictIsDials(t *testing.T) {
 }
 
 func TestAFamilyThatIsNotThereIsNoFault(t *testing.T) {
-	address := func(addr, result string) checkAddress {
-		return checkAddress{Address: addr, Stages: []checkStage{{Stage: "tcp", Result: result, Cure: "cure"}}}
+	address := func(addr, result string) Address {
+		return Address{Address: addr, Stages: []Stage{{Stage: "tcp", Result: result, Cure: "cure"}}}
 	}
 	for _, row := range []struct {
 		name    string
-		results []checkAddress
+		results []Address
 		want    []string
 	}{
-		{"no IPv6 here", []checkAddress{address("[::1]:1", resultFailed), address("127.0.0.1:1", resultOK)}, []string{resultWarning, resultOK}},
-		{"no IPv4 here", []checkAddress{address("[::1]:1", resultOK), address("127.0.0.1:1", resultFailed)}, []string{resultOK, resultWarning}},
-		{"one of two is down", []checkAddress{address("127.0.0.1:1", resultFailed), address("127.0.0.2:1", resultOK)}, []string{resultFailed, resultOK}},
+		{"no IPv6 here", []Address{address("[::1]:1", resultFailed), address("127.0.0.1:1", resultOK)}, []string{resultWarning, resultOK}},
+		{"no IPv4 here", []Address{address("[::1]:1", resultOK), address("127.0.0.1:1", resultFailed)}, []string{resultOK, resultWarning}},
+		{"one of two is down", []Address{address("127.0.0.1:1", resultFailed), address("127.0.0.2:1", resultOK)}, []string{resultFailed, resultOK}},
 		{
 			"one of two IPv6 is down",
-			[]checkAddress{address("[::1]:1", resultFailed), address("[::2]:1", resultOK), address("127.0.0.1:1", resultOK)},
+			[]Address{address("[::1]:1", resultFailed), address("[::2]:1", resultOK), address("127.0.0.1:1", resultOK)},
 			[]string{resultFailed, resultOK, resultOK},
 		},
-		{"all are down", []checkAddress{address("[::1]:1", resultFailed), address("127.0.0.1:1", resultFailed)}, []string{resultFailed, resultFailed}},
+		{"all are down", []Address{address("[::1]:1", resultFailed), address("127.0.0.1:1", resultFailed)}, []string{resultFailed, resultFailed}},
 	} {
-		u := checkUpstream{Addresses: row.results}
+		u := Upstream{Addresses: row.results}
 		u.forgiveFamily()
 		for i, a := range u.Addresses {
 			if a.Stages[0].Result != row.want[i] {
@@ -131,7 +131,7 @@ func TestAFamilyThatIsNotThereIsNoFault(t *testing.T) {
 // Every reason that a diagnosis can give has a cure.
 func TestEveryStageFailureHasACure(t *testing.T) {
 	for _, reason := range advice.DialReasons() {
-		s := checkStage{Stage: string(tlsorigin.StageTLS)}
+		s := Stage{Stage: string(tlsorigin.StageTLS)}
 		if s.fail(reason, "text"); reason != "ok" && s.Cure == "" {
 			t.Errorf("%s has no cure", reason)
 		}

@@ -1,4 +1,4 @@
-package main
+package check
 
 import (
 	"context"
@@ -76,7 +76,7 @@ func noSuchAccount(e *pgwire.ServerError) bool {
 }
 
 // judgeOffer says what an offer means for clients of pgorigin, with the settings in force.
-func (c *originChecker) judgeOffer(stage *checkStage, methods []string) {
+func (c *originChecker) judgeOffer(stage *Stage, methods []string) {
 	var free, bound []string
 	allowed := c.origin.AuthMethods()
 	for _, method := range methods {

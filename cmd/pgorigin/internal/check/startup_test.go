@@ -1,8 +1,9 @@
-package main
+package check
 
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"net"
@@ -23,7 +24,7 @@ func TestAskAuthentication(t *testing.T) {
 	go func() {
 		defer theirs.Close()
 		stream := new(bytes.Buffer)
-		readStartup(io.TeeReader(theirs, stream))
+		discardStartup(io.TeeReader(theirs, stream))
 		theirs.Write(pgtest.Message('R', "\x00\x00\x00\x05salt"))
 		io.CopyN(stream, theirs, int64(len(pgtest.Terminate())))
 		got <- stream.Bytes()
@@ -104,5 +105,13 @@ func TestAccount(t *testing.T) {
 	}
 	if user, database := newAccount([]string{"PGUSER=app"}, "").named(); user != "app" || database != "app" {
 		t.Errorf("without PGDATABASE: %s, %s", user, database)
+	}
+}
+
+// discardStartup reads one packet of the startup phase.
+func discardStartup(r io.Reader) {
+	var head [4]byte
+	if _, err := io.ReadFull(r, head[:]); err == nil {
+		_, _ = io.CopyN(io.Discard, r, int64(binary.BigEndian.Uint32(head[:]))-int64(len(head)))
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package check
 
 import (
 	"crypto/tls"
@@ -14,21 +14,21 @@ import (
 )
 
 // newCheckAddress turns the diagnosis of one address into its stages, up to the first that failed.
-func (c *originChecker) newCheckAddress(d *tlsorigin.AddressDiagnosis, u *tlsorigin.UpstreamDiagnosis) *checkAddress {
-	a := &checkAddress{Address: d.Addr.String(), failed: string(d.Failed)}
+func (c *originChecker) newCheckAddress(d *tlsorigin.AddressDiagnosis, u *tlsorigin.UpstreamDiagnosis) *Address {
+	a := &Address{Address: d.Addr.String(), failed: string(d.Failed)}
 	if d.Skipped {
-		stage := checkStage{Stage: string(tlsorigin.StageTCP), Cure: "Raise --timeout, so that every address has its turn."}
+		stage := Stage{Stage: string(tlsorigin.StageTCP), Cure: "Raise --timeout, so that every address has its turn."}
 		stage.fail(string(tlsorigin.ReasonUpstreamTimeout), "no time was left to find out")
-		a.Stages = []checkStage{stage}
+		a.Stages = []Stage{stage}
 		return a
 	}
 	if d.Handshake.Version != 0 {
 		a.TLS = newCheckTLS(&d.Handshake)
-		a.ClientCertificate = &checkClientCertificate{d.ClientCertificate.Requested, d.ClientCertificate.Presented}
+		a.ClientCertificate = &ClientCertificate{d.ClientCertificate.Requested, d.ClientCertificate.Presented}
 	}
 	if len(d.Certificate.Path) > 0 {
 		a.Chain = c.newCheckChain(&d.Certificate)
-		a.Name = &checkName{Expected: u.ServerName, Presented: d.Certificate.Names}
+		a.Name = &Name{Expected: u.ServerName, Presented: d.Certificate.Names}
 	}
 	for _, s := range c.stages(d, u) {
 		if s.Stage == a.failed {
@@ -44,7 +44,7 @@ func (c *originChecker) newCheckAddress(d *tlsorigin.AddressDiagnosis, u *tlsori
 }
 
 // stages are those of a walk that comes to its end, with what can be said of each.
-func (c *originChecker) stages(d *tlsorigin.AddressDiagnosis, u *tlsorigin.UpstreamDiagnosis) []checkStage {
+func (c *originChecker) stages(d *tlsorigin.AddressDiagnosis, u *tlsorigin.UpstreamDiagnosis) []Stage {
 	tcp := newStage(tlsorigin.StageTCP, d.Connect, "")
 	request := newStage(tlsorigin.StageSSLRequest, d.SSLRequest, "answered S")
 	if u.Direct {
@@ -61,11 +61,11 @@ func (c *originChecker) stages(d *tlsorigin.AddressDiagnosis, u *tlsorigin.Upstr
 	if c.origin.TLS.Verify == config.VerifyCA {
 		name.Result, name.Text = resultSkipped, "not checked: "+config.Prefix+"TLS_VERIFY=verify-ca; presented "+d.Certificate.Names
 	}
-	return []checkStage{tcp, request, handshake, chain, name, newStage(tlsorigin.StageClientCertificate, 0, clientCertificateText(d))}
+	return []Stage{tcp, request, handshake, chain, name, newStage(tlsorigin.StageClientCertificate, 0, clientCertificateText(d))}
 }
 
-func newStage(stage tlsorigin.Stage, took time.Duration, text string) checkStage {
-	s := checkStage{Stage: string(stage), Text: text}
+func newStage(stage tlsorigin.Stage, took time.Duration, text string) Stage {
+	s := Stage{Stage: string(stage), Text: text}
 	if took > 0 {
 		s.took(took)
 	}
@@ -84,8 +84,8 @@ func tlsText(h *tlsorigin.Handshake) string {
 	return text
 }
 
-func newCheckTLS(h *tlsorigin.Handshake) *checkTLS {
-	return &checkTLS{
+func newCheckTLS(h *tlsorigin.Handshake) *TLS {
+	return &TLS{
 		Version: advice.VersionName(h.Version), Cipher: tls.CipherSuiteName(h.CipherSuite), Group: tlsorigin.GroupName(h.Group),
 		HelloRetryRequest: h.HelloRetryRequest,
 	}
@@ -104,7 +104,7 @@ func (c *originChecker) trustedBy() string {
 
 // chainDoubts says what will be wrong soon with a chain. A chain with which something is wrong now fails
 // before its name.
-func chainDoubts(s *checkStage, d *tlsorigin.AddressDiagnosis) {
+func chainDoubts(s *Stage, d *tlsorigin.AddressDiagnosis) {
 	for i := range d.Certificate.Path {
 		cert := &d.Certificate.Path[i]
 		_, soon := advice.ExpiryLevel(&x509.Certificate{NotBefore: cert.NotBefore, NotAfter: cert.NotAfter}, time.Now())
@@ -135,8 +135,8 @@ func clientCertificateText(d *tlsorigin.AddressDiagnosis) string {
 	}
 }
 
-func (c *originChecker) newCheckChain(chain *tlsorigin.PeerChain) *checkChain {
-	out := &checkChain{Verified: chain.Verified, TrustedBy: c.trustedBy()}
+func (c *originChecker) newCheckChain(chain *tlsorigin.PeerChain) *Chain {
+	out := &Chain{Verified: chain.Verified, TrustedBy: c.trustedBy()}
 	if chain.Verified {
 		out.TrustAnchor = chain.Path[0].Subject
 	}
@@ -149,8 +149,8 @@ func (c *originChecker) newCheckChain(chain *tlsorigin.PeerChain) *checkChain {
 	return out
 }
 
-func newCheckCertificate(p *tlsorigin.PeerCertificate) checkCertificate {
-	return checkCertificate{
+func newCheckCertificate(p *tlsorigin.PeerCertificate) Certificate {
+	return Certificate{
 		Subject: p.Subject, Issuer: p.Issuer, Key: p.Key, SignatureAlgorithm: p.SignatureAlgorithm, SHA256: p.SHA256,
 		NotBefore: p.NotBefore.Format(time.RFC3339), NotAfter: p.NotAfter.Format(time.RFC3339),
 		DaysLeft: p.DaysLeft, Sent: p.Sent,
@@ -159,11 +159,11 @@ func newCheckCertificate(p *tlsorigin.PeerCertificate) checkCertificate {
 
 // addKeyExchange adds the matrix. It is a stage that fails only if a ClientHello that pgorigin sends as a rule vanishes
 // while a smaller one is answered: connections are then late, or none. That a server lacks a group is no fault.
-func (a *checkAddress) addKeyExchange(d *tlsorigin.AddressDiagnosis) {
+func (a *Address) addKeyExchange(d *tlsorigin.AddressDiagnosis) {
 	if len(d.KeyExchange) == 0 {
 		return
 	}
-	stage := checkStage{Stage: string(tlsorigin.StageKeyExchange)}
+	stage := Stage{Stage: string(tlsorigin.StageKeyExchange)}
 	var works []string
 	for i := range d.KeyExchange {
 		row := newCheckKeyExchange(&d.KeyExchange[i])
@@ -210,8 +210,8 @@ func offeredName(row *tlsorigin.GroupTrial) string {
 	return tlsorigin.GroupName(row.Offered[0])
 }
 
-func newCheckKeyExchange(row *tlsorigin.GroupTrial) checkKeyExchange {
-	out := checkKeyExchange{
+func newCheckKeyExchange(row *tlsorigin.GroupTrial) KeyExchange {
+	out := KeyExchange{
 		Offered: offeredName(row), Outcome: string(row.Outcome), ClientHello: row.Hello.Bytes, Milliseconds: milliseconds(row.Took),
 		Group: tlsorigin.GroupName(row.Group), HelloRetryRequest: row.HelloRetryRequest,
 	}

@@ -1,9 +1,8 @@
-package main
+package check
 
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"net"
 	"slices"
@@ -18,61 +17,24 @@ import (
 	"github.com/pgorigin/pgorigin/tlsorigin"
 )
 
-// checkOptions are the flags of check.
-type checkOptions struct {
-	json, login, noStartup bool
-	passwordFile           string
-	timeout                time.Duration
+// Options are the flags of check.
+type Options struct {
+	JSON, Login, NoStartup bool
+	PasswordFile           string
+	Timeout                time.Duration
 }
 
-func checkFlags(flags *flag.FlagSet, o *checkOptions) {
-	flags.BoolVar(&o.json, "json", false, "")
-	flags.BoolVar(&o.login, "login", false, "")
-	flags.BoolVar(&o.noStartup, "no-startup", false, "")
-	flags.StringVar(&o.passwordFile, "password-file", "", "")
-	flags.DurationVar(&o.timeout, "timeout", 15*time.Second, "")
-}
-
-const checkHelp = `
-  Walks configuration, files, DNS, TCP, SSLRequest, TLS, chain, name, client certificate, key exchange and the
-  server's authentication offer, for every address of every origin, and names the first stage that fails and the
-  setting that cures it. Nothing but SSLRequest and TLS leaves before the server is verified.
-
-  --json             the same facts as JSON
-  --timeout 15s      for everything together; one connection never takes longer than PGORIGIN_DIAL_TIMEOUT
-  --no-startup       stop after TLS. Otherwise a startup packet for PGUSER (else pgorigin_check) and PGDATABASE
-                     asks the verified server how it wants to be logged in to, and the connection is ended there;
-                     the server may log that as an aborted login
-  --login            log in, too: as PGUSER to PGDATABASE, with the password from PGPASSFILE or ~/.pgpass
-  --password-file F  with the password in file F instead; not with several origins. PGPASSWORD is never read
-
-  Exit codes: 0 all good, 1 a check failed, 2 wrong usage, 78 wrong configuration.
-`
-
-// runCheck diagnoses the way to the upstream with the settings that run would use.
-func runCheck(ctx context.Context, p process) int {
-	var o checkOptions
-	code, done := p.parseFlags("check", func(flags *flag.FlagSet) { checkFlags(flags, &o) })
-	if done {
-		return code
-	}
-	switch {
-	case o.timeout <= 0:
-		return p.misused("check: --timeout must be above zero, such as 15s")
-	case o.login && o.noStartup:
-		return p.misused("check: --login and --no-startup exclude each other")
-	case o.passwordFile != "" && !o.login:
-		return p.misused("check: --password-file is for --login")
-	}
-	c := &checker{options: o, account: newAccount(p.Env, o.passwordFile)}
+// Run diagnoses the way to the upstream with the settings that "run" would use, and writes a report. It returns the exit code.
+func Run(ctx context.Context, o Options, p cli.Process) int {
+	c := &checker{options: o, account: newAccount(p.Env, o.PasswordFile)}
 	problems := c.configure(p.Env)
 	if len(problems) == 0 {
-		ctx, cancel := context.WithTimeout(ctx, o.timeout)
+		ctx, cancel := context.WithTimeout(ctx, o.Timeout)
 		defer cancel()
 		c.walk(ctx)
 	}
 	c.report.judge()
-	if err := c.report.write(p.Process, o.json); err != nil {
+	if err := c.report.write(p, o.JSON); err != nil {
 		return cli.ExitFailed
 	}
 	switch {
@@ -87,11 +49,11 @@ func runCheck(ctx context.Context, p process) int {
 
 // checker makes one report.
 type checker struct {
-	options  checkOptions
+	options  Options
 	account  account
 	settings config.Config
 	origins  []originChecker
-	report   checkReport
+	report   Report
 }
 
 // originChecker walks the way to one origin.
@@ -111,14 +73,14 @@ func (c *checker) configure(env []string) []config.Problem {
 		all = o.Join(all, o.DialerProblems(err, found))
 		if err == nil {
 			c.origins = append(c.origins, originChecker{c, o, dialer})
-			doubts = append(doubts, (&origin{settings: o, dialer: dialer}).doubts()...)
+			doubts = append(doubts, o.DialerWarnings(dialer.Warnings())...)
 		}
 	}
-	if c.options.login {
+	if c.options.Login {
 		all = append(all, c.account.problems()...)
-		if c.options.passwordFile != "" && len(c.settings.Named()) > 0 {
+		if c.options.PasswordFile != "" && len(c.settings.Named()) > 0 {
 			all = append(all, config.Problem{
-				Variable: "--password-file", Value: c.options.passwordFile,
+				Variable: "--password-file", Value: c.options.PasswordFile,
 				Text: "it has one password, and there are several origins; put one for each host into PGPASSFILE instead",
 			})
 		}
@@ -136,9 +98,9 @@ func (c *checker) configure(env []string) []config.Problem {
 
 // judgeConfiguration makes the first two stages.
 func (c *checker) judgeConfiguration(all []config.Problem) {
-	configured, files := checkStage{Stage: "config"}, checkStage{Stage: "files", Text: fileNames(&c.settings)}
+	configured, files := Stage{Stage: "config"}, Stage{Stage: "files", Text: fileNames(&c.settings)}
 	for _, wrong := range all {
-		c.report.Problems = append(c.report.Problems, checkProblem{wrong.Variable, shownValue(wrong), wrong.Text})
+		c.report.Problems = append(c.report.Problems, Problem{wrong.Variable, shownValue(wrong), wrong.Text})
 		stage := &configured
 		if isFileVariable(wrong.Variable) {
 			stage = &files
@@ -150,7 +112,7 @@ func (c *checker) judgeConfiguration(all []config.Problem) {
 	if configured.Result == resultFailed && files.Result == "" {
 		files.Result = resultSkipped // what was not configured cannot be read
 	}
-	c.report.Stages = []checkStage{configured.done(), files.done()}
+	c.report.Stages = []Stage{configured.done(), files.done()}
 }
 
 // shownValue is the value of a problem as far as it may be repeated.
@@ -204,7 +166,7 @@ func (c *originChecker) walk(ctx context.Context, diagnoses []tlsorigin.Upstream
 		upstream := newCheckUpstream(c.origin.Name(), d)
 		for j := range d.Addresses {
 			address := c.newCheckAddress(&d.Addresses[j], d)
-			if !c.options.noStartup && address.verified() {
+			if !c.options.NoStartup && address.verified() {
 				c.converse(ctx, address, d.Addresses[j].Addr)
 			}
 			upstream.Addresses = append(upstream.Addresses, *address)
@@ -216,9 +178,9 @@ func (c *originChecker) walk(ctx context.Context, diagnoses []tlsorigin.Upstream
 }
 
 // converse asks a verified address how it wants to be logged in to, and logs in if it is to.
-func (c *originChecker) converse(ctx context.Context, address *checkAddress, addr *tlsorigin.Addr) {
+func (c *originChecker) converse(ctx context.Context, address *Address, addr *tlsorigin.Addr) {
 	began := time.Now()
-	stage := checkStage{Stage: "authentication"}
+	stage := Stage{Stage: "authentication"}
 	user, database := c.account.named()
 	err := c.talk(ctx, addr, func(conn net.Conn) (err error) {
 		address.Authentication, err = askAuthentication(conn, user, database)
@@ -236,13 +198,13 @@ func (c *originChecker) converse(ctx context.Context, address *checkAddress, add
 		c.judgeOffer(&stage, address.Authentication)
 	}
 	address.Stages = append(address.Stages, stage.done())
-	if c.options.login && stage.Result != resultFailed {
+	if c.options.Login && stage.Result != resultFailed {
 		c.logIn(ctx, address, addr)
 	}
 }
 
-func (c *originChecker) logIn(ctx context.Context, address *checkAddress, addr *tlsorigin.Addr) {
-	stage := checkStage{Stage: "login"}
+func (c *originChecker) logIn(ctx context.Context, address *Address, addr *tlsorigin.Addr) {
+	stage := Stage{Stage: "login"}
 	began := time.Now()
 	var result loginResult
 	err := c.talk(ctx, addr, func(conn net.Conn) (err error) {
@@ -253,7 +215,7 @@ func (c *originChecker) logIn(ctx context.Context, address *checkAddress, addr *
 	if err != nil {
 		stage.fail(talkFailure(err))
 	} else {
-		address.Login = &checkLogin{
+		address.Login = &LoginFacts{
 			User: safetext.Printable(c.account.user), Database: safetext.Printable(c.account.database), ServerVersion: result.version,
 			InRecovery: result.inRecovery, Mechanism: result.mechanism, RoundTrip: milliseconds(result.roundTrip),
 		}

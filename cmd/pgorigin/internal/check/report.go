@@ -1,4 +1,4 @@
-package main
+package check
 
 import (
 	"fmt"
@@ -19,19 +19,19 @@ const (
 	resultSkipped = "skipped"
 )
 
-// checkReport is what check has to say. Its JSON keys are stable: keys are added, not changed. All texts are fit for a
+// Report is what check has to say. Its JSON keys are stable: keys are added, not changed. All texts are fit for a
 // terminal.
-type checkReport struct {
-	OK        bool            `json:"ok"`
-	Failed    *checkFailure   `json:"failed"` // the first failing stage
-	Problems  []checkProblem  `json:"problems,omitempty"`
-	Warnings  []string        `json:"warnings,omitempty"`
-	Stages    []checkStage    `json:"stages"` // config and files
-	Upstreams []checkUpstream `json:"upstreams,omitempty"`
+type Report struct {
+	OK        bool       `json:"ok"`
+	Failed    *Failure   `json:"failed"` // the first failing stage
+	Problems  []Problem  `json:"problems,omitempty"`
+	Warnings  []string   `json:"warnings,omitempty"`
+	Stages    []Stage    `json:"stages"` // config and files
+	Upstreams []Upstream `json:"upstreams,omitempty"`
 }
 
-// checkFailure is the verdict.
-type checkFailure struct {
+// Failure is the verdict.
+type Failure struct {
 	Stage    string `json:"stage"`
 	Origin   string `json:"origin,omitempty"` // none for the configuration
 	Upstream string `json:"upstream,omitempty"`
@@ -41,14 +41,14 @@ type checkFailure struct {
 	Cure     string `json:"cure,omitempty"`
 }
 
-type checkProblem struct {
+type Problem struct {
 	Variable string `json:"variable"`
 	Value    string `json:"value,omitempty"`
 	Text     string `json:"text"`
 }
 
-// checkStage is one step.
-type checkStage struct {
+// Stage is one step.
+type Stage struct {
 	Stage        string   `json:"stage"`
 	Result       string   `json:"result"`
 	Milliseconds *float64 `json:"milliseconds,omitempty"`
@@ -57,46 +57,46 @@ type checkStage struct {
 	Cure         string   `json:"cure,omitempty"`
 }
 
-// checkUpstream is one configured address.
-type checkUpstream struct {
-	Origin     string         `json:"origin"`
-	Upstream   string         `json:"upstream"`
-	ServerName string         `json:"server_name"`
-	DNS        checkStage     `json:"dns"`
-	Addresses  []checkAddress `json:"addresses"`
+// Upstream is one configured address.
+type Upstream struct {
+	Origin     string    `json:"origin"`
+	Upstream   string    `json:"upstream"`
+	ServerName string    `json:"server_name"`
+	DNS        Stage     `json:"dns"`
+	Addresses  []Address `json:"addresses"`
 }
 
-// checkAddress is the walk to one resolved address.
-type checkAddress struct {
-	Address           string                  `json:"address"`
-	Stages            []checkStage            `json:"stages"`
-	TLS               *checkTLS               `json:"tls,omitempty"`
-	Chain             *checkChain             `json:"chain,omitempty"`
-	Name              *checkName              `json:"name,omitempty"`
-	ClientCertificate *checkClientCertificate `json:"client_certificate,omitempty"`
-	KeyExchange       []checkKeyExchange      `json:"key_exchange,omitempty"`
-	Authentication    []string                `json:"authentication,omitempty"` // methods that the server asks for
-	Login             *checkLogin             `json:"login,omitempty"`
+// Address is the walk to one resolved address.
+type Address struct {
+	Address           string             `json:"address"`
+	Stages            []Stage            `json:"stages"`
+	TLS               *TLS               `json:"tls,omitempty"`
+	Chain             *Chain             `json:"chain,omitempty"`
+	Name              *Name              `json:"name,omitempty"`
+	ClientCertificate *ClientCertificate `json:"client_certificate,omitempty"`
+	KeyExchange       []KeyExchange      `json:"key_exchange,omitempty"`
+	Authentication    []string           `json:"authentication,omitempty"` // methods that the server asks for
+	Login             *LoginFacts        `json:"login,omitempty"`
 
 	failed string // the stage whose failure Dial reports; empty if it reports none
 }
 
-type checkTLS struct {
+type TLS struct {
 	Version           string `json:"version"`
 	Cipher            string `json:"cipher"`
 	Group             string `json:"group"`
 	HelloRetryRequest bool   `json:"hello_retry_request"`
 }
 
-type checkChain struct {
-	Verified     bool               `json:"verified"`
-	TrustAnchor  string             `json:"trust_anchor,omitempty"` // subject of the certificate that ended it
-	TrustedBy    string             `json:"trusted_by"`             // variable, or "system roots"
-	Certificates []checkCertificate `json:"certificates"`           // from the authority to the server's own
-	Unused       []checkCertificate `json:"unused,omitempty"`       // sent, but not part of it
+type Chain struct {
+	Verified     bool          `json:"verified"`
+	TrustAnchor  string        `json:"trust_anchor,omitempty"` // subject of the certificate that ended it
+	TrustedBy    string        `json:"trusted_by"`             // variable, or "system roots"
+	Certificates []Certificate `json:"certificates"`           // from the authority to the server's own
+	Unused       []Certificate `json:"unused,omitempty"`       // sent, but not part of it
 }
 
-type checkCertificate struct {
+type Certificate struct {
 	Subject            string `json:"subject"`
 	Issuer             string `json:"issuer"`
 	Key                string `json:"key"`
@@ -108,17 +108,17 @@ type checkCertificate struct {
 	Sent               bool   `json:"sent"`
 }
 
-type checkName struct {
+type Name struct {
 	Expected  string `json:"expected"`
 	Presented string `json:"presented"`
 }
 
-type checkClientCertificate struct {
+type ClientCertificate struct {
 	Requested bool   `json:"requested"`
 	Presented string `json:"presented,omitempty"`
 }
 
-type checkKeyExchange struct {
+type KeyExchange struct {
 	Offered           string  `json:"offered"` // a group, or "configured"
 	Outcome           string  `json:"outcome"`
 	ClientHello       int     `json:"client_hello_bytes"`
@@ -128,7 +128,7 @@ type checkKeyExchange struct {
 	Reason            string  `json:"reason,omitempty"`
 }
 
-type checkLogin struct {
+type LoginFacts struct {
 	User          string  `json:"user"`
 	Database      string  `json:"database"`
 	ServerVersion string  `json:"server_version"`
@@ -137,17 +137,17 @@ type checkLogin struct {
 	RoundTrip     float64 `json:"round_trip_milliseconds"`
 }
 
-func (s *checkStage) fail(reason, text string) {
+func (s *Stage) fail(reason, text string) {
 	s.Result, s.Reason, s.Text = resultFailed, reason, text
 	if s.Cure == "" {
 		s.Cure = advice.CureFor(reason)
 	}
 }
 
-func (s *checkStage) took(d time.Duration) { ms := milliseconds(d); s.Milliseconds = &ms }
+func (s *Stage) took(d time.Duration) { ms := milliseconds(d); s.Milliseconds = &ms }
 
 // done fills in that nothing went wrong.
-func (s *checkStage) done() checkStage {
+func (s *Stage) done() Stage {
 	if s.Result == "" {
 		s.Result = resultOK
 	}
@@ -161,10 +161,10 @@ func milliseconds(d time.Duration) float64 {
 
 func inMilliseconds(ms float64) string { return fmt.Sprintf("%.1f ms", ms) }
 
-func newCheckUpstream(origin string, d *tlsorigin.UpstreamDiagnosis) *checkUpstream {
-	u := &checkUpstream{
+func newCheckUpstream(origin string, d *tlsorigin.UpstreamDiagnosis) *Upstream {
+	u := &Upstream{
 		Origin: origin, Upstream: d.Upstream, ServerName: d.ServerName,
-		DNS: checkStage{Stage: "dns"}, Addresses: []checkAddress{},
+		DNS: Stage{Stage: "dns"}, Addresses: []Address{},
 	}
 	if d.Lookup > 0 {
 		u.DNS.took(d.Lookup)
@@ -187,7 +187,7 @@ func newCheckUpstream(origin string, d *tlsorigin.UpstreamDiagnosis) *checkUpstr
 }
 
 // verified reports whether the walk came to a verified connection. That a group fails alone does not matter.
-func (a *checkAddress) verified() bool {
+func (a *Address) verified() bool {
 	reached := false
 	for i := range a.Stages {
 		s := &a.Stages[i]
@@ -201,7 +201,7 @@ func (a *checkAddress) verified() bool {
 
 // forgiveFamily makes a warning of addresses that TCP does not reach if all of them are of one family and the other one
 // works: a machine without IPv6 is no fault, since both are raced.
-func (u *checkUpstream) forgiveFamily() {
+func (u *Upstream) forgiveFamily() {
 	var unreached, worked [2]int
 	family := func(address string) int {
 		host, _, _ := net.SplitHostPort(address)
@@ -210,7 +210,7 @@ func (u *checkUpstream) forgiveFamily() {
 		}
 		return 0
 	}
-	unreachable := func(a *checkAddress) bool {
+	unreachable := func(a *Address) bool {
 		return len(a.Stages) > 0 && a.Stages[0].Stage == string(tlsorigin.StageTCP) && a.Stages[0].Result == resultFailed
 	}
 	for i := range u.Addresses {
@@ -231,8 +231,8 @@ func (u *checkUpstream) forgiveFamily() {
 }
 
 // rename puts the names of an origin's variables where those of the unnamed one are.
-func (u *checkUpstream) rename(rename func(string) string) {
-	stage := func(s *checkStage) { s.Text, s.Cure = rename(s.Text), rename(s.Cure) }
+func (u *Upstream) rename(rename func(string) string) {
+	stage := func(s *Stage) { s.Text, s.Cure = rename(s.Text), rename(s.Cure) }
 	stage(&u.DNS)
 	for i := range u.Addresses {
 		a := &u.Addresses[i]
@@ -246,10 +246,10 @@ func (u *checkUpstream) rename(rename func(string) string) {
 }
 
 // judge finds the first failing stage.
-func (r *checkReport) judge() {
-	take := func(s *checkStage, origin, upstream, address string) {
+func (r *Report) judge() {
+	take := func(s *Stage, origin, upstream, address string) {
 		if r.Failed == nil && s.Result == resultFailed {
-			r.Failed = &checkFailure{s.Stage, origin, upstream, address, s.Reason, s.Text, s.Cure}
+			r.Failed = &Failure{s.Stage, origin, upstream, address, s.Reason, s.Text, s.Cure}
 		}
 	}
 	for i := range r.Stages {

@@ -1,4 +1,4 @@
-package main
+package check
 
 import (
 	"encoding/json"
@@ -73,7 +73,7 @@ func (s treeStyle) write(w io.Writer, n *node, first, rest string) {
 }
 
 // write writes the report, as JSON or for people.
-func (r *checkReport) write(p cli.Process, asJSON bool) error {
+func (r *Report) write(p cli.Process, asJSON bool) error {
 	if asJSON {
 		return encodeJSON(p.Stdout, r)
 	}
@@ -92,7 +92,7 @@ func (r *checkReport) write(p cli.Process, asJSON bool) error {
 }
 
 // writeVerdict ends the report for people. Problems of the configuration follow on stderr, as run reports them.
-func (r *checkReport) writeVerdict(w io.Writer, style treeStyle) {
+func (r *Report) writeVerdict(w io.Writer, style treeStyle) {
 	fmt.Fprintf(w, "\n")
 	if r.Failed == nil {
 		fmt.Fprintf(w, "%s\n", style.paint(resultOK, "all good"))
@@ -119,7 +119,7 @@ func (r *checkReport) writeVerdict(w io.Writer, style treeStyle) {
 	}
 }
 
-func (s *checkStage) node() *node {
+func (s *Stage) node() *node {
 	text := s.Text
 	if s.Milliseconds != nil && s.Result != resultSkipped {
 		text = strings.TrimSuffix(inMilliseconds(*s.Milliseconds)+", "+text, ", ")
@@ -130,7 +130,7 @@ func (s *checkStage) node() *node {
 	return &node{result: s.Result, label: s.Stage, text: text}
 }
 
-func (u *checkUpstream) node() *node {
+func (u *Upstream) node() *node {
 	label := "upstream " + u.Upstream
 	if u.Origin != config.DefaultOrigin {
 		label = "origin " + u.Origin + ", " + label
@@ -142,7 +142,7 @@ func (u *checkUpstream) node() *node {
 	return top
 }
 
-func (a *checkAddress) node() *node {
+func (a *Address) node() *node {
 	top := &node{label: "address " + a.Address}
 	for i := range a.Stages {
 		n := a.Stages[i].node()
@@ -160,7 +160,7 @@ func (a *checkAddress) node() *node {
 }
 
 // nodes are the chain from the authority down, each certificate below its issuer, then what was sent besides.
-func (c *checkChain) nodes() []*node {
+func (c *Chain) nodes() []*node {
 	var tops []*node
 	var parent *node
 	for i := range c.Certificates {
@@ -186,7 +186,7 @@ func (c *checkChain) nodes() []*node {
 	return tops
 }
 
-func (c *checkCertificate) node() *node {
+func (c *Certificate) node() *node {
 	sent := "sent"
 	if !c.Sent {
 		sent = "not sent"
@@ -194,7 +194,7 @@ func (c *checkCertificate) node() *node {
 	return &node{label: c.Subject, text: fmt.Sprintf("%s, %s, %s left, %s, SHA-256 %s", c.Key, c.SignatureAlgorithm, days(c.DaysLeft), sent, c.SHA256)}
 }
 
-func (k *checkKeyExchange) node() *node {
+func (k *KeyExchange) node() *node {
 	text := fmt.Sprintf("%-9s", k.Outcome)
 	if k.ClientHello > 0 {
 		text += fmt.Sprintf(" hello %4d bytes, %8s", k.ClientHello, inMilliseconds(k.Milliseconds))
