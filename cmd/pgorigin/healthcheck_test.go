@@ -67,14 +67,3 @@ func TestHealthcheckOfAStranger(t *testing.T) {
 		t.Errorf("code %d, %d bytes on stderr: %.200q", got.code, len(got.stderr), got.stderr)
 	}
 }
-
-func TestDialable(t *testing.T) {
-	for addr, want := range map[string]string{
-		":9632": "127.0.0.1:9632", "0.0.0.0:9632": "127.0.0.1:9632", "[::]:9632": "[::1]:9632",
-		"10.0.0.1:9632": "10.0.0.1:9632", "localhost:9632": "localhost:9632", "[::1]:1": "[::1]:1",
-	} {
-		if got := dialable(addr); got != want {
-			t.Errorf("dialable(%q) = %q, want %q", addr, got, want)
-		}
-	}
-}

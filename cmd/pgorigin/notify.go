@@ -18,6 +18,9 @@ const (
 	notifyStopping = daemon.SdNotifyStopping
 )
 
+// startedPeriod is how often notifyStarted looks.
+const startedPeriod = 100 * time.Millisecond
+
 // notify tells the service manager at NOTIFY_SOCKET, if there is one.
 func (in *instance) notify(states ...string) {
 	if err := host.Notify(os.Getenv("NOTIFY_SOCKET"), strings.Join(states, "\n")); err != nil {
@@ -30,7 +33,7 @@ func (in *instance) notifyStarted(ctx context.Context) {
 	if os.Getenv("NOTIFY_SOCKET") == "" { // nobody asked, so nothing ticks
 		return
 	}
-	in.every(ctx, waitPeriod, func() (more bool) {
+	in.every(ctx, startedPeriod, func() (more bool) {
 		if !in.status.Snapshot().Started {
 			return true
 		}

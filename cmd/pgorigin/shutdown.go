@@ -2,16 +2,10 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
-	"fmt"
-	"io/fs"
-	"net/http"
-	"syscall"
 	"time"
 
-	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cli"
-	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/control"
 )
 
 const shutdownHelp = `
@@ -34,33 +28,5 @@ func runShutdown(ctx context.Context, p process) int {
 	case wait < 0:
 		return p.misused("shutdown: --wait must be above zero, such as 30s")
 	}
-	addr, code, done := p.addrToAsk(config.Prefix+"ADMIN_ADDR", "127.0.0.1:9633 or unix:/run/pgorigin/admin.sock",
-		func(s *config.Config) string { return string(s.AdminAddr) })
-	if done {
-		return code
-	}
-	if err := ask(ctx, orderTimeout, http.MethodPost, addr, quitPath); err != nil {
-		fmt.Fprintf(p.Stderr, "pgorigin: shutdown: %v\nIs it running, with %sADMIN_ADDR=%s?\n", err, config.Prefix, addr)
-		return cli.ExitFailed
-	}
-	if wait == 0 {
-		return cli.ExitOK
-	}
-	// The admin address is the last thing that a process gives back.
-	err := poll(ctx, wait, func(ctx context.Context) error {
-		conn, err := dialAny(ctx, addr)
-		switch {
-		case err == nil:
-			_ = conn.Close()
-			return errors.New("it still listens")
-		case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, fs.ErrNotExist):
-			return nil // nobody listens any more: that is what we wait for
-		}
-		return fmt.Errorf("look for it: %w", err) // that the time is over, for instance, says nothing about it
-	})
-	if err != nil {
-		fmt.Fprintf(p.Stderr, "pgorigin: shutdown: not ended after %v: running sessions may go on for %sSHUTDOWN_TIMEOUT\n", wait, config.Prefix)
-		return cli.ExitFailed
-	}
-	return cli.ExitOK
+	return control.Shutdown(ctx, p.Process, wait)
 }

@@ -1,4 +1,4 @@
-package main
+package control
 
 import (
 	"context"
@@ -26,7 +26,7 @@ const maxAnswer = 1 << 10
 
 // addrToAsk returns the address that one variable has, whatever else is wrong with the configuration. If done, there is
 // none, which has been said, and the command is over with that exit code.
-func (p process) addrToAsk(variable, example string, read func(*config.Config) string) (addr string, code int, done bool) {
+func addrToAsk(p cli.Process, variable, example string, read func(*config.Config) string) (addr string, code int, done bool) {
 	s, _, problems := config.Load(p.Env)
 	for _, wrong := range problems {
 		if wrong.Variable == variable {
@@ -42,8 +42,8 @@ func (p process) addrToAsk(variable, example string, read func(*config.Config) s
 	return addr, cli.ExitOK, false
 }
 
-func (p process) healthToAsk() (addr string, code int, done bool) {
-	return p.addrToAsk(config.Prefix+"HEALTH_ADDR", "127.0.0.1:9632", func(s *config.Config) string { return string(s.HealthAddr) })
+func healthToAsk(p cli.Process) (addr string, code int, done bool) {
+	return addrToAsk(p, config.Prefix+"HEALTH_ADDR", "127.0.0.1:9632", func(s *config.Config) string { return string(s.HealthAddr) })
 }
 
 // ask makes one request, for which there is so much time, to a pgorigin on addr, host:port or unix:/path. An answer other
