@@ -8,7 +8,7 @@ import (
 	"github.com/pgorigin/pgorigin/test/kube"
 )
 
-// The library's container is, as an object, that of cmd/pgorigin/inject from the same inputs.
+// The library's container is, as an object, that of cmd/pgorigin/internal/inject from the same inputs.
 func TestContainerIsThatOfInject(t *testing.T) {
 	variants, err := kube.Variants()
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 	"github.com/pgorigin/pgorigin/test/servers"
 )
 
-// Variant is one document of cmd/pgorigin/inject/testdata/container.yaml: inputs, and what injection makes of them.
+// Variant is one document of cmd/pgorigin/internal/inject/testdata/container.yaml: inputs, and what injection makes of them.
 type Variant struct {
 	About       string            `yaml:"-"`
 	Defaults    map[string]string `yaml:"defaults"`    // words that hold for all pods
@@ -34,7 +34,7 @@ func Variants() ([]Variant, error) {
 	if err != nil {
 		return nil, err
 	}
-	text, err := os.ReadFile(filepath.Join(top, "cmd", "pgorigin", "inject", "testdata", "container.yaml"))
+	text, err := os.ReadFile(filepath.Join(top, "cmd", "pgorigin", "internal", "inject", "testdata", "container.yaml"))
 	if err != nil {
 		return nil, fmt.Errorf("read variants: %w", err)
 	}

@@ -5,7 +5,7 @@ pgorigin.container is the charts' one definition of the injected container. It t
   env      list of {name, value}
   mounts   list of {name, mountPath, readOnly}, or empty
 which the sidecar template fills from values, and the injection policy with strings that are CEL expressions.
-cmd/pgorigin/inject builds the same container in Go for the webhook and `pgorigin inject`; test/charts compares them.
+cmd/pgorigin/internal/inject builds the same container in Go for the webhook and `pgorigin inject`; test/charts compares them.
 */ -}}
 {{- define "pgorigin.container" -}}
 name: pgorigin

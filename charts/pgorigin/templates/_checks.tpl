@@ -4,7 +4,7 @@
 
 {{- /*
 pgorigin.annotations is the closed list of annotations for pods: what a value must match, what it should have been, in the
-words of cmd/pgorigin/inject, and what to write if it is empty.
+words of cmd/pgorigin/internal/inject, and what to write if it is empty.
 */ -}}
 {{- define "pgorigin.annotations" -}}
 {{- $objectName := "^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$" }}

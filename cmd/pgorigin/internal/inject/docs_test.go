@@ -8,7 +8,7 @@ import (
 
 // The page for people knows every word, and no annotation that does not exist.
 func TestPageHasTheVocabulary(t *testing.T) {
-	page, err := os.ReadFile("../../../docs/inject.md")
+	page, err := os.ReadFile("../../../../docs/inject.md")
 	if err != nil {
 		t.Fatal(err)
 	}
