@@ -10,6 +10,7 @@ import (
 
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/check"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cli"
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cmdtest"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
 )
@@ -53,7 +54,7 @@ func TestCheckOfTwoOrigins(t *testing.T) {
 				}
 			}
 			printed := runWith(t, env, "check").stdout
-			contains(t, printed, "\norigin reporting, upstream "+row.second, "\nupstream "+row.first, row.cure)
+			cmdtest.Contains(t, printed, "\norigin reporting, upstream "+row.second, "\nupstream "+row.first, row.cure)
 			if strings.Contains(printed, "first failing stage: name of "+row.second+", origin reporting") != (row.failed == "reporting") {
 				t.Errorf("the verdict names another origin:\n%s", printed)
 			}
@@ -63,7 +64,7 @@ func TestCheckOfTwoOrigins(t *testing.T) {
 	if got.code != cli.ExitOK {
 		t.Errorf("%+v", got)
 	}
-	contains(t, got.stdout, "PGORIGIN_TLS_CA_PEM, PGORIGIN_REPORTING_TLS_CA_PEM", "\nall good\n")
+	cmdtest.Contains(t, got.stdout, "PGORIGIN_TLS_CA_PEM, PGORIGIN_REPORTING_TLS_CA_PEM", "\nall good\n")
 }
 
 func TestCheckDoubtsInheritedNames(t *testing.T) {
@@ -71,7 +72,7 @@ func TestCheckDoubtsInheritedNames(t *testing.T) {
 	good := startScripted(t, overTLS(w.good, sasl()))
 	env := w.env(good.addr, "PGORIGIN_ORIGINS=reporting", "PGORIGIN_REPORTING_LISTEN_ADDR=127.0.0.1:6433",
 		"PGORIGIN_REPORTING_UPSTREAM_ADDR="+strings.Replace(good.addr, "127.0.0.1", "localhost", 1))
-	contains(t, runWith(t, env, "check").stdout, `origin reporting: the name "db.test" is expected of "localhost", too, because PGORIGIN_TLS_SERVER_NAME is inherited`)
+	cmdtest.Contains(t, runWith(t, env, "check").stdout, `origin reporting: the name "db.test" is expected of "localhost", too, because PGORIGIN_TLS_SERVER_NAME is inherited`)
 }
 
 // TestCheckSendsNoPasswordAround: a password without a host is not for every origin.
@@ -84,7 +85,7 @@ func TestCheckSendsNoPasswordAround(t *testing.T) {
 	if got.code != cli.ExitConfig || strings.Contains(got.stdout+got.stderr, "s3cret") {
 		t.Errorf("%+v", got)
 	}
-	contains(t, got.stderr, "has 1 problem", "--password-file", "put one for each host into PGPASSFILE")
+	cmdtest.Contains(t, got.stderr, "has 1 problem", "--password-file", "put one for each host into PGPASSFILE")
 }
 
 // TestProblemsWithFilesOfOrigins: a file that several origins have from one variable is complained about once.
@@ -103,7 +104,7 @@ func TestProblemsWithFilesOfOrigins(t *testing.T) {
 			if got.code != cli.ExitConfig {
 				t.Errorf("%s with %s: exit code %d", command, row.settings, got.code)
 			}
-			contains(t, got.stderr, strings.Split(row.want, "|")...)
+			cmdtest.Contains(t, got.stderr, strings.Split(row.want, "|")...)
 			if n := strings.Count(got.stderr, "/nowhere/a"); n > 2 { // as the value and in the cause
 				t.Errorf("said %d times:\n%s", n, got.stderr)
 			}

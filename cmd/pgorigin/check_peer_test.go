@@ -6,11 +6,11 @@ import (
 	"encoding/binary"
 	"io"
 	"net"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cmdtest"
 	"github.com/pgorigin/pgorigin/pgwire/pgtest"
 	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
 )
@@ -40,7 +40,7 @@ func (r recorded) Read(p []byte) (int, error) {
 // startScripted serves every connection by script; what that leaves unread is read and recorded.
 func startScripted(t *testing.T, script func(net.Conn)) *scripted {
 	t.Helper()
-	ln, err := net.Listen("tcp", freeAddr(t))
+	ln, err := net.Listen("tcp", cmdtest.FreeAddr(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +57,7 @@ func startScripted(t *testing.T, script func(net.Conn)) *scripted {
 			s.mu.Unlock()
 			s.serving.Go(func() {
 				defer conn.Close()
-				conn.SetDeadline(time.Now().Add(patience))
+				conn.SetDeadline(time.Now().Add(cmdtest.Patience))
 				script(r)
 				io.Copy(io.Discard, r)
 			})
@@ -97,7 +97,7 @@ func onlyTLS(stream []byte) bool {
 // answersSSL replies to SSLRequest and nothing more.
 func answersSSL(reply string) func(net.Conn) {
 	return func(conn net.Conn) {
-		if readStartup(conn) == nil {
+		if cmdtest.ReadStartup(conn) == nil {
 			io.WriteString(conn, reply)
 		}
 	}
@@ -106,12 +106,12 @@ func answersSSL(reply string) func(net.Conn) {
 // overTLS accepts TLS, reads a startup packet and sends reply.
 func overTLS(config *tls.Config, reply ...[]byte) func(net.Conn) {
 	return func(raw net.Conn) {
-		if readStartup(raw) != nil {
+		if cmdtest.ReadStartup(raw) != nil {
 			return
 		}
 		io.WriteString(raw, "S")
 		conn := tls.Server(raw, config)
-		if readStartup(conn) != nil {
+		if cmdtest.ReadStartup(conn) != nil {
 			return
 		}
 		conn.Write(bytes.Join(reply, nil))
@@ -122,7 +122,7 @@ func overTLS(config *tls.Config, reply ...[]byte) func(net.Conn) {
 // swallowing is overTLS behind a box that drops a ClientHello of more than most bytes.
 func swallowing(most int, config *tls.Config, reply ...[]byte) func(net.Conn) {
 	return func(raw net.Conn) {
-		if readStartup(raw) != nil {
+		if cmdtest.ReadStartup(raw) != nil {
 			return
 		}
 		io.WriteString(raw, "S")
@@ -135,7 +135,7 @@ func swallowing(most int, config *tls.Config, reply ...[]byte) func(net.Conn) {
 			return
 		}
 		conn := tls.Server(rereadable{raw, io.MultiReader(bytes.NewReader(head), raw)}, config)
-		if readStartup(conn) != nil {
+		if cmdtest.ReadStartup(conn) != nil {
 			return
 		}
 		conn.Write(bytes.Join(reply, nil))
@@ -178,12 +178,3 @@ func (w checkWorld) env(addr string, more ...string) []string {
 
 // sasl is an offer of SCRAM as PostgreSQL makes it.
 func sasl() []byte { return pgtest.AuthenticationSASL("SCRAM-SHA-256-PLUS", "SCRAM-SHA-256") }
-
-func contains(t *testing.T, text string, wants ...string) {
-	t.Helper()
-	for _, want := range wants {
-		if !strings.Contains(text, want) {
-			t.Errorf("no %q in\n%s", want, text)
-		}
-	}
-}

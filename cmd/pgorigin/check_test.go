@@ -15,6 +15,7 @@ import (
 
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/check"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cli"
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cmdtest"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/golden"
 	"github.com/pgorigin/pgorigin/pgwire/pgtest"
 	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
@@ -50,7 +51,7 @@ func checkFaults(t *testing.T, w checkWorld) []checkFault {
 	brief := []string{"PGORIGIN_DIAL_TIMEOUT=1s"} // of the rows that wait for it
 	return []checkFault{
 		{"unknown host", nil, "nowhere.invalid:6432", nil, "dns", "upstream_dns", "PGORIGIN_UPSTREAM_ADDR", 1, nil},
-		{"refused", nil, freeAddr(t), nil, "tcp", "upstream_refused", "PGORIGIN_UPSTREAM_ADDR", 1, []string{"FAIL tcp"}},
+		{"refused", nil, cmdtest.FreeAddr(t), nil, "tcp", "upstream_refused", "PGORIGIN_UPSTREAM_ADDR", 1, []string{"FAIL tcp"}},
 		{"TCP timeout", nil, fullListener(t), brief, "tcp", "upstream_timeout", "PGORIGIN_DIAL_TIMEOUT", 1, []string{"no TCP connection"}},
 		{"answers N", answersSSL("N"), "", nil, "sslrequest", "tls_refused", "PGORIGIN_UPSTREAM_ADDR", 1, []string{"FAIL sslrequest"}},
 		{
@@ -119,12 +120,12 @@ func checkFaults(t *testing.T, w checkWorld) []checkFault {
 			"authentication", "upstream_protocol", "PGORIGIN_UPSTREAM_ADDR", 1, nil,
 		},
 		{
-			"broken CA file", nil, freeAddr(t),
+			"broken CA file", nil, cmdtest.FreeAddr(t),
 			[]string{"PGORIGIN_TLS_CA_PEM=", "PGORIGIN_TLS_CA_FILE=" + noCA},
 			"files", "", "PGORIGIN_TLS_CA_FILE", cli.ExitConfig,
 			[]string{"ok   config", "FAIL files"},
 		},
-		{"wrong setting", nil, freeAddr(t), []string{"PGORIGIN_DIAL_TIMEOUT=soon"}, "config", "", "PGORIGIN_DIAL_TIMEOUT", cli.ExitConfig, []string{"FAIL config"}},
+		{"wrong setting", nil, cmdtest.FreeAddr(t), []string{"PGORIGIN_DIAL_TIMEOUT=soon"}, "config", "", "PGORIGIN_DIAL_TIMEOUT", cli.ExitConfig, []string{"FAIL config"}},
 	}
 }
 
@@ -147,12 +148,12 @@ func TestCheckNamesTheFault(t *testing.T) {
 			if f := out.Failed; f.Stage != row.stage || f.Reason != row.reason {
 				t.Errorf("stage %s, reason %s; want %s, %s (%s)", f.Stage, f.Reason, row.stage, row.reason, f.Text)
 			}
-			contains(t, out.Failed.Cure+out.Failed.Text, row.cure)
+			cmdtest.Contains(t, out.Failed.Cure+out.Failed.Text, row.cure)
 			if (got.stderr != "") != (row.code == cli.ExitConfig) {
 				t.Errorf("stderr %q", got.stderr)
 			}
 			printed := runWith(t, w.env(s.addr, row.env...), "check").stdout
-			contains(t, printed, append(row.printed, "\nfirst failing stage: "+row.stage, row.reason, row.cure)...)
+			cmdtest.Contains(t, printed, append(row.printed, "\nfirst failing stage: "+row.stage, row.reason, row.cure)...)
 			if strings.Contains(printed+got.stdout, "give me your password") {
 				t.Errorf("the report repeats somebody who has proved nothing:\n%s", printed)
 			}
@@ -199,7 +200,7 @@ func fullListener(t *testing.T) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { syscall.Close(fd) })
-	addr := freeAddr(t)
+	addr := cmdtest.FreeAddr(t)
 	tcp, err := net.ResolveTCPAddr("tcp", addr)
 	if err != nil {
 		t.Fatal(err)
@@ -225,13 +226,13 @@ func TestCheckOfAGoodUpstream(t *testing.T) {
 	if got.code != cli.ExitOK || got.stderr != "" {
 		t.Fatalf("%+v", got)
 	}
-	contains(t, got.stdout, "\nall good\n", `"Check Root"`, "trust anchor", `presented "db.test"`, "ok   authentication",
+	cmdtest.Contains(t, got.stdout, "\nall good\n", `"Check Root"`, "trust anchor", `presented "db.test"`, "ok   authentication",
 		"SCRAM-SHA-256-PLUS, SCRAM-SHA-256 (PGORIGIN_AUTH_CHANNEL_BINDING=strip)")
 	if strings.ContainsAny(got.stdout, "\x1b✓├") {
 		t.Errorf("not plain in a pipe:\n%s", got.stdout)
 	}
 	forced := runWith(t, w.env(s.addr, "CLICOLOR_FORCE=1"), "check", "--no-startup").stdout
-	contains(t, forced, "\x1b[32m✓ \x1b[0m", "├─ ", "└─ ")
+	cmdtest.Contains(t, forced, "\x1b[32m✓ \x1b[0m", "├─ ", "└─ ")
 	if strings.Contains(forced, "authentication") {
 		t.Errorf("--no-startup asked all the same:\n%s", forced)
 	}
@@ -247,19 +248,19 @@ func TestCheckGoesOnPastStagesThatAreLeftOut(t *testing.T) {
 	w := newCheckWorld()
 	s := startScripted(t, overTLS(w.good, sasl()))
 	got := runWith(t, w.env(s.addr, "PGORIGIN_TLS_VERIFY=verify-ca", "PGORIGIN_TLS_SERVER_NAME="), "check")
-	contains(t, got.stdout, "-    name", "not checked", "trust anchor", "ok   authentication", "\nall good\n")
+	cmdtest.Contains(t, got.stdout, "-    name", "not checked", "trust anchor", "ok   authentication", "\nall good\n")
 
 	direct := w.good.Clone()
 	direct.NextProtos = []string{"postgresql"}
 	s = startScripted(t, func(raw net.Conn) {
 		conn := tls.Server(raw, direct)
-		if readStartup(conn) == nil {
+		if cmdtest.ReadStartup(conn) == nil {
 			conn.Write(sasl())
 			io.Copy(io.Discard, conn)
 		}
 	})
 	got = runWith(t, w.env(s.addr, "PGORIGIN_TLS_NEGOTIATION=direct"), "check")
-	contains(t, got.stdout, "-    sslrequest", "ok   tls", "ok   authentication", "\nall good\n")
+	cmdtest.Contains(t, got.stdout, "-    sslrequest", "ok   tls", "ok   authentication", "\nall good\n")
 }
 
 func TestCheckOfABridgeTakesBoundMechanisms(t *testing.T) {
@@ -279,7 +280,7 @@ func TestCheckForgivesTheMadeUpAccount(t *testing.T) {
 	if got.code != cli.ExitOK || strings.Contains(got.stdout, "\x1b") {
 		t.Errorf("%+v", got)
 	}
-	contains(t, got.stdout, "WARN authentication", "no such", "set PGUSER and PGDATABASE")
+	cmdtest.Contains(t, got.stdout, "WARN authentication", "no such", "set PGUSER and PGDATABASE")
 }
 
 func TestCheckUsage(t *testing.T) {

@@ -11,9 +11,9 @@ import (
 	"regexp"
 	"strings"
 
-	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/inject"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cli"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/inject"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
 )
 

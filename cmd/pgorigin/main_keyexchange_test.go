@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cli"
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cmdtest"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 )
 
@@ -43,7 +44,7 @@ func TestContradictingKeyExchange(t *testing.T) {
 		},
 		{"PGORIGIN_TLS_GROUPS=P-256,P-256", `PGORIGIN_TLS_GROUPS: saw "P-256": is there twice`},
 	} {
-		env := append([]string{upstream}, strings.Fields(row.settings)...)
+		env := append([]string{cmdtest.Upstream}, strings.Fields(row.settings)...)
 		got := runWith(t, env)
 		if got.code != cli.ExitConfig || !strings.Contains(got.stderr, row.want) {
 			t.Errorf("%s: %+v, want %s", row.settings, got, row.want)
@@ -53,7 +54,7 @@ func TestContradictingKeyExchange(t *testing.T) {
 
 func TestRequireThatCannotBeHonoured(t *testing.T) {
 	t.Setenv("GODEBUG", "tlsmlkem=0")
-	got := runWith(t, []string{upstream, "PGORIGIN_TLS_POST_QUANTUM=require"})
+	got := runWith(t, []string{cmdtest.Upstream, "PGORIGIN_TLS_POST_QUANTUM=require"})
 	want := `PGORIGIN_TLS_POST_QUANTUM: saw "require": cannot be honoured: this process sends no hybrid key share`
 	if got.code != cli.ExitConfig || !strings.Contains(got.stderr, want) {
 		t.Errorf("%+v, want %s", got, want)
@@ -61,17 +62,17 @@ func TestRequireThatCannotBeHonoured(t *testing.T) {
 }
 
 func TestHelloIsLoggedAtStart(t *testing.T) {
-	stderr := newLogWatcher()
-	env := append(startUpstream(t), "PGORIGIN_LISTEN_ADDR="+freeAddr(t), "PGORIGIN_HEALTH_ADDR=off", "PGORIGIN_TLS_GROUPS=P-256")
+	stderr := cmdtest.NewLogWatcher()
+	env := append(cmdtest.StartUpstream(t), "PGORIGIN_LISTEN_ADDR="+cmdtest.FreeAddr(t), "PGORIGIN_HEALTH_ADDR=off", "PGORIGIN_TLS_GROUPS=P-256")
 	code := make(chan int, 1)
 	ctx, stop := context.WithCancel(t.Context())
 	go func() { code <- run(ctx, nil, env, io.Discard, stderr) }()
-	line := stderr.wait(t, "client hello")
+	line := stderr.Wait(t, "client hello")
 	groups, shares := line["groups"].([]any), line["key_shares"].([]any)
 	if line["bytes"].(float64) < 200 || len(groups) != 1 || groups[0] != "P-256" || len(shares) != 1 || shares[0] != "P-256" {
 		t.Errorf("line is %v", line)
 	}
-	stderr.wait(t, "ready")
+	stderr.Wait(t, "ready")
 	stop()
-	wantCode(t, code, cli.ExitOK)
+	cmdtest.WantCode(t, code, cli.ExitOK)
 }

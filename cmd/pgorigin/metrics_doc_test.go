@@ -7,16 +7,17 @@ import (
 	"testing"
 
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cli"
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cmdtest"
 )
 
 // TestMetricsAreDocumented compares the names in docs/health.md with those of a process that has served a session.
 func TestMetricsAreDocumented(t *testing.T) {
-	r := start(t, startUpstream(t)...)
-	client := r.login(t)
-	_, body := r.get(t, "/metrics")
+	r := startRun(t, cmdtest.StartUpstream(t)...)
+	client := r.Login(t)
+	_, body := r.Get(t, "/metrics")
 	_ = client.Close()
-	r.stop()
-	r.wantExit(t, cli.ExitOK)
+	r.Stop()
+	r.WantExit(t, cli.ExitOK)
 
 	page, err := os.ReadFile("../../docs/health.md")
 	if err != nil {

@@ -71,21 +71,3 @@ func TestConfigSaysWhereRootsComeFrom(t *testing.T) {
 		t.Errorf("with a CA file: %+v, %s", row, doubts)
 	}
 }
-
-// The first line says what is verified, and against which roots; the status says the same.
-func TestStartLineSaysWhatIsVerified(t *testing.T) {
-	env := startUpstream(t)
-	r := start(t, append(env, "PGORIGIN_TLS_MIN_VERSION=1.3", "PGORIGIN_TLS_PINS=sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=")...)
-	line := r.stderr.wait(t, "starting")
-	roots, _ := json.Marshal(line["roots"])
-	for _, want := range []string{"verify-full: chain and the name", "one of 1 pinned keys", "TLS 1.3 or later"} {
-		if text, _ := line["verification"].(string); !strings.Contains(text, want) {
-			t.Errorf("verification is %q, want %q in it", text, want)
-		}
-	}
-	if !strings.Contains(string(roots), "PGORIGIN_TLS_CA_") || !strings.Contains(string(roots), "(1 certificate)") {
-		t.Errorf("roots are %s", roots)
-	}
-	r.stop()
-	r.wantExit(t, cli.ExitOK)
-}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cli"
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cmdtest"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/golden"
 	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
@@ -84,7 +85,7 @@ func TestFileProblemsNameTheirVariable(t *testing.T) {
 		{"impossible name", "TLS_SERVER_NAME", `saw "a b"`, []string{"TLS_CA_FILE=" + caFile, "TLS_SERVER_NAME=a b"}},
 	} {
 		t.Run(row.story, func(t *testing.T) {
-			env := []string{upstream}
+			env := []string{cmdtest.Upstream}
 			for _, setting := range row.env {
 				env = append(env, config.Prefix+setting)
 			}

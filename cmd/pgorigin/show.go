@@ -11,6 +11,7 @@ import (
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cli"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/sidecar"
 )
 
 const configHelp = `
@@ -33,19 +34,14 @@ func runConfig(_ context.Context, p process) int {
 	if done {
 		return code
 	}
-	quiet := p
-	quiet.Stderr = io.Discard // nothing is served, so nothing is logged
-	in, problems := newInstance(quiet.Process)
+	list, doubts, problems := sidecar.Settings(p.Process)
 	if len(problems) > 0 {
 		config.Report(p.Stderr, problems)
 		return cli.ExitConfig
 	}
-	defer in.closeDialers()
-	for _, d := range in.doubts {
+	for _, d := range doubts {
 		fmt.Fprintf(p.Stderr, "pgorigin: doubtful: %s\n", d)
 	}
-	list := in.settings.Shown(config.PgoriginValues(p.Env))
-	in.showRoots(list)
 	if err := writeSettings(p.Stdout, list, asJSON); err != nil {
 		return cli.ExitFailed
 	}

@@ -9,15 +9,16 @@ import (
 	"time"
 
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cli"
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cmdtest"
 	"github.com/pgorigin/pgorigin/health"
 )
 
 // TestWaitForOneThatIsYetToStart: first nobody listens, then it is starting, then it is up.
 func TestWaitForOneThatIsYetToStart(t *testing.T) {
-	addr := freeAddr(t)
+	addr := cmdtest.FreeAddr(t)
 	ended := make(chan outcome, 1)
 	go func() {
-		ended <- runWith(t, []string{"PGORIGIN_HEALTH_ADDR=" + addr}, "wait", "--timeout", patience.String())
+		ended <- runWith(t, []string{"PGORIGIN_HEALTH_ADDR=" + addr}, "wait", "--timeout", cmdtest.Patience.String())
 	}()
 	stillWaiting := func(story string) {
 		t.Helper()
@@ -43,7 +44,7 @@ func TestWaitForOneThatIsYetToStart(t *testing.T) {
 		if got != (outcome{}) {
 			t.Errorf("%+v, want silence and 0", got)
 		}
-	case <-time.After(patience):
+	case <-time.After(cmdtest.Patience):
 		t.Fatal("it does not notice")
 	}
 }
@@ -59,7 +60,7 @@ func TestWaitSaysWhatItSawLast(t *testing.T) {
 		want string
 	}{
 		{starting, cli.ExitFailed, "not up after 2s: http://" + starting + "/startupz answered 503: listener: not bound yet"},
-		{freeAddr(t), cli.ExitFailed, "connection refused\nIs it running, with PGORIGIN_HEALTH_ADDR="},
+		{cmdtest.FreeAddr(t), cli.ExitFailed, "connection refused\nIs it running, with PGORIGIN_HEALTH_ADDR="},
 		{"off", cli.ExitFailed, "PGORIGIN_HEALTH_ADDR=off: there is nothing to ask"},
 		{"nowhere", cli.ExitConfig, "PGORIGIN_HEALTH_ADDR: saw"},
 	} {
@@ -71,41 +72,4 @@ func TestWaitSaysWhatItSawLast(t *testing.T) {
 	if got := runWith(t, nil, "wait", "--timeout=0s"); got.code != cli.ExitUsage {
 		t.Errorf("%+v, want %d", got, cli.ExitUsage)
 	}
-}
-
-func TestShutdownCommand(t *testing.T) {
-	admin := freeAddr(t)
-	env := []string{"PGORIGIN_ADMIN_ADDR=" + admin}
-	for _, row := range []struct {
-		env  []string
-		args []string
-		code int
-		want string
-	}{
-		{env, nil, cli.ExitFailed, "connection refused\nIs it running, with PGORIGIN_ADMIN_ADDR=" + admin},
-		{nil, nil, cli.ExitFailed, "PGORIGIN_ADMIN_ADDR=off: there is nothing to ask"},
-		{[]string{"PGORIGIN_ADMIN_ADDR=0.0.0.0:1"}, nil, cli.ExitConfig, "expected a loopback address"},
-		{env, []string{"--wait=-1s"}, cli.ExitUsage, "--wait must be above zero"},
-	} {
-		got := runWith(t, row.env, append([]string{"shutdown"}, row.args...)...)
-		if got.code != row.code || !strings.Contains(got.stderr, row.want) {
-			t.Errorf("%v %v: %+v, want %d and %q", row.env, row.args, got, row.code, row.want)
-		}
-	}
-
-	r := start(t, append(startUpstream(t), env...)...)
-	client := r.begin(t)
-	for range 2 { // asking again does no harm
-		if got := runWith(t, env, "shutdown"); got != (outcome{}) {
-			t.Errorf("%+v, want silence and 0", got)
-		}
-	}
-	r.stderr.wait(t, "draining")
-	for _, wait := range []string{"--wait=1ns", "--wait=150ms"} { // time that is over before it looks says nothing, either
-		if got := runWith(t, env, "shutdown", wait); got.code != cli.ExitFailed || !strings.Contains(got.stderr, "PGORIGIN_SHUTDOWN_TIMEOUT") {
-			t.Errorf("%s: %+v while a transaction is open", wait, got)
-		}
-	}
-	_ = client.Close()
-	r.wantExit(t, cli.ExitOK)
 }

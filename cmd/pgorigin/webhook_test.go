@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cli"
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cmdtest"
 	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
 )
 
@@ -34,7 +35,7 @@ func webhookFiles(t *testing.T, ca *tlstest.CA) (env []string, defaults string) 
 	writeDefault(t, defaults, "image", "registry.example/pgorigin:v1")
 	return []string{
 		"PGORIGIN_WEBHOOK_CERT_FILE=" + cert, "PGORIGIN_WEBHOOK_KEY_FILE=" + key, "PGORIGIN_WEBHOOK_DEFAULTS_DIR=" + defaults,
-		"PGORIGIN_WEBHOOK_LISTEN_ADDR=" + freeAddr(t), "PGORIGIN_WEBHOOK_SHUTDOWN_DELAY=0", "PGORIGIN_LOG_FORMAT=json",
+		"PGORIGIN_WEBHOOK_LISTEN_ADDR=" + cmdtest.FreeAddr(t), "PGORIGIN_WEBHOOK_SHUTDOWN_DELAY=0", "PGORIGIN_LOG_FORMAT=json",
 		"PGORIGIN_PORT=tcp://10.0.0.1:443", "PGORIGIN_WEBHOOK_SERVICE_HOST=10.0.0.1", "PGORIGIN_WEBHOOK_PORT=tcp://10.0.0.1:443",
 	}, defaults
 }
@@ -49,12 +50,12 @@ func writeDefault(t *testing.T, folder, name, value string) {
 func TestWebhookCommand(t *testing.T) {
 	ca := tlstest.NewCA("webhook", tlstest.P256)
 	env, defaults := webhookFiles(t, ca)
-	stderr := newLogWatcher()
+	stderr := cmdtest.NewLogWatcher()
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	ended := make(chan int, 1)
 	go func() { ended <- run(ctx, []string{"webhook"}, env, io.Discard, stderr) }()
-	url := "https://" + stderr.wait(t, "ready")["address"].(string)
+	url := "https://" + stderr.Wait(t, "ready")["address"].(string)
 
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: ca.Pool(), MinVersion: tls.VersionTLS13}}}
 	defer client.CloseIdleConnections()
@@ -78,19 +79,19 @@ func TestWebhookCommand(t *testing.T) {
 	if got := post(); !strings.Contains(got, "Pod shop/web: upstream is not set") {
 		t.Errorf("without an upstream: %s", got)
 	}
-	if line := stderr.wait(t, "pod refused"); line["object"] != "Pod shop/web" {
+	if line := stderr.Wait(t, "pod refused"); line["object"] != "Pod shop/web" {
 		t.Errorf("log line %v", line)
 	}
 	writeDefault(t, defaults, "upstream", "db.prod:6432\n") // as when a ConfigMap is edited
 	if got := post(); !strings.Contains(got, `"patch":`) {
 		t.Errorf("with an upstream: %s", got)
 	}
-	stderr.wait(t, "pod injected")
+	stderr.Wait(t, "pod injected")
 	stop()
 	if code := <-ended; code != cli.ExitOK {
 		t.Errorf("exit %d", code)
 	}
-	stderr.wait(t, "stopped")
+	stderr.Wait(t, "stopped")
 }
 
 func TestWebhookConfigurationProblems(t *testing.T) {

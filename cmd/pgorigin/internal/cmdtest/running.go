@@ -1,0 +1,97 @@
+package cmdtest
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cli"
+	"github.com/pgorigin/pgorigin/pgwire/pgtest"
+)
+
+// Running is a pgorigin within this process.
+type Running struct {
+	Listen, Health string
+	Stderr         *LogWatcher
+	Stop           context.CancelFunc // as SIGTERM
+	Code           chan int
+}
+
+// Start calls run with env and two free addresses, and returns when its log says that it is ready.
+func Start(t *testing.T, env []string, run func(context.Context, cli.Process) int) *Running {
+	t.Helper()
+	ctx, stop := context.WithCancel(t.Context())
+	r := &Running{Listen: FreeAddr(t), Health: FreeAddr(t), Stderr: NewLogWatcher(), Stop: stop, Code: make(chan int, 1)}
+	env = append(env, "PGORIGIN_LISTEN_ADDR="+r.Listen, "PGORIGIN_HEALTH_ADDR="+r.Health)
+	go func() { r.Code <- run(ctx, cli.Process{Env: env, Stdout: io.Discard, Stderr: r.Stderr}) }()
+	r.Stderr.Wait(t, "ready")
+	return r
+}
+
+// WantExit waits for the end.
+func (r *Running) WantExit(t *testing.T, want int) {
+	t.Helper()
+	WantCode(t, r.Code, want)
+}
+
+// Login opens a session and waits until bytes have been relayed both ways: the client learns that it is logged in a
+// moment before the server knows.
+func (r *Running) Login(t *testing.T) *pgtest.Peer {
+	t.Helper()
+	client := r.Connect(t)
+	client.Send(pgtest.Startup("user", "app", "database", "shop", "application_name", "serve_test"))
+	client.Expect(pgtest.AuthenticationOk(), pgtest.BackendKeyData("\x00\x00\x00\x01abcd"), pgtest.ReadyForQuery('I'))
+	client.Send(pgtest.Message('S', ""))
+	client.Expect(pgtest.ReadyForQuery('I'))
+	return client
+}
+
+// Begin opens a session that a drain waits for, because it is in a transaction.
+func (r *Running) Begin(t *testing.T) *pgtest.Peer {
+	t.Helper()
+	client := r.Login(t)
+	client.Send(pgtest.Message('Q', "BEGIN\x00"))
+	client.Expect(pgtest.ReadyForQuery('T'))
+	return client
+}
+
+func (r *Running) Connect(t *testing.T) *pgtest.Peer {
+	t.Helper()
+	conn, err := net.Dial("tcp", r.Listen)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	return pgtest.NewPeer(t, conn)
+}
+
+// Get returns the status code and the body of a health endpoint.
+func (r *Running) Get(t *testing.T, path string) (int, string) {
+	t.Helper()
+	resp, err := http.Get("http://" + r.Health + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(body)
+}
+
+// WantCode waits for an exit code.
+func WantCode(t *testing.T, code <-chan int, want int) {
+	t.Helper()
+	select {
+	case got := <-code:
+		if got != want {
+			t.Errorf("exit code %d, want %d", got, want)
+		}
+	case <-time.After(Patience):
+		t.Fatal("it does not end")
+	}
+}

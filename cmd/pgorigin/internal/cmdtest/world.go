@@ -1,0 +1,174 @@
+package cmdtest
+
+import (
+	"crypto/tls"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/pgorigin/pgorigin/pgwire/pgtest"
+	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
+)
+
+// Upstream is all that a configuration needs.
+const Upstream = "PGORIGIN_UPSTREAM_ADDR=db.internal"
+
+// LogWatcher is stderr of a program under test, on which a test can wait.
+type LogWatcher struct {
+	mu      sync.Mutex
+	text    strings.Builder
+	changed chan struct{}
+}
+
+func NewLogWatcher() *LogWatcher { return &LogWatcher{changed: make(chan struct{})} }
+
+func (w *LogWatcher) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	close(w.changed)
+	w.changed = make(chan struct{})
+	return w.text.Write(p)
+}
+
+func (w *LogWatcher) Text() (text string, changed <-chan struct{}) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.text.String(), w.changed
+}
+
+// Wait returns the first line of JSON with that message.
+func (w *LogWatcher) Wait(t *testing.T, message string) map[string]any {
+	t.Helper()
+	limit := time.After(Patience)
+	for {
+		text, changed := w.Text()
+		for line := range strings.Lines(text) {
+			var fields map[string]any
+			if json.Unmarshal([]byte(line), &fields) == nil && fields["message"] == message {
+				return fields
+			}
+		}
+		select {
+		case <-changed:
+		case <-limit:
+			t.Fatalf("no log line %q in\n%s", message, text)
+		}
+	}
+}
+
+// FreeAddr returns a loopback address below the range from which the system takes the ports of clients.
+func FreeAddr(t *testing.T) string {
+	t.Helper()
+	for range 100 {
+		addr := fmt.Sprintf("127.0.0.1:%d", 12000+rand.IntN(20000))
+		if ln, err := net.Listen("tcp", addr); err == nil {
+			_ = ln.Close()
+			return addr
+		}
+	}
+	t.Fatal("no free port")
+	return ""
+}
+
+// StartUpstream serves logins over TLS, each connection until its client says Terminate, and returns the variables
+// that lead there.
+func StartUpstream(t *testing.T) (env []string) {
+	t.Helper()
+	ca := tlstest.NewCA("serve test", tlstest.P256)
+	config := &tls.Config{Certificates: []tls.Certificate{ca.Issue(tlstest.Leaf{IPs: []net.IP{net.IPv4(127, 0, 0, 1)}}).TLS()}}
+	ln, err := net.Listen("tcp", FreeAddr(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = ln.Close() })
+	go func() {
+		for {
+			conn, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			go serveLogin(conn, config)
+		}
+	}()
+	return []string{
+		"PGORIGIN_UPSTREAM_ADDR=" + ln.Addr().String(),
+		"PGORIGIN_TLS_CA_PEM=" + string(ca.PEM()),
+	}
+}
+
+// serveLogin is an upstream that trusts everybody; a test that goes on would notice if it did not do its part.
+func serveLogin(raw net.Conn, config *tls.Config) {
+	defer func() { _ = raw.Close() }()
+	if ReadStartup(raw) != nil {
+		return
+	}
+	if _, err := raw.Write([]byte("S")); err != nil {
+		return
+	}
+	conn := tls.Server(raw, config)
+	if ReadStartup(conn) != nil {
+		return
+	}
+	for _, m := range [][]byte{pgtest.AuthenticationOk(), pgtest.BackendKeyData("\x00\x00\x00\x01abcd"), pgtest.ReadyForQuery('I')} {
+		if _, err := conn.Write(m); err != nil {
+			return
+		}
+	}
+	Converse(conn)
+}
+
+// Converse answers messages until the client has gone: a Query begins a transaction, a Sync ends it.
+func Converse(conn net.Conn) {
+	for {
+		var head [5]byte
+		if _, err := io.ReadFull(conn, head[:]); err != nil {
+			return
+		}
+		switch head[0] {
+		case 'X':
+			_ = conn.Close()
+			return
+		case 'S':
+			if _, err := conn.Write(pgtest.ReadyForQuery('I')); err != nil {
+				return
+			}
+		case 'Q': // whatever it says, it begins a transaction
+			if _, err := conn.Write(pgtest.ReadyForQuery('T')); err != nil {
+				return
+			}
+		}
+		if _, err := io.CopyN(io.Discard, conn, int64(binary.BigEndian.Uint32(head[1:]))-4); err != nil {
+			return
+		}
+	}
+}
+
+// ReadStartup reads one packet of the startup phase.
+func ReadStartup(r io.Reader) error {
+	var head [4]byte
+	if _, err := io.ReadFull(r, head[:]); err != nil {
+		return err
+	}
+	_, err := io.CopyN(io.Discard, r, int64(binary.BigEndian.Uint32(head[:]))-int64(len(head)))
+	return err
+}
+
+// Patience bounds waits for events that a broken program would never bring.
+const Patience = 20 * time.Second
+
+// Contains fails the test if one of wants is not in text.
+func Contains(t *testing.T, text string, wants ...string) {
+	t.Helper()
+	for _, want := range wants {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+}

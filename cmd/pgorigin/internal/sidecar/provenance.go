@@ -1,0 +1,64 @@
+package sidecar
+
+import (
+	"io"
+	"strings"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cli"
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
+)
+
+// roots says in words where the certificates come from that o trusts.
+func (o *origin) roots() []string {
+	texts := []string{}
+	for _, source := range o.dialer.Roots() {
+		texts = append(texts, o.settings.RootText(source))
+	}
+	return texts
+}
+
+// trustOf logs what an origin verifies, and against which roots.
+type trustOf struct{ *origin }
+
+// MarshalLogObject implements zapcore.ObjectMarshaler.
+func (t trustOf) MarshalLogObject(out zapcore.ObjectEncoder) error {
+	out.AddString("verification", t.settings.Verification())
+	zap.Strings("roots", t.roots()).AddTo(out)
+	return nil
+}
+
+// showRoots puts into list, for origins without a CA of their own, where their roots come from.
+func (in *instance) showRoots(list []config.ShownSetting) {
+	for _, o := range in.origins {
+		if o.settings.TLS.CA.File != "" || o.settings.TLS.CA.PEM != "" {
+			continue
+		}
+		for i := range list {
+			if list[i].Origin == o.settings.Name() && strings.HasSuffix(list[i].Variable, "_TLS_CA_FILE") {
+				list[i].Unset = strings.Join(o.roots(), ", ")
+				for _, source := range o.dialer.Roots() {
+					if source.Setting != "" {
+						list[i].From = source.Setting
+					}
+				}
+			}
+		}
+	}
+}
+
+// Settings returns the effective settings of p and where each comes from, with what is doubtful about them, or
+// every problem.
+func Settings(p cli.Process) ([]config.ShownSetting, []config.Warning, []config.Problem) {
+	p.Stderr = io.Discard // nothing is served, so nothing is logged
+	in, problems := newInstance(p)
+	if len(problems) > 0 {
+		return nil, nil, problems
+	}
+	defer in.closeDialers()
+	list := in.settings.Shown(config.PgoriginValues(p.Env))
+	in.showRoots(list)
+	return list, in.doubts, nil
+}
