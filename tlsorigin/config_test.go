@@ -33,6 +33,15 @@ func configErrors(t *testing.T, err error) []*ConfigError {
 	return problems
 }
 
+// warningTexts returns the warnings of d, one a line.
+func warningTexts(d *Dialer) string {
+	var texts []string
+	for _, w := range d.Warnings() {
+		texts = append(texts, w.String())
+	}
+	return strings.Join(texts, "\n")
+}
+
 type configProblem struct {
 	name   string
 	change func(*Config)
@@ -224,7 +233,7 @@ func TestWarningsAndExpiry(t *testing.T) {
 		t.Fatal(err)
 	}
 	d := newTestDialer(t, ca, func(c *Config) { c.CertFile, c.KeyFile, c.ServerName = cert, key, "" }, "10.0.0.1:6432", "10.0.0.2:6432")
-	warnings := strings.Join(d.Warnings(), "\n")
+	warnings := warningTexts(d)
 	for _, want := range []string{key + `": group or others may access this private key (mode 0644)`, `"app" expired`, "P-224", "10.0.0.1 is an IP address"} {
 		if !strings.Contains(warnings, want) {
 			t.Errorf("warnings %q lack %q", warnings, want)

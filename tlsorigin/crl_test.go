@@ -176,7 +176,7 @@ func TestUselessListsAreAWarning(t *testing.T) {
 	stale := tlstest.CRL{NextUpdate: time.Now().Add(-time.Hour)}
 	path := writeFile(t, filepath.Join(t.TempDir(), "crl.pem"), tlstest.CRLPEM(root.CRL(stale), other.CRL(stale), other.CRL(tlstest.CRL{})), 0o644)
 	d := newTestDialer(t, root, func(c *Config) { c.CRLFile = path }, "db.test:6432")
-	warnings := strings.Join(d.Warnings(), "\n")
+	warnings := warningTexts(d)
 	if !strings.Contains(warnings, `CRLFile: the CRL of "Test Root" is out of date`) || strings.Contains(warnings, "Other Root") {
 		t.Errorf("warnings %q", warnings)
 	}

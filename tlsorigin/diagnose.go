@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/netip"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 )
@@ -216,7 +215,7 @@ func stageOf(failure *Error, report *Attempt) Stage {
 		return StageClientCertificate
 	case kind == ReasonCertNameMismatch:
 		return StageName
-	case strings.HasPrefix(string(kind), "cert_"):
+	case kind.layer() == layerCertificate:
 		return StageChain
 	case kind == ReasonUpstreamDNS:
 		return StageDNS

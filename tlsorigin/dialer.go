@@ -89,8 +89,8 @@ func newNetDialer() *net.Dialer {
 	}
 }
 
-// Warnings returns what is doubtful about the configuration in force but no reason to refuse it, one sentence each.
-func (d *Dialer) Warnings() []string {
+// Warnings returns what is doubtful about the configuration in force but no reason to refuse it.
+func (d *Dialer) Warnings() []Warning {
 	return slices.Concat(d.exchange.warnings, d.trust.Load().warnings)
 }
 

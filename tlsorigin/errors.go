@@ -101,7 +101,7 @@ func (e *Error) SQLState() string {
 func furthest(failures []*Error) *Error {
 	best := 0
 	for i, failure := range failures {
-		if failure.Kind.progress() > failures[best].Kind.progress() {
+		if failure.Kind.layer() > failures[best].Kind.layer() {
 			best = i
 		}
 	}
@@ -114,31 +114,26 @@ func furthest(failures []*Error) *Error {
 	return &merged
 }
 
-// progress orders reasons by how far the attempt came: network, TLS, certificates.
-func (r Reason) progress() int {
-	switch {
-	case strings.HasPrefix(string(r), "cert_"), r == ReasonClientCertRejected:
-		return 2
-	case strings.HasPrefix(string(r), "tls_"):
-		return 1
+// layer returns how far an attempt came that ended for r.
+func (r Reason) layer() layer {
+	switch r {
+	case ReasonUpstreamDNS, ReasonUpstreamRefused, ReasonUpstreamUnreachable, ReasonUpstreamTimeout,
+		ReasonUpstreamGone, ReasonUpstreamLost:
+		return layerNetwork
+	case ReasonTLSRefused, ReasonTLSInjection, ReasonTLSProtocol, ReasonTLSTimeout, ReasonTLSAlert, ReasonTLSALPN:
+		return layerTLS
+	case ReasonCertUnknownAuthority, ReasonCertNameMismatch, ReasonCertExpired, ReasonCertNotYetValid,
+		ReasonCertRevoked, ReasonCertPinMismatch, ReasonCertUsage, ReasonCertInvalid, ReasonClientCertRejected:
+		return layerCertificate
 	}
-	return 0
+	return layerNetwork
 }
 
-// ConfigError is one problem of a Config. NewDialer joins all that it finds.
-type ConfigError struct {
-	Field string // name of the field of Config
-	Value string // its value; a path for a file; empty for what should not be repeated
-	Err   error
-}
+// layer is a part of the way to a verified connection. The layers stand in the order of that way.
+type layer int
 
-// Error names the field, the value and the problem.
-func (e *ConfigError) Error() string {
-	if e.Value == "" {
-		return e.Field + ": " + e.Err.Error()
-	}
-	return fmt.Sprintf("%s %q: %v", e.Field, e.Value, e.Err)
-}
-
-// Unwrap returns the problem.
-func (e *ConfigError) Unwrap() error { return e.Err }
+const (
+	layerNetwork layer = iota
+	layerTLS
+	layerCertificate // of either side
+)

@@ -65,7 +65,7 @@ func (r *reloads) readFiles(ctx context.Context, earlier snapshot) (reading, err
 		return got
 	})
 	if path := r.path.Load(); path != nil && errors.Is(err, configfile.ErrStalled) {
-		err = &ConfigError{Field: r.cfg.fieldOf(*path), Value: *path, Err: err}
+		err = &ConfigError{Field: r.cfg.fieldOf(*path), Value: *path, Problem: ProblemUnusable, Err: err}
 	}
 	return got, err
 }
@@ -164,9 +164,9 @@ func (f *Reloaded) describe(current, next *trust) {
 	f.Warnings = without(next.warnings, current.warnings)
 }
 
-// without returns those of texts that are not among others.
-func without(texts, others []string) []string {
-	return slices.DeleteFunc(slices.Clone(texts), func(text string) bool { return slices.Contains(others, text) })
+// without returns those of all that are not among others.
+func without[T comparable](all, others []T) []T {
+	return slices.DeleteFunc(slices.Clone(all), func(one T) bool { return slices.Contains(others, one) })
 }
 
 // take waits for the turn to look.

@@ -30,7 +30,7 @@ func parsePins(texts []string) (pins pinSet, problems []error) {
 	for _, text := range texts {
 		p, err := parsePin(text)
 		if err != nil {
-			problems = append(problems, &ConfigError{Field: "Pins", Value: text, Err: err})
+			problems = append(problems, &ConfigError{Field: "Pins", Value: text, Problem: ProblemUnusable, Err: err})
 			continue
 		}
 		pins = append(pins, p)

@@ -28,7 +28,7 @@ type Reloaded struct {
 	CRLNextUpdate                 time.Time // what Dialer.CRLNextUpdate returns now
 
 	// Warnings are those of Dialer.Warnings that are new.
-	Warnings []string
+	Warnings []Warning
 }
 
 // Fingerprint returns the SHA-256 of the whole certificate in hexadecimal digits.

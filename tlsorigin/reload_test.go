@@ -158,8 +158,8 @@ func TestReloadedSaysWhatChanged(t *testing.T) {
 	if found.Client != Fingerprint(second.Leaf) || !found.ClientNotAfter.Equal(second.Leaf.NotAfter) || !found.RootsNotAfter.Equal(other.Cert.NotAfter) {
 		t.Errorf("client %s until %v, roots until %v", found.Client, found.ClientNotAfter, found.RootsNotAfter)
 	}
-	if len(found.Warnings) != 1 || !strings.Contains(found.Warnings[0], "expired") {
-		t.Errorf("warnings are %q", found.Warnings)
+	if len(found.Warnings) != 1 || !strings.Contains(found.Warnings[0].Text, "expired") {
+		t.Errorf("warnings are %v", found.Warnings)
 	}
 	if roots, client := r.Certificates(); len(roots) != 1 || len(client) != 1 || !client[0].Equal(second.Leaf) {
 		t.Errorf("%d roots, %d client certificates", len(roots), len(client))

@@ -128,7 +128,7 @@ func TestHostileNamesOverTheWire(t *testing.T) {
 		} {
 			p := startPeer(t, presents(pair))
 			failure := dialFailure(t, newTestDialer(t, ca, nil, p.addr))
-			if failure.Kind.progress() != 2 {
+			if failure.Kind.layer() != layerCertificate {
 				t.Errorf("%q: reason %s, want one about certificates", name, failure.Kind)
 			}
 			checkSafe(t, failure.Error())

@@ -22,7 +22,7 @@ type trust struct {
 	known    atomic.Pointer[knownPeers] // nil: none yet
 	sessions *sessions                  // nil: nothing is resumed
 	client   *tls.Certificate           // nil: none configured
-	warnings []string
+	warnings []Warning
 
 	files      snapshot // read once, before anything is parsed; without content once everything is
 	generation uint64   // counts the reloads that changed something
@@ -73,27 +73,31 @@ func loadTrust(cfg *Config, files snapshot, minVersion uint16, system systemRoot
 // loadRoots always sets RootCAs: a nil pool would mean the system roots by omission.
 func (t *trust) loadRoots(cfg *Config, system systemRoots) []error {
 	fail := func(field, value string, err error) []error {
-		return []error{&ConfigError{Field: field, Value: value, Err: err}}
+		return []error{&ConfigError{Field: field, Value: value, Problem: ProblemUnusable, Err: err}}
+	}
+	noRoots := func(err error) []error {
+		return []error{&ConfigError{Field: "CAFile", Problem: ProblemNoRoots, Err: err}}
 	}
 	if cfg.CAFile != "" && cfg.CAPEM != "" {
-		return fail("CAPEM", "", errors.New("is set although CAFile is set, too; set only one"))
+		return []error{&ConfigError{Field: "CAPEM", Problem: ProblemTwice, Others: []string{"CAFile"}}}
 	}
 	if cfg.CAFile == "" && cfg.CAPEM == "" {
 		t.sources = systemSources()
 		if err := readableSources(t.sources); err != nil {
-			return fail("CAFile", "", fmt.Errorf("is not set, and %w", err))
+			return noRoots(err)
 		}
 		pool, err := system()
 		if err != nil {
-			return fail("CAFile", "", fmt.Errorf("is not set, and the system roots cannot be loaded: %w", err))
+			return noRoots(fmt.Errorf("the system roots cannot be loaded: %w", err))
 		}
 		if pool.Equal(x509.NewCertPool()) {
-			return fail("CAFile", "", errors.New("is not set, and the system has no root certificates"))
+			return noRoots(errors.New("the system has no root certificates"))
 		}
 		t.template.RootCAs = pool
 		for _, source := range t.sources {
 			if source.Setting != "" {
-				t.warn("CAFile: is not set, and %s in the environment replaces the system's roots by %s", source.Setting, quote(source.Path))
+				text := fmt.Sprintf("is not set, and %s in the environment replaces the system's roots by %s", source.Setting, quote(source.Path))
+				t.warn(Warning{Field: "CAFile", Kind: WarningRootsReplaced, Text: text})
 			}
 		}
 		return nil
@@ -130,18 +134,20 @@ func (t *trust) loadPolicy(cfg *Config) []error {
 	t.pins, problems = parsePins(cfg.Pins)
 	if cfg.CRLFile != "" {
 		if err := t.loadRevocations(cfg.CRLFile); err != nil {
-			problems = append(problems, &ConfigError{Field: "CRLFile", Value: cfg.CRLFile, Err: err})
+			problems = append(problems, &ConfigError{Field: "CRLFile", Value: cfg.CRLFile, Problem: ProblemUnusable, Err: err})
 		}
 	}
 	if !cfg.VerifyCA {
 		return problems
 	}
 	if cfg.CAFile == "" && cfg.CAPEM == "" {
-		err := errors.New("leaves out the name, so it needs an authority of your own: set CAFile or CAPEM; everybody can get a certificate of the system's")
-		return append(problems, &ConfigError{Field: "VerifyCA", Err: err})
+		return append(problems, &ConfigError{Field: "VerifyCA", Problem: ProblemNeedsRoots, Others: []string{"CAFile", "CAPEM"}})
 	}
 	t.verifyCA = true
-	t.warn("VerifyCA: the upstream's name is not checked, whoever has a certificate of the configured authorities is accepted")
+	t.warn(Warning{
+		Field: "VerifyCA", Kind: WarningNameUnchecked,
+		Text: "the upstream's name is not checked, whoever has a certificate of the configured authorities is accepted",
+	})
 	return problems
 }
 
@@ -154,7 +160,7 @@ func (t *trust) loadRevocations(path string) error {
 		return err
 	}
 	for _, text := range t.crls.warnings(time.Now()) {
-		t.warn("CRLFile: %s", text)
+		t.warn(Warning{Field: "CRLFile", Kind: WarningListDates, Text: text})
 	}
 	return nil
 }
@@ -165,18 +171,18 @@ func (t *trust) loadClient(cfg *Config) []error {
 	case cfg.CertFile == "" && cfg.KeyFile == "":
 		return nil
 	case cfg.CertFile == "":
-		return []error{&ConfigError{Field: "CertFile", Err: errors.New("is not set although KeyFile is; set both or none")}}
+		return []error{&ConfigError{Field: "CertFile", Problem: ProblemIncomplete, Others: []string{"KeyFile"}}}
 	case cfg.KeyFile == "":
-		return []error{&ConfigError{Field: "KeyFile", Err: errors.New("is not set although CertFile is; set both or none")}}
+		return []error{&ConfigError{Field: "KeyFile", Problem: ProblemIncomplete, Others: []string{"CertFile"}}}
 	}
 	var problems []error
 	certs, err := t.readChain(cfg.CertFile)
 	if err != nil {
-		problems = append(problems, &ConfigError{Field: "CertFile", Value: cfg.CertFile, Err: err})
+		problems = append(problems, &ConfigError{Field: "CertFile", Value: cfg.CertFile, Problem: ProblemUnusable, Err: err})
 	}
 	key, err := t.readKey(cfg.KeyFile)
 	if err != nil {
-		problems = append(problems, &ConfigError{Field: "KeyFile", Value: cfg.KeyFile, Err: err})
+		problems = append(problems, &ConfigError{Field: "KeyFile", Value: cfg.KeyFile, Problem: ProblemUnusable, Err: err})
 	}
 	if problems != nil {
 		return problems
@@ -189,10 +195,11 @@ func (t *trust) loadClient(cfg *Config) []error {
 	pair, err := tls.X509KeyPair(chain, key)
 	if err != nil {
 		err = fmt.Errorf("does not fit the first certificate of %q: %w", cfg.CertFile, err)
-		return []error{&ConfigError{Field: "KeyFile", Value: cfg.KeyFile, Err: err}}
+		return []error{&ConfigError{Field: "KeyFile", Value: cfg.KeyFile, Problem: ProblemUnusable, Err: err}}
 	}
 	if public, ok := certs[0].PublicKey.(*ecdsa.PublicKey); ok && public.Curve == elliptic.P224() {
-		t.warn("CertFile: TLS 1.3 has no P-224 signatures, this client certificate can only be presented in TLS 1.2")
+		text := "TLS 1.3 has no P-224 signatures, this client certificate can only be presented in TLS 1.2"
+		t.warn(Warning{Field: "CertFile", Kind: WarningKeyType, Text: text})
 	}
 	t.client, t.chain, t.clientNotAfter = &pair, certs, earliestEnd(certs)
 	return nil
@@ -222,7 +229,8 @@ func (t *trust) readKey(path string) ([]byte, error) {
 		return nil, err
 	}
 	if mode.IsRegular() && mode.Perm()&0o077 != 0 {
-		t.warn("KeyFile %q: group or others may access this private key (mode %04o)", path, mode.Perm())
+		text := fmt.Sprintf("group or others may access this private key (mode %04o)", mode.Perm())
+		t.warn(Warning{Field: "KeyFile", Value: path, Kind: WarningKeyAccess, Text: text})
 	}
 	return privateKeyBlock(data)
 }
@@ -231,22 +239,21 @@ func (t *trust) readKey(path string) ([]byte, error) {
 // failure of a connection says the same with more certainty.
 func (t *trust) warnExpiry(field string, cert *x509.Certificate) {
 	if _, problem := dateProblem(cert, time.Now()); problem != "" {
-		t.warn("%s: certificate %s %s", field, certificateName(cert), problem)
+		t.warn(Warning{Field: field, Kind: WarningDates, Text: "certificate " + certificateName(cert) + " " + problem})
 	}
 }
 
 func (t *trust) warnNames(routes []route) {
 	for _, r := range routes {
 		if _, err := netip.ParseAddr(r.name); err == nil {
-			t.warn("ServerName: %s is an IP address: the certificate needs it as an IP SAN, and no SNI is sent", r.name)
+			text := r.name + " is an IP address: the certificate needs it as an IP SAN, and no SNI is sent"
+			t.warn(Warning{Field: "ServerName", Kind: WarningNoSNI, Text: text})
 			return
 		}
 	}
 }
 
-func (t *trust) warn(format string, args ...any) {
-	t.warnings = append(t.warnings, fmt.Sprintf(format, args...))
-}
+func (t *trust) warn(w Warning) { t.warnings = append(t.warnings, w) }
 
 // config returns the TLS configuration for the connection of v.
 func (t *trust) config(v *verification, auth *clientAuth) *tls.Config {

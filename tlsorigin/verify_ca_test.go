@@ -140,7 +140,7 @@ func TestVerifyCANeedsItsOwnAuthority(t *testing.T) {
 		t.Errorf("with the system roots: %v", err)
 	}
 	d := newTestDialer(t, tlstest.NewCA("Test Root", tlstest.P256), withoutName, "db.test:6432")
-	if text := strings.Join(d.Warnings(), "\n"); !strings.Contains(text, "VerifyCA: the upstream's name is not checked") {
+	if text := warningTexts(d); !strings.Contains(text, "VerifyCA: the upstream's name is not checked") {
 		t.Errorf("warnings %q", text)
 	}
 }

@@ -2,7 +2,7 @@ package main
 
 import (
 	"errors"
-	"strings"
+	"slices"
 	"time"
 
 	"github.com/pgorigin/pgorigin/tlsorigin"
@@ -58,15 +58,14 @@ func fieldRows() []fieldRow {
 func (o *OriginSettings) dialerProblems(err error, found []problem) []problem {
 	var problems []problem
 	for _, e := range unjoin(err) {
-		p := problem{variable: prefix + "*", text: variableNames(e.Error())}
+		p := problem{variable: prefix + "*", text: e.Error()}
 		var wrong *tlsorigin.ConfigError
 		if errors.As(e, &wrong) {
-			p.text = variableNames(wrong.Err.Error())
-			for _, row := range fieldRows() {
-				if row.field == wrong.Field {
-					p.variable, p.value, p.text = prefix+row.variable, wrong.Value, p.text+"; "+row.cure
-				}
+			row := fieldRow{variable: "*"}
+			if i := slices.IndexFunc(fieldRows(), func(r fieldRow) bool { return r.field == wrong.Field }); i >= 0 {
+				row = fieldRows()[i]
 			}
+			p.variable, p.value, p.text = prefix+row.variable, wrong.Value, wrong.Text(fieldVariable)+"; "+row.cure
 			if wrong.Field == "CAPEM" {
 				p.value = "" // it could be a key, by mistake
 			}
@@ -89,13 +88,21 @@ func unjoin(err error) []error {
 	return []error{err}
 }
 
-// variableNames puts the names of variables where tlsorigin, which knows none, names fields of its Config.
-func variableNames(text string) string {
-	var pairs []string
+// fieldVariable returns the variable of the unnamed origin for a field of tlsorigin.Config.
+func fieldVariable(field string) string {
 	for _, row := range fieldRows() {
-		if row.field != "Timeout" { // a word of its own in error texts
-			pairs = append(pairs, row.field, prefix+row.variable)
+		if row.field == field {
+			return prefix + row.variable
 		}
 	}
-	return strings.NewReplacer(pairs...).Replace(text)
+	return field
+}
+
+// warningText words a warning, with variables as o calls them.
+func (o *OriginSettings) warningText(w tlsorigin.Warning) string {
+	name := o.rename(fieldVariable(w.Field))
+	if w.Value != "" {
+		name += " " + quote(w.Value)
+	}
+	return name + ": " + w.Text
 }

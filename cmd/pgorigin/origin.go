@@ -58,7 +58,7 @@ func (s *settings) newOrigin(o *OriginSettings, observer *observer, found []prob
 func (o *origin) doubts() []doubt {
 	var doubts []doubt
 	for _, w := range o.dialer.Warnings() {
-		doubts = append(doubts, doubt{o.settings.name, o.settings.rename(variableNames(w))})
+		doubts = append(doubts, doubt{o.settings.name, o.settings.warningText(w)})
 	}
 	return append(doubts, o.settings.spareDoubts()...)
 }

@@ -162,7 +162,7 @@ func (o *observer) reloaded(found tlsorigin.Reloaded, err error) {
 		o.lists(found.CRLNextUpdate)
 		o.log.Info("reloaded", append([]zap.Field{origin}, reloadFields(found)...)...)
 		for _, warning := range found.Warnings {
-			o.log.Warn("doubtful configuration", origin, text("doubt", o.settings.rename(variableNames(warning))))
+			o.log.Warn("doubtful configuration", origin, text("doubt", o.settings.warningText(warning)))
 		}
 	default:
 		o.metrics.Reloaded(o.origin, health.ReloadUnchanged, now)

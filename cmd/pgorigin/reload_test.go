@@ -53,7 +53,7 @@ func TestReloadProblemsAreNotRepeated(t *testing.T) {
 		}
 		changed := tlsorigin.Reloaded{
 			Changed: true, Files: []string{"/ca.crt"}, RootsAdded: make([]string, 12), Client: "c1",
-			RootsNotAfter: time.Unix(1_900_000_000, 0), Warnings: []string{"CAFile: is odd"},
+			RootsNotAfter: time.Unix(1_900_000_000, 0), Warnings: []tlsorigin.Warning{{Field: "CAFile", Text: "is odd"}},
 		}
 		for _, step := range []struct {
 			after time.Duration
