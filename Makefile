@@ -20,7 +20,7 @@ IMAGE        ?= pgorigin:$(VERSION)
 comma        := ,
 IMAGE_ARGS    = --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) --build-arg CREATED=$(CREATED)
 
-.PHONY: help build test drivers hostile soak stall burst suites metrics browser charts admission lint fuzz demo bench check image install image-test reproducible dist publish-image publish-charts
+.PHONY: help build test drivers hostile soak stall burst suites metrics browser charts admission lint house fuzz demo bench check image install image-test reproducible dist publish-image publish-charts
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
@@ -73,6 +73,9 @@ lint: ## format, go vet, golangci-lint, actionlint
 	$(GO) vet -tags drivers,hostile,soak,stall,suites,regress,image,charts,admission,browser ./...
 	$(GO) run $(GOLANGCI_LINT) run ./...
 	$(GO) run $(ACTIONLINT) -shellcheck= -pyflakes=
+
+house: ## the packages of the product: lines, files, imports, and which files use one another against the order
+	@$(GO) run ./test/house $(ROOM)
 
 fuzz: ## each fuzz target FUZZTIME (20000x) times, or for 60s
 	@set -e; found=; \
