@@ -10,7 +10,7 @@ import (
 
 // A word of the user's stays what it is, also when a field of tlsorigin.Config has the same name.
 func TestProblemsRepeatUserDataUnchanged(t *testing.T) {
-	o := new(OriginSettings)
+	o := &OriginSettings{name: defaultOrigin}
 	mismatch := errors.New(`does not fit the first certificate of "/etc/Groups/Pins/tls.crt"`)
 	problems := o.dialerProblems(errors.Join(
 		&tlsorigin.ConfigError{Field: "KeyFile", Value: "/etc/Groups/tls.key", Problem: tlsorigin.ProblemUnusable, Err: mismatch},
