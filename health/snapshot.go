@@ -112,6 +112,14 @@ type Expiry struct {
 	DaysLeft int       `json:"days_left"`
 }
 
+// Values of Expiry.Role.
+const (
+	RoleUpstream = "upstream" // the certificate that the upstream presented last
+	RoleClient   = "client"   // our own client certificate
+	RoleCA       = "ca"       // the CA certificate that ends first
+	RoleCRL      = "crl"      // the revocation list that runs out first
+)
+
 // Sessions counts clients, cancel requests included.
 type Sessions struct {
 	Open    int      `json:"open"`
@@ -163,6 +171,14 @@ type Reload struct {
 	Result string    `json:"result"` // ReloadOK, ReloadFailed or ReloadStalled
 	Text   string    `json:"text"`
 }
+
+// Results of a check of the certificate files.
+const (
+	ReloadOK        = "ok"        // they had changed, and the new ones are in force
+	ReloadUnchanged = "unchanged" // they hold what is in force
+	ReloadFailed    = "error"     // they are wrong; what was in force stays
+	ReloadStalled   = "stalled"   // their mount does not answer; what was in force stays
+)
 
 // Probe is what is known about reaching the upstream, by sessions and, if Active, by a background probe.
 type Probe struct {

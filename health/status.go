@@ -102,7 +102,7 @@ func (s *Status) Snapshot() Snapshot {
 	origins := slices.Clone(s.origins)
 	s.mu.Unlock()
 	snapshot := Snapshot{
-		Time: time.Now().UTC(), About: s.About, Draining: s.isDraining(),
+		Time: time.Now().UTC(), About: s.About, Draining: s.Draining(),
 		Started: allHold(s.startConditions()), Live: allHold(s.liveConditions()),
 		Conditions: s.readyConditions(), Notes: s.allNotes(),
 		Origins: []OriginSnapshot{}, // a list in JSON even when there is none
@@ -185,8 +185,8 @@ func (s *Status) allNotes() []Note {
 	return notes
 }
 
-// isDraining feeds the gauge of the same meaning.
-func (s *Status) isDraining() bool {
+// Draining reports whether Drain was called.
+func (s *Status) Draining() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.draining

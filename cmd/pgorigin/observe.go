@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/pgorigin/pgorigin/health"
+	"github.com/pgorigin/pgorigin/health/metrics"
 	"github.com/pgorigin/pgorigin/pgwire"
 	"github.com/pgorigin/pgorigin/tlsorigin"
 )
@@ -19,7 +20,7 @@ type observer struct {
 	origin   string
 	settings *OriginSettings // for the names of variables
 	log      *zap.Logger
-	metrics  *health.Metrics
+	metrics  *metrics.Metrics
 
 	mu        sync.Mutex
 	upstreams map[uint64]upstreamLeg // of running sessions, by session ID
@@ -43,8 +44,8 @@ type upstreamLeg struct {
 	startup, dial, auth time.Duration // how long these phases took; auth is zero before its end
 }
 
-func newObserver(s *OriginSettings, log *zap.Logger, metrics *health.Metrics) *observer {
-	o := &observer{origin: s.name, settings: s, log: log, metrics: metrics, upstreams: map[uint64]upstreamLeg{}}
+func newObserver(s *OriginSettings, log *zap.Logger, counts *metrics.Metrics) *observer {
+	o := &observer{origin: s.name, settings: s, log: log, metrics: counts, upstreams: map[uint64]upstreamLeg{}}
 	o.repeats.leftOut = o.logLeftOut
 	o.prober = &health.Prober{Changed: o.upstreamChanged}
 	return o
@@ -176,7 +177,7 @@ func (o *observer) ended(info pgwire.SessionInfo, result pgwire.SessionResult) {
 	o.mu.Unlock()
 
 	reason := string(result.Reason)
-	o.metrics.SessionEnded(o.origin, health.SessionEnd{
+	o.metrics.SessionEnded(o.origin, metrics.SessionEnd{
 		Reason: reason, ClosedBy: string(result.ClosedBy()),
 		Duration: result.Duration, ToUpstream: result.ToUpstream, ToClient: result.ToClient,
 	})
@@ -201,6 +202,15 @@ func (o *observer) ended(info pgwire.SessionInfo, result pgwire.SessionResult) {
 		fields = append(fields, leg.timings(info, result)...)
 	}
 	line.Write(fields...)
+}
+
+// cancelEffects returns pgwire's words for the effects of a cancel request.
+func cancelEffects() []string {
+	var effects []string
+	for _, effect := range pgwire.CancelEffects() {
+		effects = append(effects, string(effect))
+	}
+	return effects
 }
 
 // cancelSettled says what a delivered cancel request did to the session that it was for.

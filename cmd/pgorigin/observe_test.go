@@ -20,6 +20,7 @@ import (
 	zapobserver "go.uber.org/zap/zaptest/observer"
 
 	"github.com/pgorigin/pgorigin/health"
+	"github.com/pgorigin/pgorigin/health/metrics"
 	"github.com/pgorigin/pgorigin/pgwire"
 	"github.com/pgorigin/pgorigin/tlsorigin"
 )
@@ -34,10 +35,11 @@ type watched struct {
 func newWatched() watched {
 	core, logs := zapobserver.New(zapcore.DebugLevel)
 	status := new(health.Status)
-	metrics := health.NewMetrics(health.Options{
-		Origins: []string{defaultOrigin}, Reasons: allReasons(), DialReasons: dialReasons(), Status: status,
+	counts := metrics.New(metrics.Options{
+		Origins: []string{defaultOrigin}, Reasons: allReasons(), DialReasons: dialReasons(),
+		CancelEffects: cancelEffects(), Status: status,
 	})
-	return watched{newObserver(&OriginSettings{name: defaultOrigin}, zap.New(core), metrics), logs, health.Handler(status, metrics)}
+	return watched{newObserver(&OriginSettings{name: defaultOrigin}, zap.New(core), counts), logs, counts.Handler()}
 }
 
 // metric returns the value of a series as it is in /metrics, "" if there is none.
@@ -253,7 +255,7 @@ func TestPeerName(t *testing.T) {
 	}
 }
 
-// TestCancelEffectsAreThoseOfMetrics: one that health does not know would be counted under another name.
+// TestCancelEffectsAreThoseOfMetrics: one that metrics does not know would be counted under another name.
 func TestCancelEffectsAreThoseOfMetrics(t *testing.T) {
 	w := newWatched()
 	for _, effect := range pgwire.CancelEffects() {

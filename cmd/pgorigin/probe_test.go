@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/pgorigin/pgorigin/health"
+	"github.com/pgorigin/pgorigin/health/metrics"
 	"github.com/pgorigin/pgorigin/pgwire"
 	"github.com/pgorigin/pgorigin/tlsorigin"
 )
@@ -185,7 +186,7 @@ func TestSessionsTellTheStatus(t *testing.T) {
 // Leaves do not know one another, so both have the words.
 func TestClosersAreThoseOfMetrics(t *testing.T) {
 	for got, want := range map[pgwire.Closer]string{
-		pgwire.ClosedByClient: health.ClosedByClient, pgwire.ClosedByUpstream: health.ClosedByUpstream, pgwire.ClosedByPgorigin: health.ClosedByPgorigin,
+		pgwire.ClosedByClient: metrics.ClosedByClient, pgwire.ClosedByUpstream: metrics.ClosedByUpstream, pgwire.ClosedByPgorigin: metrics.ClosedByPgorigin,
 	} {
 		if string(got) != want {
 			t.Errorf("%q is %q in metrics", got, want)

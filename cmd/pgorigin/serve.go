@@ -16,6 +16,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/pgorigin/pgorigin/health"
+	"github.com/pgorigin/pgorigin/health/metrics"
 	"github.com/pgorigin/pgorigin/pgwire"
 )
 
@@ -114,15 +115,16 @@ func newInstance(p process) (*instance, []problem) {
 		hangups: make(chan os.Signal, 1), quit: make(chan struct{}, 1),
 		idle: newIdleWatch(time.Duration(s.ExitWhenIdle)), room: new(pgwire.Capacity),
 	}
-	metrics := health.NewMetrics(health.Options{
+	counts := metrics.New(metrics.Options{
 		Version: in.about.Version, Revision: in.about.Revision, GoVersion: in.about.Go,
 		Origins: s.labels(), Reasons: allReasons(), DialReasons: dialReasons(), LoginMethods: pgwire.LoginMethods(),
+		CancelEffects:   cancelEffects(),
 		Status:          in.status,
 		LogLinesDropped: droppedLogLines(p.stderr),
 	})
 	found := problems
 	for _, o := range in.settings.origins() {
-		observer := newObserver(o, in.log, metrics)
+		observer := newObserver(o, in.log, counts)
 		observer.idle = in.idle
 		made, wrong := in.settings.newOrigin(o, observer, found)
 		problems = o.join(problems, wrong)
@@ -136,7 +138,7 @@ func newInstance(p process) (*instance, []problem) {
 		return nil, problems
 	}
 	in.status.About = aboutThis(in.about, lookup(p.env, "GODEBUG"))
-	in.web = health.NewServer(health.Handler(in.status, metrics))
+	in.web = health.NewServer(health.Handler(in.status, counts.Handler()))
 	in.adminWeb = newAdminServer(in.askToQuit)
 	in.web.ErrorLog, _ = zap.NewStdLogAt(in.log, zap.DebugLevel) // probes that hang up, no more
 	in.adminWeb.ErrorLog = in.web.ErrorLog
@@ -151,7 +153,7 @@ func newInstance(p process) (*instance, []problem) {
 		in.status.AddNote(o.settings.noteName(health.NoteExpiry), o.observer.expiryNote)
 		in.addConditions(o)
 		in.status.AddOrigin(o.describe)
-		metrics.WatchProber(o.settings.name, o.observer.prober)
+		counts.WatchProber(o.settings.name, o.observer.prober.Snapshot)
 	}
 	return in, nil
 }
