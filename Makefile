@@ -34,10 +34,10 @@ install: ## the Debian packages that tests and demo need, if they are missing
 test: install ## all tests with the race detector, end to end over real servers included
 	$(GO) test -race -shuffle=on -timeout=20m ./...
 
-drivers: install ## real drivers against real servers; UPDATE=-update writes docs/compatibility.md
+drivers: install ## real drivers against real servers; UPDATE=-update writes docs/reference/compatibility.md
 	$(GO) test -tags drivers -count=1 -timeout=14m ./test/drivers $(UPDATE)
 
-hostile: install ## attackers of every kind against the built binary, with real drivers as judges; UPDATE=-update writes docs/attackers.md
+hostile: install ## attackers of every kind against the built binary, with real drivers as judges; UPDATE=-update writes docs/reference/attackers.md
 	$(GO) test -tags hostile -count=1 -timeout=9m ./test/hostile $(UPDATE)
 
 soak: install ## half an hour of all kinds of sessions against real servers, watched for leaks; DURATION=30m

@@ -19,7 +19,7 @@ const maxKnown = 16
 // What is remembered is that the signatures of authorities are right, and nothing else. A signature that was
 // right stays right for the same bytes. Verifying it again costs three milliseconds where an authority has a
 // P-521 key, several times the rest of a handshake. The peer proves each time that it has the key, or resumes
-// a session in which it did. Name, dates, revocation and pins are looked at each time. See docs/decisions.md.
+// a session in which it did. Name, dates, revocation and pins are looked at each time. See docs/decisions/README.md.
 type knownPeers map[[sha256.Size]byte][][]*x509.Certificate
 
 // listSum identifies all that a peer sent, byte for byte and in its order.

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-var update = flag.Bool("update", false, "rewrite golden files and the generated part of README.md")
+var update = flag.Bool("update", false, "rewrite golden files and the generated part of docs")
 
 // outcome is what a command left behind.
 type outcome struct {

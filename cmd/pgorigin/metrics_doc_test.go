@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestMetricsAreDocumented compares the names in docs/health.md with those of a process that has served a session.
+// TestMetricsAreDocumented compares the names in docs/reference/metrics.md with those of a process that has served a session.
 func TestMetricsAreDocumented(t *testing.T) {
 	r := start(t, startUpstream(t)...)
 	client := r.login(t)
@@ -16,7 +16,7 @@ func TestMetricsAreDocumented(t *testing.T) {
 	r.stop()
 	r.wantExit(t, exitOK)
 
-	page, err := os.ReadFile("../../docs/health.md")
+	page, err := os.ReadFile("../../docs/reference/metrics.md")
 	if err != nil {
 		t.Fatal(err)
 	}
