@@ -5,7 +5,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -217,7 +216,7 @@ func (c *originChecker) converse(ctx context.Context, address *checkAddress, add
 	began := time.Now()
 	stage := checkStage{Stage: "authentication"}
 	user, database := c.account.named()
-	err := c.talk(ctx, addr, func(conn net.Conn) (err error) {
+	err := c.talk(ctx, addr, func(conn pgwire.Upstream) (err error) {
 		address.Authentication, err = askAuthentication(conn, user, database)
 		return err
 	})
@@ -242,7 +241,7 @@ func (c *originChecker) logIn(ctx context.Context, address *checkAddress, addr *
 	stage := checkStage{Stage: "login"}
 	began := time.Now()
 	var result loginResult
-	err := c.talk(ctx, addr, func(conn net.Conn) (err error) {
+	err := c.talk(ctx, addr, func(conn pgwire.Upstream) (err error) {
 		result, err = c.account.login(ctx, conn, addr.Host, c.origin.authMethods())
 		return err
 	})

@@ -19,8 +19,8 @@ const (
 )
 
 // talk opens a verified connection of its own to addr and has talked use it, for no longer than a login may take.
-func (c *originChecker) talk(ctx context.Context, addr net.Addr, talked func(net.Conn) error) error {
-	conn, err := c.dialer.Dial(ctx, addr)
+func (c *originChecker) talk(ctx context.Context, addr net.Addr, talked func(pgwire.Upstream) error) error {
+	conn, err := asUpstream(c.dialer.Dial(ctx, addr))
 	if err != nil {
 		return err
 	}
@@ -37,7 +37,7 @@ func (c *originChecker) talk(ctx context.Context, addr net.Addr, talked func(net
 
 // askAuthentication returns how the server on conn, which must be verified, wants to be logged in to. Nothing secret is
 // sent, and the login ends there.
-func askAuthentication(conn net.Conn, user, database string) ([]string, error) {
+func askAuthentication(conn pgwire.Upstream, user, database string) ([]string, error) {
 	client, err := pgwire.Greet(conn, user, database, checkApplication)
 	if err != nil {
 		return nil, err

@@ -10,12 +10,6 @@ import (
 	"github.com/pgorigin/pgorigin/tlsorigin"
 )
 
-// What a bridge binds logins to. A method that is renamed must not switch binding off.
-var (
-	_ pgwire.ChannelBinder = (*tlsorigin.Conn)(nil)
-	_ pgwire.ChannelBinder = (*tlsorigin.Spare)(nil)
-)
-
 // origin is one upstream with all that serves it. Nothing in it is shared with another origin but the log and the metrics,
 // which tell them apart by label.
 type origin struct {
@@ -37,8 +31,8 @@ func (s *settings) newOrigin(o *OriginSettings, observer *observer, found []prob
 	made.dialer, made.spares = dialer, o.newSpares(dialer, observer)
 	observer.prober.Try, observer.prober.Interval = made.probe, time.Duration(s.ProbeInterval)
 	made.server = &pgwire.Server{
-		Dial:        made.dialer.Dial,
-		DialSession: made.spares.Dial,
+		Dial:        made.dial,
+		DialSession: made.dialSession,
 		Hint:        func(err error) string { return o.rename(hint(err)) },
 		Allow:       o.allow(),
 
