@@ -59,7 +59,7 @@ metrics: install ## Debian's promtool over what a live process has at /metrics
 
 browser: ## the status page in Debian's Chromium; SCREENS=/folder keeps the screenshots
 	@test/install chromium fonts-dejavu-core
-	$(GO) test -tags browser -count=1 -timeout=14m -run Chromium ./health -screens="$(SCREENS)"
+	$(GO) test -tags browser -count=1 -timeout=14m -run Chromium ./health/page -screens="$(SCREENS)"
 
 charts: install ## lint, render and refuse, on both Helms; alerts and dashboard; builds Helm once. UPDATE=-update writes the charts' READMEs
 	@test/promtool

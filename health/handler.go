@@ -14,9 +14,9 @@ const (
 	maxHeaderBytes    = 8 << 10
 )
 
-// Handler serves the endpoints in the package comment, /metrics by metrics. Only GET and HEAD are answered: nothing
-// here changes anything.
-func Handler(s *Status, metrics http.Handler) http.Handler {
+// Handler serves the endpoints in the package comment: / by page, /metrics by metrics. Only GET and HEAD are
+// answered, because nothing here changes anything.
+func Handler(s *Status, page, metrics http.Handler) http.Handler {
 	silent := func() []Note { return []Note{} }
 	mux := http.NewServeMux()
 	mux.Handle("/livez", conditions("livez", s.liveConditions, silent))
@@ -25,7 +25,7 @@ func Handler(s *Status, metrics http.Handler) http.Handler {
 	mux.Handle("/healthz", conditions("healthz", s.readyConditions, s.allNotes))
 	mux.Handle("/statusz", statusz(s))
 	mux.Handle("/metrics", metrics)
-	mux.Handle("/{$}", statusPage(s.Snapshot))
+	mux.Handle("/{$}", page)
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		answer(w, http.StatusNotFound, "not found; there are /startupz, /livez, /readyz, /healthz, /statusz and /metrics\n")
 	})

@@ -86,7 +86,7 @@ type life struct {
 func (l life) handler() http.Handler {
 	s := new(Status)
 	l.enter(s, new(Prober))
-	return Handler(s, http.NotFoundHandler())
+	return Handler(s, http.NotFoundHandler(), http.NotFoundHandler())
 }
 
 // The golden file has every answer in every state, to be read by whoever changes one.

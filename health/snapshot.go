@@ -43,6 +43,14 @@ type Note struct {
 	Text string `json:"text"`
 }
 
+// Names of the notes about an origin. With several origins, the name of the origin and a slash come first.
+const (
+	NoteUpstream     = "upstream"     // it is down; Probe says more
+	NoteKeyExchange  = "key_exchange" // it fell back; KeyExchange says more
+	NoteCertificates = "certificates" // new files were refused
+	NoteExpiry       = "expiry"       // a certificate ends soon or has ended
+)
+
 // OriginSnapshot is one upstream with all that serves it.
 type OriginSnapshot struct {
 	Name       string   `json:"name"`

@@ -62,7 +62,7 @@ func TestStatusIsSafeForConcurrentUse(t *testing.T) {
 func TestNotes(t *testing.T) {
 	s, text := new(Status), ""
 	s.AddNote("reload", func() string { return text })
-	h := Handler(s, http.NotFoundHandler())
+	h := Handler(s, http.NotFoundHandler(), http.NotFoundHandler())
 	for _, row := range []struct {
 		enter         func()
 		code          int

@@ -17,6 +17,7 @@ import (
 
 	"github.com/pgorigin/pgorigin/health"
 	"github.com/pgorigin/pgorigin/health/metrics"
+	"github.com/pgorigin/pgorigin/health/page"
 	"github.com/pgorigin/pgorigin/pgwire"
 )
 
@@ -138,7 +139,7 @@ func newInstance(p process) (*instance, []problem) {
 		return nil, problems
 	}
 	in.status.About = aboutThis(in.about, lookup(p.env, "GODEBUG"))
-	in.web = health.NewServer(health.Handler(in.status, counts.Handler()))
+	in.web = health.NewServer(health.Handler(in.status, page.Handler(in.status.Snapshot), counts.Handler()))
 	in.adminWeb = newAdminServer(in.askToQuit)
 	in.web.ErrorLog, _ = zap.NewStdLogAt(in.log, zap.DebugLevel) // probes that hang up, no more
 	in.adminWeb.ErrorLog = in.web.ErrorLog

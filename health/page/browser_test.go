@@ -1,6 +1,6 @@
 //go:build browser
 
-package health
+package page
 
 import (
 	"flag"
@@ -11,16 +11,18 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/pgorigin/pgorigin/health"
 )
 
 // screens is where screenshots are kept.
 var screens = flag.String("screens", "", "keep screenshots of the status page in this folder")
 
 // servePage serves the pages of s as pgorigin does, timeouts and headers included.
-func servePage(t *testing.T, s Snapshot) string {
+func servePage(t *testing.T, s health.Snapshot) string {
 	t.Helper()
 	server := httptest.NewUnstartedServer(nil)
-	server.Config = NewServer(readOnly(statusPage(func() Snapshot { return s })))
+	server.Config = health.NewServer(Handler(func() health.Snapshot { return s }))
 	server.Start()
 	t.Cleanup(server.Close)
 	return server.URL + "/"
@@ -103,8 +105,8 @@ func assertColours(t *testing.T, c *chromium, dark bool) {
 func TestChromiumTellsOfBrokenPages(t *testing.T) {
 	c := startChromium(t)
 	s := stateNamed("ready")
-	handler := statusPage(func() Snapshot { return s })
-	server := httptest.NewServer(readOnly(handlerThat(handler, `<script>window.pwned=1</script><img src="http://`+closedPort(t)+`/x.png"><p style="width:3000px">wide</p>`)))
+	handler := Handler(func() health.Snapshot { return s })
+	server := httptest.NewServer(handlerThat(handler, `<script>window.pwned=1</script><img src="http://`+closedPort(t)+`/x.png"><p style="width:3000px">wide</p>`))
 	t.Cleanup(server.Close)
 	c.show(t, 390, "light", "")
 	c.open(t, server.URL+"/")

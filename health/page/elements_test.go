@@ -1,4 +1,4 @@
-package health
+package page
 
 import (
 	"encoding/xml"

@@ -1,6 +1,6 @@
 //go:build browser
 
-package health
+package page
 
 import (
 	"bufio"

@@ -1,20 +1,27 @@
-package health
+package page
 
 import (
+	"flag"
 	"math"
 	"net/http"
+	"net/http/httptest"
+	"os"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/pgorigin/pgorigin/health"
 )
 
-// page returns the answer at target in s, without the style sheet.
-func page(t *testing.T, s Snapshot, target string) answered {
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+// page returns the answer at target in s, with a reference to the style sheet in its place.
+func page(t *testing.T, s health.Snapshot, target string) answered {
 	t.Helper()
-	got := ask(t, readOnly(statusPage(func() Snapshot { return s })), http.MethodGet, target)
-	got.body = strings.Replace(got.body, string(pageStyle), "", 1)
+	got := ask(t, Handler(func() health.Snapshot { return s }), http.MethodGet, target)
+	got.body = strings.Replace(got.body, string(styleSheet()), `@import "../templates/page.css";`, 1)
 	return got
 }
 
@@ -25,13 +32,13 @@ func TestPageByState(t *testing.T) {
 			continue // that is not to be looked at
 		}
 		t.Run(state.name, func(t *testing.T) {
-			golden(t, "testdata/page/"+state.name+".html", page(t, state.snapshot, "/").body)
+			golden(t, "testdata/"+state.name+".html", page(t, state.snapshot, "/").body)
 		})
 	}
 }
 
 // What somebody on call reads first.
-func TestVerdict(t *testing.T) {
+func TestSummary(t *testing.T) {
 	for name, want := range map[string]string{
 		"starting":            "Starting: Condition: listener",
 		"untried":             "Working",
@@ -44,12 +51,12 @@ func TestVerdict(t *testing.T) {
 		"draining":            "Stopping",
 		"several-origins":     "Partly down: No verified connection to the upstream",
 	} {
-		v := judge(stateNamed(name))
+		s := summarize(stateNamed(name))
 		titles := []string{}
-		for _, f := range v.findings {
-			titles = append(titles, f.title)
+		for _, f := range s.Findings {
+			titles = append(titles, f.Title)
 		}
-		got := v.word
+		got := s.Word
 		if len(titles) > 0 {
 			got += ": " + strings.Join(titles, "; ")
 		}
@@ -60,7 +67,9 @@ func TestVerdict(t *testing.T) {
 }
 
 func TestPageIsServedAtTheRootAlone(t *testing.T) {
-	h := handlerIn(t, "ready")
+	s := new(health.Status)
+	s.Started()
+	h := health.Handler(s, Handler(s.Snapshot), http.NotFoundHandler())
 	got := ask(t, h, http.MethodGet, "/")
 	if got.code != http.StatusOK || !strings.HasPrefix(got.body, "<!DOCTYPE html>\n<html") {
 		t.Errorf("/ = %d %.40s", got.code, got.body)
@@ -121,7 +130,7 @@ func TestHostileTextsOnThePage(t *testing.T) {
 
 // Every text has the contrast of WCAG AA, 4.5 to 1, on everything that it is written on, in light and dark.
 func TestContrast(t *testing.T) {
-	light, dark, ok := strings.Cut(string(pageStyle), "@media screen and (prefers-color-scheme: dark)")
+	light, dark, ok := strings.Cut(string(styleSheet()), "@media screen and (prefers-color-scheme: dark)")
 	if !ok {
 		t.Fatal("there is no dark style")
 	}
@@ -168,4 +177,43 @@ func luminance(t *testing.T, colour string) float64 {
 		return math.Pow((c+.055)/1.055, 2.4)
 	}
 	return .2126*linear(16) + .7152*linear(8) + .0722*linear(0)
+}
+
+// golden compares, or writes the file if the tests run with -update.
+func golden(t *testing.T, file, got string) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("the text differs from %s (run with -update and read the diff):\n%s", file, got)
+	}
+}
+
+// answered is a response as a client sees it.
+type answered struct {
+	code   int
+	header http.Header
+	body   string
+}
+
+func ask(t *testing.T, h http.Handler, method, target string) answered {
+	t.Helper()
+	return do(h, httptest.NewRequestWithContext(t.Context(), method, target, http.NoBody))
+}
+
+// do drops the body of an answer to HEAD, as net/http does on the wire; a recorder keeps it.
+func do(h http.Handler, req *http.Request) answered {
+	rec := httptest.NewRecorder()
+	h.ServeHTTP(rec, req)
+	if req.Method == http.MethodHead {
+		rec.Body.Reset()
+	}
+	return answered{rec.Code, rec.Header(), rec.Body.String()}
 }
