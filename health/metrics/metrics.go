@@ -138,7 +138,8 @@ type label struct {
 
 // counter makes a counter with a series at zero for each origin and each combination of label values.
 func (m *Metrics) counter(name, help string, labels ...label) *prometheus.CounterVec {
-	vec := promauto.With(m.registry).NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, names(labels))
+	vec := promauto.With(m.registry).NewCounterVec(
+		prometheus.CounterOpts{Name: name, Help: help}, names(labels))
 	for _, values := range m.series(labels) {
 		vec.WithLabelValues(values...)
 	}

@@ -153,7 +153,8 @@ func TestMetricsAreWellNamed(t *testing.T) {
 	}
 }
 
-// TestEverySeriesExistsAtZero guards rate() and absent(): a series that appears with its first event loses that event.
+// TestEverySeriesExistsAtZero guards rate() and absent(): a series that appears with its first event loses
+// that event.
 func TestEverySeriesExistsAtZero(t *testing.T) {
 	fresh := func() map[string]bool {
 		m := New(Options{

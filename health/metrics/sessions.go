@@ -33,7 +33,8 @@ func (m *Metrics) makeSessionMetrics() {
 		"Logins that the upstream has accepted, by authentication method; none is a login without any proof.",
 		label{"method", m.opts.LoginMethods})
 	m.closes = m.counter("pgorigin_sessions_closed_total",
-		"Client connections that have ended, by who ended them: the client, the upstream, or pgorigin itself.",
+		"Client connections that have ended, "+
+			"by who ended them: the client, the upstream, or pgorigin itself.",
 		label{"by", closers()})
 	m.bytes = m.counter("pgorigin_bytes_total",
 		"Postgres bytes of ended sessions, without the overhead of TLS.",
@@ -72,15 +73,15 @@ func (m *Metrics) SessionEnded(origin string, end SessionEnd) {
 	m.bytes.WithLabelValues(origin, toClient).Add(float64(end.ToClient))
 }
 
-// SessionsOffLoop makes the gauge of an origin's sessions that no event loop relays. Call it once for each origin.
-// Each scrape calls count.
+// SessionsOffLoop makes the gauge of an origin's sessions that no event loop relays. Call it once for each
+// origin. Each scrape calls count.
 func (m *Metrics) SessionsOffLoop(origin string, count func() int) {
 	m.originGauge("pgorigin_sessions_off_loop",
 		"Sessions that no event loop relays; always zero on Linux unless something is wrong.", origin, count)
 }
 
-// LoggedIn counts a login that the upstream accepted. Method is one of Options.LoginMethods. Took is the time from
-// the startup packet to the first ReadyForQuery.
+// LoggedIn counts a login that the upstream accepted. Method is one of Options.LoginMethods. Took is the time
+// from the startup packet to the first ReadyForQuery.
 func (m *Metrics) LoggedIn(origin, method string, took time.Duration) {
 	m.logins.WithLabelValues(origin, method).Inc()
 	m.connectDuration.WithLabelValues(origin, loginPhase).Observe(took.Seconds())

@@ -13,7 +13,8 @@ func versions() []string { return []string{"1.2", "1.3"} }
 // groups are the key-exchange groups that Go can negotiate, by the names that operators write.
 func groups() []string {
 	return []string{
-		"X25519MLKEM768", "SecP256r1MLKEM768", "SecP384r1MLKEM1024", "X25519", "P-256", "P-384", "P-521", other,
+		"X25519MLKEM768", "SecP256r1MLKEM768", "SecP384r1MLKEM1024",
+		"X25519", "P-256", "P-384", "P-521", other,
 	}
 }
 
@@ -48,7 +49,9 @@ func (m *Metrics) makeTLSMetrics() {
 	m.reloads = m.counter("pgorigin_tls_reloads_total",
 		"Looks at the certificate files, by result: "+
 			"ok (new files are in force), unchanged, error, stalled (a mount does not answer).",
-		label{"result", []string{health.ReloadOK, health.ReloadUnchanged, health.ReloadFailed, health.ReloadStalled}})
+		label{"result", []string{
+			health.ReloadOK, health.ReloadUnchanged, health.ReloadFailed, health.ReloadStalled,
+		}})
 	m.lastReload = m.unsetGauge("pgorigin_tls_last_reload_timestamp_seconds",
 		"When the certificates that are in force were read, as Unix time; at first the start of the process.")
 	m.reloadFailing = m.gauge("pgorigin_tls_reload_failing",
@@ -66,7 +69,8 @@ func certificateReasons(reasons []string) []string {
 	return found
 }
 
-// Handshake counts a verified TLS handshake by version ("1.2", "1.3") and key-exchange group ("X25519", "P-256").
+// Handshake counts a verified TLS handshake by version ("1.2", "1.3") and key-exchange group ("X25519",
+// "P-256").
 func (m *Metrics) Handshake(origin, version, group string) {
 	m.handshakes.WithLabelValues(origin, known(version, versions()), known(group, groups())).Inc()
 }
@@ -96,7 +100,8 @@ func (m *Metrics) CertificateProblem(origin, reason string) {
 	m.certificateProblems.WithLabelValues(origin, reason).Inc()
 }
 
-// CertificateNotAfter records when the certificate in that role ends. Role is one of the Role constants of health.
+// CertificateNotAfter records when the certificate in that role ends. Role is one of the Role constants of
+// health.
 func (m *Metrics) CertificateNotAfter(origin, role string, t time.Time) {
 	m.notAfter.WithLabelValues(origin, role).Set(float64(t.Unix()))
 }

@@ -43,7 +43,8 @@ func (m *Metrics) makeUpstreamMetrics() {
 		"Background probes of the upstream, by outcome; sessions are not among them.", reasons)
 	m.states = &upstreamStates{
 		up: prometheus.NewDesc("pgorigin_upstream_up",
-			"Whether sessions or probes have reached and verified the upstream lately; absent until one has tried.",
+			"Whether sessions or probes have reached and verified the upstream lately; "+
+				"absent until one has tried.",
 			[]string{"origin"}, nil),
 		verified: prometheus.NewDesc("pgorigin_upstream_last_verified_timestamp_seconds",
 			"When the upstream was last reached and verified, as Unix time; absent until it was.",
@@ -74,7 +75,8 @@ func (m *Metrics) SpareUsed(origin, use string) {
 	m.spareUses.WithLabelValues(origin, known(use, spareUses())).Inc()
 }
 
-// SpareDiscarded counts a spare that was closed unused: "age", "dead", "trust", "address", "unhealthy" or "closed".
+// SpareDiscarded counts a spare that was closed unused: "age", "dead", "trust", "address", "unhealthy" or
+// "closed".
 func (m *Metrics) SpareDiscarded(origin, cause string) {
 	m.spareEnds.WithLabelValues(origin, known(cause, spareEnds())).Inc()
 }

@@ -28,7 +28,8 @@ func servePage(t *testing.T, s health.Snapshot) string {
 	return server.URL + "/"
 }
 
-// In a real browser the page obeys its own policy, fetches nothing, fits a phone, and can be read in light and dark.
+// In a real browser the page obeys its own policy, fetches nothing, fits a phone, and can be read in light
+// and dark.
 func TestPageInChromium(t *testing.T) {
 	c := startChromium(t)
 	folder := *screens

@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// chartMinutes and chartHeight are the size of a chart in its own units: a minute is one unit wide. CSS stretches it.
+// chartMinutes and chartHeight are the size of a chart in its own units: a minute is one unit wide. CSS
+// stretches it.
 const (
 	chartMinutes = 60
 	chartHeight  = 40
@@ -38,10 +39,10 @@ func (o origin) Charts() []chart {
 		newChart(open, nil),
 		newChart(opened, failed),
 	}
-	charts[0].Title = "Open at one time"
-	charts[0].Summary = fmt.Sprintf("At most %d %s", slices.Max(open), span)
-	charts[1].Title = "New each minute, failed ones below the line"
-	charts[1].Summary = fmt.Sprintf("At most %d in one; %d came and %d failed %s",
+	charts[0].Title = "Open sessions"
+	charts[0].Summary = fmt.Sprintf("At most %d at a time %s", slices.Max(open), span)
+	charts[1].Title = "New sessions per minute, failed ones below the line"
+	charts[1].Summary = fmt.Sprintf("At most %d in one; %d opened and %d failed %s",
 		slices.Max(opened), total(opened), total(failed), span)
 	first := minutes[len(minutes)-1].Start.Add(-(chartMinutes - 1) * time.Minute)
 	for i := range charts {
@@ -70,12 +71,13 @@ func newChart(up, down []int) chart {
 		line = chartHeight
 	}
 	return chart{
-		Up: bars(up, line, -unit), Down: bars(down, line, unit), Line: fmt.Sprintf("M0 %.1fh%d", line, chartMinutes),
+		Up: bars(up, line, -unit), Down: bars(down, line, unit),
+		Line: fmt.Sprintf("M0 %.1fh%d", line, chartMinutes),
 	}
 }
 
-// bars draws a bar for each value from line on, unit for each 1. The last value is at the right edge. Even the
-// smallest bar can be seen.
+// bars draws a bar for each value from line on, unit for each 1. The last value is at the right edge. Even
+// the smallest bar can be seen.
 func bars(values []int, line, unit float64) string {
 	var path strings.Builder
 	for i, v := range values {

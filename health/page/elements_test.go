@@ -60,7 +60,8 @@ func elements(t *testing.T, body string) []element {
 	}
 }
 
-// A screen reader finds its way: one main heading, no level left out, sections with names, tables with scopes, drawings with words.
+// A screen reader finds its way: one main heading, no level left out, sections with names, tables with
+// scopes, drawings with words.
 func TestPageIsAccessible(t *testing.T) {
 	for _, state := range pageStates() {
 		t.Run(state.name, func(t *testing.T) {

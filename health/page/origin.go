@@ -70,7 +70,8 @@ func (o origin) Chain() []certificate {
 	return chain
 }
 
-// FirstToEnd returns the validity of the verified certificate that ends first. Nil means that none was seen yet.
+// FirstToEnd returns the validity of the verified certificate that ends first. Nil means that none was seen
+// yet.
 func (o origin) FirstToEnd() *validity {
 	if o.Verified == nil || len(o.Verified.Chain) == 0 {
 		return nil
@@ -102,7 +103,7 @@ func (o origin) Configured() []configured {
 // keyExchange words the state of a health.KeyExchange.
 func keyExchange(state string) string {
 	return map[string]string{
-		"negotiated": "post-quantum", "server_lacks": "classical, the server has no other",
+		"negotiated": "post-quantum", "server_lacks": "classical; the server offers no post-quantum group",
 		"path_blocked": "post-quantum is blocked on the way", "disabled": "post-quantum is switched off",
 	}[state]
 }

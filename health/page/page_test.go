@@ -43,9 +43,9 @@ func TestSummary(t *testing.T) {
 		"starting":            "Starting: Condition: listener",
 		"untried":             "Working",
 		"ready":               "Working",
-		"attention":           "Working, needs attention: Key exchange with 10.2.0.7:6432 fell back; Recent failures; New certificate files are refused; A certificate ends soon or has ended",
+		"attention":           "Working, needs attention: Key exchange with 10.2.0.7:6432 uses a fallback; Recent failures; New certificate files were refused; A certificate has expired or expires soon",
 		"upstream-down":       "Not working: No verified connection to the upstream",
-		"certificate-expired": "Not working: No verified connection to the upstream; A certificate ends soon or has ended",
+		"certificate-expired": "Not working: No verified connection to the upstream; A certificate has expired or expires soon",
 		"readiness-upstream":  "Not ready: Condition: upstream",
 		"stuck":               "Not working",
 		"draining":            "Stopping",
@@ -105,7 +105,8 @@ func TestPageMovesOnlyIfAsked(t *testing.T) {
 	}
 }
 
-// Hostile texts make no element, attribute or character that harmless ones do not, and do not blow up the page.
+// Hostile texts make no element, attribute or character that harmless ones do not, and do not blow up the
+// page.
 func TestHostileTextsOnThePage(t *testing.T) {
 	harmless := []string{}
 	for i := range hostileTexts() {

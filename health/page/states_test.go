@@ -204,7 +204,8 @@ func several() health.Snapshot {
 	return s
 }
 
-// hostileTexts are what somebody may write into a certificate who means harm. All of them got past whoever was to clean them.
+// hostileTexts are what somebody may write into a certificate who means harm. All of them got past whoever
+// was to clean them.
 func hostileTexts() []string {
 	return []string{
 		`<script>window.pwned=1</script>`, `"><img src=x onerror="window.pwned=1">`, `' onmouseover='window.pwned=1`, `</style><style>*{display:none}</style>`,

@@ -75,15 +75,15 @@ func summarize(s health.Snapshot) summary {
 	switch {
 	case !s.Live:
 		sum.Level, sum.Word = bad, "Not working"
-		sum.Sentence = "Clients connect and nobody accepts them; /livez?verbose says for how long. " +
-			"A restart cures that, and ends the sessions that are open."
+		sum.Sentence = "pgorigin no longer accepts clients; /livez?verbose says for how long. " +
+			"A restart helps, and ends the open sessions."
 	case len(down) > 0 && len(down) < len(s.Origins):
 		sum.Word = "Partly down"
-		sum.Sentence = fmt.Sprintf("%d of %d upstreams cannot be reached, or do not prove who they are: %s.",
+		sum.Sentence = fmt.Sprintf("%d of %d upstreams cannot be reached or fail verification: %s.",
 			len(down), len(s.Origins), strings.Join(down, ", "))
 	case len(down) > 0:
 		sum.Word = "Not working"
-		sum.Sentence = "No client gets through: the upstream cannot be reached, or does not prove who it is."
+		sum.Sentence = "No client gets through: the upstream cannot be reached or fails verification."
 	}
 	return sum
 }
@@ -96,18 +96,18 @@ func (sum *summary) addPhase(s health.Snapshot) {
 		for _, o := range s.Origins {
 			open += o.Sessions.Open
 		}
-		sum.Word, sum.Sentence = "Stopping", "Told to stop. No session is open any more."
+		sum.Word, sum.Sentence = "Stopping", "pgorigin was told to stop. No session is open."
 		if open > 0 {
-			sum.Sentence = "Told to stop. " + count(open, "session") +
-				" may finish: idle ones are ended, transactions go on until the deadline."
+			sum.Sentence = "pgorigin was told to stop. " + count(open, "session") +
+				" may finish: idle ones end now, transactions may run until the deadline."
 		}
 		sum.raise(wait)
 	case !s.Started:
-		sum.Word, sum.Sentence = "Starting", "Not ready for clients yet."
+		sum.Word, sum.Sentence = "Starting", "pgorigin is not ready for clients yet."
 		sum.raise(wait)
 		sum.addUnmet(s.Conditions, wait)
 	case !s.Ready && sum.Level != bad:
-		sum.Word, sum.Sentence = "Not ready", "New clients are better sent elsewhere; /readyz says so, too."
+		sum.Word, sum.Sentence = "Not ready", "New clients should go elsewhere. /readyz says the same."
 		sum.addUnmet(s.Conditions, bad)
 	}
 }
@@ -145,14 +145,15 @@ func calm(s health.Snapshot) string {
 	}
 	switch {
 	case untried > 0 && len(s.Origins) > 1:
-		return fmt.Sprintf("Clients may connect. Nobody has needed %d of %d upstreams yet, so nothing is known of these.",
-			untried, len(s.Origins))
+		return fmt.Sprintf("Clients can connect. No session has used %d of %d upstreams yet, "+
+			"so their state is unknown.", untried, len(s.Origins))
 	case untried > 0:
-		return "Clients may connect. Nobody has needed the upstream yet, so nothing is known of it."
+		return "Clients can connect. No session has used the upstream yet, so its state is unknown."
 	case len(s.Origins) > 1:
-		return fmt.Sprintf("Clients connect, and all %d upstreams have proved who they are.", len(s.Origins))
+		return fmt.Sprintf("Clients can connect. All %d upstreams have proved their identity.",
+			len(s.Origins))
 	}
-	return "Clients connect, and the upstream has proved who it is."
+	return "Clients can connect. The upstream has proved its identity."
 }
 
 // noteFindings returns what n says, unless an origin says more about it.
@@ -166,9 +167,9 @@ func noteFindings(n health.Note) []finding {
 	case health.NoteUpstream, health.NoteKeyExchange:
 		return nil
 	case health.NoteCertificates:
-		f.Title = "New certificate files are refused"
+		f.Title = "New certificate files were refused"
 	case health.NoteExpiry:
-		f.Title = "A certificate ends soon or has ended"
+		f.Title = "A certificate has expired or expires soon"
 	default:
 		f.Title = name
 	}
@@ -182,20 +183,24 @@ func findings(o health.OriginSnapshot, now now) []finding {
 	if p := o.Probe; p.Problem != nil {
 		reason = p.Problem.Reason
 		f := finding{
-			Title: "The last connection to the upstream failed", Level: warn, Text: p.Problem.Text, Cure: p.Problem.Cure,
+			Title: "The last connection to the upstream failed", Level: warn,
+			Text: p.Problem.Text, Cure: p.Problem.Cure,
 			Times: []timed{{reason + " at", now.Moment(p.LastTry)}},
 		}
 		if p.State == health.ProbeDown {
 			f.Title, f.Level = "No verified connection to the upstream", bad
-			f.Times = []timed{{reason + " since", now.Moment(p.Since)}, {"; last tried", now.Moment(p.LastTry)}}
+			f.Times = []timed{
+				{reason + " since", now.Moment(p.Since)}, {"; last tried", now.Moment(p.LastTry)},
+			}
 		}
 		found = append(found, f)
 	}
 	for _, k := range o.KeyExchange {
 		if k.Fallback != "" {
 			found = append(found, finding{
-				Level: warn, Title: "Key exchange with " + k.Address + " fell back", Text: k.Cause, Cure: k.Cure,
-				Times: []timed{{"tried again", now.Moment(k.Until)}},
+				Title: "Key exchange with " + k.Address + " uses a fallback", Level: warn,
+				Text: k.Cause, Cure: k.Cure,
+				Times: []timed{{"next try at", now.Moment(k.Until)}},
 			})
 		}
 	}

@@ -30,8 +30,8 @@ func TestLongTextsAreCut(t *testing.T) {
 	}
 }
 
-// html/template escapes every value, unless it has one of the types that say "trust me". Only the embedded style
-// sheet has one.
+// html/template escapes every value, unless it has one of the types that say "trust me". Only the embedded
+// style sheet has one.
 func TestOnlyTheStyleSheetIsTrusted(t *testing.T) {
 	files, err := filepath.Glob("*.go")
 	if err != nil {

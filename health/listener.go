@@ -11,22 +11,23 @@ const (
 	// maxConnections bounds the connections of one server. Probes, a scraper and a browser need a few; each
 	// connection costs a descriptor of those that the process reserves for what runs beside sessions.
 	maxConnections = 16
-	// newcomerTime is what a connection gets to send its request before a newer one may take its place.
-	newcomerTime = 5 * time.Millisecond
+	// graceTime is how long a connection may be silent before a newer one may take its place.
+	graceTime = 5 * time.Millisecond
 )
 
-// Serve runs server on ln until one of them is closed, with at most maxConnections. One more takes the place
-// of the connection that has been silent for longest: half a request, or a kept connection between two
-// requests. So nobody who holds connections open keeps a probe out. Serve sets server.ConnState.
+// Serve runs server on ln until one of them is closed, with at most maxConnections. One more connection
+// replaces the one that has been silent for longest. A connection is silent between two requests and within
+// half a request. So open connections cannot keep a probe out. Serve sets server.ConnState.
 func Serve(server *http.Server, ln net.Listener) error {
 	limited := &limitListener{
-		Listener: ln, conns: map[*limitedConn]struct{}{}, left: make(chan struct{}, 1), closed: make(chan struct{}),
+		Listener: ln, conns: map[*limitedConn]struct{}{},
+		left: make(chan struct{}, 1), closed: make(chan struct{}),
 	}
 	server.ConnState = limited.changed
 	return server.Serve(limited)
 }
 
-// limitListener is a listener with a bound on the connections that it accepted.
+// limitListener bounds the number of connections that it accepted.
 type limitListener struct {
 	net.Listener
 	left   chan struct{} // holds one token: a connection was closed
@@ -34,19 +35,19 @@ type limitListener struct {
 
 	mu      sync.Mutex
 	closing bool
-	conns   map[*limitedConn]struct{} // those that are open
+	conns   map[*limitedConn]struct{} // the open ones
 }
 
-// limitedConn is one connection of a limitListener, which guards its fields.
+// limitedConn is a connection of a limitListener. The mutex of the listener guards since and active.
 type limitedConn struct {
 	net.Conn
 	listener *limitListener
-	since    time.Time // when it became what it is
+	since    time.Time // of the latest change of active
 	active   bool      // a whole request is being answered
 }
 
-// Accept returns the next connection, as soon as there is room for it. While it waits, the kernel keeps newer
-// ones.
+// Accept returns the next connection as soon as there is room for it. Until then, newer ones wait in the
+// kernel.
 func (l *limitListener) Accept() (net.Conn, error) {
 	conn, err := l.Listener.Accept()
 	if err != nil {
@@ -75,8 +76,7 @@ func (l *limitListener) Accept() (net.Conn, error) {
 	}
 }
 
-// admit takes c in if there is room. Otherwise it returns the connection that has to go first, or how long
-// that one has left.
+// admit adds c if there is room. Otherwise it returns the connection to close, or how long that one may stay.
 func (l *limitListener) admit(c *limitedConn) (wait time.Duration, victim *limitedConn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -91,14 +91,14 @@ func (l *limitListener) admit(c *limitedConn) (wait time.Duration, victim *limit
 			victim = other
 		}
 	}
-	if left := newcomerTime - now.Sub(victim.since); left > 0 {
+	if left := graceTime - now.Sub(victim.since); left > 0 {
 		return left, nil
 	}
 	return 0, victim
 }
 
-// before reports whether c has to go before other: the silent before the busy, then the one that is so for
-// longer.
+// before reports whether c is closed before other. Silent connections go before busy ones, then older ones
+// before newer ones.
 func (c *limitedConn) before(other *limitedConn) bool {
 	if c.active != other.active {
 		return !c.active
@@ -117,7 +117,7 @@ func (l *limitListener) changed(conn net.Conn, state http.ConnState) {
 	c.active, c.since = state == http.StateActive, time.Now()
 }
 
-// Close closes the listener; its connections stay.
+// Close closes the listener. Its connections stay open.
 func (l *limitListener) Close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -136,13 +136,13 @@ func (c *limitedConn) Close() error {
 	l.mu.Unlock()
 	select {
 	case l.left <- struct{}{}:
-	default: // one token wakes Accept, which counts for itself
+	default: // one token is enough to wake Accept
 	}
 	return c.Conn.Close()
 }
 
-// CloseWrite ends what the server sends. Behind an answer to a request that it has not read to its end,
-// net/http closes in two steps, so that the client still gets the answer.
+// CloseWrite closes the sending side. net/http calls it before Close if it has not read the request to its
+// end, so that the client still gets the response.
 func (c *limitedConn) CloseWrite() error {
 	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()

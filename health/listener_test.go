@@ -53,7 +53,8 @@ func askOn(conn net.Conn) string {
 	return response.Status
 }
 
-// Half requests, silent connections and kept ones take nothing away from a probe, and there are never too many of them.
+// Half requests, silent connections and kept ones take nothing away from a probe, and there are never too
+// many of them.
 func TestConnectionsThatSayNothing(t *testing.T) {
 	for story, hold := range map[string]func(conn net.Conn) error{
 		"half requests": func(conn net.Conn) error {
