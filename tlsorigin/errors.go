@@ -3,6 +3,9 @@ package tlsorigin
 import (
 	"fmt"
 	"strings"
+
+	"github.com/pgorigin/pgorigin/tlsorigin/internal/safetext"
+	"github.com/pgorigin/pgorigin/tlsorigin/internal/verify"
 )
 
 // Reason is one word of the closed vocabulary that logs, metrics and documentation share.
@@ -24,14 +27,14 @@ const (
 	ReasonTLSAlert     Reason = "tls_alert"
 	ReasonTLSALPN      Reason = "tls_alpn"
 
-	ReasonCertUnknownAuthority Reason = "cert_unknown_authority"
-	ReasonCertNameMismatch     Reason = "cert_name_mismatch"
-	ReasonCertExpired          Reason = "cert_expired"
-	ReasonCertNotYetValid      Reason = "cert_not_yet_valid"
-	ReasonCertRevoked          Reason = "cert_revoked"
-	ReasonCertPinMismatch      Reason = "cert_pin_mismatch"
-	ReasonCertUsage            Reason = "cert_usage"
-	ReasonCertInvalid          Reason = "cert_invalid"
+	ReasonCertUnknownAuthority = Reason(verify.UnknownAuthority)
+	ReasonCertNameMismatch     = Reason(verify.NameMismatch)
+	ReasonCertExpired          = Reason(verify.Expired)
+	ReasonCertNotYetValid      = Reason(verify.NotYetValid)
+	ReasonCertRevoked          = Reason(verify.Revoked)
+	ReasonCertPinMismatch      = Reason(verify.PinMismatch)
+	ReasonCertUsage            = Reason(verify.Usage)
+	ReasonCertInvalid          = Reason(verify.Invalid)
 
 	ReasonClientCertRejected Reason = "client_cert_rejected"
 )
@@ -79,7 +82,7 @@ func (e *Error) Error() string {
 		}
 		fmt.Fprintf(&b, "; upstream %s: %s", other.Addr, other.Text)
 	}
-	return clip(b.String(), maxErrorText)
+	return safetext.Clip(b.String(), 2*safetext.MaxLength)
 }
 
 // Unwrap returns the cause.

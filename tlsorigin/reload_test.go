@@ -101,7 +101,7 @@ func TestReload(t *testing.T) {
 }
 
 func (row reloadCase) run(t *testing.T, r *rotation) {
-	before := r.trust.Load()
+	before := r.state.Load()
 	row.change(t, r)
 	began := time.Now()
 	found, err := r.Reload(t.Context())
@@ -115,7 +115,7 @@ func (row reloadCase) run(t *testing.T, r *rotation) {
 	if !slices.Equal(found.Files, paths) || found.Changed != (row.err == "" && paths != nil) {
 		t.Errorf("found %+v, want files %q", found, paths)
 	}
-	if found.Changed == (r.trust.Load() == before) {
+	if found.Changed == (r.state.Load() == before) {
 		t.Errorf("changed is %v, but the state in force says otherwise", found.Changed)
 	}
 	checkReloadError(t, err, row.err)

@@ -1,4 +1,5 @@
-package tlsorigin
+// Package safetext makes text that somebody else chose fit for a terminal, a log line and an ErrorResponse.
+package safetext
 
 import (
 	"strings"
@@ -6,22 +7,20 @@ import (
 	"unicode/utf8"
 )
 
-// What a stranger can write into one text. See quote and clip.
+// What a stranger can write into one text. See Quote and Clip.
 const (
+	MaxLength = 1 << 10 // bytes of the sentence about one failure
+	MaxNames  = 5       // quoted names in one sentence
+
 	maxQuoted      = 120 // characters of one quoted text
 	maxQuotedBytes = 256
-	maxNames       = 5       // quoted names in one sentence
-	maxAttributes  = 12      // of a distinguished name
-	maxArcs        = 16      // of an object identifier
-	maxText        = 1 << 10 // bytes of Error.Text
-	maxErrorText   = 2 << 10 // bytes of what Error.Error returns
 )
 
-// quote makes a text that a stranger chose fit for a terminal, a log line and an ErrorResponse. It is the
+// Quote makes a text that a stranger chose fit for a terminal, a log line and an ErrorResponse. It is the
 // only way by which such a text gets into one of ours: in double quotes, without quotes inside, cut to a
 // bounded length. One U+FFFD stands for each run of control characters, of those that change the direction or
 // are invisible, and of invalid bytes.
-func quote(s string) string {
+func Quote(s string) string {
 	var b strings.Builder
 	b.WriteByte('"')
 	kept, replaced := 0, false
@@ -50,8 +49,8 @@ func quote(s string) string {
 	return b.String()
 }
 
-// clip cuts a text of ours, with quoted ones in it, to n bytes. A quoted text that is cut gets its end back.
-func clip(text string, n int) string {
+// Clip cuts a text of ours, with quoted ones in it, to n bytes. A quoted text that is cut gets its end back.
+func Clip(text string, n int) string {
 	const end = `…"`
 	if len(text) <= n {
 		return text
@@ -66,15 +65,15 @@ func clip(text string, n int) string {
 	return text[:cut] + end
 }
 
-// quoteEach quotes texts, the first few of many.
-func quoteEach(texts []string) []string {
+// QuoteEach quotes texts, the first few of many.
+func QuoteEach(texts []string) []string {
 	var quoted []string
 	for i, text := range texts {
-		if i == maxNames {
+		if i == MaxNames {
 			quoted = append(quoted, "…")
 			break
 		}
-		quoted = append(quoted, quote(text))
+		quoted = append(quoted, Quote(text))
 	}
 	return quoted
 }

@@ -1,4 +1,4 @@
-package tlsorigin
+package verify
 
 import (
 	"cmp"
@@ -9,11 +9,13 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/pgorigin/pgorigin/tlsorigin/internal/safetext"
 )
 
-// revocations are the configured CRLs, by the DER of their issuer's name.
-type revocations struct {
-	byIssuer map[string][]*revocationList // newest first
+// CRLs are certificate revocation lists.
+type CRLs struct {
+	byIssuer map[string][]*revocationList // by the DER of the issuer's name, the newest first
 }
 
 // revocationList is one CRL.
@@ -46,9 +48,9 @@ const (
 	oidAuthorityKey      = "2.5.29.35"
 )
 
-// parseRevocations reads PEM with nothing but CRLs in it, at least one. Whatever could make a list mean less than it
-// seems to is an error here, not a surprise in a handshake.
-func parseRevocations(data []byte) (*revocations, error) {
+// ParseCRLs reads PEM that holds at least one CRL and nothing else. A CRL that could mean less than it seems to is an
+// error here, so that it is no surprise in a handshake.
+func ParseCRLs(data []byte) (*CRLs, error) {
 	if len(data) > 0 && data[0] == 0x30 {
 		return nil, errors.New("holds no PEM; it looks like DER, convert it with: openssl crl -inform der")
 	}
@@ -56,10 +58,10 @@ func parseRevocations(data []byte) (*revocations, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &revocations{byIssuer: map[string][]*revocationList{}}
+	r := &CRLs{byIssuer: map[string][]*revocationList{}}
 	for i, block := range blocks {
 		if block.Type != "X509 CRL" {
-			return nil, fmt.Errorf("block %d is of type %s, want only X509 CRL", i+1, quote(block.Type))
+			return nil, fmt.Errorf("block %d is of type %s, want only X509 CRL", i+1, safetext.Quote(block.Type))
 		}
 		list, err := parseList(block.Bytes)
 		if err != nil {
@@ -75,39 +77,40 @@ func parseRevocations(data []byte) (*revocations, error) {
 	return r, nil
 }
 
-// unfitList says why a list must not be used, "" if it may.
-func unfitList(list *x509.RevocationList) string {
+// unfitList says why a list must not be used. Nil means that it may.
+func unfitList(list *x509.RevocationList) error {
 	switch {
 	case list.SignatureAlgorithm == x509.UnknownSignatureAlgorithm:
-		return "it is signed with an algorithm that is not known here"
+		return errors.New("it is signed with an algorithm that is not known here")
 	case brokenHash(list.SignatureAlgorithm):
-		return "it is signed with " + list.SignatureAlgorithm.String() + ", which can be forged"
+		return fmt.Errorf("it is signed with %v, which can be forged", list.SignatureAlgorithm)
 	}
 	if list.NextUpdate.IsZero() {
-		return "it does not say when the next one is due, so nobody could tell when it is stale"
+		return errors.New("it does not say when the next one is due, so nobody could tell when it is stale")
 	}
 	for _, extension := range list.Extensions {
 		switch id := extension.Id.String(); {
 		case id == oidDeltaIndicator:
-			return "it is a delta CRL, which only lists changes; a complete one is needed"
+			return errors.New("it is a delta CRL, which only lists changes; a complete one is needed")
 		case id == oidDistributionPoint:
-			return "it covers only a part of the certificates or of the reasons, or other issuers' certificates (issuingDistributionPoint); a complete one is needed"
+			return errors.New("it covers only a part of the certificates or of the reasons, or other issuers' certificates " +
+				"(issuingDistributionPoint); a complete one is needed")
 		case extension.Critical && id != oidCRLNumber && id != oidAuthorityKey:
-			return fmt.Sprintf("its critical extension %s is not understood", id)
+			return fmt.Errorf("its critical extension %s is not understood", id)
 		}
 	}
-	return ""
+	return nil
 }
 
-// validity says whether the list is outside its dates; "" if it is not.
-func (l *revocationList) validity(now time.Time) string {
+// validity returns an error if the list is outside its dates.
+func (l *revocationList) validity(now time.Time) error {
 	switch {
 	case now.After(l.nextUpdate):
-		return fmt.Sprintf("the CRL of %s is out of date since %s (%s): fetch a fresh one", l.issuer, stamp(l.nextUpdate), span(now.Sub(l.nextUpdate)))
+		return fmt.Errorf("the CRL of %s is out of date since %s (%s): fetch a fresh one", l.issuer, stamp(l.nextUpdate), span(now.Sub(l.nextUpdate)))
 	case now.Before(l.thisUpdate):
-		return fmt.Sprintf("the CRL of %s is not valid before %s, in %s: check the clocks", l.issuer, stamp(l.thisUpdate), span(l.thisUpdate.Sub(now)))
+		return fmt.Errorf("the CRL of %s is not valid before %s, in %s: check the clocks", l.issuer, stamp(l.thisUpdate), span(l.thisUpdate.Sub(now)))
 	}
-	return ""
+	return nil
 }
 
 // signed reports whether issuer's key signed the list and issuer may sign CRLs.
@@ -140,7 +143,7 @@ func newest(lists []*revocationList, now time.Time) *revocationList {
 }
 
 // newestOfEach returns the newest list of each key of each issuer.
-func (r *revocations) newestOfEach(now time.Time) (found []*revocationList) {
+func (r *CRLs) newestOfEach(now time.Time) (found []*revocationList) {
 	if r == nil {
 		return nil
 	}
@@ -156,8 +159,8 @@ func (r *revocations) newestOfEach(now time.Time) (found []*revocationList) {
 	return found
 }
 
-// nextUpdate returns when the first of the newest lists runs out; zero for no lists.
-func (r *revocations) nextUpdate() time.Time {
+// NextUpdate returns when the first of the newest lists runs out. Zero means that there is none; r may be nil.
+func (r *CRLs) NextUpdate() time.Time {
 	var first time.Time
 	for _, l := range r.newestOfEach(time.Now()) {
 		if first.IsZero() || l.nextUpdate.Before(first) {
@@ -167,12 +170,12 @@ func (r *revocations) nextUpdate() time.Time {
 	return first
 }
 
-// warnings are about issuers whose newest list is not in force.
-func (r *revocations) warnings(now time.Time) []string {
+// Warnings returns one sentence for each issuer whose newest list is not in force.
+func (r *CRLs) Warnings(now time.Time) []string {
 	var texts []string
 	for _, l := range r.newestOfEach(now) {
-		if text := l.validity(now); text != "" {
-			texts = append(texts, text)
+		if err := l.validity(now); err != nil {
+			texts = append(texts, err.Error())
 		}
 	}
 	slices.Sort(texts)

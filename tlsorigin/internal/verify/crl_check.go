@@ -1,4 +1,4 @@
-package tlsorigin
+package verify
 
 import (
 	"crypto/x509"
@@ -9,13 +9,13 @@ import (
 )
 
 // problems returns what the CRLs have against a verified chain. As libpq does with sslcrl, each certificate below the
-// anchor needs a CRL of its issuer that is in force. The anchor needs none, because it is trusted by being configured, but
-// one that is listed is refused, too.
-func (r *revocations) problems(chain []*x509.Certificate, now time.Time) []finding {
-	var problems []finding
+// anchor needs a CRL of its issuer that is in force. The anchor needs none, because the configuration trusts it; but a
+// revoked anchor is refused, too.
+func (r *CRLs) problems(chain []*x509.Certificate, now time.Time) []Problem {
+	var problems []Problem
 	for i, cert := range chain[:len(chain)-1] {
-		if found, ok := r.problem(cert, chain[i+1], now); ok {
-			problems = append(problems, found)
+		if found := r.problem(cert, chain[i+1], now); found != nil {
+			problems = append(problems, *found)
 		}
 	}
 	anchor := chain[len(chain)-1]
@@ -23,47 +23,48 @@ func (r *revocations) problems(chain []*x509.Certificate, now time.Time) []findi
 	for _, list := range r.byIssuer[string(anchor.RawIssuer)] {
 		entry, listed := list.revoked.find(anchor)
 		if listed && list.begun(now) && (!selfIssued || list.signed(anchor)) { // the issuer of another one is not at hand
-			return append(problems, revokedFinding(anchor, list, entry))
+			return append(problems, *revokedProblem(anchor, list, entry))
 		}
 	}
 	return problems
 }
 
-// problem judges one certificate by the CRLs of its issuer. Each that the issuer signed and that has begun
-// can revoke it. If none does, the newest has to be in force.
-func (r *revocations) problem(cert, issuer *x509.Certificate, now time.Time) (finding, bool) {
-	invalid := func(text string) (finding, bool) {
-		return finding{ReasonCertInvalid, fmt.Sprintf("certificate %s cannot be checked for revocation: %s", certificateName(cert), text)}, true
+// problem checks one certificate against the CRLs of its issuer. Each CRL that the issuer signed and that has begun can
+// revoke it. If none does, the newest has to be in force.
+func (r *CRLs) problem(cert, issuer *x509.Certificate, now time.Time) *Problem {
+	invalid := func(text string) *Problem {
+		return &Problem{Invalid, fmt.Sprintf("certificate %s cannot be checked for revocation: %s", CertificateName(cert), text)}
 	}
 	lists := r.byIssuer[string(cert.RawIssuer)]
 	if len(lists) == 0 {
-		return invalid(fmt.Sprintf("there is no CRL of its issuer %s: add it", certificateName(issuer)))
+		return invalid(fmt.Sprintf("there is no CRL of its issuer %s: add it", CertificateName(issuer)))
 	}
 	if issuer.KeyUsage != 0 && issuer.KeyUsage&x509.KeyUsageCRLSign == 0 {
-		return invalid(fmt.Sprintf("its issuer %s may not sign CRLs (its key usage lacks cRLSign)", certificateName(issuer)))
+		return invalid(fmt.Sprintf("its issuer %s may not sign CRLs (its key usage lacks cRLSign)", CertificateName(issuer)))
 	}
 	lists = slices.DeleteFunc(slices.Clone(lists), func(l *revocationList) bool { return !l.signed(issuer) })
 	if len(lists) == 0 {
-		return invalid(fmt.Sprintf("the CRL of its issuer %s was not signed with that authority's key: fetch the right one", certificateName(issuer)))
+		return invalid(fmt.Sprintf("the CRL of its issuer %s was not signed with that authority's key: fetch the right one", CertificateName(issuer)))
 	}
 	for _, list := range lists {
 		if entry, ok := list.revoked.find(cert); ok && list.begun(now) {
-			return revokedFinding(cert, list, entry), true
+			return revokedProblem(cert, list, entry)
 		}
 	}
-	if text := newest(lists, now).validity(now); text != "" {
-		return invalid(text)
+	if err := newest(lists, now).validity(now); err != nil {
+		return invalid(err.Error())
 	}
-	return finding{}, false
+	return nil
 }
 
-func revokedFinding(cert *x509.Certificate, list *revocationList, entry revocation) finding {
-	return finding{ReasonCertRevoked, fmt.Sprintf("certificate %s (serial number %s) was revoked by %s on %s (reason: %s)",
-		certificateName(cert), serialText(cert), list.issuer, stamp(entry.at), reasonText(entry.reason))}
+func revokedProblem(cert *x509.Certificate, list *revocationList, entry revocation) *Problem {
+	return &Problem{Revoked, fmt.Sprintf("certificate %s (serial number %s) was revoked by %s on %s (reason: %s)",
+		CertificateName(cert), SerialText(cert), list.issuer, stamp(entry.at), reasonText(entry.reason))}
 }
 
-// serialText writes a serial number as openssl does, with colons, the first 20 bytes: RFC 5280 allows no more.
-func serialText(cert *x509.Certificate) string {
+// SerialText writes the serial number of cert as openssl does, with colons. It stops after 20 bytes, which RFC 5280
+// allows at most.
+func SerialText(cert *x509.Certificate) string {
 	if cert.SerialNumber == nil {
 		return ""
 	}

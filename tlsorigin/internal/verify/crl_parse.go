@@ -1,4 +1,4 @@
-package tlsorigin
+package verify
 
 import (
 	"bytes"
@@ -117,11 +117,11 @@ func parseList(der []byte) (*revocationList, error) {
 	if err != nil {
 		return nil, fmt.Errorf("is no readable CRL: %w", err)
 	}
-	if problem := unfitList(parsed); problem != "" {
-		return nil, fmt.Errorf("is the CRL of %s and cannot be used: %s", nameOf(parsed.Issuer), problem)
+	if err := unfitList(parsed); err != nil {
+		return nil, fmt.Errorf("is the CRL of %s and cannot be used: %w", NameOf(parsed.Issuer), err)
 	}
 	l := &revocationList{
-		issuer: nameOf(parsed.Issuer), rawIssuer: string(parsed.RawIssuer), key: string(parsed.AuthorityKeyId),
+		issuer: NameOf(parsed.Issuer), rawIssuer: string(parsed.RawIssuer), key: string(parsed.AuthorityKeyId),
 		thisUpdate: parsed.ThisUpdate, nextUpdate: parsed.NextUpdate,
 		signature: newListSignature(parsed.SignatureAlgorithm, parsed.Signature, outer[0].whole),
 	}

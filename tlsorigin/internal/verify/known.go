@@ -1,4 +1,4 @@
-package tlsorigin
+package verify
 
 import (
 	"crypto/sha256"
@@ -9,17 +9,16 @@ import (
 	"time"
 )
 
-// maxKnown bounds how many lists of certificates are remembered: one for each server behind the addresses, as
-// a rule.
+// maxKnown bounds how many lists of certificates a Policy remembers. As a rule there is one for each upstream.
 const maxKnown = 16
 
-// knownPeers are lists of certificates that were accepted under one trust, by listSum, with their chains to
-// its roots. It never changes: another takes its place.
+// knownPeers holds the chains of certificates that a Policy has accepted, by listSum of all that the peer sent. It never
+// changes: a new one replaces it.
 //
-// What is remembered is that the signatures of authorities are right, and nothing else. A signature that was
-// right stays right for the same bytes. Verifying it again costs three milliseconds where an authority has a
-// P-521 key, several times the rest of a handshake. The peer proves each time that it has the key, or resumes
-// a session in which it did. Name, dates, revocation and pins are looked at each time. See docs/decisions/README.md.
+// A Policy remembers that the signatures of authorities are right, and nothing else. A signature that was right stays
+// right for the same bytes. Verifying it again costs three milliseconds where an authority has a P-521 key, several times
+// the rest of a handshake. The peer proves each time that it has its key, or resumes a session in which it did. Name,
+// dates, revocation and pins are checked each time.
 type knownPeers map[[sha256.Size]byte][][]*x509.Certificate
 
 // listSum identifies all that a peer sent, byte for byte and in its order.
@@ -35,11 +34,11 @@ func listSum(sent []*x509.Certificate) (sum [sha256.Size]byte) {
 	return sum
 }
 
-// remember notes chains of what was sent, which were accepted. At maxKnown it begins anew.
-func (t *trust) remember(sent []*x509.Certificate, chains [][]*x509.Certificate) {
+// remember notes the chains for which sent was accepted. When there are maxKnown, it forgets them all first.
+func (p *Policy) remember(sent []*x509.Certificate, chains [][]*x509.Certificate) {
 	sum := listSum(sent)
 	for {
-		before, next := t.known.Load(), knownPeers{}
+		before, next := p.known.Load(), knownPeers{}
 		if before != nil {
 			if was, ok := (*before)[sum]; ok && sameChains(was, chains) {
 				return
@@ -49,7 +48,7 @@ func (t *trust) remember(sent []*x509.Certificate, chains [][]*x509.Certificate)
 			}
 		}
 		next[sum] = chains
-		if t.known.CompareAndSwap(before, &next) {
+		if p.known.CompareAndSwap(before, &next) {
 			return
 		}
 	}
@@ -57,10 +56,9 @@ func (t *trust) remember(sent []*x509.Certificate, chains [][]*x509.Certificate)
 
 func sameChains(a, b [][]*x509.Certificate) bool { return slices.EqualFunc(a, b, slices.Equal) }
 
-// knownChains returns those of the remembered chains of what was sent whose certificates are all within their
-// dates.
-func (t *trust) knownChains(sent []*x509.Certificate, now time.Time) (valid [][]*x509.Certificate) {
-	known := t.known.Load()
+// KnownChains returns the remembered chains of sent in which every certificate is within its dates.
+func (p *Policy) KnownChains(sent []*x509.Certificate, now time.Time) (valid [][]*x509.Certificate) {
+	known := p.known.Load()
 	if known == nil {
 		return nil
 	}

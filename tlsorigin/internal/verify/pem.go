@@ -1,4 +1,4 @@
-package tlsorigin
+package verify
 
 import (
 	"bytes"
@@ -6,28 +6,16 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io/fs"
 	"strings"
 
-	"github.com/pgorigin/pgorigin/tlsorigin/configfile"
-)
-
-// maxFileSize is far above any real bundle: system roots have a quarter of a megabyte. maxListSize is for
-// revocation lists, of which one with a million entries has 50 MB. They keep a mistaken path from filling the
-// memory.
-const (
-	maxFileSize = 4 << 20
-	maxListSize = 64 << 20
+	"github.com/pgorigin/pgorigin/tlsorigin/internal/safetext"
 )
 
 // What a file with certificates may hold besides them.
 const (
-	certificatesOnly = false
-	keysToo          = true // a combined file of chain and key
+	CertificatesOnly = false
+	KeysToo          = true // a combined file of chain and key
 )
-
-// readFile returns the content and the mode of a file.
-func readFile(path string) ([]byte, fs.FileMode, error) { return configfile.Read(path, maxListSize) }
 
 // parseBlocks splits PEM into its blocks. Unlike pem.Decode alone, which skips what it cannot read, it fails if a block
 // is damaged, so that a truncated or wrongly indented file never counts as a shorter one.
@@ -55,8 +43,8 @@ func parseBlocks(data []byte) ([]*pem.Block, error) {
 	return blocks, nil
 }
 
-// parseCertificates returns every certificate of data, at least one, or fails if any block is something else.
-func parseCertificates(data []byte, keys bool) ([]*x509.Certificate, error) {
+// ParseCertificates returns every certificate of data, at least one, or fails if any block is something else.
+func ParseCertificates(data []byte, keys bool) ([]*x509.Certificate, error) {
 	blocks, err := parseBlocks(data)
 	if err != nil {
 		return nil, err
@@ -75,7 +63,7 @@ func parseCertificates(data []byte, keys bool) ([]*x509.Certificate, error) {
 		case private:
 			return nil, fmt.Errorf("block %d is a private key: a file of trusted certificates must not hold one", i+1)
 		default:
-			return nil, fmt.Errorf("block %d is of type %s, want only CERTIFICATE", i+1, quote(block.Type))
+			return nil, fmt.Errorf("block %d is of type %s, want only CERTIFICATE", i+1, safetext.Quote(block.Type))
 		}
 	}
 	if len(certs) == 0 {
@@ -84,8 +72,8 @@ func parseCertificates(data []byte, keys bool) ([]*x509.Certificate, error) {
 	return certs, nil
 }
 
-// privateKeyBlock returns the PEM of the first private key in data.
-func privateKeyBlock(data []byte) ([]byte, error) {
+// PrivateKeyBlock returns the PEM of the first private key in data.
+func PrivateKeyBlock(data []byte) ([]byte, error) {
 	blocks, err := parseBlocks(data)
 	if err != nil {
 		return nil, err

@@ -1,4 +1,4 @@
-package tlsorigin
+package verify
 
 import (
 	"crypto/sha256"
@@ -7,67 +7,56 @@ import (
 	"errors"
 	"slices"
 	"strings"
+
+	"github.com/pgorigin/pgorigin/tlsorigin/internal/safetext"
 )
 
-// pinPrefix is in front of every pin: the hash that it is made with.
+// pinPrefix names the hash with which pins are made.
 const pinPrefix = "sha256/"
 
-// pin is the SHA-256 of a SubjectPublicKeyInfo.
-type pin [sha256.Size]byte
+// Pin is the SHA-256 of a SubjectPublicKeyInfo.
+type Pin [sha256.Size]byte
 
-// pinSet holds the pinned keys; nil means that none are pinned.
-type pinSet []pin
+// PinSet holds the pinned keys; nil means that none are pinned.
+type PinSet []Pin
 
-// Pin returns the pin of a certificate's key, as Config.Pins takes it.
-func Pin(cert *x509.Certificate) string { return pinOf(cert).String() }
+// PinOf returns the pin of the key of cert.
+func PinOf(cert *x509.Certificate) Pin { return sha256.Sum256(cert.RawSubjectPublicKeyInfo) }
 
-func pinOf(cert *x509.Certificate) pin { return sha256.Sum256(cert.RawSubjectPublicKeyInfo) }
+// String returns the pin as Config.Pins takes it.
+func (p Pin) String() string { return pinPrefix + base64.StdEncoding.EncodeToString(p[:]) }
 
-func (p pin) String() string { return pinPrefix + base64.StdEncoding.EncodeToString(p[:]) }
-
-// parsePins reads Config.Pins and complains of each pin that is none.
-func parsePins(texts []string) (pins pinSet, problems []error) {
-	for _, text := range texts {
-		p, err := parsePin(text)
-		if err != nil {
-			problems = append(problems, &ConfigError{Field: "Pins", Value: text, Problem: ProblemUnusable, Err: err})
-			continue
-		}
-		pins = append(pins, p)
-	}
-	return pins, problems
-}
-
-func parsePin(text string) (pin, error) {
+// ParsePin reads a pin as Pin.String writes it.
+func ParsePin(text string) (Pin, error) {
 	encoded, ok := strings.CutPrefix(text, pinPrefix)
 	if !ok {
-		return pin{}, errors.New("want sha256/ and the hash of the public key (SubjectPublicKeyInfo) in base64")
+		return Pin{}, errors.New("want sha256/ and the hash of the public key (SubjectPublicKeyInfo) in base64")
 	}
 	sum, err := base64.StdEncoding.Strict().DecodeString(encoded)
 	switch {
 	case err == nil && len(sum) == sha256.Size && !strings.ContainsAny(encoded, "\r\n"):
 	case len(encoded) == base64.StdEncoding.EncodedLen(sha256.Size)+1 && encoded[0] == '/':
-		return pin{}, errors.New("want sha256/ with one slash, not two")
+		return Pin{}, errors.New("want sha256/ with one slash, not two")
 	default:
-		return pin{}, errors.New("want 32 bytes in base64 behind sha256/, which are 44 characters and end with =")
+		return Pin{}, errors.New("want 32 bytes in base64 behind sha256/, which are 44 characters and end with =")
 	}
-	return pin(sum), nil
+	return Pin(sum), nil
 }
 
 // allow reports whether one certificate of chain has a pinned key.
-func (s pinSet) allow(chain []*x509.Certificate) bool {
-	return slices.ContainsFunc(chain, func(cert *x509.Certificate) bool { return slices.Contains(s, pinOf(cert)) })
+func (s PinSet) allow(chain []*x509.Certificate) bool {
+	return slices.ContainsFunc(chain, func(cert *x509.Certificate) bool { return slices.Contains(s, PinOf(cert)) })
 }
 
-// presentedPins lists the pins of chain, the first few of many, for whoever has to compare or to replace them.
+// presentedPins lists the pins of chain, the first few of many, so that an operator can compare or replace them.
 func presentedPins(chain []*x509.Certificate) string {
 	var pins []string
 	for i, cert := range chain {
-		if i == maxNames {
+		if i == safetext.MaxNames {
 			pins = append(pins, "…")
 			break
 		}
-		pins = append(pins, Pin(cert)+" (key of "+certificateName(cert)+")")
+		pins = append(pins, PinOf(cert).String()+" (key of "+CertificateName(cert)+")")
 	}
 	return strings.Join(pins, ", ")
 }

@@ -1,158 +1,179 @@
-package tlsorigin
+package verify
 
 import (
 	"crypto/rsa"
-	"crypto/tls"
 	"crypto/x509"
 	"encoding/asn1"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 )
 
 const (
-	minRSABits = 2048 // what OpenSSL refuses at its default security level 2, and Go accepts
+	minRSABits = 2048 // Go accepts less; OpenSSL does not, at its default security level of 2
 
-	// maxSent bounds the certificates of one peer together, in bytes. It is OpenSSL's default, so libpq has
-	// the same.
+	// maxSent bounds the certificates of one peer together, in bytes. It is the default of OpenSSL, and so of libpq.
 	maxSent = 100 << 10
 )
 
 var (
-	errNothingSent  = errors.New("no certificate was sent")
-	errTooLarge     = errors.New("the certificates are too large")
-	errNoAuthority  = errors.New("no authority is configured")
-	errTooMuchWork  = errors.New("verifying would take too many signature checks")
-	errPolicy       = errors.New("a verified chain breaks the policy")
-	errUnapproved   = errors.New("no chain has only keys that FIPS 140-3 mode accepts")
-	errNoConnection = errors.New("this TLS configuration belongs to no connection")
+	errNothingSent = errors.New("no certificate was sent")
+	errTooLarge    = errors.New("the certificates are too large")
+	errNoAuthority = errors.New("no authority is configured")
+	errTooMuchWork = errors.New("verifying would take too many signature checks")
+	errPolicy      = errors.New("a verified chain breaks the policy")
+	errUnapproved  = errors.New("no chain has only keys that FIPS 140-3 mode accepts")
 )
 
-// verification verifies the peer of one connection. crypto/tls runs verify in each handshake, resumed ones
-// included, before it sends the client certificate and before any data can pass.
-type verification struct {
-	trust  *trust
-	name   string                // what the certificate must carry, unless trust.verifyCA
-	chains [][]*x509.Certificate // leaf first; nil: nothing was verified, and the connection must not be used
+// Reason is one word for why a certificate is refused.
+type Reason string
+
+// The reasons.
+const (
+	UnknownAuthority Reason = "cert_unknown_authority"
+	NameMismatch     Reason = "cert_name_mismatch"
+	Expired          Reason = "cert_expired"
+	NotYetValid      Reason = "cert_not_yet_valid"
+	Revoked          Reason = "cert_revoked"
+	PinMismatch      Reason = "cert_pin_mismatch"
+	Usage            Reason = "cert_usage"
+	Invalid          Reason = "cert_invalid"
+)
+
+// Problem is one thing that is wrong with a certificate. Where a function returns a *Problem, nil means that all is well.
+type Problem struct {
+	Reason Reason
+	Text   string // safe to show
 }
 
-// verify is a tls.Config.VerifyConnection.
-func (v *verification) verify(cs tls.ConnectionState) error {
-	chains, err := v.trust.verify(cs.PeerCertificates, v.name, time.Now())
-	v.chains = chains
-	return err
+// Policy is what certificates must satisfy. The zero value refuses everybody. A Policy must not be changed after its first use.
+type Policy struct {
+	IgnoreName bool   // a certificate may carry any name
+	Pins       PinSet // one of them must be in the chain; nil means that none is needed
+	CRLs       *CRLs  // nil means that revocation is not checked
+
+	pool        *x509.CertPool                 // nil: nobody is trusted
+	roots       []*x509.Certificate            // nil: pool holds the roots of the system, which cannot be listed
+	rootsByName map[string][]*x509.Certificate // by the DER of their subject
+	known       atomic.Pointer[knownPeers]     // nil: none yet
 }
 
-// replaceVerification makes config verify by this package alone, here and nowhere else. crypto/tls verifies
-// all or nothing, with up to 100 signature checks: a peer without any proof could burn a third of a second
-// per connection. A configuration without a verification of its own accepts nobody.
-func replaceVerification(config *tls.Config) {
-	config.InsecureSkipVerify = true //nolint:forbidigo // verification.verify verifies in its place, with a budget
-	config.VerifyConnection = func(tls.ConnectionState) error { return errNoConnection }
+// NewPolicy returns a Policy that trusts roots, which may be intermediates or the certificates of upstreams, too.
+func NewPolicy(roots []*x509.Certificate) *Policy {
+	p := &Policy{pool: poolOf(roots), roots: roots, rootsByName: map[string][]*x509.Certificate{}}
+	for _, root := range roots {
+		p.rootsByName[string(root.RawSubject)] = append(p.rootsByName[string(root.RawSubject)], root)
+	}
+	return p
 }
 
-// refusal says that certificates are not accepted. Making one costs nothing; trust.reasons explains it later.
-type refusal struct {
-	sent   []*x509.Certificate
-	chains [][]*x509.Certificate // accepted, the name apart; nil: the chain itself is refused
+// NewSystemPolicy returns a Policy that trusts pool, whose certificates cannot be listed.
+func NewSystemPolicy(pool *x509.CertPool) *Policy { return &Policy{pool: pool} }
+
+// Pool returns the trusted certificates. It must not be changed.
+func (p *Policy) Pool() *x509.CertPool { return p.pool }
+
+// Roots returns the trusted certificates, or nil for those of the system. They must not be changed.
+func (p *Policy) Roots() []*x509.Certificate { return p.roots }
+
+// Refusal says that certificates are not accepted. Making one costs nothing; Policy.Explain explains it later.
+type Refusal struct {
+	Sent   []*x509.Certificate   // by the peer, leaf first
+	Chains [][]*x509.Certificate // verified, only the name is wrong; nil means that the chain itself is refused
 	err    error                 // of crypto/x509, or one of this package
 }
 
-// Error says nothing about the certificates: the text of err can be long and holds what the peer wrote.
-func (r *refusal) Error() string { return "the peer's certificate is refused" }
+// Error says nothing about the certificates: the text of the cause can be long and holds what the peer wrote.
+func (r *Refusal) Error() string { return "the peer's certificate is refused" }
 
 // Unwrap returns the cause.
-func (r *refusal) Unwrap() error { return r.err }
+func (r *Refusal) Unwrap() error { return r.err }
 
-// verify returns the chains for which the certificates sent are accepted under name, or a *refusal.
-func (t *trust) verify(sent []*x509.Certificate, name string, now time.Time) ([][]*x509.Certificate, error) {
+// Verify returns the chains for which the certificates sent are accepted under name, or a *Refusal.
+func (p *Policy) Verify(sent []*x509.Certificate, name string, now time.Time) ([][]*x509.Certificate, error) {
 	switch {
 	case len(sent) == 0:
-		return nil, &refusal{err: errNothingSent}
-	case t.template.RootCAs == nil: // crypto/x509 would take the system's
-		return nil, &refusal{sent: sent, err: errNoAuthority}
+		return nil, &Refusal{err: errNothingSent}
+	case p.pool == nil: // crypto/x509 would take the system's
+		return nil, &Refusal{Sent: sent, err: errNoAuthority}
 	case sizeOf(sent) > maxSent:
-		return nil, &refusal{sent: sent, err: errTooLarge}
+		return nil, &Refusal{Sent: sent, err: errTooLarge}
 	}
-	chains, err := t.acceptedChains(sent, now)
+	chains, err := p.acceptedChains(sent, now)
 	if err != nil {
-		return nil, &refusal{sent: sent, err: err}
+		return nil, &Refusal{Sent: sent, err: err}
 	}
-	if !t.verifyCA {
+	if !p.IgnoreName {
 		if err := sent[0].VerifyHostname(name); err != nil {
-			return nil, &refusal{sent: sent, chains: chains, err: err}
+			return nil, &Refusal{Sent: sent, Chains: chains, err: err}
 		}
 	}
-	t.remember(sent, chains)
+	p.remember(sent, chains)
 	return chains, nil
 }
 
-// acceptedChains returns verified chains from sent to the roots, of which at least one keeps the policy. The
-// name is not its concern.
-func (t *trust) acceptedChains(sent []*x509.Certificate, now time.Time) ([][]*x509.Certificate, error) {
-	if _, found := keyUsageProblem(sent[0]); found {
-		return nil, t.noChain(sent, now)
+// acceptedChains returns verified chains from sent to the roots, of which at least one satisfies the policy. It does not
+// look at the name.
+func (p *Policy) acceptedChains(sent []*x509.Certificate, now time.Time) ([][]*x509.Certificate, error) {
+	if keyUsageProblem(sent[0]) != nil {
+		if _, err := p.verifiedChains(sent, now); err != nil {
+			return nil, err // an unknown authority weighs more
+		}
+		return nil, errPolicy
 	}
-	if known := t.knownChains(sent, now); t.anyAccepted(known, now) {
+	if known := p.KnownChains(sent, now); p.Accepted(known, now) != nil {
 		return known, nil
 	}
-	chains, err := t.verifiedChains(sent, now)
+	chains, err := p.verifiedChains(sent, now)
 	switch {
 	case err != nil:
 		return nil, err
-	case !t.anyAccepted(chains, now):
+	case p.Accepted(chains, now) == nil:
 		return nil, errPolicy
 	}
 	return chains, nil
 }
 
-// noChain is why a leaf that breaks the policy is refused: an unknown authority weighs more.
-func (t *trust) noChain(sent []*x509.Certificate, now time.Time) error {
-	if _, err := t.verifiedChains(sent, now); err != nil {
-		return err
-	}
-	return errPolicy
-}
-
-// anyAccepted reports whether nothing is wrong with one of chains, which are verified.
-func (t *trust) anyAccepted(chains [][]*x509.Certificate, now time.Time) bool {
+// Accepted returns the first of chains, which are verified, that satisfies the policy. Nil means that none does.
+func (p *Policy) Accepted(chains [][]*x509.Certificate, now time.Time) []*x509.Certificate {
 	for _, chain := range chains {
-		if len(t.chainProblems(chain, now)) == 0 {
-			return true
+		if len(p.chainProblems(chain, now)) == 0 {
+			return chain
 		}
 	}
-	return false
+	return nil
 }
 
-// chainProblems returns what pgorigin, beyond crypto/x509, does not accept about a chain: short keys,
-// revocation, and that no pinned key is in it.
-func (t *trust) chainProblems(chain []*x509.Certificate, now time.Time) []finding {
-	var problems []finding
+// chainProblems returns what pgorigin does not accept about a chain although crypto/x509 does: short keys, revoked
+// certificates, and no pinned key.
+func (p *Policy) chainProblems(chain []*x509.Certificate, now time.Time) []Problem {
+	var problems []Problem
 	for _, cert := range chain {
 		if key, ok := cert.PublicKey.(*rsa.PublicKey); ok && key.N.BitLen() < minRSABits {
-			problems = append(problems, finding{ReasonCertInvalid, fmt.Sprintf("certificate %s has an RSA key of only %d bits, at least %d are needed",
-				certificateName(cert), key.N.BitLen(), minRSABits)})
+			problems = append(problems, Problem{Invalid, fmt.Sprintf("certificate %s has an RSA key of only %d bits, at least %d are needed",
+				CertificateName(cert), key.N.BitLen(), minRSABits)})
 		}
 	}
-	if t.crls != nil {
-		problems = append(problems, t.crls.problems(chain, now)...)
+	if p.CRLs != nil {
+		problems = append(problems, p.CRLs.problems(chain, now)...)
 	}
-	if t.pins != nil && !t.pins.allow(chain) {
-		problems = append(problems, finding{ReasonCertPinMismatch, "none of the pinned keys is in its chain, which has " + presentedPins(chain)})
+	if p.Pins != nil && !p.Pins.allow(chain) {
+		problems = append(problems, Problem{PinMismatch, "none of the pinned keys is in its chain, which has " + presentedPins(chain)})
 	}
 	return problems
 }
 
-// keyUsageProblem reports a key usage extension that is present and lacks digitalSignature, which every key
-// exchange that is offered needs.
-func keyUsageProblem(leaf *x509.Certificate) (finding, bool) {
+// keyUsageProblem reports a key usage extension that lacks digitalSignature, which every key exchange that is offered
+// needs. A certificate without the extension is fine.
+func keyUsageProblem(leaf *x509.Certificate) *Problem {
 	keyUsage := asn1.ObjectIdentifier{2, 5, 29, 15}
 	for _, extension := range leaf.Extensions {
 		if extension.Id.Equal(keyUsage) && leaf.KeyUsage&x509.KeyUsageDigitalSignature == 0 {
-			return finding{ReasonCertUsage, fmt.Sprintf("certificate %s may not be used for TLS: its key usage lacks digitalSignature", certificateName(leaf))}, true
+			return &Problem{Usage, fmt.Sprintf("certificate %s may not be used for TLS: its key usage lacks digitalSignature", CertificateName(leaf))}
 		}
 	}
-	return finding{}, false
+	return nil
 }
 
 func sizeOf(certs []*x509.Certificate) (size int) {

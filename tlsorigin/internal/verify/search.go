@@ -1,4 +1,4 @@
-package tlsorigin
+package verify
 
 import (
 	"bytes"
@@ -16,18 +16,18 @@ import (
 // With P-521 one check takes 8 units and about 3 ms, so both limits together are about 35 ms.
 const (
 	verifyWork  = 64 // to accept or to refuse
-	explainWork = 24 // to explain a refusal
-	maxPath     = 8  // intermediates of one chain
+	explainWork = 24 // to explain a Refusal
+	MaxPath     = 8  // intermediates of one chain
 	hashedUnit  = 16 << 10
 )
 
 // verifiedChains returns the chains that crypto/x509 verifies from sent to the roots, the name apart: the
 // first that keeps the policy, and those that were found before it.
-func (t *trust) verifiedChains(sent []*x509.Certificate, now time.Time) (chains [][]*x509.Certificate, err error) {
-	s := t.newSearch(sent, verifyWork)
+func (p *Policy) verifiedChains(sent []*x509.Certificate, now time.Time) (chains [][]*x509.Certificate, err error) {
+	s := p.newSearch(sent, verifyWork)
 	s.run(func(path []*x509.Certificate) (done bool) {
 		found, failure := sent[0].Verify(x509.VerifyOptions{
-			Roots: t.template.RootCAs, Intermediates: poolOf(path), CurrentTime: now,
+			Roots: p.pool, Intermediates: poolOf(path), CurrentTime: now,
 			KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 		})
 		if fips140.Enabled() && len(found) > 0 {
@@ -39,7 +39,7 @@ func (t *trust) verifiedChains(sent []*x509.Certificate, now time.Time) (chains 
 			err = failure
 		}
 		chains = append(chains, found...)
-		return t.anyAccepted(found, now)
+		return p.Accepted(found, now) != nil
 	})
 	switch {
 	case len(chains) > 0:
@@ -58,7 +58,7 @@ func isUnknownAuthority(err error) bool {
 // search goes through the paths of intermediates by which a leaf may lead to a root. It looks at names alone,
 // so that whoever tries a path knows what that costs.
 type search struct {
-	trust     *trust
+	policy    *Policy
 	leaf      *x509.Certificate
 	others    []*x509.Certificate // without duplicates and configured roots
 	left      int                 // work
@@ -66,10 +66,10 @@ type search struct {
 	try       func(path []*x509.Certificate) (done bool)
 }
 
-func (t *trust) newSearch(sent []*x509.Certificate, work int) *search {
-	s := &search{trust: t, leaf: sent[0], left: work}
+func (p *Policy) newSearch(sent []*x509.Certificate, work int) *search {
+	s := &search{policy: p, leaf: sent[0], left: work}
 	known := map[string]bool{string(sent[0].Raw): true}
-	for _, root := range t.roots {
+	for _, root := range p.roots {
 		known[string(root.Raw)] = true
 	}
 	for _, cert := range sent[1:] {
@@ -90,7 +90,7 @@ func (s *search) run(try func(path []*x509.Certificate) (done bool)) {
 
 func (s *search) walk(path []*x509.Certificate) (done bool) {
 	longer := false
-	if len(path) < maxPath {
+	if len(path) < MaxPath {
 		for _, parent := range s.parents(path) {
 			next := append(slices.Clone(path), parent)
 			if s.work(next) > s.left {
@@ -160,11 +160,11 @@ func (s *search) work(path []*x509.Certificate) int {
 		for _, issuer := range path {
 			check(child, issuer)
 		}
-		roots := s.trust.rootsByName[string(child.RawIssuer)]
+		roots := s.policy.rootsByName[string(child.RawIssuer)]
 		for _, root := range roots[:min(len(roots), 2)] { // more of one name cost what their configuration asks for
 			check(child, root)
 		}
-		if s.trust.roots == nil {
+		if s.policy.roots == nil {
 			work++ // the system's roots cannot be listed; none has a P-521 key
 		}
 	}

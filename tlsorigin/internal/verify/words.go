@@ -1,4 +1,4 @@
-package tlsorigin
+package verify
 
 import (
 	"crypto/x509"
@@ -10,10 +10,17 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/pgorigin/pgorigin/tlsorigin/internal/safetext"
 )
 
-// explain translates one error of crypto/x509 about a certificate that an authority vouches for.
-func explain(err error, sent []*x509.Certificate, now time.Time) finding {
+const (
+	maxAttributes = 12 // of a distinguished name
+	maxArcs       = 16 // of an object identifier
+)
+
+// explain words an error of crypto/x509 about a certificate that an authority vouches for.
+func explain(err error, sent []*x509.Certificate, now time.Time) Problem {
 	leaf := sent[0]
 	var invalid x509.CertificateInvalidError
 	var extension x509.UnhandledCriticalExtension
@@ -21,24 +28,24 @@ func explain(err error, sent []*x509.Certificate, now time.Time) finding {
 	case errors.As(err, &invalid):
 		return explainInvalid(invalid, now)
 	case errors.As(err, &extension):
-		return finding{ReasonCertInvalid, fmt.Sprintf("certificate %s, or one above it, has a critical extension that is not understood", certificateName(leaf))}
+		return Problem{Invalid, fmt.Sprintf("certificate %s, or one above it, has a critical extension that is not understood", CertificateName(leaf))}
 	}
-	return finding{ReasonCertInvalid, fmt.Sprintf("certificate %s cannot be verified", certificateName(leaf))}
+	return Problem{Invalid, fmt.Sprintf("certificate %s cannot be verified", CertificateName(leaf))}
 }
 
-func explainInvalid(err x509.CertificateInvalidError, now time.Time) finding {
-	name := certificateName(err.Cert)
-	because := func(text string) finding {
-		return finding{ReasonCertInvalid, fmt.Sprintf("certificate %s %s", name, text)}
+func explainInvalid(err x509.CertificateInvalidError, now time.Time) Problem {
+	name := CertificateName(err.Cert)
+	because := func(text string) Problem {
+		return Problem{Invalid, fmt.Sprintf("certificate %s %s", name, text)}
 	}
 	switch err.Reason {
 	case x509.Expired: // also stands for: not yet valid
-		if kind, problem := dateProblem(err.Cert, now); problem != "" {
-			return finding{kind, fmt.Sprintf("certificate %s %s", name, problem)}
+		if found := DateProblem(err.Cert, now); found != nil {
+			return Problem{found.Reason, fmt.Sprintf("certificate %s %s", name, found.Text)}
 		}
 		return because("is outside its dates")
 	case x509.IncompatibleUsage:
-		return finding{ReasonCertUsage, fmt.Sprintf("certificate %s, or an authority above it, is not meant for servers (%s)", name, usageText(err.Cert))}
+		return Problem{Usage, fmt.Sprintf("certificate %s, or an authority above it, is not meant for servers (%s)", name, usageText(err.Cert))}
 	case x509.NotAuthorizedToSign:
 		return because("signed another one but is not that of an authority")
 	case x509.TooManyIntermediates:
@@ -49,26 +56,26 @@ func explainInvalid(err x509.CertificateInvalidError, now time.Time) finding {
 	return because("cannot be verified")
 }
 
-// namesOf returns the names that a certificate is valid for, quoted, the first few of many.
-func namesOf(cert *x509.Certificate) []string {
-	names := slices.Clone(cert.DNSNames[:min(len(cert.DNSNames), maxNames+1)])
-	for _, ip := range cert.IPAddresses[:min(len(cert.IPAddresses), maxNames+1)] {
+// NamesOf returns the names that cert is valid for, quoted, the first few of many.
+func NamesOf(cert *x509.Certificate) []string {
+	names := slices.Clone(cert.DNSNames[:min(len(cert.DNSNames), safetext.MaxNames+1)])
+	for _, ip := range cert.IPAddresses[:min(len(cert.IPAddresses), safetext.MaxNames+1)] {
 		names = append(names, ip.String())
 	}
-	return quoteEach(names)
+	return safetext.QuoteEach(names)
 }
 
 // nameText explains that the certificate is not valid for name.
 func nameText(cert *x509.Certificate, name string) string {
-	names := namesOf(cert)
+	names := NamesOf(cert)
 	switch {
 	case len(names) > 0:
-		return fmt.Sprintf("certificate is valid for %s, not %s%s", strings.Join(names, ", "), quote(name), ipNote(cert, name))
+		return fmt.Sprintf("certificate is valid for %s, not %s%s", strings.Join(names, ", "), safetext.Quote(name), ipNote(cert, name))
 	case cert.Subject.CommonName != "":
 		return fmt.Sprintf("certificate has the name %s only as its Common Name, which does not count: it has to be reissued with a subject alternative name (SAN) %s",
-			quote(cert.Subject.CommonName), quote(name))
+			safetext.Quote(cert.Subject.CommonName), safetext.Quote(name))
 	}
-	return fmt.Sprintf("certificate is valid for no name at all, not %s", quote(name))
+	return fmt.Sprintf("certificate is valid for no name at all, not %s", safetext.Quote(name))
 }
 
 // ipNote explains the one mismatch that looks like a match.
@@ -79,11 +86,11 @@ func ipNote(cert *x509.Certificate, name string) string {
 	return ""
 }
 
-// authorityText explains that the chain of sent ends at nobody who is trusted.
+// authorityText explains that no certificate of sent leads to a trusted one.
 func authorityText(sent []*x509.Certificate) string {
 	leaf := sent[0]
 	if string(leaf.RawIssuer) == string(leaf.RawSubject) {
-		return fmt.Sprintf("certificate %s is self-signed and not among the trusted certificates", certificateName(leaf))
+		return fmt.Sprintf("certificate %s is self-signed and not among the trusted certificates", CertificateName(leaf))
 	}
 	top := leaf
 	for _, cert := range sent[1:] {
@@ -91,24 +98,24 @@ func authorityText(sent []*x509.Certificate) string {
 			top = cert
 		}
 	}
-	return fmt.Sprintf("certificate %s is signed by an authority that is not trusted: %s", certificateName(leaf), nameOf(top.Issuer))
+	return fmt.Sprintf("certificate %s is signed by an authority that is not trusted: %s", CertificateName(leaf), NameOf(top.Issuer))
 }
 
-// dateProblem says whether cert is outside its dates; text is empty if it is not.
-func dateProblem(cert *x509.Certificate, now time.Time) (kind Reason, text string) {
+// DateProblem reports that cert is outside its dates. Its text begins with a verb, for the caller to put the name in front.
+func DateProblem(cert *x509.Certificate, now time.Time) *Problem {
 	switch {
 	case now.After(cert.NotAfter):
-		return ReasonCertExpired, fmt.Sprintf("expired %s, %s ago", stamp(cert.NotAfter), span(now.Sub(cert.NotAfter)))
+		return &Problem{Expired, fmt.Sprintf("expired %s, %s ago", stamp(cert.NotAfter), span(now.Sub(cert.NotAfter)))}
 	case now.Before(cert.NotBefore):
-		return ReasonCertNotYetValid, fmt.Sprintf("is not valid before %s, in %s", stamp(cert.NotBefore), span(cert.NotBefore.Sub(now)))
+		return &Problem{NotYetValid, fmt.Sprintf("is not valid before %s, in %s", stamp(cert.NotBefore), span(cert.NotBefore.Sub(now)))}
 	}
-	return "", ""
+	return nil
 }
 
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
-// span is a duration for people, rounded down to the unit in which it is at least two: who reads it wants to know whether
-// it is a matter of clocks or of a forgotten renewal.
+// span writes a duration in the largest unit of which there are at least two, rounded down. The reader wants to know
+// whether a clock is wrong or somebody forgot to renew.
 func span(d time.Duration) string {
 	for _, unit := range []struct {
 		of   time.Duration
@@ -135,24 +142,23 @@ func usageText(cert *x509.Certificate) string {
 	return "extended key usage: " + strings.Join(usages, ", ")
 }
 
-// certificateName names a certificate: by its Common Name, else its first alternative name, else its whole subject.
-func certificateName(cert *x509.Certificate) string {
+// CertificateName returns the Common Name of cert, quoted, else its first alternative name, else its whole subject.
+func CertificateName(cert *x509.Certificate) string {
 	if cert.Subject.CommonName == "" && len(cert.DNSNames) > 0 {
-		return quote(cert.DNSNames[0])
+		return safetext.Quote(cert.DNSNames[0])
 	}
-	return nameOf(cert.Subject)
+	return NameOf(cert.Subject)
 }
 
-// nameOf names somebody by the Common Name, else by the first few attributes: writing them all takes
-// quadratic time.
-func nameOf(name pkix.Name) string {
+// NameOf returns the Common Name, quoted, else the first few attributes. Writing them all takes quadratic time.
+func NameOf(name pkix.Name) string {
 	if name.CommonName != "" {
-		return quote(name.CommonName)
+		return safetext.Quote(name.CommonName)
 	}
 	if len(name.Names) > maxAttributes {
-		return quote(pkix.Name{ExtraNames: name.Names[:maxAttributes]}.String() + ",…")
+		return safetext.Quote(pkix.Name{ExtraNames: name.Names[:maxAttributes]}.String() + ",…")
 	}
-	return quote(name.String())
+	return safetext.Quote(name.String())
 }
 
 // idText writes the first arcs of an object identifier, which can have thousands.
