@@ -20,7 +20,7 @@ IMAGE        ?= pgorigin:$(VERSION)
 comma        := ,
 IMAGE_ARGS    = --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) --build-arg CREATED=$(CREATED)
 
-.PHONY: help build test drivers hostile soak stall burst suites metrics browser charts admission lint fuzz demo bench check image install image-test reproducible dist publish-image publish-charts
+.PHONY: help build test drivers hostile soak stall burst suites metrics browser charts admission lint house fuzz demo bench check image install image-test reproducible dist publish-image publish-charts
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
@@ -34,10 +34,10 @@ install: ## the Debian packages that tests and demo need, if they are missing
 test: install ## all tests with the race detector, end to end over real servers included
 	$(GO) test -race -shuffle=on -timeout=20m ./...
 
-drivers: install ## real drivers against real servers; UPDATE=-update writes docs/compatibility.md
+drivers: install ## real drivers against real servers; UPDATE=-update writes docs/reference/compatibility.md
 	$(GO) test -tags drivers -count=1 -timeout=14m ./test/drivers $(UPDATE)
 
-hostile: install ## attackers of every kind against the built binary, with real drivers as judges; UPDATE=-update writes docs/attackers.md
+hostile: install ## attackers of every kind against the built binary, with real drivers as judges; UPDATE=-update writes docs/reference/attackers.md
 	$(GO) test -tags hostile -count=1 -timeout=9m ./test/hostile $(UPDATE)
 
 soak: install ## half an hour of all kinds of sessions against real servers, watched for leaks; DURATION=30m
@@ -59,7 +59,7 @@ metrics: install ## Debian's promtool over what a live process has at /metrics
 
 browser: ## the status page in Debian's Chromium; SCREENS=/folder keeps the screenshots
 	@test/install chromium fonts-dejavu-core
-	$(GO) test -tags browser -count=1 -timeout=14m -run Chromium ./health -screens="$(SCREENS)"
+	$(GO) test -tags browser -count=1 -timeout=14m -run Chromium ./health/page -screens="$(SCREENS)"
 
 charts: install ## lint, render and refuse, on both Helms; alerts and dashboard; builds Helm once. UPDATE=-update writes the charts' READMEs
 	@test/promtool
@@ -73,6 +73,9 @@ lint: ## format, go vet, golangci-lint, actionlint
 	$(GO) vet -tags drivers,hostile,soak,stall,suites,regress,image,charts,admission,browser ./...
 	$(GO) run $(GOLANGCI_LINT) run ./...
 	$(GO) run $(ACTIONLINT) -shellcheck= -pyflakes=
+
+house: ## the packages of the product: lines, files, imports, and which files use one another against the order
+	@$(GO) run ./test/house $(ROOM)
 
 fuzz: ## each fuzz target FUZZTIME (20000x) times, or for 60s
 	@set -e; found=; \

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// report is what an endpoint with conditions has to say, and its answer in JSON.
+// report is the response of an endpoint with conditions, and its JSON form.
 type report struct {
 	Check      string      `json:"check"`  // the endpoint: "readyz"
 	Status     string      `json:"status"` // "ok" or "failed"
@@ -15,9 +15,9 @@ type report struct {
 	Notes      []Note      `json:"notes"`
 }
 
-// conditions answers 200 when every condition holds and 503 else. Machines read the status code; the body is for people,
-// and ?verbose lists every condition and note in the style of kube-apiserver. ?exclude=NAME, more than once if need be,
-// leaves a condition out. ?format=json, or Accept, asks for JSON.
+// conditions answers 200 if every condition holds, else 503. Machines read the status code, people the body.
+// ?verbose lists every condition and note in the style of kube-apiserver. ?exclude=NAME leaves a condition
+// out and may be repeated. ?format=json or the Accept header asks for JSON.
 func conditions(name string, read func() []Condition, notes func() []Note) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		query := r.URL.Query()
@@ -28,8 +28,12 @@ func conditions(name string, read func() []Condition, notes func() []Note) http.
 			code, all.Status = http.StatusServiceUnavailable, "failed"
 		}
 		w.Header().Set("Vary", "Accept")
+		format := query.Get("format")
+		if format == "" && strings.Contains(r.Header.Get("Accept"), "application/json") {
+			format = "json"
+		}
 		switch {
-		case query.Get("format") == "json", query.Get("format") == "" && strings.Contains(r.Header.Get("Accept"), "application/json"):
+		case format == "json":
 			answerJSON(w, code, all)
 		case query.Has("verbose"):
 			answer(w, code, all.verbose())
@@ -39,7 +43,7 @@ func conditions(name string, read func() []Condition, notes func() []Note) http.
 	})
 }
 
-// exclude takes conditions out of the verdict. A name that is none is noted, for it is a typing error somewhere.
+// exclude leaves conditions out of the result. An unknown name becomes a note, because it is a typing error.
 func (r *report) exclude(names []string) {
 	for _, name := range names {
 		i := slices.IndexFunc(r.Conditions, func(c Condition) bool { return c.Name == name })
@@ -51,7 +55,7 @@ func (r *report) exclude(names []string) {
 	}
 }
 
-// brief is ok, or the reasons alone.
+// brief is ok, or the reason of each condition that does not hold.
 func (r *report) brief() string {
 	var reasons strings.Builder
 	for _, c := range r.Conditions {
@@ -65,7 +69,7 @@ func (r *report) brief() string {
 	return reasons.String()
 }
 
-// verbose has a line for each condition and note, and the verdict.
+// verbose has a line for each condition and note, then the result.
 func (r *report) verbose() string {
 	var lines strings.Builder
 	for _, c := range r.Conditions {
@@ -83,10 +87,10 @@ func (r *report) verbose() string {
 	for _, n := range r.Notes {
 		fmt.Fprintf(&lines, "[!]%s: %s\n", n.Name, n.Text)
 	}
-	verdict := "passed"
+	result := "passed"
 	if r.Status != "ok" {
-		verdict = "failed"
+		result = "failed"
 	}
-	fmt.Fprintf(&lines, "%s check %s\n", r.Check, verdict)
+	fmt.Fprintf(&lines, "%s check %s\n", r.Check, result)
 	return lines.String()
 }

@@ -1,7 +1,7 @@
-// Package health tells probes, people and Prometheus how pgorigin is doing.
+// Package health keeps what pgorigin knows about itself and answers questions about it over HTTP.
 //
-// [Status] is what pgorigin knows about itself, [Record] and [Prober] what happened to one of its origins, [Metrics] what it
-// counted, and [Handler] serves it all over HTTP:
+// [Status] holds the state of the process and its conditions. For each origin, [Record] counts sessions and
+// failures, and [Prober] remembers whether the upstream can be reached. [Handler] serves the endpoints:
 //
 //	/startupz  200 once every listener is bound and every startup check has passed; stays 200 while draining
 //	/livez     200 as long as the process answers and every liveness check passes
@@ -9,10 +9,14 @@
 //	/healthz   the same as /readyz, because people type it
 //	/statusz   200 always: a [Snapshot] as JSON
 //	/          200 always: the same for people, as HTML
-//	/metrics   Prometheus text
+//	/metrics   counters for Prometheus
 //
-// No request dials anything: a probe that reached for the upstream would take every pod out at once when the
-// database hiccups, including pods that can serve without it. What an added check reports has to be known already.
+// No request dials anything. A probe that dials the upstream would take every pod out at once when the
+// database hiccups, including pods that can serve without it. A check reports an outcome that is already
+// known.
 //
-// The package knows neither sessions nor TLS. It is told words and numbers, and cmd/pgorigin does the telling.
+// The package knows neither sessions nor TLS. Its caller tells it words and numbers. The packages page and
+// metrics serve / and /metrics; both import health, so Handler takes them as an [http.Handler].
+//
+// Start reading at Handler in handler.go, then status.go. snapshot.go is the reference of /statusz.
 package health

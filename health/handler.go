@@ -1,11 +1,12 @@
 package health
 
 import (
+	"encoding/json"
 	"net/http"
 	"time"
 )
 
-// Bounds of the health server. Probes are small and frequent, and a client that dawdles here must not cost anything.
+// Bounds of the health server. Requests are small, so a slow client gets no time.
 const (
 	readHeaderTimeout = 2 * time.Second
 	readTimeout       = 3 * time.Second
@@ -14,8 +15,9 @@ const (
 	maxHeaderBytes    = 8 << 10
 )
 
-// Handler serves the endpoints in the package comment. Only GET and HEAD are answered: nothing here changes anything.
-func Handler(s *Status, m *Metrics) http.Handler {
+// Handler serves the endpoints of the package comment. Page serves /, metrics serves /metrics. Methods other
+// than GET and HEAD are refused, because no endpoint changes anything.
+func Handler(s *Status, page, metrics http.Handler) http.Handler {
 	silent := func() []Note { return []Note{} }
 	mux := http.NewServeMux()
 	mux.Handle("/livez", conditions("livez", s.liveConditions, silent))
@@ -23,15 +25,16 @@ func Handler(s *Status, m *Metrics) http.Handler {
 	mux.Handle("/readyz", conditions("readyz", s.readyConditions, s.allNotes))
 	mux.Handle("/healthz", conditions("healthz", s.readyConditions, s.allNotes))
 	mux.Handle("/statusz", statusz(s))
-	mux.Handle("/metrics", m.handler())
-	mux.Handle("/{$}", statusPage(s.Snapshot))
+	mux.Handle("/metrics", metrics)
+	mux.Handle("/{$}", page)
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
-		answer(w, http.StatusNotFound, "not found; there are /startupz, /livez, /readyz, /healthz, /statusz and /metrics\n")
+		answer(w, http.StatusNotFound,
+			"not found; there are /startupz, /livez, /readyz, /healthz, /statusz and /metrics\n")
 	})
 	return readOnly(mux)
 }
 
-// NewServer returns a server with short timeouts for h. The caller runs it with Serve, and closes it.
+// NewServer returns a server for h with short timeouts. The caller runs it with Serve and closes it.
 func NewServer(h http.Handler) *http.Server {
 	return &http.Server{
 		Handler:           h,
@@ -58,10 +61,27 @@ func readOnly(next http.Handler) http.Handler {
 	})
 }
 
-// answer writes a whole plain-text response. A failed write means that the prober left, which is nobody's problem.
+// answer writes a whole plain-text response. A failed write means that the client left.
 func answer(w http.ResponseWriter, code int, body string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(code)
 	_, _ = w.Write([]byte(body))
+}
+
+// statusz answers 200 whatever the state. It is for reading, not for probes.
+func statusz(s *Status) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		answerJSON(w, http.StatusOK, s.Snapshot())
+	})
+}
+
+// answerJSON writes a whole JSON response, indented for people.
+func answerJSON(w http.ResponseWriter, code int, value any) {
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(code)
+	out := json.NewEncoder(w)
+	out.SetIndent("", "  ")
+	_ = out.Encode(value) // a failed write means that the client left
 }

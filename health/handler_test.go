@@ -2,6 +2,7 @@ package health
 
 import (
 	"errors"
+	"flag"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -13,6 +14,8 @@ import (
 	"testing/synctest"
 	"time"
 )
+
+var update = flag.Bool("update", false, "rewrite the golden files")
 
 // lives are those that a process can lead, in the order of the golden file.
 func lives() []life {
@@ -83,7 +86,7 @@ type life struct {
 func (l life) handler() http.Handler {
 	s := new(Status)
 	l.enter(s, new(Prober))
-	return Handler(s, NewMetrics(Options{Origins: []string{"default"}, Status: s}))
+	return Handler(s, http.NotFoundHandler(), http.NotFoundHandler())
 }
 
 // The golden file has every answer in every state, to be read by whoever changes one.
@@ -232,9 +235,6 @@ func TestServerHasTimeouts(t *testing.T) {
 	}
 	if srv.MaxHeaderBytes <= 0 || srv.MaxHeaderBytes > 64<<10 {
 		t.Errorf("MaxHeaderBytes = %d", srv.MaxHeaderBytes)
-	}
-	if srv.WriteTimeout <= scrapeTimeout {
-		t.Error("a scrape that times out could not say so any more")
 	}
 }
 

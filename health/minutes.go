@@ -2,28 +2,28 @@ package health
 
 import "time"
 
-// keptMinutes is how far back the chart of sessions goes.
+// keptMinutes is the number of minutes that are kept, the current one included.
 const keptMinutes = 60
 
-// minutes is a ring of what happened in each of the last minutes. It has no clock: every event, and every reader, first
-// moves it on to the present, so that a process with nothing to do is not woken to note that.
+// minutes is a ring with a point for each of the last minutes. It needs no timer: every event and every
+// reader first moves it on to the present. So an idle process sleeps.
 type minutes struct {
 	points  [keptMinutes]point // by minute, modulo keptMinutes
-	first   int64              // minute since 1970 in which the ring began; zero: it has not
+	first   int64              // the first minute of the ring, counted since 1970; zero: the ring is empty
 	current int64
 }
 
 type point struct{ open, opened, failed int }
 
-// at returns the point of now. Minutes in which nothing happened since the last event had open clients all the time. A
-// clock that was set back adds to the minute that was reached before.
+// at returns the point of now. It first fills in the minutes since the last event: open sessions were open in
+// them. If the clock was set back, at returns the latest point.
 func (m *minutes) at(now time.Time, open int) *point {
 	minute := now.Unix() / 60
 	if m.first == 0 {
 		m.first, m.current = minute, minute
 		*m.point(minute) = point{open: open}
 	}
-	m.current = max(m.current, minute-keptMinutes) // a longer pause leaves nothing of the ring
+	m.current = max(m.current, minute-keptMinutes) // after a longer pause, no point is kept
 	for m.current < minute {
 		m.current++
 		*m.point(m.current) = point{open: open}

@@ -13,38 +13,39 @@ const (
 	defaultProbeInterval = 15 * time.Second
 	defaultProbeFailures = 3
 
-	// firstRetry is how soon a probe follows that has never succeeded; the pause doubles up to the interval. At the start
-	// of a pod the network is often there a moment later.
+	// firstRetry is the first pause between probes while none has succeeded. It doubles up to the interval.
+	// When a pod starts, the network often works a moment later.
 	firstRetry = time.Second
 )
 
-// Prober remembers whether an upstream can be reached and, while Run runs, tries it when nobody else has done so for an
-// interval. The result is cached: no request ever waits for one. The exported fields must not be changed after first use.
+// Prober remembers whether an upstream can be reached. Sessions report their results by Observed. While Run
+// runs, it probes if no session has connected for an interval. The result is cached, so no request waits for
+// a probe. The exported fields must not be changed after first use.
 type Prober struct {
-	// Try makes a verified connection and ends it again. It returns nil, or why there was none, and comes to an end by
-	// itself. Only Run needs it.
+	// Try makes a verified connection and closes it. It returns nil, or why it failed. It must return in
+	// bounded time. Only Run needs it.
 	Try func(context.Context) *Problem
 
-	// Interval is the time from the beginning of one try to that of the next. Up to a fifth is taken off by chance, so that
-	// pods do not probe in step, and nothing is added, so that a recovery is noticed within one interval. Zero means 15s.
+	// Interval is the time from the start of one probe to the start of the next. A random part of up to a
+	// fifth is taken off, so that pods do not probe in step. Zero means 15s.
 	Interval time.Duration
 
-	// Failures is how many in a row, at most one of which counts in each interval, make the upstream count as down. Zero
-	// means 3. One success makes it up again.
+	// Failures is the number of failures in a row after which the upstream is down. At most one counts in
+	// each interval. One success makes it up again. Zero means 3.
 	Failures int
 
-	// Changed is told when the state becomes another one. Nil means that nobody is. It must not call the Prober.
+	// Changed is called when the state changes. It must not call the Prober. Nil means no call.
 	Changed func(Probe)
 
 	mu      sync.Mutex
-	probe   Probe     // IntervalSeconds apart
+	probe   Probe     // without IntervalSeconds
 	due     time.Time // of the next try
-	failing time.Time // the first failure in a row
-	counted time.Time // the last one that counted; zero: none did
+	failing time.Time // the first of the failures in a row
+	counted time.Time // the last failure that counted; zero: none
 	tries   int       // of Run
 }
 
-// Run probes until ctx ends. If once is set, it ends with the first success, whoever had it.
+// Run probes until ctx ends. If once is set, it also ends after the first success of a probe or a session.
 func (p *Prober) Run(ctx context.Context, once bool) {
 	p.setActive(true)
 	defer p.setActive(false)
@@ -58,7 +59,7 @@ func (p *Prober) Run(ctx context.Context, once bool) {
 		}
 		if wait, verified := p.untilDue(); verified && once {
 			return
-		} else if wait > 0 { // a session has made a probe unnecessary for a while
+		} else if wait > 0 { // a session has connected
 			timer.Reset(wait)
 			continue
 		}
@@ -81,19 +82,20 @@ func (p *Prober) setActive(active bool) {
 	p.probe.Active = active
 }
 
-// untilDue returns how long no probe is needed, and whether there ever was a success.
+// untilDue returns the time until the next probe, and whether any try has succeeded.
 func (p *Prober) untilDue() (wait time.Duration, verified bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return time.Until(p.due), !p.probe.LastSuccess.IsZero()
 }
 
-// Observed notes how the connection of a session came about: nil, or why it did not. That is as good as a probe.
+// Observed records the result of a session's connection to the upstream: nil, or why it failed. It counts as
+// a probe.
 func (p *Prober) Observed(problem *Problem, took time.Duration) {
 	p.note(problem, time.Now().Add(-took), took)
 }
 
-// note takes in the result of a try.
+// note records the result of a try.
 func (p *Prober) note(problem *Problem, start time.Time, took time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -106,14 +108,14 @@ func (p *Prober) note(problem *Problem, start time.Time, took time.Duration) {
 	} else {
 		p.failed(start, end)
 	}
-	// A try that took long is not followed at once by the next.
+	// A long try is followed by a pause, too.
 	p.due = later(start.Add(p.pause()), end.Add(min(firstRetry, p.interval())))
 	if p.probe.State != before && p.Changed != nil {
 		p.Changed(p.snapshot())
 	}
 }
 
-// failed counts a failure; p.mu is held. A burst of clients that all fail at once is one failure, not many.
+// failed counts a failure. A burst of failing clients counts once. The caller holds p.mu.
 func (p *Prober) failed(start, end time.Time) {
 	if p.probe.Failures == 0 {
 		p.failing = end
@@ -127,14 +129,14 @@ func (p *Prober) failed(start, end time.Time) {
 	}
 }
 
-// enter sets the state; p.mu is held.
+// enter sets the state. The caller holds p.mu.
 func (p *Prober) enter(state string, at time.Time) {
 	if p.probe.State != state {
 		p.probe.State, p.probe.Since = state, at
 	}
 }
 
-// pause is the time from the beginning of one try to that of the next; p.mu is held.
+// pause is the time from the start of one probe to the start of the next. The caller holds p.mu.
 func (p *Prober) pause() time.Duration {
 	pause := p.interval()
 	if p.probe.LastSuccess.IsZero() {
@@ -171,7 +173,7 @@ func (p *Prober) Snapshot() Probe {
 	return p.snapshot()
 }
 
-// snapshot is called with p.mu held.
+// snapshot is like Snapshot. The caller holds p.mu.
 func (p *Prober) snapshot() Probe {
 	probe := p.probe
 	probe.IntervalSeconds = p.interval().Seconds()
@@ -181,7 +183,7 @@ func (p *Prober) snapshot() Probe {
 	return probe
 }
 
-// Up is a Check that holds while the upstream counts as up.
+// Up is a Check that holds while the upstream is up.
 func (p *Prober) Up() (detail string, err error) {
 	probe := p.Snapshot()
 	switch probe.State {
@@ -193,7 +195,7 @@ func (p *Prober) Up() (detail string, err error) {
 	return "", errors.New("not tried yet")
 }
 
-// Verified is a Check that holds once there was a verified connection, whatever becomes of the upstream afterwards.
+// Verified is a Check that holds from the first verified connection on, even if the upstream goes down later.
 func (p *Prober) Verified() (detail string, err error) {
 	if probe := p.Snapshot(); !probe.LastSuccess.IsZero() {
 		return "", nil
@@ -201,7 +203,8 @@ func (p *Prober) Verified() (detail string, err error) {
 	return p.Up()
 }
 
-// Note says that the upstream is down, for who does not make readiness depend on it; else it is empty.
+// Note says that the upstream is down. It is empty otherwise. It is for processes whose readiness ignores the
+// upstream.
 func (p *Prober) Note() string {
 	if probe := p.Snapshot(); probe.State == ProbeDown {
 		return probe.downText(time.Now())
@@ -222,5 +225,5 @@ func (p Probe) downText(now time.Time) string {
 		p.Problem.Text, p.Problem.Reason, p.Since.Format(time.RFC3339), age(now, p.LastTry))
 }
 
-// age is in whole seconds: nobody cares for more, and a golden file could not.
+// age is the time since then, in whole seconds.
 func age(now, then time.Time) time.Duration { return max(0, now.Sub(then)).Round(time.Second) }

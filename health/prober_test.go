@@ -62,7 +62,8 @@ func TestProberJitter(t *testing.T) {
 	})
 }
 
-// Before the first success, retries are quick: at the start of a pod the network is often there a moment later.
+// Before the first success, retries are quick: at the start of a pod the network is often there a moment
+// later.
 func TestProberRetriesSoonAtFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		u := &upstream{problem: refused}
@@ -170,7 +171,7 @@ func TestASessionEndsTheOutage(t *testing.T) {
 	})
 }
 
-// For a startup check alone, probing ends with the first success, a session's included; the verdict stays.
+// For a startup check alone, probing ends with the first success, a session's included; the result stays.
 func TestProberOnce(t *testing.T) {
 	for name, succeed := range map[string]func(*Prober, *upstream){
 		"by a probe":   func(_ *Prober, u *upstream) { u.becomes(nil) },

@@ -10,8 +10,8 @@ import (
 // keptReloads bounds the history of reloads.
 const keptReloads = 10
 
-// Record remembers what happened to one origin, as far as it is shown to people. The zero value is an origin to which
-// nothing has happened. Its methods may be called by several goroutines.
+// Record remembers what happened to one origin, for /statusz and the status page. The zero value is an origin
+// to which nothing has happened. Several goroutines may call its methods.
 type Record struct {
 	mu       sync.Mutex
 	open     int
@@ -23,7 +23,7 @@ type Record struct {
 	reloads  []Reload            // the latest last
 }
 
-// SessionOpened notes an accepted client. Every call is followed by one SessionEnded.
+// SessionOpened records an accepted client. One SessionEnded follows every call.
 func (r *Record) SessionOpened() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -34,7 +34,7 @@ func (r *Record) SessionOpened() {
 	p.open = max(p.open, r.open)
 }
 
-// LoggedIn notes a client that was let in by a method.
+// LoggedIn records a login by its authentication method.
 func (r *Record) LoggedIn(method string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -44,7 +44,7 @@ func (r *Record) LoggedIn(method string) {
 	r.logins[method]++
 }
 
-// SessionEnded notes that a client is gone. Problem is for what somebody may have to look into, nil for any other end.
+// SessionEnded records the end of a session. Problem is nil if nobody needs to look into it.
 func (r *Record) SessionEnded(problem *Problem) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -57,7 +57,7 @@ func (r *Record) SessionEnded(problem *Problem) {
 	}
 }
 
-// Failed notes a problem that ended no session.
+// Failed records a problem that ended no session.
 func (r *Record) Failed(problem *Problem) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -78,7 +78,8 @@ func (r *Record) fail(problem *Problem, now time.Time) {
 	f.Count++
 }
 
-// Cancelled notes the end of a cancel request: known says that its key belonged to a session of ours, done that it got there.
+// Cancelled records the end of a cancel request. Known says that its key belongs to a session of this
+// process, done that it was delivered.
 func (r *Record) Cancelled(known, done bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -92,8 +93,8 @@ func (r *Record) Cancelled(known, done bool) {
 	}
 }
 
-// Reloaded notes a look at the certificate files that found something new. Result is ReloadOK, ReloadFailed
-// or ReloadStalled.
+// Reloaded records a check of the certificate files that found something new. Result is ReloadOK,
+// ReloadFailed or ReloadStalled.
 func (r *Record) Reloaded(result, text string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -103,7 +104,7 @@ func (r *Record) Reloaded(result, text string) {
 	r.reloads = append(r.reloads, Reload{At: time.Now().UTC(), Result: result, Text: text})
 }
 
-// Describe fills in Sessions (all but Limit and OffLoop), Cancels, Failures and Reloads.
+// Describe sets Sessions (except Limit and OffLoop), Cancels, Failures and Reloads.
 func (r *Record) Describe(o *OriginSnapshot) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

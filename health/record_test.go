@@ -13,7 +13,8 @@ func described(r *Record) OriginSnapshot {
 	return o
 }
 
-// The chart has a point for each minute, those included in which nothing happened, and nobody was woken to draw them.
+// The chart has a point for each minute, those included in which nothing happened, and nobody was woken to
+// draw them.
 func TestMinutes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, start := new(Record), time.Now().UTC()

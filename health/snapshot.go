@@ -2,9 +2,10 @@ package health
 
 import "time"
 
-// Snapshot is what pgorigin knows about itself at one moment: the body of /statusz, and all that the status page shows.
-// Its JSON keys are stable: keys are added, not changed. Times are in UTC. It names no user and no database. Texts that
-// came from a certificate or a peer are fit for a terminal already; a page has to escape them all the same.
+// Snapshot is what pgorigin knows about itself at one moment. It is the body of /statusz, and the status page
+// shows it. JSON keys are stable: keys are added, never changed. Times are in UTC. A Snapshot names no user
+// and no database. Texts from certificates and peers are free of control characters, but not escaped for
+// HTML.
 type Snapshot struct {
 	Time time.Time `json:"time"`
 	About
@@ -13,7 +14,7 @@ type Snapshot struct {
 	Ready      bool             `json:"ready"`      // as in /readyz
 	Draining   bool             `json:"draining"`   // told to stop
 	Conditions []Condition      `json:"conditions"` // of readiness
-	Notes      []Note           `json:"notes"`      // what does not bear on readiness, such as a failed reload
+	Notes      []Note           `json:"notes"`      // such as a failed reload; they do not affect readiness
 	Origins    []OriginSnapshot `json:"origins"`    // the unnamed one first
 }
 
@@ -33,22 +34,30 @@ type Condition struct {
 	Name     string `json:"name"`
 	OK       bool   `json:"ok"`
 	Excluded bool   `json:"excluded,omitempty"` // by ?exclude=; it does not count
-	Reason   string `json:"reason,omitempty"`   // why not
-	Detail   string `json:"detail,omitempty"`   // what else there is to say of one that holds
+	Reason   string `json:"reason,omitempty"`   // why it does not hold
+	Detail   string `json:"detail,omitempty"`   // more about a condition that holds
 }
 
-// Note is something that people should know although it changes nothing about readiness.
+// Note is something that people should know and that does not affect readiness.
 type Note struct {
 	Name string `json:"name"`
 	Text string `json:"text"`
 }
 
-// OriginSnapshot is one upstream with all that serves it.
+// Names of the notes about an origin. With several origins, the name of the origin and a slash come first.
+const (
+	NoteUpstream     = "upstream"     // it is down; Probe says more
+	NoteKeyExchange  = "key_exchange" // it fell back; KeyExchange says more
+	NoteCertificates = "certificates" // new files were refused
+	NoteExpiry       = "expiry"       // a certificate ends soon or has ended
+)
+
+// OriginSnapshot is the state of one origin.
 type OriginSnapshot struct {
 	Name       string   `json:"name"`
 	Listen     []string `json:"listen"`      // bound addresses, and paths of Unix sockets
-	Upstream   []string `json:"upstream"`    // host:port as configured, in the order in which they are tried
-	ServerName string   `json:"server_name"` // that the certificate must carry; empty: the host of the upstream
+	Upstream   []string `json:"upstream"`    // host:port as configured, in the order of attempts
+	ServerName string   `json:"server_name"` // in the certificate; empty: the upstream's host
 	Verify     string   `json:"verify"`      // "verify-full" or "verify-ca"
 	MinVersion string   `json:"min_version"` // "1.2"
 
@@ -56,8 +65,8 @@ type OriginSnapshot struct {
 	Roots        []string `json:"roots"`        // where the trusted certificates come from
 
 	Verified    *Verified     `json:"verified"`     // the latest verified handshake; nil: none so far
-	KeyExchange []KeyExchange `json:"key_exchange"` // one for each resolved address that is remembered
-	Own         []Expiry      `json:"own"`          // what is configured here and ends one day, the first to end first
+	KeyExchange []KeyExchange `json:"key_exchange"` // one for each remembered address
+	Own         []Expiry      `json:"own"`          // our own certificates and CRLs, the first to end first
 
 	Sessions Sessions  `json:"sessions"`
 	Cancels  Cancels   `json:"cancels"`
@@ -67,7 +76,7 @@ type OriginSnapshot struct {
 	Spares   *Spares   `json:"spares"` // nil: none are kept
 }
 
-// Verified describes a handshake in which the upstream has proved who it is.
+// Verified describes a handshake in which the upstream has proved its identity.
 type Verified struct {
 	At          time.Time     `json:"at"`
 	Upstream    string        `json:"upstream"`     // host:port as configured
@@ -76,16 +85,16 @@ type Verified struct {
 	Cipher      string        `json:"cipher"`       // "TLS_AES_128_GCM_SHA256"
 	Group       string        `json:"group"`        // of the key exchange: "X25519MLKEM768"
 	PostQuantum bool          `json:"post_quantum"` // that group is a hybrid one
-	Resumed     bool          `json:"resumed"`      // it resumed a session: who the upstream is, an earlier handshake has proved
-	Chain       []Certificate `json:"chain"`        // from the authority to the server's own
+	Resumed     bool          `json:"resumed"`      // it resumed an earlier verified session
+	Chain       []Certificate `json:"chain"`        // from the authority to the server
 }
 
-// Certificate is one of a verified chain. Subject, Issuer and Names are in double quotes, stripped of control characters and
-// cut to a bounded length, whatever the certificate says.
+// Certificate is a certificate of a verified chain. Subject, Issuer and Names are in double quotes, free of
+// control characters, and bounded in length.
 type Certificate struct {
 	Subject   string    `json:"subject"`
 	Issuer    string    `json:"issuer"`
-	Names     []string  `json:"names"` // subject alternative names, the first few of many
+	Names     []string  `json:"names"` // the first few subject alternative names
 	Key       string    `json:"key"`   // "ECDSA P-256", "RSA 2048"
 	SHA256    string    `json:"sha256"`
 	NotBefore time.Time `json:"not_before"`
@@ -95,16 +104,17 @@ type Certificate struct {
 
 // KeyExchange is what is known about key exchange with one resolved address.
 type KeyExchange struct {
-	Upstream string    `json:"upstream"` // host:port as configured
-	Address  string    `json:"address"`
-	State    string    `json:"state"`              // "negotiated", "server_lacks", "path_blocked" or "disabled"
-	Fallback string    `json:"fallback,omitempty"` // "small_segments" or "classical"; empty: none is in use
+	Upstream string `json:"upstream"` // host:port as configured
+	Address  string `json:"address"`
+	// State is "negotiated", "server_lacks", "path_blocked" or "disabled".
+	State    string    `json:"state"`
+	Fallback string    `json:"fallback,omitempty"` // "small_segments" or "classical"; empty: none
 	Cause    string    `json:"cause,omitempty"`    // why, in words
 	Cure     string    `json:"cure,omitempty"`
-	Until    time.Time `json:"until,omitzero"` // when that is looked at again
+	Until    time.Time `json:"until,omitzero"` // the time of the next attempt without the fallback
 }
 
-// Expiry is a certificate or revocation list of our own.
+// Expiry is the end of a certificate or revocation list of our own.
 type Expiry struct {
 	Role     string    `json:"role"`    // one of the Role constants
 	Subject  string    `json:"subject"` // in double quotes, as in Certificate; empty for revocation lists
@@ -112,17 +122,25 @@ type Expiry struct {
 	DaysLeft int       `json:"days_left"`
 }
 
+// Values of Expiry.Role.
+const (
+	RoleUpstream = "upstream" // the certificate that the upstream presented last
+	RoleClient   = "client"   // our own client certificate
+	RoleCA       = "ca"       // the CA certificate that ends first
+	RoleCRL      = "crl"      // the revocation list that runs out first
+)
+
 // Sessions counts clients, cancel requests included.
 type Sessions struct {
 	Open    int      `json:"open"`
-	Total   int64    `json:"total"`    // since the start, those that are open included
+	Total   int64    `json:"total"`    // since the start, open ones included
 	Limit   int      `json:"limit"`    // zero: none
 	OffLoop int      `json:"off_loop"` // that no event loop relays
-	Logins  []Logins `json:"logins"`   // since the start, one for each method that was used
-	Minutes []Minute `json:"minutes"`  // the last hour, the oldest first; the last one is not over yet
+	Logins  []Logins `json:"logins"`   // since the start, one for each used method
+	Minutes []Minute `json:"minutes"`  // the last hour, the oldest first
 }
 
-// Logins counts the clients that were let in by one method.
+// Logins counts the logins by one method.
 type Logins struct {
 	Method string `json:"method"` // "scram-sha-256-plus"; "none": without proof
 	Count  int64  `json:"count"`
@@ -131,60 +149,68 @@ type Logins struct {
 // Minute is one point of a chart.
 type Minute struct {
 	Start  time.Time `json:"start"`
-	Open   int       `json:"open"`   // the most that were open at one time
-	Opened int       `json:"opened"` // that came
-	Failed int       `json:"failed"` // that ended for a reason in Failures
+	Open   int       `json:"open"`   // the most sessions that were open at one time
+	Opened int       `json:"opened"` // new sessions
+	Failed int       `json:"failed"` // sessions that ended with a reason in Failures
 }
 
 // Cancels counts cancel requests that have ended.
 type Cancels struct {
-	Forwarded  int64 `json:"forwarded"`   // to the session of ours that they are for
-	Failed     int64 `json:"failed"`      // likewise, but they did not get there
-	UnknownKey int64 `json:"unknown_key"` // for no session of ours
+	Forwarded  int64 `json:"forwarded"`   // delivered, for a session of this process
+	Failed     int64 `json:"failed"`      // not delivered, for a session of this process
+	UnknownKey int64 `json:"unknown_key"` // for no session of this process
 }
 
-// Problem is why something failed, in words for people.
+// Problem says in words why something failed.
 type Problem struct {
 	Reason string `json:"reason"` // a word of the documentation
 	Text   string `json:"text"`   // one sentence
-	Cure   string `json:"cure"`   // what to change; empty: nothing is known
+	Cure   string `json:"cure"`   // what to change; empty: unknown
 }
 
-// Failure is what sessions and probes ended with that somebody may have to look into.
+// Failure is a reason with which sessions and probes ended and that somebody should look into.
 type Failure struct {
-	Problem           // the latest one of that reason
+	Problem           // the latest with this reason
 	Count   int64     `json:"count"`
 	Last    time.Time `json:"last"`
 }
 
-// Reload is a look at the certificate files that found something.
+// Reload is a check of the certificate files that found something.
 type Reload struct {
 	At     time.Time `json:"at"`
 	Result string    `json:"result"` // ReloadOK, ReloadFailed or ReloadStalled
 	Text   string    `json:"text"`
 }
 
-// Probe is what is known about reaching the upstream, by sessions and, if Active, by a background probe.
+// Results of a check of the certificate files.
+const (
+	ReloadOK        = "ok"        // they had changed, and the new ones are in force
+	ReloadUnchanged = "unchanged" // they hold what is in force
+	ReloadFailed    = "error"     // they are wrong; what was in force stays
+	ReloadStalled   = "stalled"   // their mount does not answer; what was in force stays
+)
+
+// Probe is what sessions and, if Active, background probes know about reaching the upstream.
 type Probe struct {
 	Active          bool      `json:"active"`
 	IntervalSeconds float64   `json:"interval_seconds"`
 	State           string    `json:"state"`                 // one of the Probe constants
-	Since           time.Time `json:"since,omitzero"`        // of that state; of the first failure in a row if it is ProbeDown
-	LastTry         time.Time `json:"last_try,omitzero"`     // when it ended, be it one of the probe or of a session
-	TookSeconds     float64   `json:"took_seconds"`          // of the last try
+	Since           time.Time `json:"since,omitzero"`        // of State; ProbeDown: its first failure
+	LastTry         time.Time `json:"last_try,omitzero"`     // end of the latest try, probe or session
+	TookSeconds     float64   `json:"took_seconds"`          // duration of the last try
 	LastSuccess     time.Time `json:"last_success,omitzero"` // likewise
 	Failures        int       `json:"consecutive_failures"`  // at most one counts in each interval
-	Problem         *Problem  `json:"problem"`               // of the last try; nil if that was a success, or there was none
+	Problem         *Problem  `json:"problem"`               // of the last try; nil: success, or no try
 }
 
 // States of a Probe.
 const (
 	ProbeUnknown = "unknown" // nothing was tried
 	ProbeUp      = "up"
-	ProbeDown    = "down" // after some failures in a row, or before the first success
+	ProbeDown    = "down" // enough failures in a row, or a failure before the first success
 )
 
-// Spares are connections that were made ahead of their use.
+// Spares counts the warm spares.
 type Spares struct {
 	Wanted int `json:"wanted"`
 	Ready  int `json:"ready"`

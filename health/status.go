@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// Status is what the endpoints depend on. The zero value is a process that has not started.
-// Its methods may be called by several goroutines.
+// Status is the state of the process, and the conditions of its endpoints. The zero value is a process that
+// has not started. Several goroutines may call its methods.
 type Status struct {
-	// About is repeated in every snapshot. It must not be changed once a Handler serves.
+	// About is part of every snapshot. It must not be changed while a Handler serves.
 	About About
 
 	mu       sync.Mutex
@@ -24,9 +24,9 @@ type Status struct {
 	origins []func() OriginSnapshot
 }
 
-// Check reports what is known about a condition: with an error, why it does not hold; without, detail is what else there
-// is to say about it, if anything. It runs within every request and every scrape, perhaps by several goroutines at once, so
-// it must report an outcome that it already knows.
+// Check reports what is known about a condition. The error says why the condition does not hold. If it is
+// nil, the condition holds and detail can say more. Every request and every scrape calls the check, several
+// goroutines at once. So it must report an outcome that it already knows.
 type Check func() (detail string, err error)
 
 type namedCheck struct {
@@ -41,8 +41,8 @@ func (s *Status) Started() {
 	s.started = true
 }
 
-// Drain makes Ready fail for good; liveness and startup are unaffected, because a process that is restarted while it
-// drains would cut the very sessions that it waits for.
+// Drain makes Ready fail for good. Liveness and startup are unaffected: restarting a draining process would
+// end the sessions that it waits for.
 func (s *Status) Drain() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -52,7 +52,7 @@ func (s *Status) Drain() {
 // AddStartup adds a condition to /startupz.
 func (s *Status) AddStartup(name string, check Check) { s.add(&s.startup, name, check) }
 
-// AddLiveness adds a condition to /livez. Whoever asks there kills the process if it fails, and all sessions with it.
+// AddLiveness adds a condition to /livez. If it fails, the kubelet kills the process and all its sessions.
 func (s *Status) AddLiveness(name string, check Check) { s.add(&s.liveness, name, check) }
 
 // AddReadiness adds a condition to /readyz.
@@ -64,28 +64,27 @@ func (s *Status) add(to *[]namedCheck, name string, check Check) {
 	*to = append(*to, namedCheck{name, check})
 }
 
-// namedNote is something that people should know although it changes nothing about readiness.
 type namedNote struct {
 	name string
 	text func() string
 }
 
-// AddNote adds a line to the verbose answers about readiness for as long as text returns something. It bears on nothing
-// else. Like a check, text runs within every request.
+// AddNote adds a note to snapshots and to the verbose answer of /readyz. A note does not affect readiness.
+// Every request calls text; while it returns "", there is no note.
 func (s *Status) AddNote(name string, text func() string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.notes = append(s.notes, namedNote{name: name, text: text})
 }
 
-// AddOrigin makes what describe returns a part of every snapshot.
+// AddOrigin adds an origin to snapshots. Every snapshot calls describe.
 func (s *Status) AddOrigin(describe func() OriginSnapshot) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.origins = append(s.origins, describe)
 }
 
-// Ready returns nil when new clients are welcome, else all the reasons why not, one on each line.
+// Ready returns nil if new clients are welcome. Otherwise the error has all reasons, one on each line.
 func (s *Status) Ready() error {
 	var errs []error
 	for _, c := range s.readyConditions() {
@@ -96,16 +95,16 @@ func (s *Status) Ready() error {
 	return errors.Join(errs...)
 }
 
-// Snapshot returns all that is known now.
+// Snapshot returns what is known now.
 func (s *Status) Snapshot() Snapshot {
 	s.mu.Lock()
 	origins := slices.Clone(s.origins)
 	s.mu.Unlock()
 	snapshot := Snapshot{
-		Time: time.Now().UTC(), About: s.About, Draining: s.isDraining(),
+		Time: time.Now().UTC(), About: s.About, Draining: s.Draining(),
 		Started: allHold(s.startConditions()), Live: allHold(s.liveConditions()),
 		Conditions: s.readyConditions(), Notes: s.allNotes(),
-		Origins: []OriginSnapshot{}, // a list in JSON even when there is none
+		Origins: []OriginSnapshot{}, // an empty list in JSON, not null
 	}
 	snapshot.Ready = allHold(snapshot.Conditions)
 	for _, describe := range origins {
@@ -130,13 +129,14 @@ func (s *Status) startConditions() []Condition {
 	return append([]Condition{listener}, evaluate(checks)...)
 }
 
-// readyConditions returns the conditions of /readyz. Draining is listed only while it lasts: "[+]draining ok" would read
-// as if draining were the desired state.
+// readyConditions returns the conditions of /readyz. Draining is listed only while it lasts, because
+// "[+]draining ok" would read as if draining were the desired state.
 func (s *Status) readyConditions() []Condition {
 	s.mu.Lock()
 	conditions := []Condition{s.listener()}
 	if s.draining {
-		conditions = append(conditions, Condition{Name: "draining", Reason: "told to stop; running sessions may finish"})
+		const reason = "told to stop; running sessions may finish"
+		conditions = append(conditions, Condition{Name: "draining", Reason: reason})
 	}
 	checks := slices.Clone(s.readiness)
 	s.mu.Unlock()
@@ -151,7 +151,7 @@ func (s *Status) listener() Condition {
 	return Condition{Name: "listener", OK: true}
 }
 
-// evaluate runs checks. They are foreign code: s.mu is not held, so that they may call back.
+// evaluate runs checks. The caller does not hold s.mu, so a check may call a method of Status.
 func evaluate(checks []namedCheck) []Condition {
 	var conditions []Condition
 	for _, c := range checks {
@@ -171,7 +171,7 @@ func allHold(conditions []Condition) bool {
 	return !slices.ContainsFunc(conditions, func(c Condition) bool { return !c.OK && !c.Excluded })
 }
 
-// allNotes returns the notes that have something to say.
+// allNotes returns the notes that have a text.
 func (s *Status) allNotes() []Note {
 	s.mu.Lock()
 	asked := slices.Clone(s.notes)
@@ -185,8 +185,8 @@ func (s *Status) allNotes() []Note {
 	return notes
 }
 
-// isDraining feeds the gauge of the same meaning.
-func (s *Status) isDraining() bool {
+// Draining reports whether Drain was called.
+func (s *Status) Draining() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.draining

@@ -56,7 +56,7 @@ func TestStatusz(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var s Status
 			row.prepare(&s)
-			answer := ask(t, Handler(&s, NewMetrics(Options{})), http.MethodGet, "/statusz")
+			answer := ask(t, Handler(&s, http.NotFoundHandler(), http.NotFoundHandler()), http.MethodGet, "/statusz")
 			var got Snapshot
 			if err := json.Unmarshal([]byte(answer.body), &got); err != nil {
 				t.Fatalf("%v in %s", err, answer.body)

@@ -6,29 +6,16 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
-	"net"
 	"slices"
 	"strings"
 )
-
-// ChannelBinder is what SCRAM needs of an upstream connection to bind a login to it. A connection without
-// these methods is no good for a bridge, which then refuses every SCRAM login: a binding must not be lost by
-// accident.
-type ChannelBinder interface {
-	// CanBind reports whether there are data to bind to. A certificate signed with Ed25519 has none, for RFC
-	// 5929 names no hash.
-	CanBind() bool
-	// ServerEndPoint returns the data of tls-server-end-point (RFC 5929): the hash of the upstream's
-	// certificate. It is called only if CanBind is true, and is then never empty without an error.
-	ServerEndPoint() ([]byte, error)
-}
 
 // answerer answers an upstream's authentication requests with a password: one
 // answerer, one login. The requests must come from a loginMachine.
 type answerer struct {
 	user     string // as in the startup packet
 	password string
-	upstream net.Conn // a ChannelBinder
+	upstream Upstream
 	salted   *saltedLogins
 
 	exchange *scram
@@ -71,16 +58,12 @@ func (a *answerer) answer(ctx context.Context, request []byte, offer []string) (
 
 // beginSCRAM picks the strongest mechanism that can be used.
 func (a *answerer) beginSCRAM(offer []string) ([]byte, error) {
-	binder, ok := a.upstream.(ChannelBinder)
-	if !ok {
-		return nil, cannotBind("the login cannot be bound: the connection to the upstream has no channel binding data", nil)
-	}
-	able := binder.CanBind()
+	able := a.upstream.CanBind()
 	mechanism, gs2, binding := scramSHA256, gs2Unable, []byte(nil)
 	switch {
 	case able && slices.Contains(offer, scramSHA256Plus):
 		var err error
-		if binding, err = binder.ServerEndPoint(); err == nil && len(binding) == 0 {
+		if binding, err = a.upstream.ServerEndPoint(); err == nil && len(binding) == 0 {
 			err = errNoEndPoint
 		}
 		if err != nil {

@@ -21,7 +21,7 @@ func (s *session) answerRequest(request []byte) error {
 		if err != nil {
 			return err
 		}
-		l.answers = &answerer{user: l.user, password: password, upstream: s.upstream.Conn, salted: &s.server.salted}
+		l.answers = &answerer{user: l.user, password: password, upstream: s.upstreamConn, salted: &s.server.salted}
 	}
 	response, err := l.answers.answer(s.ctx, request, l.offer)
 	if err != nil || response == nil {

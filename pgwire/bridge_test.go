@@ -16,7 +16,7 @@ import (
 
 // boundConn is an upstream leg with binding data; nil is for a certificate that names no hash.
 type boundConn struct {
-	net.Conn
+	Upstream
 	endPoint []byte
 }
 
@@ -83,7 +83,7 @@ func bridgeRig(t *testing.T, endPoint []byte, configure func(*Server)) *rig {
 	return newTCPRig(t, func(s *Server) {
 		s.ChannelBinding = BridgeChannelBinding
 		dial := s.Dial
-		s.Dial = func(ctx context.Context, target net.Addr) (net.Conn, error) {
+		s.Dial = func(ctx context.Context, target net.Addr) (Upstream, error) {
 			conn, err := dial(ctx, target)
 			return boundConn{conn, endPoint}, err
 		}

@@ -113,7 +113,7 @@ func (s *session) forwardCancel(packet startupPacket) error {
 		return err
 	}
 	defer leave()
-	err = s.connect(func(ctx context.Context) (net.Conn, error) { return s.server.Dial(ctx, target) })
+	err = s.connect(func(ctx context.Context) (Upstream, error) { return s.server.Dial(ctx, target) })
 	if err != nil {
 		return err
 	}

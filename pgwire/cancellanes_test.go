@@ -24,8 +24,11 @@ func newCancelRig(t *testing.T) *cancelRig {
 	r := &cancelRig{rig: newRig(t, nil), release: make(chan struct{})}
 	r.rig.ended = make(chan ended, 4096)
 	r.server.Trace.Ended = func(i SessionInfo, res SessionResult) { r.rig.ended <- ended{i, res} }
-	r.server.DialSession = func(ctx context.Context) (net.Conn, error) { return r.dial(ctx, nil) }
-	r.server.Dial = func(context.Context, net.Addr) (net.Conn, error) {
+	r.server.DialSession = func(ctx context.Context) (Upstream, *Spare, error) {
+		conn, err := r.dial(ctx, nil)
+		return conn, nil, err
+	}
+	r.server.Dial = func(context.Context, net.Addr) (Upstream, error) {
 		near, far := halfClosablePipe()
 		if n := r.open.Add(1); n > r.most.Load() {
 			r.most.Store(n)
@@ -39,7 +42,7 @@ func newCancelRig(t *testing.T) *cancelRig {
 			}
 			<-r.release
 		}()
-		return near, nil
+		return pgtest.NewUpstream(near), nil
 	}
 	return r
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
-	"net"
 	"strings"
 )
 
@@ -34,7 +33,7 @@ const (
 // An ErrorResponse is returned as a *ServerError, a breach of the protocol as an
 // *Error; errors of the connection are wrapped.
 type Client struct {
-	conn    net.Conn
+	conn    Upstream
 	user    string
 	request []byte // the authentication request to be answered: at least its code
 
@@ -54,7 +53,7 @@ func (e *ServerError) Error() string {
 
 // Greet sends a startup packet over conn, which must be verified, and reads how
 // the upstream wants to be logged in to. Nothing secret is sent.
-func Greet(conn net.Conn, user, database, application string) (*Client, error) {
+func Greet(conn Upstream, user, database, application string) (*Client, error) {
 	packet := []byte{0, 0, 0, 0, 0, majorVersion, 0, 0}
 	for _, text := range []string{"user", user, "database", database, "application_name", application, ""} {
 		packet = append(append(packet, text...), 0)
@@ -93,8 +92,7 @@ func (c *Client) Methods() []string {
 }
 
 // Login logs in with a password, by the strongest method that the upstream
-// offers and bound to the TLS channel if that is possible; the connection must be
-// a ChannelBinder for that. An upstream that asks for a method that is not
+// offers and bound to the TLS channel if that is possible. An upstream that asks for a method that is not
 // allowed, where zero is any, gets no answer.
 func (c *Client) Login(ctx context.Context, password string, allowed AuthMethods) error {
 	machine := loginMachine{binding: BridgeChannelBinding, allowed: allowed, state: loginBegun}

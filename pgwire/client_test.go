@@ -15,7 +15,7 @@ import (
 
 // saidConn is a connection whose far end has said everything already.
 type saidConn struct {
-	net.Conn
+	Upstream
 	said io.Reader
 	sent bytes.Buffer
 }
@@ -89,7 +89,7 @@ func clientRig(t *testing.T, endPoint []byte, server func(*scramServer)) (*Clien
 		s.Expect(pgtest.Startup("user", "app", "database", "db", "application_name", "test"))
 		server(s)
 	}()
-	return Greet(boundConn{ours, endPoint}, "app", "db", "test")
+	return Greet(boundConn{pgtest.NewUpstream(ours), endPoint}, "app", "db", "test")
 }
 
 func TestClientLogin(t *testing.T) {

@@ -14,7 +14,7 @@ type conduit struct {
 	session  *session
 	loop     *loop
 	client   *socket
-	upstream evented
+	upstream Upstream
 	carrier  *socket // of upstream
 	slot     int32
 	queued   bool // in loop.ready
@@ -51,13 +51,13 @@ type direction struct {
 }
 
 // joinLoop gives both connections to an event loop. If it cannot, they are as before.
-func (s *session) joinLoop(up evented) bool {
-	c := &conduit{session: s, upstream: up}
+func (s *session) joinLoop() bool {
+	c := &conduit{session: s, upstream: s.upstreamConn}
 	var err error
 	if c.client, err = newSocket(s.client.Conn); err != nil {
 		return false
 	}
-	if c.carrier, err = newSocket(up.Socket()); err == nil {
+	if c.carrier, err = newSocket(c.upstream.Socket()); err == nil {
 		c.fromClient.socket, c.fromUpstream.socket = c.client, c.carrier
 		c.fromClient.lot, c.fromUpstream.lot = clientLot, upstreamLot
 		// What came before the sockets were watched is found by looking.

@@ -6,22 +6,24 @@ import (
 	"net"
 	"sync/atomic"
 	"testing"
+
+	"github.com/pgorigin/pgorigin/pgwire/pgtest"
 )
 
 // countingConn counts what the loop has read from the upstream, and the writes that found no room for all.
 type countingConn struct {
-	*eventedConn
+	Upstream
 	read, kept *atomic.Int64
 }
 
 func (c countingConn) TryRead(p []byte) (n int, more bool, err error) {
-	n, more, err = c.eventedConn.TryRead(p)
+	n, more, err = c.Upstream.TryRead(p)
 	c.read.Add(int64(n))
 	return n, more, err
 }
 
 func (c countingConn) TryWrite(p []byte) (flushed bool, err error) {
-	flushed, err = c.eventedConn.TryWrite(p)
+	flushed, err = c.Upstream.TryWrite(p)
 	if !flushed && err == nil {
 		c.kept.Add(1)
 	}
@@ -44,8 +46,8 @@ func TestNothingIsKeptForAPeerThatDoesNotRead(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var read, kept atomic.Int64
 			r := newTCPRig(t, func(s *Server) { s.Capacity = &Capacity{Pressed: func() bool { return false }} })
-			r.secure = func(near net.Conn) net.Conn {
-				return countingConn{&eventedConn{Conn: near, remote: near.RemoteAddr()}, &read, &kept}
+			r.secure = func(near net.Conn) Upstream {
+				return countingConn{pgtest.NewUpstream(near), &read, &kept}
 			}
 			stalled, flood := r.login("pid4key4")
 			if !clientStalls {

@@ -19,6 +19,7 @@ type login struct {
 	said    loginMessages // by the upstream
 	answers *answerer     // of a bridge, once it knows the password
 	tokens  *tokenRelay   // of GSSAPI or SSPI; else nil
+	heard   bool          // the upstream has spoken: a spare cannot be replaced any more
 	sendErr error         // of the first write to the upstream that failed
 }
 
@@ -57,8 +58,9 @@ func (s *session) authenticate() error {
 	}
 	s.login = nil // an idle session keeps neither a password nor a buffer
 	s.server.Trace.authenticated(s.info)
-	if spare, ok := s.upstream.Conn.(spare); ok {
-		spare.LoggedIn()
+	if s.spare != nil {
+		s.spare.LoggedIn()
+		s.spare = nil
 	}
 	return nil
 }
@@ -72,11 +74,11 @@ func (s *session) followUpstream() error {
 		if message == nil && err == nil {
 			break
 		}
-		if err == nil && s.spare != nil {
+		if err == nil && s.spareMayEnd() {
 			if isStaleVerdict(message) {
 				return errDeadSpare
 			}
-			s.spare = nil // there is no way back
+			s.login.heard = true
 		}
 		var shown []byte
 		var turn loginTurn
@@ -153,9 +155,7 @@ func (s *session) respond(request []byte, turn loginTurn) error {
 
 // awaitResponse is readResponse that returns nil if the upstream hangs up meanwhile: it may have said why.
 func (s *session) awaitResponse() ([]byte, error) {
-	if up, ok := s.upstream.Conn.(interface{ Socket() net.Conn }); ok {
-		s.watch.begin(up.Socket())
-	}
+	s.watch.begin(s.upstreamConn.Socket())
 	response, err := s.readResponse()
 	s.watch.begin(nil)
 	s.client.allowReads() // which the watch may have stopped

@@ -121,13 +121,13 @@ func runLogin(ctx context.Context, t *testing.T, fromUpstream, fromClient []byte
 	}
 	seeds := [2]uint64{random.Uint64(), random.Uint64()}
 	over := make(chan struct{})
-	server := &Server{Trace: &Trace{Ended: func(SessionInfo, SessionResult) { close(over) }}, Dial: func(context.Context, net.Addr) (net.Conn, error) {
+	server := &Server{Trace: &Trace{Ended: func(SessionInfo, SessionResult) { close(over) }}, Dial: func(context.Context, net.Addr) (Upstream, error) {
 		near, far := net.Pipe()
 		peers.Go(func() {
 			say(far, fromUpstream, seeds[0])
 			_ = far.Close()
 		})
-		return recorder{near, &sent}, nil
+		return recorder{pgtest.NewUpstream(near), &sent}, nil
 	}}
 	ln := pgtest.NewListener()
 	served := make(chan error, 1)

@@ -210,11 +210,12 @@ func TestBridgeSaysWhetherItCouldBind(t *testing.T) {
 	}
 }
 
-// TestBridgeNeedsABinder: a connection that cannot say what to bind to ends the login, and nothing is sent.
-func TestBridgeNeedsABinder(t *testing.T) {
-	r := newTCPRig(t, func(s *Server) { s.ChannelBinding = BridgeChannelBinding })
+// TestBridgeNeedsBindingData: a connection that should have data to bind to and has none ends the login, and
+// nothing is sent.
+func TestBridgeNeedsBindingData(t *testing.T) {
+	r := bridgeRig(t, []byte{}, nil)
 	client, upstream := r.beginBridge(t)
-	upstream.Send(pgtest.AuthenticationSASL(scramSHA256))
+	upstream.Send(pgtest.AuthenticationSASL(scramSHA256Plus, scramSHA256))
 	givePassword(client, "secret")
 	client.ExpectError("28000")
 	if got := upstream.ExpectClosed(); len(got) > 0 {
@@ -248,8 +249,9 @@ func TestAbandonedLogin(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := newTCPRig(t, func(s *Server) { s.ChannelBinding = tt.mode })
 			if tt.spare {
-				r.secure = func(near net.Conn) net.Conn {
-					return spareConn{Conn: near, fresh: func(context.Context) (net.Conn, error) { t.Error("dialled anew"); return nil, io.EOF }}
+				r.server.DialSession = func(ctx context.Context) (Upstream, *Spare, error) {
+					conn, err := r.dial(ctx, nil)
+					return conn, &Spare{Replace: func(context.Context) (Upstream, error) { t.Error("dialled anew"); return nil, io.EOF }}, err
 				}
 			}
 			client := r.connect()
@@ -270,7 +272,7 @@ func TestAbandonedLogin(t *testing.T) {
 	t.Run("dial", func(t *testing.T) {
 		ended := make(chan struct{})
 		r := newTCPRig(t, func(s *Server) {
-			s.Dial = func(ctx context.Context, _ net.Addr) (net.Conn, error) {
+			s.Dial = func(ctx context.Context, _ net.Addr) (Upstream, error) {
 				<-ctx.Done()
 				close(ended)
 				return nil, ctx.Err()

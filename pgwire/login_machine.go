@@ -58,7 +58,7 @@ const (
 	loginEvents
 )
 
-// loginTable has the state behind each message that may come in a state. docs/login.md shows it to people.
+// loginTable has the state behind each message that may come in a state. docs/reference/login.md shows it to people.
 func loginTable() [loginStates][loginEvents]loginState {
 	return [loginStates][loginEvents]loginState{
 		loginBegun: {

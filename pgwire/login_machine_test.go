@@ -380,9 +380,9 @@ func TestLoginMessages(t *testing.T) {
 	}
 }
 
-// TestLoginTableIsDocumented compares docs/login.md with the table. PGORIGIN_UPDATE=1 writes it.
+// TestLoginTableIsDocumented compares docs/reference/login.md with the table. PGORIGIN_UPDATE=1 writes it.
 func TestLoginTableIsDocumented(t *testing.T) {
-	const path = "../docs/login.md"
+	const path = "../docs/reference/login.md"
 	page, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)

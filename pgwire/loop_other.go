@@ -9,4 +9,4 @@ import "sync/atomic"
 //nolint:gochecknoglobals // as on Linux
 var loops struct{ logins atomic.Int64 }
 
-func (*session) joinLoop(evented) bool { return false }
+func (*session) joinLoop() bool { return false }

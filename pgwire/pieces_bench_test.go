@@ -128,8 +128,8 @@ func pass(b *testing.B, from io.Writer, to io.Reader, p, got []byte) {
 // benchmarkSession returns both ends of a session that has reached the relay.
 func benchmarkSession(b *testing.B, portable bool) (client, upstream net.Conn) {
 	near, upstream := pgtest.TCPPair(b)
-	server := &Server{portable: portable, Dial: func(context.Context, net.Addr) (net.Conn, error) {
-		return &eventedConn{Conn: near, remote: near.RemoteAddr()}, nil
+	server := &Server{portable: portable, Dial: func(context.Context, net.Addr) (Upstream, error) {
+		return pgtest.NewUpstream(near), nil
 	}}
 	ln := pgtest.NewListener()
 	served := make(chan error, 1)

@@ -99,7 +99,7 @@ func TestBothDirectionsFull(t *testing.T) {
 // refuser is an upstream connection that takes the startup packet and is then reset. The kernel
 // reports that once: to the write. A read finds what had come before, and the end.
 type refuser struct {
-	*eventedConn
+	Upstream
 	taken bool
 }
 
@@ -109,7 +109,7 @@ func (r *refuser) Write(p []byte) (int, error) {
 		return 0, syscall.ECONNRESET
 	}
 	r.taken = true
-	return r.eventedConn.Write(p)
+	return r.Upstream.Write(p)
 }
 
 func (r *refuser) TryWrite([]byte) (bool, error) { return false, syscall.ECONNRESET }
@@ -120,8 +120,8 @@ func TestUpstreamRefuses(t *testing.T) {
 	for name, portable := range map[string]bool{"goroutines": true, "loop": false} {
 		t.Run(name, func(t *testing.T) {
 			r := newTCPRig(t, func(s *Server) { s.portable = portable })
-			r.secure = func(near net.Conn) net.Conn {
-				return &refuser{eventedConn: &eventedConn{Conn: near, remote: near.RemoteAddr()}}
+			r.secure = func(near net.Conn) Upstream {
+				return &refuser{Upstream: pgtest.NewUpstream(near)}
 			}
 			client, _ := r.login("pid4key4")
 			client.Send(pgtest.Message('Q', "select 1\x00"))

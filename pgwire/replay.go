@@ -3,45 +3,35 @@ package pgwire
 import (
 	"context"
 	"errors"
-	"net"
 	"strings"
 	"time"
 )
-
-// spare is an upstream connection that was made before anybody asked for it, and
-// may have come to an end since; see [Server.DialSession].
-type spare interface {
-	Fresh(ctx context.Context) (net.Conn, error)
-	LoggedIn()
-}
 
 // errDeadSpare ends a login that may be begun again on a fresh connection.
 var errDeadSpare = errors.New("the spare connection is dead")
 
 // connect makes what open returns the upstream leg.
-func (s *session) connect(open func(context.Context) (net.Conn, error)) error {
+func (s *session) connect(open func(context.Context) (Upstream, error)) error {
 	s.phase.Store(int32(PhaseDial))
 	start := time.Now()
 	conn, err := open(s.ctx)
 	if err != nil {
 		return s.causeOf(dialError(err))
 	}
-	s.upstream = newLeg(s.ctx, conn)
+	s.upstreamConn, s.upstream = conn, newLeg(s.ctx, conn)
 	s.server.Trace.upstreamReady(s.info, conn, time.Since(start))
 	return nil
 }
 
 // dial opens the upstream leg of a session, which may be a spare.
 func (s *session) dial() error {
-	open := s.server.DialSession
-	if open == nil {
-		open = func(ctx context.Context) (net.Conn, error) { return s.server.Dial(ctx, nil) }
-	}
-	err := s.connect(open)
-	if err == nil {
-		s.spare, _ = s.upstream.Conn.(spare)
-	}
-	return err
+	return s.connect(func(ctx context.Context) (conn Upstream, err error) {
+		if s.server.DialSession == nil {
+			return s.server.Dial(ctx, nil)
+		}
+		conn, s.spare, err = s.server.DialSession(ctx)
+		return conn, err
+	})
 }
 
 // replaceSpare closes a dead spare and dials anew. What comes of that is final.
@@ -49,7 +39,7 @@ func (s *session) replaceSpare() error {
 	dead := s.spare
 	s.spare = nil
 	s.upstream.close()
-	return s.connect(dead.Fresh)
+	return s.connect(dead.Replace)
 }
 
 // logIn is the auth phase. A spare that is dead costs the client nothing but
@@ -76,9 +66,12 @@ func (s *session) introduce(packet []byte) error {
 	return s.authenticate()
 }
 
+// spareMayEnd reports whether the upstream leg is a spare that can still be replaced.
+func (s *session) spareMayEnd() bool { return s.spare != nil && !s.login.heard }
+
 // spareEnded reports whether an error of reading is that of a dead spare, rather
 // than of a session that was interrupted.
-func (s *session) spareEnded() bool { return s.spare != nil && context.Cause(s.ctx) == nil }
+func (s *session) spareEnded() bool { return s.spareMayEnd() && context.Cause(s.ctx) == nil }
 
 // isStaleVerdict reports whether the first message of the upstream is an ErrorResponse about the moment at
 // which the connection was made, or about how many there are: another connection may fare better. The refusal

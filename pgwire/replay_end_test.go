@@ -3,7 +3,6 @@ package pgwire
 import (
 	"context"
 	"net"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,9 +15,9 @@ func TestCancelTakesNoSpare(t *testing.T) {
 	packet := pgtest.CancelRequest("pid4key4")
 	synctest.Test(t, func(t *testing.T) {
 		r := newSpareRig(t, nil)
-		r.server.DialSession = func(context.Context) (net.Conn, error) {
+		r.server.DialSession = func(context.Context) (Upstream, *Spare, error) {
 			t.Error("a spare was asked for")
-			return nil, net.ErrClosed
+			return nil, nil, net.ErrClosed
 		}
 		canceller := r.connect()
 		canceller.Send(packet)
@@ -37,9 +36,9 @@ func TestCancelTakesNoSpare(t *testing.T) {
 // A session that was moved to a fresh connection is cancelled there.
 func TestCancelKeyLeadsToTheFreshConnection(t *testing.T) {
 	r := newTCPRig(t, nil)
-	r.server.DialSession = func(ctx context.Context) (net.Conn, error) {
+	r.server.DialSession = func(ctx context.Context) (Upstream, *Spare, error) {
 		conn, err := r.dial(ctx, nil)
-		return spareConn{conn, func(ctx context.Context) (net.Conn, error) { return r.dial(ctx, nil) }, new(atomic.Int32)}, err
+		return conn, &Spare{Replace: func(ctx context.Context) (Upstream, error) { return r.dial(ctx, nil) }}, err
 	}
 	client := r.connect()
 	client.Send(pgtest.Startup("user", "app"))

@@ -12,20 +12,10 @@ import (
 	"github.com/pgorigin/pgorigin/pgwire/pgtest"
 )
 
-// spareConn is an upstream leg that was made ahead of its use.
-type spareConn struct {
-	net.Conn
-	fresh    func(context.Context) (net.Conn, error)
-	loggedIn *atomic.Int32
-}
-
-func (c spareConn) Fresh(ctx context.Context) (net.Conn, error) { return c.fresh(ctx) }
-func (c spareConn) LoggedIn()                                   { c.loggedIn.Add(1) }
-
 // spareRig is a rig whose DialSession returns spares.
 type spareRig struct {
 	*rig
-	fresh    atomic.Int32 // calls of Fresh
+	fresh    atomic.Int32 // calls of Replace
 	loggedIn atomic.Int32 // calls of LoggedIn
 	ready    atomic.Int32 // calls of UpstreamReady
 }
@@ -33,12 +23,15 @@ type spareRig struct {
 func newSpareRig(t *testing.T, configure func(*Server)) *spareRig {
 	r := &spareRig{rig: newRig(t, configure)}
 	r.server.Trace.UpstreamReady = func(SessionInfo, net.Conn, time.Duration) { r.ready.Add(1) }
-	r.server.DialSession = func(ctx context.Context) (net.Conn, error) {
+	r.server.DialSession = func(ctx context.Context) (Upstream, *Spare, error) {
 		conn, err := r.dial(ctx, nil)
-		return spareConn{conn, func(ctx context.Context) (net.Conn, error) {
-			r.fresh.Add(1)
-			return r.dial(ctx, nil)
-		}, &r.loggedIn}, err
+		return conn, &Spare{
+			Replace: func(ctx context.Context) (Upstream, error) {
+				r.fresh.Add(1)
+				return r.dial(ctx, nil)
+			},
+			LoggedIn: func() { r.loggedIn.Add(1) },
+		}, err
 	}
 	return r
 }
@@ -49,11 +42,11 @@ func (r *spareRig) next() *pgtest.Peer {
 	return <-r.upstreams
 }
 
-// expectFresh fails unless Fresh was called that often.
+// expectFresh fails unless Replace was called that often.
 func (r *spareRig) expectFresh(n int32) {
 	r.t.Helper()
 	if got := r.fresh.Load(); got != n {
-		r.t.Errorf("Fresh was called %d times, want %d", got, n)
+		r.t.Errorf("Replace was called %d times, want %d", got, n)
 	}
 }
 
@@ -222,7 +215,7 @@ func TestOneReplayOnly(t *testing.T) {
 }
 
 // rejecting is a connection whose upstream judges the client certificate only when the handshake is done here.
-type rejecting struct{ net.Conn }
+type rejecting struct{ Upstream }
 
 func (rejecting) Read([]byte) (int, error) {
 	return 0, refusal{"client_cert_rejected", "08001", "upstream db:5432: rejected the client certificate"}
@@ -234,16 +227,17 @@ func TestRejectedCertificateOnASpare(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			r := newSpareRig(t, nil)
 			dial := r.server.DialSession
-			r.server.DialSession = func(ctx context.Context) (net.Conn, error) {
-				conn, err := dial(ctx)
-				spare := conn.(spareConn)
-				return spareConn{rejecting{spare.Conn}, func(ctx context.Context) (net.Conn, error) {
-					fresh, err := spare.fresh(ctx)
+			r.server.DialSession = func(ctx context.Context) (Upstream, *Spare, error) {
+				conn, spare, err := dial(ctx)
+				replace := spare.Replace
+				spare.Replace = func(ctx context.Context) (Upstream, error) {
+					fresh, err := replace(ctx)
 					if again {
 						fresh = rejecting{fresh}
 					}
 					return fresh, err
-				}, &r.loggedIn}, err
+				}
+				return rejecting{conn}, spare, err
 			}
 			client := r.connect()
 			go client.Send(pgtest.Startup("user", "app"))

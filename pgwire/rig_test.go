@@ -52,7 +52,7 @@ type rig struct {
 	server    *Server
 	ln        *pgtest.Listener
 	pair      func() (near, far net.Conn)
-	secure    func(net.Conn) net.Conn // makes the near end what Dial returns; nil leaves it
+	secure    func(net.Conn) Upstream // makes the near end what Dial returns; nil: pgtest.NewUpstream
 	served    chan error
 	upstreams chan *pgtest.Peer // what Dial connected to
 	targets   chan net.Addr     // what Dial was asked for
@@ -67,9 +67,7 @@ func newRig(t *testing.T, configure func(*Server)) *rig {
 
 // newTCPRig serves over loopback connections, which can half-close.
 func newTCPRig(t *testing.T, configure func(*Server)) *rig {
-	r := startRig(t, func() (net.Conn, net.Conn) { return pgtest.TCPPair(t) }, configure)
-	r.secure = func(near net.Conn) net.Conn { return &eventedConn{Conn: near, remote: near.RemoteAddr()} }
-	return r
+	return startRig(t, func() (net.Conn, net.Conn) { return pgtest.TCPPair(t) }, configure)
 }
 
 func startRig(t *testing.T, pair func() (net.Conn, net.Conn), configure func(*Server)) *rig {
@@ -96,7 +94,7 @@ func startRig(t *testing.T, pair func() (net.Conn, net.Conn), configure func(*Se
 	return r
 }
 
-func (r *rig) dial(ctx context.Context, target net.Addr) (net.Conn, error) {
+func (r *rig) dial(ctx context.Context, target net.Addr) (Upstream, error) {
 	r.targets <- target
 	if r.dialError != nil {
 		return nil, r.dialError
@@ -107,9 +105,9 @@ func (r *rig) dial(ctx context.Context, target net.Addr) (net.Conn, error) {
 	near, far := r.pair()
 	r.upstreams <- pgtest.NewPeer(r.t, far)
 	if r.secure != nil {
-		near = r.secure(near)
+		return r.secure(near), nil
 	}
-	return near, nil
+	return pgtest.NewUpstream(near), nil
 }
 
 // connect returns the client's end of a new session.

@@ -17,28 +17,20 @@ var ErrServerClosed = errors.New("pgwire: server closed")
 // required. A Server must not be copied or changed after Serve was called, and
 // is of no use after Shutdown or Close.
 type Server struct {
-	// Dial opens a new connection to the upstream, verified and ready for a startup
-	// packet or a cancel request. Nil as target means any address. Otherwise target is
-	// the RemoteAddr of a connection which Dial or DialSession returned before, and the
-	// new one must go to that very address: only there is a cancel request understood.
-	// The server closes the connection. If it has a CloseWrite method, the end
-	// of the client's stream is passed on.
+	// Dial opens a new connection to the upstream, verified and ready for a startup packet or a cancel
+	// request. If target is nil, any address will do. Otherwise target is the RemoteAddr of an earlier
+	// connection, and the new one must go to that address: only there is a cancel request understood. The
+	// session closes the connection.
 	//
-	// An error of Dial, or of the connection, may have the methods
-	// Reason() string and SQLState() string. Its text is then shown to the
-	// client and must be one sentence that is fit for it. The text of any other
-	// error is not shown.
-	Dial func(ctx context.Context, target net.Addr) (net.Conn, error)
+	// An error may have the methods Reason() string and SQLState() string. Its text is then shown to the
+	// client and must be one sentence that is fit for it. The text of any other error is not shown.
+	Dial func(ctx context.Context, target net.Addr) (Upstream, error)
 
-	// DialSession opens the upstream leg of a session. Unlike Dial it may return a
-	// connection that was made ahead of its use. Such a one has the methods
-	// Fresh(context.Context) (net.Conn, error) and LoggedIn(): when it ends before the
-	// upstream has told the client anything, the server calls Fresh, once, for another one
-	// and starts over on that; else it calls LoggedIn when the login has succeeded on it.
-	// Nil means Dial. Cancel requests always use Dial: a connection that is dead without
-	// anybody's knowledge would look like one that took them, and a PostgreSQL backend up
-	// to 17 knows only sessions that are older than itself.
-	DialSession func(ctx context.Context) (net.Conn, error)
+	// DialSession opens the upstream connection of a session. Unlike Dial it may return one that was made
+	// ahead of its use, together with a Spare. A nil Spare means that the connection is new. A nil
+	// DialSession means Dial. Cancel requests always use Dial: a dead spare would look like an upstream that
+	// took the request, and PostgreSQL up to 17 cancels only sessions older than the connection.
+	DialSession func(ctx context.Context) (Upstream, *Spare, error)
 
 	// Hint returns what a person has to change to cure err, for the
 	// ErrorResponse; "" for nothing. Nil means no hints.

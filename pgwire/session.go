@@ -28,8 +28,10 @@ type session struct {
 
 	client   *leg
 	upstream *leg          // nil until dialled
-	spare    spare         // the upstream leg, while it may still be replaced; else nil
+	spare    *Spare        // nil if the upstream leg was dialled for this session, or is logged in
 	place    *list.Element // in Server.pending, whose mutex guards it
+
+	upstreamConn Upstream // of the upstream leg
 
 	info     SessionInfo
 	phase    atomic.Int32 // a Phase; others read it too

@@ -135,7 +135,7 @@ func TestLoginFailure(t *testing.T) {
 
 // lateRejection is an upstream connection as a TLS 1.3 server leaves it that
 // rejects the client certificate: what is written is lost, the first read says why.
-type lateRejection struct{ net.Conn }
+type lateRejection struct{ Upstream }
 
 // Write has noticed before Read that the server has closed.
 func (lateRejection) Write([]byte) (int, error) {
@@ -149,7 +149,7 @@ func (lateRejection) Read([]byte) (int, error) {
 func TestUpstreamErrorWithItsOwnReason(t *testing.T) {
 	r := newTCPRig(t, func(s *Server) {
 		dial := s.Dial
-		s.Dial = func(ctx context.Context, target net.Addr) (net.Conn, error) {
+		s.Dial = func(ctx context.Context, target net.Addr) (Upstream, error) {
 			conn, err := dial(ctx, target)
 			return lateRejection{conn}, err
 		}
@@ -221,13 +221,13 @@ func fuzzSession(ctx context.Context, t *testing.T, fromClient, fromUpstream []b
 	var reached []byte
 	var peers sync.WaitGroup
 	server := &Server{
-		Dial: func(context.Context, net.Addr) (net.Conn, error) {
+		Dial: func(context.Context, net.Addr) (Upstream, error) {
 			near, far := net.Pipe()
 			peers.Go(func() {
 				_, _ = far.Write(fromUpstream)
 				_ = far.Close()
 			})
-			return recorder{near, &reached}, nil
+			return recorder{pgtest.NewUpstream(near), &reached}, nil
 		},
 	}
 	served := make(chan error, 1)
@@ -250,7 +250,7 @@ func fuzzSession(ctx context.Context, t *testing.T, fromClient, fromUpstream []b
 
 // recorder keeps what is written and lets it pass for sent.
 type recorder struct {
-	net.Conn
+	Upstream
 	reached *[]byte
 }
 

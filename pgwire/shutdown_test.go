@@ -117,7 +117,7 @@ func TestShutdownEndsDials(t *testing.T) {
 		answer := make(chan struct{})
 		r := newRig(t, func(s *Server) {
 			dial := s.Dial
-			s.Dial = func(ctx context.Context, target net.Addr) (net.Conn, error) {
+			s.Dial = func(ctx context.Context, target net.Addr) (Upstream, error) {
 				select {
 				case <-answer:
 					return dial(ctx, target)
@@ -184,7 +184,7 @@ func TestCloseInEveryPhase(t *testing.T) {
 		defer close(hang)
 		r := newRig(t, func(s *Server) {
 			dial := s.Dial
-			s.Dial = func(ctx context.Context, target net.Addr) (net.Conn, error) {
+			s.Dial = func(ctx context.Context, target net.Addr) (Upstream, error) {
 				select {
 				case <-hang:
 				case <-ctx.Done():

@@ -21,13 +21,13 @@ func since(t *testing.T, start time.Time, want time.Duration) {
 
 func TestLoginTimeout(t *testing.T) {
 	const limit = 7 * time.Second
-	blockedDial := func(ctx context.Context, _ net.Addr) (net.Conn, error) {
+	blockedDial := func(ctx context.Context, _ net.Addr) (Upstream, error) {
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}
 	tests := map[string]struct {
 		sends [][]byte
-		dial  func(context.Context, net.Addr) (net.Conn, error)
+		dial  func(context.Context, net.Addr) (Upstream, error)
 		says  []byte // by the upstream, which then falls silent
 		shows int    // -1: the client hears nothing of it
 		state string

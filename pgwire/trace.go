@@ -13,7 +13,7 @@ type Trace struct {
 	// Started runs once the startup packet or CancelRequest is known.
 	Started func(SessionInfo)
 	// UpstreamReady runs when Dial has returned a connection, with how long that took,
-	// and again if that one has to be replaced by Fresh.
+	// and again if it was a spare that had to be replaced.
 	UpstreamReady func(info SessionInfo, upstream net.Conn, took time.Duration)
 	// Authenticated runs when the first ReadyForQuery has gone to the client.
 	Authenticated func(SessionInfo)

@@ -1,3 +1,4 @@
+// Package test holds what is true of the repository as a whole. Rules for imports are in test/house.
 package test
 
 import (

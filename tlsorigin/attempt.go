@@ -8,6 +8,8 @@ import (
 	"io"
 	"net"
 	"time"
+
+	"github.com/pgorigin/pgorigin/tlsorigin/internal/safetext"
 )
 
 // sslRequest is the message SSLRequest: its length and the code 80877103.
@@ -16,14 +18,14 @@ const sslRequest = "\x00\x00\x00\x08\x04\xd2\x16\x2f"
 // attempt is one try of one address.
 type attempt struct {
 	route  route
-	trust  *trust
+	state  *tlsState
 	auth   clientAuth
 	budget time.Duration
 	report Attempt
 
 	turns   turns    // nil: computing is not bounded
 	waiters *waiters // nil: waiting is not bounded
-	// turn is held while the handshake computes. Explaining a refusal gives it back first.
+	// turn is held while the handshake computes. Explaining a verify.Refusal gives it back first.
 	turn   *turn
 	waiter *waiter
 	// lost is packetsLost, nil where nobody can tell.
@@ -54,15 +56,15 @@ type certificateDetails struct {
 	anchored bool
 }
 
-func newAttempt(r route, t *trust, budget time.Duration) *attempt {
+func newAttempt(r route, t *tlsState, budget time.Duration) *attempt {
 	return &attempt{
 		route:  r,
-		trust:  t,
+		state:  t,
 		auth:   clientAuth{configured: t.client},
 		budget: budget,
 		report: Attempt{Addr: r.host},
 
-		verification: &verification{trust: t, name: r.name},
+		verification: &verification{policy: t.policy, name: r.name},
 	}
 }
 
@@ -110,7 +112,7 @@ func (a *attempt) outwaited(ctx context.Context, failure *Error) *Error {
 		kind = ReasonUpstreamTimeout
 	}
 	text := fmt.Sprintf("sent nothing for %v while more than %d connections waited for its address", silentGrace, maxSilent)
-	return a.failure(finding{kind, text}, errOutwaited)
+	return a.failure(&problem{kind, text}, errOutwaited)
 }
 
 // expiry returns a function that sets the deadline of raw. Once ctx has ended every deadline is one in the past: ctx is
@@ -149,22 +151,22 @@ func (a *attempt) originate(ctx context.Context, raw net.Conn, deadline time.Tim
 	// something that was received inside (CVE-2021-23222). Those that are here already are called by their name;
 	// those that come later break the handshake, for nothing between here and TLS has a buffer.
 	if !a.route.direct && pendingInput(raw) {
-		return nil, a.failure(finding{ReasonTLSInjection, "sent bytes behind its answer to SSLRequest; someone in the path may be tampering"}, nil)
+		return nil, a.failure(&problem{ReasonTLSInjection, "sent bytes behind its answer to SSLRequest; someone in the path may be tampering"}, nil)
 	}
 	if !a.waiter.hello(ctx, deadline) {
 		text := fmt.Sprintf("got no ClientHello in time: %d other TLS handshakes waited for its answer", maxHellos)
-		return nil, a.failure(finding{ReasonTLSTimeout, text}, nil)
+		return nil, a.failure(&problem{ReasonTLSTimeout, text}, nil)
 	}
 	a.turn = newTurn(ctx, a.turns, deadline)
 	defer a.turn.giveBack()
 	w := &wire{Conn: raw, turn: a.turn, waiter: a.waiter}
 	a.limitPatience(w, deadline, expire)
-	config := a.trust.config(a.verification, &a.auth)
+	config := a.state.config(a.verification, &a.auth)
 	if a.choice.groups != nil {
 		config.CurvePreferences = a.choice.groups
 	}
-	if a.resume && a.trust.sessions != nil {
-		a.ticket = a.trust.sessions.ticket(a.report.Resolved, a.route.name)
+	if a.resume && a.state.sessions != nil {
+		a.ticket = a.state.sessions.ticket(a.report.Resolved, a.route.name)
 		config.ClientSessionCache = a.ticket
 	}
 	if a.observe != nil {
@@ -174,7 +176,7 @@ func (a *attempt) originate(ctx context.Context, raw net.Conn, deadline time.Tim
 	a.began = true
 	//nolint:noctx // ctx interrupts by run's deadline: HandshakeContext would close the connection, and with it what it knows
 	err := client.Handshake()
-	a.turn.giveBack() // before a refusal is explained
+	a.turn.giveBack() // before a verify.Refusal is explained
 	if err != nil {
 		if w.received.Load() == 0 {
 			a.vanished = a.vanishing(raw, err)
@@ -182,11 +184,11 @@ func (a *attempt) originate(ctx context.Context, raw net.Conn, deadline time.Tim
 		return nil, a.failure(a.handshakeFailure(err, w.received.Load()), err)
 	}
 	state := client.ConnectionState()
-	if found := a.protocolProblem(state.NegotiatedProtocol); found.text != "" {
+	if found := a.protocolProblem(state.NegotiatedProtocol); found != nil {
 		return nil, a.failure(found, nil)
 	}
 	if a.verification.chains == nil { // crypto/tls has not called verify
-		return nil, a.failure(finding{ReasonCertInvalid, "its certificate was not verified"}, nil)
+		return nil, a.failure(&problem{ReasonCertInvalid, "its certificate was not verified"}, nil)
 	}
 	a.ticket.verified(&state)
 	w.turn, w.waiter = nil, nil
@@ -211,13 +213,13 @@ func (a *attempt) limitPatience(w *wire, deadline time.Time, expire func(time.Ti
 	w.first = func() { expire(deadline) }
 }
 
-// protocolProblem judges what ALPN came to; a finding without text means that all is well. A server that does not know
+// protocolProblem judges what ALPN came to; nil means that all is well. A server that does not know
 // ALPN is none in direct TLS, whose only proof that it is Postgres that is spoken is ALPN.
-func (a *attempt) protocolProblem(negotiated string) finding {
+func (a *attempt) protocolProblem(negotiated string) *problem {
 	if a.route.direct && negotiated != protocolName {
-		return finding{ReasonTLSALPN, "completed TLS but did not agree to the protocol " + protocolName + " (ALPN), which direct TLS demands"}
+		return &problem{ReasonTLSALPN, "completed TLS but did not agree to the protocol " + protocolName + " (ALPN), which direct TLS demands"}
 	}
-	return finding{}
+	return nil
 }
 
 // requestTLS sends SSLRequest and reads its answer, exactly one byte: what follows belongs to TLS.
@@ -233,7 +235,7 @@ func (a *attempt) requestTLS(raw net.Conn) *Error {
 	if err != nil {
 		return a.failure(lostFailure(err, "without an answer to SSLRequest", a.budget), err)
 	}
-	if found := answerProblem(answer[0]); found.text != "" {
+	if found := answerProblem(answer[0]); found != nil {
 		return a.failure(found, nil)
 	}
 	return nil
@@ -247,8 +249,8 @@ func (a *attempt) waited(received int64) time.Duration {
 	return a.budget
 }
 
-func (a *attempt) failure(f finding, cause error) *Error {
-	e := &Error{Kind: f.kind, Addr: a.route.host, Text: clip(f.text, maxText), Err: cause}
+func (a *attempt) failure(f *problem, cause error) *Error {
+	e := &Error{Kind: f.reason, Addr: a.route.host, Text: safetext.Clip(f.text, safetext.MaxLength), Err: cause}
 	if d := a.details; d != nil {
 		e.Also, e.Peer, e.ExpectedName, e.Anchored = d.also, d.peer, d.name, d.anchored
 	}

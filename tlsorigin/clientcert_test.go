@@ -155,8 +155,8 @@ func TestAlertsAboutCertificatesNeedARequest(t *testing.T) {
 	for _, number := range []sentAlert{42, 43, 44, 45, 46, 48, 49, 116} {
 		err := &net.OpError{Op: "remote error", Err: number}
 		for want, auth := range map[Reason]*clientAuth{ReasonTLSAlert: {}, ReasonClientCertRejected: {requested: true}} {
-			if found, ok := alertFailure(err, auth); !ok || found.kind != want {
-				t.Errorf("alert %d, requested %v: %s, want %s", number, auth.requested, found.kind, want)
+			if found := alertFailure(err, auth); found == nil || found.reason != want {
+				t.Errorf("alert %d, requested %v: %v, want %s", number, auth.requested, found, want)
 			}
 		}
 	}

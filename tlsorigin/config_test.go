@@ -33,6 +33,15 @@ func configErrors(t *testing.T, err error) []*ConfigError {
 	return problems
 }
 
+// warningTexts returns the warnings of d, one a line.
+func warningTexts(d *Dialer) string {
+	var texts []string
+	for _, w := range d.Warnings() {
+		texts = append(texts, w.String())
+	}
+	return strings.Join(texts, "\n")
+}
+
 type configProblem struct {
 	name   string
 	change func(*Config)
@@ -224,7 +233,7 @@ func TestWarningsAndExpiry(t *testing.T) {
 		t.Fatal(err)
 	}
 	d := newTestDialer(t, ca, func(c *Config) { c.CertFile, c.KeyFile, c.ServerName = cert, key, "" }, "10.0.0.1:6432", "10.0.0.2:6432")
-	warnings := strings.Join(d.Warnings(), "\n")
+	warnings := warningTexts(d)
 	for _, want := range []string{key + `": group or others may access this private key (mode 0644)`, `"app" expired`, "P-224", "10.0.0.1 is an IP address"} {
 		if !strings.Contains(warnings, want) {
 			t.Errorf("warnings %q lack %q", warnings, want)
@@ -252,13 +261,13 @@ func TestCombinedFileOfChainAndKey(t *testing.T) {
 	pair := ca.Intermediate("Intermediate", tlstest.P256).Issue(tlstest.Leaf{CommonName: "app"})
 	both := writeFile(t, filepath.Join(t.TempDir(), "both.pem"), append(pair.KeyPEM(), pair.CertPEM()...), 0o600)
 	d := newTestDialer(t, ca, func(c *Config) { c.CertFile, c.KeyFile = both, both }, "db.test:6432")
-	if got := len(d.trust.Load().client.Certificate); got != 2 {
+	if got := len(d.state.Load().client.Certificate); got != 2 {
 		t.Errorf("%d certificates, want leaf and intermediate", got)
 	}
 }
 
 func TestTLSPolicy(t *testing.T) {
-	config := newTestDialer(t, tlstest.NewCA("Test Root", tlstest.P256), nil, "db.test:6432").trust.Load().template
+	config := newTestDialer(t, tlstest.NewCA("Test Root", tlstest.P256), nil, "db.test:6432").state.Load().template
 	if config.MinVersion != tls.VersionTLS12 || config.ClientSessionCache != nil || config.RootCAs == nil ||
 		!config.DynamicRecordSizingDisabled || config.Renegotiation != tls.RenegotiateNever {
 		t.Errorf("TLS policy changed: %+v", config)
@@ -268,27 +277,4 @@ func TestTLSPolicy(t *testing.T) {
 			t.Errorf("offers %s", name)
 		}
 	}
-}
-
-func FuzzParseCertificates(f *testing.F) {
-	ca := tlstest.NewCA("Test Root", tlstest.P256)
-	pair := ca.Intermediate("Intermediate", tlstest.P256).Issue(tlstest.Leaf{CommonName: "app"})
-	f.Add(ca.PEM())
-	f.Add(pair.CertPEM())
-	f.Add(append(pair.KeyPEM(), pair.CertPEM()...))
-	f.Add([]byte("# comment\n" + string(ca.PEM()) + "\n \n" + strings.ReplaceAll(string(ca.PEM()), "\n", "\r\n")))
-	f.Add(ca.PEM()[:100])
-	f.Add([]byte("-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n"))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		certs, err := parseCertificates(data, certificatesOnly)
-		if err != nil {
-			if certs != nil {
-				t.Errorf("%d certificates and the error %v", len(certs), err)
-			}
-			return
-		}
-		if want := strings.Count(string(data), "-----BEGIN CERTIFICATE-----"); len(certs) != want || want == 0 {
-			t.Errorf("%d certificates of %d blocks", len(certs), want)
-		}
-	})
 }

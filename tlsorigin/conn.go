@@ -79,20 +79,20 @@ func (c *Conn) failure(err error) error {
 		err = fmt.Errorf("%w, seen as %w", syscall.ETIMEDOUT, err)
 	}
 	lost := &Error{Addr: c.remote.Host, Err: err, sqlState: sqlStateConnectionLost}
-	found, isAlert := alertFailure(err, c.auth)
+	found := alertFailure(err, c.auth)
 	switch {
-	case isAlert && !c.answered.Load():
+	case found != nil && !c.answered.Load():
 		lost.sqlState = sqlStateCannotConnect // the upstream's part of the handshake ends with its first data
 		c.ticket.failed()
-		if found.kind == ReasonClientCertRejected && c.rejected != nil {
+		if found.reason == ReasonClientCertRejected && c.rejected != nil {
 			c.rejected()
 		}
-	case isAlert:
-		found = finding{ReasonTLSAlert, "ended the connection with " + alertName(err)}
+	case found != nil:
+		found = &problem{ReasonTLSAlert, "ended the connection with " + alertName(err)}
 	default:
 		found = connectionLost(err)
 	}
-	lost.Kind, lost.Text = found.kind, found.text
+	lost.Kind, lost.Text = found.reason, found.text
 	return lost
 }
 

@@ -2,14 +2,11 @@ package tlsorigin
 
 import (
 	"crypto"
-	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"encoding/pem"
 	"errors"
-	"fmt"
-	"math/big"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -17,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pgorigin/pgorigin/tlsorigin/internal/verify"
 	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
 )
 
@@ -49,14 +47,14 @@ func crlRows(root *tlstest.CA) []crlRow {
 			"revoked", direct,
 			[][]byte{list(root, 1, direct.Leaf)},
 			ReasonCertRevoked,
-			[]string{`certificate "db.test" (serial number ` + serialText(direct.Leaf), `revoked by "Test Root" on ` + stamp(now.Add(-time.Hour))[:10], "keyCompromise"},
+			[]string{`certificate "db.test" (serial number ` + verify.SerialText(direct.Leaf), `revoked by "Test Root" on ` + now.Add(-time.Hour).UTC().Format(time.RFC3339)[:10], "keyCompromise"},
 		},
 		{"intermediate revoked", pair, [][]byte{list(root, 2, between.Cert), freshBetween}, ReasonCertRevoked, []string{`"Intermediate"`, `by "Test Root"`, "cACompromise"}},
 		{"root listed by itself", direct, [][]byte{list(root, 5, root.Cert)}, ReasonCertRevoked, []string{`"Test Root"`, "cessationOfOperation"}},
 		{"revoked, and the list is out of date", direct, [][]byte{root.CRL(tlstest.CRL{NextUpdate: stale, Revoked: []*x509.Certificate{direct.Leaf}})}, ReasonCertRevoked, []string{"unspecified"}},
 		{"no list of the intermediate", pair, [][]byte{fresh}, ReasonCertInvalid, []string{`no CRL of its issuer "Intermediate"`}},
 		{"no list of the root", pair, [][]byte{freshBetween}, ReasonCertInvalid, []string{`"Intermediate" cannot be checked`, `no CRL of its issuer "Test Root"`}},
-		{"list out of date", direct, [][]byte{expired}, ReasonCertInvalid, []string{"out of date since " + stamp(stale), "3 days", "fetch a fresh one"}},
+		{"list out of date", direct, [][]byte{expired}, ReasonCertInvalid, []string{"out of date since " + stale.UTC().Format(time.RFC3339), "3 days", "fetch a fresh one"}},
 		{"list not yet valid", direct, [][]byte{root.CRL(tlstest.CRL{ThisUpdate: now.Add(time.Hour)})}, ReasonCertInvalid, []string{"not valid before", "clocks"}},
 		{"signed by another of that name", direct, [][]byte{list(tlstest.NewCA("Test Root", tlstest.P256), 0)}, ReasonCertInvalid, []string{"was not signed with that authority's key"}},
 		{"issuer without cRLSign", mute.Issue(tlstest.Leaf{DNSNames: []string{testName}}), [][]byte{fresh, list(mute, 0)}, ReasonCertInvalid, []string{`"Mute" may not sign CRLs`, "cRLSign"}},
@@ -176,7 +174,7 @@ func TestUselessListsAreAWarning(t *testing.T) {
 	stale := tlstest.CRL{NextUpdate: time.Now().Add(-time.Hour)}
 	path := writeFile(t, filepath.Join(t.TempDir(), "crl.pem"), tlstest.CRLPEM(root.CRL(stale), other.CRL(stale), other.CRL(tlstest.CRL{})), 0o644)
 	d := newTestDialer(t, root, func(c *Config) { c.CRLFile = path }, "db.test:6432")
-	warnings := strings.Join(d.Warnings(), "\n")
+	warnings := warningTexts(d)
 	if !strings.Contains(warnings, `CRLFile: the CRL of "Test Root" is out of date`) || strings.Contains(warnings, "Other Root") {
 		t.Errorf("warnings %q", warnings)
 	}
@@ -214,100 +212,11 @@ func TestListsAreReloaded(t *testing.T) {
 	conn.Close()
 }
 
-func FuzzRevocations(f *testing.F) {
-	root := tlstest.NewCA("Test Root", tlstest.P256)
-	chain := []*x509.Certificate{root.Issue(tlstest.Leaf{}).Leaf, root.Cert}
-	f.Add(tlstest.CRLPEM(root.CRL(tlstest.CRL{Revoked: chain})))
-	f.Add([]byte("-----BEGIN X509 CRL-----\n-----END X509 CRL-----\n"))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		r, err := parseRevocations(data)
-		if err != nil {
-			return
-		}
-		if len(r.byIssuer) == 0 {
-			t.Error("no list and no error")
-		}
-		for _, found := range r.problems(chain, time.Now()) {
-			checkSafe(t, found.text)
-		}
-		blocks, _ := parseBlocks(data)
-		for _, block := range blocks {
-			checkSameList(t, block.Bytes)
-		}
-	})
-}
-
-// checkSameList compares parseList, which has accepted der, with crypto/x509.
-func checkSameList(t *testing.T, der []byte) {
-	t.Helper()
-	list, err := parseList(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	want, err := x509.ParseRevocationList(der)
-	if err != nil {
-		t.Fatalf("crypto/x509 does not accept the list: %v", err)
-	}
-	for _, entry := range want.RevokedCertificateEntries {
-		found, ok := list.revoked.find(&x509.Certificate{SerialNumber: entry.SerialNumber})
-		if !ok || !slices.ContainsFunc(want.RevokedCertificateEntries, func(e x509.RevocationListEntry) bool {
-			return e.SerialNumber.Cmp(entry.SerialNumber) == 0 && e.RevocationTime.Equal(found.at) && e.ReasonCode == found.reason
-		}) {
-			t.Errorf("serial number %v: %+v, %v, want %+v", entry.SerialNumber, found, ok, entry)
-		}
-	}
-	count := 0
-	for _, table := range list.revoked {
-		count += table.Len()
-	}
-	if count != len(want.RevokedCertificateEntries) {
-		t.Errorf("%d entries, want %d", count, len(want.RevokedCertificateEntries))
-	}
-}
-
-func TestListsReadAsByTheLibrary(t *testing.T) {
-	for _, key := range []tlstest.KeyType{tlstest.P256, tlstest.P384, tlstest.P521, tlstest.RSA2048, tlstest.Ed25519} {
-		root, stranger := tlstest.NewCA("Test Root", key), tlstest.NewCA("Test Root", key)
-		var certs []*x509.Certificate
-		for _, serial := range []int64{0, 1, 127, 128, 255, 256, 1 << 40} {
-			certs = append(certs, &x509.Certificate{SerialNumber: big.NewInt(serial)})
-		}
-		for reason, certs := range map[int][]*x509.Certificate{0: nil, 1: certs[1:], 6: {root.Cert}} {
-			der := root.CRL(tlstest.CRL{Revoked: certs, Reason: reason})
-			checkSameList(t, der)
-			list, _ := parseList(der)
-			if !list.signed(root.Cert) || list.signed(stranger.Cert) {
-				t.Errorf("%s: signed by its issuer %v, by another %v", key, list.signed(root.Cert), list.signed(stranger.Cert))
-			}
-			if _, ok := list.revoked.find(&x509.Certificate{SerialNumber: big.NewInt(300)}); ok {
-				t.Error("what is not in the list is found")
-			}
-		}
-	}
-}
-
-// longList is the PEM of a list with n entries, in no order.
-func longList(root *tlstest.CA, n int) []byte {
-	var entries []byte
-	for i := range n {
-		serial := sha256.Sum256([]byte(fmt.Sprint(i)))
-		serial[0] = serial[0]&0x3f | 0x40
-		entry := append([]byte{0x02, 16}, serial[:16]...)
-		entry = append(entry, "\x17\x0d261101000000Z"...)
-		entries = append(append(entries, 0x30, byte(len(entry))), entry...)
-	}
-	der := root.Resign(root.CRL(tlstest.CRL{}), crypto.SHA256, func(elements []asn1.RawValue) []asn1.RawValue {
-		// version, algorithm, issuer, thisUpdate, nextUpdate
-		return slices.Insert(elements, 5, asn1.RawValue{FullBytes: sequence(entries)})
-	})
-	return tlstest.CRLPEM(der)
-}
-
 // Lists may be long: an entry costs as much memory as it has bytes, and less than 4 times that while it is read.
 func TestLongListsLoad(t *testing.T) {
 	const entries = 150_000
 	root := tlstest.NewCA("Test Root", tlstest.P256)
-	path := writeFile(t, filepath.Join(t.TempDir(), "crl.pem"), longList(root, entries), 0o644)
+	path := writeFile(t, filepath.Join(t.TempDir(), "crl.pem"), root.LongCRL(entries), 0o644)
 	var before, after runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&before)
@@ -317,34 +226,14 @@ func TestLongListsLoad(t *testing.T) {
 	if each := (int(after.HeapAlloc) - int(before.HeapAlloc)) / entries; each > 35 {
 		t.Errorf("%d bytes for an entry", each)
 	}
-	list := d.trust.Load().crls.byIssuer[string(root.Cert.RawSubject)][0]
-	serial := sha256.Sum256([]byte("149999"))
-	serial[0] = serial[0]&0x3f | 0x40
-	if found, ok := list.revoked.find(&x509.Certificate{SerialNumber: new(big.Int).SetBytes(serial[:16])}); !ok || found.at.Year() != 2026 {
-		t.Errorf("the last entry: %+v, %v", found, ok)
-	}
-	if !list.signed(root.Cert) {
-		t.Error("the signature is not recognised")
-	}
-}
-
-// BenchmarkMillionEntries measures what a list of a million entries costs to read.
-func BenchmarkMillionEntries(b *testing.B) {
-	data := longList(tlstest.NewCA("Test Root", tlstest.P256), 1_000_000)
-	b.SetBytes(int64(len(data)))
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := parseRevocations(data); err != nil {
-			b.Fatal(err)
-		}
-	}
+	runtime.KeepAlive(d)
 }
 
 // A stranger can make connections fail as often as it likes, but not make us read a long list each time.
 func TestFailuresDoNotReadLongListsAgain(t *testing.T) {
 	root := tlstest.NewCA("Test Root", tlstest.P256)
 	p := startPeer(t, presents(tlstest.SelfSigned(tlstest.Leaf{DNSNames: []string{testName}})))
-	path := writeFile(t, filepath.Join(t.TempDir(), "crl.pem"), longList(root, 30_000), 0o644)
+	path := writeFile(t, filepath.Join(t.TempDir(), "crl.pem"), root.LongCRL(30_000), 0o644)
 	d := newTestDialer(t, root, func(c *Config) { c.CRLFile = path }, p.addr)
 	dialFailure(t, d)
 	first := d.reloads.looked

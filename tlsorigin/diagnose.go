@@ -6,9 +6,10 @@ import (
 	"net"
 	"net/netip"
 	"slices"
-	"strings"
 	"sync"
 	"time"
+
+	"github.com/pgorigin/pgorigin/tlsorigin/internal/verify"
 )
 
 // Stage is one step on the way to a verified connection.
@@ -102,7 +103,7 @@ func (d *Dialer) Diagnose(ctx context.Context, o DiagnoseOptions) []UpstreamDiag
 	if o.LookupNetIP == nil {
 		o.LookupNetIP = net.DefaultResolver.LookupNetIP
 	}
-	current := d.trust.Load()
+	current := d.state.Load()
 	reports := make([]UpstreamDiagnosis, len(d.upstream))
 	places := make(chan struct{}, diagnosedAtOnce)
 	var walks sync.WaitGroup
@@ -113,7 +114,7 @@ func (d *Dialer) Diagnose(ctx context.Context, o DiagnoseOptions) []UpstreamDiag
 	return reports
 }
 
-func (d *Dialer) diagnoseUpstream(ctx context.Context, r route, t *trust, places chan struct{}, o DiagnoseOptions) UpstreamDiagnosis {
+func (d *Dialer) diagnoseUpstream(ctx context.Context, r route, t *tlsState, places chan struct{}, o DiagnoseOptions) UpstreamDiagnosis {
 	report := UpstreamDiagnosis{Upstream: r.host, ServerName: r.name, Direct: r.direct}
 	addrs, failure := d.lookup(ctx, r, &report, o)
 	if failure != nil {
@@ -154,8 +155,8 @@ func (d *Dialer) lookup(ctx context.Context, r route, report *UpstreamDiagnosis,
 	}
 	if err != nil {
 		found := connectFailure(err, budget)
-		found.kind = ReasonUpstreamDNS // an end of ctx comes without the resolver's own error
-		return nil, &Error{Kind: found.kind, Addr: r.host, Text: found.text, Err: err}
+		found.reason = ReasonUpstreamDNS // an end of ctx comes without the resolver's own error
+		return nil, &Error{Kind: found.reason, Addr: r.host, Text: found.text, Err: err}
 	}
 	var addrs []netip.AddrPort
 	for _, ip := range ips {
@@ -175,7 +176,7 @@ func (d *Dialer) shareOf(ctx context.Context) time.Duration {
 	return d.timeout
 }
 
-func (d *Dialer) diagnoseAddress(ctx context.Context, r route, tcp net.Addr, t *trust) AddressDiagnosis {
+func (d *Dialer) diagnoseAddress(ctx context.Context, r route, tcp net.Addr, t *tlsState) AddressDiagnosis {
 	report := AddressDiagnosis{Addr: &Addr{TCP: tcp, Host: r.host}}
 	w := new(witness)
 	conn, failure := d.open(context.WithValue(ctx, witnessKey{}, w), r, t, d.shareOf(ctx))
@@ -198,7 +199,7 @@ func (d *Dialer) diagnoseAddress(ctx context.Context, r route, tcp net.Addr, t *
 	report.ClientCertificate.Requested = a.auth.requested
 	report.ClientCertificate.Unlisted = a.auth.unlisted
 	if a.auth.requested && a.auth.configured != nil {
-		report.ClientCertificate.Presented = certificateName(a.auth.configured.Leaf)
+		report.ClientCertificate.Presented = verify.CertificateName(a.auth.configured.Leaf)
 	}
 	if failure != nil {
 		report.Failed, report.Err = stageOf(failure, &a.report), failure
@@ -216,7 +217,7 @@ func stageOf(failure *Error, report *Attempt) Stage {
 		return StageClientCertificate
 	case kind == ReasonCertNameMismatch:
 		return StageName
-	case strings.HasPrefix(string(kind), "cert_"):
+	case kind.layer() == layerCertificate:
 		return StageChain
 	case kind == ReasonUpstreamDNS:
 		return StageDNS

@@ -43,7 +43,7 @@ func singleGroups() []tls.CurveID {
 
 // tryGroups fills the matrix. The configuration in force was tried by walk; the groups are tried side by side, so that
 // several that vanish cost the time of one. Nothing is learned from them: nobody connects that way.
-func (d *Dialer) tryGroups(ctx context.Context, r route, t *trust, walk *witness) []GroupTrial {
+func (d *Dialer) tryGroups(ctx context.Context, r route, t *tlsState, walk *witness) []GroupTrial {
 	groups := singleGroups()
 	rows := make([]GroupTrial, 1+len(groups))
 	rows[0] = walk.first().trial(nil)

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"os"
 	"time"
+
+	"github.com/pgorigin/pgorigin/tlsorigin/internal/verify"
 )
 
 // witness notes what the attempts of one diagnosis do. It decides nothing: what it sees is judged by the same code, and
@@ -74,16 +76,10 @@ func (s *sighting) chain(failure *Error) PeerChain {
 	now := time.Now()
 	sent, chains := s.state.PeerCertificates, s.attempt.verification.chains
 	if failure != nil {
-		var refused *refusal
+		var refused *verify.Refusal
 		if errors.As(failure.Err, &refused) {
-			sent, chains = refused.sent, refused.chains
+			sent, chains = refused.Sent, refused.Chains
 		}
 	}
-	t := s.attempt.trust
-	for _, chain := range chains {
-		if len(t.chainProblems(chain, now)) == 0 {
-			return describeChain(sent, chain, now)
-		}
-	}
-	return describeChain(sent, nil, now)
+	return describeChain(sent, s.attempt.state.policy.Accepted(chains, now), now)
 }

@@ -20,7 +20,7 @@ func BenchmarkDial(b *testing.B) {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { d.Close() })
-	config := d.trust.Load().config(&verification{trust: d.trust.Load(), name: testName}, new(clientAuth))
+	config := d.state.Load().config(&verification{policy: d.state.Load().policy, name: testName}, new(clientAuth))
 	bare := func(ctx context.Context) (net.Conn, error) {
 		raw, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
 		if err != nil {

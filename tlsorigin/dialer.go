@@ -10,6 +10,8 @@ import (
 	"slices"
 	"sync/atomic"
 	"time"
+
+	"github.com/pgorigin/pgorigin/tlsorigin/internal/safetext"
 )
 
 // Dialer opens verified connections to one upstream. Its methods may be called concurrently.
@@ -28,7 +30,7 @@ type Dialer struct {
 	waiters    waiters
 	liveness   *liveness
 
-	trust   atomic.Pointer[trust] // each Dial uses the one in force when it starts
+	state   atomic.Pointer[tlsState] // each Dial uses the one in force when it starts
 	reloads *reloads
 }
 
@@ -44,8 +46,8 @@ func newDialer(cfg Config, system systemRoots) (*Dialer, error) {
 	problems = append(problems, more...)
 	exchange, more := cfg.keyExchange(minVersion)
 	problems = append(problems, more...)
-	load := func(files snapshot) (*trust, []error) {
-		t, problems := loadTrust(&cfg, files, minVersion, system)
+	load := func(files snapshot) (*tlsState, []error) {
+		t, problems := loadState(&cfg, files, minVersion, system)
 		if problems == nil {
 			t.warnNames(upstream)
 		}
@@ -73,7 +75,7 @@ func newDialer(cfg Config, system systemRoots) (*Dialer, error) {
 	if cfg.Trace != nil && cfg.Trace.PathChanged != nil {
 		d.paths.changed = cfg.Trace.PathChanged
 	}
-	d.trust.Store(loaded)
+	d.state.Store(loaded)
 	return d, nil
 }
 
@@ -89,9 +91,9 @@ func newNetDialer() *net.Dialer {
 	}
 }
 
-// Warnings returns what is doubtful about the configuration in force but no reason to refuse it, one sentence each.
-func (d *Dialer) Warnings() []string {
-	return slices.Concat(d.exchange.warnings, d.trust.Load().warnings)
+// Warnings returns what is doubtful about the configuration in force but no reason to refuse it.
+func (d *Dialer) Warnings() []Warning {
+	return slices.Concat(d.exchange.warnings, d.state.Load().warnings)
 }
 
 // Close ends the probes in the background and waits for them. Connections and Dial go on to work; only nothing that was
@@ -104,13 +106,13 @@ func (d *Dialer) Close() error {
 // NotAfter returns when the first of the configured roots and the first certificate of the client's chain expire. Zero
 // means that there is none to look at: the system roots are in use, or no client certificate is configured.
 func (d *Dialer) NotAfter() (roots, client time.Time) {
-	t := d.trust.Load()
+	t := d.state.Load()
 	return t.rootsNotAfter, t.clientNotAfter
 }
 
 // CRLNextUpdate returns when the first of the configured revocation lists runs out, of several of one issuer
 // the newest. From then on no chain that needs it is accepted. Zero means that there is none.
-func (d *Dialer) CRLNextUpdate() time.Time { return d.trust.Load().crls.nextUpdate() }
+func (d *Dialer) CRLNextUpdate() time.Time { return d.state.Load().policy.CRLs.NextUpdate() }
 
 // Dial returns a *Conn whose peer has proved its name, ready for a startup packet; the caller closes it. A nil target
 // means the configured addresses in order. Otherwise target is the *Addr of an earlier connection of this Dialer, and
@@ -127,7 +129,7 @@ func (d *Dialer) Dial(ctx context.Context, target net.Addr) (net.Conn, error) {
 		return nil, err
 	}
 	end := time.Now().Add(d.timeout)
-	current := d.trust.Load()
+	current := d.state.Load()
 	conn, err := d.dialRoutes(ctx, routes, current, end)
 	if next := d.rotated(ctx, err, current, end); next != nil {
 		current = next
@@ -143,7 +145,7 @@ func (d *Dialer) Dial(ctx context.Context, target net.Addr) (net.Conn, error) {
 }
 
 // dialRoutes tries routes in order until end.
-func (d *Dialer) dialRoutes(ctx context.Context, routes []route, current *trust, end time.Time) (*Conn, error) {
+func (d *Dialer) dialRoutes(ctx context.Context, routes []route, current *tlsState, end time.Time) (*Conn, error) {
 	var failures []*Error
 	for i, r := range routes {
 		// A share for each address that is left, so that a silent first one leaves time for the next.
@@ -175,5 +177,5 @@ func (d *Dialer) routesTo(target net.Addr) ([]route, error) {
 			return []route{r}, nil
 		}
 	}
-	return nil, fmt.Errorf("dial upstream: %s is not a configured address", quote(addr.Host))
+	return nil, fmt.Errorf("dial upstream: %s is not a configured address", safetext.Quote(addr.Host))
 }

@@ -15,10 +15,10 @@
 //   - the protocol is TLS 1.2 with forward secrecy and an AEAD cipher, or TLS 1.3.
 //
 // Until then not one byte other than SSLRequest and the TLS handshake leaves the process. There is no other option, field
-// or error path that weakens this; docs/verification.md compares the whole policy with that of libpq. Each
+// or error path that weakens this; docs/explanation/verification.md compares the whole policy with that of libpq. Each
 // connection verifies against the roots that are in force, also one that resumes a session, as Config.ResumeFor allows.
 //
-// What is remembered about an address, its key exchange, decides the next ClientHello and nothing else; docs/key-exchange.md
+// What is remembered about an address, its key exchange, decides the next ClientHello and nothing else; docs/explanation/key-exchange.md
 // has the rules.
 //
 // Every failure is an *Error with a reason word and one sentence that may be shown to an unauthenticated client: what

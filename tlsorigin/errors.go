@@ -3,6 +3,9 @@ package tlsorigin
 import (
 	"fmt"
 	"strings"
+
+	"github.com/pgorigin/pgorigin/tlsorigin/internal/safetext"
+	"github.com/pgorigin/pgorigin/tlsorigin/internal/verify"
 )
 
 // Reason is one word of the closed vocabulary that logs, metrics and documentation share.
@@ -24,14 +27,14 @@ const (
 	ReasonTLSAlert     Reason = "tls_alert"
 	ReasonTLSALPN      Reason = "tls_alpn"
 
-	ReasonCertUnknownAuthority Reason = "cert_unknown_authority"
-	ReasonCertNameMismatch     Reason = "cert_name_mismatch"
-	ReasonCertExpired          Reason = "cert_expired"
-	ReasonCertNotYetValid      Reason = "cert_not_yet_valid"
-	ReasonCertRevoked          Reason = "cert_revoked"
-	ReasonCertPinMismatch      Reason = "cert_pin_mismatch"
-	ReasonCertUsage            Reason = "cert_usage"
-	ReasonCertInvalid          Reason = "cert_invalid"
+	ReasonCertUnknownAuthority = Reason(verify.UnknownAuthority)
+	ReasonCertNameMismatch     = Reason(verify.NameMismatch)
+	ReasonCertExpired          = Reason(verify.Expired)
+	ReasonCertNotYetValid      = Reason(verify.NotYetValid)
+	ReasonCertRevoked          = Reason(verify.Revoked)
+	ReasonCertPinMismatch      = Reason(verify.PinMismatch)
+	ReasonCertUsage            = Reason(verify.Usage)
+	ReasonCertInvalid          = Reason(verify.Invalid)
 
 	ReasonClientCertRejected Reason = "client_cert_rejected"
 )
@@ -79,7 +82,7 @@ func (e *Error) Error() string {
 		}
 		fmt.Fprintf(&b, "; upstream %s: %s", other.Addr, other.Text)
 	}
-	return clip(b.String(), maxErrorText)
+	return safetext.Clip(b.String(), 2*safetext.MaxLength)
 }
 
 // Unwrap returns the cause.
@@ -101,7 +104,7 @@ func (e *Error) SQLState() string {
 func furthest(failures []*Error) *Error {
 	best := 0
 	for i, failure := range failures {
-		if failure.Kind.progress() > failures[best].Kind.progress() {
+		if failure.Kind.layer() > failures[best].Kind.layer() {
 			best = i
 		}
 	}
@@ -114,31 +117,26 @@ func furthest(failures []*Error) *Error {
 	return &merged
 }
 
-// progress orders reasons by how far the attempt came: network, TLS, certificates.
-func (r Reason) progress() int {
-	switch {
-	case strings.HasPrefix(string(r), "cert_"), r == ReasonClientCertRejected:
-		return 2
-	case strings.HasPrefix(string(r), "tls_"):
-		return 1
+// layer returns how far an attempt came that ended for r.
+func (r Reason) layer() layer {
+	switch r {
+	case ReasonUpstreamDNS, ReasonUpstreamRefused, ReasonUpstreamUnreachable, ReasonUpstreamTimeout,
+		ReasonUpstreamGone, ReasonUpstreamLost:
+		return layerNetwork
+	case ReasonTLSRefused, ReasonTLSInjection, ReasonTLSProtocol, ReasonTLSTimeout, ReasonTLSAlert, ReasonTLSALPN:
+		return layerTLS
+	case ReasonCertUnknownAuthority, ReasonCertNameMismatch, ReasonCertExpired, ReasonCertNotYetValid,
+		ReasonCertRevoked, ReasonCertPinMismatch, ReasonCertUsage, ReasonCertInvalid, ReasonClientCertRejected:
+		return layerCertificate
 	}
-	return 0
+	return layerNetwork
 }
 
-// ConfigError is one problem of a Config. NewDialer joins all that it finds.
-type ConfigError struct {
-	Field string // name of the field of Config
-	Value string // its value; a path for a file; empty for what should not be repeated
-	Err   error
-}
+// layer is a part of the way to a verified connection. The layers stand in the order of that way.
+type layer int
 
-// Error names the field, the value and the problem.
-func (e *ConfigError) Error() string {
-	if e.Value == "" {
-		return e.Field + ": " + e.Err.Error()
-	}
-	return fmt.Sprintf("%s %q: %v", e.Field, e.Value, e.Err)
-}
-
-// Unwrap returns the problem.
-func (e *ConfigError) Unwrap() error { return e.Err }
+const (
+	layerNetwork layer = iota
+	layerTLS
+	layerCertificate // of either side
+)

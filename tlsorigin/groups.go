@@ -85,7 +85,7 @@ type keyExchange struct {
 	enabled []tls.CurveID
 	// hybrid: the rule's ClientHello carries a hybrid key share, with the GODEBUG and FIPS settings of this process.
 	hybrid   bool
-	warnings []string
+	warnings []Warning
 }
 
 // offeredGroups returns what goes into tls.Config.CurvePreferences as a rule; nil means Go's own set.
@@ -121,10 +121,10 @@ func (c *Config) keyExchange(minVersion uint16) (keyExchange, []error) {
 	k.hybrid = slices.ContainsFunc(hello.KeyShares, IsHybrid)
 	switch {
 	case k.policy == PostQuantumRequire && !k.hybrid:
-		return k, []error{&ConfigError{Field: "PostQuantum", Value: string(c.PostQuantum), Err: errors.New(
+		return k, []error{&ConfigError{Field: "PostQuantum", Value: string(c.PostQuantum), Problem: ProblemUnusable, Err: errors.New(
 			"cannot be honoured: this process sends no hybrid key share, probably because GODEBUG or FIPS 140 settings switch ML-KEM off")}}
 	case err != nil:
-		return k, []error{&ConfigError{Field: "Groups", Value: strings.Join(GroupNames(c.Groups), ","), Err: fmt.Errorf(
+		return k, []error{&ConfigError{Field: "Groups", Value: strings.Join(GroupNames(c.Groups), ","), Problem: ProblemUnusable, Err: fmt.Errorf(
 			"no ClientHello can be made of it, perhaps because GODEBUG or FIPS 140 settings leave nothing: %w", err)}}
 	}
 	if k.policy == PostQuantumPrefer && k.hybrid && len(k.enabled) > 0 {
@@ -140,7 +140,13 @@ func (c *Config) keyExchange(minVersion uint16) (keyExchange, []error) {
 func (c *Config) groupProblems() []error {
 	var problems []error
 	complain := func(field, value, text string) {
-		problems = append(problems, &ConfigError{Field: field, Value: value, Err: errors.New(text)})
+		problems = append(problems, &ConfigError{Field: field, Value: value, Problem: ProblemUnusable, Err: errors.New(text)})
+	}
+	exclude := func(group, text string) {
+		problems = append(problems, &ConfigError{
+			Field: "Groups", Value: group, Problem: ProblemExcluded, Err: errors.New(text),
+			Others: []string{"PostQuantum"}, OtherValue: string(c.PostQuantum),
+		})
 	}
 	switch c.PostQuantum {
 	case "", PostQuantumPrefer, PostQuantumRequire, PostQuantumOff:
@@ -160,9 +166,9 @@ func (c *Config) groupProblems() []error {
 		case slices.Contains(c.Groups[:i], id):
 			complain("Groups", name, "is there twice")
 		case c.PostQuantum == PostQuantumRequire && !IsHybrid(id):
-			complain("Groups", name, "is classical although PostQuantum is require; leave it out")
+			exclude(name, "is classical")
 		case c.PostQuantum == PostQuantumOff && IsHybrid(id):
-			complain("Groups", name, "is a hybrid group although PostQuantum is off; leave it out")
+			exclude(name, "is a hybrid group")
 		}
 	}
 	return problems
@@ -177,13 +183,14 @@ func (k *keyExchange) warnGroups(hello Hello) {
 		}
 	}
 	if missing != nil {
-		k.warnings = append(k.warnings, fmt.Sprintf("Groups: %s cannot be offered by this process (GODEBUG or FIPS 140 settings)",
-			strings.Join(GroupNames(missing), ", ")))
+		text := strings.Join(GroupNames(missing), ", ") + " cannot be offered by this process (GODEBUG or FIPS 140 settings)"
+		k.warnings = append(k.warnings, Warning{Field: "Groups", Kind: WarningGroupsMissing, Text: text})
 	}
 	if len(hello.KeyShares) > 0 && hello.KeyShares[0] != k.groups[0] && !slices.Contains(missing, k.groups[0]) {
-		k.warnings = append(k.warnings, fmt.Sprintf("Groups: its order has no effect, TLS in Go has an order of its own: the key share is for %s, "+
+		text := fmt.Sprintf("its order has no effect, TLS in Go has an order of its own: the key share is for %s, "+
 			"and %s is merely allowed; to begin with a group, leave out those before it (%s)",
 			strings.Join(GroupNames(hello.KeyShares), " and "), GroupName(k.groups[0]),
-			strings.Join(GroupNames(slices.Concat(hybridGroups(), classicalGroups())), ", ")))
+			strings.Join(GroupNames(slices.Concat(hybridGroups(), classicalGroups())), ", "))
+		k.warnings = append(k.warnings, Warning{Field: "Groups", Kind: WarningGroupsReorder, Text: text})
 	}
 }

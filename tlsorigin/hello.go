@@ -21,8 +21,8 @@ type Hello struct {
 
 // Hello returns the ClientHello that the first address gets as a rule, with the configuration in force.
 func (d *Dialer) Hello() (Hello, error) {
-	t := d.trust.Load()
-	return buildHello(t.config(&verification{trust: t, name: d.upstream[0].name}, &clientAuth{configured: t.client}))
+	t := d.state.Load()
+	return buildHello(t.config(&verification{policy: t.policy, name: d.upstream[0].name}, &clientAuth{configured: t.client}))
 }
 
 // buildHello lets crypto/tls write a ClientHello for config to nobody, and reads it.

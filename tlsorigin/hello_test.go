@@ -159,7 +159,7 @@ func TestGroupWarnings(t *testing.T) {
 		{[]tls.CurveID{tls.CurveP256, tls.X25519}, "the key share is for X25519, and P-256 is merely allowed"},
 	} {
 		d := newTestDialer(t, tlstest.NewCA("Test Root", tlstest.P256), func(c *Config) { c.Groups = row.groups }, "127.0.0.1:6432")
-		warnings := strings.Join(d.Warnings(), "\n")
+		warnings := warningTexts(d)
 		if (row.want == "") != (warnings == "") || !strings.Contains(warnings, row.want) {
 			t.Errorf("%v: warnings %q, want %q", row.groups, warnings, row.want)
 		}

@@ -73,7 +73,7 @@ func (d *Dialer) wake(r route, addr net.Addr) {
 // reprobe finds out whether the ClientHello of the configuration passes by now, in segments of the usual size. A probe is
 // a whole verified handshake and nothing after it; no client waits for it, and no client's connection is put at risk.
 func (d *Dialer) reprobe(ctx context.Context, r route, addr net.Addr) {
-	a := newAttempt(r, d.trust.Load(), d.timeout)
+	a := newAttempt(r, d.state.Load(), d.timeout)
 	a.choose = func(net.Addr) choice { return choice{fallible: d.exchange.classical != nil} }
 	a.report.Probe = true
 	conn, failure := d.run(withSegments(ctx, false), a)

@@ -62,11 +62,7 @@ func TestKnownPeerIsVerifiedToTheRoots(t *testing.T) {
 			if err := errors.Join(errs...); err != nil || fmt.Sprint(lengths) != "[3 3 3]" {
 				t.Errorf("%v, chains of %v certificates", err, lengths)
 			}
-			trust := d.trust.Load()
-			if k := trust.known.Load(); k == nil || len(*k) != 1 {
-				t.Fatalf("remembered: %+v", k)
-			}
-			if len(trust.knownChains([]*x509.Certificate{f.server.Leaf, f.between.Cert}, time.Now())) != 1 {
+			if len(d.state.Load().policy.KnownChains([]*x509.Certificate{f.server.Leaf, f.between.Cert}, time.Now())) != 1 {
 				t.Error("the list that was presented is not known")
 			}
 		})
@@ -95,68 +91,5 @@ func TestKnownPeerProvesNothingElse(t *testing.T) {
 				t.Errorf("%v, want %s in the middle", errs, row.want)
 			}
 		})
-	}
-}
-
-func TestKnownPeerIsCheckedForWhatChanges(t *testing.T) {
-	now := time.Now()
-	betweenEnds := now.Add(24 * time.Hour)
-	f := newFamily(betweenEnds)
-	sent := []*x509.Certificate{f.server.Leaf, f.between.Cert}
-	newTrust := func(t *testing.T) *trust {
-		trust := newTestDialer(t, f.root, nil, "db.test:6432").trust.Load()
-		if _, err := trust.verify(sent, testName, now); err != nil {
-			t.Fatal(err)
-		}
-		if len(trust.knownChains(sent, now)) != 1 {
-			t.Fatal("not remembered")
-		}
-		return trust
-	}
-	t.Run("dates of an authority", func(t *testing.T) {
-		trust := newTrust(t)
-		if _, err := trust.verify(sent, testName, betweenEnds.Add(time.Second)); err == nil {
-			t.Error("accepted after the authority has expired")
-		}
-	})
-	t.Run("pins", func(t *testing.T) {
-		trust := newTrust(t)
-		trust.pins, _ = parsePins([]string{"sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="})
-		if _, err := trust.verify(sent, testName, now); !errors.Is(err, errPolicy) {
-			t.Errorf("with a foreign pin: %v", err)
-		}
-	})
-	t.Run("name", func(t *testing.T) {
-		for _, name := range []string{"other.test", ""} {
-			var wrong x509.HostnameError
-			if _, err := newTrust(t).verify(sent, name, now); !errors.As(err, &wrong) {
-				t.Errorf("name %q: %v", name, err)
-			}
-		}
-	})
-	t.Run("never accepted", func(t *testing.T) {
-		trust := newTestDialer(t, f.root, nil, "db.test:6432").trust.Load()
-		foreign := newFamily(time.Time{})
-		_, stranger := trust.verify([]*x509.Certificate{foreign.server.Leaf, foreign.between.Cert}, testName, now)
-		_, misnamed := trust.verify(sent, "other.test", now)
-		if stranger == nil || misnamed == nil || trust.known.Load() != nil {
-			t.Errorf("%v, %v; remembered: %v", stranger, misnamed, trust.known.Load())
-		}
-	})
-}
-
-func TestRememberHasLimits(t *testing.T) {
-	f := newFamily(time.Time{})
-	trust := newTestDialer(t, f.root, nil, "db.test:6432").trust.Load()
-	chains := [][]*x509.Certificate{{f.server.Leaf, f.between.Cert, f.root.Cert}}
-	for i := range 3 * maxKnown {
-		trust.remember([]*x509.Certificate{f.between.Issue(tlstest.Leaf{DNSNames: []string{fmt.Sprint(i)}}).Leaf}, chains)
-		if n := len(*trust.known.Load()); n < 1 || n > maxKnown {
-			t.Fatalf("%d lists after %d", n, i+1)
-		}
-	}
-	other := newTestDialer(t, f.root, nil, "db.test:6432").trust.Load()
-	if other.known.Load() != nil {
-		t.Error("another trust knows them, too")
 	}
 }

@@ -3,8 +3,6 @@ package tlsorigin
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
-	"fmt"
 	"math/rand/v2"
 	"net"
 	"slices"
@@ -13,8 +11,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
 )
 
 // Everything that is remembered, at its limit: random operations beside a simple model.
@@ -174,36 +170,6 @@ func TestTurnsModel(t *testing.T) {
 			t.Errorf("%d at one time, %d without a turn, %d turns left taken", most, failed, len(shared))
 		}
 	})
-}
-
-// Servers that share an address present more lists than are remembered: a list has its own chains or none.
-func TestKnownPeersModel(t *testing.T) {
-	f := newFamily(time.Time{})
-	trust := newTestDialer(t, f.root, nil, "db.test:6432").trust.Load()
-	var leaves []*x509.Certificate
-	for i := range maxKnown + 8 {
-		leaves = append(leaves, f.between.Issue(tlstest.Leaf{DNSNames: []string{fmt.Sprint(i)}}).Leaf)
-	}
-	var clients sync.WaitGroup
-	for worker := range 4 {
-		clients.Go(func() {
-			random := rand.New(rand.NewPCG(6, uint64(worker)))
-			for range 2000 {
-				leaf := leaves[random.IntN(len(leaves))]
-				sent := []*x509.Certificate{leaf}
-				trust.remember(sent, [][]*x509.Certificate{{leaf, f.between.Cert, f.root.Cert}})
-				other := leaves[random.IntN(len(leaves))]
-				chains := trust.knownChains([]*x509.Certificate{other}, time.Now())
-				if len(chains) > 0 && chains[0][0] != other {
-					t.Error("a list has the chains of another")
-				}
-				if n := len(*trust.known.Load()); n > maxKnown {
-					t.Errorf("%d lists", n)
-				}
-			}
-		})
-	}
-	clients.Wait()
 }
 
 // Clients come in bursts, spares die, the upstream goes and comes back: never more connections than there may

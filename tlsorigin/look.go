@@ -27,7 +27,7 @@ type reloads struct {
 	reader configfile.Reader[reading]
 	read   readFunc               // readFile
 	path   atomic.Pointer[string] // the one that is being read, or was read last
-	load   func(snapshot) (*trust, []error)
+	load   func(snapshot) (*tlsState, []error)
 	report func(Reloaded, error) // never nil
 
 	// What follows belongs to who has the token.
@@ -45,7 +45,7 @@ type reading struct {
 	steady bool // two readings agree
 }
 
-func newReloads(cfg *Config, load func(snapshot) (*trust, []error)) *reloads {
+func newReloads(cfg *Config, load func(snapshot) (*tlsState, []error)) *reloads {
 	r := &reloads{turn: make(chan struct{}, 1), cfg: cfg, read: readFile, load: load, report: func(Reloaded, error) {}}
 	if cfg.Trace != nil && cfg.Trace.Reloaded != nil {
 		r.report = cfg.Trace.Reloaded
@@ -65,13 +65,13 @@ func (r *reloads) readFiles(ctx context.Context, earlier snapshot) (reading, err
 		return got
 	})
 	if path := r.path.Load(); path != nil && errors.Is(err, configfile.ErrStalled) {
-		err = &ConfigError{Field: r.cfg.fieldOf(*path), Value: *path, Err: err}
+		err = &ConfigError{Field: r.cfg.fieldOf(*path), Value: *path, Problem: ProblemUnusable, Err: err}
 	}
 	return got, err
 }
 
 // first reads the files at the start.
-func (r *reloads) first() (*trust, []error) {
+func (r *reloads) first() (*tlsState, []error) {
 	got, err := r.readFiles(context.Background(), nil)
 	if err != nil {
 		return nil, []error{err}
@@ -110,10 +110,10 @@ func (d *Dialer) settle(ctx context.Context) (found Reloaded, news bool, err err
 // that is valid. With an error the files are stalled, or wrong: refused, if it is set afterwards, else
 // perhaps only half written.
 func (d *Dialer) look(ctx context.Context) (Reloaded, error) {
-	r, current := d.reloads, d.trust.Load()
+	r, current := d.reloads, d.state.Load()
 	r.looked = time.Now()
 	found := Reloaded{
-		RootsNotAfter: current.rootsNotAfter, ClientNotAfter: current.clientNotAfter, CRLNextUpdate: current.crls.nextUpdate(),
+		RootsNotAfter: current.rootsNotAfter, ClientNotAfter: current.clientNotAfter, CRLNextUpdate: current.policy.CRLs.NextUpdate(),
 	}
 	got, err := r.readFiles(ctx, current.files)
 	var stalled *ConfigError
@@ -146,17 +146,17 @@ func (d *Dialer) look(ctx context.Context) (Reloaded, error) {
 		return found, err
 	}
 	next.generation = current.generation + 1
-	d.trust.Store(next)
+	d.state.Store(next)
 	r.accept()
 	found.describe(current, next)
 	return found, nil
 }
 
 // describe says how next differs from current.
-func (f *Reloaded) describe(current, next *trust) {
+func (f *Reloaded) describe(current, next *tlsState) {
 	f.Changed = true
-	f.RootsNotAfter, f.ClientNotAfter, f.CRLNextUpdate = next.rootsNotAfter, next.clientNotAfter, next.crls.nextUpdate()
-	before, after := fingerprints(current.roots), fingerprints(next.roots)
+	f.RootsNotAfter, f.ClientNotAfter, f.CRLNextUpdate = next.rootsNotAfter, next.clientNotAfter, next.policy.CRLs.NextUpdate()
+	before, after := fingerprints(current.policy.Roots()), fingerprints(next.policy.Roots())
 	f.RootsAdded, f.RootsRemoved = without(after, before), without(before, after)
 	if next.chain != nil && (current.chain == nil || !next.chain[0].Equal(current.chain[0])) {
 		f.Client = Fingerprint(next.chain[0])
@@ -164,9 +164,9 @@ func (f *Reloaded) describe(current, next *trust) {
 	f.Warnings = without(next.warnings, current.warnings)
 }
 
-// without returns those of texts that are not among others.
-func without(texts, others []string) []string {
-	return slices.DeleteFunc(slices.Clone(texts), func(text string) bool { return slices.Contains(others, text) })
+// without returns those of all that are not among others.
+func without[T comparable](all, others []T) []T {
+	return slices.DeleteFunc(slices.Clone(all), func(one T) bool { return slices.Contains(others, one) })
 }
 
 // take waits for the turn to look.

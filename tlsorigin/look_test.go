@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/pgorigin/pgorigin/tlsorigin/configfile"
+	"github.com/pgorigin/pgorigin/tlsorigin/internal/verify"
 	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
 )
 
@@ -65,7 +66,7 @@ func TestReloadOfStalledFiles(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ca := tlstest.NewCA("Root", tlstest.P256)
 		r := newRotation(t, secret(ca, issueClient(ca)), nil)
-		before, answer := r.trust.Load(), make(chan struct{})
+		before, answer := r.state.Load(), make(chan struct{})
 		r.reloads.read = func(path string) ([]byte, fs.FileMode, error) {
 			if path == r.Path("tls.crt") {
 				<-answer
@@ -80,8 +81,8 @@ func TestReloadOfStalledFiles(t *testing.T) {
 				t.Errorf("found %+v, error %v", found, err)
 			}
 			checkReloadError(t, err, "CertFile")
-			if time.Since(began) != took || r.trust.Load() != before {
-				t.Errorf("after %v, and the state in force has changed: %v", time.Since(began), r.trust.Load() != before)
+			if time.Since(began) != took || r.state.Load() != before {
+				t.Errorf("after %v, and the state in force has changed: %v", time.Since(began), r.state.Load() != before)
 			}
 		}
 		ctx, stop := context.WithCancel(t.Context())
@@ -117,8 +118,8 @@ func TestReloadOfFilesInMotion(t *testing.T) {
 	r := newRotation(t, states[0], nil)
 	want := map[string]string{}
 	for _, state := range states {
-		roots, _ := parseCertificates(state["ca.crt"], certificatesOnly)
-		leaf, _ := parseCertificates(state["tls.crt"], certificatesOnly)
+		roots, _ := verify.ParseCertificates(state["ca.crt"], verify.CertificatesOnly)
+		leaf, _ := verify.ParseCertificates(state["tls.crt"], verify.CertificatesOnly)
 		want[Fingerprint(roots[0])] = Fingerprint(leaf[0])
 	}
 	var swapping sync.WaitGroup

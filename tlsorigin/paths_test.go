@@ -131,7 +131,7 @@ func TestPathsAreBounded(t *testing.T) {
 		}
 	}}
 	for i := range 2 * maxPaths {
-		a := newAttempt(route{host: "db.test:1"}, new(trust), 0)
+		a := newAttempt(route{host: "db.test:1"}, new(tlsState), 0)
 		a.report.Resolved = &net.TCPAddr{IP: net.IPv4(10, 0, byte(i>>8), byte(i)), Port: 1}
 		a.report.State = tls.ConnectionState{CurveID: tls.X25519}
 		p.verified(a)

@@ -64,7 +64,7 @@ func (c choice) usual() bool { return c.groups == nil && !c.small && c.way == ""
 
 // open tries one address: once as a rule, again if what was remembered about it has become wrong, a session included, or
 // if the path swallows hybrid hellos. All of it shares budget. A nil failure without connection means that ctx has ended.
-func (d *Dialer) open(ctx context.Context, r route, t *trust, budget time.Duration) (*Conn, *Error) {
+func (d *Dialer) open(ctx context.Context, r route, t *tlsState, budget time.Duration) (*Conn, *Error) {
 	end := time.Now().Add(budget)
 	a := newAttempt(r, t, budget)
 	a.choose = func(addr net.Addr) choice { return d.paths.choose(d.wake, r, addr) }
@@ -103,7 +103,7 @@ func (d *Dialer) fallBack(ctx context.Context, first *attempt, failure *Error, e
 	}
 	last := failure
 	for _, way := range ways {
-		a := newAttempt(first.route.to(first.report.Resolved), first.trust, time.Until(end))
+		a := newAttempt(first.route.to(first.report.Resolved), first.state, time.Until(end))
 		a.report.Fallback, a.report.Cause = way.way, first.vanished
 		a.choose = func(net.Addr) choice { return way }
 		conn, again := d.run(withSegments(ctx, way.small), a)

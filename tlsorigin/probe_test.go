@@ -3,6 +3,7 @@ package tlsorigin
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"io"
 	"net"
@@ -69,7 +70,7 @@ func TestProbeHearsALateRejection(t *testing.T) {
 	ca, foreign := tlstest.NewCA("probe", tlstest.P256), tlstest.NewCA("foreign", tlstest.P256)
 	mutual := &tls.Config{
 		Certificates: []tls.Certificate{ca.Issue(tlstest.Leaf{DNSNames: []string{testName}}).TLS()},
-		ClientAuth:   tls.RequireAndVerifyClientCert, ClientCAs: poolOf(nil),
+		ClientAuth:   tls.RequireAndVerifyClientCert, ClientCAs: x509.NewCertPool(),
 	}
 	p := startPeer(t, func(conn net.Conn) {
 		if answer(conn, "S") {

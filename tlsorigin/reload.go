@@ -2,9 +2,7 @@ package tlsorigin
 
 import (
 	"context"
-	"crypto/sha256"
 	"crypto/x509"
-	"encoding/hex"
 	"errors"
 	"slices"
 	"time"
@@ -28,13 +26,7 @@ type Reloaded struct {
 	CRLNextUpdate                 time.Time // what Dialer.CRLNextUpdate returns now
 
 	// Warnings are those of Dialer.Warnings that are new.
-	Warnings []string
-}
-
-// Fingerprint returns the SHA-256 of the whole certificate in hexadecimal digits.
-func Fingerprint(cert *x509.Certificate) string {
-	sum := sha256.Sum256(cert.Raw)
-	return hex.EncodeToString(sum[:])
+	Warnings []Warning
 }
 
 func fingerprints(certs []*x509.Certificate) []string {
@@ -91,27 +83,27 @@ func (d *Dialer) Watch(ctx context.Context, interval time.Duration) {
 
 // Current reports whether conn was verified under the state that is in force now. A connection that was made ahead of
 // its use must not be used otherwise.
-func (d *Dialer) Current(conn *Conn) bool { return conn.generation == d.trust.Load().generation }
+func (d *Dialer) Current(conn *Conn) bool { return conn.generation == d.state.Load().generation }
 
 // Certificates returns the configured roots, none for the system's, and the chain of the client certificate, as far as
 // they are configured. They must not be modified.
 func (d *Dialer) Certificates() (roots, client []*x509.Certificate) {
-	t := d.trust.Load()
-	return t.roots, t.chain
+	t := d.state.Load()
+	return t.policy.Roots(), t.chain
 }
 
 // rotated returns the state with which a Dial that failed should try again: the one in force, if that is another than
 // the one that it used, once the files have been looked at. Nil means that there is nothing new to try.
-func (d *Dialer) rotated(ctx context.Context, failure error, used *trust, end time.Time) *trust {
+func (d *Dialer) rotated(ctx context.Context, failure error, used *tlsState, end time.Time) *tlsState {
 	if len(d.reloads.cfg.files()) == 0 || !rotationExplains(failure) {
 		return nil
 	}
 	ctx, cancel := context.WithDeadline(ctx, end)
 	defer cancel()
-	if d.trust.Load() == used {
+	if d.state.Load() == used {
 		d.lookAfter(ctx, time.Now(), used)
 	}
-	next := d.trust.Load()
+	next := d.state.Load()
 	if next == used || ctx.Err() != nil {
 		return nil
 	}
@@ -126,14 +118,14 @@ const (
 )
 
 // lookAfter looks at the files because of a failure, unless somebody else has done so since.
-func (d *Dialer) lookAfter(ctx context.Context, failed time.Time, used *trust) {
+func (d *Dialer) lookAfter(ctx context.Context, failed time.Time, used *tlsState) {
 	r := d.reloads
 	if r.take(ctx) != nil {
 		return
 	}
 	defer r.giveBack()
 	tooSoon := r.size > freeLook && time.Since(r.looked) < time.Duration(r.size/lookRate)*time.Second
-	if d.trust.Load() != used || r.looked.After(failed) || tooSoon {
+	if d.state.Load() != used || r.looked.After(failed) || tooSoon {
 		return
 	}
 	if found, news, err := d.settle(ctx); news {

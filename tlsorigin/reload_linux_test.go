@@ -34,7 +34,7 @@ func TestReloadAfterPermissionIsLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ca := tlstest.NewCA("Root", tlstest.P256)
 		r := newRotation(t, secret(ca, issueClient(ca)), nil)
-		before := r.trust.Load()
+		before := r.state.Load()
 		if err := os.Chmod(r.Path("ca.crt"), 0); err != nil {
 			t.Fatal(err)
 		}
@@ -44,7 +44,7 @@ func TestReloadAfterPermissionIsLost(t *testing.T) {
 		}
 		found, err := r.Reload(t.Context())
 		checkReloadError(t, err, "permission denied")
-		if found.Changed || r.trust.Load() != before {
+		if found.Changed || r.state.Load() != before {
 			t.Error("the state in force has changed")
 		}
 	})

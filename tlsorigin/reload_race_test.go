@@ -53,7 +53,7 @@ func (w twoWorlds) tellsClient() func(net.Conn) {
 
 // dial opens a connection and checks that nothing of it is of the other world.
 func (w twoWorlds) dial(t *testing.T, r *rotation) {
-	used := r.trust.Load()
+	used := r.state.Load()
 	conn, err := r.Dial(t.Context(), nil)
 	if err != nil {
 		t.Error(err)
@@ -66,7 +66,7 @@ func (w twoWorlds) dial(t *testing.T, r *rotation) {
 		t.Errorf("the upstream saw client certificate %q", presented)
 	}
 	// If no reload came in between, its roots are those of the same world.
-	if r.Current(conn.(*Conn)) && used == r.trust.Load() && Fingerprint(used.roots[1]) != root {
+	if r.Current(conn.(*Conn)) && used == r.state.Load() && Fingerprint(used.policy.Roots()[1]) != root {
 		t.Error("roots of one world, client certificate of the other")
 	}
 }
@@ -105,7 +105,7 @@ func TestDialsDuringReloads(t *testing.T) {
 		if found, err := r.Reload(t.Context()); err != nil || !found.Changed {
 			t.Fatalf("reload found %+v, %v", found, err)
 		}
-		if leaf := r.trust.Load().chain[0]; !bytes.Equal(state["tls.crt"], pemOf(leaf.Raw)) {
+		if leaf := r.state.Load().chain[0]; !bytes.Equal(state["tls.crt"], pemOf(leaf.Raw)) {
 			t.Fatal("Reload returned, but the old state is in force")
 		}
 		for range 3 {

@@ -101,7 +101,7 @@ func TestReload(t *testing.T) {
 }
 
 func (row reloadCase) run(t *testing.T, r *rotation) {
-	before := r.trust.Load()
+	before := r.state.Load()
 	row.change(t, r)
 	began := time.Now()
 	found, err := r.Reload(t.Context())
@@ -115,7 +115,7 @@ func (row reloadCase) run(t *testing.T, r *rotation) {
 	if !slices.Equal(found.Files, paths) || found.Changed != (row.err == "" && paths != nil) {
 		t.Errorf("found %+v, want files %q", found, paths)
 	}
-	if found.Changed == (r.trust.Load() == before) {
+	if found.Changed == (r.state.Load() == before) {
 		t.Errorf("changed is %v, but the state in force says otherwise", found.Changed)
 	}
 	checkReloadError(t, err, row.err)
@@ -158,8 +158,8 @@ func TestReloadedSaysWhatChanged(t *testing.T) {
 	if found.Client != Fingerprint(second.Leaf) || !found.ClientNotAfter.Equal(second.Leaf.NotAfter) || !found.RootsNotAfter.Equal(other.Cert.NotAfter) {
 		t.Errorf("client %s until %v, roots until %v", found.Client, found.ClientNotAfter, found.RootsNotAfter)
 	}
-	if len(found.Warnings) != 1 || !strings.Contains(found.Warnings[0], "expired") {
-		t.Errorf("warnings are %q", found.Warnings)
+	if len(found.Warnings) != 1 || !strings.Contains(found.Warnings[0].Text, "expired") {
+		t.Errorf("warnings are %v", found.Warnings)
 	}
 	if roots, client := r.Certificates(); len(roots) != 1 || len(client) != 1 || !client[0].Equal(second.Leaf) {
 		t.Errorf("%d roots, %d client certificates", len(roots), len(client))

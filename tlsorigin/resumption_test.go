@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/pgorigin/pgorigin/tlsorigin/internal/verify"
 	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
 )
 
@@ -59,7 +60,7 @@ func (r *resuming) dial(t *testing.T) *Conn {
 // only returns what is known in the single session that is kept.
 func (r *resuming) only(t *testing.T) (sessionKey, resumable) {
 	t.Helper()
-	all := r.dialer.trust.Load().sessions
+	all := r.dialer.state.Load().sessions
 	all.mu.Lock()
 	defer all.mu.Unlock()
 	if len(all.known) != 1 {
@@ -125,7 +126,7 @@ func TestResumptionEnds(t *testing.T) {
 		if second.state == first.state || second.until != first.until {
 			t.Errorf("another session until %v, want %v", second.until, first.until)
 		}
-		all := r.dialer.trust.Load().sessions
+		all := r.dialer.state.Load().sessions
 		all.known[key] = resumable{second.state, time.Now()}
 		r.server.Certificates = []tls.Certificate{r.ca.Issue(tlstest.Leaf{DNSNames: []string{testName, "new.test"}}).TLS()}
 		conn := r.dial(t)
@@ -186,8 +187,8 @@ func TestProbesResumeNothing(t *testing.T) {
 func TestResumedSessionsAreVerified(t *testing.T) {
 	r := newResuming(t, nil)
 	r.connect(t)
-	strict := r.dialer.trust.Load()
-	strict.pins = pinSet{{}} // nobody's
+	strict := r.dialer.state.Load()
+	strict.policy.Pins = verify.PinSet{{}} // nobody's
 	if failure := dialFailure(t, r.dialer); failure.Kind != ReasonCertPinMismatch {
 		t.Errorf("%s: %v", failure.Kind, failure)
 	}
@@ -202,12 +203,12 @@ func TestResumedChainsHaveDates(t *testing.T) {
 	r.connect(t)
 	conn := r.dial(t)
 	defer conn.Close()
-	state, current := conn.ConnectionState(), r.dialer.trust.Load()
+	state, current := conn.ConnectionState(), r.dialer.state.Load()
 	end := state.PeerCertificates[0].NotAfter
-	if _, err := current.verify(state.PeerCertificates, testName, end); err != nil || !state.DidResume {
+	if _, err := current.policy.Verify(state.PeerCertificates, testName, end); err != nil || !state.DidResume {
 		t.Errorf("in its last second: %v", err)
 	}
-	if _, err := current.verify(state.PeerCertificates, testName, end.Add(time.Second)); err == nil {
+	if _, err := current.policy.Verify(state.PeerCertificates, testName, end.Add(time.Second)); err == nil {
 		t.Error("a chain that is over is accepted")
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+
+	"github.com/pgorigin/pgorigin/tlsorigin/internal/safetext"
 )
 
 // Environment variables by which crypto/x509 takes other roots than the system's.
@@ -29,7 +31,7 @@ type RootSource struct {
 }
 
 // Roots says where the certificates come from that are trusted now.
-func (d *Dialer) Roots() []RootSource { return slices.Clone(d.trust.Load().sources) }
+func (d *Dialer) Roots() []RootSource { return slices.Clone(d.state.Load().sources) }
 
 // systemSources are the places where x509.SystemCertPool looks for roots.
 func systemSources() []RootSource {
@@ -76,9 +78,9 @@ func readableSources(sources []RootSource) error {
 			switch {
 			case err != nil || info.IsDir(): // passed over
 			case !info.Mode().IsRegular():
-				return fmt.Errorf("%s leads to %s, which is no regular file", source.Setting, quote(path))
+				return fmt.Errorf("%s leads to %s, which is no regular file", source.Setting, safetext.Quote(path))
 			case info.Size() > maxFileSize:
-				return fmt.Errorf("%s leads to %s, which is larger than %d MiB", source.Setting, quote(path), maxFileSize>>20)
+				return fmt.Errorf("%s leads to %s, which is larger than %d MiB", source.Setting, safetext.Quote(path), maxFileSize>>20)
 			}
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"io"
 	"net"
 	"syscall"
+
+	"github.com/pgorigin/pgorigin/tlsorigin/internal/safetext"
 )
 
 // probeSpare returns nil if c is alive, without waiting. Bytes on the socket say nothing: pgbouncer sends TLS tickets after
@@ -19,7 +21,7 @@ func probeSpare(c *Conn) error {
 	n, _, err := c.TryRead((*buf)[:cap(*buf)])
 	switch {
 	case n > 0: // pgbouncer: client_login_timeout
-		return fmt.Errorf("%w: %s", errSpoke, quote(string((*buf)[:n])))
+		return fmt.Errorf("%w: %s", errSpoke, safetext.Quote(string((*buf)[:n])))
 	case errors.Is(err, syscall.EAGAIN):
 		return nil
 	case errors.Is(err, io.EOF):

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pgorigin/pgorigin/tlsorigin/internal/verify"
 	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
 )
 
@@ -55,7 +56,7 @@ func TestSystemRootsVerify(t *testing.T) {
 func TestRealChainsFitTheBudget(t *testing.T) {
 	root := tlstest.NewCA("Test Root", tlstest.P521)
 	ca := root
-	for range maxPath - 1 {
+	for range verify.MaxPath - 1 {
 		ca = ca.Intermediate("CA "+string(rune('A'+len(ca.Cert.Subject.CommonName)))+ca.Cert.Subject.CommonName, tlstest.P521)
 	}
 	deep := ca.Issue(tlstest.Leaf{DNSNames: []string{testName}})

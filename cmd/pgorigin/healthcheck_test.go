@@ -12,7 +12,7 @@ import (
 
 func TestHealthcheck(t *testing.T) {
 	status := new(health.Status)
-	srv := httptest.NewServer(health.Handler(status, health.NewMetrics(health.Options{Status: status})))
+	srv := httptest.NewServer(health.Handler(status, http.NotFoundHandler(), http.NotFoundHandler()))
 	defer srv.Close()
 	addr := strings.TrimPrefix(srv.URL, "http://")
 	_, port, _ := strings.Cut(addr, ":")

@@ -10,7 +10,7 @@ import (
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cmdtest"
 )
 
-// TestMetricsAreDocumented compares the names in docs/health.md with those of a process that has served a session.
+// TestMetricsAreDocumented compares the names in docs/reference/metrics.md with those of a process that has served a session.
 func TestMetricsAreDocumented(t *testing.T) {
 	r := startRun(t, cmdtest.StartUpstream(t)...)
 	client := r.Login(t)
@@ -19,7 +19,7 @@ func TestMetricsAreDocumented(t *testing.T) {
 	r.Stop()
 	r.WantExit(t, cli.ExitOK)
 
-	page, err := os.ReadFile("../../docs/health.md")
+	page, err := os.ReadFile("../../docs/reference/metrics.md")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,12 +11,12 @@ import (
 )
 
 const (
-	readme      = "../../README.md"
+	readme      = "../../docs/reference/configuration.md"
 	tableBegins = "<!-- variables -->\n"
 	tableEnds   = "<!-- /variables -->"
 )
 
-// variablesTable is the table of settings for README.md, from the same structs as help.
+// variablesTable is the table of settings for docs/reference/configuration.md, from the same structs as help.
 func variablesTable() string {
 	var table strings.Builder
 	table.WriteString("| variable | default | meaning |\n| --- | --- | --- |\n")
@@ -46,7 +46,7 @@ func hasDefault(name string) bool {
 	return false
 }
 
-// TestReadmeHasTheVariables keeps README.md in step; -update rewrites what is between the markers.
+// TestReadmeHasTheVariables keeps docs/reference/configuration.md in step; -update rewrites what is between the markers.
 func TestReadmeHasTheVariables(t *testing.T) {
 	content, err := os.ReadFile(readme)
 	if err != nil {

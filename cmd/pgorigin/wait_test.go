@@ -34,7 +34,7 @@ func TestWaitForOneThatIsYetToStart(t *testing.T) {
 		t.Fatal(err)
 	}
 	status := new(health.Status)
-	srv := &http.Server{Handler: health.Handler(status, health.NewMetrics(health.Options{Status: status}))}
+	srv := &http.Server{Handler: health.Handler(status, http.NotFoundHandler(), http.NotFoundHandler())}
 	go func() { _ = srv.Serve(ln) }()
 	defer srv.Close()
 	stillWaiting("it is starting")
@@ -51,7 +51,7 @@ func TestWaitForOneThatIsYetToStart(t *testing.T) {
 
 func TestWaitSaysWhatItSawLast(t *testing.T) {
 	status := new(health.Status)
-	srv := httptest.NewServer(health.Handler(status, health.NewMetrics(health.Options{Status: status})))
+	srv := httptest.NewServer(health.Handler(status, http.NotFoundHandler(), http.NotFoundHandler()))
 	defer srv.Close()
 	starting := strings.TrimPrefix(srv.URL, "http://")
 	for _, row := range []struct {

@@ -64,7 +64,7 @@ func TestAlerts(t *testing.T) {
 	promtool(t, "", "check", "rules", rules)
 	promtool(t, "", "test", "rules", path)
 
-	runbooks, err := os.ReadFile(filepath.Join(chart(t, ".."), "docs", "kubernetes.md"))
+	runbooks, err := os.ReadFile(filepath.Join(chart(t, ".."), "docs", "how-to", "alerts.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +75,7 @@ func TestAlerts(t *testing.T) {
 				t.Errorf("%s has no test", name)
 			}
 			if !strings.Contains(string(runbooks), "### "+name+"\n") {
-				t.Errorf("docs/kubernetes.md has no runbook %s", name)
+				t.Errorf("docs/how-to/alerts.md has no runbook %s", name)
 			}
 		}
 	}

@@ -57,7 +57,7 @@ func checkHardened(t *testing.T, pgorigin types.ServiceConfig) {
 	t.Helper()
 	if !pgorigin.ReadOnly || !slices.Equal(pgorigin.CapDrop, []string{"ALL"}) || pgorigin.Privileged ||
 		!slices.Equal(pgorigin.SecurityOpt, []string{"no-new-privileges:true"}) || pgorigin.User != "" {
-		t.Error("pgorigin is not confined as docs/docker.md says")
+		t.Error("pgorigin is not confined as docs/how-to/compose.md says")
 	}
 	dockerfile, err := os.ReadFile(repository + "/Dockerfile")
 	if err != nil {

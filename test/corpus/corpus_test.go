@@ -51,7 +51,7 @@ func allCases() []certCase {
 		constraintCases(), keyCases(), signatureCases(), revocationCases(), brokenListCases())
 }
 
-// TestCorpus runs every case and compares the differences with docs/verification.md.
+// TestCorpus runs every case and compares the differences with docs/reference/libpq-differences.md.
 func TestCorpus(t *testing.T) {
 	ctx, cancel := context.WithTimeoutCause(t.Context(), 5*time.Minute, errors.New("the corpus takes too long"))
 	defer cancel()

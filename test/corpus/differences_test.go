@@ -7,7 +7,7 @@ import (
 )
 
 // page states the policy in words and lists the differences in a table.
-const page = "../../docs/verification.md"
+const page = "../../docs/reference/libpq-differences.md"
 
 // tableHead begins that table.
 const tableHead = "| case | libpq | pgorigin | why |"

@@ -1,6 +1,6 @@
 // Package drivers runs real drivers, each in its own language, against pgbouncer and two versions of PostgreSQL, all of
 // which demand TLS and SCRAM: through pgorigin with PGORIGIN_AUTH_CHANNEL_BINDING=strip and =bridge, and directly, with
-// the driver's own TLS. The result is the table of docs/compatibility.md.
+// the driver's own TLS. The result is the table of docs/reference/compatibility.md.
 //
 // "make drivers" runs it, "make drivers UPDATE=-update" writes the page. It has the build tag "drivers", because it
 // needs more software and more time than the other tests.

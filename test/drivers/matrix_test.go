@@ -18,7 +18,7 @@ import (
 	"github.com/pgorigin/pgorigin/test/servers"
 )
 
-var update = flag.Bool("update", false, "write docs/compatibility.md instead of comparing with it")
+var update = flag.Bool("update", false, "write docs/reference/compatibility.md instead of comparing with it")
 
 // parallel is how many drivers are at work at a time.
 const parallel = 2
@@ -82,7 +82,7 @@ func TestMatrix(t *testing.T) {
 		return // what failed has no place on the page
 	}
 	t.Run("page", func(t *testing.T) {
-		compare(t, filepath.Join(s.here, "../../docs/compatibility.md"), results.page(t, upstreams))
+		compare(t, filepath.Join(s.here, "../../docs/reference/compatibility.md"), results.page(t, upstreams))
 	})
 }
 
@@ -164,6 +164,6 @@ func compare(t *testing.T, path, page string) {
 	got, _, _ := strings.Cut(page, versionsHeading)
 	want, _, _ := strings.Cut(string(text), versionsHeading)
 	if got != want {
-		t.Errorf("docs/compatibility.md is not what the run says (make drivers UPDATE=-update writes it); the run says:\n%s", got)
+		t.Errorf("docs/reference/compatibility.md is not what the run says (make drivers UPDATE=-update writes it); the run says:\n%s", got)
 	}
 }

@@ -68,7 +68,7 @@ func (r *results) add(t *testing.T, run *run, out outcome) {
 	}
 }
 
-// page writes docs/compatibility.md.
+// page writes docs/reference/compatibility.md.
 func (r *results) page(t *testing.T, upstreams []*upstream) string {
 	t.Helper()
 	p := &page{results: r, upstreams: upstreams}

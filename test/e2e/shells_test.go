@@ -38,7 +38,7 @@ func TestCompletionScriptsAreRead(t *testing.T) {
 
 // The unit in the documentation is one that systemd takes without a word.
 func TestSystemdUnit(t *testing.T) {
-	page, err := os.ReadFile("../../docs/systemd.md")
+	page, err := os.ReadFile("../../docs/how-to/systemd.md")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,9 +9,9 @@ import (
 	"testing"
 )
 
-var update = flag.Bool("update", false, "write docs/attackers.md instead of comparing with it")
+var update = flag.Bool("update", false, "write docs/reference/attackers.md instead of comparing with it")
 
-const pageFile = "../../docs/attackers.md"
+const pageFile = "../../docs/reference/attackers.md"
 
 const pageHead = `# Attackers with a valid certificate
 
@@ -78,7 +78,7 @@ func comparePage(t *testing.T, list []attacker, got map[string]string) {
 		t.Fatal(err)
 	}
 	if string(want) != page.String() {
-		t.Errorf("docs/attackers.md is not what the run says (make hostile UPDATE=-update writes it); the run says:\n%s", &page)
+		t.Errorf("docs/reference/attackers.md is not what the run says (make hostile UPDATE=-update writes it); the run says:\n%s", &page)
 	}
 }
 

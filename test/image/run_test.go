@@ -18,7 +18,7 @@ import (
 // sizeLimit is the design's budget for the image.
 const sizeLimit = 16_000_000
 
-// hardened is how docs/docker.md says to run it.
+// hardened is how docs/how-to/compose.md says to run it.
 var hardened = []string{"--network=host", "--read-only", "--cap-drop=all", "--security-opt=no-new-privileges"}
 
 const tested = "localhost/pgorigin:tested"

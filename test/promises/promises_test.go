@@ -2,6 +2,7 @@ package promises
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"io"
@@ -214,7 +215,13 @@ func start(t *testing.T, ca *tlstest.CA, play upstream) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := &pgwire.Server{Dial: dialer.Dial, Trace: &pgwire.Trace{
+	server := &pgwire.Server{Dial: func(ctx context.Context, target net.Addr) (pgwire.Upstream, error) {
+		conn, err := dialer.Dial(ctx, target)
+		if err != nil {
+			return nil, err
+		}
+		return conn.(*tlsorigin.Conn), nil
+	}, Trace: &pgwire.Trace{
 		Ended: func(_ pgwire.SessionInfo, r pgwire.SessionResult) { w.ended <- r },
 	}}
 	clients := listen(t)

@@ -23,25 +23,29 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/pgorigin/pgorigin/pgwire"
+	"github.com/pgorigin/pgorigin/pgwire/pgtest"
 	"github.com/pgorigin/pgorigin/test/servers"
 )
 
 // upstreamConn is the connection to PostgreSQL. It knows how much pgwire has sent, and how much of what came
 // pgwire has dealt with: whoever reads again has.
 type upstreamConn struct {
-	*net.TCPConn
+	*pgtest.Upstream  // without Socket: goroutines relay, whose reads and writes this sees
 	sent, taken, read atomic.Uint64
 }
 
+// Socket returns nil.
+func (c *upstreamConn) Socket() net.Conn { return nil }
+
 func (c *upstreamConn) Read(p []byte) (int, error) {
 	c.taken.Store(c.read.Load())
-	n, err := c.TCPConn.Read(p)
+	n, err := c.Upstream.Read(p)
 	c.read.Add(uint64(n))
 	return n, err
 }
 
 func (c *upstreamConn) Write(p []byte) (int, error) {
-	n, err := c.TCPConn.Write(p)
+	n, err := c.Upstream.Write(p)
 	c.sent.Add(uint64(n))
 	return n, err
 }
@@ -49,7 +53,7 @@ func (c *upstreamConn) Write(p []byte) (int, error) {
 // quiet reports whether nothing is on its way in either direction, when pgwire has been given total bytes to
 // send.
 func (c *upstreamConn) quiet(total uint64) bool {
-	raw, err := c.SyscallConn()
+	raw, err := c.Conn.(*net.TCPConn).SyscallConn()
 	if err != nil {
 		return false
 	}
@@ -111,13 +115,13 @@ type session struct {
 func newSession(ctx context.Context, t *testing.T, random *rand.Rand) *session {
 	t.Helper()
 	s := &session{t: t, ctx: ctx, random: random, whole: true, answers: make(chan byte, 1<<16)}
-	dial := func(ctx context.Context, _ net.Addr) (net.Conn, error) {
+	dial := func(ctx context.Context, _ net.Addr) (pgwire.Upstream, error) {
 		var d net.Dialer
 		conn, err := d.DialContext(ctx, "tcp", postgres.Addr)
 		if err != nil {
 			return nil, err
 		}
-		s.upstream = &upstreamConn{TCPConn: conn.(*net.TCPConn)}
+		s.upstream = &upstreamConn{Upstream: pgtest.NewUpstream(conn)}
 		return s.upstream, nil
 	}
 	s.server = &pgwire.Server{ChannelBinding: pgwire.PassChannelBinding, Dial: dial}

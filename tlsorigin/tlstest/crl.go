@@ -1,11 +1,16 @@
 package tlstest
 
 import (
+	"crypto"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/asn1"
 	"encoding/pem"
+	"fmt"
 	"math/big"
+	"slices"
 	"time"
 )
 
@@ -54,4 +59,21 @@ func CRLPEM(ders ...[]byte) []byte {
 		out = append(out, pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: der})...)
 	}
 	return out
+}
+
+// LongCRL returns the PEM of a list with n entries, in no order.
+func (ca *CA) LongCRL(n int) []byte {
+	var entries []byte
+	for i := range n {
+		serial := sha256.Sum256([]byte(fmt.Sprint(i)))
+		serial[0] = serial[0]&0x3f | 0x40
+		entry := append([]byte{0x02, 16}, serial[:16]...)
+		entry = append(entry, "\x17\x0d261101000000Z"...)
+		entries = append(append(entries, 0x30, byte(len(entry))), entry...)
+	}
+	der := ca.Resign(ca.CRL(CRL{}), crypto.SHA256, func(elements []asn1.RawValue) []asn1.RawValue {
+		// version, algorithm, issuer, thisUpdate, nextUpdate
+		return slices.Insert(elements, 5, asn1.RawValue{Tag: asn1.TagSequence, IsCompound: true, Bytes: entries})
+	})
+	return CRLPEM(der)
 }

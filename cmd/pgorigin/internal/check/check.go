@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -182,7 +181,7 @@ func (c *originChecker) converse(ctx context.Context, address *Address, addr *tl
 	began := time.Now()
 	stage := Stage{Stage: "authentication"}
 	user, database := c.account.named()
-	err := c.talk(ctx, addr, func(conn net.Conn) (err error) {
+	err := c.talk(ctx, addr, func(conn pgwire.Upstream) (err error) {
 		address.Authentication, err = askAuthentication(conn, user, database)
 		return err
 	})
@@ -207,7 +206,7 @@ func (c *originChecker) logIn(ctx context.Context, address *Address, addr *tlsor
 	stage := Stage{Stage: "login"}
 	began := time.Now()
 	var result loginResult
-	err := c.talk(ctx, addr, func(conn net.Conn) (err error) {
+	err := c.talk(ctx, addr, func(conn pgwire.Upstream) (err error) {
 		result, err = c.account.login(ctx, conn, addr.Host, c.origin.AuthMethods())
 		return err
 	})

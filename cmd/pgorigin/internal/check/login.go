@@ -139,7 +139,7 @@ func pathless(err error) error {
 }
 
 // login logs in over conn, which must be verified and lead to upstream, and asks the server about itself.
-func (a account) login(ctx context.Context, conn net.Conn, upstream string, allowed pgwire.AuthMethods) (loginResult, error) {
+func (a account) login(ctx context.Context, conn pgwire.Upstream, upstream string, allowed pgwire.AuthMethods) (loginResult, error) {
 	password, err := a.password(upstream)
 	if err != nil {
 		return loginResult{}, fmt.Errorf("read password: %w", err)

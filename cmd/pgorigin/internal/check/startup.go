@@ -11,6 +11,7 @@ import (
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
 	"github.com/pgorigin/pgorigin/pgwire"
+	"github.com/pgorigin/pgorigin/tlsorigin"
 )
 
 const (
@@ -21,11 +22,12 @@ const (
 )
 
 // talk opens a verified connection of its own to addr and has talked use it, for no longer than a login may take.
-func (c *originChecker) talk(ctx context.Context, addr net.Addr, talked func(net.Conn) error) error {
-	conn, err := c.dialer.Dial(ctx, addr)
+func (c *originChecker) talk(ctx context.Context, addr net.Addr, talked func(pgwire.Upstream) error) error {
+	dialled, err := c.dialer.Dial(ctx, addr)
 	if err != nil {
 		return err
 	}
+	conn := dialled.(*tlsorigin.Conn)
 	defer func() { _ = conn.Close() }()
 	deadline := time.Now().Add(time.Duration(c.settings.LoginTimeout))
 	if end, ok := ctx.Deadline(); ok && end.Before(deadline) {
@@ -39,7 +41,7 @@ func (c *originChecker) talk(ctx context.Context, addr net.Addr, talked func(net
 
 // askAuthentication returns how the server on conn, which must be verified, wants to be logged in to. Nothing secret is
 // sent, and the login ends there.
-func askAuthentication(conn net.Conn, user, database string) ([]string, error) {
+func askAuthentication(conn pgwire.Upstream, user, database string) ([]string, error) {
 	client, err := pgwire.Greet(conn, user, database, checkApplication)
 	if err != nil {
 		return nil, err

@@ -26,7 +26,9 @@ func Start(t *testing.T, env []string, run func(context.Context, cli.Process) in
 	ctx, stop := context.WithCancel(t.Context())
 	r := &Running{Listen: FreeAddr(t), Health: FreeAddr(t), Stderr: NewLogWatcher(), Stop: stop, Code: make(chan int, 1)}
 	env = append(env, "PGORIGIN_LISTEN_ADDR="+r.Listen, "PGORIGIN_HEALTH_ADDR="+r.Health)
-	go func() { r.Code <- run(ctx, cli.Process{Env: env, Stdout: io.Discard, Stderr: r.Stderr, Build: cli.ReadBuild("", "", "")}) }()
+	go func() {
+		r.Code <- run(ctx, cli.Process{Env: env, Stdout: io.Discard, Stderr: r.Stderr, Build: cli.ReadBuild("", "", "")})
+	}()
 	r.Stderr.Wait(t, "ready")
 	return r
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
+	"github.com/pgorigin/pgorigin/tlsorigin"
 )
 
 // checkSockets refuses a list of users that a TCP address would make worthless.
@@ -155,10 +156,10 @@ func (o *Origin) SpareWarnings() []Warning {
 }
 
 // DialerWarnings returns what is odd about o: in its files, where found are the warnings of its dialer, and in its spares.
-func (o *Origin) DialerWarnings(found []string) []Warning {
+func (o *Origin) DialerWarnings(found []tlsorigin.Warning) []Warning {
 	var warnings []Warning
 	for _, w := range found {
-		warnings = append(warnings, Warning{Origin: o.Name(), Text: o.Rename(VariableNames(w))})
+		warnings = append(warnings, Warning{Origin: o.Name(), Text: o.WarningText(w)})
 	}
 	return append(warnings, o.SpareWarnings()...)
 }

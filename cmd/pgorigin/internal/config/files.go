@@ -2,9 +2,10 @@ package config
 
 import (
 	"errors"
-	"strings"
+	"slices"
 	"time"
 
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
 	"github.com/pgorigin/pgorigin/tlsorigin"
 )
 
@@ -58,15 +59,14 @@ func fieldRows() []fieldRow {
 func (o *Origin) DialerProblems(err error, found []Problem) []Problem {
 	var problems []Problem
 	for _, e := range unjoin(err) {
-		p := Problem{Variable: Prefix + "*", Text: VariableNames(e.Error())}
+		p := Problem{Variable: Prefix + "*", Text: e.Error()}
 		var wrong *tlsorigin.ConfigError
 		if errors.As(e, &wrong) {
-			p.Text = VariableNames(wrong.Err.Error())
-			for _, row := range fieldRows() {
-				if row.field == wrong.Field {
-					p.Variable, p.Value, p.Text = Prefix+row.variable, wrong.Value, p.Text+"; "+row.cure
-				}
+			row := fieldRow{variable: "*"}
+			if i := slices.IndexFunc(fieldRows(), func(r fieldRow) bool { return r.field == wrong.Field }); i >= 0 {
+				row = fieldRows()[i]
 			}
+			p.Variable, p.Value, p.Text = Prefix+row.variable, wrong.Value, wrong.Text(fieldVariable)+"; "+row.cure
 			if wrong.Field == "CAPEM" {
 				p.Value = "" // it could be a key, by mistake
 			}
@@ -89,13 +89,21 @@ func unjoin(err error) []error {
 	return []error{err}
 }
 
-// VariableNames puts the names of variables where tlsorigin, which knows none, names fields of its Config.
-func VariableNames(text string) string {
-	var pairs []string
+// fieldVariable returns the variable of the unnamed origin for a field of tlsorigin.Config.
+func fieldVariable(field string) string {
 	for _, row := range fieldRows() {
-		if row.field != "Timeout" { // a word of its own in error texts
-			pairs = append(pairs, row.field, Prefix+row.variable)
+		if row.field == field {
+			return Prefix + row.variable
 		}
 	}
-	return strings.NewReplacer(pairs...).Replace(text)
+	return field
+}
+
+// WarningText words a warning, with variables as o calls them.
+func (o *Origin) WarningText(w tlsorigin.Warning) string {
+	name := o.Rename(fieldVariable(w.Field))
+	if w.Value != "" {
+		name += " " + safetext.Quote(w.Value)
+	}
+	return name + ": " + w.Text
 }

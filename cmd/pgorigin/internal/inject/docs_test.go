@@ -8,13 +8,13 @@ import (
 
 // The page for people knows every word, and no annotation that does not exist.
 func TestPageHasTheVocabulary(t *testing.T) {
-	page, err := os.ReadFile("../../../../docs/inject.md")
+	page, err := os.ReadFile("../../../../docs/reference/inject.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, word := range Words() {
 		if !strings.Contains(string(page), "`"+word.Name+"`") {
-			t.Errorf("docs/inject.md does not have `%s`", word.Name)
+			t.Errorf("docs/reference/inject.md does not have `%s`", word.Name)
 		}
 	}
 	for _, row := range strings.Split(string(page), "\n| `")[1:] {
@@ -22,7 +22,7 @@ func TestPageHasTheVocabulary(t *testing.T) {
 		for _, name := range strings.Split(cell, "`, `") {
 			name = strings.Trim(name, "`")
 			if _, ok := findWord(name); !ok && !strings.HasPrefix(name, "pgorigin ") {
-				t.Errorf("docs/inject.md has %q, which is no word", name)
+				t.Errorf("docs/reference/inject.md has %q, which is no word", name)
 			}
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
 	"github.com/pgorigin/pgorigin/health"
+	"github.com/pgorigin/pgorigin/health/metrics"
 	"github.com/pgorigin/pgorigin/pgwire"
 	"github.com/pgorigin/pgorigin/tlsorigin"
 )
@@ -22,7 +23,7 @@ type Observer struct {
 	origin   string
 	settings *config.Origin // for the names of variables
 	Log      *zap.Logger
-	Metrics  *health.Metrics
+	Metrics  *metrics.Metrics
 
 	mu        sync.Mutex
 	upstreams map[uint64]upstreamLeg // of running sessions, by session ID
@@ -46,8 +47,8 @@ type upstreamLeg struct {
 	startup, dial, auth time.Duration // how long these phases took; auth is zero before its end
 }
 
-func NewObserver(s *config.Origin, log *zap.Logger, metrics *health.Metrics) *Observer {
-	o := &Observer{origin: s.Name(), settings: s, Log: log, Metrics: metrics, upstreams: map[uint64]upstreamLeg{}}
+func NewObserver(s *config.Origin, log *zap.Logger, counts *metrics.Metrics) *Observer {
+	o := &Observer{origin: s.Name(), settings: s, Log: log, Metrics: counts, upstreams: map[uint64]upstreamLeg{}}
 	o.Repeats.leftOut = o.logLeftOut
 	o.Prober = &health.Prober{Changed: o.upstreamChanged}
 	return o
@@ -179,7 +180,7 @@ func (o *Observer) ended(info pgwire.SessionInfo, result pgwire.SessionResult) {
 	o.mu.Unlock()
 
 	reason := string(result.Reason)
-	o.Metrics.SessionEnded(o.origin, health.SessionEnd{
+	o.Metrics.SessionEnded(o.origin, metrics.SessionEnd{
 		Reason: reason, ClosedBy: string(result.ClosedBy()),
 		Duration: result.Duration, ToUpstream: result.ToUpstream, ToClient: result.ToClient,
 	})
@@ -204,6 +205,15 @@ func (o *Observer) ended(info pgwire.SessionInfo, result pgwire.SessionResult) {
 		fields = append(fields, leg.timings(info, result)...)
 	}
 	line.Write(fields...)
+}
+
+// CancelEffects returns pgwire's words for the effects of a cancel request.
+func CancelEffects() []string {
+	var effects []string
+	for _, effect := range pgwire.CancelEffects() {
+		effects = append(effects, string(effect))
+	}
+	return effects
 }
 
 // cancelSettled says what a delivered cancel request did to the session that it was for.

@@ -22,6 +22,7 @@ import (
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/advice"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 	"github.com/pgorigin/pgorigin/health"
+	"github.com/pgorigin/pgorigin/health/metrics"
 	"github.com/pgorigin/pgorigin/pgwire"
 	"github.com/pgorigin/pgorigin/tlsorigin"
 )
@@ -36,10 +37,11 @@ type watched struct {
 func newWatched() watched {
 	core, logs := zapobserver.New(zapcore.DebugLevel)
 	status := new(health.Status)
-	metrics := health.NewMetrics(health.Options{
-		Origins: []string{config.DefaultOrigin}, Reasons: advice.Reasons(), DialReasons: advice.DialReasons(), Status: status,
+	counts := metrics.New(metrics.Options{
+		Origins: []string{config.DefaultOrigin}, Reasons: advice.Reasons(), DialReasons: advice.DialReasons(),
+		CancelEffects: CancelEffects(), Status: status,
 	})
-	return watched{NewObserver(new(config.Origin), zap.New(core), metrics), logs, health.Handler(status, metrics)}
+	return watched{NewObserver(new(config.Origin), zap.New(core), counts), logs, counts.Handler()}
 }
 
 // metric returns the value of a series as it is in /metrics, "" if there is none.
@@ -255,7 +257,7 @@ func TestPeerName(t *testing.T) {
 	}
 }
 
-// TestCancelEffectsAreThoseOfMetrics: one that health does not know would be counted under another name.
+// TestCancelEffectsAreThoseOfMetrics: one that metrics does not know would be counted under another name.
 func TestCancelEffectsAreThoseOfMetrics(t *testing.T) {
 	w := newWatched()
 	for _, effect := range pgwire.CancelEffects() {

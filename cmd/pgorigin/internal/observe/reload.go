@@ -10,7 +10,6 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
 	"github.com/pgorigin/pgorigin/health"
 	"github.com/pgorigin/pgorigin/tlsorigin"
@@ -102,7 +101,7 @@ func (o *Observer) reloaded(found tlsorigin.Reloaded, err error) {
 		o.lists(found.CRLNextUpdate)
 		o.Log.Info("reloaded", append([]zap.Field{origin}, reloadFields(found)...)...)
 		for _, warning := range found.Warnings {
-			o.Log.Warn("doubtful configuration", origin, Text("doubt", o.settings.Rename(config.VariableNames(warning))))
+			o.Log.Warn("doubtful configuration", origin, Text("doubt", o.settings.WarningText(warning)))
 		}
 	default:
 		o.Metrics.Reloaded(o.origin, health.ReloadUnchanged, now)

@@ -19,6 +19,7 @@ import (
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/advice"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 	"github.com/pgorigin/pgorigin/health"
+	"github.com/pgorigin/pgorigin/health/metrics"
 	"github.com/pgorigin/pgorigin/pgwire"
 	"github.com/pgorigin/pgorigin/tlsorigin"
 	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
@@ -78,7 +79,7 @@ func TestSessionsTellTheStatus(t *testing.T) {
 // Leaves do not know one another, so both have the words.
 func TestClosersAreThoseOfMetrics(t *testing.T) {
 	for got, want := range map[pgwire.Closer]string{
-		pgwire.ClosedByClient: health.ClosedByClient, pgwire.ClosedByUpstream: health.ClosedByUpstream, pgwire.ClosedByPgorigin: health.ClosedByPgorigin,
+		pgwire.ClosedByClient: metrics.ClosedByClient, pgwire.ClosedByUpstream: metrics.ClosedByUpstream, pgwire.ClosedByPgorigin: metrics.ClosedByPgorigin,
 	} {
 		if string(got) != want {
 			t.Errorf("%q is %q in metrics", got, want)
@@ -95,7 +96,7 @@ func TestReloadProblemsAreNotRepeated(t *testing.T) {
 		}
 		changed := tlsorigin.Reloaded{
 			Changed: true, Files: []string{"/ca.crt"}, RootsAdded: make([]string, 12), Client: "c1",
-			RootsNotAfter: time.Unix(1_900_000_000, 0), Warnings: []string{"CAFile: is odd"},
+			RootsNotAfter: time.Unix(1_900_000_000, 0), Warnings: []tlsorigin.Warning{{Field: "CAFile", Text: "is odd"}},
 		}
 		for _, step := range []struct {
 			after time.Duration

@@ -12,7 +12,7 @@ import (
 	"github.com/pgorigin/pgorigin/pgwire"
 )
 
-// What things cost in bytes, measured with 2,000 sessions and upwards under a memory limit; docs/limits.md
+// What things cost in bytes, measured with 2,000 sessions and upwards under a memory limit; docs/reference/limits.md
 // shows the sum.
 const (
 	baseMemory    = 8 << 20  // the process at rest

@@ -15,12 +15,6 @@ import (
 	"github.com/pgorigin/pgorigin/tlsorigin"
 )
 
-// What a bridge binds logins to. A method that is renamed must not switch binding off.
-var (
-	_ pgwire.ChannelBinder = (*tlsorigin.Conn)(nil)
-	_ pgwire.ChannelBinder = (*tlsorigin.Spare)(nil)
-)
-
 // origin is one upstream with all that serves it. Nothing in it is shared with another origin but the log and the metrics,
 // which tell them apart by label.
 type origin struct {
@@ -42,8 +36,8 @@ func newOrigin(s *config.Config, o *config.Origin, observer *observe.Observer, f
 	made.dialer, made.spares = dialer, newSpares(o, dialer, observer)
 	observer.Prober.Try, observer.Prober.Interval = made.probe, time.Duration(s.ProbeInterval)
 	made.server = &pgwire.Server{
-		Dial:        made.dialer.Dial,
-		DialSession: made.spares.Dial,
+		Dial:        made.dial,
+		DialSession: made.dialSession,
 		Hint:        func(err error) string { return o.Rename(advice.Hint(err)) },
 		Allow:       allowUIDs(o.Listen.Allow.UIDs),
 

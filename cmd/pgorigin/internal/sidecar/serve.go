@@ -21,6 +21,8 @@ import (
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/host"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/observe"
 	"github.com/pgorigin/pgorigin/health"
+	"github.com/pgorigin/pgorigin/health/metrics"
+	"github.com/pgorigin/pgorigin/health/page"
 	"github.com/pgorigin/pgorigin/pgwire"
 )
 
@@ -116,15 +118,16 @@ func newInstance(p cli.Process) (*instance, []config.Problem) {
 		hangups: make(chan os.Signal, 1), quit: make(chan struct{}, 1),
 		idle: observe.NewIdleWatch(time.Duration(s.ExitWhenIdle)), room: new(pgwire.Capacity),
 	}
-	metrics := health.NewMetrics(health.Options{
+	counts := metrics.New(metrics.Options{
 		Version: in.about.Version, Revision: in.about.Revision, GoVersion: in.about.Go,
 		Origins: s.Labels(), Reasons: advice.Reasons(), DialReasons: advice.DialReasons(), LoginMethods: pgwire.LoginMethods(),
+		CancelEffects:   observe.CancelEffects(),
 		Status:          in.status,
 		LogLinesDropped: droppedLogLines(p.Stderr),
 	})
 	found := problems
 	for _, o := range in.settings.AllOrigins() {
-		observer := observe.NewObserver(o, in.log, metrics)
+		observer := observe.NewObserver(o, in.log, counts)
 		observer.Idle = in.idle
 		made, wrong := newOrigin(&in.settings, o, observer, found)
 		problems = o.Join(problems, wrong)
@@ -138,7 +141,7 @@ func newInstance(p cli.Process) (*instance, []config.Problem) {
 		return nil, problems
 	}
 	in.status.About = aboutThis(in.about, host.Lookup(p.Env, "GODEBUG"))
-	in.web = health.NewServer(health.Handler(in.status, metrics))
+	in.web = health.NewServer(health.Handler(in.status, page.Handler(in.status.Snapshot), counts.Handler()))
 	in.adminWeb = newAdminServer(in.askToQuit)
 	in.web.ErrorLog, _ = zap.NewStdLogAt(in.log, zap.DebugLevel) // probes that hang up, no more
 	in.adminWeb.ErrorLog = in.web.ErrorLog
@@ -153,7 +156,7 @@ func newInstance(p cli.Process) (*instance, []config.Problem) {
 		in.status.AddNote(o.settings.NoteName(health.NoteExpiry), o.observer.ExpiryNote)
 		in.addConditions(o)
 		in.status.AddOrigin(o.describe)
-		metrics.WatchProber(o.settings.Name(), o.observer.Prober)
+		counts.WatchProber(o.settings.Name(), o.observer.Prober.Snapshot)
 	}
 	return in, nil
 }

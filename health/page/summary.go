@@ -1,0 +1,216 @@
+package page
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/pgorigin/pgorigin/health"
+)
+
+// recently is how long a failure stays in the summary.
+const recently = 5 * time.Minute
+
+// level is how bad something is, and its class in page.css.
+type level string
+
+const (
+	good level = "good"
+	warn level = "warn"
+	wait level = "wait" // it passes by itself
+	bad  level = "bad"
+)
+
+// rank orders levels; the worse is the greater.
+func (l level) rank() int { return slices.Index([]level{good, warn, wait, bad}, l) }
+
+// summary answers "is it working?".
+type summary struct {
+	Level    level
+	Word     string
+	Sentence string
+	Findings []finding // the worst first
+}
+
+// finding is something that a person should know before anything else.
+type finding struct {
+	Level  level
+	Origin string // empty: the whole process, or the only origin
+	Title  string
+	Text   string
+	Cure   string // empty: nothing is known
+	Times  []timed
+}
+
+// timed is a text that a time follows.
+type timed struct {
+	Before string
+	Moment moment
+}
+
+// summarize sums up s.
+func summarize(s health.Snapshot) summary {
+	sum := summary{Level: good, Word: "Working", Sentence: calm(s)}
+	down := []string{}
+	for _, o := range s.Origins {
+		found := findings(o, now{s.Time})
+		if len(s.Origins) > 1 {
+			for i := range found {
+				found[i].Origin = o.Name
+			}
+		}
+		if o.Probe.State == health.ProbeDown {
+			down = append(down, o.Name)
+		}
+		sum.add(found...)
+	}
+	for _, n := range s.Notes {
+		sum.add(noteFindings(n)...)
+	}
+	if sum.Level == warn {
+		sum.Word = "Working, needs attention"
+	}
+	sum.addPhase(s)
+	switch {
+	case !s.Live:
+		sum.Level, sum.Word = bad, "Not working"
+		sum.Sentence = "pgorigin no longer accepts clients; /livez?verbose says for how long. " +
+			"A restart helps, and ends the open sessions."
+	case len(down) > 0 && len(down) < len(s.Origins):
+		sum.Word = "Partly down"
+		sum.Sentence = fmt.Sprintf("%d of %d upstreams cannot be reached or fail verification: %s.",
+			len(down), len(s.Origins), strings.Join(down, ", "))
+	case len(down) > 0:
+		sum.Word = "Not working"
+		sum.Sentence = "No client gets through: the upstream cannot be reached or fails verification."
+	}
+	return sum
+}
+
+// addPhase adds that s has not started or is draining, and the conditions that do not hold.
+func (sum *summary) addPhase(s health.Snapshot) {
+	switch {
+	case s.Draining:
+		open := 0
+		for _, o := range s.Origins {
+			open += o.Sessions.Open
+		}
+		sum.Word, sum.Sentence = "Stopping", "pgorigin was told to stop. No session is open."
+		if open > 0 {
+			sum.Sentence = "pgorigin was told to stop. " + count(open, "session") +
+				" may finish: idle ones end now, transactions may run until the deadline."
+		}
+		sum.raise(wait)
+	case !s.Started:
+		sum.Word, sum.Sentence = "Starting", "pgorigin is not ready for clients yet."
+		sum.raise(wait)
+		sum.addUnmet(s.Conditions, wait)
+	case !s.Ready && sum.Level != bad:
+		sum.Word, sum.Sentence = "Not ready", "New clients should go elsewhere. /readyz says the same."
+		sum.addUnmet(s.Conditions, bad)
+	}
+}
+
+// addUnmet adds the conditions that do not hold, unless an origin that is down says more about them.
+func (sum *summary) addUnmet(conditions []health.Condition, l level) {
+	for _, c := range conditions {
+		if !c.OK && sum.Level != bad {
+			sum.add(finding{Level: l, Title: "Condition: " + c.Name, Text: c.Reason})
+		}
+	}
+}
+
+func (sum *summary) add(found ...finding) {
+	for _, f := range found {
+		sum.Findings = append(sum.Findings, f)
+		sum.raise(f.Level)
+	}
+	slices.SortStableFunc(sum.Findings, func(a, b finding) int { return b.Level.rank() - a.Level.rank() })
+}
+
+func (sum *summary) raise(l level) {
+	if l.rank() > sum.Level.rank() {
+		sum.Level = l
+	}
+}
+
+// calm is the sentence for a process with which nothing is wrong.
+func calm(s health.Snapshot) string {
+	untried := 0
+	for _, o := range s.Origins {
+		if o.Probe.State == health.ProbeUnknown {
+			untried++
+		}
+	}
+	switch {
+	case untried > 0 && len(s.Origins) > 1:
+		return fmt.Sprintf("Clients can connect. No session has used %d of %d upstreams yet, "+
+			"so their state is unknown.", untried, len(s.Origins))
+	case untried > 0:
+		return "Clients can connect. No session has used the upstream yet, so its state is unknown."
+	case len(s.Origins) > 1:
+		return fmt.Sprintf("Clients can connect. All %d upstreams have proved their identity.",
+			len(s.Origins))
+	}
+	return "Clients can connect. The upstream has proved its identity."
+}
+
+// noteFindings returns what n says, unless an origin says more about it.
+func noteFindings(n health.Note) []finding {
+	origin, name, named := strings.Cut(n.Name, "/")
+	if !named {
+		origin, name = "", n.Name
+	}
+	f := finding{Level: warn, Origin: origin, Text: n.Text}
+	switch name {
+	case health.NoteUpstream, health.NoteKeyExchange:
+		return nil
+	case health.NoteCertificates:
+		f.Title = "New certificate files were refused"
+	case health.NoteExpiry:
+		f.Title = "A certificate has expired or expires soon"
+	default:
+		f.Title = name
+	}
+	return []finding{f}
+}
+
+// findings lists what is wrong with o.
+func findings(o health.OriginSnapshot, now now) []finding {
+	var found []finding
+	reason := ""
+	if p := o.Probe; p.Problem != nil {
+		reason = p.Problem.Reason
+		f := finding{
+			Title: "The last connection to the upstream failed", Level: warn,
+			Text: p.Problem.Text, Cure: p.Problem.Cure,
+			Times: []timed{{reason + " at", now.Moment(p.LastTry)}},
+		}
+		if p.State == health.ProbeDown {
+			f.Title, f.Level = "No verified connection to the upstream", bad
+			f.Times = []timed{
+				{reason + " since", now.Moment(p.Since)}, {"; last tried", now.Moment(p.LastTry)},
+			}
+		}
+		found = append(found, f)
+	}
+	for _, k := range o.KeyExchange {
+		if k.Fallback != "" {
+			found = append(found, finding{
+				Title: "Key exchange with " + k.Address + " uses a fallback", Level: warn,
+				Text: k.Cause, Cure: k.Cure,
+				Times: []timed{{"next try at", now.Moment(k.Until)}},
+			})
+		}
+	}
+	for _, f := range o.Failures {
+		if now.time.Sub(f.Last) < recently && f.Reason != reason {
+			found = append(found, finding{
+				Level: warn, Title: "Recent failures", Text: f.Text, Cure: f.Cure,
+				Times: []timed{{f.Reason + ", " + times(f.Count) + ", last at", now.Moment(f.Last)}},
+			})
+		}
+	}
+	return found
+}

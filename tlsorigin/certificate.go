@@ -1,0 +1,84 @@
+package tlsorigin
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/pgorigin/pgorigin/tlsorigin/internal/verify"
+)
+
+// PeerCertificate describes one certificate.
+type PeerCertificate struct {
+	Subject, Issuer    string // quoted
+	Key                string // "ECDSA P-256", "RSA 2048"
+	SignatureAlgorithm string
+	SHA256             string   // hex
+	Serial             string   // hex with colons
+	Names              []string // subject alternative names, quoted, the first few of many
+	NotBefore          time.Time
+	NotAfter           time.Time
+	DaysLeft           int // whole days; negative after NotAfter
+	Sent               bool
+	SelfIssued         bool
+}
+
+// Describe describes a chain that begins with the peer's own certificate, as tls.ConnectionState has verified ones. The
+// result begins with the authority.
+func Describe(chain []*x509.Certificate, now time.Time) []PeerCertificate {
+	var described []PeerCertificate
+	for _, cert := range slices.Backward(chain) {
+		described = append(described, DescribeCertificate(cert, now))
+	}
+	return described
+}
+
+// DescribeCertificate describes one certificate that the peer sent.
+func DescribeCertificate(cert *x509.Certificate, now time.Time) PeerCertificate {
+	return PeerCertificate{
+		Subject: verify.CertificateName(cert), Issuer: verify.NameOf(cert.Issuer),
+		Key: keyText(cert), SignatureAlgorithm: cert.SignatureAlgorithm.String(), SHA256: Fingerprint(cert),
+		Serial: verify.SerialText(cert), Names: verify.NamesOf(cert),
+		NotBefore: cert.NotBefore.UTC(), NotAfter: cert.NotAfter.UTC(), DaysLeft: DaysLeft(cert.NotAfter, now),
+		Sent: true, SelfIssued: bytes.Equal(cert.RawSubject, cert.RawIssuer),
+	}
+}
+
+// DaysLeft returns how many whole days it is from now to end. The first day after the end is -1.
+func DaysLeft(end, now time.Time) int {
+	const day = 24 * time.Hour
+	left := end.Sub(now)
+	if left < 0 {
+		return int(left/day) - 1
+	}
+	return int(left / day)
+}
+
+// keyText names the algorithm and the size of a certificate's key.
+func keyText(cert *x509.Certificate) string {
+	switch key := cert.PublicKey.(type) {
+	case *rsa.PublicKey:
+		return fmt.Sprintf("RSA %d", key.N.BitLen())
+	case *ecdsa.PublicKey:
+		return "ECDSA " + key.Curve.Params().Name
+	case ed25519.PublicKey:
+		return "Ed25519"
+	}
+	return "unknown"
+}
+
+// Fingerprint returns the SHA-256 of the whole certificate in hexadecimal digits.
+func Fingerprint(cert *x509.Certificate) string {
+	sum := sha256.Sum256(cert.Raw)
+	return hex.EncodeToString(sum[:])
+}
+
+// Pin returns the pin of the key of cert, as Config.Pins takes it.
+func Pin(cert *x509.Certificate) string { return verify.PinOf(cert).String() }

@@ -1,0 +1,251 @@
+package tlsorigin
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"reflect"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/pgorigin/pgorigin/tlsorigin/internal/safetext"
+	"github.com/pgorigin/pgorigin/tlsorigin/internal/verify"
+)
+
+// problem is why there is no connection, in a text that is safe to show. Where a function returns a *problem, nil means
+// that all is well.
+type problem struct {
+	reason Reason
+	text   string
+}
+
+// connectFailure explains why there is no TCP connection after budget.
+func connectFailure(err error, budget time.Duration) *problem {
+	var dns *net.DNSError
+	if errors.As(err, &dns) {
+		switch {
+		case dns.IsNotFound:
+			return &problem{ReasonUpstreamDNS, "its name does not exist in DNS"}
+		case dns.IsTimeout:
+			return &problem{ReasonUpstreamDNS, fmt.Sprintf("DNS gave no answer for its name within %v", rounded(budget))}
+		}
+		return &problem{ReasonUpstreamDNS, "DNS lookup of its name went wrong"}
+	}
+	where := ""
+	var op *net.OpError
+	if errors.As(err, &op) && op.Addr != nil {
+		where = " to " + op.Addr.String() // resolved by us, so an IP address and a port
+	}
+	var errno syscall.Errno
+	switch {
+	case isTimeout(err):
+		return &problem{ReasonUpstreamTimeout, fmt.Sprintf("no TCP connection%s within %v", where, rounded(budget))}
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return &problem{ReasonUpstreamRefused, fmt.Sprintf("TCP connection%s refused", where)}
+	case errors.As(err, &errno):
+		return &problem{ReasonUpstreamUnreachable, fmt.Sprintf("no TCP connection%s: %s", where, errno.Error())}
+	}
+	return &problem{ReasonUpstreamUnreachable, "no TCP connection" + where}
+}
+
+// lostFailure explains the end of a connection before TLS. The text when says how far it had come.
+func lostFailure(err error, when string, budget time.Duration) *problem {
+	if isTimeout(err) {
+		return &problem{ReasonUpstreamTimeout, fmt.Sprintf("accepted TCP but gave no answer to SSLRequest within %v", rounded(budget))}
+	}
+	if isUnreachable(err) {
+		return &problem{ReasonUpstreamUnreachable, "became unreachable " + when}
+	}
+	return &problem{ReasonUpstreamGone, "closed the connection " + when}
+}
+
+// answerProblem says what is wrong with the answer to SSLRequest. Nil means 'S'. An 'E' begins an ErrorResponse. It comes
+// from somebody who has proved nothing, so it is not even read (CVE-2024-10977).
+func answerProblem(answer byte) *problem {
+	switch answer {
+	case 'S':
+		return nil
+	case 'N':
+		return &problem{ReasonTLSRefused, "refuses TLS (answered SSLRequest with N)"}
+	case 'E':
+		return &problem{ReasonTLSProtocol, "answered SSLRequest with an error"}
+	}
+	return &problem{ReasonTLSProtocol, fmt.Sprintf("answered SSLRequest with byte 0x%02x instead of S or N; is it a Postgres server?", answer)}
+}
+
+// handshakeFailure explains why a handshake failed in which the peer sent received bytes.
+func (a *attempt) handshakeFailure(err error, received int64) *problem {
+	var refused *verify.Refusal
+	var notTLS tls.RecordHeaderError
+	var noTurn noTurnError
+	switch {
+	case errors.As(err, &noTurn):
+		return &problem{ReasonTLSTimeout, fmt.Sprintf("answered, but this machine was busy with %d other TLS handshakes until the time was up", noTurn.others)}
+	case errors.As(err, &refused):
+		return a.certificateFailure(refused)
+	case errors.As(err, &notTLS) && a.route.direct && notTLS.RecordHeader[0] == 'E', errors.Is(err, io.EOF) && a.route.direct && received == 0:
+		// The 'E' begins an ErrorResponse, which is not read: nobody has proved anything yet (CVE-2024-10977).
+		return &problem{ReasonTLSProtocol, "does not take direct TLS: the server is probably too old for it (needs PostgreSQL 17 or pgbouncer 1.25)"}
+	case errors.As(err, &notTLS):
+		return &problem{ReasonTLSProtocol, "agreed to TLS but then sent something that is not TLS"}
+	case isTimeout(err):
+		return &problem{ReasonTLSTimeout, fmt.Sprintf("agreed to TLS but did not complete the handshake within %v (received %d bytes)", rounded(a.waited(received)), received)}
+	}
+	if found := alertFailure(err, &a.auth); found != nil {
+		return found
+	}
+	switch {
+	case isGone(err) && received == 0:
+		return &problem{ReasonUpstreamGone, "agreed to TLS but closed the connection before it sent any"}
+	case isGone(err):
+		return &problem{ReasonUpstreamGone, fmt.Sprintf("closed the connection in the middle of the TLS handshake (received %d bytes)", received)}
+	case isUnreachable(err):
+		return &problem{ReasonUpstreamUnreachable, "became unreachable during the TLS handshake"}
+	}
+	if found := unusableCertificate(err); found != nil {
+		return found
+	}
+	return &problem{ReasonTLSProtocol, "broke the TLS protocol" + own(err)}
+}
+
+// certificateFailure explains why certificates are refused and keeps the details for the *Error.
+func (a *attempt) certificateFailure(r *verify.Refusal) *problem {
+	now := time.Now()
+	e := a.state.policy.Explain(r, a.route.name, now)
+	a.details = &certificateDetails{anchored: e.Anchored}
+	if !a.state.policy.IgnoreName {
+		a.details.name = a.route.name
+	}
+	for _, reason := range e.Also {
+		a.details.also = append(a.details.also, Reason(reason))
+	}
+	if len(r.Sent) > 0 {
+		peer := DescribeCertificate(r.Sent[0], now)
+		a.details.peer = &peer
+	}
+	return &problem{Reason(e.Reason), e.Text}
+}
+
+// unusableCertificate explains a certificate that crypto/tls does not even verify. Only the text of err says so, and it may
+// quote the certificate. Nil means that err is about something else.
+func unusableCertificate(err error) *problem {
+	text := err.Error()
+	switch {
+	case strings.Contains(text, "RSA key larger than"):
+		return &problem{ReasonCertInvalid, "sent a certificate with an RSA key that is too large, at most 8192 bits are supported"}
+	case strings.Contains(text, "unsupported type of public key"):
+		return &problem{ReasonCertInvalid, "sent a certificate with a kind of key that is not supported"}
+	case strings.Contains(text, "certificate from server"):
+		return &problem{ReasonCertInvalid, "sent a certificate that cannot be parsed"}
+	}
+	return nil
+}
+
+// connectionLost explains an error of an established connection that is no alert.
+func connectionLost(err error) *problem {
+	switch {
+	case errors.Is(err, syscall.ETIMEDOUT):
+		return &problem{ReasonUpstreamLost, fmt.Sprintf("acknowledged nothing for %v: the connection is lost", silenceLimit)}
+	case isUnreachable(err):
+		return &problem{ReasonUpstreamLost, "cannot be reached any more: the connection is lost"}
+	case errors.Is(err, syscall.ECONNRESET):
+		return &problem{ReasonUpstreamGone, "reset the connection"}
+	case isGone(err):
+		return &problem{ReasonUpstreamGone, "closed the connection"}
+	}
+	return &problem{ReasonTLSProtocol, "broke the TLS protocol" + own(err)}
+}
+
+// own returns what crypto/tls says in words of its own, for appending: its messages are constants and numbers, except
+// those about certificates.
+func own(err error) string {
+	text := err.Error()
+	if !strings.Contains(text, "tls: ") || strings.Contains(text, "x509") || strings.Contains(text, "certificate") {
+		return ""
+	}
+	return " (" + strings.Trim(safetext.Quote(text), `"`) + ")"
+}
+
+// Alerts of RFC 8446, section 6, that pgorigin tells apart.
+const (
+	alertHandshakeFailure    = 40
+	alertBadCertificate      = 42 // to alertCertificateUnknown: about the certificate of the receiver
+	alertCertificateUnknown  = 46
+	alertUnknownCA           = 48
+	alertAccessDenied        = 49
+	alertProtocolVersion     = 70
+	alertUnrecognizedName    = 112
+	alertCertificateRequired = 116
+	alertNoProtocol          = 120
+)
+
+// alertNumber returns the alert that the peer sent. crypto/tls hides it: the error is a *net.OpError around an
+// unexported type, which is not tls.AlertError, so only its kind can be asked for.
+func alertNumber(err error) (number uint8, ok bool) {
+	var op *net.OpError
+	if !errors.As(err, &op) || op.Op != "remote error" {
+		return 0, false
+	}
+	value := reflect.ValueOf(op.Err)
+	if value.Kind() != reflect.Uint8 {
+		return 0, false
+	}
+	return uint8(value.Uint()), true
+}
+
+// alertName names the alert in err, which must be one.
+func alertName(err error) string {
+	number, _ := alertNumber(err)
+	return fmt.Sprintf("TLS alert %d (%s)", number, strings.TrimPrefix(tls.AlertError(number).Error(), "tls: "))
+}
+
+// alertFailure explains an alert that the peer sent before any data. Nil means that err is no alert. An alert about
+// certificates means the client certificate only if the peer has asked for one.
+func alertFailure(err error, auth *clientAuth) *problem {
+	number, ok := alertNumber(err)
+	if !ok {
+		return nil
+	}
+	name := alertName(err)
+	aboutCertificate := auth.requested && (alertBadCertificate <= number && number <= alertCertificateUnknown ||
+		number == alertUnknownCA || number == alertAccessDenied || number == alertCertificateRequired)
+	missing := auth.requested && auth.configured == nil
+	switch {
+	case missing && (aboutCertificate || number == alertHandshakeFailure):
+		return &problem{ReasonClientCertRejected, "asked for a client certificate, and none is configured: " + name}
+	case aboutCertificate && auth.unlisted:
+		return &problem{ReasonClientCertRejected, fmt.Sprintf("rejected the client certificate %s, whose issuer is not in the list of authorities that it accepts: %s",
+			verify.CertificateName(auth.configured.Leaf), name)}
+	case aboutCertificate:
+		return &problem{ReasonClientCertRejected, fmt.Sprintf("rejected the client certificate %s: %s", verify.CertificateName(auth.configured.Leaf), name)}
+	case number == alertNoProtocol:
+		return &problem{ReasonTLSALPN, "does not know the protocol " + protocolName + " (ALPN): " + name}
+	case number == alertProtocolVersion:
+		return &problem{ReasonTLSAlert, "speaks none of the TLS versions that are allowed here: " + name}
+	case number == alertUnrecognizedName:
+		return &problem{ReasonTLSAlert, "does not know the server name that it was asked for: " + name}
+	}
+	return &problem{ReasonTLSAlert, "refused the TLS handshake with " + name}
+}
+
+func isTimeout(err error) bool {
+	var timeout net.Error
+	return errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded) ||
+		errors.Is(err, syscall.ETIMEDOUT) || errors.As(err, &timeout) && timeout.Timeout()
+}
+
+func isUnreachable(err error) bool {
+	return errors.Is(err, syscall.EHOSTUNREACH) || errors.Is(err, syscall.ENETUNREACH)
+}
+
+func isGone(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.ErrClosedPipe) ||
+		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNABORTED)
+}
+
+func rounded(d time.Duration) time.Duration { return d.Round(time.Millisecond) }

@@ -1,0 +1,315 @@
+package verify
+
+import (
+	"bytes"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/pgorigin/pgorigin/tlsorigin/internal/safetext"
+)
+
+const (
+	maxProblems  = 8 // that one sentence mentions
+	maxExplained = 4 // chains that are looked at; the one with the fewest problems is explained
+)
+
+// MaxLinked bounds how many certificates Linked returns.
+const MaxLinked = 10
+
+// Explanation says why certificates were refused.
+type Explanation struct {
+	Reason   Reason
+	Also     []Reason // further reasons, each once
+	Text     string   // safe to show, at most safetext.MaxLength
+	Anchored bool     // a trusted authority vouches for the peer's certificate
+}
+
+// Explain explains a Refusal of this Policy for name. It decides nothing.
+//
+// The first reason weighs the most. If no authority vouches for the certificate, the explanation says nothing else: the
+// peer could have written the rest as it liked. Then come a chain that proves nothing, dates, usage, revocation and pins.
+// The name comes last: only a certificate that an authority vouches for may suggest another name.
+func (p *Policy) Explain(r *Refusal, name string, now time.Time) Explanation {
+	found, anchored := p.problems(r, name, now)
+	e := Explanation{Reason: found[0].Reason, Text: sentence(found), Anchored: anchored}
+	for _, f := range found[1:] {
+		if f.Reason != e.Reason && !slices.Contains(e.Also, f.Reason) {
+			e.Also = append(e.Also, f.Reason)
+		}
+	}
+	return e
+}
+
+// problems returns what is wrong with what a peer sent, at least one problem, in the order of Explain.
+func (p *Policy) problems(r *Refusal, name string, now time.Time) (found []Problem, anchored bool) {
+	switch {
+	case errors.Is(r.err, errNothingSent):
+		return []Problem{{Invalid, "sent no certificate"}}, false
+	case errors.Is(r.err, errTooLarge):
+		return []Problem{{Invalid, fmt.Sprintf("sent %d bytes of certificates, at most %d are accepted", sizeOf(r.Sent), maxSent)}}, false
+	}
+	chains := r.Chains
+	if chains == nil {
+		chains = p.signedChains(r.Sent)
+	}
+	if len(chains) == 0 {
+		return []Problem{p.unknownAuthority(r)}, false
+	}
+	found = p.fewestProblems(chains, now)
+	var invalid x509.CertificateInvalidError
+	if errors.As(r.err, &invalid) && invalid.Reason == x509.CANotAuthorizedForThisName {
+		found = append(found, explainInvalid(invalid, now))
+	}
+	if !p.IgnoreName && r.Sent[0].VerifyHostname(name) != nil {
+		found = append(found, Problem{NameMismatch, nameText(r.Sent[0], name)})
+	}
+	if len(found) == 0 {
+		found = []Problem{explain(r.err, r.Sent, now)}
+	}
+	slices.SortStableFunc(found, func(a, b Problem) int { return rank(a.Reason) - rank(b.Reason) })
+	return slices.Compact(found), true
+}
+
+// rank orders reasons: each means something only if none before it applies.
+func rank(reason Reason) int {
+	return slices.Index([]Reason{
+		UnknownAuthority, Invalid, Expired, NotYetValid, Usage, Revoked, PinMismatch, NameMismatch,
+	}, reason)
+}
+
+// fewestProblems returns what is wrong with the best of chains, the name apart.
+func (p *Policy) fewestProblems(chains [][]*x509.Certificate, now time.Time) (best []Problem) {
+	for i, chain := range chains[:min(len(chains), maxExplained)] {
+		problems := linkProblems(chain, now)
+		if found := keyUsageProblem(chain[0]); found != nil {
+			problems = append(problems, *found)
+		}
+		if authorized(chain) { // else any certificate of the authority would have revocation lists searched
+			problems = append(problems, p.chainProblems(chain, now)...)
+		}
+		if i == 0 || len(problems) < len(best) {
+			best = problems
+		}
+	}
+	return best
+}
+
+// unknownAuthority explains that no chain of signatures leads from the leaf to an anchor.
+func (p *Policy) unknownAuthority(r *Refusal) Problem {
+	path := Linked(r.Sent)
+	top, name := path[len(path)-1], CertificateName(r.Sent[0])
+	i := slices.IndexFunc(p.roots, func(root *x509.Certificate) bool { return string(root.RawSubject) == string(top.RawIssuer) })
+	text := authorityText(r.Sent)
+	switch {
+	case errors.Is(r.err, errNoAuthority):
+		text = "cannot be verified, because no authority is configured"
+	case errors.Is(r.err, errTooMuchWork):
+		text = fmt.Sprintf("sent %d certificates; the limit of signature checks was reached before certificate %s led to a trusted authority", len(r.Sent), name)
+	case i >= 0 && p.signedThough(path, p.roots[i]):
+		return Problem{Invalid, forgeableText(path)}
+	case i >= 0 && unusableKey(p.roots[i]):
+		text = fmt.Sprintf("certificate %s is signed by the authority %s, whose kind of key is not supported", name, CertificateName(p.roots[i]))
+	case i >= 0 && slices.ContainsFunc(path[1:], unusableKey):
+		text = fmt.Sprintf("certificate %s is signed by an authority whose kind of key is not supported", name)
+	case i >= 0 && slices.ContainsFunc(path, forgeable):
+		text = forgeableText(path)
+	case i >= 0:
+		text = fmt.Sprintf("certificate %s names the trusted authority %s as its issuer, but was not signed with that authority's key", name, CertificateName(p.roots[i]))
+	}
+	return Problem{UnknownAuthority, text}
+}
+
+// signedThough reports whether signatures lead from path to root if SHA-1 counts, which crypto/x509 does not
+// let count.
+func (p *Policy) signedThough(path []*x509.Certificate, root *x509.Certificate) bool {
+	work := explainWork
+	for i, cert := range path {
+		issuer := root
+		if i+1 < len(path) {
+			issuer = path[i+1]
+		}
+		work -= signatureWork(issuer) + len(cert.Raw)/hashedUnit
+		if work < 0 || unusableKey(issuer) ||
+			issuer.CheckSignature(cert.SignatureAlgorithm, cert.RawTBSCertificate, cert.Signature) != nil {
+			return false
+		}
+	}
+	return slices.ContainsFunc(path, forgeable)
+}
+
+// signedChains returns a few chains that signatures make from sent to the anchors, whatever else is wrong
+// with them. They are of the certificates themselves, although crypto/x509 has judged relaxed copies.
+func (p *Policy) signedChains(sent []*x509.Certificate) (chains [][]*x509.Certificate) {
+	originals := map[*x509.Certificate]*x509.Certificate{}
+	relaxed := func(cert *x509.Certificate) *x509.Certificate {
+		changed := relax(cert)
+		originals[changed] = cert
+		return changed
+	}
+	options := x509.VerifyOptions{Roots: p.pool, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}}
+	if p.roots != nil { // those of the system cannot be listed
+		options.Roots = x509.NewCertPool()
+		for _, root := range p.roots {
+			options.Roots.AddCert(relaxed(root))
+		}
+	}
+	leaf := relaxed(sent[0])
+	p.newSearch(sent, explainWork).run(func(path []*x509.Certificate) (done bool) {
+		options.Intermediates = x509.NewCertPool()
+		for _, cert := range path {
+			options.Intermediates.AddCert(relaxed(cert))
+		}
+		found, _ := leaf.Verify(options)
+		for _, chain := range found {
+			for i, cert := range chain {
+				if original := originals[cert]; original != nil {
+					chain[i] = original
+				}
+			}
+			chains = append(chains, chain)
+		}
+		return len(chains) >= maxExplained
+	})
+	return chains
+}
+
+// relax returns cert without everything that crypto/x509 could object to, save its signature.
+func relax(cert *x509.Certificate) *x509.Certificate {
+	changed := *cert
+	changed.NotBefore, changed.NotAfter = time.Time{}, time.Now().AddDate(1000, 0, 0)
+	changed.UnhandledCriticalExtensions = nil
+	changed.BasicConstraintsValid, changed.IsCA, changed.MaxPathLen, changed.KeyUsage = true, true, -1, 0
+	changed.PermittedDNSDomains, changed.ExcludedDNSDomains = nil, nil
+	changed.PermittedIPRanges, changed.ExcludedIPRanges = nil, nil
+	changed.PermittedEmailAddresses, changed.ExcludedEmailAddresses = nil, nil
+	changed.PermittedURIDomains, changed.ExcludedURIDomains = nil, nil
+	return &changed
+}
+
+// linkProblems returns what is wrong with each certificate of a chain, leaf first, in its place: dates, extensions, usage,
+// and that what signed another one is an authority.
+func linkProblems(chain []*x509.Certificate, now time.Time) []Problem {
+	var problems []Problem
+	for i, cert := range chain {
+		add := func(reason Reason, text string) {
+			problems = append(problems, Problem{reason, "certificate " + CertificateName(cert) + " " + text})
+		}
+		if found := DateProblem(cert, now); found != nil {
+			add(found.Reason, found.Text)
+		}
+		if err := mayBeAuthority(cert, i, len(chain)); err != nil {
+			add(Invalid, err.Error())
+		}
+		if len(cert.UnhandledCriticalExtensions) > 0 {
+			add(Invalid, "has the critical extension "+idText(cert.UnhandledCriticalExtensions[0])+", which is not understood")
+		}
+		if !forServers(cert) {
+			add(Usage, "is not meant for servers ("+usageText(cert)+")")
+		}
+	}
+	return problems
+}
+
+// authorized reports whether each certificate of chain that signed another one was allowed to.
+func authorized(chain []*x509.Certificate) bool {
+	for i, cert := range chain {
+		if mayBeAuthority(cert, i, len(chain)) != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// mayBeAuthority returns an error if cert may not be an authority at place i of a chain of n. The leaf need not be one.
+func mayBeAuthority(cert *x509.Certificate, i, n int) error {
+	anchor := i == n-1
+	switch {
+	case i == 0:
+		return nil
+	case cert.BasicConstraintsValid && !cert.IsCA, !cert.BasicConstraintsValid && (cert.Version >= 3 || !anchor):
+		return errors.New("signed another one but is not that of an authority")
+	case cert.KeyUsage != 0 && cert.KeyUsage&x509.KeyUsageCertSign == 0:
+		return errors.New("signed another one although its key usage lacks keyCertSign")
+	case cert.BasicConstraintsValid && cert.MaxPathLen >= 0 && i-1 > cert.MaxPathLen:
+		return fmt.Errorf("allows %d authorities below it, and the chain has %d (path length)", cert.MaxPathLen, i-1)
+	}
+	return nil
+}
+
+// forgeable reports whether cert depends on a signature that can be forged. That of a root does not count.
+func forgeable(cert *x509.Certificate) bool {
+	return brokenHash(cert.SignatureAlgorithm) && string(cert.RawIssuer) != string(cert.RawSubject)
+}
+
+// brokenHash reports whether signatures with an algorithm can be forged.
+func brokenHash(algorithm x509.SignatureAlgorithm) bool {
+	switch algorithm {
+	case x509.SHA1WithRSA, x509.ECDSAWithSHA1, x509.DSAWithSHA1, x509.MD5WithRSA, x509.MD2WithRSA:
+		return true
+	}
+	return false
+}
+
+// forgeableText names the first certificate of path that is forgeable. There must be one.
+func forgeableText(path []*x509.Certificate) string {
+	cert := path[slices.IndexFunc(path, forgeable)]
+	return fmt.Sprintf("certificate %s is signed with %s, which can be forged", CertificateName(cert), cert.SignatureAlgorithm)
+}
+
+func unusableKey(cert *x509.Certificate) bool { return cert.PublicKey == nil }
+
+// forServers reports whether the extended key usages, if there are any, include servers.
+func forServers(cert *x509.Certificate) bool {
+	if len(cert.ExtKeyUsage)+len(cert.UnknownExtKeyUsage) == 0 {
+		return true
+	}
+	return slices.ContainsFunc(cert.ExtKeyUsage, func(usage x509.ExtKeyUsage) bool {
+		return usage == x509.ExtKeyUsageServerAuth || usage == x509.ExtKeyUsageAny
+	})
+}
+
+// sentence joins problems into one text of bounded length.
+func sentence(found []Problem) string {
+	text := found[0].Text
+	for i, f := range found[1:] {
+		if i+1 == maxProblems || len(text)+len(f.Text) > safetext.MaxLength-100 {
+			return safetext.Clip(text, safetext.MaxLength-100) + fmt.Sprintf("; also, there are %d more problems", len(found)-i-1)
+		}
+		text += "; also, " + f.Text
+	}
+	return safetext.Clip(text, safetext.MaxLength)
+}
+
+// Linked orders what was sent by issuer and subject, from the leaf on, at most MaxLinked. It proves nothing; it is for
+// people to read.
+func Linked(sent []*x509.Certificate) []*x509.Certificate {
+	path := []*x509.Certificate{sent[0]}
+	for len(path) < MaxLinked {
+		top := path[len(path)-1]
+		i := -1
+		for j, cert := range sent {
+			if bytes.Equal(cert.RawSubject, top.RawIssuer) && !Contains(path, cert) {
+				i = j
+				break
+			}
+		}
+		if i < 0 {
+			break
+		}
+		path = append(path, sent[i])
+	}
+	return path
+}
+
+// Contains reports whether cert is one of certs.
+func Contains(certs []*x509.Certificate, cert *x509.Certificate) bool {
+	for _, c := range certs {
+		if c.Equal(cert) {
+			return true
+		}
+	}
+	return false
+}
