@@ -31,8 +31,8 @@ func figures() []figure {
 				"- Accounts log in by SCRAM-SHA-256, except where it says MD5. For SCRAM, libpq hashes the password\n" +
 				"  4096 times, whatever stands between it and the server. Only `bridge` takes that off it. The\n" +
 				"  servers have hashed it before: pgbouncer's `auth_file` has the secret that PostgreSQL has.\n" +
-				"- The time is from the end of one transaction to the end of the next, by one client that pauses for\n" +
-				"  " + connectPause.String() + " between two connections, less the pause. The rate is that of eight clients without pauses.\n" +
+				"- One client pauses for " + connectPause.String() + " between two connections. The time is from the end of one transaction\n" +
+				"  to the end of the next, less the pause. Eight clients without pauses give the rate.\n" +
 				"- pgorigin and stunnel resume TLS sessions where the server hands out tickets: pgbouncer does,\n" +
 				"  PostgreSQL does not. libpq resumes none.\n" +
 				"- A pgbouncer as sidecar reuses its own connections to the upstream, so clients log in to the\n" +
