@@ -10,27 +10,37 @@ import (
 // head begins the page.
 const head = `# Performance
 
-Written by ` + "`make bench UPDATE=-update`" + `, from the samples in [performance.json](performance.json); edit bench/, not this page.
+` + "`make bench UPDATE=-update`" + ` writes this page from the samples in
+[performance.json](performance.json). Edit bench/, not this page.
 
-A sidecar is paid for once per pod. So every figure stands next to what one would use otherwise: a direct TLS connection of libpq
-(` + "`sslmode=verify-full`" + `), stunnel (` + "`protocol = pgsql`" + `), pgbouncer as a sidecar (` + "`server_tls_sslmode=verify-full`" + `), and the relay in Go that one
-writes in an afternoon, two ` + "`io.Copy`" + ` and nothing else, as the floor. All of them verify chain and name of the same server.
+A sidecar costs something in every pod. So every figure stands beside the alternatives:
+
+- a direct TLS connection of libpq (` + "`sslmode=verify-full`" + `);
+- stunnel (` + "`protocol = pgsql`" + `);
+- pgbouncer as a sidecar (` + "`server_tls_sslmode=verify-full`" + `);
+- as the floor, a naive relay in Go: two ` + "`io.Copy`" + ` and nothing else.
+
+All of them verify chain and name of the same server.
 
 `
 
 // method says how everything is measured; the figures say the rest.
 const method = `## How it was measured
 
-- Real servers on loopback: PostgreSQL, and in front of it a pgbouncer that takes nothing but TLS and pools by transaction. Client, tunnel and servers
-  share the machine's cores. **Ratios carry over to another machine, seconds do not.**
-- One run: every round measures every row, in another order each time, in a fresh process each time. A cell is the median of the rounds with both
-  quartiles, and in bold the median of what each round gave in terms of pgbouncer's. Whiskers in the plots are the quartiles.
-- CPU time of a tunnel is what the kernel charged that process, all threads, in nanoseconds (` + "`clock_getcpuclockid`" + `), never the machine's load.
-- The client is the same for all rows: pgbench and psql with libpq; only the direct row does TLS in the client.
-- Programs have their default settings, logs included. pgbouncer as a sidecar pools by session, which is what a tunnel does too and what applications
-  notice least; its pool is as large as the number of its clients.
-- stunnel and the naive relay do not know the protocol: to a PostgreSQL with SCRAM they lead no libpq. Where the figure allows it, the account
-  has an MD5 password for all rows.
+- Real servers run on loopback: PostgreSQL, and in front of it a pgbouncer that accepts only TLS and
+  pools by transaction. Client, tunnel and servers share the machine's cores. **Ratios carry over to
+  another machine, seconds do not.**
+- Every round measures every row, in another order and in fresh processes. A cell is the median of
+  the rounds with both quartiles. In bold is the median of the ratios to pgbouncer of each round.
+  Whiskers in the plots are the quartiles.
+- CPU time is what the kernel charged the tunnel's process, all threads, in nanoseconds
+  (` + "`clock_getcpuclockid`" + `). It is never the machine's load.
+- The client is the same for all rows: pgbench and psql with libpq. Only the direct row does TLS in
+  the client.
+- Programs have their default settings, logs included. The sidecar pgbouncer pools by session, as a
+  tunnel does. Its pool is as large as the number of its clients.
+- stunnel and the naive relay do not know the protocol, so libpq cannot log in by SCRAM through them
+  to PostgreSQL. Where the figure allows it, the account has an MD5 password for all rows.
 
 `
 
@@ -50,13 +60,14 @@ func (h *history) page() string {
 			when = "The run before"
 		}
 		m := r.Machine
-		fmt.Fprintf(&b, "%s: %s, %s, %d cores, %s, %s; %d rounds.\n\n", when, m.Date, m.CPU, m.Cores, m.Memory, m.Kernel, r.Rounds)
+		fmt.Fprintf(&b, "- %s: %s, %d rounds, %s,\n  %d cores, %s, %s\n", when, m.Date, r.Rounds, m.CPU, m.Cores, m.Memory, m.Kernel)
 	}
 	for _, figure := range slices.Sorted(maps.Keys(now.Earlier)) {
-		fmt.Fprintf(&b, "The figures of `%s` are of an earlier run, %s.\n\n", figure, now.Earlier[figure])
+		fmt.Fprintf(&b, "- The figures of `%s` are from an earlier run: %s\n", figure, now.Earlier[figure])
 	}
+	b.WriteString("\nPrograms:\n\n")
 	for _, version := range now.Machine.Versions {
-		fmt.Fprintf(&b, "- %s\n", version)
+		fmt.Fprintf(&b, "- %s\n", strings.Replace(version, " (revision", "\n  (revision", 1))
 	}
 	b.WriteString("\n" + method)
 	for _, f := range figures() {
@@ -98,7 +109,8 @@ func (h *history) writeBudgets(b *strings.Builder) {
 		}
 	}
 	b.WriteByte('\n')
-	b.WriteString("The best peer is the one of stunnel, pgbouncer and the naive relay with the lowest median. The image is not measured here.\n\n")
+	b.WriteString("The best peer is the one of stunnel, pgbouncer and the naive relay with the lowest median. The image\n" +
+		"is not measured here.\n\n")
 }
 
 // cells are what was seen in one run, and the verdict.

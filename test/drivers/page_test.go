@@ -146,5 +146,5 @@ func (p *page) versions() string {
 	for _, u := range p.upstreams {
 		servers = append(servers, u.version)
 	}
-	return "Servers: " + strings.Join(servers, "; ") + ".\n\nDrivers: " + strings.Join(drivers, "; ") + "."
+	return "Servers:\n\n- " + strings.Join(servers, "\n- ") + "\n\nDrivers:\n\n- " + strings.Join(drivers, "\n- ")
 }
