@@ -69,6 +69,25 @@ func checkLink(t *testing.T, path, target string) {
 	}
 }
 
+// A file or folder of this repository that a page names exists. Decisions are as old as they are.
+func TestNamedFilesExist(t *testing.T) {
+	named := 0
+	for _, path := range markdownFiles(t) {
+		if strings.Contains(path, "decisions") {
+			continue
+		}
+		for _, match := range namedFile.FindAllStringSubmatch(strings.Join(prose(readText(t, path)), "\n"), -1) {
+			named++
+			if _, err := os.Stat(filepath.Join("..", match[1])); err != nil {
+				t.Errorf("%s names %s, which does not exist", path, match[1])
+			}
+		}
+	}
+	if named < 20 {
+		t.Errorf("only %d names of files were found", named)
+	}
+}
+
 // The checks themselves find what they are for.
 func TestDocumentationChecksFindProblems(t *testing.T) {
 	const page = "# A `b` & c\n\n## Twice\n## Twice\n```\n[no](link.md)\n```\n[one](a.md) ![two](b.png \"title\") [web](https://x.y)\n"
@@ -136,6 +155,7 @@ func prose(page string) []string {
 var (
 	inlineLink = regexp.MustCompile(`\]\(([^)\s]+)(?: "[^"]*")?\)`)
 	scheme     = regexp.MustCompile(`^[a-z]+:`)
+	namedFile  = regexp.MustCompile("`((?:bench|charts|cmd|docs|health|pgwire|release|test|tlsorigin)/[\\w./-]*)`")
 )
 
 // wideLines returns the lines of prose that are too long. Tables, images and comments do not count.
