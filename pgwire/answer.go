@@ -8,6 +8,8 @@ import (
 	"errors"
 	"slices"
 	"strings"
+
+	"github.com/pgorigin/pgorigin/pgwire/internal/scram"
 )
 
 // answerer answers an upstream's authentication requests with a password: one
@@ -16,10 +18,9 @@ type answerer struct {
 	user     string // as in the startup packet
 	password string
 	upstream Upstream
-	salted   *saltedLogins
+	salted   *scram.Cache
 
-	exchange *scram
-	login    saltedLogin // of the exchange
+	exchange *scram.Exchange // nil before SASL
 }
 
 // answer returns the message of type 'p' that answers a request, or nil for a
@@ -38,9 +39,9 @@ func (a *answerer) answer(ctx context.Context, request []byte, offer []string) (
 	case authSASL:
 		answer, err = a.beginSCRAM(offer)
 	case authSASLContinue:
-		answer, err = a.exchange.final(ctx, data)
+		answer, err = a.exchange.Final(ctx, data)
 	case authSASLFinal:
-		err = a.exchange.verify(data)
+		err = a.exchange.Verify(data)
 	}
 	switch {
 	case ctx.Err() != nil:
@@ -50,7 +51,6 @@ func (a *answerer) answer(ctx context.Context, request []byte, offer []string) (
 	case err != nil:
 		return nil, err
 	case code == authSASLFinal:
-		a.salted.keep(a.login)
 		return nil, nil
 	}
 	return encodeMessage(typePasswordMessage, answer), nil
@@ -59,9 +59,9 @@ func (a *answerer) answer(ctx context.Context, request []byte, offer []string) (
 // beginSCRAM picks the strongest mechanism that can be used.
 func (a *answerer) beginSCRAM(offer []string) ([]byte, error) {
 	able := a.upstream.CanBind()
-	mechanism, gs2, binding := scramSHA256, gs2Unable, []byte(nil)
+	mechanism, header, binding := scram.SHA256, scram.Unable, []byte(nil)
 	switch {
-	case able && slices.Contains(offer, scramSHA256Plus):
+	case able && slices.Contains(offer, scram.SHA256Plus):
 		var err error
 		if binding, err = a.upstream.ServerEndPoint(); err == nil && len(binding) == 0 {
 			err = errNoEndPoint
@@ -69,15 +69,15 @@ func (a *answerer) beginSCRAM(offer []string) ([]byte, error) {
 		if err != nil {
 			return nil, cannotBind("the login cannot be bound: the hash of the upstream's certificate is not known", err)
 		}
-		mechanism, gs2 = scramSHA256Plus, gs2Bound
-	case !slices.Contains(offer, scramSHA256):
+		mechanism, header = scram.SHA256Plus, scram.Bound
+	case !slices.Contains(offer, scram.SHA256):
 		return nil, cannotBind("the upstream offers no SASL mechanism that can be used with its certificate: "+
 			sanitize(strings.Join(offer, ", ")), nil)
 	case able:
-		gs2 = gs2NotOffered
+		header = scram.NotOffered
 	}
-	a.exchange = newScram(gs2, binding, a.saltPassword)
-	return initialResponse(mechanism, a.exchange.first()), nil
+	a.exchange = scram.New(header, binding, a.user, a.password, a.salted)
+	return initialResponse(mechanism, a.exchange.First()), nil
 }
 
 var errNoEndPoint = errors.New("the connection has no data to bind to")
@@ -95,21 +95,6 @@ func scramFailure(err error) error {
 
 func unprovenLogin() error {
 	return upstreamProtocol("the upstream accepted the login without proving that it knows the password's verifier")
-}
-
-// saltPassword is the expensive part of SCRAM, skipped for a login that has
-// worked before.
-func (a *answerer) saltPassword(ctx context.Context, salt []byte, iterations int) ([]byte, error) {
-	login := a.salted.login(a.user, a.password, salt, iterations)
-	if login.salted == nil {
-		salted, err := saltedPassword(ctx, a.password, salt, iterations)
-		if err != nil {
-			return nil, err
-		}
-		login.salted = salted
-	}
-	a.login = login
-	return login.salted, nil
 }
 
 // md5Response is PostgreSQL's answer to AuthenticationMD5Password: "md5" and

@@ -3,6 +3,8 @@ package pgwire
 import (
 	"bytes"
 	"context"
+	"crypto/hmac"
+	"crypto/pbkdf2"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
@@ -11,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pgorigin/pgorigin/pgwire/internal/scram"
 	"github.com/pgorigin/pgorigin/pgwire/pgtest"
 )
 
@@ -40,6 +43,12 @@ func (s *scramServer) readResponse(t *testing.T) []byte {
 	return body
 }
 
+func hmacSHA256(key []byte, message string) []byte {
+	mac := hmac.New(sha256.New, key)
+	mac.Write([]byte(message))
+	return mac.Sum(nil)
+}
+
 // authenticate offers mechanisms and reports whether the client proved the
 // password with the mechanism that is wanted. It answers with its own proof.
 func (s *scramServer) authenticate(t *testing.T, wantMechanism string, offer ...string) bool {
@@ -63,7 +72,7 @@ func (s *scramServer) authenticate(t *testing.T, wantMechanism string, offer ...
 		t.Logf("bound to something else: %q", withoutProof)
 		return false
 	}
-	salted, _ := saltedPassword(context.Background(), s.password, []byte("salt"), 4096)
+	salted, _ := pbkdf2.Key(sha256.New, s.password, []byte("salt"), 4096, sha256.Size)
 	authMessage := "n=,r=" + bare + "," + first + "," + withoutProof
 	key, _ := base64.StdEncoding.DecodeString(proof)
 	stored := sha256.Sum256(hmacSHA256(salted, "Client Key"))
@@ -154,7 +163,7 @@ func TestBridgeToAnotherEndPoint(t *testing.T) {
 	client, upstream := r.beginBridge(t)
 	server := &scramServer{Peer: upstream, password: "secret", endPoint: []byte("the real server's hash")}
 	go givePassword(client, "secret")
-	if server.authenticate(t, scramSHA256Plus, scramSHA256Plus, scramSHA256) {
+	if server.authenticate(t, scram.SHA256Plus, scram.SHA256Plus, scram.SHA256) {
 		t.Error("the proof for one certificate was good for another")
 	}
 }
@@ -238,13 +247,13 @@ func TestBridgeFailures(t *testing.T) {
 			client.Send([]byte("p\x7f\xff\xff\xff"))
 		}, "08P01", ReasonClientProtocol},
 		"server skips its proof": {func(t *testing.T, client, upstream *pgtest.Peer) {
-			upstream.Send(pgtest.AuthenticationSASL(scramSHA256))
+			upstream.Send(pgtest.AuthenticationSASL(scram.SHA256))
 			givePassword(client, "secret")
 			(&scramServer{Peer: upstream}).readResponse(t)
 			upstream.Send(pgtest.Login("pid4key4"))
 		}, "08P01", ReasonUpstreamProtocol},
 		"server has another nonce": {func(t *testing.T, client, upstream *pgtest.Peer) {
-			upstream.Send(pgtest.AuthenticationSASL(scramSHA256))
+			upstream.Send(pgtest.AuthenticationSASL(scram.SHA256))
 			givePassword(client, "secret")
 			(&scramServer{Peer: upstream}).readResponse(t)
 			upstream.Send(scramFirst)
@@ -253,7 +262,7 @@ func TestBridgeFailures(t *testing.T) {
 			upstream.Send(scramFirst)
 		}, "08P01", ReasonUpstreamProtocol},
 		"only -PLUS and nothing to bind to": {func(_ *testing.T, client, upstream *pgtest.Peer) {
-			upstream.Send(pgtest.AuthenticationSASL(scramSHA256Plus))
+			upstream.Send(pgtest.AuthenticationSASL(scram.SHA256Plus))
 			givePassword(client, "secret")
 		}, "28000", ReasonAuthChannelBinding},
 	}

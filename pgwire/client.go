@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/pgorigin/pgorigin/pgwire/internal/scram"
 )
 
 const (
@@ -96,7 +98,7 @@ func (c *Client) Methods() []string {
 // allowed, where zero is any, gets no answer.
 func (c *Client) Login(ctx context.Context, password string, allowed AuthMethods) error {
 	machine := loginMachine{binding: BridgeChannelBinding, allowed: allowed, state: loginBegun}
-	answers := answerer{user: c.user, password: password, upstream: c.conn, salted: new(saltedLogins)}
+	answers := answerer{user: c.user, password: password, upstream: c.conn, salted: new(scram.Cache)}
 	message := encodeMessage(typeAuthentication, c.request)
 	for range maxClientMessages {
 		_, turn, err := machine.upstreamSays(message)

@@ -6,16 +6,9 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
-	"time"
 
 	"github.com/pgorigin/pgorigin/pgwire/pgtest"
 )
-
-// watchdog fails a target that does not return: an endless loop is a finding too.
-func watchdog(t *testing.T) {
-	timer := time.AfterFunc(10*time.Second, func() { panic("fuzz target hangs: " + t.Name()) })
-	t.Cleanup(func() { timer.Stop() })
-}
 
 func startupSeeds() [][]byte {
 	return [][]byte{
@@ -34,7 +27,7 @@ func FuzzReadPacket(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, in []byte) {
-		watchdog(t)
+		pgtest.Watchdog(t)
 		r := bytes.NewReader(in)
 		packet, err := readPacket(r)
 		consumed := in[:len(in)-r.Len()]
@@ -58,7 +51,7 @@ func FuzzNegotiate(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, in []byte) {
-		watchdog(t)
+		pgtest.Watchdog(t)
 		rw := &readWriter{Reader: bytes.NewReader(in)}
 		packet, _, err := negotiate(rw)
 		if answer := rw.String(); answer != "NN"[:min(len(answer), 2)] {
@@ -96,7 +89,7 @@ func FuzzSession(f *testing.F) {
 		f.Add(join(seed, pgtest.Terminate()), pgtest.ErrorResponse("28P01", "no"))
 	}
 	f.Fuzz(func(t *testing.T, fromClient, fromUpstream []byte) {
-		watchdog(t)
+		pgtest.Watchdog(t)
 		fuzzSession(context.Background(), t, fromClient, fromUpstream)
 	})
 }

@@ -184,7 +184,7 @@ func FuzzLogin(f *testing.F) {
 	}
 	legal := legalLogins()
 	f.Fuzz(func(t *testing.T, fromUpstream, fromClient string, seed uint64) {
-		watchdog(t)
+		pgtest.Watchdog(t)
 		only := func(letters string) func(rune) rune {
 			return func(r rune) rune { return rune(letters[int(r)%len(letters)]) }
 		}

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pgorigin/pgorigin/pgwire/internal/scram"
 	"github.com/pgorigin/pgorigin/pgwire/pgtest"
 )
 
@@ -183,11 +184,11 @@ func TestBridgeSaysWhetherItCouldBind(t *testing.T) {
 		offer    []string
 		want     string
 	}{
-		"stripped":               {hash, []string{scramSHA256}, "SCRAM-SHA-256 y,,"},
-		"offered":                {hash, []string{scramSHA256Plus, scramSHA256}, "SCRAM-SHA-256-PLUS p=tls-server-end-point,,"},
-		"no hash":                {nil, []string{scramSHA256}, "SCRAM-SHA-256 n,,"},
-		"no hash, but offered":   {nil, []string{scramSHA256Plus, scramSHA256}, "SCRAM-SHA-256 n,,"},
-		"the hash has been lost": {[]byte{}, []string{scramSHA256Plus, scramSHA256}, ""},
+		"stripped":               {hash, []string{scram.SHA256}, "SCRAM-SHA-256 y,,"},
+		"offered":                {hash, []string{scram.SHA256Plus, scram.SHA256}, "SCRAM-SHA-256-PLUS p=tls-server-end-point,,"},
+		"no hash":                {nil, []string{scram.SHA256}, "SCRAM-SHA-256 n,,"},
+		"no hash, but offered":   {nil, []string{scram.SHA256Plus, scram.SHA256}, "SCRAM-SHA-256 n,,"},
+		"the hash has been lost": {[]byte{}, []string{scram.SHA256Plus, scram.SHA256}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := bridgeRig(t, tt.endPoint, nil)
@@ -215,7 +216,7 @@ func TestBridgeSaysWhetherItCouldBind(t *testing.T) {
 func TestBridgeNeedsBindingData(t *testing.T) {
 	r := bridgeRig(t, []byte{}, nil)
 	client, upstream := r.beginBridge(t)
-	upstream.Send(pgtest.AuthenticationSASL(scramSHA256Plus, scramSHA256))
+	upstream.Send(pgtest.AuthenticationSASL(scram.SHA256Plus, scram.SHA256))
 	givePassword(client, "secret")
 	client.ExpectError("28000")
 	if got := upstream.ExpectClosed(); len(got) > 0 {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/pgorigin/pgorigin/pgwire/internal/scram"
 )
 
 // loginState is how far a login has come. The zero value is no state: what leads there has no place.
@@ -248,7 +250,7 @@ func (m *loginMachine) clientSays(message []byte) error {
 		if !slices.Contains(m.offer, mechanism) {
 			return badStartup("the client picked a SASL mechanism that it was not offered: %q", sanitize(mechanism))
 		}
-		if m.stripped && mechanism == scramSHA256 && len(data) > 0 && data[0] == 'y' {
+		if m.stripped && mechanism == scram.SHA256 && len(data) > 0 && data[0] == 'y' {
 			return bindingClaimed()
 		}
 		m.mechanism, m.method = mechanism, methodOfMechanism(mechanism)

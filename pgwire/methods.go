@@ -3,6 +3,8 @@ package pgwire
 import (
 	"fmt"
 	"strings"
+
+	"github.com/pgorigin/pgorigin/pgwire/internal/scram"
 )
 
 // AuthMethods is a set of authentication methods, those that an upstream may
@@ -118,9 +120,9 @@ func (m AuthMethods) Allows(method string) bool {
 // allowsMechanism reports whether an upstream may offer a SASL mechanism. The zero value allows all.
 func (m AuthMethods) allowsMechanism(name string) bool {
 	switch name {
-	case scramSHA256:
+	case scram.SHA256:
 		return m.contains(methodSCRAM)
-	case scramSHA256Plus:
+	case scram.SHA256Plus:
 		return m.contains(methodSCRAM | methodSCRAMPlus)
 	case oauthBearer:
 		return m.contains(methodOAuth)
@@ -131,9 +133,9 @@ func (m AuthMethods) allowsMechanism(name string) bool {
 // methodOfMechanism returns the method of a SASL mechanism, zero for one without a name here.
 func methodOfMechanism(name string) AuthMethods {
 	switch name {
-	case scramSHA256:
+	case scram.SHA256:
 		return methodSCRAM
-	case scramSHA256Plus:
+	case scram.SHA256Plus:
 		return methodSCRAMPlus
 	case oauthBearer:
 		return methodOAuth

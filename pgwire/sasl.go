@@ -35,12 +35,7 @@ func (b ChannelBinding) Methods(required AuthMethods) AuthMethods {
 	return required
 }
 
-// SASL mechanism names; PostgreSQL manual, "SASL Authentication".
-const (
-	scramSHA256     = "SCRAM-SHA-256"
-	scramSHA256Plus = "SCRAM-SHA-256-PLUS"
-	oauthBearer     = "OAUTHBEARER"
-)
+const oauthBearer = "OAUTHBEARER" // a SASL mechanism
 
 func isSCRAM(mechanism string) bool { return strings.HasPrefix(mechanism, "SCRAM-") }
 

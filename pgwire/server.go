@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/pgorigin/pgorigin/pgwire/internal/scram"
 )
 
 // ErrServerClosed is returned by Serve after Shutdown or Close.
@@ -72,7 +74,7 @@ type Server struct {
 
 	keys    cancelKeys
 	cancels cancelLanes
-	salted  saltedLogins
+	salted  scram.Cache
 	pending pending
 
 	unlimited Capacity
@@ -268,7 +270,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 func (s *Server) Close() error {
 	s.stop(func(*session) bool { return true })
 	err := s.wait(context.Background(), func() bool { return len(s.sessions) == 0 })
-	s.salted.wipe()
+	s.salted.Wipe()
 	return err
 }
 

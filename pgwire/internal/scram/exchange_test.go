@@ -1,4 +1,4 @@
-package pgwire
+package scram
 
 import (
 	"bytes"
@@ -7,27 +7,27 @@ import (
 	"crypto/sha256"
 	"errors"
 	"testing"
+
+	"github.com/pgorigin/pgorigin/pgwire/pgtest"
 )
 
 // RFC 7677, section 3.
 func TestScramVectors(t *testing.T) {
-	s := newScram(gs2Unable, nil, func(ctx context.Context, salt []byte, iterations int) ([]byte, error) {
-		return saltedPassword(ctx, "pencil", salt, iterations)
-	})
+	s := New(Unable, nil, "user", "pencil", new(Cache))
 	s.nonce = "rOprNGfwEbeRWgbNEkqO"
-	if got := string(s.first()); got != "n,,n=,r=rOprNGfwEbeRWgbNEkqO" {
+	if got := string(s.First()); got != "n,,n=,r=rOprNGfwEbeRWgbNEkqO" {
 		t.Errorf("first message %q", got)
 	}
 	s.firstBare = "n=user,r=" + s.nonce // PostgreSQL wants the name empty, the RFC's example has one
-	got, err := s.final(t.Context(), []byte("r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096"))
+	got, err := s.Final(t.Context(), []byte("r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096"))
 	want := "c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ="
 	if err != nil || string(got) != want {
 		t.Errorf("final message %q (%v), want %q", got, err, want)
 	}
-	if err := s.verify([]byte("v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=")); err != nil || !s.proven {
+	if err := s.Verify([]byte("v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=")); err != nil || len(s.cache.entries) != 1 {
 		t.Errorf("the server's proof: %v", err)
 	}
-	if err := s.verify([]byte("v=AAAATRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=")); err == nil {
+	if err := s.Verify([]byte("v=AAAATRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=")); err == nil {
 		t.Error("took a wrong proof")
 	}
 }
@@ -49,13 +49,14 @@ func TestScramRefusesBadServers(t *testing.T) {
 		"empty":               "",
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newScram(gs2Unable, nil, func(context.Context, []byte, int) ([]byte, error) {
+			s := New(Unable, nil, "user", "pencil", new(Cache))
+			s.salt = func(context.Context, []byte, int) ([]byte, error) {
 				t.Error("worked for it")
 				return nil, errors.New("x")
-			})
+			}
 			s.nonce = "NONCE"
-			s.first()
-			if _, err := s.final(t.Context(), []byte(first)); err == nil {
+			s.First()
+			if _, err := s.Final(t.Context(), []byte(first)); err == nil {
 				t.Error("no error")
 			}
 		})
@@ -79,8 +80,8 @@ func TestSaltedPassword(t *testing.T) {
 	}
 }
 
-func TestSaltedLogins(t *testing.T) {
-	var c saltedLogins
+func TestCache(t *testing.T) {
+	var c Cache
 	l := c.login("app", "secret", []byte("salt"), 4096)
 	if l.salted != nil {
 		t.Fatal("knows a login that never was")
@@ -100,17 +101,17 @@ func TestSaltedLogins(t *testing.T) {
 			t.Errorf("found with another %s", name)
 		}
 	}
-	for i := range 2 * maxSaltedLogins {
+	for i := range 2 * maxCached {
 		c.keep(saltedLogin{key: [sha256.Size]byte{1, byte(i >> 8), byte(i)}, salted: []byte{1}})
 	}
-	if len(c.entries) > maxSaltedLogins {
+	if len(c.entries) > maxCached {
 		t.Errorf("holds %d logins", len(c.entries))
 	}
 	kept := c.login("app", "x", nil, 1)
 	kept.salted = []byte("wipe me")
 	c.keep(kept)
 	inside := c.entries[kept.key].salted
-	c.wipe()
+	c.Wipe()
 	if len(c.entries) != 0 || !bytes.Equal(inside, make([]byte, 7)) || string(kept.salted) != "wipe me" {
 		t.Errorf("left %d entries, %q inside and %q with the login", len(c.entries), inside, kept.salted)
 	}
@@ -122,7 +123,7 @@ func FuzzServerFirst(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, message string) {
-		watchdog(t)
+		pgtest.Watchdog(t)
 		nonce, salt, iterations, err := parseServerFirst(message, "NONCE")
 		if err == nil && (len(nonce) <= 5 || nonce[:5] != "NONCE" || len(salt) == 0 || iterations < 1 || iterations > maxIterations) {
 			t.Fatalf("took %q, %q, %d", nonce, salt, iterations)

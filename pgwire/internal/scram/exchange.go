@@ -1,4 +1,4 @@
-package pgwire
+package scram
 
 import (
 	"bytes"
@@ -14,58 +14,73 @@ import (
 	"strings"
 )
 
+// Names of the mechanisms; PostgreSQL manual, "SASL Authentication".
+const (
+	SHA256     = "SCRAM-SHA-256"
+	SHA256Plus = "SCRAM-SHA-256-PLUS" // with channel binding
+)
+
+// The headers that say whether a login is bound to its channel; RFC 5802, section 6.
+const (
+	Bound = "p=tls-server-end-point,," // to the hash of the server's certificate (RFC 5929)
+	// NotOffered says that the client could bind and the server did not offer it. A server that did offer it then
+	// knows of an attack.
+	NotOffered = "y,,"
+	Unable     = "n,,"
+)
+
 // maxIterations bounds the work that a server can ask for, once in a login. It is 64 times PostgreSQL's
 // default of 4096 and takes less than a tenth of a second of a processor.
 const maxIterations = 1 << 18
 
-// scram is the client's side of one SCRAM-SHA-256 exchange (RFC 5802, RFC 7677),
-// with channel binding tls-server-end-point (RFC 5929) if there is binding data.
-type scram struct {
+// Exchange is the client's side of one login. Call First, Final and Verify in this order.
+type Exchange struct {
 	nonce   string
-	gs2     string // header that says what is bound
-	binding []byte
+	header  string // one of the three above
+	binding []byte // what Bound binds to; else nil
 	salt    saltFunc
+	cache   *Cache
+	login   saltedLogin // in cache
 
 	firstBare string
-	signature []byte // what the server must prove to know
-	proven    bool
+	signature []byte // what the server has to prove; nil before Final
 }
 
-// saltFunc returns SaltedPassword, or early when ctx ends.
+// saltFunc returns SaltedPassword. It ends early when ctx ends.
 type saltFunc func(ctx context.Context, salt []byte, iterations int) ([]byte, error)
 
-// The headers that say whether a login is bound to its channel; RFC 5802, section 6.
-const (
-	gs2Bound      = "p=tls-server-end-point,,"
-	gs2NotOffered = "y,," // this side can bind, but was not offered to: a server that did offer then knows of an attack
-	gs2Unable     = "n,,"
-)
-
-// newScram starts an exchange under one of the headers; binding is the data for gs2Bound, else nil.
-func newScram(gs2 string, binding []byte, salt saltFunc) *scram {
-	return &scram{nonce: rand.Text(), gs2: gs2, binding: binding, salt: salt}
+// New returns an exchange that begins with a header. binding is the data for Bound, else nil.
+func New(header string, binding []byte, user, password string, cache *Cache) *Exchange {
+	x := &Exchange{nonce: rand.Text(), header: header, binding: binding, cache: cache}
+	x.salt = func(ctx context.Context, salt []byte, iterations int) (salted []byte, err error) {
+		x.login = cache.login(user, password, salt, iterations)
+		if x.login.salted == nil {
+			x.login.salted, err = saltedPassword(ctx, password, salt, iterations)
+		}
+		return x.login.salted, err
+	}
+	return x
 }
 
-// first returns client-first-message. The name in it stays empty: PostgreSQL
-// takes the one of the startup packet.
-func (s *scram) first() []byte {
-	s.firstBare = "n=,r=" + s.nonce
-	return []byte(s.gs2 + s.firstBare)
+// First returns client-first-message. The name in it stays empty: PostgreSQL takes that of the startup packet.
+func (x *Exchange) First() []byte {
+	x.firstBare = "n=,r=" + x.nonce
+	return []byte(x.header + x.firstBare)
 }
 
-// final answers server-first-message with client-final-message.
-func (s *scram) final(ctx context.Context, serverFirst []byte) ([]byte, error) {
-	nonce, salt, iterations, err := parseServerFirst(string(serverFirst), s.nonce)
+// Final answers server-first-message with client-final-message. If ctx ends meanwhile, the error is its cause.
+func (x *Exchange) Final(ctx context.Context, serverFirst []byte) ([]byte, error) {
+	nonce, salt, iterations, err := parseServerFirst(string(serverFirst), x.nonce)
 	if err != nil {
 		return nil, err
 	}
-	salted, err := s.salt(ctx, salt, iterations)
+	salted, err := x.salt(ctx, salt, iterations)
 	if err != nil {
 		return nil, err
 	}
-	bound := base64.StdEncoding.EncodeToString(append([]byte(s.gs2), s.binding...))
+	bound := base64.StdEncoding.EncodeToString(append([]byte(x.header), x.binding...))
 	withoutProof := "c=" + bound + ",r=" + nonce
-	authMessage := s.firstBare + "," + string(serverFirst) + "," + withoutProof
+	authMessage := x.firstBare + "," + string(serverFirst) + "," + withoutProof
 
 	clientKey := hmacSHA256(salted, "Client Key")
 	storedKey := sha256.Sum256(clientKey)
@@ -73,22 +88,22 @@ func (s *scram) final(ctx context.Context, serverFirst []byte) ([]byte, error) {
 	for i := range proof {
 		proof[i] ^= clientKey[i]
 	}
-	s.signature = hmacSHA256(hmacSHA256(salted, "Server Key"), authMessage)
+	x.signature = hmacSHA256(hmacSHA256(salted, "Server Key"), authMessage)
 	return []byte(withoutProof + ",p=" + base64.StdEncoding.EncodeToString(proof)), nil
 }
 
-// verify checks server-final-message: whoever sent it knows the password's verifier.
-func (s *scram) verify(serverFinal []byte) error {
+// Verify checks server-final-message: its sender knows the password's verifier. The cache keeps such a login.
+func (x *Exchange) Verify(serverFinal []byte) error {
 	value, ok := strings.CutPrefix(string(serverFinal), "v=")
-	if !ok || s.signature == nil {
+	if !ok || x.signature == nil {
 		return errors.New("no server signature")
 	}
 	value, _, _ = strings.Cut(value, ",")
 	signature, err := base64.StdEncoding.DecodeString(value)
-	if err != nil || !hmac.Equal(signature, s.signature) {
+	if err != nil || !hmac.Equal(signature, x.signature) {
 		return errors.New("wrong server signature")
 	}
-	s.proven = true
+	x.cache.keep(x.login)
 	return nil
 }
 

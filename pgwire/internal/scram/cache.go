@@ -1,4 +1,4 @@
-package pgwire
+package scram
 
 import (
 	"bytes"
@@ -10,15 +10,14 @@ import (
 	"sync"
 )
 
-// maxSaltedLogins bounds the cache. A full one evicts the login that was used least recently.
-const maxSaltedLogins = 256
+// maxCached bounds the number of logins. A full cache evicts the one that was used least recently.
+const maxCached = 256
 
-// saltedLogins remembers salted passwords of logins that worked, so that the
-// next one costs microseconds and not thousands of hash iterations. A key is
-// made of everything that the value depends on: a changed password or salt
-// finds nothing. Values are copied in and out, so that the cache overwrites
-// nothing but its own. The zero value is ready to use.
-type saltedLogins struct {
+// Cache remembers the salted passwords of logins that worked. The next such login costs microseconds instead of
+// thousands of hash iterations. A key depends on everything that the value depends on, so a changed password or
+// salt finds nothing. Values are copied in and out: the cache overwrites only copies of its own. The zero value
+// is empty and ready to use. The methods may be called concurrently.
+type Cache struct {
 	mu      sync.Mutex
 	secret  []byte // of the process: the keys say nothing about passwords
 	entries map[[sha256.Size]byte]saltedEntry
@@ -27,7 +26,7 @@ type saltedLogins struct {
 
 type saltedEntry struct {
 	salted []byte
-	used   uint64 // saltedLogins.uses at that time
+	used   uint64 // Cache.uses at that time
 }
 
 // saltedLogin is a place in the cache and a copy of what belongs there.
@@ -37,7 +36,7 @@ type saltedLogin struct {
 }
 
 // login looks a login up.
-func (c *saltedLogins) login(user, password string, salt []byte, iterations int) saltedLogin {
+func (c *Cache) login(user, password string, salt []byte, iterations int) saltedLogin {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.secret == nil {
@@ -60,10 +59,10 @@ func (c *saltedLogins) login(user, password string, salt []byte, iterations int)
 }
 
 // keep remembers a login that the server has confirmed.
-func (c *saltedLogins) keep(l saltedLogin) {
+func (c *Cache) keep(l saltedLogin) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if _, ok := c.entries[l.key]; !ok && len(c.entries) >= maxSaltedLogins {
+	if _, ok := c.entries[l.key]; !ok && len(c.entries) >= maxCached {
 		c.evictLocked()
 	}
 	if c.entries == nil {
@@ -73,12 +72,12 @@ func (c *saltedLogins) keep(l saltedLogin) {
 	c.storeLocked(l.key, bytes.Clone(l.salted))
 }
 
-func (c *saltedLogins) storeLocked(key [sha256.Size]byte, salted []byte) {
+func (c *Cache) storeLocked(key [sha256.Size]byte, salted []byte) {
 	c.uses++
 	c.entries[key] = saltedEntry{salted, c.uses}
 }
 
-func (c *saltedLogins) evictLocked() {
+func (c *Cache) evictLocked() {
 	var oldest [sha256.Size]byte
 	least := uint64(math.MaxUint64)
 	for key, e := range c.entries {
@@ -90,8 +89,8 @@ func (c *saltedLogins) evictLocked() {
 	delete(c.entries, oldest)
 }
 
-// wipe overwrites and forgets everything.
-func (c *saltedLogins) wipe() {
+// Wipe overwrites and removes everything.
+func (c *Cache) Wipe() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, e := range c.entries {
