@@ -58,11 +58,11 @@ func (m *loginMessages) add(p []byte) {
 	m.held = append(m.held, p...)
 }
 
-// next returns the next message if all of it has come, else nil. An error is for what no login has.
-func (m *loginMessages) next() ([]byte, error) {
+// next returns the next message, if it is complete. An error is for what no login has.
+func (m *loginMessages) next() (message []byte, complete bool, err error) {
 	rest := m.rest()
 	if len(rest) == 0 {
-		return nil, nil
+		return nil, false, nil
 	}
 	most := int64(maxLoginMessage)
 	switch kind := rest[0]; kind {
@@ -70,20 +70,20 @@ func (m *loginMessages) next() ([]byte, error) {
 		most = maxLoginText
 	case typeAuthentication, typeBackendKeyData, typeNegotiateVersion, typeNotification, typeParameterStatus, typeReadyForQuery:
 	default:
-		return nil, upstreamProtocol("the upstream sent a message of type %q during login; is it a Postgres server?", string(rune(kind)))
+		return nil, false, upstreamProtocol("the upstream sent a message of type %q during login; is it a Postgres server?", string(rune(kind)))
 	}
 	if len(rest) < messageHeader {
-		return nil, nil
+		return nil, false, nil
 	}
 	size := 1 + int64(binary.BigEndian.Uint32(rest[1:]))
 	if size < messageHeader || size > messageHeader+most {
-		return nil, upstreamProtocol("the upstream sent a message of impossible length during login")
+		return nil, false, upstreamProtocol("the upstream sent a message of impossible length during login")
 	}
 	if int64(len(rest)) < size {
-		return nil, nil
+		return nil, false, nil
 	}
 	m.read += int(size)
-	return rest[:size:size], nil
+	return rest[:size:size], true, nil
 }
 
 // rest returns what is behind the messages that next has returned.

@@ -63,31 +63,31 @@ func (k *cancelKeys) find(key string) (owner *session, target net.Addr) {
 		return nil, nil
 	}
 	if owner.cancels == nil {
-		owner.cancels = new(line)
+		owner.cancels = new(semaphore)
 	}
 	return owner, owner.upstream.RemoteAddr()
 }
 
 // cancelLanes keep cancel requests with invented keys out of the way of those for sessions of this server.
-type cancelLanes struct{ owned, strange line }
+type cancelLanes struct{ owned, unknown semaphore }
 
-// enter waits for the turn of a cancel request for owner, which is nil if nobody has its
-// key. The caller calls leave if there is no error.
-func (c *cancelLanes) enter(ctx context.Context, owner *session, room *Capacity) (leave func(), err error) {
+// acquire waits for the turn of a cancel request. owner is nil if no session has its key. Without error the caller
+// calls release.
+func (c *cancelLanes) acquire(ctx context.Context, owner *session, room *Capacity) (release func(), err error) {
 	if owner == nil {
-		err := c.strange.enter(ctx, room.share(8, maxStrangeCancels), room.share(8, maxStrangersWaiting))
-		return c.strange.leave, err
+		err := c.unknown.acquire(ctx, room.share(8, maxStrangeCancels), room.share(8, maxStrangersWaiting))
+		return c.unknown.release, err
 	}
-	if err := owner.cancels.enter(ctx, maxSessionCancels, 1); err != nil {
+	if err := owner.cancels.acquire(ctx, maxSessionCancels, 1); err != nil {
 		return nil, err
 	}
-	if err := c.owned.enter(ctx, room.cancels(), room.share(4, maxOwnedWaiting)); err != nil {
-		owner.cancels.leave()
+	if err := c.owned.acquire(ctx, room.cancels(), room.share(4, maxOwnedWaiting)); err != nil {
+		owner.cancels.release()
 		return nil, err
 	}
 	return func() {
-		c.owned.leave()
-		owner.cancels.leave()
+		c.owned.release()
+		owner.cancels.release()
 	}, nil
 }
 
@@ -105,14 +105,14 @@ func (s *session) forwardCancel(packet startupPacket) error {
 	defer time.AfterFunc(limit, func() {
 		s.end(&Error{Kind: ReasonLoginTimeout, Text: fmt.Sprintf("the cancel request took longer than %v", limit)})
 	}).Stop()
-	leave, err := s.server.cancels.enter(s.ctx, owner, s.server.capacity())
-	if errors.Is(err, errLineFull) {
+	release, err := s.server.cancels.acquire(s.ctx, owner, s.server.capacity())
+	if errors.Is(err, errQueueFull) {
 		return tooManyCancels(owner != nil)
 	}
 	if err != nil {
 		return err
 	}
-	defer leave()
+	defer release()
 	err = s.connect(func(ctx context.Context) (Upstream, error) { return s.server.Dial(ctx, target) })
 	if err != nil {
 		return err

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"sync/atomic"
 	"time"
+
+	"github.com/pgorigin/pgorigin/pgwire/internal/evloop"
 )
 
 const (
@@ -34,7 +36,8 @@ type Capacity struct {
 	Cancels int
 
 	sessions, guests atomic.Int64
-	logins           line
+	logins           semaphore
+	loops            evloop.Group // of the process, as its processors are
 }
 
 // capacity is never nil.
@@ -112,19 +115,19 @@ func (c *Capacity) cancels() int {
 	return min(c.Cancels, maxOwnedCancels)
 }
 
-// awaitLogin waits until there is room for another login, or the session has ended, perhaps because the
-// client has left. Without error the caller calls leaveLogin.
-func (s *session) awaitLogin() error {
+// acquireLogin waits until there is room for another login, or the session has ended, perhaps because the client
+// has left. Without error the caller calls releaseLogin.
+func (s *session) acquireLogin() error {
 	s.phase.Store(int32(PhaseDial))
 	c := s.server.capacity()
 	if c.Logins == 0 {
 		return nil
 	}
-	return c.logins.enter(s.ctx, c.Logins, -1)
+	return c.logins.acquire(s.ctx, c.Logins, -1)
 }
 
-func (s *session) leaveLogin() {
+func (s *session) releaseLogin() {
 	if c := s.server.capacity(); c.Logins > 0 {
-		c.logins.leave()
+		c.logins.release()
 	}
 }

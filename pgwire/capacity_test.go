@@ -45,8 +45,8 @@ func TestLoginsWaitInLine(t *testing.T) {
 			t.Errorf("ended in phase %v", e.SessionResult.Phase)
 		}
 		synctest.Wait()
-		if capacity.logins.inside != 0 || capacity.logins.waiting.Len() != 0 {
-			t.Errorf("%d logins and %d waiting are left", capacity.logins.inside, capacity.logins.waiting.Len())
+		if capacity.logins.held != 0 || capacity.logins.waiting.Len() != 0 {
+			t.Errorf("%d logins and %d waiting are left", capacity.logins.held, capacity.logins.waiting.Len())
 		}
 	})
 }

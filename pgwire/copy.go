@@ -48,7 +48,7 @@ func (s *session) copyToUpstream() {
 			m, werr := s.upstream.Write((*buf)[:n])
 			s.toUpstream.Add(int64(m))
 			if werr != nil {
-				s.upstreamRefuses(werr)
+				s.upstreamRefused(werr)
 				s.discardFromClient(*buf)
 				return
 			}

@@ -7,15 +7,16 @@ import (
 	"time"
 )
 
-// leg is one of a session's two connections and the only owner of its
-// deadlines. Anyone may interrupt it; only the session closes it.
+// leg is one of the two connections of a session, and alone sets its deadlines. Any goroutine may interrupt it.
+// The session closes it. On an event loop relayConn owns the connection, which has no deadlines then: an
+// interrupt reaches the loop through the context of the session.
 type leg struct {
 	net.Conn
 	detach func() bool // stops watching the context
 
 	mu          sync.Mutex
-	interrupted bool // reads and writes fail until farewell
-	leaving     bool // farewell was said: its deadline is the last word
+	interrupted bool // reads and writes fail until setFinalDeadline
+	final       bool // setFinalDeadline was called: no other deadline counts
 }
 
 // newLeg returns a leg that is interrupted when ctx ends.
@@ -28,15 +29,15 @@ func newLeg(ctx context.Context, conn net.Conn) *leg {
 // watch makes the end of ctx interrupt the leg.
 func (l *leg) watch(ctx context.Context) { l.detach = context.AfterFunc(ctx, l.interrupt) }
 
-// release ends the watch, so that somebody else may own the connection. It
-// returns false if the interrupt came first.
+// release ends the watch, so that a relayConn may own the connection. It returns false if the interrupt came
+// first.
 func (l *leg) release() bool { return l.detach() }
 
 // interrupt makes present and future reads and writes fail. The descriptor stays open.
 func (l *leg) interrupt() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !l.leaving {
+	if !l.final {
 		l.interrupted = true
 		_ = l.SetDeadline(time.Unix(1, 0)) // long ago
 	}
@@ -52,20 +53,20 @@ func (l *leg) allowReads() { l.setReadDeadline(time.Time{}) }
 func (l *leg) setReadDeadline(t time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !l.interrupted && !l.leaving {
+	if !l.interrupted && !l.final {
 		_ = l.SetReadDeadline(t)
 	}
 }
 
-// farewell lifts an interrupt for the last words, which may take d.
-func (l *leg) farewell(d time.Duration) {
+// setFinalDeadline lifts an interrupt, so that the session can end in order within d.
+func (l *leg) setFinalDeadline(d time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.leaving = true
+	l.final = true
 	_ = l.SetDeadline(time.Now().Add(d))
 }
 
-// closeWrite passes the end of the stream on, if the connection can say that.
+// closeWrite ends the stream to the peer, if the connection can do that.
 func (l *leg) closeWrite() {
 	if c, ok := l.Conn.(interface{ CloseWrite() error }); ok {
 		_ = c.CloseWrite()
@@ -78,9 +79,9 @@ func (l *leg) close() {
 	_ = l.Close()
 }
 
-// dismiss ends the connection so that what was written is still read: a close
-// with unread input would become a reset, which may overtake it.
-func (l *leg) dismiss() {
+// linger ends the stream to the peer and waits until the peer closes. A close with unread input would become a
+// reset, which may overtake what was written.
+func (l *leg) linger() {
 	l.closeWrite()
 	var scrap [512]byte
 	for {

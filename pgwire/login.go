@@ -6,79 +6,73 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
-	"sync"
-	"time"
 )
 
 // login is what a session needs until ReadyForQuery; the relay keeps nothing of it.
 type login struct {
 	loginMachine
-	user    string        // as in the startup packet
-	said    loginMessages // by the upstream
-	answers *answerer     // of a bridge, once it knows the password
-	tokens  *tokenRelay   // of GSSAPI or SSPI; else nil
-	heard   bool          // the upstream has spoken: a spare cannot be replaced any more
-	sendErr error         // of the first write to the upstream that failed
+	user     string        // as in the startup packet
+	received loginMessages // from the upstream
+	heard    bool          // the upstream has sent a message: a spare cannot be replaced any more
+	answers  *answerer     // of a bridge; nil before it knows the password
+	tokens   *tokenRelay   // of GSSAPI or SSPI; else nil
+	sendErr  error         // of the first write to the upstream that failed
 }
-
-var (
-	errTerminated = errors.New("the client said goodbye")
-	errNoResponse = errors.New("the client was not waited for any longer") // of readResponse, which has taken nothing
-)
 
 func (s *session) newLogin() *login {
 	return &login{loginMachine: newLoginMachine(s.server.ChannelBinding, s.server.RequireAuth), user: s.user}
 }
 
-// authenticate follows the login to ReadyForQuery. It reads from the upstream, and from the client only what
-// that was asked for: what the client sends ahead stays in the socket for the relay.
-func (s *session) authenticate() error {
+// logIn sends the startup packet and follows the login to ReadyForQuery. It reads from the upstream, and from
+// the client only what the upstream asks for: what the client sends ahead stays in the socket for the relay.
+//
+// If replace is true, the upstream leg is a spare that is of no use, and the client has not been told anything:
+// the login may begin again on another connection.
+func (s *session) logIn(packet []byte) (replace bool, err error) {
+	s.phase.Store(int32(PhaseAuth))
+	s.login = s.newLogin()
+	sent, err := s.upstream.Write(packet)
+	s.toUpstream.Store(int64(sent))
+	s.login.sendErr = err
 	buf := getBuffer()
 	defer putBuffer(buf)
 	defer s.stopTokens()
 	for {
-		if err := s.followUpstream(); err != nil {
-			return err
+		if replace, err := s.followUpstream(); replace || err != nil {
+			return replace, err
 		}
 		if s.login.state == loginReady {
 			break
 		}
 		n, err := s.upstream.Read(*buf)
-		s.login.said.add((*buf)[:n])
+		s.login.received.add((*buf)[:n])
 		switch {
 		case err == nil || n > 0: // an error comes again
 		case s.spareEnded():
-			return errDeadSpare
+			return true, nil
 		default: // what could be read says more than that nothing could be sent
 			s.stopTokens()
-			return upstreamLost(PhaseAuth, errors.Join(err, s.login.sendErr))
+			return false, upstreamLost(PhaseAuth, errors.Join(err, s.login.sendErr))
 		}
 	}
 	s.login = nil // an idle session keeps neither a password nor a buffer
 	s.server.Trace.authenticated(s.info)
-	if s.spare != nil {
-		s.spare.LoggedIn()
-		s.spare = nil
-	}
-	return nil
+	s.spareLoggedIn()
+	return false, nil
 }
 
-// followUpstream deals with the whole messages that have come from the upstream, and shows the client what
-// it may see of them in as few writes as possible.
-func (s *session) followUpstream() error {
+// followUpstream deals with the whole messages that have come from the upstream, and shows the client what it
+// may see of them in as few writes as possible. For replace see logIn.
+func (s *session) followUpstream() (replace bool, err error) {
 	var out []byte
-	for !s.login.over() {
-		message, err := s.login.said.next()
-		if message == nil && err == nil {
+	for !s.login.ended() {
+		message, complete, err := s.login.received.next()
+		if !complete && err == nil {
 			break
 		}
-		if err == nil && s.spareMayEnd() {
-			if isStaleVerdict(message) {
-				return errDeadSpare
-			}
-			s.login.heard = true
+		if err == nil && s.refusesSpare(message) {
+			return true, nil
 		}
 		var shown []byte
 		var turn loginTurn
@@ -94,24 +88,24 @@ func (s *session) followUpstream() error {
 			continue
 		}
 		if lost := s.show(out); lost != nil {
-			return lost
+			return false, lost
 		}
 		out = out[:0]
 		if err == nil {
 			err = s.respond(message, turn)
 		}
 		if err != nil {
-			return err
+			return false, err
 		}
 	}
-	return s.conclude(out)
+	return false, s.conclude(out)
 }
 
-// conclude shows the client what is left of what it may see, and takes note of the login's end.
+// conclude shows the client the rest of what it may see, and ends the login if the upstream has.
 func (s *session) conclude(out []byte) error {
 	l := s.login
 	if l.state == loginReady {
-		out = append(out, l.said.rest()...)
+		out = append(out, l.received.rest()...)
 		s.info.Method = l.proven()
 		s.beginRelay()
 	}
@@ -133,7 +127,7 @@ func (s *session) show(out []byte) error {
 	return s.writeToClient(out)
 }
 
-// respond sees to the answer to a request of the upstream.
+// respond answers a request of the upstream. Without an answer and an error, the upstream has hung up.
 func (s *session) respond(request []byte, turn loginTurn) error {
 	switch {
 	case turn == bridgesTurn:
@@ -142,8 +136,8 @@ func (s *session) respond(request []byte, turn loginTurn) error {
 		s.expectToken()
 		return nil
 	}
-	response, err := s.awaitResponse()
-	if err != nil || response == nil {
+	response, hungUp, err := s.awaitResponse()
+	if err != nil || hungUp {
 		return err
 	}
 	if err := s.login.clientSays(response); err != nil {
@@ -153,16 +147,14 @@ func (s *session) respond(request []byte, turn loginTurn) error {
 	return nil
 }
 
-// awaitResponse is readResponse that returns nil if the upstream hangs up meanwhile: it may have said why.
-func (s *session) awaitResponse() ([]byte, error) {
+// awaitResponse is readResponse while the upstream is watched. If hungUp is true, the upstream has hung up
+// before there was a response: it may have said why.
+func (s *session) awaitResponse() (response []byte, hungUp bool, err error) {
 	s.watch.begin(s.upstreamConn.Socket())
-	response, err := s.readResponse()
+	response, hungUp, err = s.readResponse()
 	s.watch.begin(nil)
 	s.client.allowReads() // which the watch may have stopped
-	if errors.Is(err, errNoResponse) {
-		return nil, nil
-	}
-	return response, err
+	return response, hungUp, err
 }
 
 // sendInLogin forwards a whole message of the client. An upstream that does not take it has often said why.
@@ -175,39 +167,40 @@ func (s *session) sendInLogin(message []byte) {
 	}
 }
 
-// readResponse reads one whole message of type p and not a byte more. The client may also send Terminate.
-func (s *session) readResponse() ([]byte, error) {
+// readResponse reads one whole message of type p and not a byte more. If stopped is true, reading was stopped
+// before the first byte. A client that sends Terminate instead has gone.
+func (s *session) readResponse() (message []byte, stopped bool, err error) {
 	var head [messageHeader]byte
 	if n, err := io.ReadFull(s.client, head[:]); err != nil {
-		return nil, responseError(n, err)
+		if n == 0 && errors.Is(err, os.ErrDeadlineExceeded) {
+			return nil, true, nil
+		}
+		return nil, false, responseError(err)
 	}
 	size := int64(binary.BigEndian.Uint32(head[1:])) - 4
 	switch {
 	case head[0] == typeTerminate && size == 0:
 		s.sendInLogin(head[:])
-		return nil, errTerminated
+		return nil, false, clientGone(io.EOF)
 	case head[0] != typePasswordMessage:
-		return nil, badStartup("the client sent a message of type %q when it was asked to authenticate", string(rune(head[0])))
+		return nil, false, badStartup("the client sent a message of type %q when it was asked to authenticate", string(rune(head[0])))
 	case size < 0 || size > maxLoginMessage:
-		return nil, badStartup("the client sent a message of impossible length when it was asked to authenticate")
+		return nil, false, badStartup("the client sent a message of impossible length when it was asked to authenticate")
 	}
-	message := make([]byte, messageHeader+size)
-	n := copy(message, head[:])
-	if m, err := io.ReadFull(s.client, message[n:]); err != nil {
-		return nil, responseError(n+m, err)
+	message = make([]byte, messageHeader+size)
+	copy(message, head[:])
+	if _, err := io.ReadFull(s.client, message[messageHeader:]); err != nil {
+		return nil, false, responseError(err)
 	}
-	return message, nil
+	return message, false, nil
 }
 
-// responseError describes why there is no whole response, of which n bytes came.
-func responseError(n int, err error) error {
-	switch {
-	case !errors.Is(err, os.ErrDeadlineExceeded):
-		return clientGone(err)
-	case n == 0:
-		return errNoResponse
+// responseError describes why a response did not come whole.
+func responseError(err error) error {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return badStartup("the client sent a part of a message, and the upstream did not wait for the rest")
 	}
-	return badStartup("the client sent a part of a message, and the upstream did not wait for the rest")
+	return clientGone(err)
 }
 
 // tokenRelay forwards what a client answers to GSSAPI or SSPI, while the upstream is heard: whether a request
@@ -230,12 +223,11 @@ func (s *session) expectToken() {
 func (s *session) relayTokens(t *tokenRelay) {
 	defer close(t.done)
 	for range t.due {
-		response, err := s.readResponse()
-		if errors.Is(err, errNoResponse) {
-			return
-		}
+		response, stopped, err := s.readResponse()
 		if err != nil {
 			s.end(err)
+		}
+		if stopped || err != nil {
 			return
 		}
 		s.sendInLogin(response)
@@ -278,51 +270,4 @@ func (s *session) loginExpired() {
 		return
 	}
 	s.end(&Error{Kind: ReasonLoginTimeout, State: stateQueryCanceled, Text: fmt.Sprintf("the login took longer than %v", limit)})
-}
-
-// watchInterval is how long the end of a connection may go unnoticed while nothing is read from it.
-const watchInterval = 500 * time.Millisecond
-
-// loginWatch looks at the connections that a login does not read from.
-type loginWatch struct {
-	mu       sync.Mutex
-	timer    *time.Timer // nil: no connection is watched
-	upstream net.Conn    // nil unless the client alone is read from
-}
-
-// start begins to watch a client, and later the upstream. The functions are called with w locked.
-func (w *loginWatch) start(client net.Conn, clientLeft, upstreamHungUp func()) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.timer = time.AfterFunc(watchInterval, func() {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		switch {
-		case w.timer == nil:
-			return
-		case hasLeft(client):
-			clientLeft()
-			return
-		case w.upstream != nil && hungUp(w.upstream):
-			upstreamHungUp()
-		}
-		w.timer.Reset(watchInterval)
-	})
-}
-
-// begin has the upstream watched, too, while only the client is read from; nil ends that.
-func (w *loginWatch) begin(upstream net.Conn) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.upstream = upstream
-}
-
-// stop ends the watch. Nothing is called any more.
-func (w *loginWatch) stop() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.timer != nil {
-		w.timer.Stop()
-		w.timer, w.upstream = nil, nil
-	}
 }

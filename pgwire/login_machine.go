@@ -125,8 +125,8 @@ func newLoginMachine(binding ChannelBinding, required AuthMethods) loginMachine 
 	return loginMachine{binding: binding, allowed: binding.Methods(required), state: loginBegun}
 }
 
-// over reports whether the login has come to its end.
-func (m *loginMachine) over() bool { return m.state == loginReady || m.state == loginRefused }
+// ended reports whether the login has succeeded or was refused.
+func (m *loginMachine) ended() bool { return m.state == loginReady || m.state == loginRefused }
 
 // loginTurn says which side has to act after a message of the upstream.
 type loginTurn int

@@ -348,11 +348,11 @@ func TestLoginMessages(t *testing.T) {
 		for rest := stream; len(rest) > 0; rest = rest[min(chunk, len(rest)):] {
 			m.add(rest[:min(chunk, len(rest))])
 			for {
-				message, err := m.next()
+				message, complete, err := m.next()
 				if err != nil {
 					t.Fatal(err)
 				}
-				if message == nil {
+				if !complete {
 					break
 				}
 				out = append(out, message...)
@@ -369,13 +369,13 @@ func TestLoginMessages(t *testing.T) {
 	} {
 		var m loginMessages
 		m.add([]byte(in))
-		if message, err := m.next(); err == nil {
+		if message, _, err := m.next(); err == nil {
 			t.Errorf("%s: took %q", name, message)
 		}
 	}
 	var m loginMessages
 	m.add([]byte("E\x00\x03\xff\xff"))
-	if message, err := m.next(); message != nil || err != nil || cap(m.held) > 64 {
+	if message, _, err := m.next(); message != nil || err != nil || cap(m.held) > 64 {
 		t.Errorf("holds %d bytes for 5 that came (%v)", cap(m.held), err)
 	}
 }

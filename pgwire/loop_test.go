@@ -84,7 +84,7 @@ func TestSlowClientGetsAll(t *testing.T) {
 		client, upstream := r.login("pid4key4")
 		sent := fill(t, upstream)
 		_ = upstream.Close()
-		time.Sleep(2 * farewellTimeout)
+		time.Sleep(2 * closeTimeout)
 		if got, err := io.ReadAll(client); len(got) < sent {
 			t.Errorf("the client got %d bytes of %d (%v)", len(got), sent, err)
 		}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/pgorigin/pgorigin/pgwire/internal/evloop"
 )
 
 const (
@@ -54,7 +56,7 @@ func (p *pending) makeRoom(n int, grace time.Duration) {
 		if time.Since(oldest.info.Accepted) < grace {
 			return
 		}
-		if hasInput(oldest.client.Conn) {
+		if evloop.HasInput(oldest.client.Conn) {
 			continue // it has sent something, which this process has not read yet
 		}
 		n--

@@ -41,13 +41,13 @@ func BenchmarkLoginMachine(b *testing.B) {
 	for b.Loop() {
 		l := login{loginMachine: newLoginMachine(StripChannelBinding, 0)}
 		for i, piece := range pieces {
-			l.said.add(piece)
+			l.received.add(piece)
 			for {
-				message, err := l.said.next()
+				message, complete, err := l.received.next()
 				if err != nil {
 					b.Fatal(err)
 				}
-				if message == nil {
+				if !complete {
 					break
 				}
 				if _, _, err := l.upstreamSays(message); err != nil {

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"io"
 	"time"
+
+	"github.com/pgorigin/pgorigin/pgwire/internal/evloop"
 )
 
 // side is the leg that something came from.
@@ -91,16 +93,16 @@ func (s *session) sideEnded(from side, err error) {
 	s.end(s.describeEnding(first))
 }
 
-// upstreamRefuses notes that the upstream takes nothing more, because its
+// upstreamRefused notes that the upstream takes nothing more, because its
 // connection is reset or lost. The session goes on until that has been read, too,
 // for the upstream may have said why before.
-func (s *session) upstreamRefuses(err error) { s.noteEnding(upstream, err) }
+func (s *session) upstreamRefused(err error) { s.noteEnding(upstream, err) }
 
 // awaitDelivery waits until the client has all that was written to it. Behind a
 // close the kernel would give up after a while on one that is slow. Only the end
 // of the session interrupts it.
 func (s *session) awaitDelivery() {
-	for pause := deliveryPause; undelivered(s.client.Conn); pause = longer(pause) {
+	for pause := deliveryPause; evloop.Undelivered(s.client.Conn); pause = longer(pause) {
 		select {
 		case <-time.After(pause):
 		case <-s.ctx.Done():
@@ -133,12 +135,12 @@ func (s *session) upstreamEnded() bool {
 	return s.first != nil && s.first.side == upstream && !s.first.own
 }
 
-// verdict says how the relay ended; nil means as it should.
-func (s *session) verdict() error {
+// relayError is the error with which the relay ended. Nil means that the client said goodbye.
+func (s *session) relayError() error {
 	s.mu.Lock()
 	first := s.first
 	s.mu.Unlock()
-	if first != nil && s.tracker.over() {
+	if first != nil && s.tracker.clientTerminated() {
 		return nil
 	}
 	if first == nil {

@@ -33,7 +33,7 @@ func leftovers() (left []string) {
 	stacks := make([]byte, 1<<20)
 	stacks = stacks[:runtime.Stack(stacks, true)]
 	for stack := range strings.SplitSeq(string(stacks), "\n\n") {
-		if strings.Contains(stack, "pgorigin/pgwire.") && !strings.Contains(stack, "pgwire.TestMain(") {
+		if strings.Contains(stack, "pgorigin/pgwire") && !strings.Contains(stack, "pgwire.TestMain(") {
 			left = append(left, stack)
 		}
 	}

@@ -221,8 +221,8 @@ func (s *Server) admit(ss *session) error {
 	return nil
 }
 
-// forget ends the server's interest in a session that is over.
-func (s *Server) forget(ss *session) {
+// remove removes a session that is over, and all that the server holds for it.
+func (s *Server) remove(ss *session) {
 	if ss.key != "" {
 		s.keys.remove(ss.key, ss)
 	}

@@ -13,114 +13,170 @@ import (
 	"github.com/jackc/pgproto3/v2"
 )
 
-// farewellTimeout bounds the last words to a peer: an ErrorResponse and an
-// orderly close to the client, close_notify to the upstream.
-const farewellTimeout = time.Second
+// closeTimeout bounds the end of a session: an ErrorResponse and an orderly close to the client, close_notify to
+// the upstream.
+const closeTimeout = time.Second
 
-// session is one client connection and its upstream connection, from accept to
-// the last close. Its goroutine owns both legs and alone closes them, until an
-// event loop takes over.
+// session is one client connection and its upstream connection, from accept to the last close. One goroutine
+// runs it and owns both connections. If an event loop takes over the relay, relayConn owns them, and End closes
+// them.
 type session struct {
 	server *Server
 	ctx    context.Context
-	end    context.CancelCauseFunc // interrupts both legs; the first cause is the session's error
+	end    context.CancelCauseFunc // interrupts both legs; the first cause is the error of the session
 	timer  *time.Timer             // LoginTimeout, stopped at ReadyForQuery
 
-	client   *leg
-	upstream *leg          // nil until dialled
-	spare    *Spare        // nil if the upstream leg was dialled for this session, or is logged in
-	place    *list.Element // in Server.pending, whose mutex guards it
-
-	upstreamConn Upstream // of the upstream leg
+	client       *leg
+	upstream     *leg     // nil until dialled
+	upstreamConn Upstream // inside upstream
+	spare        *Spare   // nil if the upstream leg was dialled for this session, or is logged in
 
 	info     SessionInfo
-	phase    atomic.Int32 // a Phase; others read it too
+	phase    atomic.Int32 // a Phase; other goroutines read it, too
+	user     string       // as in the startup packet
+	key      string       // process ID and secret, as registered for cancels; "" before BackendKeyData
 	admitted bool         // counts against MaxSessions
-	told     string       // SQLSTATE of what the client was told at the end; "": nothing
+	told     string       // SQLSTATE of the error that the client was told at the end; "" for none
 
-	toUpstream, toClient atomic.Int64
+	login   *login // nil before the startup packet is sent and once the relay has begun
+	watch   loginWatch
+	tracker txTracker
+
+	toUpstream, toClient atomic.Int64 // bytes
 
 	mu    sync.Mutex
 	first *ending // how the relay began to end
 
-	tracker txTracker
-
-	login   *login // nil before the startup packet is sent and once the relay has begun
-	watch   loginWatch
-	user    string // as in the startup packet
-	key     string // process ID and secret, as registered for cancels
-	cancels *line  // of cancel requests for this session; guarded by Server.keys, nil before the first
+	place   *list.Element // in Server.pending, whose mutex guards it
+	cancels *semaphore    // of cancel requests for this session; guarded by Server.keys, nil before the first
 }
 
-// serve runs the session and reports its end.
+// serve runs the session and reports its end, unless an event loop goes on with it and does that.
 func (s *session) serve() {
-	trace := s.server.Trace
-	trace.accepted(s.info)
+	s.server.Trace.accepted(s.info)
 	s.timer = time.AfterFunc(s.server.loginTimeout(), s.loginExpired)
-	if err := s.run(); !errors.Is(err, errOnLoop) {
+	if onLoop, err := s.run(); !onLoop {
 		s.finish(err)
 	}
 }
 
-// finish is the last that happens in a session.
-func (s *session) finish(err error) {
-	s.timer.Stop()
-	s.watch.stop()
-	s.leave(err)
-	s.server.Trace.ended(s.info, s.result(err))
-	s.server.forget(s)
-}
-
-// run is a session in the order in which it happens. The error, if any, is one
-// that the client can be told, or errOnLoop: an event loop goes on with it.
-func (s *session) run() error {
-	s.server.pending.add(s)
-	packet, refused, err := negotiate(s.client)
-	s.server.pending.remove(s)
-	s.info.RefusedEncryption = refused
+// run is the road of every session. Each step that is not the ordinary case returns at once where it is not
+// wanted: forwardCancel, acquireLogin, watch, moveToLoop. If onLoop is true, an event loop goes on with the
+// session. Otherwise the session is over, with an error that the client can be told, or with none.
+func (s *session) run() (onLoop bool, err error) {
+	packet, err := s.readStartupPacket()
 	if err != nil {
-		return s.causeOf(err)
+		return false, s.causeOf(err)
 	}
-	s.info.Cancel = packet.code == codeCancelRequest
 	if err := s.server.allow(s.client.Conn); err != nil {
-		return err
+		return false, err
 	}
 	if s.info.Cancel {
-		return s.forwardCancel(packet)
+		return false, s.forwardCancel(packet)
 	}
 	s.info.describe(packet)
 	s.user = packet.parameter("user")
 	s.server.Trace.started(s.info)
 	s.watch.start(s.client.Conn, func() { s.end(clientGone(io.EOF)) }, s.client.stopReads)
 	if err := s.server.admit(s); err != nil {
-		return err
+		return false, err
 	}
 	if err := s.open(packet.raw); err != nil {
-		if err = s.causeOf(err); errors.Is(err, errTerminated) {
-			err = nil
-		}
-		return err
+		return false, s.unlessTerminated(s.causeOf(err))
 	}
 	if s.moveToLoop() {
-		return errOnLoop
+		return true, nil
 	}
 	s.copyBothWays()
-	return s.verdict()
+	return false, s.relayError()
+}
+
+// readStartupPacket reads what the client wants: a StartupMessage or a CancelRequest.
+func (s *session) readStartupPacket() (startupPacket, error) {
+	s.server.pending.add(s)
+	packet, refused, err := negotiate(s.client)
+	s.server.pending.remove(s)
+	s.info.RefusedEncryption = refused
+	if err != nil {
+		return packet, err
+	}
+	s.info.Cancel = packet.code == codeCancelRequest
+	return packet, nil
 }
 
 // open takes the session from the startup packet to the first ReadyForQuery.
 func (s *session) open(packet []byte) error {
-	if err := s.awaitLogin(); err != nil {
+	if err := s.acquireLogin(); err != nil {
 		return err
 	}
-	defer s.leaveLogin()
-	loops.logins.Add(1)
-	defer loops.logins.Add(-1)
+	defer s.releaseLogin()
+	loops := &s.server.capacity().loops
+	loops.Busy(1)
+	defer loops.Busy(-1)
 	if err := s.dial(); err != nil {
 		return err
 	}
 	// The upstream has proved who it is; only now does anything go there.
-	return s.logIn(packet)
+	replace, err := s.logIn(packet)
+	if !replace {
+		return err
+	}
+	if err := s.replaceSpare(); err != nil {
+		return err
+	}
+	_, err = s.logIn(packet)
+	return err
+}
+
+// dial opens the upstream leg, which may be a spare.
+func (s *session) dial() error {
+	return s.connect(func(ctx context.Context) (conn Upstream, err error) {
+		if s.server.DialSession == nil {
+			return s.server.Dial(ctx, nil)
+		}
+		conn, s.spare, err = s.server.DialSession(ctx)
+		return conn, err
+	})
+}
+
+// connect makes what open returns the upstream leg.
+func (s *session) connect(open func(context.Context) (Upstream, error)) error {
+	s.phase.Store(int32(PhaseDial))
+	start := time.Now()
+	conn, err := open(s.ctx)
+	if err != nil {
+		return s.causeOf(dialError(err))
+	}
+	s.upstreamConn, s.upstream = conn, newLeg(s.ctx, conn)
+	s.server.Trace.upstreamReady(s.info, conn, time.Since(start))
+	return nil
+}
+
+// finish tells the client why the session ends, closes everything and reports the end. It is the last step of
+// every session.
+func (s *session) finish(err error) {
+	s.timer.Stop()
+	s.watch.stop()
+	s.close(err)
+	s.server.Trace.ended(s.info, s.result(err))
+	s.server.remove(s)
+}
+
+// close tells the client why, as far as it may be told, and closes both legs.
+func (s *session) close(err error) {
+	s.client.setFinalDeadline(closeTimeout)
+	if s.upstream != nil {
+		s.upstream.setFinalDeadline(closeTimeout)
+		s.upstream.close()
+	}
+	if err != nil {
+		s.tellClient(err)
+		if s.result(err).Reason != ReasonClientTimeout { // the place of a silent client is wanted for another
+			s.client.linger()
+		}
+	}
+	s.end(nil)
+	s.client.close()
 }
 
 // shutDown ends the session because the server stops.
@@ -129,9 +185,15 @@ func (s *session) shutDown() {
 	case PhaseStartup: // it asked for nothing yet
 		s.end(&Error{Kind: ReasonDraining, Text: "shut down before the client sent a startup packet"})
 	case PhaseDial, PhaseAuth:
-		s.end(&Error{Kind: ReasonDraining, State: stateCannotConnectNow, Text: "shutting down, the login was not finished"})
+		s.end(&Error{
+			Kind: ReasonDraining, State: stateCannotConnectNow,
+			Text: "shutting down, the login was not finished",
+		})
 	case PhaseRelay:
-		s.end(&Error{Kind: ReasonDraining, State: stateAdminShutdown, Text: "terminating the session because pgorigin shuts down"})
+		s.end(&Error{
+			Kind: ReasonDraining, State: stateAdminShutdown,
+			Text: "terminating the session because pgorigin shuts down",
+		})
 	}
 }
 
@@ -139,13 +201,12 @@ func (s *session) shutDown() {
 // and an upstream that hangs must not hold up the drain.
 func (s *session) drain() {
 	phase := Phase(s.phase.Load())
-	if phase == PhaseRelay && s.tracker.retire() || phase == PhaseDial && !s.info.Cancel {
+	if phase == PhaseRelay && s.tracker.stopIfIdle() || phase == PhaseDial && !s.info.Cancel {
 		s.shutDown()
 	}
 }
 
-// causeOf prefers the reason for which the session was interrupted to the
-// errors that the interrupt produced.
+// causeOf returns why the session was interrupted, or err if it was not: an interrupt produces errors of its own.
 func (s *session) causeOf(err error) error {
 	if cause := context.Cause(s.ctx); cause != nil {
 		return cause
@@ -153,27 +214,19 @@ func (s *session) causeOf(err error) error {
 	return err
 }
 
-// leave tells the client why, as far as it may be told, and closes both legs.
-func (s *session) leave(err error) {
-	s.client.farewell(farewellTimeout)
-	if s.upstream != nil {
-		s.upstream.farewell(farewellTimeout)
-		s.upstream.close()
+// unlessTerminated returns nil in place of err if the client said goodbye before it left.
+func (s *session) unlessTerminated(err error) error {
+	var gone *Error
+	if errors.As(err, &gone) && gone.Kind == ReasonClientGone && s.tracker.clientTerminated() {
+		return nil
 	}
-	if err != nil {
-		s.tellClient(err)
-		if s.result(err).Reason != ReasonClientTimeout { // a silent client's connection is wanted for another
-			s.client.dismiss()
-		}
-	}
-	s.end(nil)
-	s.client.close()
+	return err
 }
 
 // tellClient writes err as an ErrorResponse, where the protocol has a place for one.
 func (s *session) tellClient(err error) {
 	d, ok := asDescribed(err)
-	if !ok || d.SQLState() == "" || s.info.Cancel || !s.atBoundary() {
+	if !ok || d.SQLState() == "" || s.info.Cancel || !s.expectsMessage() {
 		return
 	}
 	message := pgproto3.ErrorResponse{
@@ -191,8 +244,9 @@ func (s *session) tellClient(err error) {
 	}
 }
 
-// atBoundary reports whether the client expects a new message.
-func (s *session) atBoundary() bool {
+// expectsMessage reports whether the client expects a new message, and has not been told by the upstream why
+// the session ends.
+func (s *session) expectsMessage() bool {
 	switch Phase(s.phase.Load()) {
 	case PhaseStartup, PhaseDial:
 		return true

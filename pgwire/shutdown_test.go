@@ -203,7 +203,7 @@ func TestCloseInEveryPhase(t *testing.T) {
 		synctest.Wait()
 		start := time.Now()
 		_ = r.server.Close()
-		since(t, start, farewellTimeout)
+		since(t, start, closeTimeout)
 		for range 3 {
 			r.expectEnd(ReasonDraining)
 		}

@@ -170,7 +170,7 @@ func TestFarewellIsBounded(t *testing.T) {
 		client := r.connect()
 		client.Send(pgtest.Startup("user", "app"))
 		r.expectEnd("tls_refused")
-		since(t, start, farewellTimeout)
+		since(t, start, closeTimeout)
 	})
 }
 

@@ -230,17 +230,17 @@ func (t *txTracker) expectsMessage() bool {
 	return t.upstream.atBoundary() && !t.undelivered && t.last != typeErrorResponse
 }
 
-// over reports whether the client sent Terminate.
-func (t *txTracker) over() bool {
+// clientTerminated reports whether the client sent Terminate.
+func (t *txTracker) clientTerminated() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.terminated
 }
 
-// retire reports whether a drain may end the session now. If so, nothing passes
+// stopIfIdle reports whether a drain may end the session now. If so, nothing passes
 // from now on, in either direction. A replication stream may be ended between any
 // two messages: it goes on from the last position that its client has confirmed.
-func (t *txTracker) retire() bool {
+func (t *txTracker) stopIfIdle() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.stopped == stopNone && t.upstream.atBoundary() && !t.undelivered && !t.terminated &&
@@ -296,7 +296,7 @@ func (t *txTracker) answered(kind byte) {
 		if len(left) > 0 && len(left) <= maxStates {
 			t.states, t.others = left, t.states
 			if kind == typeReadyForQuery {
-				t.forget()
+				t.dropRead()
 			}
 			return
 		}
@@ -342,8 +342,8 @@ func (t *txTracker) count() {
 	t.sent = nil
 }
 
-// forget drops the messages that the upstream has read in all possibilities.
-func (t *txTracker) forget() {
+// dropRead drops the messages that the upstream has read in all possibilities.
+func (t *txTracker) dropRead() {
 	if len(t.states) > 1 {
 		slices.SortFunc(t.states, func(a, b backendState) int { return a.next - b.next })
 		t.states = slices.Compact(t.states)

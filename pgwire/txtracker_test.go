@@ -84,7 +84,7 @@ func TestTxTrackerIdle(t *testing.T) {
 			for step := range strings.FieldsSeq(tt.steps) {
 				playStep(t, &x, step, chunk)
 			}
-			if got := x.retire(); got != tt.idle {
+			if got := x.stopIfIdle(); got != tt.idle {
 				t.Errorf("%s, in chunks of %d: idle %t, want %t", name, chunk, got, tt.idle)
 			}
 			if got := x.clientSays(script("Q")); got == tt.idle {
@@ -179,11 +179,11 @@ func TestTxTrackerStops(t *testing.T) {
 func TestTxTrackerUndelivered(t *testing.T) {
 	var x txTracker
 	x.upstreamSays(script("i"), false)
-	if x.retire() || x.atBoundary() || x.expectsMessage() {
+	if x.stopIfIdle() || x.atBoundary() || x.expectsMessage() {
 		t.Error("ready before the client was told so")
 	}
 	x.delivered()
-	if !x.atBoundary() || !x.expectsMessage() || !x.retire() {
+	if !x.atBoundary() || !x.expectsMessage() || !x.stopIfIdle() {
 		t.Error("not ready behind that")
 	}
 }

@@ -1,4 +1,4 @@
-package pgwire
+package evloop
 
 import (
 	"errors"
@@ -10,25 +10,24 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// parking is where a loop waits for long: parked as a goroutine is, on no thread.
-// A thread that waits in a system call costs more than the relay when there is
-// little to do, for the runtime's monitor is started by each return from it and
-// looks fifty times within a millisecond whether another one comes.
+// parking is where a loop waits for long, as a goroutine waits: on no thread. A thread that waits in a system
+// call costs more than the relay when there is little to do. Each return from the call starts the runtime's
+// monitor, which then looks fifty times within a millisecond for the next one.
 //
-// The runtime's poller watches an epoll whose only member is the loop's. That one
-// is armed while the loop is parked, else each event would wake a thread.
+// The runtime's poller watches an epoll, the gate, whose only member is the epoll of the loop. The gate is armed
+// only while the loop is parked. Otherwise each event would wake a thread.
 type parking struct {
-	gate    *os.File // the epoll in between
+	gate    *os.File // an epoll
 	fd      int      // of gate
-	watched int      // the loop's epoll
+	watched int      // the epoll of the loop
 	conn    syscall.RawConn
 	armed   bool
-	event   unix.EpollEvent // of arm; here and not on the heap anew
-	poll    func() int      // says how many events there are
+	event   unix.EpollEvent // of arm; here, so that arm allocates nothing
+	poll    func() int      // returns how many events the loop has
 	found   int             // by poll
 }
 
-// newParking returns a place to wait for events of the epoll that poll looks at.
+// newParking returns a parking for the loop whose epoll is watched. poll looks for its events without waiting.
 func newParking(watched int, poll func() int) (*parking, error) {
 	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
@@ -54,8 +53,8 @@ func newParking(watched int, poll func() int) (*parking, error) {
 	return p, nil
 }
 
-// await returns how many events poll finds, as soon as it finds some; 0 after
-// limit, if that is not 0.
+// await returns how many events poll has found, as soon as it finds some. It returns 0 after limit; if limit
+// is 0, it waits for as long as it takes.
 func (p *parking) await(limit time.Duration) (int, error) {
 	if limit > 0 {
 		_ = p.gate.SetReadDeadline(time.Now().Add(limit))
@@ -68,9 +67,8 @@ func (p *parking) await(limit time.Duration) (int, error) {
 	return p.found, nil
 }
 
-// look reports whether there are events, and arms the gate if not: what comes
-// before it is armed is found behind that; what comes later wakes the runtime's
-// poller, which then looks again.
+// look reports whether there are events, and arms the gate if not. It then polls again, for an event that came
+// before the gate was armed. A later event wakes the runtime's poller, which calls look again.
 func (p *parking) look(uintptr) bool {
 	if p.armed {
 		p.arm(0)

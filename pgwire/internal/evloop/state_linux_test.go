@@ -1,4 +1,4 @@
-package pgwire
+package evloop
 
 import (
 	"net"
@@ -10,20 +10,20 @@ import (
 
 func TestPollNow(t *testing.T) {
 	near, far := pgtest.TCPPair(t)
-	if hasInput(near) || hungUp(near) {
+	if HasInput(near) || HungUp(near) {
 		t.Error("a quiet connection has input or has ended")
 	}
 	if _, err := far.Write([]byte("x")); err != nil {
 		t.Fatal(err)
 	}
-	await(t, "input", func() bool { return hasInput(near) })
-	if hungUp(near) {
+	await(t, "input", func() bool { return HasInput(near) })
+	if HungUp(near) {
 		t.Error("a client that has spoken has left")
 	}
 	_ = far.Close()
-	await(t, "the end behind unread input", func() bool { return hungUp(near) })
+	await(t, "the end behind unread input", func() bool { return HungUp(near) })
 	pipe, _ := net.Pipe()
-	if hasInput(pipe) || hungUp(pipe) {
+	if HasInput(pipe) || HungUp(pipe) {
 		t.Error("something is known about a pipe")
 	}
 }

@@ -7,12 +7,12 @@ import (
 	"testing/synctest"
 )
 
-func TestLine(t *testing.T) {
+func TestSemaphore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var l line
+		var l semaphore
 		ctx := t.Context()
 		for range 2 {
-			if err := l.enter(ctx, 2, 3); err != nil {
+			if err := l.acquire(ctx, 2, 3); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -20,7 +20,7 @@ func TestLine(t *testing.T) {
 		leaving, leave := context.WithCancel(ctx)
 		for i, ctx := range []context.Context{ctx, leaving, ctx} {
 			go func() {
-				if l.enter(ctx, 2, 3) == nil {
+				if l.acquire(ctx, 2, 3) == nil {
 					came <- i
 				} else {
 					came <- -i
@@ -28,7 +28,7 @@ func TestLine(t *testing.T) {
 			}()
 			synctest.Wait()
 		}
-		if err := l.enter(ctx, 2, 3); !errors.Is(err, errLineFull) {
+		if err := l.acquire(ctx, 2, 3); !errors.Is(err, errQueueFull) {
 			t.Errorf("a fourth in the line: %v", err)
 		}
 		leave()
@@ -36,15 +36,15 @@ func TestLine(t *testing.T) {
 			t.Errorf("%d, want the second to leave", got)
 		}
 		for _, want := range []int{0, 2} {
-			l.leave()
+			l.release()
 			if got := <-came; got != want {
 				t.Errorf("%d came in, want %d", got, want)
 			}
 		}
-		l.leave()
-		l.leave()
-		if l.inside != 0 || l.waiting.Len() != 0 {
-			t.Errorf("%d inside and %d waiting in the end", l.inside, l.waiting.Len())
+		l.release()
+		l.release()
+		if l.held != 0 || l.waiting.Len() != 0 {
+			t.Errorf("%d inside and %d waiting in the end", l.held, l.waiting.Len())
 		}
 	})
 }

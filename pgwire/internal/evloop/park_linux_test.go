@@ -1,4 +1,4 @@
-package pgwire
+package evloop
 
 import (
 	"math/rand/v2"

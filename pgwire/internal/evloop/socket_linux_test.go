@@ -1,4 +1,4 @@
-package pgwire
+package evloop
 
 import (
 	"io"
@@ -25,7 +25,7 @@ func TestWriteMore(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer far.Close()
-	s, err := newSocket(near)
+	s, err := NewSocket(near)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,36 @@
+// Package evloop runs the relays of many sessions on few goroutines. All raw system calls, everything unsafe and
+// all that depends on the operating system live here. The package knows sockets and readiness. It knows nothing
+// of sessions, Postgres and TLS, and must not.
+//
+// # What it offers
+//
+// A [Group] has the loops. [Group.Add] takes two sockets and a [Relay] that moves bytes between them:
+//
+//	Adopt   once, when both sockets are watched and before the first Turn
+//	Turn    whenever there may be something to do, on the goroutine of the loop: it must not wait
+//	End     once, after Turn has returned Done, on a goroutine of its own
+//
+// Between Adopt and End the loop alone calls the relay. [Pair.Wake] asks for a Turn from anywhere else. Where
+// there are no event loops, Add returns an error, and the caller relays with goroutines. Other functions ask
+// the kernel about a connection: [HungUp], [HasInput], [Peek], [Undelivered].
+//
+// # How it works
+//
+// A goroutine for each direction costs a stack and a wake-up for each message; that is most of what a relay of
+// small messages costs. So each session gives its two sockets to one of a few loops, one less than there are
+// processors. A loop goes round:
+//
+//	poll ─► note: events make sockets Readable ─► turn: each ready relay moves at most a buffer each way ─► poll
+//
+// Epoll is edge-triggered: a socket is registered once, and an event is news. [Socket] remembers it until a read
+// finds nothing more. Nothing waits while it relays: Read and Write of a Socket return EAGAIN.
+//
+// A loop that finds nothing waits a millisecond in the system call, without telling the scheduler. The
+// scheduler would give the processor away and look for another one at each event, which costs as much as the
+// relay. A loop with nothing to do for longer parks like any goroutine (parking).
+//
+// A Socket has a descriptor of its own, a duplicate: the runtime's poller would go on watching the first one.
+// The relay closes the original connections in Adopt. After End it owns the sockets again and closes them.
+//
+// Start reading at loop.run.
+package evloop

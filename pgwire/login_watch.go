@@ -1,0 +1,66 @@
+package pgwire
+
+import (
+	"encoding/binary"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/pgorigin/pgorigin/pgwire/internal/evloop"
+)
+
+// watchInterval is how long the end of a connection may go unnoticed while nothing is read from it.
+const watchInterval = 500 * time.Millisecond
+
+// loginWatch looks at the connections that a login does not read from, so that a client that has vanished does
+// not occupy an upstream connection. A login is the same without it.
+type loginWatch struct {
+	mu       sync.Mutex
+	timer    *time.Timer // nil: no connection is watched
+	upstream net.Conn    // nil unless the client alone is read from
+}
+
+// start begins to watch a client, and later the upstream. The functions are called with w locked.
+func (w *loginWatch) start(client net.Conn, clientLeft, upstreamHungUp func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.timer = time.AfterFunc(watchInterval, func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		switch {
+		case w.timer == nil:
+			return
+		case hasLeft(client):
+			clientLeft()
+			return
+		case w.upstream != nil && evloop.HungUp(w.upstream):
+			upstreamHungUp()
+		}
+		w.timer.Reset(watchInterval)
+	})
+}
+
+// begin has the upstream watched, too, while only the client is read from; nil ends that.
+func (w *loginWatch) begin(upstream net.Conn) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.upstream = upstream
+}
+
+// stop ends the watch. Nothing is called any more.
+func (w *loginWatch) stop() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.timer != nil {
+		w.timer.Stop()
+		w.timer, w.upstream = nil, nil
+	}
+}
+
+// hasLeft reports whether a client has ended its stream, sent Terminate or broken its connection, with nothing
+// unread before that.
+func hasLeft(client net.Conn) bool {
+	head := make([]byte, messageHeader)
+	n, ended := evloop.Peek(client, head)
+	return ended || n == messageHeader && head[0] == typeTerminate && binary.BigEndian.Uint32(head[1:]) == messageHeader-1
+}

@@ -1,0 +1,59 @@
+package pgwire
+
+import (
+	"context"
+	"strings"
+)
+
+// A spare that has died costs the client nothing but time: until the first message of the upstream, only the
+// startup packet was read from the client, and nothing was written to it. A session without a spare does none
+// of the following.
+
+// replaceSpare closes a spare that is of no use, and dials anew. The new connection is no spare.
+func (s *session) replaceSpare() error {
+	dead := s.spare
+	s.spare = nil
+	s.upstream.close()
+	return s.connect(dead.Replace)
+}
+
+// spareReplaceable reports whether the upstream leg is a spare, and has not sent a message.
+func (s *session) spareReplaceable() bool { return s.spare != nil && !s.login.heard }
+
+// spareEnded reports whether an error of reading is that of a dead spare, rather than of an interrupt.
+func (s *session) spareEnded() bool { return s.spareReplaceable() && context.Cause(s.ctx) == nil }
+
+// refusesSpare reports whether the first message of the upstream says that another connection may fare better.
+func (s *session) refusesSpare(message []byte) bool {
+	if !s.spareReplaceable() {
+		return false
+	}
+	s.login.heard = true
+	return refusesConnection(message)
+}
+
+// spareLoggedIn says that the login on a spare has succeeded.
+func (s *session) spareLoggedIn() {
+	if s.spare != nil {
+		s.spare.LoggedIn()
+		s.spare = nil
+	}
+}
+
+// refusesConnection reports whether a message is an ErrorResponse about the moment at which the connection was
+// made, or about how many there are. The refusal of a startup packet is none: clients that cannot log in must
+// not use up spares.
+func refusesConnection(message []byte) bool {
+	if message[0] != typeErrorResponse {
+		return false
+	}
+	body := message[messageHeader:]
+	switch sqlStateOf(body) {
+	case stateCannotConnectNow, stateTooManyConnections:
+		return true
+	case stateProtocolViolation: // pgbouncer has this code for everything that it refuses
+		text := errorField(body, 'M')
+		return text == "client_login_timeout" || strings.HasPrefix(text, "no more connections allowed")
+	}
+	return false
+}
