@@ -100,9 +100,19 @@ func (o *Origin) prefix() string {
 	return Prefix + strings.ToUpper(o.name) + "_"
 }
 
-// Variable returns the full name of the variable that word, such as TLS_CA_FILE, has its value from, or would have it from.
+// Variable returns the full name of the variable that has the value of word, such as TLS_CA_FILE, for this origin:
+// the unnamed origin's if the value is inherited or word is for the whole process, else this origin's own.
 func (o *Origin) Variable(word string) string {
 	if o.inherited[word] {
+		return Prefix + word
+	}
+	return o.Own(word)
+}
+
+// Own returns the full name of the variable that sets word for this origin alone. It is for advice such as "set it".
+// A word that is for the whole process has one name only.
+func (o *Origin) Own(word string) string {
+	if !slices.Contains(OriginWords(), word) {
 		return Prefix + word
 	}
 	return o.prefix() + word

@@ -219,6 +219,26 @@ func TestUnknownVariablesOfOrigins(t *testing.T) {
 	}
 }
 
+func TestVariableAndOwn(t *testing.T) {
+	s, _, problems := Load(append(slices.Clone(twoOriginsEnv), "PGORIGIN_TLS_CA_FILE=/ca"))
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	for _, row := range []struct{ word, variable, own string }{
+		{"TLS_CA_FILE", "PGORIGIN_TLS_CA_FILE", "PGORIGIN_REPORTING_TLS_CA_FILE"},
+		{"TLS_CRL_FILE", "PGORIGIN_REPORTING_TLS_CRL_FILE", "PGORIGIN_REPORTING_TLS_CRL_FILE"},
+		{"DIAL_TIMEOUT", "PGORIGIN_DIAL_TIMEOUT", "PGORIGIN_DIAL_TIMEOUT"},
+	} {
+		o := s.named[0]
+		if variable, own := o.Variable(row.word), o.Own(row.word); variable != row.variable || own != row.own {
+			t.Errorf("%s is %s and %s, want %s and %s", row.word, variable, own, row.variable, row.own)
+		}
+		if variable, own := s.Variable(row.word), s.Own(row.word); variable != Prefix+row.word || own != variable {
+			t.Errorf("of the unnamed origin, %s is %s and %s", row.word, variable, own)
+		}
+	}
+}
+
 // TestRename: what is inherited keeps its name, unless somebody is asked to set it.
 func TestRename(t *testing.T) {
 	s, _, problems := Load(append(slices.Clone(twoOriginsEnv), "PGORIGIN_TLS_CA_FILE=/ca"))
