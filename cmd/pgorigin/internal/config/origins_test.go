@@ -239,6 +239,27 @@ func TestVariableAndOwn(t *testing.T) {
 	}
 }
 
+// TestFill: what is inherited keeps its name, unless somebody is asked to set it.
+func TestFill(t *testing.T) {
+	s, _, problems := Load(append(slices.Clone(twoOriginsEnv), "PGORIGIN_TLS_CA_FILE=/ca"))
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	for template, want := range map[string]string{
+		"Set {own:TLS_CA_FILE} (or {own:TLS_CA_PEM}).": "Set PGORIGIN_REPORTING_TLS_CA_FILE (or PGORIGIN_REPORTING_TLS_CA_PEM).",
+		"a list in {TLS_CA_FILE}, or {TLS_CRL_FILE}":   "a list in PGORIGIN_TLS_CA_FILE, or PGORIGIN_REPORTING_TLS_CRL_FILE",
+		"raise {own:DIAL_TIMEOUT}":                     "raise PGORIGIN_DIAL_TIMEOUT",
+		"nothing to fill":                              "nothing to fill",
+	} {
+		if got := s.named[0].Fill(template); got != want {
+			t.Errorf("%q becomes %q, want %q", template, got, want)
+		}
+	}
+	if got, want := s.Fill("{TLS_PINS} {own:TLS_PINS}"), "PGORIGIN_TLS_PINS PGORIGIN_TLS_PINS"; got != want {
+		t.Errorf("for the unnamed origin: %q, want %q", got, want)
+	}
+}
+
 // TestRename: what is inherited keeps its name, unless somebody is asked to set it.
 func TestRename(t *testing.T) {
 	s, _, problems := Load(append(slices.Clone(twoOriginsEnv), "PGORIGIN_TLS_CA_FILE=/ca"))
