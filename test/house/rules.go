@@ -74,10 +74,11 @@ func house() []room {
 		{Package: "tlsorigin/spares", Rooms: []string{"tlsorigin"}, Libraries: []string{cryptoTLS}},
 		{Package: "tlsorigin/diagnose", Rooms: []string{"tlsorigin", "tlsorigin/internal/verify"}, Libraries: []string{cryptoTLS}},
 		{
-			Package: "tlsorigin", Rooms: []string{"tlsorigin/internal/verify", "tlsorigin/configfile"},
+			Package: "tlsorigin", Rooms: []string{"tlsorigin/internal/verify", "tlsorigin/internal/safetext", "tlsorigin/configfile"},
 			Libraries: []string{cryptoTLS, systemCalls},
 		},
-		{Package: "tlsorigin/internal/verify", Libraries: []string{cryptoTLS}},
+		{Package: "tlsorigin/internal/verify", Rooms: []string{"tlsorigin/internal/safetext"}},
+		{Package: "tlsorigin/internal/safetext"},
 		{Package: "tlsorigin/configfile", Libraries: []string{systemCalls}},
 
 		// scram and evloop know nothing of sessions. Nothing below pgwire knows TLS.
@@ -90,9 +91,9 @@ func house() []room {
 		{Package: "pgwire/internal/evloop", Libraries: []string{systemCalls}},
 
 		// health counts what it is told.
-		{Package: "health", Rooms: []string{"health/internal/page", "health/metrics"}, Libraries: []string{prometheus, "github.com/prometheus/common"}},
-		{Package: "health/internal/page"},
-		{Package: "health/metrics", Libraries: []string{prometheus, "github.com/prometheus/common"}},
+		{Package: "health/page", Rooms: []string{"health"}},
+		{Package: "health/metrics", Rooms: []string{"health"}, Libraries: []string{prometheus, "github.com/prometheus/common"}},
+		{Package: "health"},
 
 		// For tests of the packages above them.
 		{Package: "pgwire/pgtest", Libraries: []string{messages}},
