@@ -11,7 +11,7 @@ type room struct {
 	Libraries []string
 }
 
-// Libraries that have a rule.
+// Libraries that rows name.
 const (
 	cobra       = "github.com/spf13/cobra"
 	configYAML  = "go.yaml.in/yaml/v3"
@@ -29,46 +29,67 @@ const (
 // Rooms under cmd that other rooms name.
 const (
 	command  = "cmd/pgorigin"
-	sidecar  = command + "/internal/sidecar"
-	check    = command + "/internal/check"
-	observe  = command + "/internal/observe"
-	advice   = command + "/internal/advice"
-	control  = command + "/internal/control"
-	config   = command + "/internal/config"
-	host     = command + "/internal/host"
-	inject   = command + "/internal/inject"
-	oldInput = command + "/inject"
+	internal = command + "/internal/"
+	sidecar  = internal + "sidecar"
+	check    = internal + "check"
+	observe  = internal + "observe"
+	advice   = internal + "advice"
+	control  = internal + "control"
+	config   = internal + "config"
+	inject   = internal + "inject"
+	host     = internal + "host"
+	cli      = internal + "cli"
+	safetext = internal + "safetext"
 )
 
 // house is every room of the product, from the roof down. An import that no row grants is refused.
 func house() []room {
-	leaves := []string{"tlsorigin/...", "pgwire/...", "health/..."}
+	const leafPgwire, leafTLS, leafHealth = "pgwire/...", "tlsorigin/...", "health/..."
 	return []room{
 		{
 			Package:   command,
-			Rooms:     append([]string{sidecar, check, observe, advice, control, config, host, inject, oldInput}, leaves...),
-			Libraries: []string{cobra, zap, envconfig, cryptoTLS, passfile, systemd, systemCalls},
+			Rooms:     []string{sidecar, check, observe, advice, control, config, inject, host, cli, safetext},
+			Libraries: []string{cobra, zap, cryptoTLS},
 		},
 		// sidecar runs one pgorigin.
 		{
 			Package:   sidecar,
-			Rooms:     append([]string{observe, advice, control, config, host}, leaves...),
+			Rooms:     []string{observe, advice, control, config, host, cli, safetext, leafPgwire, leafTLS, leafHealth},
 			Libraries: []string{zap, systemd, systemCalls},
 		},
-		// check never starts, logs or counts.
-		{Package: check, Rooms: append([]string{advice, config, host}, leaves...), Libraries: []string{cryptoTLS, passfile}},
+		// check neither serves nor logs nor counts.
+		{
+			Package:   check,
+			Rooms:     []string{advice, config, host, cli, safetext, leafPgwire, leafTLS},
+			Libraries: []string{cryptoTLS, passfile},
+		},
 		// observe is the only room that logs or counts.
-		{Package: observe, Rooms: append([]string{advice, config}, leaves...), Libraries: []string{zap, cryptoTLS}},
-		// advice words what the leaves find.
-		{Package: advice, Rooms: append([]string{config}, leaves...), Libraries: []string{cryptoTLS}},
+		{
+			Package:   observe,
+			Rooms:     []string{advice, config, host, cli, safetext, leafPgwire, leafTLS, leafHealth},
+			Libraries: []string{zap, cryptoTLS},
+		},
+		// advice words what the leaves find. Of zap it knows the levels.
+		{
+			Package:   advice,
+			Rooms:     []string{config, safetext, leafPgwire, leafTLS, leafHealth},
+			Libraries: []string{zap, cryptoTLS},
+		},
 		// control asks a pgorigin that runs.
-		{Package: control, Rooms: []string{config}},
-		// config is the only room that reads the environment.
-		{Package: config, Rooms: append([]string{host}, leaves...), Libraries: []string{envconfig, cryptoTLS, zap}},
-		{Package: host, Libraries: []string{systemd, systemCalls}},
+		{Package: control, Rooms: []string{config, cli, safetext}},
+		// config is the only room that reads the environment. Of zap it knows the levels.
+		{
+			Package:   config,
+			Rooms:     []string{host, safetext, leafPgwire, leafTLS, leafHealth},
+			Libraries: []string{envconfig, cryptoTLS, zap, passfile},
+		},
 		// inject edits pods and manifests, and has a certificate of its own.
 		{Package: inject, Rooms: []string{"tlsorigin/configfile"}, Libraries: []string{configYAML, cryptoTLS}},
-		{Package: oldInput, Rooms: []string{"tlsorigin/configfile"}, Libraries: []string{configYAML, cryptoTLS}},
+		{Package: host, Libraries: []string{systemd, systemCalls}},
+		{Package: internal + "cmdtest", Rooms: []string{cli, "pgwire/pgtest", "tlsorigin/tlstest"}, Libraries: []string{cryptoTLS}},
+		{Package: internal + "golden"},
+		{Package: cli},
+		{Package: safetext},
 
 		// Nobody in tlsorigin knows its spares. verify opens no connection.
 		{Package: "tlsorigin/spares", Rooms: []string{"tlsorigin"}, Libraries: []string{cryptoTLS}},
