@@ -1,9 +1,16 @@
 package pgwire
 
 import (
+	"context"
+	"crypto/md5"
+	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"net"
 	"slices"
+	"strings"
+
+	"github.com/pgorigin/pgorigin/pgwire/internal/scram"
 )
 
 const typePasswordMessage = 'p' // also SASLInitialResponse, SASLResponse and GSSResponse
@@ -82,4 +89,97 @@ func staysOnMachine(addr net.Addr) bool {
 		return true
 	}
 	return false
+}
+
+// answerer answers an upstream's authentication requests with a password: one
+// answerer, one login. The requests must come from a loginMachine.
+type answerer struct {
+	user     string // as in the startup packet
+	password string
+	upstream Upstream
+	salted   *scram.Cache
+
+	exchange *scram.Exchange // nil before SASL
+}
+
+// answer returns the message of type 'p' that answers a request, or nil for a
+// request that needs none. offer are the SASL mechanisms that may be picked. It
+// ends early when ctx does.
+func (a *answerer) answer(ctx context.Context, request []byte, offer []string) ([]byte, error) {
+	body := request[messageHeader:]
+	code, data := binary.BigEndian.Uint32(body), body[4:]
+	var answer []byte
+	var err error
+	switch code {
+	case authCleartext:
+		answer = append([]byte(a.password), 0)
+	case authMD5:
+		answer = append(md5Response(a.password, a.user, data), 0)
+	case authSASL:
+		answer, err = a.beginSCRAM(offer)
+	case authSASLContinue:
+		answer, err = a.exchange.Final(ctx, data)
+	case authSASLFinal:
+		err = a.exchange.Verify(data)
+	}
+	switch {
+	case ctx.Err() != nil:
+		return nil, context.Cause(ctx)
+	case err != nil && a.exchange != nil:
+		return nil, scramFailure(err)
+	case err != nil:
+		return nil, err
+	case code == authSASLFinal:
+		return nil, nil
+	}
+	return encodeMessage(typePasswordMessage, answer), nil
+}
+
+// beginSCRAM picks the strongest mechanism that can be used.
+func (a *answerer) beginSCRAM(offer []string) ([]byte, error) {
+	able := a.upstream.CanBind()
+	mechanism, header, binding := scram.SHA256, scram.Unable, []byte(nil)
+	switch {
+	case able && slices.Contains(offer, scram.SHA256Plus):
+		var err error
+		if binding, err = a.upstream.ServerEndPoint(); err == nil && len(binding) == 0 {
+			err = errNoEndPoint
+		}
+		if err != nil {
+			return nil, cannotBind("the login cannot be bound: the hash of the upstream's certificate is not known", err)
+		}
+		mechanism, header = scram.SHA256Plus, scram.Bound
+	case !slices.Contains(offer, scram.SHA256):
+		return nil, cannotBind("the upstream offers no SASL mechanism that can be used with its certificate: "+
+			sanitize(strings.Join(offer, ", ")), nil)
+	case able:
+		header = scram.NotOffered
+	}
+	a.exchange = scram.New(header, binding, a.user, a.password, a.salted)
+	return initialResponse(mechanism, a.exchange.First()), nil
+}
+
+var errNoEndPoint = errors.New("the connection has no data to bind to")
+
+func cannotBind(text string, err error) error {
+	return &Error{Kind: ReasonAuthChannelBinding, State: stateInvalidAuth, Text: text, Err: err}
+}
+
+func scramFailure(err error) error {
+	return &Error{
+		Kind: ReasonUpstreamProtocol, State: stateProtocolViolation, Err: err,
+		Text: "the upstream broke the rules of SCRAM: " + err.Error(),
+	}
+}
+
+func unprovenLogin() error {
+	return upstreamProtocol("the upstream accepted the login without proving that it knows the password's verifier")
+}
+
+// md5Response is PostgreSQL's answer to AuthenticationMD5Password: "md5" and
+// md5(md5(password, user), salt), in hexadecimal.
+func md5Response(password, user string, salt []byte) []byte {
+	inner := md5.Sum([]byte(password + user))
+	outer := md5.Sum(append([]byte(hex.EncodeToString(inner[:])), salt...))
+	return []byte("md5" + hex.EncodeToString(outer[:]))
 }

@@ -142,3 +142,32 @@ func methodOfMechanism(name string) AuthMethods {
 	}
 	return 0
 }
+
+// ChannelBinding says what becomes of a server's offer to bind the login to the
+// TLS channel, which a client without TLS of its own cannot do.
+type ChannelBinding int
+
+const (
+	// StripChannelBinding removes the -PLUS mechanisms from the offer. libpq needs that.
+	StripChannelBinding ChannelBinding = iota
+	// PassChannelBinding leaves the offer as it is. Npgsql needs that, with its
+	// own channel binding disabled.
+	PassChannelBinding
+	// BridgeChannelBinding asks the client for a cleartext password, or takes it
+	// from Server.Password, and logs in to the upstream on its behalf.
+	BridgeChannelBinding
+)
+
+// Methods returns what an upstream may ask for when required is configured: that, or if it is zero any
+// method. A bridge answers SCRAM alone then, and also behind a list of exclusions: those allow nothing.
+func (b ChannelBinding) Methods(required AuthMethods) AuthMethods {
+	switch {
+	case b != BridgeChannelBinding:
+		return required
+	case required == 0:
+		return methodSCRAM
+	case required&methodsLeft != 0:
+		return required & (methodSCRAM | methodsLeft)
+	}
+	return required
+}
