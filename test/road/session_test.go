@@ -1,0 +1,18 @@
+package road
+
+import (
+	"testing"
+
+	"github.com/pgorigin/pgorigin/test/internal/road"
+)
+
+func TestSession(t *testing.T) {
+	r, err := road.Walk(t.Context(), "../../pgwire", "TestPlainSession", "session.serve", func(string, string) bool { return false })
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Log(r)
+	if r.Stays > 63 || r.Returns > 40 {
+		t.Errorf("following a plain session takes %d stays in files and %d returns", r.Stays, r.Returns)
+	}
+}
