@@ -3,11 +3,6 @@ package pgwire
 import (
 	"bytes"
 	"context"
-	"crypto/hmac"
-	"crypto/pbkdf2"
-	"crypto/sha256"
-	"encoding/base64"
-	"encoding/binary"
 	"fmt"
 	"net"
 	"strings"
@@ -25,67 +20,6 @@ type boundConn struct {
 
 func (c boundConn) CanBind() bool                   { return c.endPoint != nil }
 func (c boundConn) ServerEndPoint() ([]byte, error) { return c.endPoint, nil }
-
-// scramServer plays PostgreSQL's side of SCRAM.
-type scramServer struct {
-	*pgtest.Peer
-	password string
-	endPoint []byte // what it is bound to
-}
-
-// readResponse reads a message of type 'p' and returns its body.
-func (s *scramServer) readResponse(t *testing.T) []byte {
-	t.Helper()
-	kind, body := s.ReadMessage()
-	if kind != 'p' {
-		t.Fatalf("got message %q", kind)
-	}
-	return body
-}
-
-func hmacSHA256(key []byte, message string) []byte {
-	mac := hmac.New(sha256.New, key)
-	mac.Write([]byte(message))
-	return mac.Sum(nil)
-}
-
-// authenticate offers mechanisms and reports whether the client proved the
-// password with the mechanism that is wanted. It answers with its own proof.
-func (s *scramServer) authenticate(t *testing.T, wantMechanism string, offer ...string) bool {
-	t.Helper()
-	s.Send(pgtest.AuthenticationSASL(offer...))
-	mechanism, rest, _ := bytes.Cut(s.readResponse(t), []byte{0})
-	if string(mechanism) != wantMechanism {
-		t.Fatalf("the bridge chose %s, want %s", mechanism, wantMechanism)
-	}
-	if int(binary.BigEndian.Uint32(rest)) != len(rest)-4 {
-		t.Fatalf("SASLInitialResponse says %d bytes, has %d", binary.BigEndian.Uint32(rest), len(rest)-4)
-	}
-	gs2, bare, _ := strings.Cut(string(rest[4:]), "n=,r=")
-	first := "r=" + bare + "server,s=" + base64.StdEncoding.EncodeToString([]byte("salt")) + ",i=4096"
-	s.Send(pgtest.Message('R', "\x00\x00\x00\x0b"+first))
-
-	final := string(s.readResponse(t))
-	withoutProof, proof, _ := strings.Cut(final, ",p=")
-	bound := base64.StdEncoding.EncodeToString(append([]byte(gs2), s.endPoint...))
-	if withoutProof != "c="+bound+",r="+bare+"server" {
-		t.Logf("bound to something else: %q", withoutProof)
-		return false
-	}
-	salted, _ := pbkdf2.Key(sha256.New, s.password, []byte("salt"), 4096, sha256.Size)
-	authMessage := "n=,r=" + bare + "," + first + "," + withoutProof
-	key, _ := base64.StdEncoding.DecodeString(proof)
-	stored := sha256.Sum256(hmacSHA256(salted, "Client Key"))
-	for i, b := range hmacSHA256(stored[:], authMessage) {
-		key[i] ^= b
-	}
-	if sha256.Sum256(key) != stored {
-		return false
-	}
-	signature := hmacSHA256(hmacSHA256(salted, "Server Key"), authMessage)
-	s.Send(pgtest.Message('R', "\x00\x00\x00\x0cv="+base64.StdEncoding.EncodeToString(signature)))
-	return true
-}
 
 // bridgeRig is a rig whose upstream connections have binding data.
 func bridgeRig(t *testing.T, endPoint []byte, configure func(*Server)) *rig {
@@ -137,13 +71,13 @@ func TestBridgeSCRAM(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := bridgeRig(t, tt.endPoint, nil)
 			client, upstream := r.beginBridge(t)
-			server := &scramServer{Peer: upstream, password: "pa,ss=word"}
+			server := &pgtest.SCRAMServer{Peer: upstream, Password: "pa,ss=word"}
 			if strings.HasSuffix(tt.want, "-PLUS") {
-				server.endPoint = tt.endPoint
+				server.EndPoint = tt.endPoint
 			}
 			done := make(chan struct{})
-			go func() { defer close(done); givePassword(client, server.password) }()
-			if !server.authenticate(t, tt.want, tt.offer...) {
+			go func() { defer close(done); givePassword(client, server.Password) }()
+			if !server.Authenticate(tt.want, tt.offer...) {
 				t.Fatal("the server refuses")
 			}
 			<-done
@@ -161,9 +95,9 @@ func TestBridgeSCRAM(t *testing.T) {
 func TestBridgeToAnotherEndPoint(t *testing.T) {
 	r := bridgeRig(t, []byte("the impostor's certificate hash"), nil)
 	client, upstream := r.beginBridge(t)
-	server := &scramServer{Peer: upstream, password: "secret", endPoint: []byte("the real server's hash")}
+	server := &pgtest.SCRAMServer{Peer: upstream, Password: "secret", EndPoint: []byte("the real server's hash")}
 	go givePassword(client, "secret")
-	if server.authenticate(t, scram.SHA256Plus, scram.SHA256Plus, scram.SHA256) {
+	if server.Authenticate(scram.SHA256Plus, scram.SHA256Plus, scram.SHA256) {
 		t.Error("the proof for one certificate was good for another")
 	}
 }
@@ -249,13 +183,13 @@ func TestBridgeFailures(t *testing.T) {
 		"server skips its proof": {func(t *testing.T, client, upstream *pgtest.Peer) {
 			upstream.Send(pgtest.AuthenticationSASL(scram.SHA256))
 			givePassword(client, "secret")
-			(&scramServer{Peer: upstream}).readResponse(t)
+			(&pgtest.SCRAMServer{Peer: upstream}).ReadResponse()
 			upstream.Send(pgtest.Login("pid4key4"))
 		}, "08P01", ReasonUpstreamProtocol},
 		"server has another nonce": {func(t *testing.T, client, upstream *pgtest.Peer) {
 			upstream.Send(pgtest.AuthenticationSASL(scram.SHA256))
 			givePassword(client, "secret")
-			(&scramServer{Peer: upstream}).readResponse(t)
+			(&pgtest.SCRAMServer{Peer: upstream}).ReadResponse()
 			upstream.Send(scramFirst)
 		}, "08P01", ReasonUpstreamProtocol},
 		"exchange out of nowhere": {func(_ *testing.T, client, upstream *pgtest.Peer) {
@@ -277,7 +211,7 @@ func TestBridgeFailures(t *testing.T) {
 			client.ExpectEOF()
 			_ = client.Close()
 			if e := r.expectEnd(tt.reason); strings.Contains(fmt.Sprint(e), "secret") {
-				t.Errorf("the result repeats the password: %v", e)
+				t.Errorf("the result repeats the Password: %v", e)
 			}
 		})
 	}

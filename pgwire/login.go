@@ -21,7 +21,8 @@ type login struct {
 }
 
 func (s *session) newLogin() *login {
-	return &login{loginMachine: newLoginMachine(s.server.ChannelBinding, s.server.RequireAuth), user: s.user}
+	binding := s.server.ChannelBinding
+	return &login{loginMachine: newLoginMachine(binding, binding.Methods(s.server.RequireAuth)), user: s.user}
 }
 
 // logIn sends the startup packet and follows the login to ReadyForQuery. It reads from the upstream, and from

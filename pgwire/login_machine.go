@@ -121,8 +121,10 @@ type loginMachine struct {
 	cancelKey string // process ID and secret of BackendKeyData; "" if there was none that can be used
 }
 
-func newLoginMachine(binding ChannelBinding, required AuthMethods) loginMachine {
-	return loginMachine{binding: binding, allowed: binding.Methods(required), state: loginBegun}
+// newLoginMachine returns the machine of a login whose startup packet is sent. If allowed is zero, the upstream may
+// ask for any method.
+func newLoginMachine(binding ChannelBinding, allowed AuthMethods) loginMachine {
+	return loginMachine{binding: binding, allowed: allowed, state: loginBegun}
 }
 
 // ended reports whether the login has succeeded or was refused.

@@ -12,7 +12,7 @@ func TestSession(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Log(r)
-	if r.Stays > 63 || r.Returns > 40 {
+	if r.Stays > 60 || r.Returns > 42 {
 		t.Errorf("following a plain session takes %d stays in files and %d returns", r.Stays, r.Returns)
 	}
 }

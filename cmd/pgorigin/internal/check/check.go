@@ -13,6 +13,7 @@ import (
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
 	"github.com/pgorigin/pgorigin/pgwire"
+	"github.com/pgorigin/pgorigin/pgwire/pgclient"
 	"github.com/pgorigin/pgorigin/tlsorigin"
 )
 
@@ -186,7 +187,7 @@ func (c *originChecker) converse(ctx context.Context, address *Address, addr *tl
 		return err
 	})
 	stage.took(time.Since(began))
-	var refused *pgwire.ServerError
+	var refused *pgclient.ServerError
 	switch {
 	case errors.As(err, &refused) && c.account.user == "" && noSuchAccount(refused):
 		stage.Result = resultWarning

@@ -15,6 +15,7 @@ import (
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/host"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
 	"github.com/pgorigin/pgorigin/pgwire"
+	"github.com/pgorigin/pgorigin/pgwire/pgclient"
 )
 
 // pings is how many round trips are measured; the shortest counts.
@@ -144,7 +145,7 @@ func (a account) login(ctx context.Context, conn pgwire.Upstream, upstream strin
 	if err != nil {
 		return loginResult{}, fmt.Errorf("read password: %w", err)
 	}
-	client, err := pgwire.Greet(conn, a.user, a.database, checkApplication)
+	client, err := pgclient.Greet(conn, a.user, a.database, checkApplication)
 	if err != nil {
 		return loginResult{}, err
 	}

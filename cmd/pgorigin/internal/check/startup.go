@@ -11,6 +11,7 @@ import (
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
 	"github.com/pgorigin/pgorigin/pgwire"
+	"github.com/pgorigin/pgorigin/pgwire/pgclient"
 	"github.com/pgorigin/pgorigin/tlsorigin"
 )
 
@@ -42,7 +43,7 @@ func (c *originChecker) talk(ctx context.Context, addr net.Addr, talked func(pgw
 // askAuthentication returns how the server on conn, which must be verified, wants to be logged in to. Nothing secret is
 // sent, and the login ends there.
 func askAuthentication(conn pgwire.Upstream, user, database string) ([]string, error) {
-	client, err := pgwire.Greet(conn, user, database, checkApplication)
+	client, err := pgclient.Greet(conn, user, database, checkApplication)
 	if err != nil {
 		return nil, err
 	}
@@ -55,7 +56,7 @@ func talkFailure(err error) (reason, text string) {
 	if word, sentence := reasonOf(err); word != "" {
 		return word, sentence
 	}
-	var refused *pgwire.ServerError
+	var refused *pgclient.ServerError
 	if errors.As(err, &refused) {
 		return string(pgwire.ReasonAuthRejected), serverSays(refused)
 	}
@@ -67,13 +68,13 @@ func talkFailure(err error) (reason, text string) {
 }
 
 // serverSays repeats the words of a verified server.
-func serverSays(e *pgwire.ServerError) string {
+func serverSays(e *pgclient.ServerError) string {
 	return fmt.Sprintf("the server says %s (%s): %s", safetext.Printable(e.Severity), safetext.Printable(e.Code), safetext.Quote(safetext.Printable(e.Message)))
 }
 
 // noSuchAccount reports whether e only means that the made-up user or database of a check does not exist, or may not
 // come in: PostgreSQL says 28000, 28P01 or 3D000, pgbouncer 08P01 for all of these.
-func noSuchAccount(e *pgwire.ServerError) bool {
+func noSuchAccount(e *pgclient.ServerError) bool {
 	return strings.HasPrefix(e.Code, "28") || strings.HasPrefix(e.Code, "3D") || e.Code == "08P01"
 }
 

@@ -1,4 +1,4 @@
-package pgwire
+package pgclient
 
 import (
 	"bytes"
@@ -10,12 +10,13 @@ import (
 	"testing"
 	"testing/iotest"
 
+	"github.com/pgorigin/pgorigin/pgwire"
 	"github.com/pgorigin/pgorigin/pgwire/pgtest"
 )
 
 // saidConn is a connection whose far end has said everything already.
 type saidConn struct {
-	Upstream
+	pgwire.Upstream
 	said io.Reader
 	sent bytes.Buffer
 }
@@ -77,10 +78,10 @@ func TestGreet(t *testing.T) {
 }
 
 // clientRig greets a scripted server, which has begun to play.
-func clientRig(t *testing.T, endPoint []byte, server func(*scramServer)) (*Client, error) {
+func clientRig(t *testing.T, endPoint []byte, server func(*pgtest.SCRAMServer)) (*Client, error) {
 	t.Helper()
 	ours, theirs := net.Pipe()
-	s := &scramServer{pgtest.NewPeer(t, theirs), "secret", endPoint}
+	s := &pgtest.SCRAMServer{Peer: pgtest.NewPeer(t, theirs), Password: "secret", EndPoint: endPoint}
 	done := make(chan struct{})
 	t.Cleanup(func() { _ = ours.Close(); <-done })
 	go func() {
@@ -89,47 +90,53 @@ func clientRig(t *testing.T, endPoint []byte, server func(*scramServer)) (*Clien
 		s.Expect(pgtest.Startup("user", "app", "database", "db", "application_name", "test"))
 		server(s)
 	}()
-	return Greet(boundConn{pgtest.NewUpstream(ours), endPoint}, "app", "db", "test")
+	upstream := pgtest.NewUpstream(ours)
+	upstream.EndPoint = endPoint
+	return Greet(upstream, "app", "db", "test")
 }
 
 func TestClientLogin(t *testing.T) {
+	onlySCRAM, err := pgwire.ParseAuthMethods("scram-sha-256")
+	if err != nil {
+		t.Fatal(err)
+	}
 	welcome := pgtest.Login("key")
 	endPoint := bytes.Repeat([]byte{7}, 32)
 	for name, row := range map[string]struct {
 		endPoint  []byte
-		server    func(*scramServer)
-		allowed   AuthMethods
+		server    func(*pgtest.SCRAMServer)
+		allowed   pgwire.AuthMethods
 		mechanism string
 		err       string
 	}{
-		"trust":     {nil, func(s *scramServer) { s.Send(welcome) }, 0, "", ""},
-		"cleartext": {nil, func(s *scramServer) { askFor(s, "\x00\x00\x00\x03", "secret\x00", welcome) }, 0, "", ""},
-		"md5": {nil, func(s *scramServer) {
+		"trust":     {nil, func(s *pgtest.SCRAMServer) { s.Send(welcome) }, 0, "", ""},
+		"cleartext": {nil, func(s *pgtest.SCRAMServer) { askFor(s, "\x00\x00\x00\x03", "secret\x00", welcome) }, 0, "", ""},
+		"md5": {nil, func(s *pgtest.SCRAMServer) {
 			askFor(s, "\x00\x00\x00\x05salt", "md57f097e06031b34893c20e25a0e68242c\x00", welcome)
 		}, 0, "", ""},
-		"scram": {nil, func(s *scramServer) {
-			if s.authenticate(t, "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS", "SCRAM-SHA-256") {
+		"scram": {nil, func(s *pgtest.SCRAMServer) {
+			if s.Authenticate("SCRAM-SHA-256", "SCRAM-SHA-256-PLUS", "SCRAM-SHA-256") {
 				s.Send(welcome)
 			}
-		}, methodSCRAM, "SCRAM-SHA-256", ""},
-		"bound scram": {endPoint, func(s *scramServer) {
-			if s.authenticate(t, "SCRAM-SHA-256-PLUS", "SCRAM-SHA-256-PLUS", "SCRAM-SHA-256") {
+		}, onlySCRAM, "SCRAM-SHA-256", ""},
+		"bound scram": {endPoint, func(s *pgtest.SCRAMServer) {
+			if s.Authenticate("SCRAM-SHA-256-PLUS", "SCRAM-SHA-256-PLUS", "SCRAM-SHA-256") {
 				s.Send(welcome)
 			}
 		}, 0, "SCRAM-SHA-256-PLUS", ""},
-		"refused password": {nil, func(s *scramServer) {
+		"refused password": {nil, func(s *pgtest.SCRAMServer) {
 			askFor(s, "\x00\x00\x00\x03", "secret\x00", pgtest.ErrorResponse("28P01", "no"))
 		}, 0, "", `"28P01"`},
-		"method that is not allowed": {nil, func(s *scramServer) { s.Send(pgtest.Message('R', "\x00\x00\x00\x03")) }, methodSCRAM, "", "only these methods are allowed"},
-		"method without password":    {nil, func(s *scramServer) { s.Send(pgtest.Message('R', "\x00\x00\x00\x07")) }, 0, "", "asks for gss"},
-		"request of the future":      {nil, func(s *scramServer) { s.Send(pgtest.Message('R', "\x00\x00\x00\x63")) }, 0, "", "authentication request 99"},
-		"continued from nothing":     {nil, func(s *scramServer) { s.Send(pgtest.Message('R', "\x00\x00\x00\x0br=x")) }, 0, "", "out of turn"},
-		"unproven": {nil, func(s *scramServer) {
+		"method that is not allowed": {nil, func(s *pgtest.SCRAMServer) { s.Send(pgtest.Message('R', "\x00\x00\x00\x03")) }, onlySCRAM, "", "only these methods are allowed"},
+		"method without password":    {nil, func(s *pgtest.SCRAMServer) { s.Send(pgtest.Message('R', "\x00\x00\x00\x07")) }, 0, "", "asks for gss"},
+		"request of the future":      {nil, func(s *pgtest.SCRAMServer) { s.Send(pgtest.Message('R', "\x00\x00\x00\x63")) }, 0, "", "authentication request 99"},
+		"continued from nothing":     {nil, func(s *pgtest.SCRAMServer) { s.Send(pgtest.Message('R', "\x00\x00\x00\x0br=x")) }, 0, "", "out of turn"},
+		"unproven": {nil, func(s *pgtest.SCRAMServer) {
 			s.Send(pgtest.AuthenticationSASL("SCRAM-SHA-256"))
-			s.readResponse(t)
+			s.ReadResponse()
 			s.Send(pgtest.AuthenticationOk())
 		}, 0, "", "without proving"},
-		"gone": {nil, func(s *scramServer) { s.Send(pgtest.AuthenticationOk()) }, 0, "", "EOF"},
+		"gone": {nil, func(s *pgtest.SCRAMServer) { s.Send(pgtest.AuthenticationOk()) }, 0, "", "EOF"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c, err := clientRig(t, row.endPoint, row.server)
@@ -148,7 +155,7 @@ func TestClientLogin(t *testing.T) {
 }
 
 // askFor asks for a password, of which it wants one form, and then has the last word.
-func askFor(s *scramServer, request, want string, last []byte) {
+func askFor(s *pgtest.SCRAMServer, request, want string, last []byte) {
 	s.Send(pgtest.Message('R', request))
 	s.Expect(pgtest.Message('p', want))
 	s.Send(last)
