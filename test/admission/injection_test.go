@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/pgorigin/pgorigin/test/kube"
+	"github.com/pgorigin/pgorigin/test/internal/kube"
 )
 
 // Everything that a user sees of injection, by policy and by webhook, installed with each Helm.

@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pgorigin/pgorigin/test/kube"
+	"github.com/pgorigin/pgorigin/test/internal/kube"
 	"github.com/pgorigin/pgorigin/test/servers"
 )
 

@@ -13,7 +13,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/pgorigin/pgorigin/test/kube"
+	"github.com/pgorigin/pgorigin/test/internal/kube"
 	"github.com/pgorigin/pgorigin/test/servers"
 )
 

@@ -5,7 +5,7 @@ package charts
 import (
 	"testing"
 
-	"github.com/pgorigin/pgorigin/test/kube"
+	"github.com/pgorigin/pgorigin/test/internal/kube"
 )
 
 // The library's container is, as an object, that of cmd/pgorigin/internal/inject from the same inputs.

@@ -11,7 +11,7 @@ import (
 	"os"
 	"testing"
 
-	"github.com/pgorigin/pgorigin/test/kube"
+	"github.com/pgorigin/pgorigin/test/internal/kube"
 	"github.com/pgorigin/pgorigin/test/servers"
 )
 

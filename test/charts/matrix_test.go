@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/pgorigin/pgorigin/test/kube"
+	"github.com/pgorigin/pgorigin/test/internal/kube"
 )
 
 // Every supported Kubernetes, on both Helms, in every mode: what is rendered, or the sentence with which it is refused.

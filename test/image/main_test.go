@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pgorigin/pgorigin/test/engine"
+	"github.com/pgorigin/pgorigin/test/internal/engine"
 	"github.com/pgorigin/pgorigin/test/servers"
 )
 

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/pgorigin/pgorigin/test/engine"
+	"github.com/pgorigin/pgorigin/test/internal/engine"
 	"github.com/pgorigin/pgorigin/test/servers"
 )
 

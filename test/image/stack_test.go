@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pgorigin/pgorigin/test/engine"
+	"github.com/pgorigin/pgorigin/test/internal/engine"
 )
 
 // stack runs the services of a project in a network namespace of its own, in which each has a loopback address of its own

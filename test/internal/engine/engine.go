@@ -57,7 +57,7 @@ func New(ctx context.Context, top string) (*Engine, error) {
 		return nil, fmt.Errorf("make the image store: %w", err)
 	}
 	e := &Engine{Debian: "localhost/debian:bookworm", Go: "localhost/golang:" + fact[0], platform: "linux/" + fact[1], modules: fact[2]}
-	_, err = output(exec.CommandContext(ctx, filepath.Join(top, "test/engine/bases"), e.buildah()...))
+	_, err = output(exec.CommandContext(ctx, filepath.Join(top, "test/internal/engine/bases"), e.buildah()...))
 	return e, err
 }
 
