@@ -20,7 +20,7 @@ func TestProofsAreBounded(t *testing.T) {
 		t.Run(iterations, func(t *testing.T) {
 			t.Parallel()
 			origin := startOrigin(t, im.addr, "PGORIGIN_AUTH_CHANNEL_BINDING=bridge")
-			before := processorTime(t, origin.PID())
+			before := processorTime(t, origin.Process)
 			for i := range logins {
 				name := fmt.Sprintf("proofs/%s/%d", iterations, i)
 				im.script(name, func(c *caller) {
@@ -47,7 +47,7 @@ func TestProofsAreBounded(t *testing.T) {
 					t.Error("the upstream connection stays")
 				}
 			}
-			if spent := (processorTime(t, origin.PID()) - before) / logins; spent > budget {
+			if spent := (processorTime(t, origin.Process) - before) / logins; spent > budget {
 				t.Errorf("%s of processor time a login", spent)
 			}
 		})

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -60,6 +61,20 @@ func (l *Lab) Start(name string, cmd *exec.Cmd) (*Process, error) {
 
 // PID returns the process id.
 func (p *Process) PID() int { return p.cmd.Process.Pid }
+
+// ProcessorTime returns what the process has used so far, in hundredths of a second. Linux only.
+func (p *Process) ProcessorTime() (time.Duration, error) {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.PID()))
+	if err != nil {
+		return 0, fmt.Errorf("read processor time: %w", err)
+	}
+	_, behindName, _ := strings.Cut(string(stat), ") ") // the name may have blanks
+	var user, system time.Duration
+	if _, err := fmt.Sscan(strings.Join(strings.Fields(behindName)[11:13], " "), &user, &system); err != nil {
+		return 0, fmt.Errorf("read processor time: %w", err)
+	}
+	return (user + system) * 10 * time.Millisecond, nil
+}
 
 // Ended is closed when the process has ended.
 func (p *Process) Ended() <-chan struct{} { return p.ended }
