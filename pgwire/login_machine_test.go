@@ -242,7 +242,7 @@ func TestOffers(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			m := newLoginMachine(tt.binding, required)
+			m := newLoginMachine(tt.binding, tt.binding.Methods(required))
 			shown, _, err := m.upstreamSays(pgtest.AuthenticationSASL(tt.offer...))
 			if d, ok := asDescribed(err); ok != (tt.reason != "") || ok && Reason(d.Reason()) != tt.reason {
 				t.Fatalf("ended with %v, want %q", err, tt.reason)
