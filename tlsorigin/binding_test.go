@@ -6,6 +6,7 @@ import (
 	"crypto/sha512"
 	"testing"
 
+	"github.com/pgorigin/pgorigin/tlsorigin/internal/peertest"
 	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
 )
 
@@ -25,8 +26,8 @@ func TestServerEndPoint(t *testing.T) {
 		t.Run(string(tt.issuer), func(t *testing.T) {
 			ca := tlstest.NewCA("CA", tt.issuer)
 			pair := ca.Issue(tlstest.Leaf{DNSNames: []string{testName}})
-			p := startPeer(t, presents(pair))
-			conn, err := newTestDialer(t, ca, nil, p.addr).Dial(t.Context(), nil)
+			p := peertest.Start(t, peertest.Presents(pair))
+			conn, err := newTestDialer(t, ca, nil, p.Addr).Dial(t.Context(), nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -35,11 +36,11 @@ func TestServerEndPoint(t *testing.T) {
 			if tt.want != nil {
 				want = tt.want(pair.Leaf.Raw)
 			}
-			got, err := conn.(*Conn).ServerEndPoint()
+			got, err := conn.ServerEndPoint()
 			if !bytes.Equal(got, want) || (err == nil) != (want != nil) {
 				t.Errorf("signed %v: %x (%v), want %x", pair.Leaf.SignatureAlgorithm, got, err, want)
 			}
-			if able := conn.(*Conn).CanBind(); able != (want != nil) {
+			if able := conn.CanBind(); able != (want != nil) {
 				t.Errorf("signed %v: can bind: %v", pair.Leaf.SignatureAlgorithm, able)
 			}
 		})

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pgorigin/pgorigin/tlsorigin/internal/peertest"
 	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
 )
 
@@ -22,15 +23,15 @@ func TestEveryKeyTypeInEveryCertificate(t *testing.T) {
 			server := between.Issue(tlstest.Leaf{DNSNames: []string{testName}, Key: key})
 			client := between.Issue(tlstest.Leaf{CommonName: "app", Key: key, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
 			for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
-				config := serverConfig(server)
+				config := peertest.ServerConfig(server)
 				config.MaxVersion = version
 				config.ClientAuth, config.ClientCAs = tls.RequireAndVerifyClientCert, root.Pool()
-				conn, err := newTestDialer(t, root, withPair(t, client), startPeer(t, speaksTLS(config)).addr).Dial(t.Context(), nil)
+				conn, err := newTestDialer(t, root, withPair(t, client), peertest.Start(t, peertest.SpeaksTLS(config)).Addr).Dial(t.Context(), nil)
 				if err != nil {
 					t.Fatalf("%s: %v", tls.VersionName(version), err)
 				}
-				checkEcho(t, conn)
-				state := conn.(*Conn).ConnectionState()
+				peertest.CheckEcho(t, conn)
+				state := conn.ConnectionState()
 				if state.Version != version || len(state.VerifiedChains[0]) != 3 {
 					t.Errorf("%s, chain of %d", tls.VersionName(state.Version), len(state.VerifiedChains[0]))
 				}
@@ -70,15 +71,15 @@ func TestClientCertificateRejected(t *testing.T) {
 		{"wrong usage, TLS 1.3", tls.VersionTLS13, serverOnly, []string{`rejected the client certificate "app": TLS alert 42`}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			config := serverConfig(server)
+			config := peertest.ServerConfig(server)
 			config.MaxVersion = row.version
 			config.ClientAuth, config.ClientCAs = tls.RequireAndVerifyClientCert, ca.Pool()
-			p := startPeer(t, speaksTLS(config))
+			p := peertest.Start(t, peertest.SpeaksTLS(config))
 			var change func(*Config)
 			if row.pair != nil {
 				change = withPair(t, row.pair)
 			}
-			conn, err := newTestDialer(t, ca, change, p.addr).Dial(t.Context(), nil)
+			conn, err := newTestDialer(t, ca, change, p.Addr).Dial(t.Context(), nil)
 			if row.version == tls.VersionTLS13 {
 				if err != nil {
 					t.Fatalf("Dial: %v, want the rejection on the first Read", err)
@@ -108,22 +109,22 @@ func TestClientCertificateIsPresentedWhateverTheServersList(t *testing.T) {
 	client := tlstest.NewCA("Client Root", tlstest.P256).Intermediate("Client Intermediate", tlstest.P384).Issue(tlstest.Leaf{CommonName: "app"})
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
 		presented := make(chan int, 1)
-		config := serverConfig(ca.Issue(tlstest.Leaf{DNSNames: []string{testName}}))
+		config := peertest.ServerConfig(ca.Issue(tlstest.Leaf{DNSNames: []string{testName}}))
 		config.MaxVersion = version
 		config.ClientAuth, config.ClientCAs = tls.RequireAnyClientCert, ca.Pool()
 		config.VerifyConnection = func(cs tls.ConnectionState) error {
 			presented <- len(cs.PeerCertificates)
 			return nil
 		}
-		conn, err := newTestDialer(t, ca, withPair(t, client), startPeer(t, speaksTLS(config)).addr).Dial(t.Context(), nil)
+		conn, err := newTestDialer(t, ca, withPair(t, client), peertest.Start(t, peertest.SpeaksTLS(config)).Addr).Dial(t.Context(), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		checkEcho(t, conn)
+		peertest.CheckEcho(t, conn)
 		if got := <-presented; got != 2 {
 			t.Errorf("%s: presented %d certificates, want leaf and intermediate", tls.VersionName(version), got)
 		}
-		auth := conn.(*Conn).auth
+		auth := conn.auth
 		if !auth.requested || !auth.unlisted {
 			t.Errorf("%s: noted requested=%t unlisted=%t", tls.VersionName(version), auth.requested, auth.unlisted)
 		}
@@ -134,13 +135,13 @@ func TestClientCertificateIsPresentedWhateverTheServersList(t *testing.T) {
 func TestOptionalClientCertificateMayBeMissing(t *testing.T) {
 	ca := tlstest.NewCA("Test Root", tlstest.P256)
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
-		config := serverConfig(ca.Issue(tlstest.Leaf{DNSNames: []string{testName}}))
+		config := peertest.ServerConfig(ca.Issue(tlstest.Leaf{DNSNames: []string{testName}}))
 		config.MaxVersion, config.ClientAuth = version, tls.RequestClientCert
-		conn, err := newTestDialer(t, ca, nil, startPeer(t, speaksTLS(config)).addr).Dial(t.Context(), nil)
+		conn, err := newTestDialer(t, ca, nil, peertest.Start(t, peertest.SpeaksTLS(config)).Addr).Dial(t.Context(), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		checkEcho(t, conn)
+		peertest.CheckEcho(t, conn)
 		conn.Close()
 	}
 }

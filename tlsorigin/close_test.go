@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/pgorigin/pgorigin/tlsorigin/internal/peertest"
 	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
 )
 
@@ -14,11 +15,11 @@ import (
 // reads, as if its window were full for ever.
 func stuck(t *testing.T) *Conn {
 	ca := tlstest.NewCA("Test Root", tlstest.P256)
-	config := serverConfig(ca.Issue(tlstest.Leaf{DNSNames: []string{testName}}))
+	config := peertest.ServerConfig(ca.Issue(tlstest.Leaf{DNSNames: []string{testName}}))
 	config.SessionTicketsDisabled = true
 	d := newTestDialer(t, ca, func(c *Config) {
-		c.NetDial = pipeTo(func(conn net.Conn) {
-			answer(conn, "S")
+		c.NetDial = peertest.PipeTo(func(conn net.Conn) {
+			peertest.Answer(conn, "S")
 			tls.Server(conn, config).Handshake()
 			<-t.Context().Done()
 		})
@@ -27,15 +28,15 @@ func stuck(t *testing.T) *Conn {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return conn.(*Conn)
+	return conn
 }
 
 func TestCloseIsBounded(t *testing.T) {
 	t.Run("alone", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			conn, began := stuck(t), time.Now()
-			if err := conn.Close(); err != nil || time.Since(began) != closeGrace {
-				t.Errorf("%v after %v, want %v", err, time.Since(began), closeGrace)
+			if err := conn.Close(); err != nil || time.Since(began) != CloseGrace {
+				t.Errorf("%v after %v, want %v", err, time.Since(began), CloseGrace)
 			}
 		})
 	})
@@ -52,7 +53,7 @@ func TestCloseIsBounded(t *testing.T) {
 					t.Error("ended without an error")
 				}
 			}
-			if took := time.Since(began); took > time.Second+closeGrace {
+			if took := time.Since(began); took > time.Second+CloseGrace {
 				t.Errorf("took %v", took)
 			}
 		})
@@ -60,8 +61,8 @@ func TestCloseIsBounded(t *testing.T) {
 	t.Run("a deadline set later does not prolong it", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			conn, began := stuck(t), time.Now()
-			time.AfterFunc(closeGrace/2, func() { conn.SetDeadline(time.Time{}) })
-			if conn.Close(); time.Since(began) != closeGrace {
+			time.AfterFunc(CloseGrace/2, func() { conn.SetDeadline(time.Time{}) })
+			if conn.Close(); time.Since(began) != CloseGrace {
 				t.Errorf("took %v", time.Since(began))
 			}
 		})
@@ -72,12 +73,12 @@ func TestCloseIsBounded(t *testing.T) {
 // CloseWrite, keeps the time of a bubble from passing.
 func TestCloseInterruptsCloseWrite(t *testing.T) {
 	ca := tlstest.NewCA("Test Root", tlstest.P256)
-	config := serverConfig(ca.Issue(tlstest.Leaf{DNSNames: []string{testName}}))
+	config := peertest.ServerConfig(ca.Issue(tlstest.Leaf{DNSNames: []string{testName}}))
 	config.SessionTicketsDisabled = true
 	begun := make(chan struct{})
 	d := newTestDialer(t, ca, func(c *Config) {
-		c.NetDial = pipeTo(func(conn net.Conn) {
-			answer(conn, "S")
+		c.NetDial = peertest.PipeTo(func(conn net.Conn) {
+			peertest.Answer(conn, "S")
 			tls.Server(conn, config).Handshake()
 			conn.Read(make([]byte, 1)) // of close_notify; the rest has to wait
 			close(begun)
@@ -89,7 +90,7 @@ func TestCloseInterruptsCloseWrite(t *testing.T) {
 		t.Fatal(err)
 	}
 	ended := make(chan error, 1)
-	go func() { ended <- conn.(*Conn).CloseWrite() }()
+	go func() { ended <- conn.CloseWrite() }()
 	<-begun
 	began := time.Now()
 	conn.Close()
@@ -97,6 +98,6 @@ func TestCloseInterruptsCloseWrite(t *testing.T) {
 		t.Error("CloseWrite says that it sent close_notify")
 	}
 	if took := time.Since(began); took > 4*time.Second {
-		t.Errorf("took %v, which is the patience of crypto/tls, not %v", took, closeGrace)
+		t.Errorf("took %v, which is the patience of crypto/tls, not %v", took, CloseGrace)
 	}
 }

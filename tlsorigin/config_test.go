@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pgorigin/pgorigin/tlsorigin/internal/peertest"
 	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
 )
 
@@ -103,7 +104,9 @@ func placeProblems() []configProblem {
 // fileIn returns a function that writes a file into a new directory.
 func fileIn(t *testing.T) (dir string, file func(name string, data []byte) string) {
 	dir = t.TempDir()
-	return dir, func(name string, data []byte) string { return writeFile(t, filepath.Join(dir, name), data, 0o600) }
+	return dir, func(name string, data []byte) string {
+		return peertest.WriteFile(t, filepath.Join(dir, name), data, 0o600)
+	}
 }
 
 func block(kind string, data []byte) []byte {
@@ -187,8 +190,8 @@ func TestConfigProblemsAreReportedTogether(t *testing.T) {
 
 func TestSystemRoots(t *testing.T) {
 	ca := tlstest.NewCA("Test Root", tlstest.P256)
-	p := startPeer(t, presents(ca.Issue(tlstest.Leaf{DNSNames: []string{testName}})))
-	cfg := Config{Addrs: []string{p.addr}, ServerName: testName}
+	p := peertest.Start(t, peertest.Presents(ca.Issue(tlstest.Leaf{DNSNames: []string{testName}})))
+	cfg := Config{Addrs: []string{p.Addr}, ServerName: testName}
 	d, err := newDialer(cfg, func() (*x509.CertPool, error) { return ca.Pool(), nil })
 	if err != nil {
 		t.Fatal(err)
@@ -259,7 +262,7 @@ func TestWarningsAndExpiry(t *testing.T) {
 func TestCombinedFileOfChainAndKey(t *testing.T) {
 	ca := tlstest.NewCA("Test Root", tlstest.P256)
 	pair := ca.Intermediate("Intermediate", tlstest.P256).Issue(tlstest.Leaf{CommonName: "app"})
-	both := writeFile(t, filepath.Join(t.TempDir(), "both.pem"), append(pair.KeyPEM(), pair.CertPEM()...), 0o600)
+	both := peertest.WriteFile(t, filepath.Join(t.TempDir(), "both.pem"), append(pair.KeyPEM(), pair.CertPEM()...), 0o600)
 	d := newTestDialer(t, ca, func(c *Config) { c.CertFile, c.KeyFile = both, both }, "db.test:6432")
 	if got := len(d.state.Load().client.Certificate); got != 2 {
 		t.Errorf("%d certificates, want leaf and intermediate", got)

@@ -95,7 +95,7 @@ func dialPair(b *testing.B) (*Conn, *tls.Conn) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	conn, server := dialled.(*Conn), <-accepted
+	conn, server := dialled, <-accepted
 	b.Cleanup(func() { conn.Close(); server.Close(); d.Close() })
 	conn.SetNonBlocking(conn.Socket()) // which waits: a benchmark has nobody to tell it when to go on
 	return conn, server

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pgorigin/pgorigin/tlsorigin/internal/peertest"
 	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
 )
 
@@ -17,21 +18,21 @@ import (
 func dialPeer(t *testing.T, talk func(raw net.Conn, server *tls.Conn)) *Conn {
 	t.Helper()
 	ca := tlstest.NewCA("Test Root", tlstest.P256)
-	config := serverConfig(ca.Issue(tlstest.Leaf{DNSNames: []string{testName}}))
-	p := startPeer(t, func(conn net.Conn) {
-		if !answer(conn, "S") {
+	config := peertest.ServerConfig(ca.Issue(tlstest.Leaf{DNSNames: []string{testName}}))
+	p := peertest.Start(t, func(conn net.Conn) {
+		if !peertest.Answer(conn, "S") {
 			return
 		}
 		if server := tls.Server(conn, config); server.Handshake() == nil {
 			talk(conn, server)
 		}
 	})
-	conn, err := newTestDialer(t, ca, nil, p.addr).Dial(t.Context(), nil)
+	conn, err := newTestDialer(t, ca, nil, p.Addr).Dial(t.Context(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	return conn.(*Conn)
+	return conn
 }
 
 func echo(_ net.Conn, server *tls.Conn) { io.Copy(server, server) }
@@ -46,12 +47,12 @@ func checkLoss(t *testing.T, err error, reason Reason, want string) {
 
 func TestLossOfAnEstablishedConnection(t *testing.T) {
 	t.Run("reset before data", func(t *testing.T) {
-		conn := dialPeer(t, func(raw net.Conn, _ *tls.Conn) { reset(raw) })
+		conn := dialPeer(t, func(raw net.Conn, _ *tls.Conn) { peertest.Reset(raw) })
 		_, err := io.ReadAll(conn)
 		checkLoss(t, err, ReasonUpstreamGone, "reset the connection")
 	})
 	t.Run("reset after data", func(t *testing.T) {
-		conn := dialPeer(t, func(raw net.Conn, server *tls.Conn) { io.ReadFull(server, make([]byte, 4)); reset(raw) })
+		conn := dialPeer(t, func(raw net.Conn, server *tls.Conn) { io.ReadFull(server, make([]byte, 4)); peertest.Reset(raw) })
 		io.WriteString(conn, "ping")
 		_, err := io.ReadAll(conn)
 		checkLoss(t, err, ReasonUpstreamGone, "reset the connection")
@@ -63,16 +64,16 @@ func TestLossOfAnEstablishedConnection(t *testing.T) {
 	t.Run("alert after data", func(t *testing.T) {
 		// It is no verdict on the client certificate any more, whatever its number.
 		conn := dialPeer(t, echo)
-		checkEcho(t, conn)
+		peertest.CheckEcho(t, conn)
 		io.WriteString(conn.wire.Conn, "\x17\x03\x03\x00\x20"+"this is not an encrypted record.")
 		_, err := io.ReadAll(conn)
 		checkLoss(t, err, ReasonTLSAlert, "ended the connection with TLS alert 20")
 	})
 	t.Run("bytes that are not from the peer's TLS", func(t *testing.T) {
-		conn := dialPeer(t, func(raw net.Conn, _ *tls.Conn) { io.WriteString(raw, "E\x00\x00\x00\x60"+peerText) })
+		conn := dialPeer(t, func(raw net.Conn, _ *tls.Conn) { io.WriteString(raw, "E\x00\x00\x00\x60"+peertest.PeerText) })
 		_, err := io.ReadAll(conn)
 		checkLoss(t, err, ReasonTLSProtocol, "broke the TLS protocol")
-		if strings.Contains(err.Error(), peerText[:8]) {
+		if strings.Contains(err.Error(), peertest.PeerText[:8]) {
 			t.Errorf("text %q repeats what came outside TLS", err)
 		}
 	})
@@ -92,7 +93,7 @@ func TestOrdinaryEndsKeepTheirErrors(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 		conn.SetDeadline(time.Time{})
-		checkEcho(t, conn) // and a missed read deadline breaks nothing
+		peertest.CheckEcho(t, conn) // and a missed read deadline breaks nothing
 	})
 	t.Run("closed here", func(t *testing.T) {
 		conn := dialPeer(t, echo)

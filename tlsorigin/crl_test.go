@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pgorigin/pgorigin/tlsorigin/internal/peertest"
 	"github.com/pgorigin/pgorigin/tlsorigin/internal/verify"
 	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
 )
@@ -83,9 +84,9 @@ func TestRevocation(t *testing.T) {
 	root := tlstest.NewCA("Test Root", tlstest.P256)
 	for _, row := range crlRows(root) {
 		t.Run(row.name, func(t *testing.T) {
-			p := startPeer(t, presents(row.pair))
-			path := writeFile(t, filepath.Join(t.TempDir(), "crl.pem"), tlstest.CRLPEM(row.lists...), 0o644)
-			d := newTestDialer(t, root, func(c *Config) { c.CRLFile = path }, p.addr)
+			p := peertest.Start(t, peertest.Presents(row.pair))
+			path := peertest.WriteFile(t, filepath.Join(t.TempDir(), "crl.pem"), tlstest.CRLPEM(row.lists...), 0o644)
+			d := newTestDialer(t, root, func(c *Config) { c.CRLFile = path }, p.Addr)
 			// The second connection finds the signatures remembered.
 			for range 2 {
 				if row.reason == "" {
@@ -113,13 +114,13 @@ func TestRevocation(t *testing.T) {
 func TestOneUnrevokedChainIsEnough(t *testing.T) {
 	root, newRoot := tlstest.NewCA("Test Root", tlstest.P256), tlstest.NewCA("New Root", tlstest.P256)
 	bridge := root.CrossSign(newRoot, nil)
-	p := startPeer(t, presents(bridge.Issue(tlstest.Leaf{DNSNames: []string{testName}})))
-	path := writeFile(t, filepath.Join(t.TempDir(), "crl.pem"), tlstest.CRLPEM(
+	p := peertest.Start(t, peertest.Presents(bridge.Issue(tlstest.Leaf{DNSNames: []string{testName}})))
+	path := peertest.WriteFile(t, filepath.Join(t.TempDir(), "crl.pem"), tlstest.CRLPEM(
 		root.CRL(tlstest.CRL{Revoked: []*x509.Certificate{bridge.Cert}}), newRoot.CRL(tlstest.CRL{})), 0o644)
-	if failure := dialFailure(t, newTestDialer(t, root, func(c *Config) { c.CRLFile = path }, p.addr)); failure.Kind != ReasonCertRevoked {
+	if failure := dialFailure(t, newTestDialer(t, root, func(c *Config) { c.CRLFile = path }, p.Addr)); failure.Kind != ReasonCertRevoked {
 		t.Errorf("over the revoked bridge: reason %s, want %s", failure.Kind, ReasonCertRevoked)
 	}
-	conn, err := newTestDialer(t, root, func(c *Config) { c.CRLFile, c.CAPEM = path, c.CAPEM+string(newRoot.PEM()) }, p.addr).Dial(t.Context(), nil)
+	conn, err := newTestDialer(t, root, func(c *Config) { c.CRLFile, c.CAPEM = path, c.CAPEM+string(newRoot.PEM()) }, p.Addr).Dial(t.Context(), nil)
 	if err != nil {
 		t.Fatalf("with the new root: %v", err)
 	}
@@ -159,7 +160,7 @@ func TestUnfitLists(t *testing.T) {
 		"SHA-1":                               {tlstest.CRLPEM(weak.Resign(weak.CRL(tlstest.CRL{}), crypto.SHA1, nil)), "can be forged"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			path := writeFile(t, filepath.Join(t.TempDir(), "crl.pem"), row.data, 0o644)
+			path := peertest.WriteFile(t, filepath.Join(t.TempDir(), "crl.pem"), row.data, 0o644)
 			_, err := NewDialer(Config{Addrs: []string{"db.test:6432"}, CAPEM: string(root.PEM()), CRLFile: path})
 			var wrong *ConfigError
 			if !errors.As(err, &wrong) || wrong.Field != "CRLFile" || wrong.Value != path || !strings.Contains(err.Error(), row.want) {
@@ -172,7 +173,7 @@ func TestUnfitLists(t *testing.T) {
 func TestUselessListsAreAWarning(t *testing.T) {
 	root, other := tlstest.NewCA("Test Root", tlstest.P256), tlstest.NewCA("Other Root", tlstest.P256)
 	stale := tlstest.CRL{NextUpdate: time.Now().Add(-time.Hour)}
-	path := writeFile(t, filepath.Join(t.TempDir(), "crl.pem"), tlstest.CRLPEM(root.CRL(stale), other.CRL(stale), other.CRL(tlstest.CRL{})), 0o644)
+	path := peertest.WriteFile(t, filepath.Join(t.TempDir(), "crl.pem"), tlstest.CRLPEM(root.CRL(stale), other.CRL(stale), other.CRL(tlstest.CRL{})), 0o644)
 	d := newTestDialer(t, root, func(c *Config) { c.CRLFile = path }, "db.test:6432")
 	warnings := warningTexts(d)
 	if !strings.Contains(warnings, `CRLFile: the CRL of "Test Root" is out of date`) || strings.Contains(warnings, "Other Root") {
@@ -183,10 +184,10 @@ func TestUselessListsAreAWarning(t *testing.T) {
 func TestListsAreReloaded(t *testing.T) {
 	root := tlstest.NewCA("Test Root", tlstest.P256)
 	pair := root.Issue(tlstest.Leaf{DNSNames: []string{testName}})
-	p := startPeer(t, presents(pair))
+	p := peertest.Start(t, peertest.Presents(pair))
 	soon := time.Now().Add(6 * time.Hour).Truncate(time.Second)
-	path := writeFile(t, filepath.Join(t.TempDir(), "crl.pem"), tlstest.CRLPEM(root.CRL(tlstest.CRL{NextUpdate: soon})), 0o644)
-	d := newTestDialer(t, root, func(c *Config) { c.CRLFile = path }, p.addr)
+	path := peertest.WriteFile(t, filepath.Join(t.TempDir(), "crl.pem"), tlstest.CRLPEM(root.CRL(tlstest.CRL{NextUpdate: soon})), 0o644)
+	d := newTestDialer(t, root, func(c *Config) { c.CRLFile = path }, p.Addr)
 	if got := d.CRLNextUpdate(); !got.Equal(soon) {
 		t.Errorf("the next list is due %v, want %v", got, soon)
 	}
@@ -196,7 +197,7 @@ func TestListsAreReloaded(t *testing.T) {
 	}
 	conn.Close()
 	later := soon.Add(time.Hour)
-	writeFile(t, path, tlstest.CRLPEM(root.CRL(tlstest.CRL{NextUpdate: later, Revoked: []*x509.Certificate{pair.Leaf}})), 0o644)
+	peertest.WriteFile(t, path, tlstest.CRLPEM(root.CRL(tlstest.CRL{NextUpdate: later, Revoked: []*x509.Certificate{pair.Leaf}})), 0o644)
 	found, err := d.Reload(t.Context())
 	if err != nil || !found.Changed || !found.CRLNextUpdate.Equal(later) {
 		t.Errorf("reload found %+v, %v", found, err)
@@ -205,7 +206,7 @@ func TestListsAreReloaded(t *testing.T) {
 		t.Errorf("reason %s, want %s", failure.Kind, ReasonCertRevoked)
 	}
 	// A list that takes the certificate off again is found by the very Dial that the old one would refuse.
-	writeFile(t, path, tlstest.CRLPEM(root.CRL(tlstest.CRL{})), 0o644)
+	peertest.WriteFile(t, path, tlstest.CRLPEM(root.CRL(tlstest.CRL{})), 0o644)
 	if conn, err = d.Dial(t.Context(), nil); err != nil {
 		t.Fatal(err)
 	}
@@ -216,7 +217,7 @@ func TestListsAreReloaded(t *testing.T) {
 func TestLongListsLoad(t *testing.T) {
 	const entries = 150_000
 	root := tlstest.NewCA("Test Root", tlstest.P256)
-	path := writeFile(t, filepath.Join(t.TempDir(), "crl.pem"), root.LongCRL(entries), 0o644)
+	path := peertest.WriteFile(t, filepath.Join(t.TempDir(), "crl.pem"), root.LongCRL(entries), 0o644)
 	var before, after runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&before)
@@ -232,9 +233,9 @@ func TestLongListsLoad(t *testing.T) {
 // A stranger can make connections fail as often as it likes, but not make us read a long list each time.
 func TestFailuresDoNotReadLongListsAgain(t *testing.T) {
 	root := tlstest.NewCA("Test Root", tlstest.P256)
-	p := startPeer(t, presents(tlstest.SelfSigned(tlstest.Leaf{DNSNames: []string{testName}})))
-	path := writeFile(t, filepath.Join(t.TempDir(), "crl.pem"), root.LongCRL(30_000), 0o644)
-	d := newTestDialer(t, root, func(c *Config) { c.CRLFile = path }, p.addr)
+	p := peertest.Start(t, peertest.Presents(tlstest.SelfSigned(tlstest.Leaf{DNSNames: []string{testName}})))
+	path := peertest.WriteFile(t, filepath.Join(t.TempDir(), "crl.pem"), root.LongCRL(30_000), 0o644)
+	d := newTestDialer(t, root, func(c *Config) { c.CRLFile = path }, p.Addr)
 	dialFailure(t, d)
 	first := d.reloads.looked
 	if first.IsZero() {

@@ -4,14 +4,13 @@ import (
 	"context"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"net"
 	"net/netip"
 	"slices"
 	"sync/atomic"
 	"time"
 
-	"github.com/pgorigin/pgorigin/tlsorigin/internal/safetext"
+	"github.com/pgorigin/pgorigin/tlsorigin/internal/background"
 )
 
 // Dialer opens verified connections to one upstream. Its methods may be called concurrently.
@@ -23,10 +22,10 @@ type Dialer struct {
 	attempt  func(Attempt)                                                         // never nil
 
 	exchange   keyExchange
-	paths      paths
-	lost       func(net.Conn) bool // packetsLost; nil: nobody can tell, or nobody can do anything about it
-	background *background         // never nil
-	turns      turns
+	hosts      hosts
+	lost       func(net.Conn) bool // packetsLost; nil means that nobody can tell, or do anything about it
+	background *background.Group   // probes; never nil
+	semaphore  semaphore
 	waiters    waiters
 	liveness   *liveness
 
@@ -60,10 +59,10 @@ func newDialer(cfg Config, system systemRoots) (*Dialer, error) {
 	}
 	d := &Dialer{
 		upstream: upstream, timeout: timeout, netDial: cfg.NetDial, attempt: func(Attempt) {},
-		exchange: exchange, background: newBackground(), reloads: reloads, turns: make(turns, maxHandshakes),
+		exchange: exchange, background: background.New(), reloads: reloads, semaphore: make(semaphore, maxHandshakes),
 		liveness: newLiveness(),
 	}
-	d.paths = paths{exchange: &d.exchange, changed: func(PathChange) {}, known: map[string]*path{}}
+	d.hosts = hosts{exchange: &d.exchange, changed: func(PathChange) {}, known: map[string]*hostState{}}
 	if d.netDial == nil {
 		dialer := newNetDialer()
 		dialer.ControlContext, d.lost = d.controlSocket, packetsLost
@@ -73,7 +72,7 @@ func newDialer(cfg Config, system systemRoots) (*Dialer, error) {
 		d.attempt = cfg.Trace.Attempt
 	}
 	if cfg.Trace != nil && cfg.Trace.PathChanged != nil {
-		d.paths.changed = cfg.Trace.PathChanged
+		d.hosts.changed = cfg.Trace.PathChanged
 	}
 	d.state.Store(loaded)
 	return d, nil
@@ -99,7 +98,7 @@ func (d *Dialer) Warnings() []Warning {
 // Close ends the probes in the background and waits for them. Connections and Dial go on to work; only nothing that was
 // remembered about an address is looked at again. It returns nil.
 func (d *Dialer) Close() error {
-	d.background.close()
+	d.background.Close()
 	return nil
 }
 
@@ -113,69 +112,3 @@ func (d *Dialer) NotAfter() (roots, client time.Time) {
 // CRLNextUpdate returns when the first of the configured revocation lists runs out, of several of one issuer
 // the newest. From then on no chain that needs it is accepted. Zero means that there is none.
 func (d *Dialer) CRLNextUpdate() time.Time { return d.state.Load().policy.CRLs.NextUpdate() }
-
-// Dial returns a *Conn whose peer has proved its name, ready for a startup packet; the caller closes it. A nil target
-// means the configured addresses in order. Otherwise target is the *Addr of an earlier connection of this Dialer, and
-// the new one goes to that very address and proves the same name: a cancel request only helps where its session is.
-//
-// When the failure could come of files that have been replaced, Dial looks at them, and tries once more if it finds new
-// ones: a rotation costs no connection, however long the interval of Watch.
-//
-// On failure the error is an *Error, except that the end of ctx is reported as context.Cause(ctx), wrapped: it says
-// nothing about the upstream. The connection does not depend on ctx afterwards.
-func (d *Dialer) Dial(ctx context.Context, target net.Addr) (net.Conn, error) {
-	routes, err := d.routesTo(target)
-	if err != nil {
-		return nil, err
-	}
-	end := time.Now().Add(d.timeout)
-	current := d.state.Load()
-	conn, err := d.dialRoutes(ctx, routes, current, end)
-	if next := d.rotated(ctx, err, current, end); next != nil {
-		current = next
-		conn, err = d.dialRoutes(ctx, routes, current, end)
-	}
-	if err != nil {
-		return nil, err
-	}
-	conn.generation, conn.rejected = current.generation, d.glance
-	conn.wire.liveness = d.liveness
-	conn.wire.announce() // the last flight of the handshake
-	return conn, nil
-}
-
-// dialRoutes tries routes in order until end.
-func (d *Dialer) dialRoutes(ctx context.Context, routes []route, current *tlsState, end time.Time) (*Conn, error) {
-	var failures []*Error
-	for i, r := range routes {
-		// A share for each address that is left, so that a silent first one leaves time for the next.
-		share := time.Until(end) / time.Duration(len(routes)-i)
-		conn, failure := d.open(ctx, r, current, share)
-		switch {
-		case conn != nil:
-			return conn, nil
-		case failure == nil:
-			return nil, fmt.Errorf("dial upstream %s: %w", r.host, context.Cause(ctx))
-		}
-		failures = append(failures, failure)
-	}
-	return nil, furthest(failures)
-}
-
-// routesTo returns the addresses to try for target.
-func (d *Dialer) routesTo(target net.Addr) ([]route, error) {
-	if target == nil {
-		return d.upstream, nil
-	}
-	addr, ok := target.(*Addr)
-	if !ok {
-		return nil, fmt.Errorf("dial upstream: target is a %T, want an *Addr of an earlier connection", target)
-	}
-	for _, r := range d.upstream {
-		if r.host == addr.Host {
-			r.dial = addr.TCP.String()
-			return []route{r}, nil
-		}
-	}
-	return nil, fmt.Errorf("dial upstream: %s is not a configured address", safetext.Quote(addr.Host))
-}

@@ -13,27 +13,28 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pgorigin/pgorigin/tlsorigin/internal/peertest"
 	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
 )
 
 func TestDialedConnectionCarriesBytesAndKnowsItsPeer(t *testing.T) {
 	ca := tlstest.NewCA("Test Root", tlstest.P521)
-	p := startPeer(t, presents(ca.Issue(tlstest.Leaf{DNSNames: []string{testName}})))
+	p := peertest.Start(t, peertest.Presents(ca.Issue(tlstest.Leaf{DNSNames: []string{testName}})))
 	var attempts []Attempt
 	d := newTestDialer(t, ca, func(c *Config) {
 		c.Trace = &Trace{Attempt: func(a Attempt) { attempts = append(attempts, a) }}
-	}, p.addr)
+	}, p.Addr)
 	conn, err := d.Dial(t.Context(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	checkEcho(t, conn)
-	state := conn.(*Conn).ConnectionState()
+	peertest.CheckEcho(t, conn)
+	state := conn.ConnectionState()
 	if state.Version != tls.VersionTLS13 || state.VerifiedChains == nil || state.ServerName != testName || state.DidResume {
 		t.Errorf("connection state %+v", state)
 	}
 	addr, ok := conn.RemoteAddr().(*Addr)
-	if !ok || addr.Host != p.addr || addr.String() != p.addr || addr.Network() != "tcp" {
+	if !ok || addr.Host != p.Addr || addr.String() != p.Addr || addr.Network() != "tcp" {
 		t.Errorf("RemoteAddr is %#v", conn.RemoteAddr())
 	}
 	if conn.LocalAddr() == nil {
@@ -45,19 +46,19 @@ func TestDialedConnectionCarriesBytesAndKnowsItsPeer(t *testing.T) {
 	if err := conn.Close(); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("second Close: %v, want net.ErrClosed", err)
 	}
-	checkOnlyTLS(t, p.received(t))
+	peertest.CheckOnlyTLS(t, p.Received(t))
 	if len(attempts) != 1 {
 		t.Fatalf("%d attempts reported", len(attempts))
 	}
 	a := attempts[0]
-	if a.Err != nil || a.Addr != p.addr || a.Resolved.String() != p.addr || a.Connect <= 0 || a.SSLRequest <= 0 || a.TLS <= 0 || !a.State.HandshakeComplete {
+	if a.Err != nil || a.Addr != p.Addr || a.Resolved.String() != p.Addr || a.Connect <= 0 || a.SSLRequest <= 0 || a.TLS <= 0 || !a.State.HandshakeComplete {
 		t.Errorf("attempt %+v", a)
 	}
 }
 
 // refusedAddr returns an address where nobody listens.
 func refusedAddr(t *testing.T) string {
-	ln := listen(t, "127.0.0.1")
+	ln := peertest.Listen(t, "127.0.0.1")
 	defer ln.Close()
 	return ln.Addr().String()
 }
@@ -108,9 +109,9 @@ func TestRefusedPort(t *testing.T) {
 
 func TestAddressesAreTriedInOrder(t *testing.T) {
 	ca := tlstest.NewCA("Test Root", tlstest.P256)
-	good := startPeer(t, presents(ca.Issue(tlstest.Leaf{DNSNames: []string{testName}})))
-	wrong := startPeer(t, presents(ca.Issue(tlstest.Leaf{DNSNames: []string{"db.internal"}})))
-	plain := startPeer(t, answers("N"))
+	good := peertest.Start(t, peertest.Presents(ca.Issue(tlstest.Leaf{DNSNames: []string{testName}})))
+	wrong := peertest.Start(t, peertest.Presents(ca.Issue(tlstest.Leaf{DNSNames: []string{"db.internal"}})))
+	plain := peertest.Start(t, peertest.Answers("N"))
 	refused := refusedAddr(t)
 	for _, row := range []struct {
 		name    string
@@ -119,11 +120,11 @@ func TestAddressesAreTriedInOrder(t *testing.T) {
 		reason  Reason // empty: it connects to the last one tried
 		reports string // the address that the error is about
 	}{
-		{"first works", []string{good.addr, refused}, 1, "", ""},
-		{"second works", []string{refused, good.addr, wrong.addr}, 2, "", ""},
-		{"after a wrong certificate", []string{wrong.addr, plain.addr, good.addr}, 3, "", ""},
-		{"the certificate says most", []string{refused, plain.addr, wrong.addr, refused}, 4, ReasonCertNameMismatch, wrong.addr},
-		{"then TLS", []string{refused, plain.addr}, 2, ReasonTLSRefused, plain.addr},
+		{"first works", []string{good.Addr, refused}, 1, "", ""},
+		{"second works", []string{refused, good.Addr, wrong.Addr}, 2, "", ""},
+		{"after a wrong certificate", []string{wrong.Addr, plain.Addr, good.Addr}, 3, "", ""},
+		{"the certificate says most", []string{refused, plain.Addr, wrong.Addr, refused}, 4, ReasonCertNameMismatch, wrong.Addr},
+		{"then TLS", []string{refused, plain.Addr}, 2, ReasonTLSRefused, plain.Addr},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			var tried []string
@@ -139,7 +140,7 @@ func TestAddressesAreTriedInOrder(t *testing.T) {
 					t.Fatal(err)
 				}
 				defer conn.Close()
-				if got := conn.RemoteAddr().String(); got != good.addr {
+				if got := conn.RemoteAddr().String(); got != good.Addr {
 					t.Errorf("connected to %s", got)
 				}
 				return
@@ -166,18 +167,18 @@ func TestManyFailedAddressesMakeABoundedText(t *testing.T) {
 
 func TestEachAddressProvesItsOwnHost(t *testing.T) {
 	ca := tlstest.NewCA("Test Root", tlstest.P256)
-	a := startPeer(t, presents(ca.Issue(tlstest.Leaf{DNSNames: []string{"b.test"}}))) // the wrong one
-	b := startPeer(t, presents(ca.Issue(tlstest.Leaf{DNSNames: []string{"b.test"}})))
+	a := peertest.Start(t, peertest.Presents(ca.Issue(tlstest.Leaf{DNSNames: []string{"b.test"}}))) // the wrong one
+	b := peertest.Start(t, peertest.Presents(ca.Issue(tlstest.Leaf{DNSNames: []string{"b.test"}})))
 	d := newTestDialer(t, ca, func(c *Config) {
 		c.ServerName = ""
-		c.NetDial = resolver(map[string]string{"a.test:6432": a.addr, "b.test:6432": b.addr})
+		c.NetDial = resolver(map[string]string{"a.test:6432": a.Addr, "b.test:6432": b.Addr})
 	}, "a.test:6432", "b.test:6432")
 	conn, err := d.Dial(t.Context(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	if got := conn.RemoteAddr().(*Addr); got.Host != "b.test:6432" || got.String() != b.addr {
+	if got := conn.RemoteAddr().(*Addr); got.Host != "b.test:6432" || got.String() != b.Addr {
 		t.Errorf("connected to %+v", got)
 	}
 }
@@ -195,8 +196,8 @@ func resolver(table map[string]string) func(context.Context, string, string) (ne
 func TestTargetLeadsToTheVerySameAddress(t *testing.T) {
 	ca := tlstest.NewCA("Test Root", tlstest.P256)
 	pair := ca.Issue(tlstest.Leaf{DNSNames: []string{"b.test"}})
-	first, second := startPeer(t, presents(pair)), startPeer(t, presents(pair))
-	dns := map[string]string{"a.test:6432": refusedAddr(t), "b.test:6432": first.addr}
+	first, second := peertest.Start(t, peertest.Presents(pair)), peertest.Start(t, peertest.Presents(pair))
+	dns := map[string]string{"a.test:6432": refusedAddr(t), "b.test:6432": first.Addr}
 	d := newTestDialer(t, ca, func(c *Config) { c.ServerName, c.NetDial = "", resolver(dns) }, "a.test:6432", "b.test:6432")
 	session, err := d.Dial(t.Context(), nil)
 	if err != nil {
@@ -204,16 +205,16 @@ func TestTargetLeadsToTheVerySameAddress(t *testing.T) {
 	}
 	defer session.Close()
 
-	dns["b.test:6432"] = second.addr // the name moves while the session goes on
+	dns["b.test:6432"] = second.Addr // the name moves while the session goes on
 	again, err := d.Dial(t.Context(), session.RemoteAddr())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer again.Close()
-	if got := again.RemoteAddr().(*Addr); got.String() != first.addr || got.Host != "b.test:6432" {
-		t.Errorf("target led to %+v, want %s", got, first.addr)
+	if got := again.RemoteAddr().(*Addr); got.String() != first.Addr || got.Host != "b.test:6432" {
+		t.Errorf("target led to %+v, want %s", got, first.Addr)
 	}
-	if got := again.(*Conn).ConnectionState().ServerName; got != "b.test" {
+	if got := again.ConnectionState().ServerName; got != "b.test" {
 		t.Errorf("proved %q, want the name of the session's address", got)
 	}
 	fresh, err := d.Dial(t.Context(), nil)
@@ -221,8 +222,8 @@ func TestTargetLeadsToTheVerySameAddress(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer fresh.Close()
-	if got := fresh.RemoteAddr().String(); got != second.addr {
-		t.Errorf("without target: %s, want the new address %s", got, second.addr)
+	if got := fresh.RemoteAddr().String(); got != second.Addr {
+		t.Errorf("without target: %s, want the new address %s", got, second.Addr)
 	}
 }
 
@@ -239,20 +240,20 @@ func TestForeignTargetIsRefused(t *testing.T) {
 
 func TestDialsLeaveNoGoroutine(t *testing.T) {
 	ca := tlstest.NewCA("Test Root", tlstest.P256)
-	good := startPeer(t, presents(ca.Issue(tlstest.Leaf{DNSNames: []string{testName}})))
-	bad := startPeer(t, answers("S"+peerText))
+	good := peertest.Start(t, peertest.Presents(ca.Issue(tlstest.Leaf{DNSNames: []string{testName}})))
+	bad := peertest.Start(t, peertest.Answers("S"+peertest.PeerText))
 	before := runtime.NumGoroutine()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	for range 20 {
-		conn, err := newTestDialer(t, ca, nil, bad.addr, good.addr).Dial(ctx, nil)
+		conn, err := newTestDialer(t, ca, nil, bad.Addr, good.Addr).Dial(ctx, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		checkEcho(t, conn)
+		peertest.CheckEcho(t, conn)
 		conn.Close()
-		<-good.got
-		<-bad.got
+		<-good.Got
+		<-bad.Got
 	}
 	deadline := time.After(10 * time.Second)
 	for tick := time.Tick(time.Millisecond); runtime.NumGoroutine() > before; {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pgorigin/pgorigin/tlsorigin/internal/peertest"
 	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
 )
 
@@ -15,30 +16,30 @@ func direct(c *Config) { c.Negotiation = NegotiateDirect }
 
 func TestDirectTLS(t *testing.T) {
 	ca := tlstest.NewCA("Test Root", tlstest.P256)
-	config := serverConfig(ca.Issue(tlstest.Leaf{DNSNames: []string{testName}}))
+	config := peertest.ServerConfig(ca.Issue(tlstest.Leaf{DNSNames: []string{testName}}))
 	config.NextProtos = []string{protocolName}
-	p := startPeer(t, func(conn net.Conn) {
+	p := peertest.Start(t, func(conn net.Conn) {
 		server := tls.Server(conn, config)
 		io.Copy(server, server)
 		server.Close()
 	})
-	conn, err := newTestDialer(t, ca, direct, p.addr).Dial(t.Context(), nil)
+	conn, err := newTestDialer(t, ca, direct, p.Addr).Dial(t.Context(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	checkEcho(t, conn)
-	if state := conn.(*Conn).ConnectionState(); state.NegotiatedProtocol != "postgresql" {
+	peertest.CheckEcho(t, conn)
+	if state := conn.ConnectionState(); state.NegotiatedProtocol != "postgresql" {
 		t.Errorf("negotiated %q", state.NegotiatedProtocol)
 	}
 	conn.Close()
-	if got := p.received(t); bytes.HasPrefix(got, []byte(sslRequest)) || got[0] != recordTypeHandshake {
+	if got := p.Received(t); bytes.HasPrefix(got, []byte(sslRequest)) || got[0] != recordTypeHandshake {
 		t.Errorf("the stream begins with %x", got[:8])
 	}
 }
 
 func TestRefusedDirectTLS(t *testing.T) {
 	ca := tlstest.NewCA("Test Root", tlstest.P256)
-	good := serverConfig(ca.Issue(tlstest.Leaf{DNSNames: []string{testName}}))
+	good := peertest.ServerConfig(ca.Issue(tlstest.Leaf{DNSNames: []string{testName}}))
 	other := good.Clone()
 	other.NextProtos = []string{"h2"}
 	handshake := func(config *tls.Config) func(net.Conn) {
@@ -52,20 +53,20 @@ func TestRefusedDirectTLS(t *testing.T) {
 	}{
 		{"server without ALPN", handshake(good), ReasonTLSALPN, "did not agree to the protocol postgresql"},
 		{"server of something else", handshake(other), ReasonTLSALPN, "alert 120"},
-		{"PostgreSQL up to 16 closes", func(conn net.Conn) { readHello(conn); conn.Close() }, ReasonTLSProtocol, "needs PostgreSQL 17 or pgbouncer 1.25"},
+		{"PostgreSQL up to 16 closes", func(conn net.Conn) { peertest.ReadHello(conn); conn.Close() }, ReasonTLSProtocol, "needs PostgreSQL 17 or pgbouncer 1.25"},
 		{"pgbouncer up to 1.24 answers in plaintext", func(conn net.Conn) {
-			readHello(conn)
-			io.WriteString(conn, "E\x00\x00\x00\x60SFATAL\x00C08P01\x00M"+peerText+"\x00\x00")
+			peertest.ReadHello(conn)
+			io.WriteString(conn, "E\x00\x00\x00\x60SFATAL\x00C08P01\x00M"+peertest.PeerText+"\x00\x00")
 		}, ReasonTLSProtocol, "needs PostgreSQL 17 or pgbouncer 1.25"},
 		{"something else that is not TLS", func(conn net.Conn) {
-			readHello(conn)
-			io.WriteString(conn, "HTTP/1.1 400 "+peerText)
+			peertest.ReadHello(conn)
+			io.WriteString(conn, "HTTP/1.1 400 "+peertest.PeerText)
 		}, ReasonTLSProtocol, "something that is not TLS"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			p := startPeer(t, row.script)
-			failure := dialFailure(t, newTestDialer(t, ca, direct, p.addr))
-			if failure.Kind != row.reason || !strings.Contains(failure.Text, row.want) || strings.Contains(failure.Error(), peerText[:8]) {
+			p := peertest.Start(t, row.script)
+			failure := dialFailure(t, newTestDialer(t, ca, direct, p.Addr))
+			if failure.Kind != row.reason || !strings.Contains(failure.Text, row.want) || strings.Contains(failure.Error(), peertest.PeerText[:8]) {
 				t.Errorf("got %s: %v", failure.Kind, failure)
 			}
 		})
@@ -83,9 +84,9 @@ func TestALPNBehindSSLRequest(t *testing.T) {
 		{[]string{protocolName}, ""},
 		{[]string{"h2", "http/1.1"}, ReasonTLSALPN},
 	} {
-		config := serverConfig(ca.Issue(tlstest.Leaf{DNSNames: []string{testName}}))
+		config := peertest.ServerConfig(ca.Issue(tlstest.Leaf{DNSNames: []string{testName}}))
 		config.NextProtos = row.knows
-		d := newTestDialer(t, ca, nil, startPeer(t, speaksTLS(config)).addr)
+		d := newTestDialer(t, ca, nil, peertest.Start(t, peertest.SpeaksTLS(config)).Addr)
 		if row.reason != "" {
 			if failure := dialFailure(t, d); failure.Kind != row.reason {
 				t.Errorf("%v: %v", row.knows, failure)
@@ -97,7 +98,7 @@ func TestALPNBehindSSLRequest(t *testing.T) {
 			t.Errorf("%v: %v", row.knows, err)
 			continue
 		}
-		checkEcho(t, conn)
+		peertest.CheckEcho(t, conn)
 		conn.Close()
 	}
 }

@@ -104,7 +104,7 @@ func (e *Error) SQLState() string {
 func furthest(failures []*Error) *Error {
 	best := 0
 	for i, failure := range failures {
-		if failure.Kind.layer() > failures[best].Kind.layer() {
+		if failure.Kind.Layer() > failures[best].Kind.Layer() {
 			best = i
 		}
 	}
@@ -117,26 +117,27 @@ func furthest(failures []*Error) *Error {
 	return &merged
 }
 
-// layer returns how far an attempt came that ended for r.
-func (r Reason) layer() layer {
+// Layer returns how far an attempt came that ended for r.
+func (r Reason) Layer() Layer {
 	switch r {
 	case ReasonUpstreamDNS, ReasonUpstreamRefused, ReasonUpstreamUnreachable, ReasonUpstreamTimeout,
 		ReasonUpstreamGone, ReasonUpstreamLost:
-		return layerNetwork
+		return LayerNetwork
 	case ReasonTLSRefused, ReasonTLSInjection, ReasonTLSProtocol, ReasonTLSTimeout, ReasonTLSAlert, ReasonTLSALPN:
-		return layerTLS
+		return LayerTLS
 	case ReasonCertUnknownAuthority, ReasonCertNameMismatch, ReasonCertExpired, ReasonCertNotYetValid,
 		ReasonCertRevoked, ReasonCertPinMismatch, ReasonCertUsage, ReasonCertInvalid, ReasonClientCertRejected:
-		return layerCertificate
+		return LayerCertificate
 	}
-	return layerNetwork
+	return LayerNetwork
 }
 
-// layer is a part of the way to a verified connection. The layers stand in the order of that way.
-type layer int
+// Layer is a part of the way to a verified connection. The layers stand in the order of that way.
+type Layer int
 
+// The layers.
 const (
-	layerNetwork layer = iota
-	layerTLS
-	layerCertificate // of either side
+	LayerNetwork Layer = iota
+	LayerTLS
+	LayerCertificate // of either side
 )

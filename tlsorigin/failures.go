@@ -64,28 +64,14 @@ func lostFailure(err error, when string, budget time.Duration) *problem {
 	return &problem{ReasonUpstreamGone, "closed the connection " + when}
 }
 
-// answerProblem says what is wrong with the answer to SSLRequest. Nil means 'S'. An 'E' begins an ErrorResponse. It comes
-// from somebody who has proved nothing, so it is not even read (CVE-2024-10977).
-func answerProblem(answer byte) *problem {
-	switch answer {
-	case 'S':
-		return nil
-	case 'N':
-		return &problem{ReasonTLSRefused, "refuses TLS (answered SSLRequest with N)"}
-	case 'E':
-		return &problem{ReasonTLSProtocol, "answered SSLRequest with an error"}
-	}
-	return &problem{ReasonTLSProtocol, fmt.Sprintf("answered SSLRequest with byte 0x%02x instead of S or N; is it a Postgres server?", answer)}
-}
-
 // handshakeFailure explains why a handshake failed in which the peer sent received bytes.
 func (a *attempt) handshakeFailure(err error, received int64) *problem {
 	var refused *verify.Refusal
 	var notTLS tls.RecordHeaderError
-	var noTurn noTurnError
+	var noPermit noPermitError
 	switch {
-	case errors.As(err, &noTurn):
-		return &problem{ReasonTLSTimeout, fmt.Sprintf("answered, but this machine was busy with %d other TLS handshakes until the time was up", noTurn.others)}
+	case errors.As(err, &noPermit):
+		return &problem{ReasonTLSTimeout, fmt.Sprintf("answered, but this machine was busy with %d other TLS handshakes until the time was up", noPermit.others)}
 	case errors.As(err, &refused):
 		return a.certificateFailure(refused)
 	case errors.As(err, &notTLS) && a.route.direct && notTLS.RecordHeader[0] == 'E', errors.Is(err, io.EOF) && a.route.direct && received == 0:

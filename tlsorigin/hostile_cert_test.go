@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/pgorigin/pgorigin/tlsorigin/internal/peertest"
 	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
 )
 
@@ -133,7 +134,7 @@ func TestHostileCertificatesSayLittle(t *testing.T) {
 	ca, peers := sharedHostilePeers()
 	for _, row := range peers {
 		t.Run(row.name, func(t *testing.T) {
-			d := newTestDialer(t, ca, nil, startPeer(t, presents(row.pair)).addr)
+			d := newTestDialer(t, ca, nil, peertest.Start(t, peertest.Presents(row.pair)).Addr)
 			checkSafe(t, dialFailure(t, d).Error())
 		})
 	}

@@ -6,6 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/pgorigin/pgorigin/tlsorigin/internal/peertest"
 	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
 )
 
@@ -97,7 +98,7 @@ func TestNothingIsLearntFromStrangers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLab(t, nil)
 		good := l.server
-		l.server = serverConfig(tlstest.NewCA("Evil Root", tlstest.P256).Issue(tlstest.Leaf{DNSNames: []string{testName}}))
+		l.server = peertest.ServerConfig(tlstest.NewCA("Evil Root", tlstest.P256).Issue(tlstest.Leaf{DNSNames: []string{testName}}))
 		l.retryServer(tls.CurveP256)
 		if failure := dialFailure(t, l.Dialer); failure.Kind != ReasonCertUnknownAuthority {
 			t.Errorf("got %v", failure)

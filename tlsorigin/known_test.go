@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pgorigin/pgorigin/tlsorigin/internal/peertest"
 	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
 )
 
@@ -31,14 +32,14 @@ func newFamily(betweenEnds time.Time) family {
 func dialKnown(t *testing.T, d **Dialer, ca *tlstest.CA, change func(*Config), pairs ...*tlstest.Pair) []error {
 	t.Helper()
 	next := make(chan *tlstest.Pair, len(pairs))
-	p := startPeer(t, func(conn net.Conn) { presents(<-next)(conn) })
-	*d = newTestDialer(t, ca, change, p.addr)
+	p := peertest.Start(t, func(conn net.Conn) { peertest.Presents(<-next)(conn) })
+	*d = newTestDialer(t, ca, change, p.Addr)
 	var errs []error
 	for _, pair := range pairs {
 		next <- pair
 		conn, err := (*d).Dial(t.Context(), nil)
 		if err == nil {
-			checkEcho(t, conn)
+			peertest.CheckEcho(t, conn)
 			conn.Close()
 		}
 		errs = append(errs, err)

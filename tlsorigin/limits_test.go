@@ -83,7 +83,7 @@ func TestPathsModel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		random := rand.New(rand.NewPCG(4, 11))
 		known, forgotten := map[string]PathState{}, 0
-		p := paths{exchange: &keyExchange{hybrid: true}, known: map[string]*path{}, changed: func(c PathChange) {
+		p := hosts{exchange: &keyExchange{hybrid: true}, known: map[string]*hostState{}, changed: func(c PathChange) {
 			if c.After == "" {
 				forgotten++
 				delete(known, c.Resolved)
@@ -95,7 +95,7 @@ func TestPathsModel(t *testing.T) {
 		states := PathStates()
 		for step := range 20_000 {
 			time.Sleep(time.Nanosecond) // no two uses at one time
-			addr := &net.TCPAddr{IP: net.IPv4(192, 0, 2, byte(random.IntN(2))), Port: 1 + random.IntN(maxPaths/2+20)}
+			addr := &net.TCPAddr{IP: net.IPv4(192, 0, 2, byte(random.IntN(2))), Port: 1 + random.IntN(maxHosts/2+20)}
 			key := addr.String()
 			i := slices.Index(recent, key)
 			if p.known[key] != nil != (i >= 0) {
@@ -103,25 +103,25 @@ func TestPathsModel(t *testing.T) {
 			}
 			r := route{host: "db.test:5432"}.to(addr)
 			if random.IntN(2) == 0 {
-				p.choose(func(route, net.Addr) {}, r, addr)
+				p.variant(func(route, net.Addr) {}, r, addr)
 				if i < 0 {
 					continue
 				}
 			} else {
-				p.update(r, addr, func(e *path) { e.state = states[random.IntN(len(states))] })
+				p.update(r, addr, func(e *hostState) { e.state = states[random.IntN(len(states))] })
 			}
 			if i >= 0 {
 				recent = slices.Delete(recent, i, i+1)
 			}
 			recent = append(recent, key)
-			recent = recent[max(0, len(recent)-maxPaths):]
+			recent = recent[max(0, len(recent)-maxHosts):]
 		}
 		for key, e := range p.known {
 			if known[key] != e.state {
 				t.Errorf("%s is %q, and was reported as %q", key, e.state, known[key])
 			}
 		}
-		if len(p.known) != maxPaths || len(known) != maxPaths || forgotten == 0 {
+		if len(p.known) != maxHosts || len(known) != maxHosts || forgotten == 0 {
 			t.Errorf("%d are known, %d by the hook, %d were forgotten", len(p.known), len(known), forgotten)
 		}
 	})
@@ -131,7 +131,7 @@ func TestPathsModel(t *testing.T) {
 // lost.
 func TestTurnsModel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		shared := make(turns, maxHandshakes)
+		shared := make(semaphore, maxHandshakes)
 		var mu sync.Mutex
 		var held, most, failed int
 		var all sync.WaitGroup
@@ -140,15 +140,15 @@ func TestTurnsModel(t *testing.T) {
 				random := rand.New(rand.NewPCG(5, uint64(i)))
 				for range 30 {
 					ctx, cancel := context.WithTimeout(t.Context(), time.Duration(random.IntN(100))*time.Millisecond)
-					own := newTurn(ctx, shared, time.Now().Add(time.Duration(random.IntN(100))*time.Millisecond))
+					own := newPermit(ctx, shared, time.Now().Add(time.Duration(random.IntN(100))*time.Millisecond))
 					for range random.IntN(4) {
-						if own.take() != nil {
+						if own.acquire() != nil {
 							mu.Lock()
 							failed++
 							mu.Unlock()
 							break
 						}
-						_ = own.take() // held already
+						_ = own.acquire() // held already
 						mu.Lock()
 						held++
 						most = max(most, held)
@@ -157,10 +157,10 @@ func TestTurnsModel(t *testing.T) {
 						mu.Lock()
 						held--
 						mu.Unlock()
-						own.giveBack()
+						own.release()
 						time.Sleep(time.Duration(random.IntN(5)) * time.Millisecond)
 					}
-					own.giveBack()
+					own.release()
 					cancel()
 				}
 			})
@@ -169,76 +169,5 @@ func TestTurnsModel(t *testing.T) {
 		if most != maxHandshakes || failed == 0 || len(shared) != 0 {
 			t.Errorf("%d at one time, %d without a turn, %d turns left taken", most, failed, len(shared))
 		}
-	})
-}
-
-// Clients come in bursts, spares die, the upstream goes and comes back: never more connections than there may
-// be, and all is as it should be when the upstream has been well for a while.
-func TestSparesModel(t *testing.T) {
-	const count = 4
-	inSpareBubble(t, count, nil, func(t *testing.T, r *spareRig) {
-		random := rand.New(rand.NewPCG(7, 11))
-		r.Start()
-		var used []net.Conn
-		check := func(step int) {
-			synctest.Wait()
-			r.Spares.mu.Lock()
-			mine := len(r.ready) + r.opening + r.closing
-			r.Spares.mu.Unlock()
-			r.do(func() {
-				if mine > count || r.open > count+len(used) {
-					t.Errorf("step %d: %d spares, %d connections open, %d in use", step, mine, r.open, len(used))
-				}
-			})
-		}
-		for step := range 600 {
-			switch random.IntN(7) {
-			case 0, 1:
-				conn, err := r.Dial(t.Context())
-				if err != nil {
-					break
-				}
-				if spare, ok := conn.(*Spare); ok && random.IntN(4) == 0 { // it was dead
-					_ = spare.Close()
-					if conn, err = spare.Fresh(t.Context()); err != nil {
-						break
-					}
-				} else if ok {
-					spare.LoggedIn()
-				}
-				used = append(used, conn)
-			case 2:
-				if len(used) > 0 {
-					_ = used[0].Close()
-					used = used[1:]
-				}
-			case 3:
-				r.do(func() { r.refused = random.IntN(3) == 0 })
-			case 4:
-				death := net.ErrClosed
-				if random.IntN(3) > 0 {
-					death = nil
-				}
-				r.do(func() { r.sick = func(time.Duration) error { return death } })
-			case 5:
-				r.Look()
-			case 6:
-				time.Sleep(time.Duration(random.IntN(5000)) * time.Millisecond)
-			}
-			check(step)
-		}
-		r.do(func() { r.refused, r.sick = false, func(time.Duration) error { return nil } })
-		r.pass(2 * maxPause)
-		r.expectReady(count)
-		for _, conn := range used {
-			_ = conn.Close()
-		}
-		_ = r.Close()
-		synctest.Wait()
-		r.do(func() {
-			if r.open != 0 {
-				t.Errorf("%d connections are left", r.open)
-			}
-		})
 	})
 }

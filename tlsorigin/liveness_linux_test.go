@@ -12,11 +12,12 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/pgorigin/pgorigin/tlsorigin/internal/peertest"
 	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
 )
 
 func TestSocketOptions(t *testing.T) {
-	ln := listen(t, "127.0.0.1")
+	ln := peertest.Listen(t, "127.0.0.1")
 	defer ln.Close()
 	conn, err := newNetDialer().DialContext(t.Context(), "tcp", ln.Addr().String())
 	if err != nil {
@@ -46,23 +47,23 @@ func TestSocketOptions(t *testing.T) {
 func watched(t *testing.T, limit time.Duration) (conn *Conn, vanish, release func()) {
 	t.Helper()
 	ca := tlstest.NewCA("Test Root", tlstest.P256)
-	config := serverConfig(ca.Issue(tlstest.Leaf{DNSNames: []string{testName}}))
+	config := peertest.ServerConfig(ca.Issue(tlstest.Leaf{DNSNames: []string{testName}}))
 	far, reading := make(chan *net.TCPConn, 1), make(chan struct{})
-	p := startPeer(t, func(conn net.Conn) {
-		if server := tls.Server(conn, config); answer(conn, "S") && server.Handshake() == nil {
-			far <- conn.(*recorder).Conn.(*net.TCPConn)
+	p := peertest.Start(t, func(conn net.Conn) {
+		if server := tls.Server(conn, config); peertest.Answer(conn, "S") && server.Handshake() == nil {
+			far <- conn.(*peertest.Recorder).Conn.(*net.TCPConn)
 			<-reading
 			_, _ = io.Copy(io.Discard, server)
 			_ = server.Close()
 		}
 	})
-	d := newTestDialer(t, ca, nil, p.addr)
+	d := newTestDialer(t, ca, nil, p.Addr)
 	d.liveness.limit, d.liveness.period = limit, limit/10
 	dialled, err := d.Dial(t.Context(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	conn, peer := dialled.(*Conn), <-far
+	conn, peer := dialled, <-far
 	release = sync.OnceFunc(func() { close(reading) })
 	t.Cleanup(func() { conn.Close(); peer.Close(); release() })
 	vanish = func() {

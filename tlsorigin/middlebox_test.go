@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pgorigin/pgorigin/tlsorigin/internal/peertest"
 	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
 )
 
@@ -32,11 +33,11 @@ type lab struct {
 func newLab(t *testing.T, change func(*Config)) *lab {
 	t.Helper()
 	ca := tlstest.NewCA("Test Root", tlstest.P256)
-	l := &lab{server: serverConfig(ca.Issue(tlstest.Leaf{DNSNames: []string{testName}}))}
-	l.server.SessionTicketsDisabled = true // see pipeServer
+	l := &lab{server: peertest.ServerConfig(ca.Issue(tlstest.Leaf{DNSNames: []string{testName}}))}
+	l.server.SessionTicketsDisabled = true // see peertest.PipeServer
 	l.Dialer = newTestDialer(t, ca, func(c *Config) {
 		c.NetDial = func(ctx context.Context, network, addr string) (net.Conn, error) {
-			conn, err := pipeTo(l.serve)(ctx, network, addr)
+			conn, err := peertest.PipeTo(l.serve)(ctx, network, addr)
 			return &resettable{conn}, err
 		}
 		c.Trace = &Trace{
@@ -76,7 +77,7 @@ func (l *lab) serve(conn net.Conn) {
 
 // serveBehind answers one connection: box, unless nil, sees the hello first.
 func (l *lab) serveBehind(conn net.Conn, box func(net.Conn, []byte) bool) {
-	if l.Dialer.upstream[0].direct || answer(conn, "S") {
+	if l.Dialer.upstream[0].direct || peertest.Answer(conn, "S") {
 		var header [5]byte
 		if _, err := io.ReadFull(conn, header[:]); err != nil {
 			return
@@ -180,5 +181,5 @@ func (l *lab) dialled(t *testing.T) (tls.ConnectionState, time.Duration) {
 		t.Fatalf("dial: %v", err)
 	}
 	defer conn.Close()
-	return conn.(*Conn).ConnectionState(), time.Since(began)
+	return conn.ConnectionState(), time.Since(began)
 }

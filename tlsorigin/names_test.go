@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pgorigin/pgorigin/tlsorigin/internal/peertest"
 	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
 )
 
@@ -44,7 +45,7 @@ func nameRows() []nameRow {
 func TestNames(t *testing.T) {
 	ca := tlstest.NewCA("Test Root", tlstest.P256)
 	sni := make(chan string, 1)
-	config := serverConfig(ca.Issue(tlstest.Leaf{
+	config := peertest.ServerConfig(ca.Issue(tlstest.Leaf{
 		DNSNames: []string{"db.internal", "*.pool.internal", "10.9.9.9"},
 		IPs:      []net.IP{net.IPv4(10, 0, 0, 1), net.IPv6loopback},
 	}))
@@ -52,7 +53,7 @@ func TestNames(t *testing.T) {
 		sni <- hello.ServerName
 		return nil, nil
 	}
-	p := startPeer(t, speaksTLS(config))
+	p := peertest.Start(t, peertest.SpeaksTLS(config))
 	for _, row := range nameRows() {
 		t.Run(row.name, func(t *testing.T) {
 			var dialled string
@@ -60,12 +61,12 @@ func TestNames(t *testing.T) {
 				c.ServerName = row.serverName
 				c.NetDial = func(ctx context.Context, network, addr string) (net.Conn, error) {
 					dialled = addr
-					return new(net.Dialer).DialContext(ctx, network, p.addr)
+					return new(net.Dialer).DialContext(ctx, network, p.Addr)
 				}
 			}, row.addr)
 			conn, err := d.Dial(t.Context(), nil)
 			if err == nil {
-				checkEcho(t, conn)
+				peertest.CheckEcho(t, conn)
 				conn.Close()
 			}
 			if dialled != row.addr {

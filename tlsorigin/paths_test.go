@@ -8,6 +8,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/pgorigin/pgorigin/tlsorigin/internal/verify"
 )
 
 // TestProbeRestores: when its time has come, the next connection starts a probe and still goes the safe way itself.
@@ -122,7 +124,7 @@ func TestCloseEndsProbes(t *testing.T) {
 // TestPathsAreBounded: a name may have other addresses each time.
 func TestPathsAreBounded(t *testing.T) {
 	left := map[PathState]int{}
-	p := paths{exchange: &keyExchange{hybrid: true}, known: map[string]*path{}, changed: func(c PathChange) {
+	p := hosts{exchange: &keyExchange{hybrid: true}, known: map[string]*hostState{}, changed: func(c PathChange) {
 		if c.Before != "" {
 			left[c.Before]--
 		}
@@ -130,13 +132,13 @@ func TestPathsAreBounded(t *testing.T) {
 			left[c.After]++
 		}
 	}}
-	for i := range 2 * maxPaths {
-		a := newAttempt(route{host: "db.test:1"}, new(tlsState), 0)
+	for i := range 2 * maxHosts {
+		a := new(Dialer).newAttempt(route{host: "db.test:1"}, &tlsState{policy: new(verify.Policy)}, 0, options{})
 		a.report.Resolved = &net.TCPAddr{IP: net.IPv4(10, 0, byte(i>>8), byte(i)), Port: 1}
 		a.report.State = tls.ConnectionState{CurveID: tls.X25519}
 		p.verified(a)
 	}
-	if len(p.known) != maxPaths || left[PathServerLacks] != maxPaths {
+	if len(p.known) != maxHosts || left[PathServerLacks] != maxHosts {
 		t.Errorf("%d addresses are remembered, %v reported", len(p.known), left)
 	}
 	if states := PathStates(); len(states) != 4 || !slices.Contains(states, PathBlocked) {

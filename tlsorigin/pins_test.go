@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pgorigin/pgorigin/tlsorigin/internal/peertest"
 	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
 )
 
@@ -17,7 +18,7 @@ func TestPins(t *testing.T) {
 	pair := between.Issue(tlstest.Leaf{CommonName: "server", DNSNames: []string{testName}})
 	stranger := tlstest.NewCA("Stranger", tlstest.P256)
 	// The stranger's certificate is sent along, so that its pin is presented, but it is not in the verified chain.
-	p := startPeer(t, presents(pair.WithChain(between.Cert, stranger.Cert)))
+	p := peertest.Start(t, peertest.Presents(pair.WithChain(between.Cert, stranger.Cert)))
 	none := "sha256/" + base64.StdEncoding.EncodeToString(make([]byte, sha256.Size))
 	for name, row := range map[string]struct {
 		pins []string
@@ -35,7 +36,7 @@ func TestPins(t *testing.T) {
 			"verify-ca":   func(c *Config) { c.Pins, c.VerifyCA, c.ServerName = row.pins, true, "other.test" },
 		} {
 			t.Run(name+", "+mode, func(t *testing.T) {
-				d := newTestDialer(t, ca, change, p.addr)
+				d := newTestDialer(t, ca, change, p.Addr)
 				if row.want == "" {
 					conn, err := d.Dial(t.Context(), nil)
 					if err != nil {
@@ -61,8 +62,8 @@ func TestPins(t *testing.T) {
 func TestPinsDoNotReplaceVerification(t *testing.T) {
 	ca := tlstest.NewCA("Test Root", tlstest.P256)
 	pair := tlstest.NewCA("Evil Root", tlstest.P256).Issue(tlstest.Leaf{DNSNames: []string{testName}})
-	p := startPeer(t, presents(pair))
-	failure := dialFailure(t, newTestDialer(t, ca, func(c *Config) { c.Pins = []string{Pin(pair.Leaf)} }, p.addr))
+	p := peertest.Start(t, peertest.Presents(pair))
+	failure := dialFailure(t, newTestDialer(t, ca, func(c *Config) { c.Pins = []string{Pin(pair.Leaf)} }, p.Addr))
 	if failure.Kind != ReasonCertUnknownAuthority {
 		t.Errorf("reason %s, want %s", failure.Kind, ReasonCertUnknownAuthority)
 	}

@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/pgorigin/pgorigin/tlsorigin/internal/peertest"
 	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
 )
 
@@ -127,14 +128,14 @@ func TestSmallSegments(t *testing.T) {
 		l.netDial = func(ctx context.Context, network, addr string) (net.Conn, error) {
 			told := ctx.Value(segmentsKey{})
 			if told == nil {
-				told = l.paths.small("pipe")
+				told = l.hosts.small("pipe")
 			}
 			l.locked(func() { small = append(small, told) })
 			box := above(swallow)
 			if told == true {
 				box = nil
 			}
-			return pipeTo(func(conn net.Conn) { l.serveBehind(conn, box) })(ctx, network, addr)
+			return peertest.PipeTo(func(conn net.Conn) { l.serveBehind(conn, box) })(ctx, network, addr)
 		}
 		l.lost = func(net.Conn) bool { return true }
 		for i, want := range []time.Duration{3 * time.Second, 0} {
@@ -178,7 +179,7 @@ func TestNeverTriedAgain(t *testing.T) {
 		{"one byte, then silence", says("\x16", swallow), nil, ReasonTLSTimeout},
 		{"one byte, then the end", says("\x16", hangUp), nil, ReasonUpstreamGone},
 		{"one byte, then a reset", says("\x16", sendReset), nil, ReasonUpstreamGone},
-		{"half a ServerHello, then silence", says(serverHello11[:20], swallow), nil, ReasonTLSTimeout},
+		{"half a ServerHello, then silence", says(peertest.ServerHello11[:20], swallow), nil, ReasonTLSTimeout},
 		{"wrong name", nil, func(c *Config) { c.ServerName = "other.test" }, ReasonCertNameMismatch},
 		{"wrong authority", nil, func(c *Config) { c.CAPEM = string(tlstest.NewCA("Other", tlstest.P256).PEM()) }, ReasonCertUnknownAuthority},
 		{"require: swallowed", above(swallow), require, ReasonTLSTimeout},
@@ -187,10 +188,10 @@ func TestNeverTriedAgain(t *testing.T) {
 		{"off: swallowed", func(conn net.Conn, _ []byte) bool { swallow(conn); return true }, func(c *Config) { c.PostQuantum = PostQuantumOff }, ReasonTLSTimeout},
 		{"hybrid groups alone", above(hangUp), func(c *Config) { c.Groups = []tls.CurveID{tls.X25519MLKEM768} }, ReasonUpstreamGone},
 		{"no TCP", nil, func(c *Config) { c.NetDial = blackHole }, ReasonUpstreamTimeout},
-		{"no answer to SSLRequest", nil, func(c *Config) { c.NetDial = pipeTo(swallow) }, ReasonUpstreamTimeout},
-		{"closes before S", nil, func(c *Config) { c.NetDial = pipeTo(hangUp) }, ReasonUpstreamGone},
-		{"answers N", nil, func(c *Config) { c.NetDial = pipeTo(answers("N")) }, ReasonTLSRefused},
-		{"answers E", nil, func(c *Config) { c.NetDial = pipeTo(answers("E")) }, ReasonTLSProtocol},
+		{"no answer to SSLRequest", nil, func(c *Config) { c.NetDial = peertest.PipeTo(swallow) }, ReasonUpstreamTimeout},
+		{"closes before S", nil, func(c *Config) { c.NetDial = peertest.PipeTo(hangUp) }, ReasonUpstreamGone},
+		{"answers N", nil, func(c *Config) { c.NetDial = peertest.PipeTo(peertest.Answers("N")) }, ReasonTLSRefused},
+		{"answers E", nil, func(c *Config) { c.NetDial = peertest.PipeTo(peertest.Answers("E")) }, ReasonTLSProtocol},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

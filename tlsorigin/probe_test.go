@@ -9,6 +9,7 @@ import (
 	"net"
 	"testing"
 
+	"github.com/pgorigin/pgorigin/tlsorigin/internal/peertest"
 	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
 )
 
@@ -16,8 +17,8 @@ import (
 func TestProbeEndsInOrder(t *testing.T) {
 	ca := tlstest.NewCA("probe", tlstest.P256)
 	after := make(chan error, 1)
-	p := startPeer(t, func(conn net.Conn) {
-		if !answer(conn, "S") {
+	p := peertest.Start(t, func(conn net.Conn) {
+		if !peertest.Answer(conn, "S") {
 			return
 		}
 		server := tls.Server(conn, &tls.Config{Certificates: []tls.Certificate{ca.Issue(tlstest.Leaf{DNSNames: []string{testName}}).TLS()}})
@@ -30,7 +31,7 @@ func TestProbeEndsInOrder(t *testing.T) {
 	})
 	var attempts []Attempt
 	d, err := NewDialer(Config{
-		Addrs: []string{p.addr}, ServerName: testName, CAPEM: string(ca.PEM()),
+		Addrs: []string{p.Addr}, ServerName: testName, CAPEM: string(ca.PEM()),
 		Trace: &Trace{Attempt: func(a Attempt) { attempts = append(attempts, a) }},
 	})
 	if err != nil {
@@ -50,12 +51,12 @@ func TestProbeEndsInOrder(t *testing.T) {
 // What Dial refuses, a probe refuses: there is no other code for it.
 func TestProbeVerifies(t *testing.T) {
 	ca := tlstest.NewCA("probe", tlstest.P256)
-	p := startPeer(t, func(conn net.Conn) {
-		if answer(conn, "S") {
+	p := peertest.Start(t, func(conn net.Conn) {
+		if peertest.Answer(conn, "S") {
 			tls.Server(conn, &tls.Config{Certificates: []tls.Certificate{ca.Issue(tlstest.Leaf{DNSNames: []string{"other.test"}}).TLS()}}).Handshake()
 		}
 	})
-	d, err := NewDialer(Config{Addrs: []string{p.addr}, ServerName: testName, CAPEM: string(ca.PEM())})
+	d, err := NewDialer(Config{Addrs: []string{p.Addr}, ServerName: testName, CAPEM: string(ca.PEM())})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,13 +73,13 @@ func TestProbeHearsALateRejection(t *testing.T) {
 		Certificates: []tls.Certificate{ca.Issue(tlstest.Leaf{DNSNames: []string{testName}}).TLS()},
 		ClientAuth:   tls.RequireAndVerifyClientCert, ClientCAs: x509.NewCertPool(),
 	}
-	p := startPeer(t, func(conn net.Conn) {
-		if answer(conn, "S") {
+	p := peertest.Start(t, func(conn net.Conn) {
+		if peertest.Answer(conn, "S") {
 			tls.Server(conn, mutual).Handshake()
 		}
 	})
 	client := issueClient(foreign)
-	r := newRotation(t, secret(ca, client), nil, p.addr)
+	r := newRotation(t, secret(ca, client), nil, p.Addr)
 	var failure *Error
 	if err := r.Probe(t.Context()); !errors.As(err, &failure) || failure.Kind != ReasonClientCertRejected {
 		t.Errorf("Probe = %v", err)
@@ -87,12 +88,12 @@ func TestProbeHearsALateRejection(t *testing.T) {
 
 func TestProbeIsInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
-	p := startPeer(t, func(conn net.Conn) {
-		if answer(conn, "") { // the request has come, and gets no answer
+	p := peertest.Start(t, func(conn net.Conn) {
+		if peertest.Answer(conn, "") { // the request has come, and gets no answer
 			cancel()
 		}
 	})
-	d, err := NewDialer(Config{Addrs: []string{p.addr}, ServerName: testName, CAPEM: string(tlstest.NewCA("probe", tlstest.P256).PEM())})
+	d, err := NewDialer(Config{Addrs: []string{p.Addr}, ServerName: testName, CAPEM: string(tlstest.NewCA("probe", tlstest.P256).PEM())})
 	if err != nil {
 		t.Fatal(err)
 	}

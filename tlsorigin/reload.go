@@ -4,8 +4,12 @@ import (
 	"context"
 	"crypto/x509"
 	"errors"
+	"io/fs"
 	"slices"
+	"sync/atomic"
 	"time"
+
+	"github.com/pgorigin/pgorigin/tlsorigin/configfile"
 )
 
 // Reloaded says what a look at the configured files found.
@@ -49,11 +53,11 @@ func fingerprints(certs []*x509.Certificate) []string {
 //
 // System roots and what Config holds as text are not read again.
 func (d *Dialer) Reload(ctx context.Context) (Reloaded, error) {
-	if err := d.reloads.take(ctx); err != nil {
+	if err := d.reloads.lock(ctx); err != nil {
 		return Reloaded{}, err
 	}
-	defer d.reloads.giveBack()
-	found, _, err := d.settle(ctx)
+	defer d.reloads.unlock()
+	found, _, err := d.reloadSettled(ctx)
 	if err == nil || ctx.Err() == nil {
 		d.reloads.report(found, err)
 	}
@@ -92,16 +96,16 @@ func (d *Dialer) Certificates() (roots, client []*x509.Certificate) {
 	return t.policy.Roots(), t.chain
 }
 
-// rotated returns the state with which a Dial that failed should try again: the one in force, if that is another than
+// newerState returns the state with which a Dial that failed should try again: the one in force, if that is another than
 // the one that it used, once the files have been looked at. Nil means that there is nothing new to try.
-func (d *Dialer) rotated(ctx context.Context, failure error, used *tlsState, end time.Time) *tlsState {
+func (d *Dialer) newerState(ctx context.Context, failure error, used *tlsState, end time.Time) *tlsState {
 	if len(d.reloads.cfg.files()) == 0 || !rotationExplains(failure) {
 		return nil
 	}
 	ctx, cancel := context.WithDeadline(ctx, end)
 	defer cancel()
 	if d.state.Load() == used {
-		d.lookAfter(ctx, time.Now(), used)
+		d.reloadAfter(ctx, time.Now(), used)
 	}
 	next := d.state.Load()
 	if next == used || ctx.Err() != nil {
@@ -117,41 +121,41 @@ const (
 	lookRate = 4 << 20
 )
 
-// lookAfter looks at the files because of a failure, unless somebody else has done so since.
-func (d *Dialer) lookAfter(ctx context.Context, failed time.Time, used *tlsState) {
+// reloadAfter looks at the files because of a failure, unless somebody else has done so since.
+func (d *Dialer) reloadAfter(ctx context.Context, failed time.Time, used *tlsState) {
 	r := d.reloads
-	if r.take(ctx) != nil {
+	if r.lock(ctx) != nil {
 		return
 	}
-	defer r.giveBack()
+	defer r.unlock()
 	tooSoon := r.size > freeLook && time.Since(r.looked) < time.Duration(r.size/lookRate)*time.Second
 	if d.state.Load() != used || r.looked.After(failed) || tooSoon {
 		return
 	}
-	if found, news, err := d.settle(ctx); news {
+	if found, news, err := d.reloadSettled(ctx); news {
 		r.report(found, err)
 	}
 }
 
-// glanceTime is far above what reading a few files takes.
-const glanceTime = 250 * time.Millisecond
+// reloadBrieflyTime is far above what reading a few files takes.
+const reloadBrieflyTime = 250 * time.Millisecond
 
-// glance looks at the files once, because an established connection learned that the upstream does not accept
-// the client certificate. Files that are wrong are left to the next look. It returns within glanceTime,
+// reloadBriefly looks at the files once, because an established connection learned that the upstream does not accept
+// the client certificate. Files that are wrong are left to the next look. It returns within reloadBrieflyTime,
 // because the caller may be an event loop; usually the next connection finds the new files in force.
-func (d *Dialer) glance() {
+func (d *Dialer) reloadBriefly() {
 	r := d.reloads
 	select {
-	case <-r.turn:
+	case <-r.token:
 	default:
 		return // somebody is looking
 	}
 	looked := make(chan struct{})
-	looking := d.background.start(func(ctx context.Context) {
+	looking := d.background.Start(func(ctx context.Context) {
 		defer close(looked)
-		defer r.giveBack()
+		defer r.unlock()
 		wasWrong := r.refused != nil || r.stalled
-		found, err := d.look(ctx)
+		found, err := d.reloadOnce(ctx)
 		switch {
 		case found.Changed, err == nil && wasWrong:
 			r.report(found, err)
@@ -160,10 +164,10 @@ func (d *Dialer) glance() {
 		}
 	})
 	if !looking {
-		r.giveBack()
+		r.unlock()
 		return
 	}
-	timer := time.NewTimer(glanceTime)
+	timer := time.NewTimer(reloadBrieflyTime)
 	defer timer.Stop()
 	select {
 	case <-looked:
@@ -185,4 +189,187 @@ func rotationExplains(err error) bool {
 	return slices.ContainsFunc(append([]*Error{failure}, failure.Others...), func(e *Error) bool {
 		return isExplained(e.Kind) || slices.ContainsFunc(e.Also, isExplained)
 	})
+}
+
+// Certificate and key are often written one after the other, and slowly. Files that are wrong are looked at again every
+// settlePeriod, and only called wrong when they have been so for settleTime.
+const (
+	settlePeriod = 200 * time.Millisecond
+	settleTime   = 10 * settlePeriod
+)
+
+var errUnsteady = errors.New("the configured files keep changing while they are read")
+
+// reloads is the part of a Dialer that looks at its files.
+type reloads struct {
+	token  chan struct{} // holds one token, which whoever looks takes; a channel, because it is waited for under a context
+	cfg    *Config
+	reader configfile.Reader[reading]
+	read   readFunc               // readFile
+	path   atomic.Pointer[string] // the one that is being read, or was read last
+	load   func(snapshot) (*tlsState, []error)
+	report func(Reloaded, error) // never nil
+
+	// What follows belongs to who has the token.
+	looked  time.Time // when the last look began
+	size    int       // bytes that it read
+	since   time.Time // when files were first seen wrong; zero: they are not
+	refused snapshot  // what was reported as wrong, nil: nothing
+	problem error     // with refused
+	stalled bool      // the last look did not end
+}
+
+// reading is what a look reads.
+type reading struct {
+	files  snapshot
+	steady bool // two readings agree
+}
+
+func newReloads(cfg *Config, load func(snapshot) (*tlsState, []error)) *reloads {
+	r := &reloads{token: make(chan struct{}, 1), cfg: cfg, read: readFile, load: load, report: func(Reloaded, error) {}}
+	if cfg.Trace != nil && cfg.Trace.Reloaded != nil {
+		r.report = cfg.Trace.Reloaded
+	}
+	r.token <- struct{}{}
+	return r
+}
+
+// readFiles reads all files, and waits for them no longer than configfile.Timeout: a file may be on a mount
+// whose server is away. One that does not answer is a *ConfigError.
+func (r *reloads) readFiles(ctx context.Context, earlier snapshot) (reading, error) {
+	got, err := r.reader.Do(ctx, func() (got reading) {
+		got.files, got.steady = steadySnapshot(r.cfg.files(), earlier, func(path string) ([]byte, fs.FileMode, error) {
+			r.path.Store(&path)
+			return r.read(path)
+		})
+		return got
+	})
+	if path := r.path.Load(); path != nil && errors.Is(err, configfile.ErrStalled) {
+		err = &ConfigError{Field: r.cfg.fieldOf(*path), Value: *path, Problem: ProblemUnusable, Err: err}
+	}
+	return got, err
+}
+
+// first reads the files at the start.
+func (r *reloads) first() (*tlsState, []error) {
+	got, err := r.readFiles(context.Background(), nil)
+	if err != nil {
+		return nil, []error{err}
+	}
+	return r.load(got.files)
+}
+
+// reloadSettled looks at the files until they are in order, or have been wrong for settleTime. News is false if that is what the
+// last report said, or the one before it all, and if ctx ended in between.
+func (d *Dialer) reloadSettled(ctx context.Context) (found Reloaded, news bool, err error) {
+	r := d.reloads
+	for {
+		wasRefused, wasStalled := r.refused != nil, r.stalled
+		found, err = d.reloadOnce(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return Reloaded{}, false, context.Cause(ctx)
+		case err == nil:
+			return found, found.Changed || wasRefused || wasStalled, nil
+		case r.stalled:
+			return found, !wasStalled, err
+		case r.refused != nil:
+			return found, !wasRefused || wasStalled, err
+		}
+		wait := time.NewTimer(min(settlePeriod, settleTime-time.Since(r.since)))
+		select {
+		case <-wait.C:
+		case <-ctx.Done():
+			wait.Stop()
+			return Reloaded{}, false, context.Cause(ctx)
+		}
+	}
+}
+
+// reloadOnce compares the files with the state in force and replaces that, as a whole, when they hold another one
+// that is valid. With an error the files are stalled, or wrong: refused, if it is set afterwards, else
+// perhaps only half written.
+func (d *Dialer) reloadOnce(ctx context.Context) (Reloaded, error) {
+	r, current := d.reloads, d.state.Load()
+	r.looked = time.Now()
+	found := Reloaded{
+		RootsNotAfter: current.rootsNotAfter, ClientNotAfter: current.clientNotAfter, CRLNextUpdate: current.policy.CRLs.NextUpdate(),
+	}
+	got, err := r.readFiles(ctx, current.files)
+	var stalled *ConfigError
+	if errors.As(err, &stalled) {
+		r.stalled, found.Files = true, []string{stalled.Value}
+	}
+	if err != nil {
+		return found, err
+	}
+	r.stalled = false
+	paths, files := r.cfg.files(), got.files
+	r.size = files.size()
+	found.Files = current.files.changed(paths, files)
+	switch {
+	case len(found.Files) == 0:
+		r.accept()
+		return found, nil
+	case r.refused != nil && len(r.refused.changed(paths, files)) == 0:
+		return found, r.problem
+	case r.refused != nil: // a new problem, if it is one, gets its own time
+		r.accept()
+	}
+	next, problems := r.load(files)
+	err = errors.Join(problems...)
+	if !got.steady {
+		err = errUnsteady
+	}
+	if err != nil {
+		r.reject(files, err)
+		return found, err
+	}
+	next.generation = current.generation + 1
+	d.state.Store(next)
+	r.accept()
+	found.describe(current, next)
+	return found, nil
+}
+
+// describe says how next differs from current.
+func (f *Reloaded) describe(current, next *tlsState) {
+	f.Changed = true
+	f.RootsNotAfter, f.ClientNotAfter, f.CRLNextUpdate = next.rootsNotAfter, next.clientNotAfter, next.policy.CRLs.NextUpdate()
+	before, after := fingerprints(current.policy.Roots()), fingerprints(next.policy.Roots())
+	f.RootsAdded, f.RootsRemoved = without(after, before), without(before, after)
+	if next.chain != nil && (current.chain == nil || !next.chain[0].Equal(current.chain[0])) {
+		f.Client = Fingerprint(next.chain[0])
+	}
+	f.Warnings = without(next.warnings, current.warnings)
+}
+
+// without returns those of all that are not among others.
+func without[T comparable](all, others []T) []T {
+	return slices.DeleteFunc(slices.Clone(all), func(one T) bool { return slices.Contains(others, one) })
+}
+
+// lock waits until nobody else looks at the files.
+func (r *reloads) lock(ctx context.Context) error {
+	select {
+	case <-r.token:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (r *reloads) unlock() { r.token <- struct{}{} }
+
+// accept notes that nothing is wrong with the files.
+func (r *reloads) accept() { r.since, r.refused, r.problem = time.Time{}, nil, nil }
+
+// reject notes that files are wrong, and refuses them if files have been wrong for long enough.
+func (r *reloads) reject(files snapshot, problem error) {
+	if r.since.IsZero() {
+		r.since = time.Now()
+	}
+	if time.Since(r.since) >= settleTime {
+		r.refused, r.problem = files.forget(), problem
+	}
 }

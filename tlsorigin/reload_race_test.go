@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pgorigin/pgorigin/tlsorigin/internal/peertest"
 	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
 )
 
@@ -37,10 +38,10 @@ func newTwoWorlds() twoWorlds {
 
 // tellsClient returns a script that sends the fingerprint of the client certificate that it was presented.
 func (w twoWorlds) tellsClient() func(net.Conn) {
-	config := serverConfig(w.upstream)
+	config := peertest.ServerConfig(w.upstream)
 	config.ClientAuth = tls.RequireAnyClientCert
 	return func(conn net.Conn) {
-		if !answer(conn, "S") {
+		if !peertest.Answer(conn, "S") {
 			return
 		}
 		server := tls.Server(conn, config)
@@ -66,7 +67,7 @@ func (w twoWorlds) dial(t *testing.T, r *rotation) {
 		t.Errorf("the upstream saw client certificate %q", presented)
 	}
 	// If no reload came in between, its roots are those of the same world.
-	if r.Current(conn.(*Conn)) && used == r.state.Load() && Fingerprint(used.policy.Roots()[1]) != root {
+	if r.Current(conn) && used == r.state.Load() && Fingerprint(used.policy.Roots()[1]) != root {
 		t.Error("roots of one world, client certificate of the other")
 	}
 }
@@ -75,12 +76,12 @@ func (w twoWorlds) dial(t *testing.T, r *rotation) {
 func TestDialsDuringReloads(t *testing.T) {
 	const dialling, reloading = 8, 100
 	w := newTwoWorlds()
-	p := startPeer(t, w.tellsClient())
+	p := peertest.Start(t, w.tellsClient())
 	go func() {
-		for range p.got { // nobody else reads what the peer received
+		for range p.Got { // nobody else reads what the peer received
 		}
 	}()
-	r := newRotation(t, w.states[0], nil, p.addr)
+	r := newRotation(t, w.states[0], nil, p.Addr)
 	var running sync.WaitGroup
 	var dials atomic.Int64
 	dialled, stop := make(chan struct{}), make(chan struct{})

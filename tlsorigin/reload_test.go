@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/pgorigin/pgorigin/tlsorigin/internal/peertest"
 	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
 )
 
@@ -50,7 +51,7 @@ func (w reloadWorld) decidedAtOnce() []reloadCase {
 		}, []string{"ca.crt", "tls.crt", "tls.key"}, 0, ""},
 		{"rewritten in place, with the same time", func(t *testing.T, r *rotation) {
 			info, _ := os.Stat(r.Path("ca.crt"))
-			writeFile(t, r.Path("ca.crt"), w.second.CertPEM(), 0o600)
+			peertest.WriteFile(t, r.Path("ca.crt"), w.second.CertPEM(), 0o600)
 			if err := os.Chtimes(r.Path("ca.crt"), info.ModTime(), info.ModTime()); err != nil {
 				t.Fatal(err)
 			}
@@ -62,19 +63,19 @@ func (w reloadWorld) decidedAtOnce() []reloadCase {
 func (w reloadWorld) decidedLater() []reloadCase {
 	return []reloadCase{
 		{"certificate a moment before its key", func(t *testing.T, r *rotation) {
-			writeFile(t, r.Path("tls.crt"), w.second.CertPEM(), 0o600)
-			time.AfterFunc(700*time.Millisecond, func() { writeFile(t, r.Path("tls.key"), w.second.KeyPEM(), 0o600) })
+			peertest.WriteFile(t, r.Path("tls.crt"), w.second.CertPEM(), 0o600)
+			time.AfterFunc(700*time.Millisecond, func() { peertest.WriteFile(t, r.Path("tls.key"), w.second.KeyPEM(), 0o600) })
 		}, []string{"tls.crt", "tls.key"}, 800 * time.Millisecond, ""},
 		{"key a moment before its certificate", func(t *testing.T, r *rotation) {
-			writeFile(t, r.Path("tls.key"), w.second.KeyPEM(), 0o600)
-			time.AfterFunc(1700*time.Millisecond, func() { writeFile(t, r.Path("tls.crt"), w.second.CertPEM(), 0o600) })
+			peertest.WriteFile(t, r.Path("tls.key"), w.second.KeyPEM(), 0o600)
+			time.AfterFunc(1700*time.Millisecond, func() { peertest.WriteFile(t, r.Path("tls.crt"), w.second.CertPEM(), 0o600) })
 		}, []string{"tls.crt", "tls.key"}, 1800 * time.Millisecond, ""},
 		{"certificate without its key", func(t *testing.T, r *rotation) {
 			r.swap(t, map[string][]byte{"tls.crt": w.second.CertPEM()})
 		}, []string{"tls.crt"}, 2 * time.Second, "KeyFile"},
 		{"CA half written at first", func(t *testing.T, r *rotation) {
-			writeFile(t, r.Path("ca.crt"), w.bundle[:len(w.bundle)-100], 0o600)
-			time.AfterFunc(500*time.Millisecond, func() { writeFile(t, r.Path("ca.crt"), w.bundle, 0o600) })
+			peertest.WriteFile(t, r.Path("ca.crt"), w.bundle[:len(w.bundle)-100], 0o600)
+			time.AfterFunc(500*time.Millisecond, func() { peertest.WriteFile(t, r.Path("ca.crt"), w.bundle, 0o600) })
 		}, []string{"ca.crt"}, 600 * time.Millisecond, ""},
 		{"truncated CA", func(t *testing.T, r *rotation) {
 			r.swap(t, map[string][]byte{"ca.crt": w.bundle[:len(w.bundle)-100]})

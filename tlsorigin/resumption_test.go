@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/pgorigin/pgorigin/tlsorigin/internal/peertest"
 	"github.com/pgorigin/pgorigin/tlsorigin/internal/verify"
 	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
 )
@@ -24,9 +25,9 @@ type resuming struct {
 func newResuming(t *testing.T, change func(*resuming, *Config)) *resuming {
 	t.Helper()
 	r := &resuming{ca: tlstest.NewCA("Test Root", tlstest.P256)}
-	r.server = serverConfig(r.ca.Issue(tlstest.Leaf{DNSNames: []string{testName}}))
-	p := startPeer(t, func(conn net.Conn) {
-		speaksTLS(r.server)(conn)
+	r.server = peertest.ServerConfig(r.ca.Issue(tlstest.Leaf{DNSNames: []string{testName}}))
+	p := peertest.Start(t, func(conn net.Conn) {
+		peertest.SpeaksTLS(r.server)(conn)
 		conn.Close() // also when the handshake has failed
 	})
 	r.dialer = newTestDialer(t, r.ca, func(c *Config) {
@@ -35,7 +36,7 @@ func newResuming(t *testing.T, change func(*resuming, *Config)) *resuming {
 		if change != nil {
 			change(r, c)
 		}
-	}, p.addr)
+	}, p.Addr)
 	return r
 }
 
@@ -53,8 +54,8 @@ func (r *resuming) dial(t *testing.T) *Conn {
 	if err != nil {
 		t.Fatal(err)
 	}
-	checkEcho(t, conn)
-	return conn.(*Conn)
+	peertest.CheckEcho(t, conn)
+	return conn
 }
 
 // only returns what is known in the single session that is kept.
@@ -138,7 +139,7 @@ func TestResumptionEnds(t *testing.T) {
 	t.Run("with the trust", func(t *testing.T) {
 		var path string
 		r := newResuming(t, func(r *resuming, c *Config) {
-			path = writeFile(t, t.TempDir()+"/ca.crt", r.ca.PEM(), 0o600)
+			path = peertest.WriteFile(t, t.TempDir()+"/ca.crt", r.ca.PEM(), 0o600)
 			c.CAPEM, c.CAFile = "", path
 		})
 		r.connect(t)
@@ -146,11 +147,11 @@ func TestResumptionEnds(t *testing.T) {
 			t.Errorf("a reload that changes nothing ends it: %v", err)
 		}
 		other := tlstest.NewCA("Other Root", tlstest.P256)
-		writeFile(t, path, append(r.ca.PEM(), other.PEM()...), 0o600)
+		peertest.WriteFile(t, path, append(r.ca.PEM(), other.PEM()...), 0o600)
 		if _, err := r.dialer.Reload(t.Context()); err != nil || r.connect(t) {
 			t.Errorf("a session of an earlier trust is resumed: %v", err)
 		}
-		writeFile(t, path, other.PEM(), 0o600)
+		peertest.WriteFile(t, path, other.PEM(), 0o600)
 		if _, err := r.dialer.Reload(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -224,7 +225,7 @@ func TestResumingSideBySide(t *testing.T) {
 					t.Error(err)
 					return
 				}
-				checkEcho(t, conn)
+				peertest.CheckEcho(t, conn)
 				conn.Close()
 			}
 		})

@@ -9,12 +9,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pgorigin/pgorigin/tlsorigin/internal/peertest"
 	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
 )
 
 // mutual returns a TLS configuration that presents server and demands a client certificate of one of clients.
 func mutual(server *tlstest.Pair, version uint16, clients *tlstest.CA) *tls.Config {
-	config := serverConfig(server)
+	config := peertest.ServerConfig(server)
 	config.MaxVersion = version
 	config.ClientAuth, config.ClientCAs = tls.RequireAndVerifyClientCert, clients.Pool()
 	return config
@@ -39,21 +40,21 @@ func TestDialSurvivesARotation(t *testing.T) {
 		{"the same files", mutual(moved, tls.VersionTLS13, ca), nil, ReasonCertUnknownAuthority, 0},
 		{"wrong files", mutual(moved, tls.VersionTLS13, ca), map[string][]byte{"ca.crt": nil}, ReasonCertUnknownAuthority, 1},
 		{
-			"a failure that files do not explain", serverConfig(ca.Issue(tlstest.Leaf{DNSNames: []string{"other.test"}})),
+			"a failure that files do not explain", peertest.ServerConfig(ca.Issue(tlstest.Leaf{DNSNames: []string{"other.test"}})),
 			map[string][]byte{"ca.crt": other.PEM()},
 			ReasonCertNameMismatch, 0,
 		},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			p := startPeer(t, speaksTLS(row.config))
-			r := newRotation(t, secret(ca, client), nil, p.addr)
+			p := peertest.Start(t, peertest.SpeaksTLS(row.config))
+			r := newRotation(t, secret(ca, client), nil, p.Addr)
 			r.swap(t, row.changes)
 			for range 2 { // the second time everything is known already
 				conn, err := r.Dial(t.Context(), nil)
 				if err == nil {
-					checkEcho(t, conn)
-					if !r.Current(conn.(*Conn)) {
+					peertest.CheckEcho(t, conn)
+					if !r.Current(conn) {
 						t.Error("the connection is not of the state in force")
 					}
 					conn.Close()
@@ -76,14 +77,14 @@ func TestLateRejectionLooksAtTheFiles(t *testing.T) {
 	ca, other := tlstest.NewCA("Root", tlstest.P256), tlstest.NewCA("New Root", tlstest.P256)
 	server := ca.Issue(tlstest.Leaf{DNSNames: []string{testName}})
 	reissued := issueClient(other)
-	p := startPeer(t, speaksTLS(mutual(server, tls.VersionTLS13, other)))
-	r := newRotation(t, secret(ca, issueClient(ca)), nil, p.addr)
+	p := peertest.Start(t, peertest.SpeaksTLS(mutual(server, tls.VersionTLS13, other)))
+	r := newRotation(t, secret(ca, issueClient(ca)), nil, p.Addr)
 	first, err := r.Dial(t.Context(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer first.Close()
-	writeFile(t, r.Path("tls.key"), reissued.KeyPEM(), 0o600)
+	peertest.WriteFile(t, r.Path("tls.key"), reissued.KeyPEM(), 0o600)
 	reject := func(conn net.Conn) {
 		t.Helper()
 		var failure *Error
@@ -92,7 +93,7 @@ func TestLateRejectionLooksAtTheFiles(t *testing.T) {
 		}
 	}
 	reject(first)
-	if reports := r.taken(); len(reports) != 0 || !r.Current(first.(*Conn)) {
+	if reports := r.taken(); len(reports) != 0 || !r.Current(first) {
 		t.Errorf("half of a pair was taken for something: %+v", reports)
 	}
 	second, err := r.Dial(t.Context(), nil)
@@ -100,9 +101,9 @@ func TestLateRejectionLooksAtTheFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer second.Close()
-	writeFile(t, r.Path("tls.crt"), reissued.CertPEM(), 0o600)
+	peertest.WriteFile(t, r.Path("tls.crt"), reissued.CertPEM(), 0o600)
 	reject(second)
-	if reports := r.taken(); len(reports) != 1 || !reports[0].found.Changed || r.Current(second.(*Conn)) {
+	if reports := r.taken(); len(reports) != 1 || !reports[0].found.Changed || r.Current(second) {
 		t.Errorf("reports are %+v", reports)
 	}
 	third, err := r.Dial(t.Context(), nil)
@@ -110,16 +111,16 @@ func TestLateRejectionLooksAtTheFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer third.Close()
-	checkEcho(t, third)
+	peertest.CheckEcho(t, third)
 	first.Close()
-	checkEcho(t, third)
+	peertest.CheckEcho(t, third)
 }
 
 // A Dial that waits for files to become right gives up with its context, and with its own failure at its deadline.
 func TestDialWaitsForFilesOnlySoLong(t *testing.T) {
 	ca, other := tlstest.NewCA("Root", tlstest.P256), tlstest.NewCA("New Root", tlstest.P256)
-	p := startPeer(t, presents(other.Issue(tlstest.Leaf{DNSNames: []string{testName}})))
-	r := newRotation(t, secret(ca, issueClient(ca)), func(c *Config) { c.Timeout = time.Second }, p.addr)
+	p := peertest.Start(t, peertest.Presents(other.Issue(tlstest.Leaf{DNSNames: []string{testName}})))
+	r := newRotation(t, secret(ca, issueClient(ca)), func(c *Config) { c.Timeout = time.Second }, p.Addr)
 	r.swap(t, map[string][]byte{"ca.crt": nil})
 	if failure := dialFailure(t, r.Dialer); failure.Kind != ReasonCertUnknownAuthority {
 		t.Errorf("got %v", failure)
@@ -141,12 +142,12 @@ func TestDialWaitsForFilesOnlySoLong(t *testing.T) {
 func TestDialFindsTheNextRevocationList(t *testing.T) {
 	ca := tlstest.NewCA("Root", tlstest.P256)
 	server := ca.Issue(tlstest.Leaf{DNSNames: []string{testName}})
-	p := startPeer(t, presents(server))
+	p := peertest.Start(t, peertest.Presents(server))
 	files := secret(ca, issueClient(ca))
 	files["crl.pem"] = tlstest.CRLPEM(ca.CRL(tlstest.CRL{NextUpdate: time.Now().Add(-time.Minute)}))
-	r := newRotation(t, files, nil, p.addr)
+	r := newRotation(t, files, nil, p.Addr)
 	cfg := Config{
-		Addrs: []string{p.addr}, ServerName: testName, CAFile: r.Path("ca.crt"), CRLFile: r.Path("crl.pem"),
+		Addrs: []string{p.Addr}, ServerName: testName, CAFile: r.Path("ca.crt"), CRLFile: r.Path("crl.pem"),
 	}
 	d, err := NewDialer(cfg)
 	if err != nil {
@@ -160,7 +161,7 @@ func TestDialFindsTheNextRevocationList(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	checkEcho(t, conn)
+	peertest.CheckEcho(t, conn)
 	r.swap(t, map[string][]byte{"crl.pem": tlstest.CRLPEM(ca.CRL(tlstest.CRL{Revoked: []*x509.Certificate{server.Leaf}}))})
 	if found, err := d.Reload(t.Context()); err != nil || !found.Changed {
 		t.Fatalf("reload found %+v, %v", found, err)
@@ -168,6 +169,6 @@ func TestDialFindsTheNextRevocationList(t *testing.T) {
 	if failure := dialFailure(t, d); failure.Kind != ReasonCertRevoked {
 		t.Errorf("got %v", failure)
 	}
-	checkEcho(t, conn) // a running session goes on
+	peertest.CheckEcho(t, conn) // a running session goes on
 	conn.Close()
 }

@@ -275,21 +275,6 @@ func (s *tlsState) config(v *verification, auth *clientAuth) *tls.Config {
 	return config
 }
 
-// verification verifies the peer of one connection. crypto/tls calls verify in each handshake, resumed ones included. It
-// does so before it sends the client certificate and before any data can pass.
-type verification struct {
-	policy *verify.Policy
-	name   string                // what the certificate must carry, unless the policy ignores names
-	chains [][]*x509.Certificate // leaf first; nil means that nothing was verified, and the connection must not be used
-}
-
-// verify is a tls.Config.VerifyConnection.
-func (v *verification) verify(cs tls.ConnectionState) error {
-	chains, err := v.policy.Verify(cs.PeerCertificates, v.name, time.Now())
-	v.chains = chains
-	return err
-}
-
 // replaceVerification makes config verify by package verify alone. crypto/tls would verify all or nothing, with up to 100
 // signature checks: a peer without any proof could burn a third of a second per connection. A configuration without a
 // verification of its own accepts nobody.

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/pgorigin/pgorigin/tlsorigin/internal/peertest"
 )
 
 // maxSegment returns the segment size of a connection.
@@ -25,17 +27,17 @@ func maxSegment(t *testing.T, conn net.Conn) (size int) {
 
 // TestSegmentsShrink: when a retry says so, or when it is remembered and nothing else is said.
 func TestSegmentsShrink(t *testing.T) {
-	ln := listen(t, "localhost")
+	ln := peertest.Listen(t, "localhost")
 	defer ln.Close()
 	addr := ln.Addr().String()
-	d := &Dialer{paths: paths{known: map[string]*path{}}}
+	d := &Dialer{hosts: hosts{known: map[string]*hostState{}}}
 	dialer := newNetDialer()
 	dialer.ControlContext = d.controlSocket
-	remembered := map[string]*path{addr: {way: FallbackSmallSegments}}
+	remembered := map[string]*hostState{addr: {fallback: FallbackSmallSegments}}
 	for _, row := range []struct {
 		name  string
 		ctx   context.Context
-		known map[string]*path
+		known map[string]*hostState
 		small bool
 	}{
 		{"usual", t.Context(), nil, false},
@@ -43,7 +45,7 @@ func TestSegmentsShrink(t *testing.T) {
 		{"retry", withSegments(t.Context(), true), nil, true},
 		{"probe", withSegments(t.Context(), false), remembered, false},
 	} {
-		d.paths.known = row.known
+		d.hosts.known = row.known
 		conn, err := dialer.DialContext(row.ctx, "tcp", addr)
 		if err != nil {
 			t.Fatal(err)
@@ -60,8 +62,8 @@ func TestSegmentsShrink(t *testing.T) {
 
 // TestDeliveredPacketsAreNotLost: what was acknowledged and not answered is no case for smaller segments.
 func TestDeliveredPacketsAreNotLost(t *testing.T) {
-	p := startPeer(t, func(net.Conn) {})
-	conn, err := newNetDialer().DialContext(t.Context(), "tcp", p.addr)
+	p := peertest.Start(t, func(net.Conn) {})
+	conn, err := newNetDialer().DialContext(t.Context(), "tcp", p.Addr)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +74,7 @@ func TestDeliveredPacketsAreNotLost(t *testing.T) {
 		t.Error("they count as lost")
 	}
 	conn.Close()
-	p.received(t)
+	p.Received(t)
 	if ours, theirs := net.Pipe(); packetsLost(ours) || theirs == nil {
 		t.Error("a pipe loses packets")
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/pgorigin/pgorigin/tlsorigin/internal/peertest"
 	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
 )
 
@@ -29,9 +30,9 @@ func TestHostileNamesOverTheWire(t *testing.T) {
 			ca.Issue(tlstest.Leaf{CommonName: name, DNSNames: []string{testName}, NotAfter: time.Now().Add(-time.Hour)}),
 			ca.Issue(tlstest.Leaf{CommonName: name, DNSNames: []string{testName}, KeyUsage: x509.KeyUsageKeyEncipherment}),
 		} {
-			p := startPeer(t, presents(pair))
-			failure := dialFailure(t, newTestDialer(t, ca, nil, p.addr))
-			if failure.Kind.layer() != layerCertificate {
+			p := peertest.Start(t, peertest.Presents(pair))
+			failure := dialFailure(t, newTestDialer(t, ca, nil, p.Addr))
+			if failure.Kind.Layer() != LayerCertificate {
 				t.Errorf("%q: reason %s, want one about certificates", name, failure.Kind)
 			}
 			checkSafe(t, failure.Error())

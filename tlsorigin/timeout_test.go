@@ -10,21 +10,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/pgorigin/pgorigin/tlsorigin/internal/peertest"
 	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
 )
-
-// pipeTo returns a NetDial whose other end follows script in a goroutine of the bubble.
-func pipeTo(script func(net.Conn)) func(context.Context, string, string) (net.Conn, error) {
-	return func(context.Context, string, string) (net.Conn, error) {
-		ours, theirs := net.Pipe()
-		go func() {
-			defer theirs.Close()
-			script(theirs)
-			io.Copy(io.Discard, theirs)
-		}()
-		return ours, nil
-	}
-}
 
 // blackHole is a NetDial that gets no answer.
 func blackHole(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -37,14 +25,6 @@ func dnsHole(ctx context.Context, network, addr string) (net.Conn, error) {
 	return nil, &net.OpError{Op: "dial", Net: network, Err: &net.DNSError{Err: "i/o timeout", Name: addr, IsTimeout: true}}
 }
 
-// pipeServer returns a script that accepts TLS and echoes, fit for net.Pipe: without tickets, since a server that
-// writes them waits there until somebody reads.
-func pipeServer(ca *tlstest.CA) func(net.Conn) {
-	config := serverConfig(ca.Issue(tlstest.Leaf{DNSNames: []string{testName}}))
-	config.SessionTicketsDisabled = true
-	return speaksTLS(config)
-}
-
 func TestTimeoutsAreExact(t *testing.T) {
 	for _, row := range []struct {
 		name   string
@@ -53,14 +33,14 @@ func TestTimeoutsAreExact(t *testing.T) {
 	}{
 		{"TCP", blackHole, ReasonUpstreamTimeout},
 		{"DNS", dnsHole, ReasonUpstreamDNS},
-		{"SSLRequest is not read", pipeTo(func(conn net.Conn) { io.WriteString(conn, "both write") }), ReasonUpstreamTimeout},
-		{"SSLRequest is not answered", pipeTo(func(net.Conn) {}), ReasonUpstreamTimeout},
-		{"silent after S", pipeTo(answers("S")), ReasonTLSTimeout},
-		{"drip-fed handshake", pipeTo(func(conn net.Conn) {
-			answer(conn, "S")
-			readHello(conn)
-			for i := range serverHello11 {
-				if _, err := io.WriteString(conn, serverHello11[i:i+1]); err != nil {
+		{"SSLRequest is not read", peertest.PipeTo(func(conn net.Conn) { io.WriteString(conn, "both write") }), ReasonUpstreamTimeout},
+		{"SSLRequest is not answered", peertest.PipeTo(func(net.Conn) {}), ReasonUpstreamTimeout},
+		{"silent after S", peertest.PipeTo(peertest.Answers("S")), ReasonTLSTimeout},
+		{"drip-fed handshake", peertest.PipeTo(func(conn net.Conn) {
+			peertest.Answer(conn, "S")
+			peertest.ReadHello(conn)
+			for i := range peertest.ServerHello11 {
+				if _, err := io.WriteString(conn, peertest.ServerHello11[i:i+1]); err != nil {
 					return
 				}
 				// Waits a second, or until the other side hangs up.
@@ -103,7 +83,7 @@ func TestSilentAddressesLeaveTimeForTheOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ca := tlstest.NewCA("Test Root", tlstest.P256)
 		dials := map[string]func(context.Context, string, string) (net.Conn, error){
-			"a.test:1": blackHole, "b.test:1": pipeTo(answers("S")), "c.test:1": pipeTo(pipeServer(ca)),
+			"a.test:1": blackHole, "b.test:1": peertest.PipeTo(peertest.Answers("S")), "c.test:1": peertest.PipeTo(peertest.PipeServer(ca)),
 		}
 		var attempts []Attempt
 		d := newTestDialer(t, ca, func(c *Config) {
@@ -141,7 +121,7 @@ func TestQuickFailureLeavesItsShareToTheNext(t *testing.T) {
 			c.Timeout = 8 * time.Second
 			c.NetDial = func(ctx context.Context, network, addr string) (net.Conn, error) {
 				if addr == "a.test:1" {
-					return pipeTo(answers("N"))(ctx, network, addr)
+					return peertest.PipeTo(peertest.Answers("N"))(ctx, network, addr)
 				}
 				return blackHole(ctx, network, addr)
 			}
@@ -165,8 +145,8 @@ func TestContextInterrupts(t *testing.T) {
 	}{
 		{"TCP", blackHole},
 		{"DNS", dnsHole},
-		{"SSLRequest", pipeTo(func(net.Conn) {})},
-		{"handshake", pipeTo(answers("S"))},
+		{"SSLRequest", peertest.PipeTo(func(net.Conn) {})},
+		{"handshake", peertest.PipeTo(peertest.Answers("S"))},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -197,7 +177,7 @@ func TestContextInterrupts(t *testing.T) {
 func TestConnectionOutlivesContextAndDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ca := tlstest.NewCA("Test Root", tlstest.P256)
-		d := newTestDialer(t, ca, func(c *Config) { c.NetDial = pipeTo(pipeServer(ca)) }, "db.test:6432")
+		d := newTestDialer(t, ca, func(c *Config) { c.NetDial = peertest.PipeTo(peertest.PipeServer(ca)) }, "db.test:6432")
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		conn, err := d.Dial(ctx, nil)
 		if err != nil {

@@ -10,16 +10,17 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/pgorigin/pgorigin/tlsorigin/internal/peertest"
 	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
 )
 
 // mute is a peer that has agreed to TLS and then says nothing, or one byte at a time.
 func mute(begins string, every time.Duration) func(net.Conn) {
 	return func(conn net.Conn) {
-		if !answer(conn, "S") {
+		if !peertest.Answer(conn, "S") {
 			return
 		}
-		readHello(conn)
+		peertest.ReadHello(conn)
 		for i := range begins {
 			if _, err := conn.Write([]byte{begins[i]}); err != nil {
 				return
@@ -34,17 +35,17 @@ func TestSilentPeersHoldNoTurn(t *testing.T) {
 	for name, script := range map[string]func(net.Conn){
 		"after S":           mute("", 0),
 		"after a byte":      mute("\x16", 0),
-		"a byte at a time":  mute(serverHello11[:20], 300*time.Millisecond),
+		"a byte at a time":  mute(peertest.ServerHello11[:20], 300*time.Millisecond),
 		"before the answer": func(net.Conn) {},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				ca := tlstest.NewCA("CA", tlstest.P256)
-				healthy := pipeTo(pipeServer(ca))
+				healthy := peertest.PipeTo(peertest.PipeServer(ca))
 				d := newTestDialer(t, ca, func(c *Config) {
 					c.PostQuantum = PostQuantumOff
 					c.NetDial = func(ctx context.Context, network, addr string) (net.Conn, error) {
-						dial := pipeTo(script)
+						dial := peertest.PipeTo(script)
 						if strings.HasPrefix(addr, "well") {
 							dial = healthy
 						}
@@ -99,14 +100,14 @@ func TestHandshakesTakeTurns(t *testing.T) {
 				ca := tlstest.NewCA("CA", tlstest.P256)
 				d := newTestDialer(t, ca, func(c *Config) {
 					c.Timeout, c.PostQuantum = 4*time.Second, PostQuantumOff
-					c.NetDial = pipeTo(pipeServer(ca))
+					c.NetDial = peertest.PipeTo(peertest.PipeServer(ca))
 				}, "db.test:5432")
 				defer d.Close()
 				for range maxHandshakes {
-					d.turns <- struct{}{}
+					d.semaphore <- struct{}{}
 				}
 				if freed {
-					time.AfterFunc(time.Second, func() { <-d.turns })
+					time.AfterFunc(time.Second, func() { <-d.semaphore })
 				}
 				began := time.Now()
 				conn, err := d.Dial(t.Context(), nil)
@@ -123,7 +124,7 @@ func TestHandshakesTakeTurns(t *testing.T) {
 						t.Errorf("%v after %v", err, took)
 					}
 				}
-				if left := len(d.turns); left != maxHandshakes && !freed || freed && left != maxHandshakes-1 {
+				if left := len(d.semaphore); left != maxHandshakes && !freed || freed && left != maxHandshakes-1 {
 					t.Errorf("%d turns are taken afterwards", left)
 				}
 			})
@@ -135,10 +136,10 @@ func TestHandshakesTakeTurns(t *testing.T) {
 func TestLeavingWhileWaitingForATurn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ca := tlstest.NewCA("CA", tlstest.P256)
-		d := newTestDialer(t, ca, func(c *Config) { c.NetDial = pipeTo(pipeServer(ca)) }, "db.test:5432")
+		d := newTestDialer(t, ca, func(c *Config) { c.NetDial = peertest.PipeTo(peertest.PipeServer(ca)) }, "db.test:5432")
 		defer d.Close()
 		for range maxHandshakes {
-			d.turns <- struct{}{}
+			d.semaphore <- struct{}{}
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()

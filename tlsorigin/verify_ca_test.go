@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pgorigin/pgorigin/tlsorigin/internal/peertest"
 	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
 )
 
@@ -32,21 +33,21 @@ func TestVerifyCALeavesOutTheNameOnly(t *testing.T) {
 				pair = ca.Issue(tlstest.Leaf{DNSNames: []string{"other.test"}})
 				change = func(c *Config) { c.VerifyCA, c.CAPEM = true, string(pair.CertPEM()) }
 			}
-			p := startPeer(t, presents(pair))
+			p := peertest.Start(t, peertest.Presents(pair))
 			var seen Attempt
 			conn, err := newTestDialer(t, ca, func(c *Config) {
 				change(c)
 				c.Trace = &Trace{Attempt: func(a Attempt) { seen = a }}
-			}, p.addr).Dial(t.Context(), nil)
+			}, p.Addr).Dial(t.Context(), nil)
 			if err != nil {
 				t.Fatal(err)
 			}
 			if len(seen.State.VerifiedChains) != 1 {
 				t.Errorf("the trace sees %d verified chains", len(seen.State.VerifiedChains))
 			}
-			checkEcho(t, conn)
+			peertest.CheckEcho(t, conn)
 			conn.Close()
-			checkOnlyTLS(t, p.received(t))
+			peertest.CheckOnlyTLS(t, p.Received(t))
 		})
 	}
 }
@@ -54,21 +55,21 @@ func TestVerifyCALeavesOutTheNameOnly(t *testing.T) {
 // What verify-full refuses for another reason than the name, verify-ca refuses for the same, in TLS 1.2 and 1.3.
 func TestVerifyCARefusesTheRest(t *testing.T) {
 	ca := tlstest.NewCA("Test Root", tlstest.P521)
-	for _, row := range badCertificates(ca) {
-		if row.reason == ReasonCertNameMismatch {
+	for _, row := range peertest.BadCertificates(ca) {
+		if Reason(row.Reason) == ReasonCertNameMismatch {
 			continue
 		}
-		t.Run(row.name, func(t *testing.T) {
+		t.Run(row.Name, func(t *testing.T) {
 			t.Parallel()
-			p := startPeer(t, row.script)
-			failure := dialFailure(t, newTestDialer(t, ca, withoutName, p.addr))
-			if failure.Kind != row.reason {
-				t.Errorf("reason %s, want %s (%v)", failure.Kind, row.reason, failure)
+			p := peertest.Start(t, row.Script)
+			failure := dialFailure(t, newTestDialer(t, ca, withoutName, p.Addr))
+			if failure.Kind != Reason(row.Reason) {
+				t.Errorf("reason %s, want %s (%v)", failure.Kind, row.Reason, failure)
 			}
 			if failure.ExpectedName != "" || strings.Contains(failure.Error(), "not \"db.test\"") {
 				t.Errorf("the name is mentioned although it does not matter: %v", failure)
 			}
-			checkOnlyTLS(t, p.received(t))
+			peertest.CheckOnlyTLS(t, p.Received(t))
 		})
 	}
 }
@@ -110,21 +111,21 @@ func TestVerifyCAFailsClosed(t *testing.T) {
 func TestVerificationCannotBeLost(t *testing.T) {
 	ca := tlstest.NewCA("Test Root", tlstest.P256)
 	pair := ca.Issue(tlstest.Leaf{DNSNames: []string{testName}})
-	p := startPeer(t, presents(pair))
-	d := newTestDialer(t, ca, nil, p.addr)
+	p := peertest.Start(t, peertest.Presents(pair))
+	d := newTestDialer(t, ca, nil, p.Addr)
 	trusting := d.state.Load()
 	for _, state := range []tls.ConnectionState{{}, {PeerCertificates: []*x509.Certificate{pair.Leaf}}} {
 		if err := trusting.template.VerifyConnection(state); err == nil {
 			t.Error("the template accepts a peer")
 		}
 	}
-	a := newAttempt(route{host: p.addr, dial: p.addr, name: testName}, trusting, time.Minute)
+	a := d.newAttempt(route{host: p.Addr, dial: p.Addr, name: testName}, trusting, time.Minute, options{})
 	a.observe = func(config *tls.Config) { config.VerifyConnection = nil }
 	conn, failure := a.run(t.Context(), newNetDialer().DialContext)
 	if conn != nil || failure == nil || failure.Kind != ReasonCertInvalid {
 		t.Errorf("without the hook: %v, %v", conn, failure)
 	}
-	checkOnlyTLS(t, p.received(t))
+	peertest.CheckOnlyTLS(t, p.Received(t))
 }
 
 func TestVerifyCANeedsItsOwnAuthority(t *testing.T) {

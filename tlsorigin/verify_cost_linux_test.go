@@ -87,7 +87,7 @@ func checkCost(t *testing.T, d *Dialer, message [][]byte) {
 		_, err := state.policy.Verify(sent, testName, time.Now())
 		var refused *verify.Refusal
 		if failure = nil; errors.As(err, &refused) {
-			a := newAttempt(r, state, time.Second)
+			a := d.newAttempt(r, state, time.Second, options{})
 			failure = a.failure(a.certificateFailure(refused), err)
 		}
 	})

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pgorigin/pgorigin/tlsorigin/internal/peertest"
 	"github.com/pgorigin/pgorigin/tlsorigin/internal/verify"
 	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
 )
@@ -113,13 +114,13 @@ func TestAllReasons(t *testing.T) {
 	root := tlstest.NewCA("Test Root", tlstest.P256)
 	for _, row := range reasonRows(root) {
 		t.Run(row.name, func(t *testing.T) {
-			p := startPeer(t, presents(row.pair))
+			p := peertest.Start(t, peertest.Presents(row.pair))
 			d := newTestDialer(t, root, func(c *Config) {
 				c.Pins = row.pins
 				if row.crls != nil {
-					c.CRLFile = writeFile(t, filepath.Join(t.TempDir(), "crl.pem"), tlstest.CRLPEM(row.crls...), 0o644)
+					c.CRLFile = peertest.WriteFile(t, filepath.Join(t.TempDir(), "crl.pem"), tlstest.CRLPEM(row.crls...), 0o644)
 				}
-			}, p.addr)
+			}, p.Addr)
 			failure := dialFailure(t, d)
 			t.Log(failure)
 			if failure.Kind != row.kind || !slices.Equal(failure.Also, row.also) {
@@ -147,7 +148,7 @@ func TestAllReasons(t *testing.T) {
 func TestErrorDescribesThePeer(t *testing.T) {
 	root := tlstest.NewCA("Test Root", tlstest.P256)
 	pair := root.Issue(tlstest.Leaf{CommonName: "server", DNSNames: []string{"a.test", "b.test"}, IPs: []net.IP{net.IPv6loopback}})
-	failure := dialFailure(t, newTestDialer(t, root, nil, startPeer(t, presents(pair)).addr))
+	failure := dialFailure(t, newTestDialer(t, root, nil, peertest.Start(t, peertest.Presents(pair)).Addr))
 	peer := failure.Peer
 	if peer == nil {
 		t.Fatal("no peer")
@@ -159,7 +160,7 @@ func TestErrorDescribesThePeer(t *testing.T) {
 	if failure.ExpectedName != testName {
 		t.Errorf("expected name %q", failure.ExpectedName)
 	}
-	refused := dialFailure(t, newTestDialer(t, root, nil, startPeer(t, answers("N")).addr))
+	refused := dialFailure(t, newTestDialer(t, root, nil, peertest.Start(t, peertest.Answers("N")).Addr))
 	if refused.Peer != nil || refused.Also != nil || refused.ExpectedName != "" {
 		t.Errorf("a certificate where there was none: %+v", refused)
 	}
@@ -173,7 +174,7 @@ func TestManyCertificatesAreJudgedInBounds(t *testing.T) {
 	for i := range verify.MaxPath {
 		ca = ca.Authority(tlstest.Authority{Name: fmt.Sprint(i, strings.Repeat(" evil", 50)), Template: gone})
 	}
-	failure := dialFailure(t, newTestDialer(t, root, nil, startPeer(t, presents(ca.Issue(tlstest.Leaf{DNSNames: []string{"other.test"}}))).addr))
+	failure := dialFailure(t, newTestDialer(t, root, nil, peertest.Start(t, peertest.Presents(ca.Issue(tlstest.Leaf{DNSNames: []string{"other.test"}}))).Addr))
 	checkSafe(t, failure.Text)
 	if !strings.Contains(failure.Text, "more problems") {
 		t.Errorf("text %q", failure.Text)

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pgorigin/pgorigin/tlsorigin/internal/peertest"
 	"github.com/pgorigin/pgorigin/tlsorigin/internal/verify"
 	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
 )
@@ -34,7 +35,7 @@ func TestSystemRootsVerify(t *testing.T) {
 		},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			d, err := newDialer(Config{Addrs: []string{startPeer(t, presents(row.pair)).addr}, ServerName: testName}, system)
+			d, err := newDialer(Config{Addrs: []string{peertest.Start(t, peertest.Presents(row.pair)).Addr}, ServerName: testName}, system)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -77,8 +78,8 @@ func TestRealChainsFitTheBudget(t *testing.T) {
 		"many roots of one name":                      {leaf, manyRoots(12)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := startPeer(t, presents(row.pair))
-			conn, err := newTestDialer(t, root, func(c *Config) { c.CAPEM = string(row.roots) + c.CAPEM }, p.addr).Dial(t.Context(), nil)
+			p := peertest.Start(t, peertest.Presents(row.pair))
+			conn, err := newTestDialer(t, root, func(c *Config) { c.CAPEM = string(row.roots) + c.CAPEM }, p.Addr).Dial(t.Context(), nil)
 			if err != nil {
 				t.Fatal(err)
 			}

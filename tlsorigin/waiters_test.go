@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/pgorigin/pgorigin/tlsorigin/internal/peertest"
 	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
 )
 
@@ -35,11 +36,11 @@ func TestHungMachineCollectsFewConnections(t *testing.T) {
 		d := newTestDialer(t, ca, func(c *Config) {
 			c.PostQuantum = PostQuantumOff
 			c.NetDial = func(ctx context.Context, network, addr string) (net.Conn, error) {
-				script := pipeServer(ca)
+				script := peertest.PipeServer(ca)
 				if number.Add(1)%2 == 0 {
-					script = answers("S")
+					script = peertest.Answers("S")
 				}
-				conn, err := pipeTo(script)(ctx, network, addr)
+				conn, err := peertest.PipeTo(script)(ctx, network, addr)
 				open.Add(1)
 				return &counted{Conn: conn, open: &open}, err
 			}
@@ -90,11 +91,11 @@ func TestSlowServerIsWaitedFor(t *testing.T) {
 		busy := make(chan struct{}, 1)
 		d := newTestDialer(t, ca, func(c *Config) {
 			c.PostQuantum = PostQuantumOff
-			c.NetDial = pipeTo(func(conn net.Conn) {
+			c.NetDial = peertest.PipeTo(func(conn net.Conn) {
 				busy <- struct{}{}
 				time.Sleep(time.Second / 16) // for each, one at a time
 				<-busy
-				pipeServer(ca)(conn)
+				peertest.PipeServer(ca)(conn)
 			})
 		}, "db.test:5432")
 		defer d.Close()
@@ -121,8 +122,8 @@ func TestHellosArePaced(t *testing.T) {
 		var hellos atomic.Int32
 		d := newTestDialer(t, ca, func(c *Config) {
 			c.Timeout, c.PostQuantum = 4*time.Second, PostQuantumOff
-			c.NetDial = pipeTo(func(conn net.Conn) {
-				answer(conn, "S")
+			c.NetDial = peertest.PipeTo(func(conn net.Conn) {
+				peertest.Answer(conn, "S")
 				if n, _ := conn.Read(make([]byte, 1)); n == 1 {
 					hellos.Add(1)
 				}

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// closeGrace bounds how long Close waits for room in the peer's window for a close_notify.
-const closeGrace = 250 * time.Millisecond
+// CloseGrace is the longest that Conn.Close waits for room in the peer's window for a close_notify.
+const CloseGrace = 250 * time.Millisecond
 
 // wire lies under tls.Conn and sees the connection from behind 'S' on.
 type wire struct {
@@ -16,7 +16,7 @@ type wire struct {
 	received atomic.Int64 // bytes since 'S', or since TCP in direct TLS
 	first    func()       // called once, when the first of them have arrived; nil: nobody wants to know
 	bounds   recordBounds
-	turn     *turn   // of the handshake; nil behind it
+	permit   *permit // of the handshake; nil after it
 	waiter   *waiter // likewise
 	polling
 
@@ -36,7 +36,7 @@ func (w *wire) Read(p []byte) (int, error) {
 	if w.on {
 		return w.handOver(p)
 	}
-	if w.turn != nil {
+	if w.permit != nil {
 		return w.readInHandshake(p)
 	}
 	return w.read(p)
@@ -51,10 +51,10 @@ func (w *wire) read(p []byte) (int, error) {
 	return n, err
 }
 
-// readInHandshake waits for the peer without a turn. TLS computes with what it gets, for which it needs one.
+// readInHandshake waits for the peer without a permit. It acquires one before TLS computes with what has come.
 func (w *wire) readInHandshake(p []byte) (int, error) {
-	if !w.turn.held || !pendingInput(w.Conn) {
-		w.turn.giveBack()
+	if !w.permit.held || !pendingInput(w.Conn) {
+		w.permit.release()
 		w.waiter.startWait()
 		defer w.waiter.stopWait()
 	}
@@ -62,7 +62,7 @@ func (w *wire) readInHandshake(p []byte) (int, error) {
 	if n > 0 && err == nil {
 		w.waiter.stopWait()
 		w.waiter.answered()
-		err = w.turn.take()
+		err = w.permit.acquire()
 	}
 	return n, err
 }
@@ -107,13 +107,13 @@ func (w *wire) finish() error {
 	return carrier.CloseWrite()
 }
 
-// closing limits every write, running or to come, to closeGrace: one that waits in CloseWrite holds the lock
+// closing limits every write, running or to come, to CloseGrace: one that waits in CloseWrite holds the lock
 // that Close needs for its close_notify.
 func (w *wire) closing() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.last.IsZero() {
-		w.last = time.Now().Add(closeGrace)
+		w.last = time.Now().Add(CloseGrace)
 		_ = w.Conn.SetWriteDeadline(w.last)
 	}
 }

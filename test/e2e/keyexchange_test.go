@@ -35,7 +35,7 @@ func dial(t *testing.T, d *tlsorigin.Dialer) *tlsorigin.Conn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	return conn.(*tlsorigin.Conn)
+	return conn
 }
 
 // TestSecondConnectionNeedsNoHelloRetryRequest: PostgreSQL up to 17 has P-256 alone. What it costs is counted on the wire:
@@ -94,7 +94,7 @@ func TestDirectTLSToAnOldServer(t *testing.T) {
 			d := newDialer(t, addr, func(c *tlsorigin.Config) { c.Negotiation = tlsorigin.NegotiateDirect })
 			conn, err := d.Dial(testContext(t), nil)
 			if err == nil {
-				state := conn.(*tlsorigin.Conn).ConnectionState()
+				state := conn.ConnectionState()
 				_ = conn.Close()
 				if state.NegotiatedProtocol != "postgresql" {
 					t.Errorf("connected with protocol %q", state.NegotiatedProtocol)

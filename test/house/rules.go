@@ -92,14 +92,19 @@ func house() []room {
 		{Package: safetext},
 
 		// Nobody in tlsorigin knows its spares. verify opens no connection.
-		{Package: "tlsorigin/spares", Rooms: []string{"tlsorigin"}, Libraries: []string{cryptoTLS}},
+		{Package: "tlsorigin/spares", Rooms: []string{"tlsorigin", "tlsorigin/internal/background"}, Libraries: []string{cryptoTLS}},
 		{Package: "tlsorigin/diagnose", Rooms: []string{"tlsorigin", "tlsorigin/internal/verify"}, Libraries: []string{cryptoTLS}},
 		{
-			Package: "tlsorigin", Rooms: []string{"tlsorigin/internal/verify", "tlsorigin/internal/safetext", "tlsorigin/configfile"},
+			Package: "tlsorigin",
+			Rooms: []string{
+				"tlsorigin/internal/verify", "tlsorigin/internal/safetext", "tlsorigin/internal/background", "tlsorigin/configfile",
+			},
 			Libraries: []string{cryptoTLS, systemCalls},
 		},
 		{Package: "tlsorigin/internal/verify", Rooms: []string{"tlsorigin/internal/safetext"}},
 		{Package: "tlsorigin/internal/safetext"},
+		{Package: "tlsorigin/internal/background"},
+		{Package: "tlsorigin/internal/peertest", Rooms: []string{"tlsorigin/tlstest"}, Libraries: []string{cryptoTLS}},
 		{Package: "tlsorigin/configfile", Libraries: []string{systemCalls}},
 
 		// scram and evloop know nothing of sessions. Nothing below pgwire knows TLS.

@@ -220,7 +220,7 @@ func start(t *testing.T, ca *tlstest.CA, play upstream) *world {
 		if err != nil {
 			return nil, err
 		}
-		return conn.(*tlsorigin.Conn), nil
+		return conn, nil
 	}, Trace: &pgwire.Trace{
 		Ended: func(_ pgwire.SessionInfo, r pgwire.SessionResult) { w.ended <- r },
 	}}

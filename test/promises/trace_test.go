@@ -21,6 +21,7 @@ import (
 	"github.com/pgorigin/pgorigin/pgwire"
 	"github.com/pgorigin/pgorigin/pgwire/pgtest"
 	"github.com/pgorigin/pgorigin/tlsorigin"
+	"github.com/pgorigin/pgorigin/tlsorigin/spares"
 	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
 )
 
@@ -89,7 +90,7 @@ type stage struct {
 	pair     *tlstest.Pair
 	crlFile  string
 	dialer   *tlsorigin.Dialer
-	spares   *tlsorigin.Spares
+	spares   *spares.Pool
 	server   *pgwire.Server
 	addr     string
 	ended    chan pgwire.SessionResult
@@ -114,7 +115,7 @@ func startStage(t *testing.T, r road, listLife time.Duration) *stage {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.spares = tlsorigin.NewSpares(s.dialer, r.spares, tlsorigin.SparesTrace{})
+	s.spares = spares.New(s.dialer, r.spares, spares.Trace{})
 	s.spares.Start()
 	s.server = &pgwire.Server{
 		Dial: s.dial, DialSession: s.dialSession,
@@ -143,27 +144,26 @@ func (s *stage) dial(ctx context.Context, target net.Addr) (pgwire.Upstream, err
 }
 
 func (s *stage) dialSession(ctx context.Context) (pgwire.Upstream, *pgwire.Spare, error) {
-	conn, err := s.spares.Dial(ctx)
-	spare, ok := conn.(*tlsorigin.Spare)
-	if !ok {
+	conn, spare, err := s.spares.Dial(ctx)
+	if err != nil || spare == nil {
 		upstream, err := s.upstream(conn, err)
 		return upstream, nil, err
 	}
-	return spare.Conn, &pgwire.Spare{
+	return conn, &pgwire.Spare{
 		Replace:  func(ctx context.Context) (pgwire.Upstream, error) { return s.upstream(spare.Fresh(ctx)) },
 		LoggedIn: spare.LoggedIn,
 	}, nil
 }
 
 // upstream hides from pgwire what an event loop needs, if the road is to have none.
-func (s *stage) upstream(conn net.Conn, err error) (pgwire.Upstream, error) {
+func (s *stage) upstream(conn *tlsorigin.Conn, err error) (pgwire.Upstream, error) {
 	if err != nil {
 		return nil, err
 	}
 	if s.goroutines {
-		return withoutSocket{conn.(*tlsorigin.Conn)}, nil
+		return withoutSocket{conn}, nil
 	}
-	return conn.(*tlsorigin.Conn), nil
+	return conn, nil
 }
 
 // withoutSocket is a connection that no event loop can relay.

@@ -15,6 +15,7 @@ import (
 	"github.com/pgorigin/pgorigin/pgwire"
 	"github.com/pgorigin/pgorigin/pgwire/pgclient"
 	"github.com/pgorigin/pgorigin/tlsorigin"
+	"github.com/pgorigin/pgorigin/tlsorigin/diagnose"
 )
 
 // Options are the flags of check.
@@ -147,10 +148,10 @@ func fileNames(s *config.Config) string {
 
 // walk diagnoses every address of every origin, all origins at once, and then talks to those that were verified.
 func (c *checker) walk(ctx context.Context) {
-	diagnoses := make([][]tlsorigin.UpstreamDiagnosis, len(c.origins))
+	diagnoses := make([][]diagnose.Upstream, len(c.origins))
 	var diagnosing sync.WaitGroup
 	for i, o := range c.origins {
-		diagnosing.Go(func() { diagnoses[i] = o.dialer.Diagnose(ctx, tlsorigin.DiagnoseOptions{}) })
+		diagnosing.Go(func() { diagnoses[i] = diagnose.Run(ctx, o.dialer, diagnose.Options{}) })
 	}
 	diagnosing.Wait()
 	for i, o := range c.origins {
@@ -160,7 +161,7 @@ func (c *checker) walk(ctx context.Context) {
 }
 
 // walk reports what was found out about an origin.
-func (c *originChecker) walk(ctx context.Context, diagnoses []tlsorigin.UpstreamDiagnosis) {
+func (c *originChecker) walk(ctx context.Context, diagnoses []diagnose.Upstream) {
 	for i := range diagnoses {
 		d := &diagnoses[i]
 		upstream := newCheckUpstream(c.origin.Name(), d)

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/advice"
-	"github.com/pgorigin/pgorigin/tlsorigin"
+	"github.com/pgorigin/pgorigin/tlsorigin/diagnose"
 )
 
 // Results of a stage.
@@ -161,9 +161,9 @@ func milliseconds(d time.Duration) float64 {
 
 func inMilliseconds(ms float64) string { return fmt.Sprintf("%.1f ms", ms) }
 
-func newCheckUpstream(origin string, d *tlsorigin.UpstreamDiagnosis) *Upstream {
+func newCheckUpstream(origin string, d *diagnose.Upstream) *Upstream {
 	u := &Upstream{
-		Origin: origin, Upstream: d.Upstream, ServerName: d.ServerName,
+		Origin: origin, Upstream: d.Addr, ServerName: d.ServerName,
 		DNS: Stage{Stage: "dns"}, Addresses: []Address{},
 	}
 	if d.Lookup > 0 {
@@ -191,10 +191,10 @@ func (a *Address) verified() bool {
 	reached := false
 	for i := range a.Stages {
 		s := &a.Stages[i]
-		if s.Result == resultFailed && s.Stage != string(tlsorigin.StageKeyExchange) {
+		if s.Result == resultFailed && s.Stage != string(diagnose.StageKeyExchange) {
 			return false
 		}
-		reached = reached || s.Stage == string(tlsorigin.StageClientCertificate)
+		reached = reached || s.Stage == string(diagnose.StageClientCertificate)
 	}
 	return reached
 }
@@ -211,7 +211,7 @@ func (u *Upstream) forgiveFamily() {
 		return 0
 	}
 	unreachable := func(a *Address) bool {
-		return len(a.Stages) > 0 && a.Stages[0].Stage == string(tlsorigin.StageTCP) && a.Stages[0].Result == resultFailed
+		return len(a.Stages) > 0 && a.Stages[0].Stage == string(diagnose.StageTCP) && a.Stages[0].Result == resultFailed
 	}
 	for i := range u.Addresses {
 		if unreachable(&u.Addresses[i]) {

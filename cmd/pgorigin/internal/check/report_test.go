@@ -8,7 +8,7 @@ import (
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/advice"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cli"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/golden"
-	"github.com/pgorigin/pgorigin/tlsorigin"
+	"github.com/pgorigin/pgorigin/tlsorigin/diagnose"
 )
 
 func ptr(ms float64) *float64 { return &ms }
@@ -131,7 +131,7 @@ func TestAFamilyThatIsNotThereIsNoFault(t *testing.T) {
 // Every reason that a diagnosis can give has a cure.
 func TestEveryStageFailureHasACure(t *testing.T) {
 	for _, reason := range advice.DialReasons() {
-		s := Stage{Stage: string(tlsorigin.StageTLS)}
+		s := Stage{Stage: string(diagnose.StageTLS)}
 		if s.fail(reason, "text"); reason != "ok" && s.Cure == "" {
 			t.Errorf("%s has no cure", reason)
 		}

@@ -12,7 +12,6 @@ import (
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
 	"github.com/pgorigin/pgorigin/pgwire"
 	"github.com/pgorigin/pgorigin/pgwire/pgclient"
-	"github.com/pgorigin/pgorigin/tlsorigin"
 )
 
 const (
@@ -24,11 +23,10 @@ const (
 
 // talk opens a verified connection of its own to addr and has talked use it, for no longer than a login may take.
 func (c *originChecker) talk(ctx context.Context, addr net.Addr, talked func(pgwire.Upstream) error) error {
-	dialled, err := c.dialer.Dial(ctx, addr)
+	conn, err := c.dialer.Dial(ctx, addr)
 	if err != nil {
 		return err
 	}
-	conn := dialled.(*tlsorigin.Conn)
 	defer func() { _ = conn.Close() }()
 	deadline := time.Now().Add(time.Duration(c.settings.LoginTimeout))
 	if end, ok := ctx.Deadline(); ok && end.Before(deadline) {

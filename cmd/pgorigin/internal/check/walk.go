@@ -11,13 +11,14 @@ import (
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
 	"github.com/pgorigin/pgorigin/tlsorigin"
+	"github.com/pgorigin/pgorigin/tlsorigin/diagnose"
 )
 
 // newCheckAddress turns the diagnosis of one address into its stages, up to the first that failed.
-func (c *originChecker) newCheckAddress(d *tlsorigin.AddressDiagnosis, u *tlsorigin.UpstreamDiagnosis) *Address {
+func (c *originChecker) newCheckAddress(d *diagnose.Address, u *diagnose.Upstream) *Address {
 	a := &Address{Address: d.Addr.String(), failed: string(d.Failed)}
 	if d.Skipped {
-		stage := Stage{Stage: string(tlsorigin.StageTCP), Cure: "Raise --timeout, so that every address has its turn."}
+		stage := Stage{Stage: string(diagnose.StageTCP), Cure: "Raise --timeout, so that every address has its turn."}
 		stage.fail(string(tlsorigin.ReasonUpstreamTimeout), "no time was left to find out")
 		a.Stages = []Stage{stage}
 		return a
@@ -44,27 +45,27 @@ func (c *originChecker) newCheckAddress(d *tlsorigin.AddressDiagnosis, u *tlsori
 }
 
 // stages are those of a walk that comes to its end, with what can be said of each.
-func (c *originChecker) stages(d *tlsorigin.AddressDiagnosis, u *tlsorigin.UpstreamDiagnosis) []Stage {
-	tcp := newStage(tlsorigin.StageTCP, d.Connect, "")
-	request := newStage(tlsorigin.StageSSLRequest, d.SSLRequest, "answered S")
+func (c *originChecker) stages(d *diagnose.Address, u *diagnose.Upstream) []Stage {
+	tcp := newStage(diagnose.StageTCP, d.Connect, "")
+	request := newStage(diagnose.StageSSLRequest, d.SSLRequest, "answered S")
 	if u.Direct {
 		request.Result, request.Text = resultSkipped, "not sent: TLS begins at once"
 	}
-	handshake := newStage(tlsorigin.StageTLS, d.TLS, tlsText(&d.Handshake))
+	handshake := newStage(diagnose.StageTLS, d.TLS, tlsText(&d.Handshake))
 	if d.Fallback != "" {
 		handshake.Result = resultWarning
 		handshake.Text += fmt.Sprintf(", only after falling back (%s, because the first ClientHello was %s)", d.Fallback, d.Cause)
 	}
-	chain := newStage(tlsorigin.StageChain, 0, "trusting "+c.trustedBy())
+	chain := newStage(diagnose.StageChain, 0, "trusting "+c.trustedBy())
 	chainDoubts(&chain, d)
-	name := newStage(tlsorigin.StageName, 0, fmt.Sprintf("expected %s, presented %s", safetext.Quote(u.ServerName), d.Certificate.Names))
+	name := newStage(diagnose.StageName, 0, fmt.Sprintf("expected %s, presented %s", safetext.Quote(u.ServerName), d.Certificate.Names))
 	if c.origin.TLS.Verify == config.VerifyCA {
 		name.Result, name.Text = resultSkipped, "not checked: "+config.Prefix+"TLS_VERIFY=verify-ca; presented "+d.Certificate.Names
 	}
-	return []Stage{tcp, request, handshake, chain, name, newStage(tlsorigin.StageClientCertificate, 0, clientCertificateText(d))}
+	return []Stage{tcp, request, handshake, chain, name, newStage(diagnose.StageClientCertificate, 0, clientCertificateText(d))}
 }
 
-func newStage(stage tlsorigin.Stage, took time.Duration, text string) Stage {
+func newStage(stage diagnose.Stage, took time.Duration, text string) Stage {
 	s := Stage{Stage: string(stage), Text: text}
 	if took > 0 {
 		s.took(took)
@@ -72,7 +73,7 @@ func newStage(stage tlsorigin.Stage, took time.Duration, text string) Stage {
 	return s
 }
 
-func tlsText(h *tlsorigin.Handshake) string {
+func tlsText(h *diagnose.Handshake) string {
 	if h.Version == 0 {
 		return ""
 	}
@@ -84,7 +85,7 @@ func tlsText(h *tlsorigin.Handshake) string {
 	return text
 }
 
-func newCheckTLS(h *tlsorigin.Handshake) *TLS {
+func newCheckTLS(h *diagnose.Handshake) *TLS {
 	return &TLS{
 		Version: advice.VersionName(h.Version), Cipher: tls.CipherSuiteName(h.CipherSuite), Group: tlsorigin.GroupName(h.Group),
 		HelloRetryRequest: h.HelloRetryRequest,
@@ -104,7 +105,7 @@ func (c *originChecker) trustedBy() string {
 
 // chainDoubts says what will be wrong soon with a chain. A chain with which something is wrong now fails
 // before its name.
-func chainDoubts(s *Stage, d *tlsorigin.AddressDiagnosis) {
+func chainDoubts(s *Stage, d *diagnose.Address) {
 	for i := range d.Certificate.Path {
 		cert := &d.Certificate.Path[i]
 		_, soon := advice.ExpiryLevel(&x509.Certificate{NotBefore: cert.NotBefore, NotAfter: cert.NotAfter}, time.Now())
@@ -122,7 +123,7 @@ func days(n int) string {
 	return fmt.Sprintf("%d days", n)
 }
 
-func clientCertificateText(d *tlsorigin.AddressDiagnosis) string {
+func clientCertificateText(d *diagnose.Address) string {
 	switch asked := d.ClientCertificate; {
 	case !asked.Requested:
 		return "not asked for"
@@ -135,7 +136,7 @@ func clientCertificateText(d *tlsorigin.AddressDiagnosis) string {
 	}
 }
 
-func (c *originChecker) newCheckChain(chain *tlsorigin.PeerChain) *Chain {
+func (c *originChecker) newCheckChain(chain *diagnose.Chain) *Chain {
 	out := &Chain{Verified: chain.Verified, TrustedBy: c.trustedBy()}
 	if chain.Verified {
 		out.TrustAnchor = chain.Path[0].Subject
@@ -159,16 +160,16 @@ func newCheckCertificate(p *tlsorigin.PeerCertificate) Certificate {
 
 // addKeyExchange adds the matrix. It is a stage that fails only if a ClientHello that pgorigin sends as a rule vanishes
 // while a smaller one is answered: connections are then late, or none. That a server lacks a group is no fault.
-func (a *Address) addKeyExchange(d *tlsorigin.AddressDiagnosis) {
+func (a *Address) addKeyExchange(d *diagnose.Address) {
 	if len(d.KeyExchange) == 0 {
 		return
 	}
-	stage := Stage{Stage: string(tlsorigin.StageKeyExchange)}
+	stage := Stage{Stage: string(diagnose.StageKeyExchange)}
 	var works []string
 	for i := range d.KeyExchange {
 		row := newCheckKeyExchange(&d.KeyExchange[i])
 		a.KeyExchange = append(a.KeyExchange, row)
-		if i > 0 && row.Outcome == string(tlsorigin.TrialWorks) {
+		if i > 0 && row.Outcome == string(diagnose.TrialWorks) {
 			works = append(works, row.Offered)
 		}
 	}
@@ -180,7 +181,7 @@ func (a *Address) addKeyExchange(d *tlsorigin.AddressDiagnosis) {
 		stage.fail(hello.Err.Reason(), fmt.Sprintf("a ClientHello of %d bytes (%s) gets no answer, smaller ones do: something on the way drops or swallows it",
 			hello.Hello.Bytes, offeredName(hello)))
 		stage.Cure = advice.VanishCure
-		if i := len(a.Stages) - 1; d.Failed == tlsorigin.StageTLS {
+		if i := len(a.Stages) - 1; d.Failed == diagnose.StageTLS {
 			a.Stages[i].Cure = advice.VanishCure // the same thing, seen earlier
 		}
 	} else if d.Failed != "" {
@@ -190,27 +191,27 @@ func (a *Address) addKeyExchange(d *tlsorigin.AddressDiagnosis) {
 }
 
 // vanished returns the largest ClientHello in use that vanished although a smaller one was answered.
-func vanished(rows []tlsorigin.GroupTrial) (*tlsorigin.GroupTrial, bool) {
-	hybrid, answered := rows[0].Outcome == tlsorigin.TrialVanishes, false
+func vanished(rows []diagnose.Trial) (*diagnose.Trial, bool) {
+	hybrid, answered := rows[0].Outcome == diagnose.TrialVanishes, false
 	found := &rows[0]
 	for i := range rows[1:] {
 		row := &rows[1+i]
-		if row.Outcome == tlsorigin.TrialVanishes && row.Hybrid() && rows[0].Hybrid() {
+		if row.Outcome == diagnose.TrialVanishes && row.Hybrid() && rows[0].Hybrid() {
 			hybrid, found = true, row
 		}
-		answered = answered || !row.Hybrid() && row.Outcome == tlsorigin.TrialWorks
+		answered = answered || !row.Hybrid() && row.Outcome == diagnose.TrialWorks
 	}
 	return found, hybrid && answered && found.Err != nil
 }
 
-func offeredName(row *tlsorigin.GroupTrial) string {
+func offeredName(row *diagnose.Trial) string {
 	if len(row.Offered) == 0 {
 		return "configured"
 	}
 	return tlsorigin.GroupName(row.Offered[0])
 }
 
-func newCheckKeyExchange(row *tlsorigin.GroupTrial) KeyExchange {
+func newCheckKeyExchange(row *diagnose.Trial) KeyExchange {
 	out := KeyExchange{
 		Offered: offeredName(row), Outcome: string(row.Outcome), ClientHello: row.Hello.Bytes, Milliseconds: milliseconds(row.Took),
 		Group: tlsorigin.GroupName(row.Group), HelloRetryRequest: row.HelloRetryRequest,

@@ -22,6 +22,7 @@ import (
 	"github.com/pgorigin/pgorigin/health/metrics"
 	"github.com/pgorigin/pgorigin/pgwire"
 	"github.com/pgorigin/pgorigin/tlsorigin"
+	"github.com/pgorigin/pgorigin/tlsorigin/spares"
 	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
 )
 
@@ -251,11 +252,11 @@ func TestExpiryIsMentionedDaily(t *testing.T) {
 func TestSparesAreCountedAndLogged(t *testing.T) {
 	w := newWatched()
 	trace := w.SparesTrace()
-	trace.Used(tlsorigin.SpareHit)
-	trace.Used(tlsorigin.SpareHit)
-	trace.Used(tlsorigin.SpareDud)
-	trace.Discarded(tlsorigin.SpareAged, 22*time.Second, nil)
-	trace.Discarded(tlsorigin.SpareDead, 3*time.Second, errors.New("the upstream closed the connection"))
+	trace.Used(spares.Hit)
+	trace.Used(spares.Hit)
+	trace.Used(spares.Dead)
+	trace.Discarded(spares.EndAged, 22*time.Second, nil)
+	trace.Discarded(spares.EndDead, 3*time.Second, errors.New("the upstream closed the connection"))
 	trace.Paused(&tlsorigin.Error{Kind: tlsorigin.ReasonUpstreamRefused, Addr: "db:6432", Text: "refused"}, 2*time.Second)
 	w.Metrics.WarmSpares(config.DefaultOrigin, func() int { return 3 })
 	w.wantMetrics(t, map[string]string{
@@ -284,12 +285,12 @@ func TestSparesAreCountedAndLogged(t *testing.T) {
 // TestSpareWordsAreThoseOfMetrics: one that health does not know would be counted under another name.
 func TestSpareWordsAreThoseOfMetrics(t *testing.T) {
 	w := newWatched()
-	for _, use := range tlsorigin.SpareUses() {
+	for _, use := range spares.Uses() {
 		if w.metric(`pgorigin_warm_spare_checkouts_total{origin="default",result="`+string(use)+`"}`) != "0" {
 			t.Errorf("no series for %s", use)
 		}
 	}
-	for _, end := range tlsorigin.SpareEnds() {
+	for _, end := range spares.Ends() {
 		if w.metric(`pgorigin_warm_spares_discarded_total{cause="`+string(end)+`",origin="default"}`) != "0" {
 			t.Errorf("no series for %s", end)
 		}

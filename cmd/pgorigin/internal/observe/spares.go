@@ -6,20 +6,20 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/advice"
-	"github.com/pgorigin/pgorigin/tlsorigin"
+	"github.com/pgorigin/pgorigin/tlsorigin/spares"
 )
 
 // SparesTrace returns the hooks for spares.
-func (o *Observer) SparesTrace() tlsorigin.SparesTrace {
+func (o *Observer) SparesTrace() spares.Trace {
 	origin := zap.String("origin", o.origin)
-	return tlsorigin.SparesTrace{
-		Used: func(use tlsorigin.SpareUse) {
+	return spares.Trace{
+		Used: func(use spares.Use) {
 			o.Metrics.SpareUsed(o.origin, string(use))
-			if use == tlsorigin.SpareDud {
+			if use == spares.Dead {
 				o.Log.Debug("spare was dead, dialling anew", origin)
 			}
 		},
-		Discarded: func(end tlsorigin.SpareEnd, age time.Duration, err error) {
+		Discarded: func(end spares.End, age time.Duration, err error) {
 			o.Metrics.SpareDiscarded(o.origin, string(end))
 			fields := []zap.Field{origin, zap.String("cause", string(end)), zap.Float64("age", age.Seconds())}
 			if err != nil {

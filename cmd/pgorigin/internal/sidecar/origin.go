@@ -13,6 +13,7 @@ import (
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/observe"
 	"github.com/pgorigin/pgorigin/pgwire"
 	"github.com/pgorigin/pgorigin/tlsorigin"
+	"github.com/pgorigin/pgorigin/tlsorigin/spares"
 )
 
 // origin is one upstream with all that serves it. Nothing in it is shared with another origin but the log and the metrics,
@@ -20,7 +21,7 @@ import (
 type origin struct {
 	settings *config.Origin
 	dialer   *tlsorigin.Dialer // nil in one that came with problems
-	spares   *tlsorigin.Spares // between server and dialer
+	spares   *spares.Pool      // between server and dialer
 	observer *observe.Observer
 	server   *pgwire.Server
 	clients  []net.Listener

@@ -6,13 +6,14 @@ import (
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/observe"
 	"github.com/pgorigin/pgorigin/tlsorigin"
+	"github.com/pgorigin/pgorigin/tlsorigin/spares"
 )
 
 // newSpares makes what the server dials by. It keeps nothing ready before keepSpares.
-func newSpares(o *config.Origin, d *tlsorigin.Dialer, observer *observe.Observer) *tlsorigin.Spares {
-	spares := tlsorigin.NewSpares(d, int(o.WarmSpares), observer.SparesTrace())
-	observer.Metrics.WarmSpares(o.Name(), spares.Ready)
-	return spares
+func newSpares(o *config.Origin, d *tlsorigin.Dialer, observer *observe.Observer) *spares.Pool {
+	pool := spares.New(d, int(o.WarmSpares), observer.SparesTrace())
+	observer.Metrics.WarmSpares(o.Name(), pool.Ready)
+	return pool
 }
 
 // lookAfterReload makes a state that was put in force end the spares of the one before at once.

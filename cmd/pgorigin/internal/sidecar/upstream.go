@@ -12,12 +12,12 @@ import (
 // checked here: renaming a method of Conn that pgwire needs breaks the build.
 var _ pgwire.Upstream = (*tlsorigin.Conn)(nil)
 
-// asUpstream makes a pgwire.Upstream of what Dialer.Dial returned, which is a *tlsorigin.Conn.
-func asUpstream(conn net.Conn, err error) (pgwire.Upstream, error) {
+// asUpstream makes a pgwire.Upstream of what a dial returned. A nil *Conn must not become an Upstream that is not nil.
+func asUpstream(conn *tlsorigin.Conn, err error) (pgwire.Upstream, error) {
 	if err != nil {
 		return nil, err
 	}
-	return conn.(*tlsorigin.Conn), nil
+	return conn, nil
 }
 
 // dial implements pgwire.Server.Dial.
@@ -27,13 +27,12 @@ func (o *origin) dial(ctx context.Context, target net.Addr) (pgwire.Upstream, er
 
 // dialSession implements pgwire.Server.DialSession.
 func (o *origin) dialSession(ctx context.Context) (pgwire.Upstream, *pgwire.Spare, error) {
-	conn, err := o.spares.Dial(ctx)
-	spare, ok := conn.(*tlsorigin.Spare)
-	if !ok {
+	conn, spare, err := o.spares.Dial(ctx)
+	if err != nil || spare == nil {
 		upstream, err := asUpstream(conn, err)
 		return upstream, nil, err
 	}
-	return spare.Conn, &pgwire.Spare{
+	return conn, &pgwire.Spare{
 		Replace:  func(ctx context.Context) (pgwire.Upstream, error) { return asUpstream(spare.Fresh(ctx)) },
 		LoggedIn: spare.LoggedIn,
 	}, nil

@@ -10,9 +10,10 @@ import (
 	"github.com/pgorigin/pgorigin/tlsorigin/internal/safetext"
 )
 
-// probeSpare returns nil if c is alive, without waiting. Bytes on the socket say nothing: pgbouncer sends TLS tickets after
-// the handshake. Only what TLS makes of them does, and that is nothing as long as the upstream waits for a startup packet.
-func probeSpare(c *Conn) error {
+// CheckIdle returns nil if c is alive and the upstream has sent no data, without waiting. Bytes on the socket say nothing:
+// pgbouncer sends TLS tickets after the handshake. Only what TLS makes of them counts. An upstream that waits for a startup
+// packet sends no data; if it has sent some, the error is ErrUnexpectedData, with them. No Read or Write may be under way.
+func (c *Conn) CheckIdle() error {
 	socket := c.Socket()
 	c.SetNonBlocking(instant{socket})
 	defer c.SetBlocking(socket)
@@ -21,7 +22,7 @@ func probeSpare(c *Conn) error {
 	n, _, err := c.TryRead((*buf)[:cap(*buf)])
 	switch {
 	case n > 0: // pgbouncer: client_login_timeout
-		return fmt.Errorf("%w: %s", errSpoke, safetext.Quote(string((*buf)[:n])))
+		return fmt.Errorf("%w: %s", ErrUnexpectedData, safetext.Quote(string((*buf)[:n])))
 	case errors.Is(err, syscall.EAGAIN):
 		return nil
 	case errors.Is(err, io.EOF):
@@ -30,12 +31,13 @@ func probeSpare(c *Conn) error {
 	return err
 }
 
-var errSpoke = errors.New("the upstream spoke before it was asked")
+// ErrUnexpectedData is the error of an upstream that sent data before it was asked.
+var ErrUnexpectedData = errors.New("the upstream spoke before it was asked")
 
-// instant is a socket that is never waited for when it is read.
+// instant is a socket whose Read never waits.
 type instant struct{ net.Conn }
 
-// SyscallConn returns nil where nobody can tell anything about the socket.
+// SyscallConn returns an error if the socket has no descriptor.
 func (i instant) SyscallConn() (syscall.RawConn, error) {
 	if raw := descriptor(i.Conn); raw != nil {
 		return raw, nil

@@ -93,7 +93,7 @@ func TestReloadOfStalledFiles(t *testing.T) {
 		<-ended // although it looks
 		stalled(configfile.Timeout - time.Second)
 		stalled(0)
-		r.glance()
+		r.reloadBriefly()
 		synctest.Wait()
 		r.swap(t, map[string][]byte{"ca.crt": ca.PEM()})
 		close(answer)
@@ -159,7 +159,7 @@ func TestReloadOfFilesInMotion(t *testing.T) {
 
 // lookOnce is a Reload that waits for nothing.
 func (r *rotation) lookOnce() (Reloaded, error) {
-	<-r.reloads.turn
-	defer r.reloads.giveBack()
-	return r.look(context.Background())
+	<-r.reloads.token
+	defer r.reloads.unlock()
+	return r.reloadOnce(context.Background())
 }

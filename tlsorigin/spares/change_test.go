@@ -1,4 +1,4 @@
-package tlsorigin
+package spares
 
 import (
 	"context"
@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pgorigin/pgorigin/tlsorigin"
+	"github.com/pgorigin/pgorigin/tlsorigin/internal/peertest"
 	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
 )
 
@@ -21,7 +23,7 @@ func TestReloadDropsSpares(t *testing.T) {
 		{"when told", func(r *spareRig) { r.Look() }},
 		{"within a second", func(r *spareRig) { r.pass(time.Second) }},
 		{"when one is wanted", func(r *spareRig) {
-			if _, ok := r.takeOne().(*Conn); !ok {
+			if _, ok := r.takeOne().(*tlsorigin.Conn); !ok {
 				r.t.Error("a spare was handed out that had been verified before the reload")
 			}
 		}},
@@ -30,20 +32,20 @@ func TestReloadDropsSpares(t *testing.T) {
 			file := filepath.Join(t.TempDir(), "ca.crt")
 			var before []byte
 			another := tlstest.NewCA("Another Root", tlstest.P256).PEM()
-			inSpareBubble(t, 2, func(c *Config) {
+			inSpareBubble(t, 2, func(c *tlsorigin.Config) {
 				before = []byte(c.CAPEM)
-				writeFile(t, file, before, 0o600)
+				peertest.WriteFile(t, file, before, 0o600)
 				c.CAPEM, c.CAFile = "", file
 			}, func(t *testing.T, r *spareRig) {
 				r.Start()
 				r.expectReady(2)
-				writeFile(t, file, append(before, another...), 0o600)
+				peertest.WriteFile(t, file, append(before, another...), 0o600)
 				if found, err := r.dialer.Reload(t.Context()); err != nil || !found.Changed {
 					t.Fatalf("reload: %+v, %v", found, err)
 				}
 				row.after(r)
 				r.expectReady(2)
-				r.expectEnds(SpareDistrusted, 2)
+				r.expectEnds(EndDistrusted, 2)
 				// Broken files change nothing.
 				if err := os.WriteFile(file, []byte("no PEM"), 0o600); err != nil {
 					t.Fatal(err)
@@ -52,7 +54,7 @@ func TestReloadDropsSpares(t *testing.T) {
 					t.Fatal("broken files were put in force")
 				}
 				r.pass(time.Second)
-				r.expectEnds(SpareDistrusted, 2)
+				r.expectEnds(EndDistrusted, 2)
 			})
 		})
 	}
@@ -62,7 +64,7 @@ func TestSparesFollowTheirName(t *testing.T) {
 	inSpareBubble(t, 1, nil, func(t *testing.T, r *spareRig) {
 		old, other := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.7")
 		answer, failure, lookups := []netip.Addr{other, netip.MustParseAddr("::ffff:192.0.2.1")}, error(nil), 0
-		r.names = spareNames{
+		r.names = names{
 			hosts: map[string]string{"db.test:6432": "db.test"},
 			resolve: func(_ context.Context, network, host string) ([]netip.Addr, error) {
 				r.mu.Lock()
@@ -84,7 +86,7 @@ func TestSparesFollowTheirName(t *testing.T) {
 
 		r.do(func() { failure, answer = errors.New("no such host"), nil })
 		r.pass(6 * time.Second) // may end by age, by nothing else
-		if n := r.ended(SpareMoved); n > 0 {
+		if n := r.ended(EndMoved); n > 0 {
 			t.Errorf("%d spares were discarded: a name that cannot be looked up says nothing", n)
 		}
 
@@ -109,26 +111,26 @@ func TestLookupSaysNothingAboutLaterSpares(t *testing.T) {
 		r.pass(2 * time.Second)
 		r.takeOne()
 		r.expectReady(1)
-		r.Spares.mu.Lock()
+		r.Pool.mu.Lock()
 		r.dropMoved(map[string][]netip.Addr{"db.test:6432": nil}, asked)
-		r.Spares.mu.Unlock()
+		r.Pool.mu.Unlock()
 		r.expectEnds("", 0)
-		r.Spares.mu.Lock()
+		r.Pool.mu.Lock()
 		r.dropMoved(map[string][]netip.Addr{"db.test:6432": nil}, time.Now())
-		r.Spares.mu.Unlock()
-		r.expectEnds(SpareMoved, 1)
+		r.Pool.mu.Unlock()
+		r.expectEnds(EndMoved, 1)
 	})
 }
 
 func TestOnlyNamesAreLookedUp(t *testing.T) {
 	ca := tlstest.NewCA("Test Root", tlstest.P256)
 	addrs := []string{"127.0.0.1:6432", "[::1]:6432", "db.test:6432", "db.test:6433"}
-	names := newSpareNames(newTestDialer(t, ca, nil, addrs...))
+	names := newNames(newTestDialer(t, ca, nil, addrs...))
 	if len(names.hosts) != 2 || names.hosts["db.test:6433"] != "db.test" || names.resolve == nil {
 		t.Errorf("looks up %v", names.hosts)
 	}
-	own := newTestDialer(t, ca, func(c *Config) { c.NetDial = blackHole }, addrs...)
-	if names := newSpareNames(own); len(names.hosts) != 0 {
+	own := newTestDialer(t, ca, func(c *tlsorigin.Config) { c.NetDial = peertest.PipeTo(func(net.Conn) {}) }, addrs...)
+	if names := newNames(own); len(names.hosts) != 0 {
 		t.Errorf("looks up %v, though NetDial has its own idea of names", names.hosts)
 	}
 }

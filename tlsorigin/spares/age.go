@@ -1,4 +1,4 @@
-package tlsorigin
+package spares
 
 import (
 	"math/rand/v2"
@@ -6,12 +6,12 @@ import (
 )
 
 const (
-	// maxSpareAge is less than half of what PostgreSQL (authentication_timeout) and pgbouncer (client_login_timeout) wait
+	// maxAge is less than half of what PostgreSQL (authentication_timeout) and pgbouncer (client_login_timeout) wait
 	// for a startup packet unless told otherwise, so that time is left for the login, and less than what NAT and load
 	// balancers allow an idle connection.
-	maxSpareAge = 25 * time.Second
-	// minSpareAge ends learning: an upstream that waits for less than twice this is no place for spares.
-	minSpareAge = 2 * time.Second
+	maxAge = 25 * time.Second
+	// minAge ends learning: an upstream that waits for less than twice this is no place for spares.
+	minAge = 2 * time.Second
 	// ageLearnedFor is how long a shorter limit is believed before twice as much is tried: what ended the spares may have
 	// been a restart.
 	ageLearnedFor = 10 * time.Minute
@@ -32,26 +32,26 @@ func stretched(d time.Duration, factor float64) time.Duration {
 	return time.Duration(float64(d) * factor)
 }
 
-// spareAge is how old spares may become, as far as their deaths have taught. The zero value has learned nothing.
-type spareAge struct {
+// ageLimit is how old spares may become, as far as their deaths have taught. The zero value has learned nothing.
+type ageLimit struct {
 	learned time.Duration // zero: nothing
 	since   time.Time
 }
 
 // limit returns how old spares may become.
-func (a *spareAge) limit(now time.Time) time.Duration {
+func (a *ageLimit) limit(now time.Time) time.Duration {
 	if a.learned == 0 {
-		return maxSpareAge
+		return maxAge
 	}
 	if now.Sub(a.since) >= ageLearnedFor {
-		a.learned, a.since = min(2*a.learned, maxSpareAge), now
+		a.learned, a.since = min(2*a.learned, maxAge), now
 	}
 	return a.learned
 }
 
 // shorten notes that spares of more than that age may end by themselves.
-func (a *spareAge) shorten(to time.Duration, now time.Time) {
-	if to = max(to, minSpareAge); to <= a.limit(now) {
+func (a *ageLimit) shorten(to time.Duration, now time.Time) {
+	if to = max(to, minAge); to <= a.limit(now) {
 		a.learned, a.since = to, now
 	}
 }

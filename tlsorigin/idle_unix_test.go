@@ -1,3 +1,5 @@
+//go:build unix
+
 package tlsorigin
 
 import (
@@ -10,6 +12,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/pgorigin/pgorigin/tlsorigin/internal/peertest"
 	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
 )
 
@@ -33,29 +36,29 @@ func awaitInput(t *testing.T, conn net.Conn) {
 func TestProbeOfALivingSpare(t *testing.T) {
 	ca := tlstest.NewCA("Test Root", tlstest.P256)
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
-		config := serverConfig(ca.Issue(tlstest.Leaf{DNSNames: []string{testName}}))
+		config := peertest.ServerConfig(ca.Issue(tlstest.Leaf{DNSNames: []string{testName}}))
 		config.MaxVersion = version
-		conn, err := newTestDialer(t, ca, nil, startPeer(t, speaksTLS(config)).addr).Dial(t.Context(), nil)
+		conn, err := newTestDialer(t, ca, nil, peertest.Start(t, peertest.SpeaksTLS(config)).Addr).Dial(t.Context(), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer conn.Close()
 		for range 3 {
-			if err := probeSpare(conn.(*Conn)); err != nil {
+			if err := conn.CheckIdle(); err != nil {
 				t.Errorf("%s: %v", tls.VersionName(version), err)
 			}
 		}
-		checkEcho(t, conn)
-		if err := probeSpare(conn.(*Conn)); err != nil {
+		peertest.CheckEcho(t, conn)
+		if err := conn.CheckIdle(); err != nil {
 			t.Errorf("%s, after use: %v", tls.VersionName(version), err)
 		}
-		checkEcho(t, conn)
+		peertest.CheckEcho(t, conn)
 	}
 }
 
 func TestProbeOfADeadSpare(t *testing.T) {
 	ca := tlstest.NewCA("Test Root", tlstest.P256)
-	good := serverConfig(ca.Issue(tlstest.Leaf{DNSNames: []string{testName}}))
+	good := peertest.ServerConfig(ca.Issue(tlstest.Leaf{DNSNames: []string{testName}}))
 	good.SessionTicketsDisabled = true // so that what can be read is the end
 	mutual := good.Clone()
 	mutual.ClientAuth, mutual.ClientCAs = tls.RequireAndVerifyClientCert, ca.Pool()
@@ -64,7 +67,7 @@ func TestProbeOfADeadSpare(t *testing.T) {
 	})
 	ends := func(config *tls.Config, last func(raw net.Conn, server *tls.Conn)) func(net.Conn) {
 		return func(conn net.Conn) {
-			if answer(conn, "S") {
+			if peertest.Answer(conn, "S") {
 				if server := tls.Server(conn, config); server.Handshake() == nil {
 					last(conn, server)
 				}
@@ -78,50 +81,26 @@ func TestProbeOfADeadSpare(t *testing.T) {
 		want   string
 	}{
 		{"bare FIN, as PostgreSQL", ends(good, func(raw net.Conn, _ *tls.Conn) {
-			raw.(*recorder).Conn.(*net.TCPConn).CloseWrite()
+			raw.(*peertest.Recorder).Conn.(*net.TCPConn).CloseWrite()
 		}), nil, "the upstream closed the connection"},
 		{"close_notify", ends(good, func(_ net.Conn, server *tls.Conn) { server.CloseWrite() }), nil, "the upstream closed the connection"},
-		{"reset", ends(good, func(raw net.Conn, _ *tls.Conn) { reset(raw) }), nil, "upstream "},
+		{"reset", ends(good, func(raw net.Conn, _ *tls.Conn) { peertest.Reset(raw) }), nil, "upstream "},
 		{"spoke, as pgbouncer", ends(good, func(_ net.Conn, server *tls.Conn) {
 			io.WriteString(server, "E\x00\x00\x00\x20SFATAL\x00C08P01\x00Mclient_login_timeout\x00\x00")
 			server.Close()
 		}), nil, "client_login_timeout"},
-		{"client certificate rejected", speaksTLS(mutual), withPair(t, stranger), "rejected the client certificate"},
+		{"client certificate rejected", peertest.SpeaksTLS(mutual), withPair(t, stranger), "rejected the client certificate"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			conn, err := newTestDialer(t, ca, row.change, startPeer(t, row.script).addr).Dial(t.Context(), nil)
+			conn, err := newTestDialer(t, ca, row.change, peertest.Start(t, row.script).Addr).Dial(t.Context(), nil)
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer conn.Close()
 			awaitInput(t, conn)
-			if err := probeSpare(conn.(*Conn)); err == nil || !strings.Contains(err.Error(), row.want) {
+			if err := conn.CheckIdle(); err == nil || !strings.Contains(err.Error(), row.want) {
 				t.Errorf("probe: %v, want something with %q", err, row.want)
 			}
 		})
 	}
-}
-
-func TestClosedSparesSayGoodbye(t *testing.T) {
-	ca := tlstest.NewCA("Test Root", tlstest.P256)
-	heard := make(chan error, 1)
-	config := serverConfig(ca.Issue(tlstest.Leaf{DNSNames: []string{testName}}))
-	p := startPeer(t, func(conn net.Conn) {
-		if answer(conn, "S") {
-			_, err := tls.Server(conn, config).Read(make([]byte, 1))
-			heard <- err
-		}
-	})
-	attempts := make(chan Attempt, 1)
-	d := newTestDialer(t, ca, func(c *Config) { c.Trace = &Trace{Attempt: func(a Attempt) { attempts <- a }} }, p.addr)
-	s := NewSpares(d, 1, SparesTrace{})
-	s.Start()
-	<-attempts
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if err := <-heard; !errors.Is(err, io.EOF) { // io.ErrUnexpectedEOF is a connection that was just dropped
-		t.Errorf("the upstream read %v", err)
-	}
-	checkOnlyTLS(t, p.received(t))
 }

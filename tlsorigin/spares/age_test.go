@@ -1,9 +1,11 @@
-package tlsorigin
+package spares
 
 import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/pgorigin/pgorigin/tlsorigin"
 )
 
 func TestSparesEndByAgeApart(t *testing.T) {
@@ -14,8 +16,8 @@ func TestSparesEndByAgeApart(t *testing.T) {
 		if _, most := r.dialled(); most != 4 {
 			t.Errorf("%d connections were open at one time, want never more than 4", most)
 		}
-		ages := r.agesAt(SpareAged)
-		r.expectEnds(SpareAged, len(ages))
+		ages := r.agesAt(EndAged)
+		r.expectEnds(EndAged, len(ages))
 		// A look each second, so up to one later than the limit.
 		expectBetween(t, "age", ages, 20*time.Second, 31*time.Second)
 		if n := len(ages); n < 4*300/31 || n > 4*300/20 {
@@ -40,20 +42,20 @@ func TestSparesLearnHowOldTheyMayBecome(t *testing.T) {
 		})
 		r.Start()
 		r.pass(2 * time.Minute)
-		dead, aged := r.ended(SpareDead), r.ended(SpareAged)
+		dead, aged := r.ended(EndDead), r.ended(EndAged)
 		if dead < 2 || dead > 6 {
 			t.Errorf("%d spares died before 25s had become 6.25s", dead)
 		}
 		r.pass(7 * time.Minute)
-		if n := r.ended(SpareDead); n != dead {
+		if n := r.ended(EndDead); n != dead {
 			t.Errorf("%d more spares died", n-dead)
 		}
-		expectBetween(t, "age in the end", r.agesAt(SpareAged)[aged:], 5*time.Second, 8500*time.Millisecond)
+		expectBetween(t, "age in the end", r.agesAt(EndAged)[aged:], 5*time.Second, 8500*time.Millisecond)
 
 		// After ten minutes it tries longer again, once in ten minutes, as the restart of a pooler must not be for ever.
 		r.do(func() { waits = time.Hour })
 		r.pass(30 * time.Minute)
-		ages := r.agesAt(SpareAged)
+		ages := r.agesAt(EndAged)
 		if last := ages[len(ages)-1]; last < 20*time.Second {
 			t.Errorf("the last spare ended at the age of %v", last)
 		}
@@ -69,7 +71,7 @@ func TestSparesLearnFromWhatTheyAreTold(t *testing.T) {
 		r.do(func() {
 			r.sick = func(age time.Duration) error {
 				if age >= 8*time.Second {
-					return errSpoke
+					return tlsorigin.ErrUnexpectedData
 				}
 				return nil
 			}
@@ -79,9 +81,9 @@ func TestSparesLearnFromWhatTheyAreTold(t *testing.T) {
 		if limit := r.limit(); limit < 4*time.Second || limit > 4500*time.Millisecond {
 			t.Errorf("the limit is %v, want half of 8s at once", limit)
 		}
-		dead := r.ended(SpareDead)
+		dead := r.ended(EndDead)
 		r.pass(5 * time.Minute)
-		if n := r.ended(SpareDead); n != dead || n > 2 {
+		if n := r.ended(EndDead); n != dead || n > 2 {
 			t.Errorf("%d spares died, %d of them after the first", n, n-dead)
 		}
 	})
@@ -95,7 +97,7 @@ func TestSparesThatNeverLastCostLittle(t *testing.T) {
 		if n, _ := r.dialled(); n > 60 {
 			t.Errorf("%d dials in ten minutes", n)
 		}
-		if limit := r.limit(); limit != minSpareAge {
+		if limit := r.limit(); limit != minAge {
 			t.Errorf("learned a limit of %v, want the lowest there is", limit)
 		}
 		if wait := slices.Max(r.pausedFor()); wait < 24*time.Second || wait > 36*time.Second {

@@ -1,10 +1,13 @@
-package tlsorigin
+package spares
 
 import (
 	"context"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/pgorigin/pgorigin/tlsorigin"
+	"github.com/pgorigin/pgorigin/tlsorigin/internal/peertest"
 )
 
 func TestSparesAreHandedOutAndRefilled(t *testing.T) {
@@ -18,7 +21,7 @@ func TestSparesAreHandedOutAndRefilled(t *testing.T) {
 		if _, ok := first.(*Spare); !ok {
 			t.Fatalf("Dial returned a %T", first)
 		}
-		checkEcho(t, first)
+		peertest.CheckEcho(t, first)
 		r.expectReady(2) // at once, not with the next tick
 		r.expectUses(1, 0, 0)
 		r.expectEnds("", 0)
@@ -35,7 +38,7 @@ func TestNoSparesAtAll(t *testing.T) {
 		if n, _ := r.dialled(); n != 0 {
 			t.Errorf("%d dials", n)
 		}
-		if _, ok := r.takeOne().(*Conn); !ok {
+		if _, ok := r.takeOne().(*tlsorigin.Conn); !ok {
 			t.Error("Dial returned something else than Dialer.Dial")
 		}
 		r.expectReady(0)
@@ -62,10 +65,10 @@ func TestBurstBeyondSpares(t *testing.T) {
 		r.Start()
 		r.expectReady(2)
 		for range 5 {
-			checkEcho(t, r.takeOne())
+			peertest.CheckEcho(t, r.takeOne())
 		}
 		var hits, misses int
-		r.do(func() { hits, misses = r.uses[SpareHit], r.uses[SpareMiss] })
+		r.do(func() { hits, misses = r.uses[Hit], r.uses[Miss] })
 		if hits < 2 || hits+misses != 5 {
 			t.Errorf("%d hits and %d misses", hits, misses)
 		}
@@ -80,8 +83,8 @@ func TestDeadSparesAreSweptWithinASecond(t *testing.T) {
 		r.do(func() { r.sick = func(time.Duration) error { return errSick } })
 		r.pass(time.Second)
 		r.expectReady(0)
-		r.expectEnds(SpareDead, 2)
-		if limit := r.limit(); limit != maxSpareAge/2 {
+		r.expectEnds(EndDead, 2)
+		if limit := r.limit(); limit != maxAge/2 {
 			t.Errorf("the limit is %v: one event should halve it once", limit)
 		}
 		r.do(func() { r.sick = func(time.Duration) error { return nil } })
@@ -95,11 +98,11 @@ func TestDeadSparesAreFoundWhenTheyAreWanted(t *testing.T) {
 		r.Start()
 		r.expectReady(2)
 		r.do(func() { r.sick = func(time.Duration) error { return errSick } })
-		if _, ok := r.takeOne().(*Conn); !ok {
+		if _, ok := r.takeOne().(*tlsorigin.Conn); !ok {
 			t.Error("a dead spare was handed out")
 		}
 		r.expectUses(0, 1, 0)
-		r.expectEnds(SpareDead, 2)
+		r.expectEnds(EndDead, 2)
 	})
 }
 
@@ -110,7 +113,7 @@ func TestFailedDialDropsAll(t *testing.T) {
 		r.do(func() { r.refused = true })
 		r.takeOne() // the refill fails
 		r.expectReady(0)
-		r.expectEnds(SpareUnhealthy, 1)
+		r.expectEnds(EndUnhealthy, 1)
 		if _, err := r.Dial(t.Context()); err == nil {
 			t.Error("Dial succeeded")
 		}
@@ -126,7 +129,7 @@ func TestFailureDropsWhatIsBeingMade(t *testing.T) {
 		r.answered = make(chan struct{})
 		r.Start()
 		r.pass(time.Second)
-		r.dud() // as Fresh of a spare that was handed out before
+		r.noteDead() // as Fresh of a spare that was handed out before
 		synctest.Wait()
 		close(r.answered)
 		r.expectReady(0)
@@ -151,13 +154,10 @@ func TestFreshReplacesADud(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer fresh.Close()
-		if _, ok := fresh.(*Conn); !ok {
-			t.Errorf("Fresh returned a %T", fresh)
-		}
-		checkEcho(t, fresh)
+		peertest.CheckEcho(t, fresh)
 		r.expectUses(2, 0, 1)
 		r.expectReady(0)
-		if n := r.ended(SpareUnhealthy); n < 2 {
+		if n := r.ended(EndUnhealthy); n < 2 {
 			t.Errorf("%d spares were discarded, want the two others at least", n)
 		}
 		r.pass(3 * time.Second)
@@ -171,8 +171,8 @@ func TestFreshWaitsForTheOthersToEnd(t *testing.T) {
 		linger, waits time.Duration
 		beside        int
 	}{
-		"in time": {closeGrace / 2, closeGrace / 2, 1},
-		"late":    {time.Minute, closeGrace, 4},
+		"in time": {tlsorigin.CloseGrace / 2, tlsorigin.CloseGrace / 2, 1},
+		"late":    {time.Minute, tlsorigin.CloseGrace, 4},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inSpareBubble(t, 3, nil, func(t *testing.T, r *spareRig) {
@@ -216,8 +216,8 @@ func TestCloseEndsEverything(t *testing.T) {
 			t.Errorf("Close took %v", took)
 		}
 		r.expectReady(0)
-		r.expectEnds(SpareClosed, 1)
-		checkEcho(t, spare) // in use, so none of Close's business
+		r.expectEnds(EndClosed, 1)
+		peertest.CheckEcho(t, spare) // in use, so none of Close's business
 		r.do(func() {
 			if r.open != 2 {
 				t.Errorf("%d connections are open, want the two in use", r.open)

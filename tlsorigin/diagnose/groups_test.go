@@ -1,4 +1,4 @@
-package tlsorigin
+package diagnose
 
 import (
 	"crypto/tls"
@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pgorigin/pgorigin/tlsorigin"
+	"github.com/pgorigin/pgorigin/tlsorigin/internal/peertest"
 	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
 )
 
@@ -15,12 +17,12 @@ import (
 func TestDiagnosisMeasuresTheHello(t *testing.T) {
 	ca := tlstest.NewCA("Test Root", tlstest.P256)
 	sizes := make(chan int, 16)
-	p := startPeer(t, func(conn net.Conn) {
-		if answer(conn, "S") {
+	p := peertest.Start(t, func(conn net.Conn) {
+		if peertest.Answer(conn, "S") {
 			sizes <- helloSize(conn)
 		}
 	})
-	found := diagnoseOne(t, newTestDialer(t, ca, func(c *Config) { c.PostQuantum, c.Timeout = PostQuantumOff, time.Second }, p.addr))
+	found := diagnoseOne(t, newTestDialer(t, ca, func(c *tlsorigin.Config) { c.PostQuantum, c.Timeout = tlsorigin.PostQuantumOff, time.Second }, p.Addr))
 	var sent, reported []int
 	for _, row := range found.KeyExchange {
 		sent, reported = append(sent, <-sizes), append(reported, row.Hello.Bytes)
@@ -45,7 +47,7 @@ func helloSize(conn net.Conn) int {
 // swallows answers only hellos of at most most bytes.
 func swallows(most int, config *tls.Config) func(net.Conn) {
 	return func(conn net.Conn) {
-		if !answer(conn, "S") {
+		if !peertest.Answer(conn, "S") {
 			return
 		}
 		peeked := &prefixed{Conn: conn}
@@ -88,21 +90,21 @@ func (c keeping) Read(b []byte) (int, error) {
 
 func TestDiagnosisOfAPathThatSwallowsLargeHellos(t *testing.T) {
 	ca := tlstest.NewCA("Test Root", tlstest.P256)
-	config := serverConfig(ca.Issue(tlstest.Leaf{DNSNames: []string{testName}}))
+	config := peertest.ServerConfig(ca.Issue(tlstest.Leaf{DNSNames: []string{peertest.Name}}))
 	for _, row := range []struct {
-		policy     PostQuantum
+		policy     tlsorigin.PostQuantum
 		failed     Stage
-		configured TrialOutcome
+		configured Outcome
 	}{
-		{PostQuantumPrefer, "", TrialVanishes},
-		{PostQuantumRequire, StageTLS, TrialVanishes},
-		{PostQuantumOff, "", TrialWorks},
+		{tlsorigin.PostQuantumPrefer, "", TrialVanishes},
+		{tlsorigin.PostQuantumRequire, StageTLS, TrialVanishes},
+		{tlsorigin.PostQuantumOff, "", TrialWorks},
 	} {
 		t.Run(string(row.policy), func(t *testing.T) {
 			t.Parallel()
-			change := func(c *Config) { c.PostQuantum, c.Timeout = row.policy, time.Second }
-			found := diagnoseOne(t, newTestDialer(t, ca, change, startPeer(t, swallows(1000, config)).addr))
-			conn, err := newTestDialer(t, ca, change, startPeer(t, swallows(1000, config)).addr).Dial(t.Context(), nil)
+			change := func(c *tlsorigin.Config) { c.PostQuantum, c.Timeout = row.policy, time.Second }
+			found := diagnoseOne(t, newTestDialer(t, ca, change, peertest.Start(t, swallows(1000, config)).Addr))
+			conn, err := newTestDialer(t, ca, change, peertest.Start(t, swallows(1000, config)).Addr).Dial(t.Context(), nil)
 			if conn != nil {
 				conn.Close()
 			}
@@ -112,14 +114,14 @@ func TestDiagnosisOfAPathThatSwallowsLargeHellos(t *testing.T) {
 			if found.Failed != row.failed {
 				t.Errorf("failed at %q (%v), want %q", found.Failed, found.Err, row.failed)
 			}
-			if (found.Fallback != "") != (row.policy == PostQuantumPrefer) {
+			if (found.Fallback != "") != (row.policy == tlsorigin.PostQuantumPrefer) {
 				t.Errorf("fallback %q", found.Fallback)
 			}
-			var outcomes []TrialOutcome
+			var outcomes []Outcome
 			for _, trial := range found.KeyExchange {
 				outcomes = append(outcomes, trial.Outcome)
 			}
-			want := []TrialOutcome{row.configured, TrialVanishes, TrialWorks, TrialWorks, TrialWorks, TrialWorks}
+			want := []Outcome{row.configured, TrialVanishes, TrialWorks, TrialWorks, TrialWorks, TrialWorks}
 			if !slices.Equal(outcomes, want) {
 				t.Errorf("matrix %v, want %v", outcomes, want)
 			}
@@ -129,9 +131,9 @@ func TestDiagnosisOfAPathThatSwallowsLargeHellos(t *testing.T) {
 
 func TestDiagnosisOfAServerWithOneGroup(t *testing.T) {
 	ca := tlstest.NewCA("Test Root", tlstest.P256)
-	config := serverConfig(ca.Issue(tlstest.Leaf{DNSNames: []string{testName}}))
+	config := peertest.ServerConfig(ca.Issue(tlstest.Leaf{DNSNames: []string{peertest.Name}}))
 	config.CurvePreferences = []tls.CurveID{tls.CurveP256} // PostgreSQL up to 17
-	found := diagnoseOne(t, newTestDialer(t, ca, nil, startPeer(t, speaksTLS(config)).addr))
+	found := diagnoseOne(t, newTestDialer(t, ca, nil, peertest.Start(t, peertest.SpeaksTLS(config)).Addr))
 	if found.Failed != "" || !found.Handshake.HelloRetryRequest || found.Handshake.Group != tls.CurveP256 {
 		t.Errorf("%q, %+v", found.Failed, found.Handshake)
 	}

@@ -1,4 +1,4 @@
-package tlsorigin
+package spares
 
 import (
 	"context"
@@ -11,12 +11,14 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/pgorigin/pgorigin/tlsorigin"
+	"github.com/pgorigin/pgorigin/tlsorigin/internal/peertest"
 	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
 )
 
-// spareRig is Spares in a bubble, in front of an upstream that does what a test says.
+// spareRig is Pool in a bubble, in front of an upstream that does what a test says.
 type spareRig struct {
-	*Spares
+	*Pool
 	t      *testing.T
 	script func(net.Conn)
 
@@ -32,9 +34,9 @@ type spareRig struct {
 	beside   int // connections that were open at the last dial
 
 	// What the hooks were told.
-	uses   map[SpareUse]int
-	ends   map[SpareEnd]int
-	ages   map[SpareEnd][]time.Duration
+	uses   map[Use]int
+	ends   map[End]int
+	ages   map[End][]time.Duration
 	pauses []time.Duration
 }
 
@@ -61,22 +63,22 @@ func (c *pipedConn) Close() error {
 }
 
 // inSpareBubble runs a test with count spares, which begin to be made with Start.
-func inSpareBubble(t *testing.T, count int, change func(*Config), test func(t *testing.T, r *spareRig)) {
+func inSpareBubble(t *testing.T, count int, change func(*tlsorigin.Config), test func(t *testing.T, r *spareRig)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		ca := tlstest.NewCA("Test Root", tlstest.P256) // here, for its dates are the bubble's
 		r := &spareRig{
-			t: t, script: pipeServer(ca), addr: &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 6432},
+			t: t, script: peertest.PipeServer(ca), addr: &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 6432},
 			sick: func(time.Duration) error { return nil },
-			uses: map[SpareUse]int{}, ends: map[SpareEnd]int{}, ages: map[SpareEnd][]time.Duration{},
+			uses: map[Use]int{}, ends: map[End]int{}, ages: map[End][]time.Duration{},
 		}
-		d := newTestDialer(t, ca, func(c *Config) {
+		d := newTestDialer(t, ca, func(c *tlsorigin.Config) {
 			c.NetDial = r.netDial
 			if change != nil {
 				change(c)
 			}
 		}, "db.test:6432", "db.test:6433")
-		r.Spares = NewSpares(d, count, SparesTrace{Used: r.noteUse, Discarded: r.noteEnd, Paused: r.notePause})
+		r.Pool = New(d, count, Trace{Used: r.noteUse, Discarded: r.noteEnd, Paused: r.notePause})
 		r.probe = r.examine
 		t.Cleanup(func() {
 			if err := errors.Join(r.Close(), d.Close()); err != nil {
@@ -85,6 +87,31 @@ func inSpareBubble(t *testing.T, count int, change func(*Config), test func(t *t
 		})
 		test(t, r)
 	})
+}
+
+// Dial returns a *Spare if the pool has one, else a *tlsorigin.Conn.
+func (r *spareRig) Dial(ctx context.Context) (net.Conn, error) {
+	conn, spare, err := r.Pool.Dial(ctx)
+	switch {
+	case err != nil:
+		return nil, err
+	case spare != nil:
+		return spare, nil
+	}
+	return conn, nil
+}
+
+func newTestDialer(t testing.TB, ca *tlstest.CA, change func(*tlsorigin.Config), addrs ...string) *tlsorigin.Dialer {
+	t.Helper()
+	cfg := tlsorigin.Config{Addrs: addrs, ServerName: peertest.Name, CAPEM: string(ca.PEM())}
+	if change != nil {
+		change(&cfg)
+	}
+	d, err := tlsorigin.NewDialer(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
 }
 
 func (r *spareRig) netDial(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -106,16 +133,16 @@ func (r *spareRig) netDial(ctx context.Context, network, addr string) (net.Conn,
 	if r.refused {
 		return nil, &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}
 	}
-	near, _ := pipeTo(r.script)(ctx, network, addr)
+	near, _ := peertest.PipeTo(r.script)(ctx, network, addr)
 	r.open++
 	r.most = max(r.most, r.open)
 	return &pipedConn{Conn: near, rig: r, addr: r.addr}, nil
 }
 
-// examine stands in for probeSpare, which needs a socket.
-func (r *spareRig) examine(c *Conn) error {
+// examine stands in for (*tlsorigin.Conn).CheckIdle, which needs a socket.
+func (r *spareRig) examine(c *tlsorigin.Conn) error {
 	var age time.Duration
-	for _, spare := range r.ready { // the caller holds Spares.mu
+	for _, spare := range r.ready { // the caller holds Pool.mu
 		if spare != nil && spare.Conn == c {
 			age = time.Since(spare.born)
 		}
@@ -125,13 +152,13 @@ func (r *spareRig) examine(c *Conn) error {
 	return r.sick(age)
 }
 
-func (r *spareRig) noteUse(use SpareUse) {
+func (r *spareRig) noteUse(use Use) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.uses[use]++
 }
 
-func (r *spareRig) noteEnd(end SpareEnd, age time.Duration, _ error) {
+func (r *spareRig) noteEnd(end End, age time.Duration, _ error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.ends[end]++
@@ -152,13 +179,13 @@ func (r *spareRig) do(f func()) {
 }
 
 // ended returns how many spares were discarded for that cause.
-func (r *spareRig) ended(end SpareEnd) (n int) {
+func (r *spareRig) ended(end End) (n int) {
 	r.do(func() { n = r.ends[end] })
 	return n
 }
 
 // agesAt returns the ages at which spares were discarded for that cause.
-func (r *spareRig) agesAt(end SpareEnd) (ages []time.Duration) {
+func (r *spareRig) agesAt(end End) (ages []time.Duration) {
 	r.do(func() { ages = slices.Clone(r.ages[end]) })
 	return ages
 }
@@ -171,8 +198,8 @@ func (r *spareRig) dialled() (dials, most int) {
 
 // limit returns how old spares may become now.
 func (r *spareRig) limit() time.Duration {
-	r.Spares.mu.Lock()
-	defer r.Spares.mu.Unlock()
+	r.Pool.mu.Lock()
+	defer r.Pool.mu.Unlock()
 	return r.age.limit(time.Now())
 }
 
@@ -217,13 +244,13 @@ func (r *spareRig) expectUses(hits, misses, duds int) {
 	r.t.Helper()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.uses[SpareHit] != hits || r.uses[SpareMiss] != misses || r.uses[SpareDud] != duds {
+	if r.uses[Hit] != hits || r.uses[Miss] != misses || r.uses[Dead] != duds {
 		r.t.Errorf("uses %v, want %d hits, %d misses and %d duds", r.uses, hits, misses, duds)
 	}
 }
 
 // expectEnds fails unless exactly that many spares were discarded, all for that cause.
-func (r *spareRig) expectEnds(end SpareEnd, n int) {
+func (r *spareRig) expectEnds(end End, n int) {
 	r.t.Helper()
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -1,0 +1,212 @@
+package diagnose
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/pgorigin/pgorigin/tlsorigin"
+)
+
+// Stage is one step on the way to a verified connection.
+type Stage string
+
+// The stages of a diagnosis, in their order.
+const (
+	StageDNS               Stage = "dns"
+	StageTCP               Stage = "tcp"
+	StageSSLRequest        Stage = "sslrequest"
+	StageTLS               Stage = "tls"
+	StageChain             Stage = "chain"
+	StageName              Stage = "name"
+	StageClientCertificate Stage = "client_certificate"
+	StageKeyExchange       Stage = "key_exchange"
+)
+
+const (
+	// maxDiagnosed bounds how many addresses of one name are walked; a name may have hundreds.
+	maxDiagnosed = 16
+	// diagnosedAtOnce bounds the addresses under way, each of which has several connections open.
+	diagnosedAtOnce = 4
+	// keyExchangeTimeout bounds one row of the key-exchange matrix: an answer to a hello takes one round trip.
+	keyExchangeTimeout = 3 * time.Second
+	// rejectionGrace is how long a diagnosis listens for the rejection of its client certificate, which TLS 1.3 sends
+	// only after the handshake. A server that is content is silent.
+	rejectionGrace = 250 * time.Millisecond
+)
+
+// Upstream is what was found out about one configured address.
+type Upstream struct {
+	Addr       string // host:port as configured
+	ServerName string // what the certificate must carry
+	Direct     bool   // TLS begins at once, without SSLRequest
+
+	Lookup    time.Duration    // zero for an IP address
+	Resolved  int              // how many addresses DNS gave
+	Err       *tlsorigin.Error // why there is no address; nil otherwise
+	Addresses []Address
+}
+
+// Address is the walk to one resolved address. It ends at its first failing stage.
+type Address struct {
+	// Addr leads Dial to this very address.
+	Addr *tlsorigin.Addr
+
+	Failed Stage            // the first failing stage; empty if the connection was verified
+	Err    *tlsorigin.Error // what Dial would report for this address; nil when Failed is empty
+	// Skipped says that ctx ended before the walk did; what is known stands, and Failed and Err are empty.
+	Skipped bool
+
+	Connect, SSLRequest, TLS time.Duration // see Attempt
+
+	// Fallback is set if the first ClientHello vanished on the way and another one led to a connection; Cause says how.
+	Fallback tlsorigin.Fallback
+	Cause    tlsorigin.PathCause
+
+	Handshake   Handshake
+	Certificate Chain
+	// KeyExchange has one row for each group alone, and the first for the configuration in force. It is empty if the
+	// walk ended before TLS or at the certificate.
+	KeyExchange []Trial
+
+	ClientCertificate tlsorigin.ClientCertificate
+}
+
+// Handshake describes a TLS handshake that came as far as the certificate. A zero Version means that it did not.
+type Handshake struct {
+	Version           uint16
+	CipherSuite       uint16
+	Group             tls.CurveID
+	HelloRetryRequest bool
+}
+
+// Options change how Run works. The zero value is fine.
+type Options struct {
+	// LookupNetIP resolves a name. Nil means net.DefaultResolver, which Dial uses, too.
+	LookupNetIP tlsorigin.LookupFunc
+}
+
+// Run walks every address of every configured upstream of d and reports how far it came, addresses of one name side by
+// side. Each walk is made by the code of Dial, with all that d remembers and learns about an address. It has the timeout
+// of the Config, cut by the deadline of ctx. Nothing but SSLRequest and TLS leaves the process, and every connection is
+// closed again.
+func Run(ctx context.Context, d *tlsorigin.Dialer, o Options) []Upstream {
+	w := &walker{dialer: d, lookup: o.LookupNetIP, places: make(chan struct{}, diagnosedAtOnce)}
+	if w.lookup == nil {
+		w.lookup = net.DefaultResolver.LookupNetIP
+	}
+	addrs := d.UpstreamAddrs()
+	reports := make([]Upstream, len(addrs))
+	var walks sync.WaitGroup
+	for i, addr := range addrs {
+		walks.Go(func() { reports[i] = w.upstream(ctx, addr) })
+	}
+	walks.Wait()
+	return reports
+}
+
+// walker makes the walks of one Run.
+type walker struct {
+	dialer *tlsorigin.Dialer
+	lookup tlsorigin.LookupFunc
+	places chan struct{} // has room for as many walks as may be under way
+}
+
+func (w *walker) upstream(ctx context.Context, addr tlsorigin.UpstreamAddr) Upstream {
+	report := Upstream{Addr: addr.Addr, ServerName: addr.ServerName, Direct: addr.Direct}
+	began := time.Now()
+	found, failure := w.dialer.Resolve(ctx, addr.Addr, w.shareOf(ctx), func(ctx context.Context, network, host string) ([]netip.Addr, error) {
+		defer func() { report.Lookup = time.Since(began) }()
+		return w.lookup(ctx, network, host)
+	})
+	if failure != nil {
+		report.Err = failure
+		return report
+	}
+	report.Resolved = len(found)
+	found = found[:min(len(found), maxDiagnosed)]
+	report.Addresses = make([]Address, len(found))
+	var walks sync.WaitGroup
+	for i, addr := range found {
+		walks.Go(func() {
+			w.places <- struct{}{}
+			defer func() { <-w.places }()
+			report.Addresses[i] = w.walk(ctx, addr)
+		})
+	}
+	walks.Wait()
+	return report
+}
+
+// shareOf returns the budget of one attempt: that of Dial, or most of what is left until the deadline of ctx, so that the
+// attempt ends first and says why.
+func (w *walker) shareOf(ctx context.Context) time.Duration {
+	if end, ok := ctx.Deadline(); ok {
+		return max(min(w.dialer.Timeout(), time.Until(end)*9/10), time.Millisecond)
+	}
+	return w.dialer.Timeout()
+}
+
+// walk goes to one address.
+func (w *walker) walk(ctx context.Context, addr *tlsorigin.Addr) Address {
+	report := Address{Addr: addr}
+	found, err := w.dialer.Observe(ctx, addr, w.shareOf(ctx))
+	if err != nil || found.Interrupted || len(found.Attempts) == 0 {
+		report.Skipped = true
+		return report
+	}
+	first, last := found.Attempts[0], found.Attempts[len(found.Attempts)-1]
+	failure := found.Err
+	if found.Conn != nil {
+		if ctx.Err() == nil {
+			failure = found.Conn.Rejection(rejectionGrace + last.TLS)
+		}
+		_ = found.Conn.Close()
+	}
+	reported := last
+	if found.Conn == nil && last.Err != failure {
+		reported = first // nothing passed where its hello vanished
+	}
+	report.Connect, report.SSLRequest, report.TLS = reported.Connect, reported.SSLRequest, reported.TLS
+	report.Fallback, report.Cause = reported.Fallback, reported.Cause
+	report.Handshake = handshakeOf(reported.State)
+	report.Certificate = describeChain(reported.Sent, reported.Chain, time.Now())
+	report.ClientCertificate = reported.ClientCertificate
+	if failure != nil {
+		report.Failed, report.Err = stageOf(failure, &reported.Attempt), failure
+	}
+	if report.Failed == "" || report.Failed == StageTLS || report.Failed == StageClientCertificate {
+		report.KeyExchange = w.tryGroups(ctx, addr, first)
+	}
+	return report
+}
+
+// stageOf tells at which stage an attempt failed.
+func stageOf(failure *tlsorigin.Error, report *tlsorigin.Attempt) Stage {
+	switch kind := failure.Kind; {
+	case kind == tlsorigin.ReasonClientCertRejected:
+		return StageClientCertificate
+	case kind == tlsorigin.ReasonCertNameMismatch:
+		return StageName
+	case kind.Layer() == tlsorigin.LayerCertificate:
+		return StageChain
+	case kind == tlsorigin.ReasonUpstreamDNS:
+		return StageDNS
+	case report.Resolved == nil:
+		return StageTCP
+	case kind == tlsorigin.ReasonTLSRefused, kind == tlsorigin.ReasonTLSInjection, report.TLS == 0 && report.SSLRequest > 0:
+		return StageSSLRequest
+	}
+	return StageTLS
+}
+
+// handshakeOf describes a state, which is zero if there was no handshake to speak of.
+func handshakeOf(state tls.ConnectionState) Handshake {
+	return Handshake{
+		Version: state.Version, CipherSuite: state.CipherSuite, Group: state.CurveID,
+		HelloRetryRequest: state.HelloRetryRequest,
+	}
+}

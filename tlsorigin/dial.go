@@ -1,0 +1,398 @@
+package tlsorigin
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"time"
+
+	"github.com/pgorigin/pgorigin/tlsorigin/internal/safetext"
+	"github.com/pgorigin/pgorigin/tlsorigin/internal/verify"
+)
+
+// This file is the whole road from a name to a verified connection: Dial, dialRoutes, open, try, and the steps of one
+// attempt: connect, requestTLS, handshake, verify. What is optional is one call here and stands elsewhere:
+//
+//	reload.go      files that were replaced: try again under the new ones
+//	retry.go       a hello that got no answer, a session that the upstream cannot resume: try another hello
+//	hosts.go       what an address has shown before chooses the hello
+//	admission.go   how many handshakes compute, and how many attempts wait for one address
+//	resumption.go  sessions
+//	liveness.go    a peer that vanishes later
+
+// sslRequest is the message SSLRequest: its length and the code 80877103.
+const sslRequest = "\x00\x00\x00\x08\x04\xd2\x16\x2f"
+
+// options say for whom a dial is. The zero value is a dial for a client.
+type options struct {
+	probe    bool      // for no client: it is reported as a probe, and resumes nothing, so that it sees everything
+	recorder *recorder // nil: nobody records the attempts
+}
+
+// Dial returns a *Conn whose peer has proved its name, ready for a startup packet; the caller closes it. A nil target
+// means the configured addresses in order. Otherwise target is the *Addr of an earlier connection of this Dialer: the new
+// connection goes to that very address and proves the same name. A cancel request needs that.
+//
+// If replaced files could explain a failure, Dial reads them and tries once more when they are new: a rotation costs no
+// connection, however long the interval of Watch.
+//
+// On failure the error is an *Error, with one exception: the end of ctx is reported as context.Cause(ctx), wrapped,
+// because it says nothing about the upstream. The connection does not depend on ctx afterwards.
+func (d *Dialer) Dial(ctx context.Context, target net.Addr) (*Conn, error) {
+	return d.dial(ctx, target, options{})
+}
+
+func (d *Dialer) dial(ctx context.Context, target net.Addr, o options) (*Conn, error) {
+	routes, err := d.routesTo(target)
+	if err != nil {
+		return nil, err
+	}
+	end := time.Now().Add(d.timeout)
+	state := d.state.Load()
+	conn, err := d.dialRoutes(ctx, routes, state, end, o)
+	if err != nil {
+		if next := d.newerState(ctx, err, state, end); next != nil {
+			state = next
+			conn, err = d.dialRoutes(ctx, routes, state, end, o)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	conn.generation, conn.rejected = state.generation, d.reloadBriefly
+	conn.wire.liveness = d.liveness
+	conn.wire.announce() // the last flight of the handshake
+	return conn, nil
+}
+
+// routesTo returns the addresses to try for target.
+func (d *Dialer) routesTo(target net.Addr) ([]route, error) {
+	if target == nil {
+		return d.upstream, nil
+	}
+	addr, ok := target.(*Addr)
+	if !ok {
+		return nil, fmt.Errorf("dial upstream: target is a %T, want an *Addr of an earlier connection", target)
+	}
+	for _, r := range d.upstream {
+		if r.host == addr.Host {
+			r.dial = addr.TCP.String()
+			return []route{r}, nil
+		}
+	}
+	return nil, fmt.Errorf("dial upstream: %s is not a configured address", safetext.Quote(addr.Host))
+}
+
+// dialRoutes tries routes in order until end.
+func (d *Dialer) dialRoutes(ctx context.Context, routes []route, state *tlsState, end time.Time, o options) (*Conn, error) {
+	var failures []*Error
+	for i, r := range routes {
+		// A share for each address that is left, so that a silent first one leaves time for the next.
+		share := time.Until(end) / time.Duration(len(routes)-i)
+		result := d.open(ctx, r, state, share, o)
+		switch {
+		case result.interrupted:
+			return nil, fmt.Errorf("dial upstream %s: %w", r.host, context.Cause(ctx))
+		case result.failure == nil:
+			return result.conn, nil
+		}
+		failures = append(failures, result.failure)
+	}
+	return nil, furthest(failures)
+}
+
+// outcome is what came of an attempt: exactly one of its fields is set.
+type outcome struct {
+	conn        *Conn
+	failure     *Error
+	interrupted bool // the caller's context has ended, which says nothing about the upstream
+}
+
+// open tries one address within budget: once as a rule, and again if another hello may pass where this one failed.
+func (d *Dialer) open(ctx context.Context, r route, state *tlsState, budget time.Duration, o options) outcome {
+	end := time.Now().Add(budget)
+	a := d.newAttempt(r, state, budget, o)
+	a.variantFor = func(addr net.Addr) helloVariant { return d.hosts.variant(d.startProbe, r, addr) }
+	a.resume = !o.probe
+	result := d.try(ctx, a)
+	if result.failure == nil {
+		return result
+	}
+	return d.retry(ctx, a, result, end)
+}
+
+// try makes one attempt, reports it and learns from it.
+func (d *Dialer) try(ctx context.Context, a *attempt) outcome {
+	a.options.recorder.begin(a)
+	conn, failure := a.run(ctx, d.netDial)
+	if conn == nil && ctx.Err() != nil {
+		return outcome{interrupted: true}
+	}
+	a.report.Err = failure
+	d.attempt(a.report)
+	if conn != nil {
+		d.hosts.verified(a)
+	}
+	return outcome{conn: conn, failure: failure}
+}
+
+// attempt is one try of one address.
+type attempt struct {
+	route   route
+	state   *tlsState
+	budget  time.Duration
+	options options
+	report  Attempt
+
+	variant    helloVariant
+	variantFor func(net.Addr) helloVariant // chooses variant for a resolved address; nil means the zero value
+	auth       clientAuth
+	verify     verification
+
+	semaphore semaphore // nil means that computing is not bounded
+	waiters   *waiters  // nil means that waiting is not bounded
+	permit    *permit   // held while the handshake computes
+	waiter    *waiter
+
+	resume bool    // a session, if there is one
+	ticket *ticket // nil means that the handshake neither takes nor leaves a session
+
+	lost     func(net.Conn) bool // packetsLost; nil where nobody can tell
+	began    bool                // a ClientHello has been sent, or was about to be
+	patience time.Duration       // how long its first answer was waited for; zero means as long as the budget
+	vanished PathCause           // set if not one byte answered it, in a way that may be due to its size
+
+	observe func(*tls.Config)   // sees the configuration of the handshake; nil means that nobody does
+	details *certificateDetails // set when the upstream's certificate is refused
+}
+
+func (d *Dialer) newAttempt(r route, state *tlsState, budget time.Duration, o options) *attempt {
+	return &attempt{
+		route: r, state: state, budget: budget, options: o,
+		report:    Attempt{Addr: r.host, Probe: o.probe},
+		auth:      clientAuth{configured: state.client},
+		verify:    verification{policy: state.policy, name: r.name},
+		semaphore: d.semaphore, waiters: &d.waiters, lost: d.lost,
+	}
+}
+
+// run connects, asks for TLS and verifies, all before one deadline. The deadline stands on the connection. The end of ctx
+// interrupts by a deadline in the past. So the deadline has one owner, and the connection is still open, and can be asked
+// about, when it has passed.
+func (a *attempt) run(ctx context.Context, dial dialFunc) (*Conn, *Error) {
+	deadline := time.Now().Add(a.budget)
+	raw, failure := a.connect(ctx, deadline, dial)
+	if failure != nil {
+		return nil, failure
+	}
+	a.report.Resolved = raw.RemoteAddr()
+	if a.variantFor != nil {
+		a.variant = a.variantFor(a.report.Resolved)
+	}
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	a.waiter = a.waiters.join(a.report.Resolved.String(), end)
+	defer a.waiter.leave()
+	expire := expiry(ctx, raw)
+	expire(deadline)
+	stop := context.AfterFunc(ctx, func() { expire(deadline) })
+	conn, failure := a.secure(ctx, raw, deadline, expire)
+	interrupted := !stop()
+	if failure != nil || interrupted {
+		_ = raw.Close() // never tls.Conn.Close: there is nobody to say goodbye to
+		return nil, a.outwaited(ctx, failure)
+	}
+	_ = raw.SetDeadline(time.Time{})
+	a.report.State = conn.ConnectionState()
+	return conn, nil
+}
+
+// dialFunc opens a TCP connection, as Config.NetDial does.
+type dialFunc = func(ctx context.Context, network, addr string) (net.Conn, error)
+
+// connect resolves and opens TCP.
+func (a *attempt) connect(ctx context.Context, deadline time.Time, dial dialFunc) (net.Conn, *Error) {
+	ctx, cancel := context.WithDeadline(ctx, deadline)
+	defer cancel()
+	defer stopwatch(&a.report.Connect)()
+	raw, err := dial(ctx, "tcp", a.route.dial)
+	if err != nil {
+		return nil, a.failure(connectFailure(err, a.budget), err)
+	}
+	return raw, nil
+}
+
+// expiry returns a function that sets the deadline of raw. Once ctx has ended, every deadline is one in the past. The
+// function asks ctx after it has set the deadline, so a later one set at the same moment does not undo the interruption.
+func expiry(ctx context.Context, raw net.Conn) func(time.Time) {
+	return func(t time.Time) {
+		// A connection that cannot take a deadline any more is closed, and the next operation says so.
+		_ = raw.SetDeadline(t)
+		if ctx.Err() != nil {
+			_ = raw.SetDeadline(time.Unix(1, 0))
+		}
+	}
+}
+
+// secure turns a fresh TCP connection into a verified one.
+func (a *attempt) secure(ctx context.Context, raw net.Conn, deadline time.Time, expire func(time.Time)) (*Conn, *Error) {
+	if !a.route.direct {
+		if failure := a.requestTLS(raw); failure != nil {
+			return nil, failure
+		}
+	}
+	return a.handshake(ctx, raw, deadline, expire)
+}
+
+// requestTLS sends SSLRequest and reads its answer, exactly one byte: what follows belongs to TLS.
+func (a *attempt) requestTLS(raw net.Conn) *Error {
+	defer stopwatch(&a.report.SSLRequest)()
+	if _, err := io.WriteString(raw, sslRequest); err != nil {
+		return a.failure(lostFailure(err, "while SSLRequest was sent", a.budget), err)
+	}
+	var answer [1]byte
+	a.waiter.startWait()
+	_, err := io.ReadFull(raw, answer[:])
+	a.waiter.stopWait()
+	if err != nil {
+		return a.failure(lostFailure(err, "without an answer to SSLRequest", a.budget), err)
+	}
+	if found := answerProblem(answer[0]); found != nil {
+		return a.failure(found, nil)
+	}
+	// An attacker in the path may send bytes behind 'S' that are not TLS, in the hope that they pass for something received
+	// inside TLS (CVE-2021-23222). Bytes that are here already get their own reason. Later ones break the handshake, because
+	// nothing between here and TLS has a buffer.
+	if pendingInput(raw) {
+		return a.failure(&problem{ReasonTLSInjection, "sent bytes behind its answer to SSLRequest; someone in the path may be tampering"}, nil)
+	}
+	return nil
+}
+
+// answerProblem says what is wrong with the answer to SSLRequest. An 'E' begins an ErrorResponse. It comes from a peer that
+// has proved nothing, so nobody reads it (CVE-2024-10977).
+func answerProblem(answer byte) *problem {
+	switch answer {
+	case 'S':
+		return nil
+	case 'N':
+		return &problem{ReasonTLSRefused, "refuses TLS (answered SSLRequest with N)"}
+	case 'E':
+		return &problem{ReasonTLSProtocol, "answered SSLRequest with an error"}
+	}
+	return &problem{ReasonTLSProtocol, fmt.Sprintf("answered SSLRequest with byte 0x%02x instead of S or N; is it a Postgres server?", answer)}
+}
+
+// handshake performs the TLS handshake, in which crypto/tls calls verification.verify.
+func (a *attempt) handshake(ctx context.Context, raw net.Conn, deadline time.Time, expire func(time.Time)) (*Conn, *Error) {
+	defer stopwatch(&a.report.TLS)()
+	if !a.waiter.mayGreet(ctx, deadline) {
+		text := fmt.Sprintf("got no ClientHello in time: %d other TLS handshakes waited for its answer", maxHellos)
+		return nil, a.failure(&problem{ReasonTLSTimeout, text}, nil)
+	}
+	a.permit = newPermit(ctx, a.semaphore, deadline)
+	defer a.permit.release()
+	w := &wire{Conn: raw, permit: a.permit, waiter: a.waiter}
+	a.limitPatience(w, deadline, expire)
+	client := tls.Client(w, a.tlsConfig())
+	a.began = true
+	//nolint:noctx // ctx interrupts by run's deadline: HandshakeContext would close the connection, and with it what it knows
+	err := client.Handshake()
+	a.permit.release() // before a refusal is explained
+	if err != nil {
+		if w.received.Load() == 0 {
+			a.vanished = a.vanishing(raw, err)
+		}
+		return nil, a.failure(a.handshakeFailure(err, w.received.Load()), err)
+	}
+	state := client.ConnectionState()
+	switch {
+	case a.route.direct && state.NegotiatedProtocol != protocolName:
+		// Direct TLS has no other proof that the upstream speaks Postgres.
+		text := "completed TLS but did not agree to the protocol " + protocolName + " (ALPN), which direct TLS demands"
+		return nil, a.failure(&problem{ReasonTLSALPN, text}, nil)
+	case a.verify.chains == nil: // crypto/tls has not called verify
+		return nil, a.failure(&problem{ReasonCertInvalid, "its certificate was not verified"}, nil)
+	}
+	a.ticket.verified(&state)
+	w.permit, w.waiter = nil, nil
+	return &Conn{
+		chains: a.verify.chains,
+		tls:    client,
+		wire:   w,
+		auth:   &a.auth,
+		ticket: a.ticket,
+		remote: &Addr{TCP: raw.RemoteAddr(), Host: a.route.host},
+	}, nil
+}
+
+// tlsConfig returns the TLS configuration of this attempt.
+func (a *attempt) tlsConfig() *tls.Config {
+	config := a.state.config(&a.verify, &a.auth)
+	if a.variant.groups != nil {
+		config.CurvePreferences = a.variant.groups
+	}
+	if a.resume && a.state.sessions != nil {
+		a.ticket = a.state.sessions.ticket(a.report.Resolved, a.route.name)
+		config.ClientSessionCache = a.ticket
+	}
+	if a.observe != nil {
+		a.observe(config)
+	}
+	return config
+}
+
+// verification verifies the peer of one connection. crypto/tls calls verify in each handshake, resumed ones included. It
+// does so before it sends the client certificate and before any data can pass.
+type verification struct {
+	policy *verify.Policy
+	name   string                // what the certificate must carry, unless the policy ignores names
+	chains [][]*x509.Certificate // leaf first; nil means that nothing was verified, and the connection must not be used
+}
+
+// verify is a tls.Config.VerifyConnection.
+func (v *verification) verify(cs tls.ConnectionState) error {
+	chains, err := v.policy.Verify(cs.PeerCertificates, v.name, time.Now())
+	v.chains = chains
+	return err
+}
+
+// outwaited words the end of an attempt that had to make room for others, and leaves every other failure as it is.
+func (a *attempt) outwaited(ctx context.Context, failure *Error) *Error {
+	if !errors.Is(context.Cause(ctx), errOutwaited) {
+		return failure
+	}
+	reason := ReasonTLSTimeout
+	if !a.began {
+		reason = ReasonUpstreamTimeout
+	}
+	text := fmt.Sprintf("sent nothing for %v while more than %d connections waited for its address", silentGrace, maxSilent)
+	return a.failure(&problem{reason, text}, errOutwaited)
+}
+
+// failure makes the *Error of this attempt.
+func (a *attempt) failure(p *problem, cause error) *Error {
+	e := &Error{Kind: p.reason, Addr: a.route.host, Text: safetext.Clip(p.text, safetext.MaxLength), Err: cause}
+	if d := a.details; d != nil {
+		e.Also, e.Peer, e.ExpectedName, e.Anchored = d.also, d.peer, d.name, d.anchored
+	}
+	return e
+}
+
+// certificateDetails is what an Error says about a certificate besides its text.
+type certificateDetails struct {
+	name     string
+	also     []Reason
+	peer     *PeerCertificate
+	anchored bool
+}
+
+// stopwatch returns a function that stores in took how long ago stopwatch was called.
+func stopwatch(took *time.Duration) func() {
+	began := time.Now()
+	return func() { *took = time.Since(began) }
+}
