@@ -1,27 +1,34 @@
 package advice
 
 import (
-	"crypto/x509"
 	"time"
-
-	"go.uber.org/zap/zapcore"
 )
 
-// When a certificate is about to expire: with so much time left, or with such a part of its life left if that is shorter.
-// Certificates that live for hours would else be in the log for all of their life.
+// Urgency says how soon a certificate has to be replaced.
+type Urgency int
+
+// The urgencies.
 const (
-	expiresSoon, expiresSoonPart = 14 * 24 * time.Hour, 4
-	expiresNow, expiresNowPart   = 3 * 24 * time.Hour, 16
+	NotUrgent Urgency = iota
+	Soon
+	Now // it has expired, or is about to
 )
 
-// ExpiryLevel returns how loudly to speak of a certificate at now; ok is false if it is none that expires soon.
-func ExpiryLevel(cert *x509.Certificate, now time.Time) (level zapcore.Level, ok bool) {
-	left, life := cert.NotAfter.Sub(now), cert.NotAfter.Sub(cert.NotBefore)
+// A certificate is urgent with so much time left, or with such a part of its life left if that is shorter. Otherwise a
+// certificate that lives for hours would be urgent for all of its life.
+const (
+	soon, soonPart = 14 * 24 * time.Hour, 4
+	now, nowPart   = 3 * 24 * time.Hour, 16
+)
+
+// Expiry returns how urgent a certificate is at the time at.
+func Expiry(notBefore, notAfter, at time.Time) Urgency {
+	left, life := notAfter.Sub(at), notAfter.Sub(notBefore)
 	switch {
-	case left < min(expiresNow, life/expiresNowPart):
-		return zapcore.ErrorLevel, true
-	case left < min(expiresSoon, life/expiresSoonPart):
-		return zapcore.WarnLevel, true
+	case left < min(now, life/nowPart):
+		return Now
+	case left < min(soon, life/soonPart):
+		return Soon
 	}
-	return zapcore.InfoLevel, false
+	return NotUrgent
 }

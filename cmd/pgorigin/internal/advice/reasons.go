@@ -1,136 +1,267 @@
 package advice
 
-import (
-	"errors"
-	"strings"
+import "github.com/pgorigin/pgorigin/pgwire"
 
-	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
-	"github.com/pgorigin/pgorigin/health"
-	"github.com/pgorigin/pgorigin/tlsorigin"
+// SQLSTATEs that clients get; see appendix "Error Codes" of PostgreSQL's manual.
+const (
+	cannotConnect      = "08001"
+	connectionLost     = "08006"
+	protocolViolation  = "08P01"
+	notAuthorized      = "28000"
+	tooManyConnections = "53300"
+	queryCanceled      = "57014"
+	adminShutdown      = "57P01"
+	cannotConnectNow   = "57P03"
 )
 
-// cureRow says what a person changes when something ended with that reason.
-type cureRow struct{ reason, cure string }
+// ofDial are the ends for a reason that only a dial has.
+func ofDial() []End { return []End{{pgwire.PhaseDial, cannotConnect}} }
 
-// cures is the closed vocabulary of reasons, in the order of the documentation, each with the cure that a client gets as
-// hint. An empty cure is for an end that nobody has to do anything about.
-func cures() []cureRow {
-	return []cureRow{
-		{"ok", ""},
-		{"client_protocol", "Let a Postgres client connect here, with sslmode=disable; health endpoints are at PGORIGIN_HEALTH_ADDR."},
-		{"client_gone", ""},
-		{"client_timeout", "Let the client send its startup packet at once, or raise PGORIGIN_LOGIN_TIMEOUT."},
-		{"client_denied", "Add the client's user ID to PGORIGIN_LISTEN_ALLOW_UIDS, or connect as one that is there."},
-		{"too_many_sessions", "Use fewer connections, or raise the limit that the message names: PGORIGIN_MAX_SESSIONS, memory or open files."},
-		{"draining", "Connect again: this pgorigin is shutting down. PGORIGIN_SHUTDOWN_TIMEOUT is how long running sessions may go on."},
-		{"upstream_dns", "Check the host in PGORIGIN_UPSTREAM_ADDR and the name service of this machine or pod."},
-		{"upstream_refused", "Check that the server runs and that PGORIGIN_UPSTREAM_ADDR has its port; pgbouncer usually has 6432, PostgreSQL 5432."},
-		{"upstream_unreachable", "Check PGORIGIN_UPSTREAM_ADDR and the routes and network policies on the way there."},
-		{"upstream_timeout", "Check firewalls and network policies on the way to PGORIGIN_UPSTREAM_ADDR, or raise PGORIGIN_DIAL_TIMEOUT."},
-		{"upstream_gone", "Connect again; if this repeats, the server's log says why it closes connections, and PGORIGIN_UPSTREAM_ADDR names that server."},
-		{"upstream_lost", "Connect again. If this repeats, check the machine at PGORIGIN_UPSTREAM_ADDR and the network on the way there."},
-		{"upstream_protocol", "Check that PGORIGIN_UPSTREAM_ADDR is a pgbouncer or PostgreSQL server."},
-		{"tls_refused", "Switch TLS on in the server (pgbouncer: client_tls_sslmode=require, PostgreSQL: ssl=on), or let PGORIGIN_UPSTREAM_ADDR name one that has it."},
-		{"tls_injection", "Somebody on the way to PGORIGIN_UPSTREAM_ADDR may be injecting plaintext: find out who before you connect again."},
-		{"tls_protocol", "Check that PGORIGIN_UPSTREAM_ADDR is a Postgres port, that the server has a TLS version from PGORIGIN_TLS_MIN_VERSION on, and, with PGORIGIN_TLS_NEGOTIATION=direct, that it is new enough for that."},
-		{"tls_timeout", "The server accepts connections but does not finish TLS: check its load and the MTU of the way there, try PGORIGIN_TLS_POST_QUANTUM=off, or raise PGORIGIN_DIAL_TIMEOUT."},
-		{"tls_alert", "The server ended TLS: its log says why. If it wants a client certificate, set PGORIGIN_TLS_CERT_FILE and PGORIGIN_TLS_KEY_FILE; it must also have a TLS version from PGORIGIN_TLS_MIN_VERSION on."},
-		{"tls_alpn", "The server did not agree to speak Postgres inside TLS: check that PGORIGIN_UPSTREAM_ADDR is a Postgres port, or set PGORIGIN_TLS_NEGOTIATION=postgres."},
-		{"cert_unknown_authority", "Set PGORIGIN_TLS_CA_FILE (or PGORIGIN_TLS_CA_PEM) to the CA that signed the server's certificate, and let the server send its intermediates."},
-		{"cert_name_mismatch", "Set PGORIGIN_TLS_SERVER_NAME to a name that the certificate carries, if that is the server you mean, or get a certificate for the host in PGORIGIN_UPSTREAM_ADDR."},
-		{"cert_expired", "Renew the server's certificate (the one at PGORIGIN_UPSTREAM_ADDR) and check this machine's clock; an expired CA is replaced in PGORIGIN_TLS_CA_FILE."},
-		{"cert_not_yet_valid", "Check the clocks of this machine and of the one that issued the server's certificate (the one at PGORIGIN_UPSTREAM_ADDR)."},
-		{"cert_revoked", "Replace the server's certificate (the one at PGORIGIN_UPSTREAM_ADDR): a list in PGORIGIN_TLS_CRL_FILE says that it, or an authority above it, is revoked."},
-		{"cert_pin_mismatch", "Check who is at PGORIGIN_UPSTREAM_ADDR: its chain is valid but has none of the keys in PGORIGIN_TLS_PINS. If its key was replaced on purpose, add the new pin, which the message names."},
-		{"cert_usage", "Issue the server's certificate (the one at PGORIGIN_UPSTREAM_ADDR) for server authentication."},
-		{"cert_invalid", "Replace the server's certificate, or the CA in PGORIGIN_TLS_CA_FILE, by one that follows the rules named in the message; a missing or outdated CRL belongs into PGORIGIN_TLS_CRL_FILE."},
-		{"client_cert_rejected", "Set PGORIGIN_TLS_CERT_FILE and PGORIGIN_TLS_KEY_FILE to a certificate that the server trusts; the server's log says what it dislikes."},
-		{"auth_rejected", "Check user, password and database; the server's own message says more. PGORIGIN_AUTH_REQUIRE lists the methods that a server may ask for. Unless it lists allowed methods, a bridge accepts scram-sha-256 alone."},
-		{"auth_channel_binding", "Set PGORIGIN_AUTH_CHANNEL_BINDING=bridge, with which pgorigin logs in itself and binds the channel, for every driver; or =pass for a client whose own channel binding is switched off. A bridge needs PGORIGIN_LISTEN_ADDR on loopback or a Unix socket, or PGORIGIN_AUTH_PASSWORD_FILE."},
-		{"login_timeout", "Check the load of the server at PGORIGIN_UPSTREAM_ADDR, or raise PGORIGIN_LOGIN_TIMEOUT."},
+// ofConnection are the ends for a reason that a dial has, and an established connection has, too.
+func ofConnection() []End { return append(ofDial(), ofLoss()...) }
+
+// ofLoss are the ends for a reason that only an established connection has.
+func ofLoss() []End { return []End{{pgwire.PhaseAuth, connectionLost}, {pgwire.PhaseRelay, connectionLost}} }
+
+// Reasons is the table of reasons, in the order of the documentation: those of clients, of connections, of TLS, of
+// certificates and of logins.
+func Reasons() []Reason {
+	var table []Reason
+	for _, part := range [][]Reason{clientReasons(), upstreamReasons(), tlsReasons(), certificateReasons(), loginReasons()} {
+		table = append(table, part...)
 	}
+	return table
 }
 
-// Reasons returns the words alone.
-func Reasons() []string {
-	var reasons []string
-	for _, row := range cures() {
-		reasons = append(reasons, row.reason)
-	}
-	return reasons
+func clientReasons() []Reason {
+	return []Reason{{
+		Word:    "ok",
+		Ends:    []End{{pgwire.PhaseRelay, NoAnswer}},
+		Meaning: "The client ended its session in the orderly way.",
+	}, {
+		Word:    "client_protocol",
+		Ends:    []End{{pgwire.PhaseStartup, NoAnswer}, {pgwire.PhaseStartup, protocolViolation}, {pgwire.PhaseAuth, protocolViolation}},
+		Meaning: "The client sent no Postgres startup packet, or broke the rules of a login.",
+		Cures: []string{
+			"Let a Postgres client connect here, with sslmode=disable.",
+			"The health endpoints are at {HEALTH_ADDR}.",
+		},
+	}, {
+		Word: "client_gone",
+		Ends: []End{
+			{pgwire.PhaseStartup, NoAnswer}, {pgwire.PhaseDial, NoAnswer}, {pgwire.PhaseAuth, NoAnswer}, {pgwire.PhaseRelay, NoAnswer},
+		},
+		Meaning: "The client left without a goodbye.",
+	}, {
+		Word:    "client_timeout",
+		Ends:    []End{{pgwire.PhaseStartup, NoAnswer}},
+		Meaning: "The client sent no startup packet in time. Port checks do that, too.",
+		Cures:   []string{"Let the client send its startup packet at once.", "Or raise {LOGIN_TIMEOUT}."},
+	}, {
+		Word:    "client_denied",
+		Ends:    []End{{pgwire.PhaseStartup, notAuthorized}},
+		Meaning: "The client's user may not connect to the Unix socket.",
+		Cures:   []string{"Add the client's user ID to {LISTEN_ALLOW_UIDS}.", "Or connect as a user whose ID is there."},
+	}, {
+		Word:    "too_many_sessions",
+		Ends:    []End{{pgwire.PhaseStartup, tooManyConnections}},
+		Meaning: "The limit of sessions that the message names is reached.",
+		Cures: []string{
+			"Use fewer connections.",
+			"Or raise the limit that the message names: {own:MAX_SESSIONS}, memory or open files.",
+		},
+	}, {
+		Word: "draining",
+		Ends: []End{
+			{pgwire.PhaseStartup, NoAnswer}, {pgwire.PhaseStartup, cannotConnectNow}, {pgwire.PhaseDial, cannotConnectNow},
+			{pgwire.PhaseAuth, cannotConnectNow}, {pgwire.PhaseRelay, adminShutdown},
+		},
+		Meaning: "This pgorigin is shutting down.",
+		Cures: []string{
+			"Connect again.",
+			"{SHUTDOWN_TIMEOUT} is how long running sessions may go on after SIGTERM.",
+		},
+	}}
 }
 
-// DialReasons returns the words with which opening an upstream leg can end.
-func DialReasons() []string {
-	reasons := []string{"ok", "client_cert_rejected"}
-	for _, reason := range Reasons() {
-		ofDial := strings.HasPrefix(reason, "upstream_") || strings.HasPrefix(reason, "tls_") || strings.HasPrefix(reason, "cert_")
-		if ofDial && reason != "upstream_protocol" { // that one needs a login under way
-			reasons = append(reasons, reason)
-		}
-	}
-	return reasons
+func upstreamReasons() []Reason {
+	return []Reason{{
+		Word: "upstream_dns", Reached: LayerNetwork, Stages: []Stage{StageDNS}, Ends: ofDial(),
+		Meaning: "The upstream's name has no address.",
+		Cures:   []string{"Check the host in {UPSTREAM_ADDR}.", "Check the name service of this machine or pod."},
+	}, {
+		Word: "upstream_refused", Reached: LayerNetwork, Stages: []Stage{StageTCP}, Ends: ofDial(),
+		Meaning: "The upstream's machine refuses connections to this port.",
+		Cures: []string{
+			"Check that the upstream runs.",
+			"Check the port in {UPSTREAM_ADDR}: pgbouncer usually has 6432, PostgreSQL 5432.",
+		},
+	}, {
+		Word: "upstream_unreachable", Reached: LayerNetwork, Stages: []Stage{StageTCP, StageSSLRequest, StageTLS}, Ends: ofDial(),
+		Meaning: "No route leads to the upstream.",
+		Cures:   []string{"Check {UPSTREAM_ADDR}.", "Check the routes and network policies on the way there."},
+	}, {
+		Word: "upstream_timeout", Reached: LayerNetwork, Stages: []Stage{StageTCP, StageSSLRequest}, Ends: ofDial(),
+		Meaning: "The upstream accepted no connection in time, or gave no answer to SSLRequest.",
+		Cures: []string{
+			"Check firewalls and network policies on the way to {UPSTREAM_ADDR}.",
+			"Or raise {DIAL_TIMEOUT}.",
+		},
+	}, {
+		Word: "upstream_gone", Reached: LayerNetwork, Ends: ofConnection(),
+		Stages:  []Stage{StageSSLRequest, StageTLS, StageAuthentication, StageLogin},
+		Meaning: "The upstream closed or reset the connection.",
+		Cures: []string{
+			"Connect again.",
+			"If this repeats, read the log of the upstream at {UPSTREAM_ADDR}: it says why it closes connections.",
+		},
+	}, {
+		Word: "upstream_lost", Reached: LayerNetwork, Stages: []Stage{StageAuthentication, StageLogin}, Ends: ofLoss(),
+		Meaning: "The upstream has acknowledged nothing for half a minute, or no route leads there any more.",
+		Cures: []string{
+			"Connect again.",
+			"If this repeats, check the machine at {UPSTREAM_ADDR} and the network on the way there.",
+		},
+	}, {
+		Word: "upstream_protocol", Stages: []Stage{StageAuthentication, StageLogin},
+		Ends:    []End{{pgwire.PhaseAuth, protocolViolation}, {pgwire.PhaseRelay, protocolViolation}},
+		Meaning: "The upstream breaks the Postgres protocol inside TLS.",
+		Cures:   []string{"Check that {UPSTREAM_ADDR} is the address of a pgbouncer or PostgreSQL."},
+	}}
 }
 
-// Hint is what pgwire tells a client behind the error itself: the cure for err's reason, "" without one.
-func Hint(err error) string {
-	var reasoned interface{ Reason() string }
-	if !errors.As(err, &reasoned) {
-		return ""
-	}
-	for _, row := range cures() {
-		if row.reason == reasoned.Reason() {
-			return row.cure
-		}
-	}
-	return ""
+func tlsReasons() []Reason {
+	return []Reason{{
+		Word: "tls_refused", Reached: LayerTLS, Stages: []Stage{StageSSLRequest}, Ends: ofDial(),
+		Meaning: "The upstream answered SSLRequest with N: it has no TLS.",
+		Cures: []string{
+			"Turn TLS on in the upstream (pgbouncer: client_tls_sslmode=require, PostgreSQL: ssl=on).",
+			"Or set {own:UPSTREAM_ADDR} to an upstream that has TLS.",
+		},
+	}, {
+		Word: "tls_injection", Reached: LayerTLS, Stages: []Stage{StageSSLRequest}, Ends: ofDial(),
+		Meaning: "Plaintext came behind the answer to SSLRequest. Somebody on the way may have injected it.",
+		Cures:   []string{"Find out who injects plaintext on the way to {UPSTREAM_ADDR} before you connect again."},
+	}, {
+		Word: "tls_protocol", Reached: LayerTLS, Stages: []Stage{StageSSLRequest, StageTLS}, Ends: ofConnection(),
+		Meaning: "What the upstream sent is no TLS, or breaks its rules.",
+		Cures: []string{
+			"Check that {UPSTREAM_ADDR} is a Postgres port.",
+			"Check that the upstream has a TLS version from {TLS_MIN_VERSION} on.",
+			"{TLS_NEGOTIATION}=direct needs PostgreSQL 17, pgbouncer 1.25 or later.",
+		},
+	}, {
+		Word: "tls_timeout", Reached: LayerTLS, Stages: []Stage{StageTLS, StageKeyExchange}, Ends: ofDial(),
+		Meaning: "The upstream accepted the connection, but did not finish TLS in time.",
+		Cures: []string{
+			"Check the upstream's load and the MTU of the way there.",
+			"Try {own:TLS_POST_QUANTUM}=off: the ClientHello then fits into one packet.",
+			"Or raise {DIAL_TIMEOUT}.",
+		},
+	}, {
+		Word: "tls_alert", Reached: LayerTLS, Stages: []Stage{StageTLS, StageAuthentication, StageLogin}, Ends: ofConnection(),
+		Meaning: "The upstream ended TLS with an alert.",
+		Cures: []string{
+			"Read the upstream's log: it says why.",
+			"If it wants a client certificate, set {own:TLS_CERT_FILE} and {own:TLS_KEY_FILE}.",
+			"It must have a TLS version from {TLS_MIN_VERSION} on.",
+		},
+	}, {
+		Word: "tls_alpn", Reached: LayerTLS, Stages: []Stage{StageTLS}, Ends: ofDial(),
+		Meaning: "The upstream did not agree to speak Postgres inside TLS.",
+		Cures:   []string{"Check that {UPSTREAM_ADDR} is a Postgres port.", "Or set {own:TLS_NEGOTIATION}=postgres."},
+	}}
 }
 
-// VanishCure is for a large ClientHello that gets no answer where a small one does.
-const VanishCure = "Let the firewalls and inspection boxes on the way to PGORIGIN_UPSTREAM_ADDR pass a ClientHello of more than one packet, " +
-	"or set PGORIGIN_TLS_POST_QUANTUM=off to send small ones only."
-
-func ExpiryCure(role string) string {
-	switch role {
-	case health.RoleCA:
-		return "add the next CA to " + config.Prefix + "TLS_CA_FILE"
-	case health.RoleClient:
-		return "renew it, in " + config.Prefix + "TLS_CERT_FILE and " + config.Prefix + "TLS_KEY_FILE"
-	case health.RoleCRL:
-		return "put the issuer's latest list into " + config.Prefix + "TLS_CRL_FILE"
-	}
-	return "renew the certificate of the server at " + config.Prefix + "UPSTREAM_ADDR"
+func certificateReasons() []Reason {
+	return []Reason{{
+		Word: "cert_unknown_authority", Reached: LayerCertificate, Stages: []Stage{StageChain}, Ends: ofDial(),
+		Meaning: "The upstream's chain ends at a CA that is not trusted here.",
+		Cures: []string{
+			"Set {own:TLS_CA_FILE} (or {own:TLS_CA_PEM}) to the CA that signed the upstream's certificate.",
+			"Let the upstream send its intermediate certificates.",
+		},
+	}, {
+		Word: "cert_name_mismatch", Reached: LayerCertificate, Stages: []Stage{StageName}, Ends: ofDial(),
+		Meaning: "The upstream's certificate is valid for other names.",
+		Cures: []string{
+			"Set {own:TLS_SERVER_NAME} to a name that the certificate carries, if that is the upstream you mean.",
+			"Or get a certificate for the host in {UPSTREAM_ADDR}.",
+		},
+	}, {
+		Word: "cert_expired", Reached: LayerCertificate, Stages: []Stage{StageChain}, Ends: ofDial(),
+		Meaning: "The upstream's certificate has expired, or an authority above it.",
+		Cures: []string{
+			"Renew the certificate of the upstream at {UPSTREAM_ADDR}.",
+			"Check this machine's clock.",
+			"Replace an expired CA in {TLS_CA_FILE}.",
+		},
+	}, {
+		Word: "cert_not_yet_valid", Reached: LayerCertificate, Stages: []Stage{StageChain}, Ends: ofDial(),
+		Meaning: "The upstream's certificate, or an authority above it, is not valid yet.",
+		Cures: []string{
+			"Check this machine's clock.",
+			"Check the clock of the machine that issued the certificate of the upstream at {UPSTREAM_ADDR}.",
+		},
+	}, {
+		Word: "cert_revoked", Reached: LayerCertificate, Stages: []Stage{StageChain}, Ends: ofDial(),
+		Meaning: "A revocation list names the upstream's certificate, or an authority above it.",
+		Cures: []string{
+			"Replace the certificate of the upstream at {UPSTREAM_ADDR}.",
+			"The list is in {TLS_CRL_FILE}.",
+		},
+	}, {
+		Word: "cert_pin_mismatch", Reached: LayerCertificate, Stages: []Stage{StageChain}, Ends: ofDial(),
+		Meaning: "The upstream's chain is valid, but has none of the pinned keys.",
+		Cures: []string{
+			"Check who is at {UPSTREAM_ADDR}.",
+			"If its key was replaced on purpose, add the new pin, which the message names, to {TLS_PINS}.",
+		},
+	}, {
+		Word: "cert_usage", Reached: LayerCertificate, Stages: []Stage{StageChain}, Ends: ofDial(),
+		Meaning: "The upstream's certificate is not for servers.",
+		Cures:   []string{"Issue the certificate of the upstream at {UPSTREAM_ADDR} for server authentication."},
+	}, {
+		Word: "cert_invalid", Reached: LayerCertificate, Stages: []Stage{StageChain}, Ends: ofDial(),
+		Meaning: "A certificate is broken or too weak, or a revocation list is missing or out of date.",
+		Cures: []string{
+			"Replace the upstream's certificate, or the CA in {TLS_CA_FILE}, by one that follows the rule in the message.",
+			"Put a missing or outdated CRL into {own:TLS_CRL_FILE}.",
+		},
+	}, {
+		Word: "client_cert_rejected", Reached: LayerCertificate, Stages: []Stage{StageClientCertificate},
+		Ends:    append(ofDial(), End{pgwire.PhaseAuth, cannotConnect}),
+		Meaning: "The upstream does not accept pgorigin's certificate, or misses one.",
+		Cures: []string{
+			"Set {own:TLS_CERT_FILE} and {own:TLS_KEY_FILE} to a certificate that the upstream trusts.",
+			"The upstream's log says what it dislikes.",
+		},
+	}}
 }
 
-// CauseText says how the first ClientHello came to nothing, and what that usually means.
-func CauseText(cause tlsorigin.PathCause) string {
-	switch cause {
-	case tlsorigin.CausePacketsLost:
-		return "large packets are lost on the way: check MTU"
-	case tlsorigin.CauseUnanswered:
-		return "the hello was delivered but not answered: an inspection box or a server that reads once"
-	case tlsorigin.CauseReset:
-		return "the hello was answered by a reset: an inspection box or a server that reads once"
-	case tlsorigin.CauseClosed:
-		return "the hello was answered by closing the connection: an inspection box or a server that reads once"
-	}
-	return "the hello was not answered"
-}
-
-func FallbackCure(f tlsorigin.Fallback) string {
-	if f == tlsorigin.FallbackSmallSegments {
-		return "repair the MTU, or let ICMP 'fragmentation needed' pass; until then TCP segments are small"
-	}
-	return "let the box on the way pass a ClientHello in two segments; " + config.Prefix +
-		"TLS_POST_QUANTUM=off stops asking, =require refuses to go without"
-}
-
-// CureFor returns the cure of a reason, "" for a word that has none.
-func CureFor(reason string) string {
-	for _, row := range cures() {
-		if row.reason == reason {
-			return row.cure
-		}
-	}
-	return ""
+func loginReasons() []Reason {
+	return []Reason{{
+		Word: "auth_rejected", Stages: []Stage{StageAuthentication, StageLogin},
+		Ends:    []End{{pgwire.PhaseAuth, ServersOwn}, {pgwire.PhaseAuth, notAuthorized}},
+		Meaning: "The upstream refused the login, or asked for a method that is not allowed.",
+		Cures: []string{
+			"Check user, password and database; the upstream's own message says more.",
+			"{AUTH_REQUIRE} lists the methods that the upstream may ask for.",
+			"Unless it lists allowed methods, a bridge accepts scram-sha-256 alone.",
+		},
+	}, {
+		Word: "auth_channel_binding", Stages: []Stage{StageAuthentication, StageLogin},
+		Ends:    []End{{pgwire.PhaseAuth, notAuthorized}},
+		Meaning: "The login cannot be bound to the TLS channel, or must not be unbound.",
+		Cures: []string{
+			"Set {own:AUTH_CHANNEL_BINDING}=bridge: pgorigin then logs in itself and binds the channel, for every driver.",
+			"A bridge needs {LISTEN_ADDR} on loopback or a Unix socket, or {AUTH_PASSWORD_FILE}.",
+			"Or set {own:AUTH_CHANNEL_BINDING}=pass for a client whose own channel binding is switched off.",
+		},
+	}, {
+		Word: "login_timeout", Stages: []Stage{StageAuthentication, StageLogin},
+		Ends:    []End{{pgwire.PhaseDial, queryCanceled}, {pgwire.PhaseAuth, queryCanceled}},
+		Meaning: "The login took too long.",
+		Cures:   []string{"Check the load of the upstream at {UPSTREAM_ADDR}.", "Or raise {LOGIN_TIMEOUT}."},
+	}}
 }

@@ -2,13 +2,10 @@ package advice
 
 import (
 	"crypto/tls"
-	"errors"
 	"strings"
-
-	"github.com/pgorigin/pgorigin/tlsorigin"
 )
 
-// VersionName returns "1.3" and the like, "" for no TLS.
+// VersionName returns "1.3" and the like. It is empty for version 0.
 func VersionName(version uint16) string {
 	if version == 0 {
 		return ""
@@ -16,8 +13,8 @@ func VersionName(version uint16) string {
 	return strings.TrimPrefix(tls.VersionName(version), "TLS ")
 }
 
-// PeerName returns the name that was verified. If that was an IP address, TLS does not tell, and the subject or else the
-// first address in the certificate has to do.
+// PeerName returns the name that was verified. TLS does not tell it if it was an IP address. Then PeerName returns the
+// subject of the certificate, or its first address if it has no subject.
 func PeerName(state tls.ConnectionState) string {
 	if state.ServerName != "" || len(state.PeerCertificates) == 0 {
 		return state.ServerName
@@ -27,17 +24,4 @@ func PeerName(state tls.ConnectionState) string {
 		return subject
 	}
 	return leaf.IPAddresses[0].String()
-}
-
-// WithCause returns the text of err and, where err keeps its cause to itself because clients see its text, the cause.
-func WithCause(err error) string {
-	text := err.Error()
-	var failure *tlsorigin.Error
-	if errors.As(err, &failure) && failure.Peer != nil {
-		return text // which explains the cause
-	}
-	if cause := errors.Unwrap(err); cause != nil && !strings.Contains(text, cause.Error()) {
-		text += ": " + cause.Error()
-	}
-	return text
 }

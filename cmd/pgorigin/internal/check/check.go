@@ -135,8 +135,9 @@ func fileNames(s *config.Config) string {
 	var set []string
 	for _, o := range s.AllOrigins() {
 		for _, v := range o.Variables() {
-			if isFileVariable(v.Name) && v.Value != "" && !slices.Contains(set, o.Rename(v.Name)) {
-				set = append(set, o.Rename(v.Name))
+			name := o.Variable(strings.TrimPrefix(v.Name, config.Prefix))
+			if isFileVariable(v.Name) && v.Value != "" && !slices.Contains(set, name) {
+				set = append(set, name)
 			}
 		}
 	}
@@ -164,7 +165,7 @@ func (c *checker) walk(ctx context.Context) {
 func (c *originChecker) walk(ctx context.Context, diagnoses []diagnose.Upstream) {
 	for i := range diagnoses {
 		d := &diagnoses[i]
-		upstream := newCheckUpstream(c.origin.Name(), d)
+		upstream := c.newCheckUpstream(d)
 		for j := range d.Addresses {
 			address := c.newCheckAddress(&d.Addresses[j], d)
 			if !c.options.NoStartup && address.verified() {
@@ -173,7 +174,6 @@ func (c *originChecker) walk(ctx context.Context, diagnoses []diagnose.Upstream)
 			upstream.Addresses = append(upstream.Addresses, *address)
 		}
 		upstream.forgiveFamily()
-		upstream.rename(c.origin.Rename)
 		c.report.Upstreams = append(c.report.Upstreams, *upstream)
 	}
 }
@@ -194,7 +194,8 @@ func (c *originChecker) converse(ctx context.Context, address *Address, addr *tl
 		stage.Result = resultWarning
 		stage.Text = fmt.Sprintf("not known: %s for the made-up user %s; set PGUSER and PGDATABASE to real ones", serverSays(refused), checkUser)
 	case err != nil:
-		stage.fail(talkFailure(err))
+		reason, text := talkFailure(err)
+		stage.fail(c.origin, reason, text)
 	default:
 		c.judgeOffer(&stage, address.Authentication)
 	}
@@ -214,7 +215,8 @@ func (c *originChecker) logIn(ctx context.Context, address *Address, addr *tlsor
 	})
 	stage.took(time.Since(began))
 	if err != nil {
-		stage.fail(talkFailure(err))
+		reason, text := talkFailure(err)
+		stage.fail(c.origin, reason, text)
 	} else {
 		address.Login = &LoginFacts{
 			User: safetext.Printable(c.account.user), Database: safetext.Printable(c.account.database), ServerVersion: result.version,

@@ -137,10 +137,10 @@ type LoginFacts struct {
 	RoundTrip     float64 `json:"round_trip_milliseconds"`
 }
 
-func (s *Stage) fail(reason, text string) {
+func (s *Stage) fail(names advice.Names, reason, text string) {
 	s.Result, s.Reason, s.Text = resultFailed, reason, text
 	if s.Cure == "" {
-		s.Cure = advice.CureFor(reason)
+		s.Cure = advice.CureOf(reason, names)
 	}
 }
 
@@ -161,9 +161,9 @@ func milliseconds(d time.Duration) float64 {
 
 func inMilliseconds(ms float64) string { return fmt.Sprintf("%.1f ms", ms) }
 
-func newCheckUpstream(origin string, d *diagnose.Upstream) *Upstream {
+func (c *originChecker) newCheckUpstream(d *diagnose.Upstream) *Upstream {
 	u := &Upstream{
-		Origin: origin, Upstream: d.Addr, ServerName: d.ServerName,
+		Origin: c.origin.Name(), Upstream: d.Addr, ServerName: d.ServerName,
 		DNS: Stage{Stage: "dns"}, Addresses: []Address{},
 	}
 	if d.Lookup > 0 {
@@ -171,7 +171,7 @@ func newCheckUpstream(origin string, d *diagnose.Upstream) *Upstream {
 	}
 	switch {
 	case d.Err != nil:
-		u.DNS.fail(d.Err.Reason(), d.Err.Error())
+		u.DNS.fail(c.origin, d.Err.Reason(), d.Err.Error())
 	case d.Lookup == 0:
 		u.DNS.Text = "an IP address, no lookup"
 	case d.Resolved == 1:
@@ -226,21 +226,6 @@ func (u *Upstream) forgiveFamily() {
 		if unreachable(a) && worked[f] == 0 && unreached[1-f] == 0 && worked[1-f] > 0 {
 			a.Stages[0].Result = resultWarning
 			a.Stages[0].Cure = ""
-		}
-	}
-}
-
-// rename puts the names of an origin's variables where those of the unnamed one are.
-func (u *Upstream) rename(rename func(string) string) {
-	stage := func(s *Stage) { s.Text, s.Cure = rename(s.Text), rename(s.Cure) }
-	stage(&u.DNS)
-	for i := range u.Addresses {
-		a := &u.Addresses[i]
-		for j := range a.Stages {
-			stage(&a.Stages[j])
-		}
-		if a.Chain != nil {
-			a.Chain.TrustedBy = rename(a.Chain.TrustedBy)
 		}
 	}
 }

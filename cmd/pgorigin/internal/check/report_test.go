@@ -7,6 +7,7 @@ import (
 
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/advice"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cli"
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/golden"
 	"github.com/pgorigin/pgorigin/tlsorigin/diagnose"
 )
@@ -130,9 +131,9 @@ func TestAFamilyThatIsNotThereIsNoFault(t *testing.T) {
 
 // Every reason that a diagnosis can give has a cure.
 func TestEveryStageFailureHasACure(t *testing.T) {
-	for _, reason := range advice.DialReasons() {
+	for _, reason := range advice.DialWords() {
 		s := Stage{Stage: string(diagnose.StageTLS)}
-		if s.fail(reason, "text"); reason != "ok" && s.Cure == "" {
+		if s.fail(new(config.Origin), reason, "text"); reason != "ok" && s.Cure == "" {
 			t.Errorf("%s has no cure", reason)
 		}
 	}

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
 	"github.com/pgorigin/pgorigin/pgwire"
 	"github.com/pgorigin/pgorigin/pgwire/pgclient"
@@ -92,12 +91,12 @@ func (c *originChecker) judgeOffer(stage *Stage, methods []string) {
 	}
 	binding := c.origin.Auth.ChannelBinding.String()
 	if len(free)+len(bound) == 0 {
-		stage.fail("auth_rejected", fmt.Sprintf("the server asks for %s, and only these methods are allowed: %v",
+		stage.fail(c.origin, "auth_rejected", fmt.Sprintf("the server asks for %s, and only these methods are allowed: %v",
 			strings.Join(methods, ", "), allowed))
 		return
 	}
 	if len(free) == 0 && binding == "strip" {
-		stage.fail("auth_channel_binding", "the server offers nothing but "+strings.Join(bound, ", ")+
+		stage.fail(c.origin, "auth_channel_binding", "the server offers nothing but "+strings.Join(bound, ", ")+
 			", which a client without TLS of its own cannot use")
 		return
 	}
@@ -106,6 +105,6 @@ func (c *originChecker) judgeOffer(stage *Stage, methods []string) {
 	case stage.Text == "none":
 		stage.Text = "none: the server lets this user in without a password"
 	case len(bound) > 0:
-		stage.Text += fmt.Sprintf(" (%sAUTH_CHANNEL_BINDING=%s)", config.Prefix, binding)
+		stage.Text += fmt.Sprintf(" (%s=%s)", c.origin.Variable("AUTH_CHANNEL_BINDING"), binding)
 	}
 }

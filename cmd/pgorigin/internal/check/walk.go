@@ -2,7 +2,6 @@ package check
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"strings"
 	"time"
@@ -19,7 +18,7 @@ func (c *originChecker) newCheckAddress(d *diagnose.Address, u *diagnose.Upstrea
 	a := &Address{Address: d.Addr.String(), failed: string(d.Failed)}
 	if d.Skipped {
 		stage := Stage{Stage: string(diagnose.StageTCP), Cure: "Raise --timeout, so that every address has its turn."}
-		stage.fail(string(tlsorigin.ReasonUpstreamTimeout), "no time was left to find out")
+		stage.fail(c.origin, string(tlsorigin.ReasonUpstreamTimeout), "no time was left to find out")
 		a.Stages = []Stage{stage}
 		return a
 	}
@@ -33,14 +32,14 @@ func (c *originChecker) newCheckAddress(d *diagnose.Address, u *diagnose.Upstrea
 	}
 	for _, s := range c.stages(d, u) {
 		if s.Stage == a.failed {
-			s.fail(d.Err.Reason(), d.Err.Text)
+			s.fail(c.origin, d.Err.Reason(), d.Err.Text)
 		}
 		a.Stages = append(a.Stages, s.done())
 		if s.Stage == a.failed {
 			break
 		}
 	}
-	a.addKeyExchange(d)
+	c.addKeyExchange(a, d)
 	return a
 }
 
@@ -60,7 +59,7 @@ func (c *originChecker) stages(d *diagnose.Address, u *diagnose.Upstream) []Stag
 	chainDoubts(&chain, d)
 	name := newStage(diagnose.StageName, 0, fmt.Sprintf("expected %s, presented %s", safetext.Quote(u.ServerName), d.Certificate.Names))
 	if c.origin.TLS.Verify == config.VerifyCA {
-		name.Result, name.Text = resultSkipped, "not checked: "+config.Prefix+"TLS_VERIFY=verify-ca; presented "+d.Certificate.Names
+		name.Result, name.Text = resultSkipped, "not checked: "+c.origin.Variable("TLS_VERIFY")+"=verify-ca; presented "+d.Certificate.Names
 	}
 	return []Stage{tcp, request, handshake, chain, name, newStage(diagnose.StageClientCertificate, 0, clientCertificateText(d))}
 }
@@ -96,9 +95,9 @@ func newCheckTLS(h *diagnose.Handshake) *TLS {
 func (c *originChecker) trustedBy() string {
 	switch {
 	case c.origin.TLS.CA.File != "":
-		return config.Prefix + "TLS_CA_FILE"
+		return c.origin.Variable("TLS_CA_FILE")
 	case c.origin.TLS.CA.PEM != "":
-		return config.Prefix + "TLS_CA_PEM"
+		return c.origin.Variable("TLS_CA_PEM")
 	}
 	return "system roots"
 }
@@ -108,8 +107,7 @@ func (c *originChecker) trustedBy() string {
 func chainDoubts(s *Stage, d *diagnose.Address) {
 	for i := range d.Certificate.Path {
 		cert := &d.Certificate.Path[i]
-		_, soon := advice.ExpiryLevel(&x509.Certificate{NotBefore: cert.NotBefore, NotAfter: cert.NotAfter}, time.Now())
-		if soon && cert.DaysLeft >= 0 {
+		if advice.Expiry(cert.NotBefore, cert.NotAfter, time.Now()) != advice.NotUrgent && cert.DaysLeft >= 0 {
 			s.Result = resultWarning
 			s.Text += fmt.Sprintf("; %s ends in %s", cert.Subject, days(cert.DaysLeft))
 		}
@@ -160,7 +158,7 @@ func newCheckCertificate(p *tlsorigin.PeerCertificate) Certificate {
 
 // addKeyExchange adds the matrix. It is a stage that fails only if a ClientHello that pgorigin sends as a rule vanishes
 // while a smaller one is answered: connections are then late, or none. That a server lacks a group is no fault.
-func (a *Address) addKeyExchange(d *diagnose.Address) {
+func (c *originChecker) addKeyExchange(a *Address, d *diagnose.Address) {
 	if len(d.KeyExchange) == 0 {
 		return
 	}
@@ -178,11 +176,11 @@ func (a *Address) addKeyExchange(d *diagnose.Address) {
 		stage.Text = "working alone: " + strings.Join(works, ", ")
 	}
 	if hello, ok := vanished(d.KeyExchange); ok {
-		stage.fail(hello.Err.Reason(), fmt.Sprintf("a ClientHello of %d bytes (%s) gets no answer, smaller ones do: something on the way drops or swallows it",
+		stage.fail(c.origin, hello.Err.Reason(), fmt.Sprintf("a ClientHello of %d bytes (%s) gets no answer, smaller ones do: something on the way drops or swallows it",
 			hello.Hello.Bytes, offeredName(hello)))
-		stage.Cure = advice.VanishCure
+		stage.Cure = advice.VanishCure(c.origin)
 		if i := len(a.Stages) - 1; d.Failed == diagnose.StageTLS {
-			a.Stages[i].Cure = advice.VanishCure // the same thing, seen earlier
+			a.Stages[i].Cure = advice.VanishCure(c.origin) // the same thing, seen earlier
 		}
 	} else if d.Failed != "" {
 		stage.Result = resultSkipped // for reading only: it explains the failure before

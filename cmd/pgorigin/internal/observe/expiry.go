@@ -85,7 +85,7 @@ func (e *expiryLog) listsOver(now time.Time) time.Time {
 func (o *Observer) ExpiringOwn(now time.Time) {
 	if end := o.expiry.listsOver(now); !end.IsZero() && o.expiry.due(health.RoleCRL, now) {
 		o.Log.Warn("revocation list has run out", zap.String("origin", o.origin), zap.Time("not_after", end),
-			zap.String("cure", o.settings.Rename(advice.ExpiryCure(health.RoleCRL))))
+			zap.String("cure", advice.ExpiryCure(health.RoleCRL, o.settings)))
 	}
 	for _, c := range o.expiry.owned(now) {
 		o.expiring(c.role, c.cert, now)
@@ -110,10 +110,10 @@ func (o *Observer) ExpiryNote() string {
 	var texts []string
 	if end := o.expiry.listsOver(now); !end.IsZero() {
 		texts = append(texts, fmt.Sprintf("the revocation list has run out at %s: %s", end.UTC().Format(time.RFC3339),
-			o.settings.Rename(advice.ExpiryCure(health.RoleCRL))))
+			advice.ExpiryCure(health.RoleCRL, o.settings)))
 	}
 	for _, c := range list {
-		if _, soon := advice.ExpiryLevel(c.cert, now); !soon {
+		if advice.Expiry(c.cert.NotBefore, c.cert.NotAfter, now) == advice.NotUrgent {
 			continue
 		}
 		verb := "expires"
@@ -122,24 +122,27 @@ func (o *Observer) ExpiryNote() string {
 		}
 		d := tlsorigin.Describe([]*x509.Certificate{c.cert}, now)[0]
 		texts = append(texts, fmt.Sprintf("%s certificate %s %s %s: %s", c.role, d.Subject, verb, d.NotAfter.Format(time.RFC3339),
-			o.settings.Rename(advice.ExpiryCure(c.role))))
+			advice.ExpiryCure(c.role, o.settings)))
 	}
 	return strings.Join(texts, "; ")
 }
 
 // expiring warns, once a day, of a certificate that expires soon or has expired.
 func (o *Observer) expiring(role string, cert *x509.Certificate, now time.Time) {
-	level, ok := advice.ExpiryLevel(cert, now)
-	if !ok || !o.expiry.due(tlsorigin.Fingerprint(cert), now) {
+	urgency := advice.Expiry(cert.NotBefore, cert.NotAfter, now)
+	if urgency == advice.NotUrgent || !o.expiry.due(tlsorigin.Fingerprint(cert), now) {
 		return
 	}
-	message := "certificate expires soon"
+	level, message := zap.WarnLevel, "certificate expires soon"
+	if urgency == advice.Now {
+		level = zap.ErrorLevel
+	}
 	if !now.Before(cert.NotAfter) {
 		message = "certificate has expired"
 	}
 	if line := o.Log.Check(level, message); line != nil {
 		line.Write(zap.String("origin", o.origin), zap.String("role", role), zap.String("subject", tlsorigin.Describe([]*x509.Certificate{cert}, now)[0].Subject),
 			zap.String("sha256", tlsorigin.Fingerprint(cert)), zap.Time("not_after", cert.NotAfter),
-			zap.Float64("left", cert.NotAfter.Sub(now).Round(time.Second).Seconds()), zap.String("cure", o.settings.Rename(advice.ExpiryCure(role))))
+			zap.Float64("left", cert.NotAfter.Sub(now).Round(time.Second).Seconds()), zap.String("cure", advice.ExpiryCure(role, o.settings)))
 	}
 }

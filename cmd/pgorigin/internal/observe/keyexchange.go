@@ -47,7 +47,7 @@ func (p *pathLog) Note() string {
 	var texts []string
 	for _, c := range p.list() {
 		if c.Fallback != "" {
-			texts = append(texts, fmt.Sprintf("%s goes by %s: %s", c.Resolved, c.Fallback, advice.CauseText(c.Cause)))
+			texts = append(texts, fmt.Sprintf("%s goes by %s: %s", c.Resolved, c.Fallback, advice.FallbackCause(c.Cause)))
 		}
 	}
 	return strings.Join(texts, "; ")
@@ -59,7 +59,7 @@ func (o *Observer) DescribePaths() []health.KeyExchange {
 	for _, c := range o.Paths.list() {
 		k := health.KeyExchange{Upstream: c.Addr, Address: c.Resolved, State: string(c.After), Fallback: string(c.Fallback)}
 		if c.Fallback != "" {
-			k.Cause, k.Cure, k.Until = advice.CauseText(c.Cause), o.settings.Rename(advice.FallbackCure(c.Fallback)), c.Until.UTC()
+			k.Cause, k.Cure, k.Until = advice.FallbackCause(c.Cause), advice.FallbackCure(c.Fallback, o.settings), c.Until.UTC()
 		}
 		list = append(list, k)
 	}
@@ -102,6 +102,6 @@ func (o *Observer) pathChanged(c tlsorigin.PathChange) {
 		return
 	}
 	o.Log.Warn("key exchange fell back", append(fields, zap.String("fallback", string(c.Fallback)),
-		zap.String("cause", advice.CauseText(c.Cause)), zap.String("cure", o.settings.Rename(advice.FallbackCure(c.Fallback))),
+		zap.String("cause", advice.FallbackCause(c.Cause)), zap.String("cure", advice.FallbackCure(c.Fallback, o.settings)),
 		zap.Time("probe_after", c.Until.Truncate(time.Second)))...)
 }

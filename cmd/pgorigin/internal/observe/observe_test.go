@@ -38,7 +38,7 @@ func newWatched() watched {
 	core, logs := zapobserver.New(zapcore.DebugLevel)
 	status := new(health.Status)
 	counts := metrics.New(metrics.Options{
-		Origins: []string{config.DefaultOrigin}, Reasons: advice.Reasons(), DialReasons: advice.DialReasons(),
+		Origins: []string{config.DefaultOrigin}, Reasons: advice.Words(), DialReasons: advice.DialWords(),
 		CancelEffects: CancelEffects(), Status: status,
 	})
 	return watched{NewObserver(new(config.Origin), zap.New(core), counts), logs, counts.Handler()}

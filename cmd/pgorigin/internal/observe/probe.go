@@ -26,7 +26,7 @@ func (o *Observer) Problem(err error) *health.Problem {
 	return &health.Problem{
 		Reason: reasoned.Reason(),
 		Text:   safetext.Printable(reasoned.Error()),
-		Cure:   o.settings.Rename(advice.CureFor(reasoned.Reason())),
+		Cure:   advice.CureOf(reasoned.Reason(), o.settings),
 	}
 }
 

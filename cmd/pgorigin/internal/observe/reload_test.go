@@ -16,7 +16,6 @@ import (
 
 	"go.uber.org/zap/zapcore"
 
-	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/advice"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 	"github.com/pgorigin/pgorigin/health"
 	"github.com/pgorigin/pgorigin/health/metrics"
@@ -156,33 +155,6 @@ func checkReloadFailing(t *testing.T, w watched) {
 		`pgorigin_tls_reload_failing{origin="default"}`:                                    "1",
 		`pgorigin_tls_certificate_not_after_timestamp_seconds{origin="default",role="ca"}`: "1.9e+09",
 	})
-}
-
-func TestExpiringCertificates(t *testing.T) {
-	const day = 24 * time.Hour
-	for _, row := range []struct {
-		name       string
-		left, life time.Duration
-		level      zapcore.Level // info: silence
-	}{
-		{"fresh", 89 * day, 90 * day, zapcore.InfoLevel},
-		{"two weeks", 14 * day, 90 * day, zapcore.InfoLevel},
-		{"less", 14*day - 1, 90 * day, zapcore.WarnLevel},
-		{"three days", 3 * day, 90 * day, zapcore.WarnLevel},
-		{"less still", 3*day - 1, 90 * day, zapcore.ErrorLevel},
-		{"expired", -day, 90 * day, zapcore.ErrorLevel},
-		{"a day, just renewed", 23 * time.Hour, day, zapcore.InfoLevel},
-		{"a day, not renewed in time", 5 * time.Hour, day, zapcore.WarnLevel},
-		{"a day, nearly over", time.Hour, day, zapcore.ErrorLevel},
-	} {
-		now := time.Now()
-		cert := tlstest.SelfSigned(tlstest.Leaf{CommonName: row.name}).Leaf
-		cert.NotAfter = now.Add(row.left)
-		cert.NotBefore = cert.NotAfter.Add(-row.life)
-		if level, ok := advice.ExpiryLevel(cert, now); level != row.level || ok != (level != zapcore.InfoLevel) {
-			t.Errorf("%s: %v, %v, want %v", row.name, level, ok, row.level)
-		}
-	}
 }
 
 func certs(leaf *tlstest.Pair, ca *tlstest.CA) []*x509.Certificate {

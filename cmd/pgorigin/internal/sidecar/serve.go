@@ -120,7 +120,7 @@ func newInstance(p cli.Process) (*instance, []config.Problem) {
 	}
 	counts := metrics.New(metrics.Options{
 		Version: in.about.Version, Revision: in.about.Revision, GoVersion: in.about.Go,
-		Origins: s.Labels(), Reasons: advice.Reasons(), DialReasons: advice.DialReasons(), LoginMethods: pgwire.LoginMethods(),
+		Origins: s.Labels(), Reasons: advice.Words(), DialReasons: advice.DialWords(), LoginMethods: pgwire.LoginMethods(),
 		CancelEffects:   observe.CancelEffects(),
 		Status:          in.status,
 		LogLinesDropped: droppedLogLines(p.Stderr),

@@ -1,0 +1,83 @@
+package advice
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
+	"github.com/pgorigin/pgorigin/pgwire"
+	"github.com/pgorigin/pgorigin/tlsorigin"
+)
+
+// stubNames has one inherited variable.
+type stubNames struct{ inherited string }
+
+func (n stubNames) Variable(word string) string {
+	if word == n.inherited {
+		return "PGORIGIN_" + word
+	}
+	return n.Own(word)
+}
+
+func (n stubNames) Own(word string) string { return "PGORIGIN_REPORTING_" + word }
+
+func TestFill(t *testing.T) {
+	names := stubNames{inherited: "TLS_CA_FILE"}
+	for template, want := range map[string]string{
+		"":                               "",
+		"nothing to name":                "nothing to name",
+		"replace it in {TLS_CA_FILE}":    "replace it in PGORIGIN_TLS_CA_FILE",
+		"Set {own:TLS_CA_FILE} to a CA.": "Set PGORIGIN_REPORTING_TLS_CA_FILE to a CA.",
+		"{TLS_PINS} or {TLS_PINS}":       "PGORIGIN_REPORTING_TLS_PINS or PGORIGIN_REPORTING_TLS_PINS",
+	} {
+		if got := fill(template, names); got != want {
+			t.Errorf("fill(%q) = %q, want %q", template, got, want)
+		}
+	}
+}
+
+func TestHint(t *testing.T) {
+	names := new(config.Origin)
+	for _, row := range []struct {
+		err  error
+		want string
+	}{
+		{&tlsorigin.Error{Kind: tlsorigin.ReasonCertNameMismatch}, "Set PGORIGIN_TLS_SERVER_NAME"},
+		{fmt.Errorf("dial: %w", &tlsorigin.Error{Kind: tlsorigin.ReasonCertUnknownAuthority}), "Set PGORIGIN_TLS_CA_FILE"},
+		{&pgwire.Error{Kind: pgwire.ReasonTooManySessions}, "PGORIGIN_MAX_SESSIONS"},
+		{&pgwire.Error{Kind: pgwire.ReasonUpstreamUnreached, Err: errors.New("x")}, "PGORIGIN_UPSTREAM_ADDR"},
+	} {
+		if got := Hint(row.err, names); !strings.Contains(got, row.want) {
+			t.Errorf("hint(%v) = %q, want %s in it", row.err, got, row.want)
+		}
+	}
+	for _, err := range []error{nil, errors.New("x"), &pgwire.Error{Kind: pgwire.ReasonClientGone}, &pgwire.Error{Kind: "new"}} {
+		if got := Hint(err, names); got != "" {
+			t.Errorf("hint(%v) = %q", err, got)
+		}
+	}
+}
+
+func TestWithCause(t *testing.T) {
+	cause := errors.New("EOF")
+	for _, row := range []struct {
+		name string
+		err  error
+		want string
+	}{
+		{"nothing hidden", fmt.Errorf("read: %w", cause), "read: EOF"},
+		{"of a session", &pgwire.Error{Text: "the client is gone", Err: cause}, "the client is gone: EOF"},
+		{"of a dial", fmt.Errorf("dial: %w", &tlsorigin.Error{Addr: "db:1", Text: "is gone", Err: cause}), "dial: upstream db:1: is gone: EOF"},
+		{"no cause", &pgwire.Error{Text: "the client is gone"}, "the client is gone"},
+		{
+			"a certificate, which the text explains",
+			&tlsorigin.Error{Addr: "db:1", Text: "is for others", Err: cause, Peer: &tlsorigin.PeerCertificate{}}, "upstream db:1: is for others",
+		},
+	} {
+		if got := WithCause(row.err); got != row.want {
+			t.Errorf("%s: %q, want %q", row.name, got, row.want)
+		}
+	}
+}

@@ -1,0 +1,74 @@
+package advice
+
+import (
+	"errors"
+
+	"github.com/pgorigin/pgorigin/health"
+	"github.com/pgorigin/pgorigin/pgwire"
+	"github.com/pgorigin/pgorigin/tlsorigin"
+)
+
+// WithCause returns the text of err and the cause that err keeps to itself, because clients see its text.
+func WithCause(err error) string {
+	text := err.Error()
+	if cause := hiddenCause(err); cause != nil {
+		text += ": " + cause.Error()
+	}
+	return text
+}
+
+// hiddenCause returns nil if the text of err says all.
+func hiddenCause(err error) error {
+	var ofSession *pgwire.Error
+	if errors.As(err, &ofSession) && ofSession.Err != nil {
+		return ofSession.Err
+	}
+	var ofDial *tlsorigin.Error
+	if errors.As(err, &ofDial) && ofDial.Peer == nil { // the text explains what is wrong with a certificate
+		return ofDial.Err
+	}
+	return nil
+}
+
+// ExpiryCure says what to do about a certificate or a revocation list that expires.
+func ExpiryCure(role string, names Names) string {
+	switch role {
+	case health.RoleCA:
+		return fill("add the next CA to {TLS_CA_FILE}", names)
+	case health.RoleClient:
+		return fill("renew it, in {TLS_CERT_FILE} and {TLS_KEY_FILE}", names)
+	case health.RoleCRL:
+		return fill("put the issuer's latest list into {TLS_CRL_FILE}", names)
+	}
+	return fill("renew the certificate of the upstream at {UPSTREAM_ADDR}", names)
+}
+
+// VanishCure is for a large ClientHello that gets no answer where a small one does.
+func VanishCure(names Names) string {
+	return fill("Let firewalls and inspection boxes on the way to {UPSTREAM_ADDR} pass a ClientHello of more than one packet. "+
+		"Or set {own:TLS_POST_QUANTUM}=off to send small ones only.", names)
+}
+
+// FallbackCause says how the first ClientHello came to nothing, and what that usually means.
+func FallbackCause(cause tlsorigin.PathCause) string {
+	switch cause {
+	case tlsorigin.CausePacketsLost:
+		return "large packets are lost on the way: check MTU"
+	case tlsorigin.CauseUnanswered:
+		return "the hello was delivered but not answered: an inspection box or a server that reads once"
+	case tlsorigin.CauseReset:
+		return "the hello was answered by a reset: an inspection box or a server that reads once"
+	case tlsorigin.CauseClosed:
+		return "the hello was answered by closing the connection: an inspection box or a server that reads once"
+	}
+	return "the hello was not answered"
+}
+
+// FallbackCure says what to change so that connections need no fallback.
+func FallbackCure(f tlsorigin.Fallback, names Names) string {
+	if f == tlsorigin.FallbackSmallSegments {
+		return "repair the MTU, or let ICMP 'fragmentation needed' pass; until then TCP segments are small"
+	}
+	return fill("let the box on the way pass a ClientHello in two segments; "+
+		"{TLS_POST_QUANTUM}=off stops asking, =require refuses to go without", names)
+}

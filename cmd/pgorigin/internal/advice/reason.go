@@ -1,0 +1,112 @@
+package advice
+
+import (
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/pgorigin/pgorigin/pgwire"
+)
+
+// Reason is one row of the table: all that there is to say about one reason word.
+type Reason struct {
+	Word    string
+	Reached Layer    // how far a failed dial came; empty if no dial ends with Word
+	Stages  []Stage  // stages of "pgorigin check" that fail with Word
+	Ends    []End    // phases in which a session ends with Word
+	Meaning string   // one sentence
+	Cures   []string // templates of sentences, the one that works most often first; none if nobody has to do anything
+}
+
+// Layer is how far a dial came.
+type Layer string
+
+// The layers, in the order of the way to a verified connection.
+const (
+	LayerNetwork     Layer = "network"
+	LayerTLS         Layer = "TLS"
+	LayerCertificate Layer = "certificates" // of either side
+)
+
+// Stage is one step of "pgorigin check".
+type Stage string
+
+// The stages, in their order. The first two are about the configuration and have no reasons.
+const (
+	StageConfig            Stage = "config"
+	StageFiles             Stage = "files"
+	StageDNS               Stage = "dns"
+	StageTCP               Stage = "tcp"
+	StageSSLRequest        Stage = "sslrequest"
+	StageTLS               Stage = "tls"
+	StageChain             Stage = "chain"
+	StageName              Stage = "name"
+	StageClientCertificate Stage = "client_certificate"
+	StageKeyExchange       Stage = "key_exchange"
+	StageAuthentication    Stage = "authentication"
+	StageLogin             Stage = "login"
+)
+
+// End is one way in which a session ends with a reason.
+type End struct {
+	Phase    pgwire.Phase
+	SQLState string // what the client gets; NoAnswer or ServersOwn in place of a code
+}
+
+// What a client gets when pgorigin has no SQLSTATE for it.
+const (
+	NoAnswer   = ""
+	ServersOwn = "the server's own"
+)
+
+// ClosedBy says who ends a session that ends for r in phase. It asks pgwire, which decides.
+func (r Reason) ClosedBy(phase pgwire.Phase) string {
+	return string(pgwire.SessionResult{Phase: phase, Reason: pgwire.Reason(r.Word)}.ClosedBy())
+}
+
+// Cure returns the sentences that say what to change, with the names that variables have for names.
+func (r Reason) Cure(names Names) string { return fill(strings.Join(r.Cures, " "), names) }
+
+// Lookup returns the row of a word; ok is false if there is none.
+func Lookup(word string) (r Reason, ok bool) {
+	rows := Reasons()
+	if i := slices.IndexFunc(rows, func(r Reason) bool { return r.Word == word }); i >= 0 {
+		return rows[i], true
+	}
+	return Reason{}, false
+}
+
+// Words returns all reason words.
+func Words() []string {
+	var words []string
+	for _, r := range Reasons() {
+		words = append(words, r.Word)
+	}
+	return words
+}
+
+// DialWords returns the words with which a dial can end.
+func DialWords() []string {
+	words := []string{string(pgwire.ReasonOK)}
+	for _, r := range Reasons() {
+		if r.Reached != "" {
+			words = append(words, r.Word)
+		}
+	}
+	return words
+}
+
+// CureOf returns the cure of a reason word; it is empty for a word without one.
+func CureOf(word string, names Names) string {
+	r, _ := Lookup(word)
+	return r.Cure(names)
+}
+
+// Hint is what pgwire tells a client below the error itself: the cure for the reason of err. It is empty without one.
+func Hint(err error, names Names) string {
+	var reasoned interface{ Reason() string }
+	if !errors.As(err, &reasoned) {
+		return ""
+	}
+	return CureOf(reasoned.Reason(), names)
+}

@@ -1,0 +1,273 @@
+package advice
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
+	"github.com/pgorigin/pgorigin/pgwire"
+	"github.com/pgorigin/pgorigin/tlsorigin"
+)
+
+// root is the top of the repository.
+const root = "../../../../"
+
+// TestEveryReasonIsComplete names each field that a row lacks.
+func TestEveryReasonIsComplete(t *testing.T) {
+	seen := map[string]bool{}
+	for _, r := range Reasons() {
+		lacks := func(field string, missing bool) {
+			if missing {
+				t.Errorf("reasons.go: the row of %q lacks %s", r.Word, field)
+			}
+		}
+		lacks("Word", r.Word == "")
+		lacks("a word of its own", seen[r.Word])
+		seen[r.Word] = true
+		lacks("Ends", len(r.Ends) == 0)
+		lacks("Meaning", r.Meaning == "")
+		lacks("Cures", len(r.Cures) == 0 && r.Word != "ok" && r.Word != "client_gone")
+		lacks("Stages, because a dial ends with it", r.Reached != "" && len(r.Stages) == 0)
+		lacks("an end in the auth phase, because check fails with it behind TLS",
+			slices.Contains(r.Stages, StageAuthentication) && !slices.ContainsFunc(r.Ends, func(e End) bool { return e.Phase == pgwire.PhaseAuth }))
+		for _, text := range append([]string{r.Meaning}, r.Cures...) {
+			checkSentence(t, r.Word, text)
+		}
+		if r.Reached != "" && len(variablesIn(strings.Join(r.Cures, " "))) == 0 {
+			t.Errorf("%s: the cures name no variable", r.Word)
+		}
+	}
+}
+
+// checkSentence wants a sentence whose variables exist.
+func checkSentence(t *testing.T, word, text string) {
+	t.Helper()
+	if first := text[0]; !strings.HasSuffix(text, ".") || first != '{' && (first < 'A' || first > 'Z') {
+		t.Errorf("%s: not a sentence: %q", word, text)
+	}
+	if n := len(strings.Fields(text)); n > 25 {
+		t.Errorf("%s: %d words: %q", word, n, text)
+	}
+	if strings.Contains(text, config.Prefix) {
+		t.Errorf("%s: a variable is a placeholder such as {TLS_CA_FILE}: %q", word, text)
+	}
+	for _, variable := range variablesIn(text) {
+		if !slices.Contains(config.Names(), config.Prefix+variable) {
+			t.Errorf("%s: there is no variable %s", word, variable)
+		}
+	}
+}
+
+// TestTheDesignHasEveryReason: a word is a promise to dashboards, so that a change of this list is a decision.
+func TestTheDesignHasEveryReason(t *testing.T) {
+	design := strings.Fields(`ok client_protocol client_gone client_timeout client_denied too_many_sessions draining
+		upstream_dns upstream_refused upstream_unreachable upstream_timeout upstream_gone upstream_lost upstream_protocol
+		tls_refused tls_injection tls_protocol tls_timeout tls_alert tls_alpn
+		cert_unknown_authority cert_name_mismatch cert_expired cert_not_yet_valid cert_revoked cert_pin_mismatch cert_usage cert_invalid
+		client_cert_rejected auth_rejected auth_channel_binding login_timeout`)
+	for _, word := range Words() {
+		if !slices.Contains(design, word) {
+			t.Errorf("%s is in reasons.go, but not in the design", word)
+		}
+	}
+	for _, word := range design {
+		if !slices.Contains(Words(), word) {
+			t.Errorf("%s is in the design, but has no row in reasons.go", word)
+		}
+	}
+}
+
+// TestEveryReasonOfTheLeavesHasARow reads the constants from the source, so that a new one cannot be forgotten.
+func TestEveryReasonOfTheLeavesHasARow(t *testing.T) {
+	var all []string
+	for _, leaf := range []string{"pgwire", "tlsorigin"} {
+		found := reasonConstants(t, leaf)
+		if len(found) < 10 {
+			t.Fatalf("%s: found only %v; has the type been renamed?", leaf, found)
+		}
+		for _, word := range found {
+			r, ok := Lookup(word)
+			if !ok {
+				t.Errorf("%s has the reason %q, which has no row in reasons.go", leaf, word)
+			} else if leaf == "tlsorigin" && r.Reached == "" {
+				t.Errorf("reasons.go: the row of %q lacks Reached, because a dial ends with it", word)
+			}
+			all = append(all, word)
+		}
+	}
+	for _, word := range Words() {
+		if !slices.Contains(all, word) {
+			t.Errorf("reasons.go has a row for %q, which is a reason of no leaf", word)
+		}
+	}
+}
+
+// reasonConstants returns the values of the constants of type Reason in the Go files of a leaf.
+func reasonConstants(t *testing.T, leaf string) []string {
+	t.Helper()
+	var words []string
+	eachFile(t, leaf, func(file *ast.File) {
+		ast.Inspect(file, func(n ast.Node) bool {
+			spec, ok := n.(*ast.ValueSpec)
+			if !ok {
+				return true
+			}
+			for _, value := range spec.Values {
+				if literal, ok := value.(*ast.BasicLit); ok && isNamed(spec.Type, "Reason") {
+					words = append(words, unquote(t, literal))
+				}
+			}
+			return true
+		})
+	})
+	return words
+}
+
+// TestSQLStatesAreThoseOfPgwire compares the table with every Error that pgwire makes.
+func TestSQLStatesAreThoseOfPgwire(t *testing.T) {
+	words, states := map[string]string{}, map[string]string{"": NoAnswer}
+	made := map[string][]string{} // SQLSTATEs by word
+	eachFile(t, "pgwire", func(file *ast.File) {
+		ast.Inspect(file, func(n ast.Node) bool {
+			if spec, ok := n.(*ast.ValueSpec); ok && len(spec.Names) == len(spec.Values) {
+				for i, name := range spec.Names {
+					if literal, ok := spec.Values[i].(*ast.BasicLit); ok && literal.Kind == token.STRING {
+						words[name.Name], states[name.Name] = unquote(t, literal), unquote(t, literal)
+					}
+				}
+			}
+			return true
+		})
+	})
+	eachFile(t, "pgwire", func(file *ast.File) {
+		ast.Inspect(file, func(n ast.Node) bool {
+			if literal, ok := n.(*ast.CompositeLit); ok && isNamed(literal.Type, "Error") {
+				if kind := fieldName(literal, "Kind"); kind != "" {
+					made[words[kind]] = append(made[words[kind]], states[fieldName(literal, "State")])
+				}
+			}
+			return true
+		})
+	})
+	if len(made) < 10 {
+		t.Fatalf("found only %v; has Error been changed?", made)
+	}
+	for word, states := range made {
+		r, _ := Lookup(word)
+		for _, state := range states {
+			if !slices.ContainsFunc(r.Ends, func(e End) bool { return e.SQLState == state || e.SQLState == ServersOwn && state == NoAnswer }) &&
+				!(state == NoAnswer && onlyOfCancels(word)) {
+				t.Errorf("pgwire ends sessions for %s with SQLSTATE %q, and the table has %v", word, state, r.Ends)
+			}
+		}
+		for _, end := range r.Ends {
+			if end.SQLState != ServersOwn && r.Reached == "" && !slices.Contains(states, end.SQLState) {
+				t.Errorf("the table has SQLSTATE %q for %s, and pgwire makes only %q", end.SQLState, word, states)
+			}
+		}
+	}
+}
+
+// onlyOfCancels reports whether pgwire gives no SQLSTATE for word to a cancel request alone, which never gets an answer.
+func onlyOfCancels(word string) bool { return word == "too_many_sessions" || word == "login_timeout" }
+
+// TestSQLStatesAreThoseOfDials: whatever a dial ends with, the table has its code.
+func TestSQLStatesAreThoseOfDials(t *testing.T) {
+	for _, word := range reasonConstants(t, "tlsorigin") {
+		r, _ := Lookup(word)
+		state := (&tlsorigin.Error{Kind: tlsorigin.Reason(word)}).SQLState()
+		if word != "upstream_lost" && !slices.Contains(r.Ends, End{pgwire.PhaseDial, state}) {
+			t.Errorf("a dial that ends for %s has SQLSTATE %s, and the table has %v", word, state, r.Ends)
+		}
+	}
+}
+
+func TestSQLStatesOfTheDialPhase(t *testing.T) {
+	for word, want := range map[string]End{
+		"client_denied": {pgwire.PhaseStartup, "28000"},
+		"upstream_gone": {pgwire.PhaseDial, "08001"},
+		"tls_refused":   {pgwire.PhaseDial, "08001"},
+		"login_timeout": {pgwire.PhaseDial, "57014"},
+	} {
+		if r, _ := Lookup(word); !slices.Contains(r.Ends, want) {
+			t.Errorf("%s ends with %v, want %v", word, r.Ends, want)
+		}
+	}
+}
+
+func TestClosedBy(t *testing.T) {
+	for _, row := range []struct {
+		word  string
+		phase pgwire.Phase
+		want  pgwire.Closer
+	}{
+		{"ok", pgwire.PhaseRelay, pgwire.ClosedByClient},
+		{"cert_expired", pgwire.PhaseDial, pgwire.ClosedByPgorigin},
+		{"tls_alert", pgwire.PhaseRelay, pgwire.ClosedByUpstream},
+		{"draining", pgwire.PhaseRelay, pgwire.ClosedByPgorigin},
+	} {
+		if r, _ := Lookup(row.word); r.ClosedBy(row.phase) != string(row.want) {
+			t.Errorf("%s in the %v phase is closed by %s, want %s", row.word, row.phase, r.ClosedBy(row.phase), row.want)
+		}
+	}
+}
+
+// eachFile parses the Go files of a leaf and of the packages below it, without tests and their helpers.
+func eachFile(t *testing.T, leaf string, visit func(*ast.File)) {
+	t.Helper()
+	err := filepath.WalkDir(root+leaf, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
+		if err == nil {
+			visit(file)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// fieldName returns the identifier that a composite literal has for a field; it is empty if there is none.
+func fieldName(literal *ast.CompositeLit, field string) string {
+	for _, element := range literal.Elts {
+		if pair, ok := element.(*ast.KeyValueExpr); ok && isNamed(pair.Key, field) {
+			switch value := pair.Value.(type) {
+			case *ast.Ident:
+				return value.Name
+			case *ast.SelectorExpr:
+				return value.Sel.Name
+			}
+		}
+	}
+	return ""
+}
+
+// isNamed reports whether an expression is that name, with or without a package.
+func isNamed(e ast.Expr, name string) bool {
+	switch e := e.(type) {
+	case *ast.Ident:
+		return e.Name == name
+	case *ast.SelectorExpr:
+		return e.Sel.Name == name
+	}
+	return false
+}
+
+func unquote(t *testing.T, literal *ast.BasicLit) string {
+	t.Helper()
+	text, err := strconv.Unquote(literal.Value)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
