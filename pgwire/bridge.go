@@ -167,7 +167,7 @@ func cannotBind(text string, err error) error {
 
 func scramFailure(err error) error {
 	return &Error{
-		Kind: ReasonUpstreamProtocol, State: stateProtocolViolation, Err: err,
+		Kind: ReasonUpstreamProtocol, State: stateProtocolViolation,
 		Text: "the upstream broke the rules of SCRAM: " + err.Error(),
 	}
 }

@@ -46,7 +46,7 @@ type Error struct {
 	Kind  Reason
 	State string // SQLSTATE; empty when the client gets no answer
 	Text  string
-	Err   error // the cause, for the log; may be nil
+	Err   error // the cause, for the log; nil if Text has it, or if there is none
 }
 
 // Error returns the sentence without the cause, which Unwrap returns.

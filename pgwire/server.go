@@ -195,7 +195,7 @@ func (s *Server) allow(client net.Conn) error {
 		return nil
 	}
 	if err := s.Allow(client); err != nil {
-		return &Error{Kind: ReasonClientDenied, State: stateInvalidAuth, Text: err.Error(), Err: err}
+		return &Error{Kind: ReasonClientDenied, State: stateInvalidAuth, Text: err.Error()}
 	}
 	return nil
 }
