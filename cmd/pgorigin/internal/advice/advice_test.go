@@ -11,33 +11,6 @@ import (
 	"github.com/pgorigin/pgorigin/tlsorigin"
 )
 
-// stubNames has one inherited variable.
-type stubNames struct{ inherited string }
-
-func (n stubNames) Variable(word string) string {
-	if word == n.inherited {
-		return "PGORIGIN_" + word
-	}
-	return n.Own(word)
-}
-
-func (n stubNames) Own(word string) string { return "PGORIGIN_REPORTING_" + word }
-
-func TestFill(t *testing.T) {
-	names := stubNames{inherited: "TLS_CA_FILE"}
-	for template, want := range map[string]string{
-		"":                               "",
-		"nothing to name":                "nothing to name",
-		"replace it in {TLS_CA_FILE}":    "replace it in PGORIGIN_TLS_CA_FILE",
-		"Set {own:TLS_CA_FILE} to a CA.": "Set PGORIGIN_REPORTING_TLS_CA_FILE to a CA.",
-		"{TLS_PINS} or {TLS_PINS}":       "PGORIGIN_REPORTING_TLS_PINS or PGORIGIN_REPORTING_TLS_PINS",
-	} {
-		if got := fill(template, names); got != want {
-			t.Errorf("fill(%q) = %q, want %q", template, got, want)
-		}
-	}
-}
-
 func TestHint(t *testing.T) {
 	names := new(config.Origin)
 	for _, row := range []struct {

@@ -3,6 +3,7 @@ package advice
 import (
 	"errors"
 
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 	"github.com/pgorigin/pgorigin/health"
 	"github.com/pgorigin/pgorigin/pgwire"
 	"github.com/pgorigin/pgorigin/tlsorigin"
@@ -31,22 +32,22 @@ func hiddenCause(err error) error {
 }
 
 // ExpiryCure says what to do about a certificate or a revocation list that expires.
-func ExpiryCure(role string, names Names) string {
+func ExpiryCure(role string, o *config.Origin) string {
 	switch role {
 	case health.RoleCA:
-		return fill("add the next CA to {TLS_CA_FILE}", names)
+		return o.Fill("add the next CA to {TLS_CA_FILE}")
 	case health.RoleClient:
-		return fill("renew it, in {TLS_CERT_FILE} and {TLS_KEY_FILE}", names)
+		return o.Fill("renew it, in {TLS_CERT_FILE} and {TLS_KEY_FILE}")
 	case health.RoleCRL:
-		return fill("put the issuer's latest list into {TLS_CRL_FILE}", names)
+		return o.Fill("put the issuer's latest list into {TLS_CRL_FILE}")
 	}
-	return fill("renew the certificate of the upstream at {UPSTREAM_ADDR}", names)
+	return o.Fill("renew the certificate of the upstream at {UPSTREAM_ADDR}")
 }
 
 // VanishCure is for a large ClientHello that gets no answer where a small one does.
-func VanishCure(names Names) string {
-	return fill("Let firewalls and inspection boxes on the way to {UPSTREAM_ADDR} pass a ClientHello of more than one packet. "+
-		"Or set {own:TLS_POST_QUANTUM}=off to send small ones only.", names)
+func VanishCure(o *config.Origin) string {
+	return o.Fill("Let firewalls and inspection boxes on the way to {UPSTREAM_ADDR} pass a ClientHello of more than one packet. " +
+		"Or set {own:TLS_POST_QUANTUM}=off to send small ones only.")
 }
 
 // FallbackCause says how the first ClientHello came to nothing, and what that usually means.
@@ -65,10 +66,10 @@ func FallbackCause(cause tlsorigin.PathCause) string {
 }
 
 // FallbackCure says what to change so that connections need no fallback.
-func FallbackCure(f tlsorigin.Fallback, names Names) string {
+func FallbackCure(f tlsorigin.Fallback, o *config.Origin) string {
 	if f == tlsorigin.FallbackSmallSegments {
 		return "repair the MTU, or let ICMP 'fragmentation needed' pass; until then TCP segments are small"
 	}
-	return fill("let the box on the way pass a ClientHello in two segments; "+
-		"{TLS_POST_QUANTUM}=off stops asking, =require refuses to go without", names)
+	return o.Fill("let the box on the way pass a ClientHello in two segments; " +
+		"{TLS_POST_QUANTUM}=off stops asking, =require refuses to go without")
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 	"github.com/pgorigin/pgorigin/pgwire"
 )
 
@@ -64,8 +65,8 @@ func (r Reason) ClosedBy(phase pgwire.Phase) string {
 	return string(pgwire.SessionResult{Phase: phase, Reason: pgwire.Reason(r.Word)}.ClosedBy())
 }
 
-// Cure returns the sentences that say what to change, with the names that variables have for names.
-func (r Reason) Cure(names Names) string { return fill(strings.Join(r.Cures, " "), names) }
+// Cure returns the sentences that say what to change, with the names that o has for variables.
+func (r Reason) Cure(o *config.Origin) string { return o.Fill(strings.Join(r.Cures, " ")) }
 
 // Lookup returns the row of a word; ok is false if there is none.
 func Lookup(word string) (r Reason, ok bool) {
@@ -97,16 +98,16 @@ func DialWords() []string {
 }
 
 // CureOf returns the cure of a reason word; it is empty for a word without one.
-func CureOf(word string, names Names) string {
+func CureOf(word string, o *config.Origin) string {
 	r, _ := Lookup(word)
-	return r.Cure(names)
+	return r.Cure(o)
 }
 
 // Hint is what pgwire tells a client below the error itself: the cure for the reason of err. It is empty without one.
-func Hint(err error, names Names) string {
+func Hint(err error, o *config.Origin) string {
 	var reasoned interface{ Reason() string }
 	if !errors.As(err, &reasoned) {
 		return ""
 	}
-	return CureOf(reasoned.Reason(), names)
+	return CureOf(reasoned.Reason(), o)
 }

@@ -21,7 +21,9 @@ func ofDial() []End { return []End{{pgwire.PhaseDial, cannotConnect}} }
 func ofConnection() []End { return append(ofDial(), ofLoss()...) }
 
 // ofLoss are the ends for a reason that only an established connection has.
-func ofLoss() []End { return []End{{pgwire.PhaseAuth, connectionLost}, {pgwire.PhaseRelay, connectionLost}} }
+func ofLoss() []End {
+	return []End{{pgwire.PhaseAuth, connectionLost}, {pgwire.PhaseRelay, connectionLost}}
+}
 
 // Reasons is the table of reasons, in the order of the documentation: those of clients, of connections, of TLS, of
 // certificates and of logins.

@@ -132,14 +132,14 @@ func reasonConstants(t *testing.T, leaf string) []string {
 
 // TestSQLStatesAreThoseOfPgwire compares the table with every Error that pgwire makes.
 func TestSQLStatesAreThoseOfPgwire(t *testing.T) {
-	words, states := map[string]string{}, map[string]string{"": NoAnswer}
+	constants := map[string]string{}
 	made := map[string][]string{} // SQLSTATEs by word
 	eachFile(t, "pgwire", func(file *ast.File) {
 		ast.Inspect(file, func(n ast.Node) bool {
 			if spec, ok := n.(*ast.ValueSpec); ok && len(spec.Names) == len(spec.Values) {
 				for i, name := range spec.Names {
 					if literal, ok := spec.Values[i].(*ast.BasicLit); ok && literal.Kind == token.STRING {
-						words[name.Name], states[name.Name] = unquote(t, literal), unquote(t, literal)
+						constants[name.Name] = unquote(t, literal)
 					}
 				}
 			}
@@ -149,8 +149,8 @@ func TestSQLStatesAreThoseOfPgwire(t *testing.T) {
 	eachFile(t, "pgwire", func(file *ast.File) {
 		ast.Inspect(file, func(n ast.Node) bool {
 			if literal, ok := n.(*ast.CompositeLit); ok && isNamed(literal.Type, "Error") {
-				if kind := fieldName(literal, "Kind"); kind != "" {
-					made[words[kind]] = append(made[words[kind]], states[fieldName(literal, "State")])
+				if word := fieldValue(t, literal, "Kind", constants); word != "" {
+					made[word] = append(made[word], fieldValue(t, literal, "State", constants))
 				}
 			}
 			return true
@@ -237,15 +237,18 @@ func eachFile(t *testing.T, leaf string, visit func(*ast.File)) {
 	}
 }
 
-// fieldName returns the identifier that a composite literal has for a field; it is empty if there is none.
-func fieldName(literal *ast.CompositeLit, field string) string {
+// fieldValue returns the constant that a composite literal has for a field; it is empty if there is none.
+func fieldValue(t *testing.T, literal *ast.CompositeLit, field string, constants map[string]string) string {
+	t.Helper()
 	for _, element := range literal.Elts {
 		if pair, ok := element.(*ast.KeyValueExpr); ok && isNamed(pair.Key, field) {
 			switch value := pair.Value.(type) {
+			case *ast.BasicLit:
+				return unquote(t, value)
 			case *ast.Ident:
-				return value.Name
+				return constants[value.Name]
 			case *ast.SelectorExpr:
-				return value.Sel.Name
+				return constants[value.Sel.Name]
 			}
 		}
 	}

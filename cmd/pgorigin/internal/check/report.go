@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/advice"
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 	"github.com/pgorigin/pgorigin/tlsorigin/diagnose"
 )
 
@@ -137,10 +138,10 @@ type LoginFacts struct {
 	RoundTrip     float64 `json:"round_trip_milliseconds"`
 }
 
-func (s *Stage) fail(names advice.Names, reason, text string) {
+func (s *Stage) fail(o *config.Origin, reason, text string) {
 	s.Result, s.Reason, s.Text = resultFailed, reason, text
 	if s.Cure == "" {
-		s.Cure = advice.CureOf(reason, names)
+		s.Cure = advice.CureOf(reason, o)
 	}
 }
 
