@@ -36,6 +36,7 @@ func commands() []command {
 	return []command{
 		{"run", "run", "relay clients to the upstream (the default)", "", runRun},
 		{"check", "check [flags]", "walk the way to the upstream and say what is wrong with it; \"pgorigin help check\" lists flags", checkHelp, runCheck},
+		{"explain", "explain REASON|VARIABLE", "print what a reason or a variable means, and what to do", explainHelp, runExplain},
 		{"healthcheck", "healthcheck [--ready]", "ask a running pgorigin whether it is alive, or ready", healthcheckHelp, runHealthcheck},
 		{"wait", "wait [--timeout 60s]", "wait until a pgorigin is up, even one that is yet to start", waitHelp, runWait},
 		{"shutdown", "shutdown [--wait 30s]", "tell a running pgorigin to drain and end", shutdownHelp, runShutdown},

@@ -7,16 +7,17 @@ import (
 
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 	"github.com/pgorigin/pgorigin/pgwire"
+	"github.com/pgorigin/pgorigin/tlsorigin/diagnose"
 )
 
 // Reason is one row of the table: all that there is to say about one reason word.
 type Reason struct {
 	Word    string
-	Reached Layer    // how far a failed dial came; empty if no dial ends with Word
-	Stages  []Stage  // stages of "pgorigin check" that fail with Word
-	Ends    []End    // phases in which a session ends with Word
-	Meaning string   // one sentence
-	Cures   []string // templates of sentences, the one that works most often first; none if nobody has to do anything
+	Reached Layer            // how far a failed dial came; empty if no dial ends with Word
+	Stages  []diagnose.Stage // stages of "pgorigin check" that fail with Word
+	Ends    []End            // phases in which a session ends with Word
+	Meaning string           // one sentence
+	Cures   []string         // templates of sentences, the one that works most often first; none if nobody has to do anything
 }
 
 // Layer is how far a dial came.
@@ -29,23 +30,12 @@ const (
 	LayerCertificate Layer = "certificates" // of either side
 )
 
-// Stage is one step of "pgorigin check".
-type Stage string
-
-// The stages, in their order. The first two are about the configuration and have no reasons.
+// The stages of "pgorigin check" besides those of package diagnose: the first two, and the last two.
 const (
-	StageConfig            Stage = "config"
-	StageFiles             Stage = "files"
-	StageDNS               Stage = "dns"
-	StageTCP               Stage = "tcp"
-	StageSSLRequest        Stage = "sslrequest"
-	StageTLS               Stage = "tls"
-	StageChain             Stage = "chain"
-	StageName              Stage = "name"
-	StageClientCertificate Stage = "client_certificate"
-	StageKeyExchange       Stage = "key_exchange"
-	StageAuthentication    Stage = "authentication"
-	StageLogin             Stage = "login"
+	StageConfig         diagnose.Stage = "config"
+	StageFiles          diagnose.Stage = "files"
+	StageAuthentication diagnose.Stage = "authentication"
+	StageLogin          diagnose.Stage = "login"
 )
 
 // End is one way in which a session ends with a reason.
@@ -67,6 +57,15 @@ func (r Reason) ClosedBy(phase pgwire.Phase) string {
 
 // Cure returns the sentences that say what to change, with the names that o has for variables.
 func (r Reason) Cure(o *config.Origin) string { return o.Fill(strings.Join(r.Cures, " ")) }
+
+// Reasons returns all rows of the table.
+func Reasons() []Reason {
+	var rows []Reason
+	for _, g := range Groups() {
+		rows = append(rows, g.Reasons...)
+	}
+	return rows
+}
 
 // Lookup returns the row of a word; ok is false if there is none.
 func Lookup(word string) (r Reason, ok bool) {

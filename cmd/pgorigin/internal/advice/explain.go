@@ -1,0 +1,126 @@
+package advice
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
+	"github.com/pgorigin/pgorigin/tlsorigin/diagnose"
+)
+
+// columns is the width of a plain terminal.
+const columns = 80
+
+// UnknownWordError says that a word is neither a reason nor a variable.
+type UnknownWordError struct{ Word, Nearest string } // Nearest is empty if no word is like it
+
+func (e *UnknownWordError) Error() string {
+	text := "there is no reason or variable " + safetext.Quote(e.Word)
+	if e.Nearest != "" {
+		text += "; did you mean " + e.Nearest + "?"
+	}
+	return text
+}
+
+// Explain writes what there is to say about a reason or a variable. The prefix of a variable may be left out. The error
+// is an *UnknownWordError, or one of writing.
+func Explain(w io.Writer, word string) error {
+	var page strings.Builder
+	if r, ok := Lookup(word); ok {
+		explainReason(&page, r)
+	} else if v, ok := lookupVariable(word); ok {
+		explainVariable(&page, v)
+	} else {
+		return &UnknownWordError{Word: word, Nearest: config.Nearest(word, append(Words(), config.Names()...))}
+	}
+	if _, err := io.WriteString(w, page.String()); err != nil {
+		return fmt.Errorf("write explanation: %w", err)
+	}
+	return nil
+}
+
+// explainReason uses the variables of the unnamed origin.
+func explainReason(page *strings.Builder, r Reason) {
+	fmt.Fprintf(page, "%s\n\n", r.Word)
+	paragraph(page, "  ", "  ", r.Meaning)
+	fmt.Fprintf(page, "\n  A session ends with it in\n    %-9s %-17s closed by\n", "phase", "SQLSTATE")
+	for _, end := range r.Ends {
+		state := end.SQLState
+		if state == NoAnswer {
+			state = "no answer"
+		}
+		fmt.Fprintf(page, "    %-9v %-17s %s\n", end.Phase, state, r.ClosedBy(end.Phase))
+	}
+	if len(r.Stages) > 0 {
+		fmt.Fprintln(page)
+		paragraph(page, "  ", "  ", "In \"pgorigin check\", these stages fail with it: "+stageNames(r.Stages)+".")
+	}
+	if r.Reached != "" {
+		paragraph(page, "  ", "  ", fmt.Sprintf("A dial that ends with it came as far as: %s.", r.Reached))
+	}
+	if len(r.Cures) > 0 {
+		fmt.Fprintf(page, "\n  What to do:\n")
+	}
+	for _, cure := range r.Cures {
+		paragraph(page, "  - ", "    ", new(config.Origin).Fill(cure))
+	}
+}
+
+func stageNames(stages []diagnose.Stage) string {
+	var names []string
+	for _, s := range stages {
+		names = append(names, string(s))
+	}
+	return strings.Join(names, ", ")
+}
+
+func explainVariable(page *strings.Builder, v config.Variable) {
+	word := strings.TrimPrefix(v.Name, config.Prefix)
+	fmt.Fprintf(page, "%s\n\n", v.Name)
+	paragraph(page, "  ", "  ", v.Meaning)
+	fmt.Fprintln(page)
+	const indent = "            "
+	paragraph(page, "  Default   ", indent, v.Unset)
+	scope := "the whole process"
+	if v.Origin {
+		scope = "each origin; an origin called reporting has " + config.Prefix + "REPORTING_" + word
+	}
+	paragraph(page, "  Scope     ", indent, scope)
+	if words := reasonsThatName(word); len(words) > 0 {
+		paragraph(page, "  Cures     ", indent, strings.Join(words, ", "))
+	}
+}
+
+// reasonsThatName returns the reasons of whose cures one names the variable word.
+func reasonsThatName(word string) []string {
+	var words []string
+	for _, r := range Reasons() {
+		if slices.Contains(variablesIn(strings.Join(r.Cures, " ")), word) {
+			words = append(words, r.Word)
+		}
+	}
+	return words
+}
+
+// lookupVariable finds a variable by its name, with or without prefix, in capitals or not.
+func lookupVariable(name string) (v config.Variable, ok bool) {
+	name = config.Prefix + strings.TrimPrefix(strings.ToUpper(name), config.Prefix)
+	variables := config.Variables(new(config.Config))
+	if i := slices.IndexFunc(variables, func(v config.Variable) bool { return v.Name == name }); i >= 0 {
+		return variables[i], true
+	}
+	return config.Variable{}, false
+}
+
+// paragraph writes text in lines that fit a terminal, with first in front of the first line and rest of the others.
+func paragraph(page *strings.Builder, first, rest, text string) {
+	for i, line := range safetext.Wrap(text, columns-len(first)) {
+		if i > 0 {
+			first = rest
+		}
+		fmt.Fprintf(page, "%s%s\n", first, line)
+	}
+}
