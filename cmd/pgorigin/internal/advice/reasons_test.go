@@ -178,11 +178,14 @@ func TestSQLStatesAreThoseOfPgwire(t *testing.T) {
 // onlyOfCancels reports whether pgwire gives no SQLSTATE for word to a cancel request alone, which never gets an answer.
 func onlyOfCancels(word string) bool { return word == "too_many_sessions" || word == "login_timeout" }
 
-// TestSQLStatesAreThoseOfDials: whatever a dial ends with, the table has its code.
-func TestSQLStatesAreThoseOfDials(t *testing.T) {
+// TestReasonsAreThoseOfDials: whatever a dial ends with, the table has its layer and its code.
+func TestReasonsAreThoseOfDials(t *testing.T) {
 	for _, word := range reasonConstants(t, "tlsorigin") {
 		r, _ := Lookup(word)
 		state := (&tlsorigin.Error{Kind: tlsorigin.Reason(word)}).SQLState()
+		if want := []Layer{LayerNetwork, LayerTLS, LayerCertificate}[tlsorigin.Reason(word).Layer()]; r.Reached != want {
+			t.Errorf("reasons.go: %s has Reached: %q, and Reason.Layer of tlsorigin says %q", word, r.Reached, want)
+		}
 		if word != "upstream_lost" && !slices.Contains(r.Ends, End{pgwire.PhaseDial, state}) {
 			t.Errorf("a dial that ends for %s has SQLSTATE %s, and the table has %v", word, state, r.Ends)
 		}
