@@ -19,32 +19,61 @@ type Word struct {
 	Meaning string
 	// DefaultOnly is true for what a pod cannot choose for itself.
 	DefaultOnly bool
+	// Values are the only ones that are allowed. If it is nil, there are others.
+	Values []string
 
 	field func(*Options) *string
 	check func(string) error // says what was expected; nil if that is up to Injector.CheckUpstream
 }
 
-// Words returns the vocabulary in the order in which help shows it.
+// Words returns the vocabulary in the order of help.
 func Words() []Word {
 	secret, configMap := objectNamed("Secret"), objectNamed("ConfigMap")
+	word := func(name, meaning string, check func(string) error, field func(*Options) *string) Word {
+		return Word{Name: name, Meaning: meaning, check: check, field: field}
+	}
+	choice := func(name, meaning string, field func(*Options) *string, values ...string) Word {
+		return Word{Name: name, Meaning: meaning, Values: values, check: oneOf(values...), field: field}
+	}
+	defaultOnly := func(w Word) Word {
+		w.DefaultOnly = true
+		return w
+	}
 	return []Word{
-		{"upstream", "host[:6432] of pgbouncer or PostgreSQL, or a comma list; required", false, func(o *Options) *string { return &o.Upstream }, nil},
-		{"server-name", "name that the upstream's certificate must carry; else the host of the upstream", false, func(o *Options) *string { return &o.ServerName }, noSpaces},
-		{"ca-secret", "Secret with the CA certificates; else the system's roots", false, func(o *Options) *string { return &o.CASecret }, secret},
-		{"ca-configmap", "ConfigMap with the CA certificates, instead of a Secret", false, func(o *Options) *string { return &o.CAConfigMap }, configMap},
-		{"ca-key", "key in that Secret or ConfigMap; else ca.crt", false, func(o *Options) *string { return &o.CAKey }, dataKey},
-		{"client-secret", "Secret with tls.crt and tls.key, the client certificate", false, func(o *Options) *string { return &o.ClientSecret }, secret},
-		{"min-version", "lowest TLS version: 1.2 or 1.3", false, func(o *Options) *string { return &o.MinVersion }, oneOf("1.2", "1.3")},
-		{"log-level", "debug, info, warn or error", false, func(o *Options) *string { return &o.LogLevel }, oneOf("debug", "info", "warn", "error")},
-		{"listen-port", "port on the pod's loopback; else 6432", false, func(o *Options) *string { return &o.ListenPort }, port},
-		{"env-configmap", "ConfigMap with further PGORIGIN_ variables", false, func(o *Options) *string { return &o.EnvConfigMap }, configMap},
-		{"client-env", "false: do not give PGHOST, PGPORT and PGSSLMODE to containers that have none of them", false, func(o *Options) *string { return &o.ClientEnv }, oneOf("true", "false")},
-		{"cpu-request", "resources of the sidecar; else 10m", false, func(o *Options) *string { return &o.CPURequest }, quantity},
-		{"memory-request", "else 16Mi", false, func(o *Options) *string { return &o.MemoryRequest }, quantity},
-		{"cpu-limit", "else none", false, func(o *Options) *string { return &o.CPULimit }, quantity},
-		{"memory-limit", "else 64Mi", false, func(o *Options) *string { return &o.MemoryLimit }, quantity},
-		{"image", "image of the sidecar; else that of this version, if it is a release", true, func(o *Options) *string { return &o.Image }, noSpaces},
-		{"image-pull-policy", "Always, IfNotPresent or Never; else IfNotPresent", true, func(o *Options) *string { return &o.ImagePullPolicy }, oneOf("Always", "IfNotPresent", "Never")},
+		word("upstream", "host[:6432] of pgbouncer or PostgreSQL, or a comma list; required", nil,
+			func(o *Options) *string { return &o.Upstream }),
+		word("server-name", "name that the upstream's certificate must carry; default: host of the upstream", noSpaces,
+			func(o *Options) *string { return &o.ServerName }),
+		word("ca-secret", "Secret with the CA certificates; default: the system's roots", secret,
+			func(o *Options) *string { return &o.CASecret }),
+		word("ca-configmap", "ConfigMap with the CA certificates, instead of a Secret", configMap,
+			func(o *Options) *string { return &o.CAConfigMap }),
+		word("ca-key", "key in that Secret or ConfigMap; default: ca.crt", dataKey,
+			func(o *Options) *string { return &o.CAKey }),
+		word("client-secret", "Secret with tls.crt and tls.key, the client certificate", secret,
+			func(o *Options) *string { return &o.ClientSecret }),
+		choice("min-version", "lowest TLS version: 1.2 or 1.3",
+			func(o *Options) *string { return &o.MinVersion }, "1.2", "1.3"),
+		choice("log-level", "debug, info, warn or error",
+			func(o *Options) *string { return &o.LogLevel }, "debug", "info", "warn", "error"),
+		word("listen-port", "port on the loopback of the pod; default: 6432", port,
+			func(o *Options) *string { return &o.ListenPort }),
+		word("env-configmap", "ConfigMap with more PGORIGIN_ variables", configMap,
+			func(o *Options) *string { return &o.EnvConfigMap }),
+		choice("client-env", "false: give no container PGHOST, PGPORT and PGSSLMODE",
+			func(o *Options) *string { return &o.ClientEnv }, "true", "false"),
+		word("cpu-request", "CPU request of the sidecar; default: 10m", quantity,
+			func(o *Options) *string { return &o.CPURequest }),
+		word("memory-request", "memory request; default: 16Mi", quantity,
+			func(o *Options) *string { return &o.MemoryRequest }),
+		word("cpu-limit", "CPU limit; default: none", quantity,
+			func(o *Options) *string { return &o.CPULimit }),
+		word("memory-limit", "memory limit; default: 64Mi", quantity,
+			func(o *Options) *string { return &o.MemoryLimit }),
+		defaultOnly(word("image", "image of the sidecar; default: that of this release", noSpaces,
+			func(o *Options) *string { return &o.Image })),
+		defaultOnly(choice("image-pull-policy", "Always, IfNotPresent or Never; default: IfNotPresent",
+			func(o *Options) *string { return &o.ImagePullPolicy }, "Always", "IfNotPresent", "Never")),
 	}
 }
 

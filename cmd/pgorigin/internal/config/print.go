@@ -1,0 +1,100 @@
+package config
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"text/tabwriter"
+
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cli"
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
+)
+
+// width is the width of the narrowest terminal that help is for.
+const width = 80
+
+const originHelp = `
+Environment variables of an origin, with the value of an unset one:
+
+`
+
+const processHelp = `
+An origin "reporting" in PGORIGIN_ORIGINS has the variables above, too, with its
+name: PGORIGIN_REPORTING_UPSTREAM_ADDR. If one is unset, the origin inherits the
+value from above. It inherits no address.
+
+Environment variables of the whole process, with the value of an unset one:
+
+`
+
+// WriteHelp lists the variables of run.
+func WriteHelp(w io.Writer) {
+	heading := originHelp
+	for i, v := range Variables(new(Config)) {
+		if !v.Origin && heading == originHelp {
+			heading = processHelp
+			fmt.Fprint(w, heading)
+		} else if i == 0 {
+			fmt.Fprint(w, heading)
+		}
+		writeVariable(w, v)
+	}
+}
+
+// WriteWebhookHelp lists the variables of the webhook.
+func WriteWebhookHelp(w io.Writer) {
+	fmt.Fprint(w, "\nEnvironment variables, with the value of an unset one:\n\n")
+	for _, v := range new(WebhookSettings).Variables() {
+		writeVariable(w, v)
+	}
+}
+
+func writeVariable(w io.Writer, v Variable) {
+	fmt.Fprintf(w, "  %s  (%s)\n%s\n", v.Name, v.Unset, cli.Wrap("      ", v.Meaning, width))
+}
+
+const envHead = `# Settings of pgorigin %s. Remove the # in front of what you change.
+# The application then connects to host=127.0.0.1 port=6432 sslmode=disable.
+#
+# Variables of an origin. Each origin in PGORIGIN_ORIGINS may have its own.
+`
+
+// WriteEnvFile writes an environment file with every variable. Only what is required is in force.
+func WriteEnvFile(w io.Writer, version string) {
+	fmt.Fprintf(w, envHead, version)
+	defaults, _, _ := Load(nil)
+	process := false
+	for _, v := range Variables(&defaults) {
+		if !process && !v.Origin {
+			fmt.Fprint(w, "\n# Variables of the whole process.\n")
+			process = true
+		}
+		fmt.Fprintf(w, "\n%s\n", cli.Wrap("# ", v.Meaning, width))
+		switch {
+		case v.Name == Prefix+"UPSTREAM_ADDR":
+			fmt.Fprintf(w, "%s=pgbouncer.example.com:6432\n", v.Name)
+		case v.Value == "":
+			fmt.Fprintf(w, "# Unset: %s.\n#%s=\n", v.Unset, v.Name)
+		default:
+			fmt.Fprintf(w, "#%s=%s\n", v.Name, v.Value)
+		}
+	}
+}
+
+// WriteSettings writes one line a setting, or JSON.
+func WriteSettings(w io.Writer, list []ShownSetting, asJSON bool) error {
+	if asJSON {
+		out := json.NewEncoder(w)
+		out.SetIndent("", "  ")
+		return out.Encode(list)
+	}
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, s := range list {
+		value := safetext.Printable(s.Value)
+		if s.Value == "" {
+			value = "(" + s.Unset + ")"
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\n", s.Variable, value, s.From)
+	}
+	return table.Flush()
+}

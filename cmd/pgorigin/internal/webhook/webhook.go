@@ -1,0 +1,133 @@
+package webhook
+
+import (
+	"context"
+	"net"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cli"
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/host"
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/inject"
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/observe"
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
+)
+
+// drainTimeout is for reviews that are running when the shutdown delay is over. A review takes milliseconds.
+const drainTimeout = 10 * time.Second
+
+// server is one running webhook.
+type server struct {
+	settings config.WebhookSettings
+	log      *zap.Logger
+	version  string
+}
+
+// Run serves until the end of ctx or SIGTERM. It returns the exit code.
+func Run(ctx context.Context, p cli.Process) int {
+	stopLog := observe.QueueStderr(&p)
+	defer stopLog()
+	settings, problems := config.LoadWebhook(p.Env)
+	if len(problems) > 0 {
+		config.Report(p.Stderr, problems)
+		return cli.ExitConfig
+	}
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, os.Interrupt)
+	defer stop()
+	s := &server{
+		settings: settings, version: p.Build.Version,
+		log: observe.NewLogger(p.Stderr, settings.LogFormat, settings.LogLevel, p.Env),
+	}
+	cert, key := settings.Webhook.Cert.File, settings.Webhook.Key.File
+	pair, err := inject.OpenKeyPair(ctx, cert, key, s.logReload)
+	switch {
+	case ctx.Err() != nil:
+		return cli.ExitOK // SIGTERM came while the files did not answer
+	case err != nil:
+		problem := config.Problem{Variable: config.Prefix + "WEBHOOK_CERT_FILE", Value: cert, Text: err.Error()}
+		config.Report(p.Stderr, []config.Problem{problem})
+		return cli.ExitConfig
+	}
+	addr := string(settings.Webhook.Listen.Addr)
+	listener, err := host.TCPListenConfig(config.IsLoopback(addr)).Listen(ctx, "tcp", addr)
+	if err != nil {
+		s.log.Error("cannot listen", zap.Error(err))
+		return cli.ExitFailed
+	}
+	return s.serve(ctx, listener, pair)
+}
+
+// serve answers until the end of ctx, and then for the shutdown delay. It closes the listener.
+func (s *server) serve(ctx context.Context, listener net.Listener, pair *inject.KeyPair) int {
+	handler := &inject.Webhook{Injector: s.newInjector, Reviewed: s.logReview}
+	server := handler.Server(pair)
+	server.ErrorLog, _ = zap.NewStdLogAt(s.log, zap.DebugLevel) // mostly clients that hang up
+	failed := make(chan error, 1)
+	go func() { failed <- server.ServeTLS(listener, "", "") }()
+	s.log.Info("ready", zap.String("version", s.version), zap.Stringer("address", listener.Addr()))
+	go func() { // the folder may be on a mount that does not answer
+		if _, err := s.newInjector(); err != nil {
+			s.log.Error("defaults are wrong", zap.Error(err))
+		}
+	}()
+	select {
+	case err := <-failed:
+		s.log.Error("listener failed", zap.Error(err))
+		return cli.ExitFailed
+	case <-ctx.Done():
+	}
+	handler.Drain()
+	delay := time.Duration(s.settings.Webhook.Shutdown.Delay)
+	s.log.Info("shutting down", zap.Float64("delay", delay.Seconds()))
+	select {
+	case err := <-failed:
+		s.log.Error("listener failed", zap.Error(err))
+		return cli.ExitFailed
+	case <-time.After(delay):
+	}
+	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
+	defer cancel()
+	if err := server.Shutdown(ending); err != nil {
+		s.log.Error("reviews were cut short", zap.Error(err))
+		return cli.ExitFailed
+	}
+	s.log.Info("stopped")
+	return cli.ExitOK
+}
+
+// newInjector reads the defaults, which may have changed since the last review.
+func (s *server) newInjector() (*inject.Injector, error) {
+	injector := &inject.Injector{CheckUpstream: new(config.UpstreamAddrs).Decode}
+	return injector, injector.ReadDefaults(os.DirFS(s.settings.Webhook.Defaults.Dir))
+}
+
+// logReview logs the verdict about a pod.
+func (s *server) logReview(v inject.Verdict, err error) {
+	object := zap.String("object", safetext.Printable(v.Object))
+	switch {
+	case err != nil:
+		s.log.Warn("request cannot be answered", zap.Error(err))
+	case len(v.Problems) > 0:
+		problem := safetext.Printable(strings.Join(v.Problems, "; "))
+		s.log.Warn("pod refused", object, zap.String("problem", problem))
+	case v.Injected:
+		s.log.Info("pod injected", object)
+	default:
+		s.log.Debug("pod left alone", object, zap.String("cause", safetext.Printable(v.Skipped)))
+	}
+}
+
+// logReload logs a change of the certificate files. If err is nil, the new files are in use.
+func (s *server) logReload(err error) {
+	if err != nil {
+		s.log.Error("certificate files are wrong; the last good ones stay in use", zap.Error(err))
+		return
+	}
+	s.log.Info("certificate reloaded")
+}
