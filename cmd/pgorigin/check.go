@@ -1,50 +1,55 @@
 package main
 
 import (
-	"context"
-	"flag"
+	"errors"
 	"time"
+
+	"github.com/spf13/cobra"
 
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/check"
 )
 
-func checkFlags(flags *flag.FlagSet, o *check.Options) {
-	flags.BoolVar(&o.JSON, "json", false, "")
-	flags.BoolVar(&o.Login, "login", false, "")
-	flags.BoolVar(&o.NoStartup, "no-startup", false, "")
-	flags.StringVar(&o.PasswordFile, "password-file", "", "")
-	flags.DurationVar(&o.Timeout, "timeout", 15*time.Second, "")
-}
+const checkHelp = `check tests the path to the upstream, stage by stage: configuration, files, DNS,
+TCP, SSLRequest, TLS, chain, name, client certificate, key exchange and
+authentication. It tests every address of every origin. The report names the
+first stage that fails and the setting that cures it.
 
-const checkHelp = `
-  Walks configuration, files, DNS, TCP, SSLRequest, TLS, chain, name, client certificate, key exchange and the
-  server's authentication offer, for every address of every origin, and names the first stage that fails and the
-  setting that cures it. Nothing but SSLRequest and TLS leaves before the server is verified.
+check sends nothing but SSLRequest and TLS before it has verified the server.
+Then it sends a startup packet for PGUSER and PGDATABASE, reads how the server
+wants clients to log in, and disconnects. The server may log an aborted login.
+Without PGUSER, the user is pgorigin_check. check never reads PGPASSWORD.
 
-  --json             the same facts as JSON
-  --timeout 15s      for everything together; one connection never takes longer than PGORIGIN_DIAL_TIMEOUT
-  --no-startup       stop after TLS. Otherwise a startup packet for PGUSER (else pgorigin_check) and PGDATABASE
-                     asks the verified server how it wants to be logged in to, and the connection is ended there;
-                     the server may log that as an aborted login
-  --login            log in, too: as PGUSER to PGDATABASE, with the password from PGPASSFILE or ~/.pgpass
-  --password-file F  with the password in file F instead; not with several origins. PGPASSWORD is never read
+Exit codes: 0 all good, 1 a stage failed, 2 wrong usage, 78 wrong configuration.`
 
-  Exit codes: 0 all good, 1 a check failed, 2 wrong usage, 78 wrong configuration.
-`
-
-func runCheck(ctx context.Context, p process) int {
+func newCheckCommand(p *program) *cobra.Command {
 	var o check.Options
-	code, done := p.parseFlags("check", func(flags *flag.FlagSet) { checkFlags(flags, &o) })
-	if done {
-		return code
+	cmd := &cobra.Command{
+		Use:        "check [flags]",
+		Short:      "Test the path to the upstream and say what is wrong",
+		Long:       checkHelp,
+		SuggestFor: []string{"doctor", "test", "verify"},
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			switch {
+			case o.Timeout <= 0:
+				return errors.New("--timeout must be above zero, such as 15s")
+			case o.Login && o.NoStartup:
+				return errors.New("--login and --no-startup exclude each other")
+			case o.PasswordFile != "" && !o.Login:
+				return errors.New("--password-file is for --login")
+			}
+			p.code = check.Run(cmd.Context(), o, p.Process)
+			return nil
+		},
 	}
-	switch {
-	case o.Timeout <= 0:
-		return p.misused("check: --timeout must be above zero, such as 15s")
-	case o.Login && o.NoStartup:
-		return p.misused("check: --login and --no-startup exclude each other")
-	case o.PasswordFile != "" && !o.Login:
-		return p.misused("check: --password-file is for --login")
-	}
-	return check.Run(ctx, o, p.Process)
+	flags := cmd.Flags()
+	flags.BoolVar(&o.JSON, "json", false, "print the report as JSON")
+	flags.DurationVar(&o.Timeout, "timeout", 15*time.Second,
+		"time for the whole check; PGORIGIN_DIAL_TIMEOUT limits each connection, too")
+	flags.BoolVar(&o.NoStartup, "no-startup", false, "stop after TLS, without a startup packet")
+	flags.BoolVar(&o.Login, "login", false,
+		"log in as PGUSER to PGDATABASE, with the password from PGPASSFILE or ~/.pgpass")
+	flags.StringVar(&o.PasswordFile, "password-file", "",
+		"read the password for --login from `FILE`; not with several origins")
+	_ = cmd.MarkFlagFilename("password-file") // the flag exists
+	return cmd
 }

@@ -2,9 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -108,67 +105,6 @@ func TestEnvFile(t *testing.T) {
 	for i, v := range config.Variables(&before) {
 		if got := config.Variables(&after)[i]; got != v {
 			t.Errorf("%s is %q by default and %q from the file", v.Name, v.Value, got.Value)
-		}
-	}
-}
-
-// TestFlagsOfHelp: completion offers the flags that help explains, so each of them has to be one.
-func TestFlagsOfHelp(t *testing.T) {
-	for _, c := range commands() {
-		for _, flag := range flagsIn(c.details) {
-			got := runWith(t, nil, c.name, flag+"=1s", "--help")
-			if strings.Contains(got.stderr, "not defined") {
-				t.Errorf("%s has no flag %s: %s", c.name, flag, got.stderr)
-			}
-		}
-		for _, flag := range flagLine.FindAllString(strings.ReplaceAll(c.usage, "[", "\n  "), -1) {
-			if !slices.Contains(flagsIn(c.details), strings.TrimSpace(flag)) {
-				t.Errorf("help of %s does not explain %s", c.name, flag)
-			}
-		}
-	}
-}
-
-// TestBashCompletion asks a real bash.
-func TestBashCompletion(t *testing.T) {
-	script := filepath.Join(t.TempDir(), "completion")
-	if err := os.WriteFile(script, []byte(runWith(t, nil, "completion", "bash").stdout), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for _, row := range []struct{ typed, want string }{
-		{"c", "check config completion"},
-		{"heal", "healthcheck"},
-		{"", strings.Join(commandNames(), " ")},
-		{"check --no", "--no-startup"},
-		{"wait ", "--timeout"},
-		{"help shut", "shutdown"},
-		{"completion ", "bash zsh fish"},
-		{"env ", ""},
-		{"nonsense ", ""},
-	} {
-		words := strings.Split("pgorigin "+row.typed, " ")
-		cmd := exec.Command("bash", append([]string{"--norc", "-uc", `source "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _pgorigin
-complete -p pgorigin >/dev/null; echo "${COMPREPLY[*]}"`, script}, words...)...)
-		out, err := cmd.CombinedOutput()
-		if got := strings.TrimSpace(string(out)); err != nil || got != row.want {
-			t.Errorf("%q is completed to %q, %v, want %q", row.typed, got, err, row.want)
-		}
-	}
-}
-
-// TestOtherCompletions looks at the text; whether zsh and fish read it is seen by the end-to-end suite.
-func TestOtherCompletions(t *testing.T) {
-	for _, shell := range []string{"zsh", "fish"} {
-		got := runWith(t, nil, "completion", shell)
-		for _, c := range commands() {
-			if got.code != cli.ExitOK || !strings.Contains(got.stdout, shellQuote(c.summary)[1:]) || !strings.Contains(got.stdout, c.name) {
-				t.Errorf("%s: %s is missing in %+v", shell, c.name, got)
-			}
-		}
-	}
-	for _, args := range [][]string{{"completion"}, {"completion", "csh"}, {"completion", "bash", "zsh"}} {
-		if got := runWith(t, nil, args...); got.code != cli.ExitUsage {
-			t.Errorf("%v: %+v", args, got)
 		}
 	}
 }

@@ -1,36 +1,54 @@
 package main
 
 import (
-	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"strings"
 
+	"github.com/spf13/cobra"
+
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/advice"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cli"
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 )
 
-const explainHelp = `
-  Prints what a reason word means, when it occurs and what to do about it; or what
-  a variable means, and for which reasons it is a cure.
-`
+const explainHelp = `explain prints what a reason means, when it occurs and what to do about it.
+Reasons are in the log, in metrics and in the report of check.
 
-func runExplain(_ context.Context, p process) int {
-	if len(p.args) != 1 || strings.HasPrefix(p.args[0], "-") {
-		if code, done := p.parseFlags("explain", func(*flag.FlagSet) {}); done && len(p.args) == 1 {
-			return code
-		}
-		return p.misused("explain: give one reason, such as cert_expired, or one variable")
+For a variable, explain prints its meaning, its default, its scope and the
+reasons that it cures.`
+
+func newExplainCommand(p *program) *cobra.Command {
+	return &cobra.Command{
+		Use:     "explain REASON|VARIABLE",
+		Short:   "Print what a reason or a variable means, and what to do",
+		Long:    explainHelp,
+		Example: "  pgorigin explain cert_expired\n  pgorigin explain PGORIGIN_TLS_CA_FILE",
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return errors.New("give one reason, such as cert_expired, or one variable")
+			}
+			return refuseArguments(cmd, args[1:])
+		},
+		ValidArgsFunction: func(_ *cobra.Command, args []string, typed string) ([]cobra.Completion, cobra.ShellCompDirective) {
+			var words []cobra.Completion
+			for _, word := range append(advice.Words(), config.Names()...) {
+				if len(args) == 0 && strings.HasPrefix(word, typed) {
+					words = append(words, word)
+				}
+			}
+			return words, cobra.ShellCompDirectiveNoFileComp
+		},
+		RunE: func(_ *cobra.Command, args []string) error {
+			err := advice.Explain(p.Stdout, args[0])
+			if unknown := new(advice.UnknownWordError); errors.As(err, &unknown) {
+				return err
+			}
+			if err != nil {
+				fmt.Fprintf(p.Stderr, "pgorigin: %v\n", err)
+				p.code = cli.ExitFailed
+			}
+			return nil
+		},
 	}
-	err := advice.Explain(p.Stdout, p.args[0])
-	var unknown *advice.UnknownWordError
-	switch {
-	case errors.As(err, &unknown):
-		return p.misused("explain: %v", err)
-	case err != nil:
-		fmt.Fprintf(p.Stderr, "pgorigin: %v\n", err)
-		return cli.ExitFailed
-	}
-	return cli.ExitOK
 }

@@ -1,28 +1,30 @@
 package main
 
 import (
-	"context"
-	"flag"
+	"github.com/spf13/cobra"
 
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/control"
 )
 
-const healthcheckHelp = `
-  Asks /livez on PGORIGIN_HEALTH_ADDR, whatever the other variables are. Silent when all is well, one line when not, so
-  that it can be the health command of a container without a shell.
+const healthcheckHelp = `healthcheck asks /livez on PGORIGIN_HEALTH_ADDR. It ignores all other variables.
+It prints nothing if pgorigin is alive, and one line if not. It needs no shell,
+so a container without one can use it as its health command.
 
-  --ready            ask /readyz: would a new client be served?
+Exit codes: 0 alive or ready, 1 not, 2 wrong usage, 78 wrong
+PGORIGIN_HEALTH_ADDR.`
 
-  Exit codes: 0 fine, 1 not, 2 wrong usage, 78 wrong PGORIGIN_HEALTH_ADDR.
-`
-
-func runHealthcheck(ctx context.Context, p process) int {
+func newHealthcheckCommand(p *program) *cobra.Command {
 	var ready bool
-	code, done := p.parseFlags("healthcheck", func(flags *flag.FlagSet) {
-		flags.BoolVar(&ready, "ready", false, "")
-	})
-	if done {
-		return code
+	cmd := &cobra.Command{
+		Use:        "healthcheck [--ready]",
+		Short:      "Ask a running pgorigin whether it is alive, or ready",
+		Long:       healthcheckHelp,
+		SuggestFor: []string{"status", "ping"},
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			p.code = control.Healthcheck(cmd.Context(), p.Process, ready)
+			return nil
+		},
 	}
-	return control.Healthcheck(ctx, p.Process, ready)
+	cmd.Flags().BoolVar(&ready, "ready", false, "ask /readyz instead: would pgorigin serve a new client?")
+	return cmd
 }

@@ -1,70 +1,95 @@
 package main
 
 import (
-	"context"
-	"flag"
 	"fmt"
+	"io"
 	"strings"
-	"text/tabwriter"
 
-	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cli"
+	"github.com/spf13/cobra"
+
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
-	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
 )
 
-const helpHead = `pgorigin takes plaintext Postgres clients on localhost to pgbouncer or PostgreSQL inside verified TLS.
+const rootHelp = `pgorigin accepts plaintext Postgres clients on localhost and connects them to
+pgbouncer or PostgreSQL over verified TLS. Without a command, it runs.
 
-Usage:
-`
+pgorigin always verifies the certificate chain and the name of the upstream. No
+setting turns that off.
 
-const helpTail = `
-Examples:
-  PGORIGIN_UPSTREAM_ADDR=pgbouncer.prod.svc:6432 PGORIGIN_TLS_CA_FILE=/etc/pgorigin/ca.crt pgorigin
-  psql "host=127.0.0.1 port=6432 sslmode=disable dbname=app user=app"
+Exit codes: 0 clean end, 1 failure or drain cut short, 2 wrong usage,
+78 wrong configuration.
 
-The upstream's certificate chain and name are always verified; there is no setting to turn that off.
-Exit codes: 0 clean end, 1 failure or drain cut short, 2 wrong usage, 78 wrong configuration.
-Documentation: https://github.com/pgorigin/pgorigin
-`
+Documentation: https://github.com/pgorigin/pgorigin`
 
-func runHelp(_ context.Context, p process) int {
-	if len(p.args) == 1 && !strings.HasPrefix(p.args[0], "-") {
-		if findCommand(p.args[0]) == nil {
-			return p.misused("there is no command %s", safetext.Quote(p.args[0]))
-		}
-		return printHelp(p, p.args[0])
+const rootExample = `  PGORIGIN_UPSTREAM_ADDR=pgbouncer.prod.svc:6432 \
+  PGORIGIN_TLS_CA_FILE=/etc/pgorigin/ca.crt pgorigin
+  psql "host=127.0.0.1 port=6432 sslmode=disable dbname=app user=app"`
+
+// helpWidth is the width of the narrowest terminal that help is for.
+const helpWidth = 80
+
+func newHelpCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:                   "help [command]",
+		DisableFlagsInUseLine: true,
+		Short:                 "Print help about a command, or all commands and variables",
+		ValidArgsFunction: func(cmd *cobra.Command, args []string, typed string) ([]cobra.Completion, cobra.ShellCompDirective) {
+			var names []cobra.Completion
+			for _, c := range cmd.Root().Commands() {
+				if len(args) == 0 && c.IsAvailableCommand() && strings.HasPrefix(c.Name(), typed) {
+					names = append(names, cobra.CompletionWithDesc(c.Name(), c.Short))
+				}
+			}
+			return names, cobra.ShellCompDirectiveNoFileComp
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			switch len(args) {
+			case 0:
+				return cmd.Root().Help()
+			case 1:
+				about, _, err := cmd.Root().Find(args)
+				if err != nil || !about.HasParent() {
+					return refuseCommand(cmd.Root(), args)
+				}
+				return about.Help()
+			}
+			return refuseArguments(cmd, args[1:])
+		},
 	}
-	if code, done := p.parseFlags("help", func(*flag.FlagSet) {}); done {
-		return code
-	}
-	return printHelp(p, "help")
+	cmd.SetHelpFunc(func(cmd *cobra.Command, _ []string) { printHelp(cmd.Root(), nil) })
+	return cmd
 }
 
-// printHelp writes the help of a command; that of run and help is about everything.
-func printHelp(p process, name string) int {
-	if name != "run" && name != "help" {
-		c := findCommand(name)
-		fmt.Fprintf(p.Stdout, "pgorigin %s\n  %s\n%s", c.usage, c.summary, c.details)
-		return cli.ExitOK
+// printHelp writes the help of cmd. That of the root command and of run lists the variables, too.
+func printHelp(cmd *cobra.Command, _ []string) {
+	if cmd.Name() == defaultCommand {
+		cmd = cmd.Root()
 	}
-	fmt.Fprintf(p.Stdout, "%s", helpHead)
-	table := tabwriter.NewWriter(p.Stdout, 0, 0, 2, ' ', 0)
-	for _, c := range commands() {
-		fmt.Fprintf(table, "  pgorigin %s\t%s\n", c.usage, c.summary)
+	out := cmd.OutOrStdout()
+	writeHelp(out, cmd)
+	if !cmd.HasParent() {
+		config.WriteHelp(out)
 	}
-	fmt.Fprintf(table, "\nEnvironment variables, with what they are when unset. First those that an origin in %sORIGINS has, too, with its\n"+
-		"name: reporting has PGORIGIN_REPORTING_UPSTREAM_ADDR and so on. Unset ones are then taken from here, addresses excepted:\n", config.Prefix)
-	ofOrigin := true
-	for _, v := range config.Variables(new(config.Config)) {
-		if ofOrigin && !v.Origin {
-			fmt.Fprintf(table, "\nFor the whole process:\n")
-			ofOrigin = false
+}
+
+// writeHelp writes what the command says of itself.
+func writeHelp(w io.Writer, cmd *cobra.Command) {
+	text := cmd.Long
+	if text == "" {
+		text = cmd.Short + "."
+	}
+	fmt.Fprintf(w, "%s\n\nUsage:\n  %s\n", strings.TrimSpace(text), cmd.UseLine())
+	for _, group := range cmd.Groups() {
+		fmt.Fprintf(w, "\n%s\n", group.Title)
+		for _, c := range cmd.Commands() {
+			if c.GroupID == group.ID {
+				fmt.Fprintf(w, "  %-*s  %s\n", cmd.NamePadding(), c.Name(), c.Short)
+			}
 		}
-		fmt.Fprintf(table, "  %s\t%s\t%s\n", v.Name, v.Unset, v.Meaning)
 	}
-	if err := table.Flush(); err != nil {
-		return cli.ExitFailed
+	cmd.InitDefaultHelpFlag()
+	fmt.Fprintf(w, "\nFlags:\n%s", cmd.LocalFlags().FlagUsagesWrapped(helpWidth))
+	if cmd.Example != "" {
+		fmt.Fprintf(w, "\nExamples:\n%s\n", cmd.Example)
 	}
-	fmt.Fprintf(p.Stdout, "%s", helpTail)
-	return cli.ExitOK
 }

@@ -46,6 +46,33 @@ func TestHelpText(t *testing.T) {
 	golden.Compare(t, "testdata/help.golden", runWith(t, nil, "help").stdout)
 }
 
+// TestHelpFitsATerminal: no line of help, and none of the environment file, is wider than 80 columns.
+func TestHelpFitsATerminal(t *testing.T) {
+	pages := [][]string{{"help"}, {"env"}}
+	for _, cmd := range newRootCommand(new(program)).Commands() {
+		pages = append(pages, []string{"help", cmd.Name()})
+	}
+	for _, args := range pages {
+		got := runWith(t, nil, args...)
+		if got.code != cli.ExitOK || got.stderr != "" {
+			t.Errorf("%v: %+v", args, got)
+		}
+		for line := range strings.Lines(got.stdout) {
+			if len(line) > 81 {
+				t.Errorf("%v: %d columns: %s", args, len(line)-1, line)
+			}
+		}
+	}
+}
+
+// TestSingleDash: long flags with one dash mean the same, as they do with Go's own package flag.
+func TestSingleDash(t *testing.T) {
+	want := runWith(t, nil, "version", "--json")
+	if got := runWith(t, nil, "version", "-json=true"); got != want {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+}
+
 func TestWrongUsage(t *testing.T) {
 	for _, row := range []struct {
 		args []string
@@ -56,8 +83,14 @@ func TestWrongUsage(t *testing.T) {
 		{[]string{"frobnicate"}, `there is no command "frobnicate"`},
 		{[]string{"--sslmode=disable"}, "settings are environment variables"},
 		{[]string{"run", "now"}, `run: unexpected argument "now"`},
-		{[]string{"run", "--fast"}, "run: flag provided but not defined: -fast"},
-		{[]string{"healthcheck", "--raedy"}, "healthcheck: flag provided but not defined: -raedy"},
+		{[]string{"run", "--fast"}, `run: there is no flag "--fast"; settings are environment variables`},
+		{[]string{"healthcheck", "--raedy"}, `healthcheck: there is no flag "--raedy"; did you mean --ready?`},
+		{[]string{"healthcheck", "-raedy"}, "did you mean --ready?"},
+		{[]string{"chekc", "--json"}, `there is no command "chekc"; did you mean check?`},
+		{[]string{"--listen-addr=:5432"}, "did you mean PGORIGIN_LISTEN_ADDR?"},
+		{[]string{"check", "--timeout", "soon"}, `check: --timeout: time: invalid duration "soon"`},
+		{[]string{"start"}, "did you mean run?"},
+		{[]string{"help", "chekc"}, "did you mean check?"},
 		{[]string{"version", "--json", "x"}, "version: unexpected argument"},
 		{[]string{"help", "nobody"}, `there is no command "nobody"`},
 		{[]string{"help", "run", "run"}, "help: unexpected argument"},

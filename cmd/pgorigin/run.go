@@ -1,15 +1,22 @@
 package main
 
 import (
-	"context"
-	"flag"
+	"github.com/spf13/cobra"
 
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/sidecar"
 )
 
-func runRun(ctx context.Context, p process) int {
-	if code, done := p.parseFlags("run", func(*flag.FlagSet) {}); done {
-		return code
+// defaultCommand is the name of the command that runs if none is given.
+const defaultCommand = "run"
+
+func newRunCommand(p *program) *cobra.Command {
+	return &cobra.Command{
+		Use:        defaultCommand,
+		Short:      "Relay clients to the upstream (the default command)",
+		SuggestFor: []string{"serve", "start"},
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			p.code = sidecar.Run(cmd.Context(), p.Process)
+			return nil
+		},
 	}
-	return sidecar.Run(ctx, p.Process)
 }

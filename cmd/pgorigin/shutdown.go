@@ -1,32 +1,38 @@
 package main
 
 import (
-	"context"
-	"flag"
+	"errors"
 	"time"
+
+	"github.com/spf13/cobra"
 
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/control"
 )
 
-const shutdownHelp = `
-  Sends POST /quitquitquit to PGORIGIN_ADMIN_ADDR, for whoever is done with the database: the last line of a Job's script,
-  for instance. Running sessions may finish, as after SIGTERM; PGORIGIN_SHUTDOWN_DELAY does not apply. Asking again does no harm.
+const shutdownHelp = `shutdown sends POST /quitquitquit to PGORIGIN_ADMIN_ADDR. Use it when nothing
+needs the database any more, for instance in the last line of a Job's script.
 
-  --wait 30s         return only when that pgorigin has ended, but not later than this
+Running sessions may finish, as after SIGTERM. PGORIGIN_SHUTDOWN_DELAY does not
+apply. A second shutdown does no harm.
 
-  Exit codes: 0 it was told, and has ended if that was asked for; 1 not, 2 wrong usage, 78 wrong PGORIGIN_ADMIN_ADDR.
-`
+Exit codes: 0 pgorigin was told, and with --wait has ended; 1 not, 2 wrong
+usage, 78 wrong PGORIGIN_ADMIN_ADDR.`
 
-func runShutdown(ctx context.Context, p process) int {
+func newShutdownCommand(p *program) *cobra.Command {
 	var wait time.Duration
-	code, done := p.parseFlags("shutdown", func(flags *flag.FlagSet) {
-		flags.DurationVar(&wait, "wait", 0, "")
-	})
-	switch {
-	case done:
-		return code
-	case wait < 0:
-		return p.misused("shutdown: --wait must be above zero, such as 30s")
+	cmd := &cobra.Command{
+		Use:        "shutdown [--wait 30s]",
+		Short:      "Tell a running pgorigin to drain and end",
+		Long:       shutdownHelp,
+		SuggestFor: []string{"stop", "quit"},
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if wait < 0 {
+				return errors.New("--wait must be above zero, such as 30s")
+			}
+			p.code = control.Shutdown(cmd.Context(), p.Process, wait)
+			return nil
+		},
 	}
-	return control.Shutdown(ctx, p.Process, wait)
+	cmd.Flags().DurationVar(&wait, "wait", 0, "return when pgorigin has ended, or after this time")
+	return cmd
 }

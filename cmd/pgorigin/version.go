@@ -1,47 +1,41 @@
 package main
 
 import (
-	"context"
+	"cmp"
 	"encoding/json"
-	"flag"
 	"fmt"
+
+	"github.com/spf13/cobra"
 
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cli"
 )
 
-// Set by the linker (-X main.version=v1.2.3), because a build that embeds nothing of the repository that it is made in is the
-// same everywhere; otherwise what Go embeds is used. The date is the commit's.
+// The linker sets these (-X main.version=v1.2.3), so that a build does not depend on the repository that it is
+// made in. If they are empty, pgorigin shows what Go embeds. The date is the commit's.
 //
 //nolint:gochecknoglobals // the linker can set nothing else
 var version, revision, date string
 
-const versionHelp = `
-  --json             with revision, date, Go version and platform, as JSON
-`
-
-func runVersion(_ context.Context, p process) int {
+func newVersionCommand(p *program) *cobra.Command {
 	var asJSON bool
-	code, done := p.parseFlags("version", func(flags *flag.FlagSet) {
-		flags.BoolVar(&asJSON, "json", false, "")
-	})
-	if done {
-		return code
+	cmd := &cobra.Command{
+		Use:   "version [--json]",
+		Short: "Print the version",
+		RunE: func(*cobra.Command, []string) error {
+			if !asJSON {
+				p.printVersion()
+			} else if err := json.NewEncoder(p.Stdout).Encode(p.Build); err != nil {
+				p.code = cli.ExitFailed
+			}
+			return nil
+		},
 	}
-	b := p.Build
-	if asJSON {
-		if err := json.NewEncoder(p.Stdout).Encode(b); err != nil {
-			return cli.ExitFailed
-		}
-		return cli.ExitOK
-	}
-	revision, date := orUnknown(b.Revision), orUnknown(b.Date)
-	fmt.Fprintf(p.Stdout, "pgorigin %s (revision %s, %s, %s, %s)\n", b.Version, revision, date, b.Go, b.Platform)
-	return cli.ExitOK
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print revision, date, Go version and platform, too, as JSON")
+	return cmd
 }
 
-func orUnknown(s string) string {
-	if s == "" {
-		return "unknown"
-	}
-	return s
+func (p *program) printVersion() {
+	b := p.Build
+	fmt.Fprintf(p.Stdout, "pgorigin %s (revision %s, %s, %s, %s)\n",
+		b.Version, cmp.Or(b.Revision, "unknown"), cmp.Or(b.Date, "unknown"), b.Go, b.Platform)
 }

@@ -1,32 +1,36 @@
 package main
 
 import (
-	"context"
-	"flag"
+	"errors"
 	"time"
+
+	"github.com/spf13/cobra"
 
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/control"
 )
 
-const waitHelp = `
-  Asks /startupz on PGORIGIN_HEALTH_ADDR until it says yes, for programs that must not start before pgorigin: the first
-  line of a container's script, or a preStart command. Silent unless the time is over; then it says what it saw last.
+const waitHelp = `wait asks /startupz on PGORIGIN_HEALTH_ADDR until pgorigin has started. Use it
+before a program that needs pgorigin, for instance as the first line of a
+container's script. wait prints nothing unless the time is over. Then it says
+what it saw last.
 
-  --timeout 60s      how long
+Exit codes: 0 pgorigin is up, 1 not in time, 2 wrong usage, 78 wrong
+PGORIGIN_HEALTH_ADDR.`
 
-  Exit codes: 0 it is up, 1 not in time, 2 wrong usage, 78 wrong PGORIGIN_HEALTH_ADDR.
-`
-
-func runWait(ctx context.Context, p process) int {
-	timeout := time.Minute
-	code, done := p.parseFlags("wait", func(flags *flag.FlagSet) {
-		flags.DurationVar(&timeout, "timeout", timeout, "")
-	})
-	switch {
-	case done:
-		return code
-	case timeout <= 0:
-		return p.misused("wait: --timeout must be above zero, such as 60s")
+func newWaitCommand(p *program) *cobra.Command {
+	var timeout time.Duration
+	cmd := &cobra.Command{
+		Use:   "wait [--timeout 60s]",
+		Short: "Wait until pgorigin is up, even if it has not started yet",
+		Long:  waitHelp,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if timeout <= 0 {
+				return errors.New("--timeout must be above zero, such as 60s")
+			}
+			p.code = control.Wait(cmd.Context(), p.Process, timeout)
+			return nil
+		},
 	}
-	return control.Wait(ctx, p.Process, timeout)
+	cmd.Flags().DurationVar(&timeout, "timeout", time.Minute, "how long to wait")
+	return cmd
 }

@@ -1,39 +1,69 @@
 package e2e
 
 import (
-	"bytes"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
 
-// Each shell takes its completion script; what bash makes of it is tested beside the command.
+// TestCompletionScriptsAreRead: each shell parses its completion script. Debian has no PowerShell.
 func TestCompletionScriptsAreRead(t *testing.T) {
 	for _, shell := range []string{"bash", "zsh", "fish"} {
-		ctx := testContext(t)
-		text, err := exec.CommandContext(ctx, shared.binary, "completion", shell).Output()
-		if err != nil {
-			t.Fatal(err)
-		}
-		script := filepath.Join(t.TempDir(), shell)
-		if err := os.WriteFile(script, text, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if out, err := exec.CommandContext(ctx, shell, "-n", script).CombinedOutput(); err != nil || len(out) > 0 {
+		script := completionScript(t, shell)
+		out, err := exec.CommandContext(testContext(t), shell, "-n", script).CombinedOutput()
+		if err != nil || len(out) > 0 {
 			t.Errorf("%s: %v: %s", shell, err, out)
 		}
 	}
-	// fish completes without a terminal, too.
-	const ask = `%s completion fish | source; complete --do-complete "pgorigin wa"; complete --do-complete "pgorigin wait --"`
-	fish := exec.CommandContext(testContext(t), "fish", "--no-config", "-c", strings.ReplaceAll(ask, "%s", shared.binary))
-	fish.Env = []string{"HOME=" + t.TempDir(), "PATH=/usr/bin:/bin"}
-	out, err := fish.CombinedOutput()
-	if err != nil || !bytes.Contains(out, []byte("wait\t")) || !bytes.Contains(out, []byte("--timeout")) {
-		t.Errorf("fish completes to %q, %v", out, err)
+}
+
+// TestCompletionInShells asks shells that need no terminal for it.
+func TestCompletionInShells(t *testing.T) {
+	const bash = `source /usr/share/bash-completion/bash_completion; source "$0"
+compopt() { :; } # works only while somebody presses TAB
+COMP_LINE=$1; COMP_POINT=${#COMP_LINE}; read -ra COMP_WORDS <<<"$COMP_LINE"
+[[ $COMP_LINE == *" " ]] && COMP_WORDS+=("")
+COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); __start_pgorigin; printf '%s\n' "${COMPREPLY[@]}"`
+	ask := map[string][]string{
+		"bash": {"bash", "--norc", "-c", bash, completionScript(t, "bash")},
+		"fish": {"fish", "--no-config", "-c", `source $argv[1]; complete --do-complete $argv[2]`, completionScript(t, "fish")},
 	}
+	for shell, args := range ask {
+		for typed, want := range map[string][]string{
+			"pgorigin wa":                    {"wait"},
+			"pgorigin wait --ti":             {"--timeout"},
+			"pgorigin inject --min-version ": {"1.2", "1.3"},
+		} {
+			cmd := exec.CommandContext(testContext(t), args[0], append(args[1:], typed)...)
+			cmd.Env = []string{"HOME=" + t.TempDir(), "PATH=" + filepath.Dir(shared.binary) + ":/usr/bin:/bin"}
+			out, err := cmd.Output()
+			var words []string
+			for line := range strings.Lines(string(out)) {
+				words = append(words, strings.Fields(line)[0])
+			}
+			if err != nil || !slices.Equal(words, want) {
+				t.Errorf("%s completes %q to %q, %v, want %q", shell, typed, out, err, want)
+			}
+		}
+	}
+}
+
+// completionScript writes the script of a shell to a file and returns its name.
+func completionScript(t *testing.T, shell string) string {
+	t.Helper()
+	text, err := exec.CommandContext(testContext(t), shared.binary, "completion", shell).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	script := filepath.Join(t.TempDir(), shell)
+	if err := os.WriteFile(script, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return script
 }
 
 // The unit in the documentation is one that systemd takes without a word.

@@ -4,9 +4,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 
-	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cli"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
 )
 
@@ -50,7 +50,13 @@ func WriteWebhookHelp(w io.Writer) {
 }
 
 func writeVariable(w io.Writer, v Variable) {
-	fmt.Fprintf(w, "  %s  (%s)\n%s\n", v.Name, v.Unset, cli.Wrap("      ", v.Meaning, width))
+	fmt.Fprintf(w, "  %s  (%s)\n%s", v.Name, v.Unset, indented("      ", v.Meaning))
+}
+
+// indented breaks text into lines that begin with prefix.
+func indented(prefix, text string) string {
+	lines := safetext.Wrap(text, width-len(prefix))
+	return prefix + strings.Join(lines, "\n"+prefix) + "\n"
 }
 
 const envHead = `# Settings of pgorigin %s. Remove the # in front of what you change.
@@ -69,7 +75,7 @@ func WriteEnvFile(w io.Writer, version string) {
 			fmt.Fprint(w, "\n# Variables of the whole process.\n")
 			process = true
 		}
-		fmt.Fprintf(w, "\n%s\n", cli.Wrap("# ", v.Meaning, width))
+		fmt.Fprintf(w, "\n%s", indented("# ", v.Meaning))
 		switch {
 		case v.Name == Prefix+"UPSTREAM_ADDR":
 			fmt.Fprintf(w, "%s=pgbouncer.example.com:6432\n", v.Name)
