@@ -2,12 +2,13 @@ package tlsorigin
 
 import (
 	"crypto/tls"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"time"
+
+	"golang.org/x/crypto/cryptobyte"
 )
 
 // Hello describes a ClientHello as it goes over the wire.
@@ -70,84 +71,51 @@ var errHello = errors.New("is no ClientHello in one record")
 // parseHello reads a record that holds one ClientHello.
 func parseHello(record []byte) (Hello, error) {
 	hello := Hello{Bytes: len(record)}
-	r := &fieldReader{rest: record}
-	if r.number(1) != recordTypeHandshake {
+	var content, message uint8
+	var body, hidden, extensions cryptobyte.String
+	all := cryptobyte.String(record)
+	if !all.ReadUint8(&content) || content != recordTypeHandshake || !all.Skip(2) || // its version
+		!all.ReadUint16LengthPrefixed(&body) || !all.Empty() ||
+		!body.ReadUint8(&message) || message != typeClientHello || !body.ReadUint24LengthPrefixed(&body) ||
+		!body.Skip(2+32) || // version and random
+		!body.ReadUint8LengthPrefixed(&hidden) || // session ID
+		!body.ReadUint16LengthPrefixed(&hidden) || // cipher suites
+		!body.ReadUint8LengthPrefixed(&hidden) || // compression methods
+		!body.ReadUint16LengthPrefixed(&extensions) {
 		return Hello{}, errHello
 	}
-	r.take(2) // version
-	if body := r.vector(2); len(r.rest) == 0 {
-		r.rest = body
-	} else {
-		r.failed = true
-	}
-	if r.number(1) != typeClientHello {
-		return Hello{}, errHello
-	}
-	r.rest = r.vector(3)
-	r.take(2 + 32) // version and random
-	r.vector(1)    // session ID
-	r.vector(2)    // cipher suites
-	r.vector(1)    // compression methods
-	for extensions := r.sub(2); len(extensions.rest) > 0 && !r.failed; {
-		kind, body := extensions.number(2), extensions.sub(2)
-		hello.readExtension(kind, body)
-		r.failed = r.failed || extensions.failed || body.failed
-	}
-	if r.failed {
-		return Hello{}, errHello
+	for !extensions.Empty() {
+		var kind uint16
+		if !extensions.ReadUint16(&kind) || !extensions.ReadUint16LengthPrefixed(&body) || !hello.readExtension(kind, body) {
+			return Hello{}, errHello
+		}
 	}
 	return hello, nil
 }
 
-// readExtension takes what it knows out of one extension.
-func (h *Hello) readExtension(kind int, r *fieldReader) {
+// readExtension reads one extension that it knows, and skips any other. It returns false if the extension is malformed.
+func (h *Hello) readExtension(kind uint16, body cryptobyte.String) bool {
 	if kind != extensionServerName && kind != extensionGroups && kind != extensionALPN && kind != extensionKeyShare {
-		return
+		return true
 	}
-	list := r.sub(2)
-	for len(list.rest) > 0 {
+	var list, name cryptobyte.String
+	var group uint16
+	ok := body.ReadUint16LengthPrefixed(&list)
+	for ok && !list.Empty() {
 		switch kind {
 		case extensionServerName:
-			list.take(1) // its type: only names of hosts exist
-			h.ServerName = string(list.vector(2))
+			ok = list.Skip(1) && list.ReadUint16LengthPrefixed(&name) // its type: only names of hosts exist
+			h.ServerName = string(name)
 		case extensionGroups:
-			h.Groups = append(h.Groups, tls.CurveID(list.number(2)))
+			ok = list.ReadUint16(&group)
+			h.Groups = append(h.Groups, tls.CurveID(group))
 		case extensionALPN:
-			h.Protocols = append(h.Protocols, string(list.vector(1)))
+			ok = list.ReadUint8LengthPrefixed(&name)
+			h.Protocols = append(h.Protocols, string(name))
 		case extensionKeyShare:
-			h.KeyShares = append(h.KeyShares, tls.CurveID(list.number(2)))
-			list.vector(2)
+			ok = list.ReadUint16(&group) && list.ReadUint16LengthPrefixed(&name)
+			h.KeyShares = append(h.KeyShares, tls.CurveID(group))
 		}
 	}
-	r.failed = r.failed || list.failed
+	return ok
 }
-
-// fieldReader reads the fields of TLS messages. Past the end it gives zeros and remembers that it failed.
-type fieldReader struct {
-	rest   []byte
-	failed bool
-}
-
-func (r *fieldReader) take(n int) []byte {
-	if n > len(r.rest) {
-		r.rest, r.failed = nil, true
-		return nil
-	}
-	field := r.rest[:n]
-	r.rest = r.rest[n:]
-	return field
-}
-
-// number reads n bytes, at most three.
-func (r *fieldReader) number(n int) int {
-	var wide [4]byte
-	field := r.take(n)
-	copy(wide[4-len(field):], field)
-	return int(binary.BigEndian.Uint32(wide[:]))
-}
-
-// vector reads a field behind its length, which has n bytes.
-func (r *fieldReader) vector(n int) []byte { return r.take(r.number(n)) }
-
-// sub is vector, for reading on inside.
-func (r *fieldReader) sub(n int) *fieldReader { return &fieldReader{rest: r.vector(n)} }

@@ -15,6 +15,7 @@ type room struct {
 const (
 	cobra       = "github.com/spf13/cobra"
 	configYAML  = "go.yaml.in/yaml/v3"
+	cryptoBytes = "golang.org/x/crypto/cryptobyte"
 	cryptoTLS   = "crypto/tls"
 	envconfig   = "github.com/kelseyhightower/envconfig"
 	passfile    = "github.com/jackc/pgpassfile"
@@ -99,9 +100,9 @@ func house() []room {
 			Rooms: []string{
 				"tlsorigin/internal/verify", "tlsorigin/internal/safetext", "tlsorigin/internal/background", "tlsorigin/configfile",
 			},
-			Libraries: []string{cryptoTLS, systemCalls},
+			Libraries: []string{cryptoTLS, cryptoBytes, systemCalls},
 		},
-		{Package: "tlsorigin/internal/verify", Rooms: []string{"tlsorigin/internal/safetext"}},
+		{Package: "tlsorigin/internal/verify", Rooms: []string{"tlsorigin/internal/safetext"}, Libraries: []string{cryptoBytes}},
 		{Package: "tlsorigin/internal/safetext"},
 		{Package: "tlsorigin/internal/background"},
 		{Package: "tlsorigin/internal/peertest", Rooms: []string{"tlsorigin/tlstest"}, Libraries: []string{cryptoTLS}},

@@ -7,113 +7,50 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"encoding/asn1"
+	encodingasn1 "encoding/asn1"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"sort"
 	"time"
+
+	"golang.org/x/crypto/cryptobyte"
+	"golang.org/x/crypto/cryptobyte/asn1"
 )
 
 // crypto/x509 keeps some 500 bytes for each entry of a revocation list and all of its DER. Lists can have a
 // million entries, so parseList gives crypto/x509 the list without its entries, and reads these itself:
 // twenty-odd bytes each.
 
-const (
-	tagInteger, tagSequence        = 0x02, 0x30
-	tagUTCTime, tagGeneralizedTime = 0x17, 0x18
+var (
+	errMalformed  = errors.New("malformed list of entries")
+	errUnreadable = errors.New("is no readable CRL")
 )
 
-var errMalformed = errors.New("malformed list of entries")
-
-// element is one DER value: its tag, what is in it, and all of it.
-type element struct {
-	tag            byte
-	content, whole []byte
-}
-
-// nextElement splits the first DER element off data.
-func nextElement(data []byte) (e element, rest []byte, err error) {
-	if len(data) < 2 {
-		return e, nil, errMalformed
-	}
-	header, size := 2, int(data[1])
-	if size >= 0x80 {
-		n := size - 0x80
-		if n == 0 || n > 4 || len(data) < 2+n {
-			return e, nil, errMalformed
-		}
-		header, size = 2+n, 0
-		for _, octet := range data[2:header] {
-			size = size<<8 | int(octet)
-		}
-	}
-	if size > len(data)-header {
-		return e, nil, errMalformed
-	}
-	return element{data[0], data[header : header+size], data[:header+size]}, data[header+size:], nil
-}
-
-// elements splits data into all its elements, which are few.
-func elements(data []byte) (all []element, err error) {
-	for len(data) > 0 {
-		var e element
-		if e, data, err = nextElement(data); err != nil {
-			return nil, err
-		}
-		all = append(all, e)
-	}
-	return all, nil
-}
-
-func sequence(parts ...[]byte) []byte {
-	size := 0
-	for _, part := range parts {
-		size += len(part)
-	}
-	head := binary.BigEndian.AppendUint32([]byte{tagSequence, 0x84}, uint32(size))
-	switch {
-	case size < 0x80:
-		head = []byte{tagSequence, byte(size)}
-	case size < 1<<8:
-		head = []byte{tagSequence, 0x81, byte(size)}
-	case size < 1<<16:
-		head = []byte{tagSequence, 0x82, byte(size >> 8), byte(size)}
-	case size < 1<<24:
-		head = []byte{tagSequence, 0x83, byte(size >> 16), byte(size >> 8), byte(size)}
-	}
-	return append(head, bytes.Join(parts, nil)...)
-}
-
-// parseList reads one CRL in DER. Whatever could make it mean less than it seems to is an error.
+// parseList reads one CRL in DER. A list that could mean less than it seems to is an error.
 func parseList(der []byte) (*revocationList, error) {
-	list, rest, err := nextElement(der)
-	if err != nil || len(rest) > 0 || list.tag != tagSequence {
-		return nil, errors.New("is no readable CRL")
+	var list, signed, algorithm, signature cryptobyte.String
+	input := cryptobyte.String(der)
+	if !input.ReadASN1(&list, asn1.SEQUENCE) || !input.Empty() ||
+		!list.ReadASN1Element(&signed, asn1.SEQUENCE) || !list.ReadAnyASN1Element(&algorithm, nil) ||
+		!list.ReadAnyASN1Element(&signature, nil) || !list.Empty() {
+		return nil, errUnreadable
 	}
-	outer, err := elements(list.content)
-	if err != nil || len(outer) != 3 {
-		return nil, errors.New("is no readable CRL")
-	}
-	inner, err := elements(outer[0].content)
+	entries, others, err := splitEntries(signed)
 	if err != nil {
-		return nil, errors.New("is no readable CRL")
+		return nil, err
 	}
-	var entries []byte
-	var others [][]byte
-	dated := false // the entries are the sequence behind the dates
-	for _, e := range inner {
-		if dated && e.tag == tagSequence {
-			if entries != nil {
-				return nil, errors.New("is no readable CRL")
-			}
-			entries = e.content
-			continue
-		}
-		dated = dated || e.tag == tagUTCTime || e.tag == tagGeneralizedTime
-		others = append(others, e.whole)
+	var short cryptobyte.Builder
+	short.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) {
+		b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) { b.AddBytes(others) })
+		b.AddBytes(algorithm)
+		b.AddBytes(signature)
+	})
+	withoutEntries, err := short.Bytes()
+	if err != nil {
+		return nil, fmt.Errorf("is no readable CRL: %w", err)
 	}
-	parsed, err := x509.ParseRevocationList(sequence(sequence(others...), outer[1].whole, outer[2].whole))
+	parsed, err := x509.ParseRevocationList(withoutEntries)
 	if err != nil {
 		return nil, fmt.Errorf("is no readable CRL: %w", err)
 	}
@@ -123,7 +60,7 @@ func parseList(der []byte) (*revocationList, error) {
 	l := &revocationList{
 		issuer: NameOf(parsed.Issuer), rawIssuer: string(parsed.RawIssuer), key: string(parsed.AuthorityKeyId),
 		thisUpdate: parsed.ThisUpdate, nextUpdate: parsed.NextUpdate,
-		signature: newListSignature(parsed.SignatureAlgorithm, parsed.Signature, outer[0].whole),
+		signature: newListSignature(parsed.SignatureAlgorithm, parsed.Signature, signed),
 	}
 	if l.revoked, err = parseEntries(entries); err != nil {
 		return nil, fmt.Errorf("is the CRL of %s and cannot be used: %w", l.issuer, err)
@@ -131,40 +68,53 @@ func parseList(der []byte) (*revocationList, error) {
 	return l, nil
 }
 
+// splitEntries takes apart the signed part of a list. The entries are the sequence behind the dates.
+func splitEntries(signed cryptobyte.String) (entries, others cryptobyte.String, err error) {
+	if !signed.ReadASN1(&signed, asn1.SEQUENCE) {
+		return nil, nil, errUnreadable
+	}
+	for dated := false; !signed.Empty(); {
+		var element cryptobyte.String
+		var tag asn1.Tag
+		if !signed.ReadAnyASN1Element(&element, &tag) {
+			return nil, nil, errUnreadable
+		}
+		switch {
+		case !dated || tag != asn1.SEQUENCE:
+			dated = dated || tag == asn1.UTCTime || tag == asn1.GeneralizedTime
+			others = append(others, element...)
+		case entries != nil || !element.ReadASN1(&entries, asn1.SEQUENCE):
+			return nil, nil, errUnreadable
+		}
+	}
+	return entries, others, nil
+}
+
 // parseEntries reads the entries of a list.
-func parseEntries(data []byte) (serials, error) {
+func parseEntries(data cryptobyte.String) (serials, error) {
 	s := serials{}
 	reasons := map[string]uint8{} // by the DER of an entry's extensions: there are a dozen
-	for len(data) > 0 {
-		entry, rest, err := nextElement(data)
-		if err != nil || entry.tag != tagSequence {
+	for !data.Empty() {
+		var entry, serial cryptobyte.String
+		if !data.ReadASN1(&entry, asn1.SEQUENCE) || !entry.ReadASN1(&serial, asn1.INTEGER) || len(serial) == 0 {
 			return nil, errMalformed
 		}
-		data = rest
-		serial, rest, err := nextElement(entry.content)
-		if err != nil || serial.tag != tagInteger || len(serial.content) == 0 {
-			return nil, errMalformed
-		}
-		at, rest, err := nextElement(rest)
-		if err != nil {
-			return nil, errMalformed
-		}
-		when, ok := entryTime(at)
+		when, ok := readTime(&entry)
 		if !ok {
 			return nil, errMalformed
 		}
-		reason, ok := reasons[string(rest)]
+		reason, ok := reasons[string(entry)]
 		if !ok {
-			if reason, err = entryReason(rest); err != nil {
+			var err error
+			if reason, err = entryReason(entry); err != nil {
 				return nil, err
 			}
-			reasons[string(rest)] = reason
+			reasons[string(entry)] = reason
 		}
-		number := serial.content
-		for len(number) > 1 && number[0] == 0 && number[1] < 0x80 {
-			number = number[1:] // not DER, but harmless
+		for len(serial) > 1 && serial[0] == 0 && serial[1] < 0x80 {
+			serial = serial[1:] // not DER, but harmless
 		}
-		if err := s.add(number, when, reason); err != nil {
+		if err := s.add(serial, when, reason); err != nil {
 			return nil, err
 		}
 	}
@@ -172,37 +122,39 @@ func parseEntries(data []byte) (serials, error) {
 	return s, nil
 }
 
-// entryTime reads a UTCTime or GeneralizedTime, which end with seconds and Z.
-func entryTime(e element) (time.Time, bool) {
-	layout := "060102150405Z"
-	switch e.tag {
-	case tagUTCTime:
-	case tagGeneralizedTime:
-		layout = "20060102150405Z"
-	default:
-		return time.Time{}, false
+// readTime reads a UTCTime or a GeneralizedTime, with seconds and Z at the end. The functions of cryptobyte allocate for
+// each entry, and a list can have a million.
+func readTime(s *cryptobyte.String) (at time.Time, ok bool) {
+	var value cryptobyte.String
+	var tag asn1.Tag
+	if !s.ReadAnyASN1(&value, &tag) || tag != asn1.UTCTime && tag != asn1.GeneralizedTime {
+		return at, false
 	}
-	at, err := time.Parse(layout, string(e.content))
-	if err == nil && e.tag == tagUTCTime && at.Year() >= 2050 {
+	layout := "20060102150405Z"
+	if tag == asn1.UTCTime {
+		layout = "060102150405Z"
+	}
+	at, err := time.Parse(layout, string(value))
+	if err == nil && tag == asn1.UTCTime && at.Year() >= 2050 {
 		at = at.AddDate(-100, 0, 0)
 	}
 	return at, err == nil
 }
 
 // entryReason reads the extensions of an entry and returns its reason code, zero without one.
-func entryReason(der []byte) (reason uint8, err error) {
-	if len(der) == 0 {
+func entryReason(der cryptobyte.String) (reason uint8, err error) {
+	if der.Empty() {
 		return 0, nil
 	}
 	var extensions []pkix.Extension
-	if rest, err := asn1.Unmarshal(der, &extensions); err != nil || len(rest) > 0 {
+	if rest, err := encodingasn1.Unmarshal(der, &extensions); err != nil || len(rest) > 0 {
 		return 0, errMalformed
 	}
 	for _, extension := range extensions {
 		switch id := extension.Id.String(); {
 		case id == oidReasonCode:
-			var code asn1.Enumerated
-			if rest, err := asn1.Unmarshal(extension.Value, &code); err != nil || len(rest) > 0 || code < 0 || code > 255 {
+			var code int
+			if value := cryptobyte.String(extension.Value); !value.ReadASN1Enum(&code) || !value.Empty() || code < 0 || code > 255 {
 				return 0, errMalformed
 			}
 			reason = uint8(code)
@@ -261,20 +213,22 @@ func (s serials) find(cert *x509.Certificate) (revocation, bool) {
 	if cert.SerialNumber == nil {
 		return revocation{}, false
 	}
-	serial, err := asn1.Marshal(cert.SerialNumber)
-	if err != nil {
+	var b cryptobyte.Builder
+	b.AddASN1BigInt(cert.SerialNumber)
+	element := cryptobyte.String(b.BytesOrPanic())
+	var serial cryptobyte.String
+	if !element.ReadASN1(&serial, asn1.INTEGER) {
 		return revocation{}, false
 	}
-	e, _, err := nextElement(serial)
-	table := s[len(e.content)]
-	if err != nil || table == nil {
+	table := s[len(serial)]
+	if table == nil {
 		return revocation{}, false
 	}
-	i := sort.Search(table.Len(), func(i int) bool { return bytes.Compare(table.serial(i), e.content) >= 0 })
-	if i == table.Len() || !bytes.Equal(table.serial(i), e.content) {
+	i := sort.Search(table.Len(), func(i int) bool { return bytes.Compare(table.serial(i), serial) >= 0 })
+	if i == table.Len() || !bytes.Equal(table.serial(i), serial) {
 		return revocation{}, false
 	}
-	row := table.row(i)[len(e.content):]
+	row := table.row(i)[len(serial):]
 	return revocation{time.Unix(int64(binary.BigEndian.Uint64(row)), 0), int(row[8])}, true
 }
 
