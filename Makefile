@@ -20,7 +20,7 @@ IMAGE        ?= pgorigin:$(VERSION)
 comma        := ,
 IMAGE_ARGS    = --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) --build-arg CREATED=$(CREATED)
 
-.PHONY: help build test drivers hostile soak stall burst suites metrics browser charts admission lint house fuzz demo bench check image install image-test reproducible dist publish-image publish-charts
+.PHONY: help build test quick drivers hostile soak stall burst suites metrics browser charts admission lint house fuzz demo bench check image install image-test reproducible dist publish-image publish-charts
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
@@ -31,8 +31,12 @@ build: ## a static bin/pgorigin
 install: ## the Debian packages that tests and demo need, if they are missing
 	@test/install
 
+# The longest suite comes first, so that everything else runs beside it.
 test: install ## all tests with the race detector, end to end over real servers included
-	$(GO) test -race -shuffle=on -timeout=20m ./...
+	$(GO) test -race -shuffle=on -timeout=20m ./test/e2e ./...
+
+quick: ## the tests that need no server, without the race detector: seconds, once it has run
+	$(GO) test ./cmd/... ./pgwire/... ./tlsorigin/... ./health/... ./test ./test/house ./test/promises
 
 drivers: install ## real drivers against real servers; UPDATE=-update writes docs/reference/compatibility.md
 	$(GO) test -tags drivers -count=1 -timeout=14m ./test/drivers $(UPDATE)

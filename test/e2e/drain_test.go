@@ -110,6 +110,7 @@ func awaitRows(ctx context.Context, want int) error {
 
 // A transaction that never ends is cut when the time is over; its client is told, if it waits for nothing at that moment.
 func TestDrainOfAClientThatNeverEnds(t *testing.T) {
+	t.Parallel()
 	eachUpstream(t, func(ctx context.Context, t *testing.T, origin *servers.Origin) {
 		idle, busy := connect(ctx, t, origin.Addr), connect(ctx, t, origin.Addr)
 		mustExec(ctx, t, idle, "BEGIN", "SELECT 1")
@@ -141,6 +142,7 @@ func TestDrainOfAClientThatNeverEnds(t *testing.T) {
 
 // While the delay lasts, new clients are served although readiness is withdrawn; then the drain begins.
 func TestShutdownDelay(t *testing.T) {
+	t.Parallel()
 	ctx := testContext(t)
 	origin := startOrigin(t, shared.postgres.Addr, "PGORIGIN_SHUTDOWN_DELAY=2s")
 	signalled := time.Now()

@@ -26,6 +26,15 @@ type pass struct {
 
 func startGate(t *testing.T, upstream string) *gate {
 	t.Helper()
+	g := &gate{upstream: upstream, ended: make(chan struct{}, 16), passes: map[*pass]struct{}{}}
+	g.addr = serveTCP(t, g.serve, g.cut)
+	return g
+}
+
+// serveTCP serves each connection to the address that it returns. When the test is over it stops listening, calls stop and
+// waits for the connections.
+func serveTCP(t *testing.T, serve func(*net.TCPConn), stop func()) (addr string) {
+	t.Helper()
 	port, err := shared.lab.Port()
 	if err != nil {
 		t.Fatal(err)
@@ -34,7 +43,6 @@ func startGate(t *testing.T, upstream string) *gate {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := &gate{addr: ln.Addr().String(), upstream: upstream, ended: make(chan struct{}, 16), passes: map[*pass]struct{}{}}
 	var serving sync.WaitGroup
 	serving.Go(func() {
 		for {
@@ -42,15 +50,15 @@ func startGate(t *testing.T, upstream string) *gate {
 			if err != nil {
 				return
 			}
-			serving.Go(func() { g.serve(conn.(*net.TCPConn)) })
+			serving.Go(func() { serve(conn.(*net.TCPConn)) })
 		}
 	})
 	t.Cleanup(func() {
 		_ = ln.Close()
-		g.cut()
+		stop()
 		serving.Wait()
 	})
-	return g
+	return ln.Addr().String()
 }
 
 func (g *gate) serve(client *net.TCPConn) {

@@ -111,6 +111,7 @@ func TestDirectTLSToAnOldServer(t *testing.T) {
 
 // TestMiddleboxes: a login through each of them, the next one without delay, and what is told about it.
 func TestMiddleboxes(t *testing.T) {
+	t.Parallel()
 	for _, row := range []struct {
 		name     string
 		refuse   func(*net.TCPConn)
@@ -122,6 +123,7 @@ func TestMiddleboxes(t *testing.T) {
 		{"resets", boxResets, 0, "the hello was answered by"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
 			ctx := testContext(t)
 			box := startMiddlebox(t, shared.postgres.Addr)
 			box.above(1448, row.refuse)

@@ -72,8 +72,10 @@ func drain(ctx context.Context, t *testing.T, origin *servers.Origin) {
 }
 
 func TestSecondSignalEndsAtOnce(t *testing.T) {
+	t.Parallel()
 	for name, sig := range map[string]syscall.Signal{"SIGTERM": syscall.SIGTERM, "SIGINT": syscall.SIGINT} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			ctx := testContext(t)
 			origin := startOrigin(t, shared.bouncer.Addr)
 			conn := connect(ctx, t, origin.Addr)

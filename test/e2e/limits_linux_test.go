@@ -44,6 +44,7 @@ func expectWell(ctx context.Context, t *testing.T, origin *servers.Origin, when 
 
 // At the limit of descriptors, full and in use, clients are told so, health endpoints answer, and sessions go on.
 func TestDescriptorLimit(t *testing.T) {
+	t.Parallel()
 	ctx := testContext(t)
 	origin := startLimited(t, 64)
 	var sessions []*pgx.Conn

@@ -145,6 +145,7 @@ func smallPipe(t *testing.T) (reader, writer *os.File) {
 
 // Nobody reads the log. Sessions come and go, probes are answered, and SIGTERM ends it all.
 func TestNobodyReadsTheLog(t *testing.T) {
+	t.Parallel()
 	ctx := testContext(t)
 	_, stderr := smallPipe(t)
 	origin := startWith(ctx, t, stderr, "PGORIGIN_MAX_SESSIONS=5")
@@ -158,6 +159,7 @@ func TestNobodyReadsTheLog(t *testing.T) {
 
 // SIGQUIT is for all stacks. A reader of the log that takes none must not keep the process.
 func TestQuitWhileNobodyReadsTheLog(t *testing.T) {
+	t.Parallel()
 	ctx := testContext(t)
 	_, stderr := smallPipe(t)
 	origin := startWith(ctx, t, stderr)

@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -26,7 +27,13 @@ type suite struct {
 
 var shared suite
 
+// parallelTests is how many tests that call Parallel run at once. Most of them wait.
+const parallelTests = "4"
+
 func TestMain(m *testing.M) {
+	if err := flag.Set("test.parallel", parallelTests); err != nil { // -parallel on the command line still wins
+		panic(err)
+	}
 	os.Exit(servers.RunSuite(m, func(ctx context.Context, lab *servers.Lab) (err error) {
 		shared.lab = lab
 		if shared.binary, err = lab.Build(ctx, "-race"); err != nil {

@@ -31,29 +31,8 @@ type traffic struct {
 
 func startMiddlebox(t *testing.T, upstream string) *middlebox {
 	t.Helper()
-	port, err := shared.lab.Port()
-	if err != nil {
-		t.Fatal(err)
-	}
-	ln, err := net.Listen("tcp", "127.0.0.1:"+port)
-	if err != nil {
-		t.Fatal(err)
-	}
-	m := &middlebox{addr: ln.Addr().String(), upstream: upstream, t: t, counted: map[string]*traffic{}}
-	var serving sync.WaitGroup
-	serving.Go(func() {
-		for {
-			conn, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			serving.Go(func() { m.serve(conn.(*net.TCPConn)) })
-		}
-	})
-	t.Cleanup(func() {
-		_ = ln.Close()
-		serving.Wait()
-	})
+	m := &middlebox{upstream: upstream, t: t, counted: map[string]*traffic{}}
+	m.addr = serveTCP(t, m.serve, func() {})
 	return m
 }
 

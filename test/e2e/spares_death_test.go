@@ -51,6 +51,7 @@ func TestSparesOfImpatientServers(t *testing.T) {
 
 // The moment between the last look at a spare and its use cannot be closed. Here the gate makes it as long as it takes.
 func TestDeadSpareCostsTheClientNothing(t *testing.T) {
+	t.Parallel()
 	ctx := testContext(t)
 	postgres, err := shared.lab.Postgres(ctx, servers.PostgresOptions{Settings: []string{"authentication_timeout = 4"}})
 	if err != nil {
@@ -68,6 +69,7 @@ func TestDeadSpareCostsTheClientNothing(t *testing.T) {
 		{"bridge", postgres.Addr, "bridge"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
 			ctx := testContext(t)
 			g := startGate(t, row.upstream)
 			origin := startOrigin(t, g.addr, "PGORIGIN_WARM_SPARES=1", "PGORIGIN_AUTH_CHANNEL_BINDING="+row.binding)
@@ -89,6 +91,7 @@ func TestDeadSpareCostsTheClientNothing(t *testing.T) {
 
 // A restart of the upstream ends all spares; whoever comes afterwards gets in at once.
 func TestSparesAcrossRestarts(t *testing.T) {
+	t.Parallel()
 	ctx := testContext(t)
 	bouncer, err := shared.lab.PgBouncer(ctx, shared.postgres, servers.PgBouncerOptions{})
 	if err != nil {
@@ -119,6 +122,7 @@ func TestSparesAcrossRestarts(t *testing.T) {
 
 // While the upstream restarts, clients lose what a direct client loses: nothing that began when it was there.
 func TestSparesLoseNothing(t *testing.T) {
+	t.Parallel()
 	ctx := testContext(t)
 	bouncer, err := shared.lab.PgBouncer(ctx, shared.postgres, servers.PgBouncerOptions{})
 	if err != nil {
