@@ -2,8 +2,8 @@ package pgwire
 
 import "bytes"
 
-// backendMode is what a server does between two of its answers, as PostgreSQL's
-// PostgresMain and CopyGetData have it.
+// backendMode is what PostgreSQL does between two of its answers; see PostgresMain and CopyGetData in its
+// source.
 type backendMode uint8
 
 const (
@@ -16,16 +16,16 @@ const (
 	modeSkip                             // failed in an extended query: ignores all up to a Sync
 )
 
-// backendState is where a server stands among the messages that the client sent.
-// Flush and CopyData are not among them, for they never change anything.
+// backendState is where the upstream stands among the messages that the client sent. Flush and CopyData are
+// left out, because they never change the state.
 type backendState struct {
-	next  int // index of the first message that it has not read
+	next  int // index of the first message that the upstream has not read
 	mode  backendMode
-	began bool // it began a transaction since the last ReadyForQuery
+	began bool // it has begun a transaction since the last ReadyForQuery
 }
 
-// after appends the states in which a server can be after its answer of a kind;
-// none if a server in state b cannot give it.
+// after appends the states in which an upstream can be after an answer of a kind. It appends none if an
+// upstream in state b cannot give that answer.
 func (b backendState) after(to []backendState, kind byte, sent []byte) []backendState {
 	switch b.mode {
 	case modeLogin, modeQuery:
@@ -58,8 +58,8 @@ func (b backendState) after(to []backendState, kind byte, sent []byte) []backend
 	return append(to, b)
 }
 
-// afterCopyIn is after for a server that copies in. It reads to the end of the
-// copy, but an error may come before it has read a Sync.
+// afterCopyIn is after for an upstream that copies in. It reads to the end of the copy, but an error may come
+// before it has read a Sync.
 func (b backendState) afterCopyIn(to []backendState, kind byte, sent []byte) []backendState {
 	query := b.mode == modeQueryCopyIn
 	if kind == typeErrorResponse {
@@ -86,7 +86,7 @@ func (b backendState) afterCopyIn(to []backendState, kind byte, sent []byte) []b
 	return to
 }
 
-// afterRead is after for a server that takes the next message: it has answered that.
+// afterRead is after for an upstream that has answered the next message.
 func (b backendState) afterRead(to []backendState, kind byte, sent []byte) []backendState {
 	for b.next < len(sent) && (sent[b.next] == typeCopyDone || sent[b.next] == typeCopyFail) {
 		b.next++ // ignored, perhaps left over from a copy that failed
@@ -107,8 +107,8 @@ func (b backendState) afterRead(to []backendState, kind byte, sent []byte) []bac
 	return append(to, b)
 }
 
-// modeAfter returns the mode after the first answer to a request, or the only
-// one; ok is false if it is none.
+// modeAfter returns the mode after the first or only answer to a request. ok is false if it is no such
+// answer.
 func modeAfter(request, answer byte) (mode backendMode, ok bool) {
 	extended := request != typeQuery && request != typeFunctionCall && request != typeSync
 	if answer == typeErrorResponse {
@@ -125,7 +125,8 @@ func modeAfter(request, answer byte) (mode backendMode, ok bool) {
 	case typeCloseObject:
 		return modeRead, answer == typeCloseComplete
 	case typeDescribe:
-		return modeRead, answer == typeRowDescription || answer == typeNoData || answer == typeParameterDescription
+		described := answer == typeRowDescription || answer == typeNoData
+		return modeRead, described || answer == typeParameterDescription
 	case typeSync:
 		return modeRead, answer == typeReadyForQuery
 	case typeFunctionCall:

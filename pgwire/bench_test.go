@@ -27,7 +27,8 @@ func BenchmarkNegotiate(b *testing.B) {
 	}
 }
 
-// BenchmarkLoginMachine follows a whole login by SCRAM, from the offer to ReadyForQuery, in the pieces that it comes in.
+// BenchmarkLoginMachine follows a whole login by SCRAM, from the offer to ReadyForQuery, in the pieces that
+// it comes in.
 func BenchmarkLoginMachine(b *testing.B) {
 	request := func(code byte, body string) []byte { return pgtest.Message('R', "\x00\x00\x00"+string(code)+body) }
 	pieces := [][]byte{
@@ -92,8 +93,8 @@ func BenchmarkTracker(b *testing.B) {
 	})
 }
 
-// BenchmarkRelay sends through a session over loopback, in the clear: one buffer in either direction, and a query with
-// its answer. Allocations are those of both ends, too, which make none.
+// BenchmarkRelay sends through a session over loopback, in the clear: one buffer in either direction, and a
+// query with its answer. Allocations are those of both ends, too, which make none.
 func BenchmarkRelay(b *testing.B) {
 	buffer := pgtest.Message('d', strings.Repeat("x", relayRead-messageHeader))
 	small := pgtest.Message('Q', strings.Repeat("x", 60))

@@ -15,9 +15,8 @@ import (
 
 const typePasswordMessage = 'p' // also SASLInitialResponse, SASLResponse and GSSResponse
 
-// answerRequest answers one authentication request on behalf of a client that
-// only ever gives, or does not even have, a cleartext password. So the login is
-// bound to the verified channel, whatever the client is able to do.
+// answerRequest answers one authentication request for a client that gives a cleartext password, or none. So
+// the login is bound to the verified channel, whatever the client is able to do.
 func (s *session) answerRequest(request []byte) error {
 	l := s.login
 	if l.answers == nil {
@@ -25,7 +24,9 @@ func (s *session) answerRequest(request []byte) error {
 		if err != nil || hungUp {
 			return err
 		}
-		l.answers = &answerer{user: l.user, password: password, upstream: s.upstreamConn, salted: &s.server.salted}
+		l.answers = &answerer{
+			user: l.user, password: password, upstream: s.upstreamConn, salted: &s.server.salted,
+		}
 	}
 	response, err := l.answers.answer(s.ctx, request, l.offer)
 	if err != nil || response == nil {
@@ -53,7 +54,8 @@ func (s *session) obtainPassword() (password string, hungUp bool, err error) {
 	if !staysOnMachine(s.client.LocalAddr()) {
 		return "", false, &Error{
 			Kind: ReasonAuthChannelBinding, State: stateInvalidAuth,
-			Text: "a password is asked for in the clear only over loopback or a Unix socket, and this client came another way",
+			Text: "a password is asked for in the clear only over loopback or a Unix socket, " +
+				"and this client came another way",
 		}
 	}
 	if err := s.writeToClient([]byte{typeAuthentication, 0, 0, 0, 8, 0, 0, 0, authCleartext}); err != nil {
@@ -68,7 +70,10 @@ func (s *session) readPassword() (password string, hungUp bool, err error) {
 	message, hungUp, err := s.awaitResponse()
 	var gone *Error
 	if errors.As(err, &gone) && gone.Kind == ReasonClientGone {
-		gone.Text = "the client left when pgorigin asked for a password; is one configured in the client?"
+		err = &Error{
+			Kind: ReasonClientGone, Err: gone.Err,
+			Text: "the client left when pgorigin asked for a password; is one configured in the client?",
+		}
 	}
 	if err != nil || hungUp {
 		return "", hungUp, err
@@ -80,7 +85,7 @@ func (s *session) readPassword() (password string, hungUp bool, err error) {
 	return string(body[:len(body)-1]), false, nil
 }
 
-// staysOnMachine reports whether bytes on a connection to addr leave the machine.
+// staysOnMachine reports whether bytes on a connection to addr stay on the machine.
 func staysOnMachine(addr net.Addr) bool {
 	switch a := addr.(type) {
 	case *net.TCPAddr:
@@ -91,8 +96,8 @@ func staysOnMachine(addr net.Addr) bool {
 	return false
 }
 
-// answerer answers an upstream's authentication requests with a password: one
-// answerer, one login. The requests must come from a loginMachine.
+// answerer answers the authentication requests of one login with a password. A loginMachine must have
+// accepted the requests.
 type answerer struct {
 	user     string // as in the startup packet
 	password string
@@ -102,9 +107,9 @@ type answerer struct {
 	exchange *scram.Exchange // nil before SASL
 }
 
-// answer returns the message of type 'p' that answers a request, or nil for a
-// request that needs none. offer are the SASL mechanisms that may be picked. It
-// ends early when ctx does.
+// answer returns the message of type 'p' that answers a request. It is nil if the request wants no answer:
+// the last one of SCRAM, with the proof of the upstream. offer are the SASL mechanisms that may be picked. If
+// ctx ends meanwhile, the error is its cause.
 func (a *answerer) answer(ctx context.Context, request []byte, offer []string) ([]byte, error) {
 	body := request[messageHeader:]
 	code, data := binary.BigEndian.Uint32(body), body[4:]
@@ -146,12 +151,14 @@ func (a *answerer) beginSCRAM(offer []string) ([]byte, error) {
 			err = errNoEndPoint
 		}
 		if err != nil {
-			return nil, cannotBind("the login cannot be bound: the hash of the upstream's certificate is not known", err)
+			const text = "the login cannot be bound: the hash of the upstream's certificate is not known"
+			return nil, cannotBind(text, err)
 		}
 		mechanism, header = scram.SHA256Plus, scram.Bound
 	case !slices.Contains(offer, scram.SHA256):
-		return nil, cannotBind("the upstream offers no SASL mechanism that can be used with its certificate: "+
-			sanitize(strings.Join(offer, ", ")), nil)
+		offered := sanitize(strings.Join(offer, ", "))
+		const text = "the upstream offers no SASL mechanism that can be used with its certificate: "
+		return nil, cannotBind(text+offered, nil)
 	case able:
 		header = scram.NotOffered
 	}
@@ -173,11 +180,11 @@ func scramFailure(err error) error {
 }
 
 func unprovenLogin() error {
-	return upstreamProtocol("the upstream accepted the login without proving that it knows the password's verifier")
+	return upstreamProtocol("the upstream accepted the login without proving " +
+		"that it knows the password's verifier")
 }
 
-// md5Response is PostgreSQL's answer to AuthenticationMD5Password: "md5" and
-// md5(md5(password, user), salt), in hexadecimal.
+// md5Response answers AuthenticationMD5Password: "md5" and md5(md5(password, user), salt), in hexadecimal.
 func md5Response(password, user string, salt []byte) []byte {
 	inner := md5.Sum([]byte(password + user))
 	outer := md5.Sum(append([]byte(hex.EncodeToString(inner[:])), salt...))

@@ -10,27 +10,27 @@ import (
 	"time"
 )
 
+// MaxCancels is how many cancel requests for the sessions of one server are on their way at one time.
+const MaxCancels = 128
+
 const (
-	// cancelTimeout bounds a cancel request, if LoginTimeout does not do so earlier. It has
-	// room for a slow dial and for pgbouncer, which may wait ten seconds for a connection.
+	// cancelTimeout bounds a cancel request, if LoginTimeout is not shorter. There is time for a slow dial,
+	// and for pgbouncer, which may wait ten seconds for a connection.
 	cancelTimeout = 20 * time.Second
 
-	// maxOwnedCancels is how many cancel requests for sessions of this server are on their
-	// way at one time, and maxOwnedWaiting how many more may wait.
-	maxOwnedCancels = 128
+	// maxOwnedWaiting is how many may wait beyond MaxCancels.
 	maxOwnedWaiting = 4096
-	// maxSessionCancels is how many of those may be for one session. One more waits; it has
-	// not been sent yet, so it does the work of any others, which are closed at once.
+	// maxSessionCancels is how many of the MaxCancels may be for one session. One more waits. It has not been
+	// sent, so it will have the effect of any later one; later ones are closed at once.
 	maxSessionCancels = 2
-	// maxStrangeCancels is how many with keys of no session are on their way at one time,
-	// and maxStrangersWaiting how many more may wait. They cannot be told from invented ones.
-	maxStrangeCancels   = 4
-	maxStrangersWaiting = 16
+	// maxUnknownCancels is how many with keys of no session are on their way at one time, and
+	// maxUnknownWaiting how many more may wait. The keys may be invented.
+	maxUnknownCancels = 4
+	maxUnknownWaiting = 16
 )
 
-// cancelKeys leads from a key (process ID and secret) to the running session
-// that owns it, and so to the upstream address which knows the key: behind a
-// name with several addresses, the others do not.
+// cancelKeys leads from a key (process ID and secret) to the session that has it. The upstream address of
+// that session is the one that knows the key: a name may have several addresses.
 type cancelKeys struct {
 	mu     sync.Mutex
 	owners map[string]*session
@@ -48,14 +48,14 @@ func (k *cancelKeys) add(key string, owner *session) {
 func (k *cancelKeys) remove(key string, owner *session) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	// Two upstreams may hand out the same key; the younger session has it then.
+	// Two upstreams may hand out the same key. Then the younger session has it.
 	if k.owners[key] == owner {
 		delete(k.owners, key)
 	}
 }
 
-// find returns nil for a key that no running session has, else its owner, the line of
-// cancel requests for it, and the address that knows the key.
+// find returns the session that has a key, and the address that knows the key. Both are nil if there is no
+// such session.
 func (k *cancelKeys) find(key string) (owner *session, target net.Addr) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -68,14 +68,17 @@ func (k *cancelKeys) find(key string) (owner *session, target net.Addr) {
 	return owner, owner.upstream.RemoteAddr()
 }
 
-// cancelLanes keep cancel requests with invented keys out of the way of those for sessions of this server.
+// cancelLanes bound cancel requests. Requests with invented keys do not hold up those for sessions of this
+// server.
 type cancelLanes struct{ owned, unknown semaphore }
 
-// acquire waits for the turn of a cancel request. owner is nil if no session has its key. Without error the caller
-// calls release.
-func (c *cancelLanes) acquire(ctx context.Context, owner *session, room *Capacity) (release func(), err error) {
+// acquire waits for the turn of a cancel request. owner is nil if no session has its key. Without error the
+// caller calls release.
+func (c *cancelLanes) acquire(
+	ctx context.Context, owner *session, room *Capacity,
+) (release func(), err error) {
 	if owner == nil {
-		err := c.unknown.acquire(ctx, room.share(8, maxStrangeCancels), room.share(8, maxStrangersWaiting))
+		err := c.unknown.acquire(ctx, room.share(8, maxUnknownCancels), room.share(8, maxUnknownWaiting))
 		return c.unknown.release, err
 	}
 	if err := owner.cancels.acquire(ctx, maxSessionCancels, 1); err != nil {
@@ -91,11 +94,10 @@ func (c *cancelLanes) acquire(ctx context.Context, owner *session, room *Capacit
 	}, nil
 }
 
-// forwardCancel sends a CancelRequest over a new verified connection to the address
-// of the session that owns its key, or to the first upstream if none does: this
-// process may have been restarted. The client is held until the upstream
-// closes, for that is the only acknowledgement which the protocol has; nothing
-// more is read from it, and it never gets an answer.
+// forwardCancel sends a CancelRequest over a new verified connection, to the address of the session that has
+// its key. If there is no such session, it goes to the first upstream: this process may have been restarted.
+// The connection to the client stays open until the upstream closes, because the protocol has no other
+// acknowledgement. Nothing more is read from the client, and it never gets an answer.
 func (s *session) forwardCancel(packet startupPacket) error {
 	owner, target := s.server.keys.find(packet.cancelKey())
 	s.info.CancelKnown = owner != nil
@@ -103,7 +105,8 @@ func (s *session) forwardCancel(packet startupPacket) error {
 
 	limit := min(cancelTimeout, s.server.loginTimeout())
 	defer time.AfterFunc(limit, func() {
-		s.end(&Error{Kind: ReasonLoginTimeout, Text: fmt.Sprintf("the cancel request took longer than %v", limit)})
+		text := fmt.Sprintf("the cancel request took longer than %v", limit)
+		s.end(&Error{Kind: ReasonLoginTimeout, Text: text})
 	}).Stop()
 	release, err := s.server.cancels.acquire(s.ctx, owner, s.server.capacity())
 	if errors.Is(err, errQueueFull) {
@@ -123,7 +126,7 @@ func (s *session) forwardCancel(packet startupPacket) error {
 	return nil
 }
 
-// tooManyCancels describes a cancel request that is not forwarded.
+// tooManyCancels describes a cancel request that finds no place. known: a session has its key.
 func tooManyCancels(known bool) error {
 	text := "too many cancel requests with unknown keys are on their way"
 	if known {
@@ -132,13 +135,14 @@ func tooManyCancels(known bool) error {
 	return &Error{Kind: ReasonTooManySessions, Text: text}
 }
 
-// deliverCancel sends the packet, waits for the upstream to close and has the effect on owner observed.
+// deliverCancel sends the packet and waits for the upstream to close. Trace learns the effect on owner, if
+// there is one.
 func (s *session) deliverCancel(packet startupPacket, owner *session) error {
 	s.phase.Store(int32(PhaseRelay))
 	var watch *cancelWatch
 	if owner != nil && s.server.Trace.observesCancels() {
 		watch = owner.tracker.watchCancel(func(effect CancelEffect) {
-			s.server.Trace.cancelSettled(s.info, owner.info.ID, effect)
+			s.server.Trace.cancelEffect(s.info, owner.info.ID, effect)
 		})
 	}
 	n, err := s.upstream.Write(packet.raw)
@@ -150,14 +154,14 @@ func (s *session) deliverCancel(packet startupPacket, owner *session) error {
 	return err
 }
 
-// CancelEffect is what followed a cancel request on the session that it was for.
+// CancelEffect is what happened in a session after a cancel request for it.
 type CancelEffect string
 
 // The effects.
 const (
 	CancelCanceled CancelEffect = "canceled" // the upstream said 57014, query_canceled
 	CancelFinished CancelEffect = "finished" // the query ended in another way
-	CancelNone     CancelEffect = "none"     // nothing within cancelEffectWait: the query goes on, or there was none
+	CancelNone     CancelEffect = "none"     // nothing within three seconds, perhaps for want of a query
 )
 
 // CancelEffects returns all of them.
@@ -166,49 +170,48 @@ func CancelEffects() []CancelEffect {
 }
 
 const (
-	// cancelEffectWait is how long an effect is waited for, from the upstream's
-	// acknowledgement on. PostgreSQL signals the session before it acknowledges.
+	// cancelEffectWait is how long to wait for an effect after the upstream's acknowledgement. PostgreSQL
+	// signals the session before it acknowledges.
 	cancelEffectWait = 3 * time.Second
-	// maxCancelWatches bounds for how many cancel requests of one session the effect is waited for.
+	// maxCancelWatches bounds how many cancel requests of one session wait for their effect.
 	maxCancelWatches = 4
-	// maxErrorRead is how much of an ErrorResponse is read for its SQLSTATE, which stands before all that may
-	// be long.
+	// maxErrorRead is how much of an ErrorResponse is read for its SQLSTATE, which stands before the long
+	// fields.
 	maxErrorRead = 64
 )
 
-// cancelWatches are the cancel requests of one session whose effect is not known yet.
-// They look into ErrorResponse messages, and only while there are any. The
-// txTracker that they are part of guards them.
+// cancelWatches are the cancel requests of one session whose effect is not known yet. While there are any,
+// they read the SQLSTATE of ErrorResponse messages. The mutex of their txTracker guards them.
 type cancelWatches struct {
 	waiting []*cancelWatch
 	reading bool   // the body of an ErrorResponse comes next
 	body    []byte // of it
 }
 
-// cancelWatch waits for the effect of one cancel request; nil does nothing.
+// cancelWatch waits for the effect of one cancel request. A nil one does nothing.
 type cancelWatch struct {
 	tracker *txTracker
-	settled func(CancelEffect)
+	report  func(CancelEffect)
 	timer   *time.Timer
 	effect  CancelEffect
 	known   bool // and about to be reported
 }
 
-// watchCancel begins to look for the effect of a cancel request that is about to be sent,
-// and returns nil if there are too many. settled is called once, unless the request was not delivered.
-func (t *txTracker) watchCancel(settled func(CancelEffect)) *cancelWatch {
+// watchCancel begins to look for the effect of a cancel request that is about to be sent, and returns nil if
+// there are too many. report is called once, unless the request is not delivered.
+func (t *txTracker) watchCancel(report func(CancelEffect)) *cancelWatch {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if len(t.cancels.waiting) >= maxCancelWatches {
 		return nil
 	}
-	w := &cancelWatch{tracker: t, settled: settled, effect: CancelNone}
+	w := &cancelWatch{tracker: t, report: report, effect: CancelNone}
 	w.timer = time.AfterFunc(cancelTimeout+cancelEffectWait, w.end)
 	t.cancels.waiting = append(t.cancels.waiting, w)
 	return w
 }
 
-// delivered says whether the upstream has acknowledged the request.
+// delivered is called when the upstream has acknowledged the request, or with false if it was not delivered.
 func (w *cancelWatch) delivered(ok bool) {
 	if w == nil {
 		return
@@ -232,7 +235,7 @@ func (w *cancelWatch) end() {
 	effect := w.effect
 	w.known = true
 	w.tracker.mu.Unlock()
-	w.settled(effect)
+	w.report(effect)
 }
 
 func (c *cancelWatches) remove(w *cancelWatch) {
@@ -244,8 +247,8 @@ func (c *cancelWatches) remove(w *cancelWatch) {
 	}
 }
 
-// settle makes every watch report effect, on a goroutine of its own.
-func (c *cancelWatches) settle(effect CancelEffect) {
+// reportAll makes every watch report effect, on a goroutine of its own, and removes it.
+func (c *cancelWatches) reportAll(effect CancelEffect) {
 	for _, w := range c.waiting {
 		w.effect, w.known = effect, true
 		if w.timer.Stop() {
@@ -255,7 +258,7 @@ func (c *cancelWatches) settle(effect CancelEffect) {
 	*c = cancelWatches{}
 }
 
-// begins takes note of a message of the upstream whose header has come.
+// begins notes a message of the upstream whose header has come.
 func (c *cancelWatches) begins(kind byte) {
 	if c.waiting != nil && kind == typeErrorResponse {
 		c.reading, c.body = true, c.body[:0]
@@ -274,7 +277,7 @@ func (c *cancelWatches) read(p []byte, left uint32) {
 	}
 	c.reading = false
 	if errorField(append(c.body, 0), 'C') == stateQueryCanceled {
-		c.settle(CancelCanceled)
+		c.reportAll(CancelCanceled)
 	}
 }
 
@@ -282,5 +285,5 @@ func (c *cancelWatches) read(p []byte, left uint32) {
 func (t *txTracker) abandonCancels() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.cancels.settle(CancelNone)
+	t.cancels.reportAll(CancelNone)
 }

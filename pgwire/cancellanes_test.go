@@ -66,7 +66,8 @@ func (r *cancelRig) ends() map[Reason]int {
 	}
 }
 
-// Three hundred invented keys take four connections, sixteen places in the line, and nothing from anybody else.
+// Three hundred invented keys take four connections, sixteen places in the line, and nothing from anybody
+// else.
 func TestInventedKeysShareASmallBudget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newCancelRig(t)
@@ -75,23 +76,23 @@ func TestInventedKeysShareASmallBudget(t *testing.T) {
 			r.cancel(fmt.Sprintf("pid4%04d", i))
 		}
 		synctest.Wait()
-		if n := r.most.Load(); n != maxStrangeCancels {
+		if n := r.most.Load(); n != maxUnknownCancels {
 			t.Errorf("%d upstream connections for invented keys", n)
 		}
-		if all := r.ends(); all[ReasonTooManySessions] != 300-maxStrangeCancels-maxStrangersWaiting || len(all) != 1 {
+		if all := r.ends(); all[ReasonTooManySessions] != 300-maxUnknownCancels-maxUnknownWaiting || len(all) != 1 {
 			t.Errorf("ended so far: %v", all)
 		}
 		r.login("pid4key5")
 		began := time.Now()
 		r.cancel("pid4key4")
 		synctest.Wait()
-		if n := r.forwarded.Load(); n != maxStrangeCancels+1 || time.Since(began) > 0 {
+		if n := r.forwarded.Load(); n != maxUnknownCancels+1 || time.Since(began) > 0 {
 			t.Errorf("%d cancel requests forwarded after %v, want that of a session at once", n, time.Since(began))
 		}
 		// A hung upstream holds them for cancelTimeout, the waiting ones included.
 		time.Sleep(cancelTimeout + time.Second)
 		synctest.Wait()
-		if all := r.ends(); all[ReasonLoginTimeout] != maxStrangeCancels+maxStrangersWaiting+1 {
+		if all := r.ends(); all[ReasonLoginTimeout] != maxUnknownCancels+maxUnknownWaiting+1 {
 			t.Errorf("ended by timeout: %v", all)
 		}
 		close(r.release)
@@ -146,7 +147,7 @@ func TestCancelEffect(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := newRig(t, nil)
 				effects := make(chan CancelEffect, 2)
-				r.server.Trace.CancelSettled = func(info SessionInfo, target uint64, effect CancelEffect) {
+				r.server.Trace.CancelEffect = func(info SessionInfo, target uint64, effect CancelEffect) {
 					if info.ID != 2 || target != 1 {
 						t.Errorf("cancel request of session %d, for %d", info.ID, target)
 					}

@@ -11,38 +11,41 @@ import (
 )
 
 const (
-	// crowdedGrace is what a silent client gets while there is no room for another connection.
+	// crowdedGrace is how long a silent client may stay while there is no room for another connection.
 	crowdedGrace = time.Second
-	// crowdedPeriod is how often room is made then, and crowdedRoom for how many.
+	// Then the server ends up to crowdedRoom silent clients each crowdedPeriod.
 	crowdedPeriod = 10 * time.Millisecond
 	crowdedRoom   = 16
 )
 
-// Capacity is what the process has room for. All servers that share it count together.
-// A field that is zero bounds nothing. No field may change after the first Serve.
+// Capacity is what a process has room for, and the event loops that all its sessions share. Servers with the
+// same Capacity count together. A limit of zero means no limit. No field may change after the first call of
+// Serve.
 type Capacity struct {
-	// Sessions caps sessions that have sent a startup packet; further clients get SQLSTATE 53300.
+	// Sessions is how many sessions there may be, counted from the startup packet on; further clients get
+	// SQLSTATE 53300. It follows from the machine. Server.MaxSessions is what an operator allows one server.
 	Sessions int
-	// SessionsFrom is what Sessions follows from, for that message.
+	// SessionsFrom names the limit that Sessions follows from, for the error message.
 	SessionsFrom string
-	// Pressed reports whether the process uses more than was planned for, and must not take
-	// on another session whatever Sessions says. It is called for each. Nil never does.
+	// Pressed reports whether the process uses more memory than planned, and must not take another session
+	// whatever Sessions says. It is called for each new session. Nil means that there is no memory limit.
 	Pressed func() bool
-	// Logins is how many sessions may be between startup packet and ReadyForQuery. Others
-	// wait, first come first served, within LoginTimeout.
+	// Logins is how many sessions may be between startup packet and ReadyForQuery. Others wait, first come
+	// first served, within LoginTimeout.
 	Logins int
-	// Guests is how many connections may be open that are no session: silent ones, cancel
-	// requests, refused ones. While there are so many, nothing more is accepted.
+	// Guests is how many open connections may be something else than a session: silent clients, cancel
+	// requests, refused clients. While there are so many, the servers accept nothing.
 	Guests int
-	// Cancels is how many cancel requests for the sessions of a server may be on their way.
+	// Cancels is how many cancel requests for the sessions of one server may be on their way. Zero means
+	// MaxCancels, which is also the limit.
 	Cancels int
 
 	sessions, guests atomic.Int64
 	logins           semaphore
-	loops            evloop.Group // of the process, as its processors are
+	loops            evloop.Group // of the whole process, for they share out its processors
 }
 
-// capacity is never nil.
+// capacity returns Capacity, or one without limits in place of nil.
 func (s *Server) capacity() *Capacity {
 	if s.Capacity != nil {
 		return s.Capacity
@@ -50,7 +53,7 @@ func (s *Server) capacity() *Capacity {
 	return &s.unlimited
 }
 
-// take counts one more in n, unless there are limit already.
+// take counts one more in n, unless n has reached limit. A limit of zero means none.
 func take(n *atomic.Int64, limit int) bool {
 	if n.Add(1) > int64(limit) && limit > 0 {
 		n.Add(-1)
@@ -59,14 +62,16 @@ func take(n *atomic.Int64, limit int) bool {
 	return true
 }
 
-// admit makes a guest a session.
+// admit turns a guest into a session.
 func (c *Capacity) admit() error {
 	text := ""
 	switch {
 	case !take(&c.sessions, c.Sessions):
-		text = fmt.Sprintf("too many sessions: %s leaves room for %d, and all of them are in use", c.SessionsFrom, c.Sessions)
+		text = fmt.Sprintf("too many sessions: %s leaves room for %d, and all of them are in use",
+			c.SessionsFrom, c.Sessions)
 	case c.Pressed != nil && c.Pressed():
-		text = fmt.Sprintf("too many sessions: %d are in use, and the memory limit leaves no room for another", c.sessions.Add(-1))
+		text = fmt.Sprintf("too many sessions: %d are in use, and the memory limit leaves no room for another",
+			c.sessions.Add(-1))
 	default:
 		c.guests.Add(-1)
 		return nil
@@ -77,7 +82,7 @@ func (c *Capacity) admit() error {
 // InUse returns how many sessions there are.
 func (c *Capacity) InUse() int { return int(c.sessions.Load()) }
 
-// release ends what admit or awaitRoom began.
+// release uncounts a session or a guest.
 func (c *Capacity) release(admitted bool) {
 	if admitted {
 		c.sessions.Add(-1)
@@ -86,8 +91,8 @@ func (c *Capacity) release(admitted bool) {
 	}
 }
 
-// awaitRoom counts a guest before it is accepted, and sends silent ones away if there is
-// no room. It returns false when the server is closed.
+// awaitRoom counts a guest before it is accepted. If there is no room, it ends silent clients. It returns
+// false when the server is closed.
 func (s *Server) awaitRoom(closed <-chan struct{}) bool {
 	c := s.capacity()
 	for !take(&c.guests, c.Guests) {
@@ -101,7 +106,7 @@ func (s *Server) awaitRoom(closed <-chan struct{}) bool {
 	return true
 }
 
-// share is a part of the guests, most at the most.
+// share returns the given part of the guests: at least 1, at most most.
 func (c *Capacity) share(part, most int) int {
 	if c.Guests == 0 {
 		return most
@@ -109,16 +114,16 @@ func (c *Capacity) share(part, most int) int {
 	return min(max(c.Guests/part, 1), most)
 }
 
-// cancels is how many cancel requests for sessions of a server may be on their way.
+// cancels is Cancels with its default and its limit.
 func (c *Capacity) cancels() int {
 	if c.Cancels == 0 {
-		return maxOwnedCancels
+		return MaxCancels
 	}
-	return min(c.Cancels, maxOwnedCancels)
+	return min(c.Cancels, MaxCancels)
 }
 
-// acquireLogin waits until there is room for another login, or the session has ended, perhaps because the client
-// has left. Without error the caller calls releaseLogin.
+// acquireLogin waits until there is room for another login, or the session has ended, perhaps because the
+// client has left. Without error the caller calls releaseLogin.
 func (s *session) acquireLogin() error {
 	s.phase.Store(int32(PhaseDial))
 	c := s.server.capacity()
@@ -135,30 +140,27 @@ func (s *session) releaseLogin() {
 }
 
 const (
-	// maxPending is how many clients may be silent at one time before the
-	// oldest of them have to go.
-	maxPending = 512
-	// pendingGrace is what any client gets to send its startup packet. Clients
-	// are on the same machine and send it at once; a burst of honest ones is
-	// through in a fraction of this.
+	// MaxPending is how many clients of one server may be silent at one time. A further one ends the oldest.
+	MaxPending = 512
+	// pendingGrace is how long any client may take to send its startup packet. Clients are on the same
+	// machine and send it at once: an honest burst needs a fraction of this.
 	pendingGrace = 2 * time.Second
 )
 
-// pending are the clients that have not said what they want, the oldest first.
-// Without a bound on them, whoever can connect could use up the descriptors of
-// the process by just connecting, for LoginTimeout each. The zero value is
-// ready to use.
+// pending are the clients that have not sent a startup packet, the oldest first. Without a limit, anyone who
+// can connect could use up the descriptors of the process, for LoginTimeout each. The zero value is ready to
+// use.
 type pending struct {
 	mu      sync.Mutex
 	clients list.List // of *session
 }
 
-// add notes a new client and ends silent ones that it makes too many.
+// add adds a new client, and ends silent ones if there are too many.
 func (p *pending) add(s *session) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s.place = p.clients.PushBack(s)
-	for p.clients.Len() > maxPending {
+	for p.clients.Len() > MaxPending {
 		oldest := p.clients.Front().Value.(*session)
 		if time.Since(oldest.info.Accepted) < pendingGrace {
 			return
@@ -166,7 +168,8 @@ func (p *pending) add(s *session) {
 		p.removeLocked(oldest)
 		oldest.end(&Error{
 			Kind: ReasonClientTimeout,
-			Text: fmt.Sprintf("the client sent no startup packet within %v, and more than %d are waiting", pendingGrace, maxPending),
+			Text: fmt.Sprintf("the client sent no startup packet within %v, and more than %d are waiting",
+				pendingGrace, MaxPending),
 		})
 	}
 }
@@ -188,12 +191,13 @@ func (p *pending) makeRoom(n int, grace time.Duration) {
 		p.removeLocked(oldest)
 		oldest.end(&Error{
 			Kind: ReasonClientTimeout,
-			Text: fmt.Sprintf("the client sent no startup packet within %v, and there is no room for other connections", grace),
+			Text: fmt.Sprintf("the client sent no startup packet within %v, "+
+				"and there is no room for other connections", grace),
 		})
 	}
 }
 
-// remove forgets a client that has spoken, or is gone.
+// remove removes a client that has sent its packet, or is gone.
 func (p *pending) remove(s *session) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

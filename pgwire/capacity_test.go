@@ -8,7 +8,8 @@ import (
 	"github.com/pgorigin/pgorigin/pgwire/pgtest"
 )
 
-// Logins beyond the limit wait in the order in which they came, within LoginTimeout, and cost no upstream connection.
+// Logins beyond the limit wait in the order in which they came, within LoginTimeout, and cost no upstream
+// connection.
 func TestLoginsWaitInLine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		capacity := &Capacity{Logins: 1}

@@ -29,7 +29,7 @@ func FuzzReadPacket(f *testing.F) {
 	f.Fuzz(func(t *testing.T, in []byte) {
 		pgtest.Watchdog(t)
 		r := bytes.NewReader(in)
-		packet, err := readPacket(r)
+		packet, err := readPacket(r, false)
 		consumed := in[:len(in)-r.Len()]
 		if len(consumed) > maxStartupPacket {
 			t.Fatalf("read %d bytes", len(consumed))
@@ -37,7 +37,7 @@ func FuzzReadPacket(f *testing.F) {
 		if err == nil && !bytes.Equal(packet.raw, consumed) {
 			t.Fatalf("packet %q is not what was read, %q", packet.raw, consumed)
 		}
-		again, errAgain := readPacket(iotest.OneByteReader(bytes.NewReader(in)))
+		again, errAgain := readPacket(iotest.OneByteReader(bytes.NewReader(in)), false)
 		if !bytes.Equal(again.raw, packet.raw) || (err == nil) != (errAgain == nil) {
 			t.Fatalf("cut into bytes it is %q (%v), whole %q (%v)", again.raw, errAgain, packet.raw, err)
 		}

@@ -40,7 +40,8 @@ func delivered(s *Server) (bytes int64) {
 	return bytes
 }
 
-// Under a memory limit the kernel alone holds what a peer does not read, in either direction, and nothing is lost.
+// Under a memory limit the kernel alone holds what a peer does not read, in either direction, and nothing is
+// lost.
 func TestNothingIsKeptForAPeerThatDoesNotRead(t *testing.T) {
 	for name, clientStalls := range map[string]bool{"client": true, "upstream": false} {
 		t.Run(name, func(t *testing.T) {

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// leg is one of the two connections of a session, and alone sets its deadlines. Any goroutine may interrupt it.
-// The session closes it. On an event loop relayConn owns the connection, which has no deadlines then: an
+// leg is one of the two connections of a session, and alone sets its deadlines. Any goroutine may interrupt
+// it. The session closes it. On an event loop relayConn owns the connection, which has no deadlines then: an
 // interrupt reaches the loop through the context of the session.
 type leg struct {
 	net.Conn
@@ -26,14 +26,14 @@ func newLeg(ctx context.Context, conn net.Conn) *leg {
 	return l
 }
 
-// watch makes the end of ctx interrupt the leg.
+// watch interrupts the leg when ctx ends.
 func (l *leg) watch(ctx context.Context) { l.detach = context.AfterFunc(ctx, l.interrupt) }
 
 // release ends the watch, so that a relayConn may own the connection. It returns false if the interrupt came
 // first.
 func (l *leg) release() bool { return l.detach() }
 
-// interrupt makes present and future reads and writes fail. The descriptor stays open.
+// interrupt makes present and future reads and writes fail. The connection stays open.
 func (l *leg) interrupt() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -43,10 +43,10 @@ func (l *leg) interrupt() {
 	}
 }
 
-// stopReads makes a read that waits, and those to come, fail until allowReads.
+// stopReads makes present and future reads fail until allowReads.
 func (l *leg) stopReads() { l.setReadDeadline(time.Unix(1, 0)) }
 
-// allowReads lets reads wait again.
+// allowReads ends stopReads.
 func (l *leg) allowReads() { l.setReadDeadline(time.Time{}) }
 
 // setReadDeadline never undoes an interrupt.
@@ -73,14 +73,14 @@ func (l *leg) closeWrite() {
 	}
 }
 
-// close releases the connection.
+// close closes the connection.
 func (l *leg) close() {
 	l.detach()
 	_ = l.Close()
 }
 
-// linger ends the stream to the peer and waits until the peer closes. A close with unread input would become a
-// reset, which may overtake what was written.
+// linger ends the stream to the peer and waits until the peer closes. A close with unread input would become
+// a reset, which may overtake what was written.
 func (l *leg) linger() {
 	l.closeWrite()
 	var scrap [512]byte

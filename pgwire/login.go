@@ -28,8 +28,8 @@ func (s *session) newLogin() *login {
 // logIn sends the startup packet and follows the login to ReadyForQuery. It reads from the upstream, and from
 // the client only what the upstream asks for: what the client sends ahead stays in the socket for the relay.
 //
-// If replace is true, the upstream leg is a spare that is of no use, and the client has not been told anything:
-// the login may begin again on another connection.
+// If replace is true, the upstream leg is a spare that is of no use, and the client has not been told
+// anything: the login may begin again on another connection.
 func (s *session) logIn(packet []byte) (replace bool, err error) {
 	s.phase.Store(int32(PhaseAuth))
 	s.login = s.newLogin()
@@ -102,12 +102,13 @@ func (s *session) followUpstream() (replace bool, err error) {
 	return false, s.conclude(out)
 }
 
-// conclude shows the client the rest of what it may see, and ends the login if the upstream has.
+// conclude shows the client the rest of what it may see. The error is for an upstream that has refused the
+// login.
 func (s *session) conclude(out []byte) error {
 	l := s.login
 	if l.state == loginReady {
 		out = append(out, l.received.rest()...)
-		s.info.Method = l.proven()
+		s.info.Method = l.methodName()
 		s.beginRelay()
 	}
 	if err := s.show(out); err != nil || l.state != loginRefused {
@@ -158,7 +159,8 @@ func (s *session) awaitResponse() (response []byte, hungUp bool, err error) {
 	return response, hungUp, err
 }
 
-// sendInLogin forwards a whole message of the client. An upstream that does not take it has often said why.
+// sendInLogin forwards a whole message of the client. If the upstream does not take it, it has often said
+// why, so the error waits until that is read.
 func (s *session) sendInLogin(message []byte) {
 	s.tracker.clientSays(message)
 	n, err := s.upstream.Write(message)
@@ -184,9 +186,11 @@ func (s *session) readResponse() (message []byte, stopped bool, err error) {
 		s.sendInLogin(head[:])
 		return nil, false, clientGone(io.EOF)
 	case head[0] != typePasswordMessage:
-		return nil, false, badStartup("the client sent a message of type %q when it was asked to authenticate", string(rune(head[0])))
+		return nil, false, badStartup("the client sent a message of type %q when it was asked to authenticate",
+			string(rune(head[0])))
 	case size < 0 || size > maxLoginMessage:
-		return nil, false, badStartup("the client sent a message of impossible length when it was asked to authenticate")
+		return nil, false, badStartup(
+			"the client sent a message of impossible length when it was asked to authenticate")
 	}
 	message = make([]byte, messageHeader+size)
 	copy(message, head[:])
@@ -204,11 +208,11 @@ func responseError(err error) error {
 	return clientGone(err)
 }
 
-// tokenRelay forwards what a client answers to GSSAPI or SSPI, while the upstream is heard: whether a request
-// wants an answer is known to the client alone.
+// tokenRelay forwards what a client answers to GSSAPI or SSPI, on a goroutine of its own: only the client
+// knows whether a request wants an answer.
 type tokenRelay struct {
-	due  chan struct{} // one for each request that the client was shown
-	done chan struct{}
+	due  chan struct{} // has one element for each request that the client has seen
+	done chan struct{} // closed when the goroutine ends
 }
 
 // expectToken lets the client answer once more.
@@ -235,7 +239,7 @@ func (s *session) relayTokens(t *tokenRelay) {
 	}
 }
 
-// stopTokens waits for no further token.
+// stopTokens ends the tokenRelay, if there is one.
 func (s *session) stopTokens() {
 	if s.login == nil || s.login.tokens == nil {
 		return
@@ -248,14 +252,14 @@ func (s *session) stopTokens() {
 	s.client.allowReads()
 }
 
-// beginRelay takes note of a login that has succeeded, before the client learns of it.
+// beginRelay ends what bounds a login. The client has not been told of its success yet.
 func (s *session) beginRelay() {
 	s.timer.Stop()
 	s.watch.stop()
 	s.phase.Store(int32(PhaseRelay))
 }
 
-// noteCancelKey makes the session's key, once it is known, lead to its upstream.
+// noteCancelKey registers the key of the session for cancel requests, once it is known.
 func (s *session) noteCancelKey() {
 	if key := s.login.cancelKey; key != "" && s.key == "" {
 		s.key = key
@@ -267,8 +271,10 @@ func (s *session) noteCancelKey() {
 func (s *session) loginExpired() {
 	limit := s.server.loginTimeout()
 	if Phase(s.phase.Load()) == PhaseStartup {
-		s.end(&Error{Kind: ReasonClientTimeout, Text: fmt.Sprintf("the client sent no startup packet within %v", limit)})
+		text := fmt.Sprintf("the client sent no startup packet within %v", limit)
+		s.end(&Error{Kind: ReasonClientTimeout, Text: text})
 		return
 	}
-	s.end(&Error{Kind: ReasonLoginTimeout, State: stateQueryCanceled, Text: fmt.Sprintf("the login took longer than %v", limit)})
+	text := fmt.Sprintf("the login took longer than %v", limit)
+	s.end(&Error{Kind: ReasonLoginTimeout, State: stateQueryCanceled, Text: text})
 }

@@ -14,7 +14,8 @@ import (
 	"github.com/pgorigin/pgorigin/pgwire/pgtest"
 )
 
-// What both sides say in a fuzzed login: legal messages and others. GSSAPI is left out, for its order is not fixed.
+// What both sides say in a fuzzed login: legal messages and others. GSSAPI is left out, for its order is not
+// fixed.
 const (
 	fuzzUpstream = "vNEC5O12KPkZHR"
 	fuzzClient   = "qopXQ!"
@@ -38,8 +39,8 @@ func fuzzMessage(letter byte) []byte {
 	return message
 }
 
-// modelLogin says what must reach the upstream behind the startup packet, and what the client must see before any
-// error of ours. It knows the protocol by legalLogins alone.
+// modelLogin says what must reach the upstream behind the startup packet, and what the client must see before
+// any error of ours. It knows the protocol by legalLogins alone.
 func modelLogin(legal *regexp.Regexp, fromUpstream, fromClient string) (sent, shown []byte, ready bool) {
 	trace := ""
 	for _, letter := range []byte(fromUpstream) {

@@ -52,8 +52,8 @@ func (o *obedient) play(client *pgtest.Peer) {
 	}
 }
 
-// TestHostileUpstream: a verified upstream says things out of turn, or asks for what was not allowed. It must get no
-// secret that it is not to have, and the client must not take itself for logged in.
+// TestHostileUpstream: a verified upstream says things out of turn, or asks for what was not allowed. It must
+// get no secret that it is not to have, and the client must not take itself for logged in.
 func TestHostileUpstream(t *testing.T) {
 	tests := map[string]struct {
 		mode     ChannelBinding
@@ -126,8 +126,8 @@ func TestHostileUpstream(t *testing.T) {
 	}
 }
 
-// TestHostileClient: what a client sends out of turn during a login reaches no upstream, and a part of a message waits
-// until it is whole.
+// TestHostileClient: what a client sends out of turn during a login reaches no upstream, and a part of a
+// message waits until it is whole.
 func TestHostileClient(t *testing.T) {
 	first, _ := loginMessage('q')
 	challenge, _ := loginMessage('1')
@@ -175,8 +175,8 @@ func TestHostileClient(t *testing.T) {
 	}
 }
 
-// TestBridgeSaysWhetherItCouldBind: a man in the middle who strips -PLUS from the offer hears "y,,", by which the
-// server knows him.
+// TestBridgeSaysWhetherItCouldBind: a man in the middle who strips -PLUS from the offer hears "y,,", by which
+// the server knows him.
 func TestBridgeSaysWhetherItCouldBind(t *testing.T) {
 	hash := bytes.Repeat([]byte{7}, 32)
 	for name, tt := range map[string]struct {
@@ -226,8 +226,8 @@ func TestBridgeNeedsBindingData(t *testing.T) {
 	r.expectEnd(ReasonAuthChannelBinding)
 }
 
-// TestAbandonedLogin: a client that leaves while nobody reads from it is noticed long before LoginTimeout, and its
-// upstream connection is closed.
+// TestAbandonedLogin: a client that leaves while nobody reads from it is noticed long before LoginTimeout,
+// and its upstream connection is closed.
 func TestAbandonedLogin(t *testing.T) {
 	left := func(client *pgtest.Peer) { _ = client.Close() }
 	for name, tt := range map[string]struct {

@@ -5,11 +5,9 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-
-	"github.com/pgorigin/pgorigin/pgwire/internal/scram"
 )
 
-// loginState is how far a login has come. The zero value is no state: what leads there has no place.
+// loginState is how far a login has come. In the table, the zero value means that a message has no place.
 type loginState uint8
 
 const (
@@ -34,8 +32,7 @@ const (
 	loginStates
 )
 
-// loginEvent is a message that a login may have, of the upstream up to sawReady and of the client from there
-// on.
+// loginEvent is a message that a login may have: of the upstream up to sawReady, then of the client.
 type loginEvent uint8
 
 const (
@@ -60,7 +57,8 @@ const (
 	loginEvents
 )
 
-// loginTable has the state behind each message that may come in a state. docs/reference/login.md shows it to people.
+// loginTable returns, for each state, the messages that may come and the state after each.
+// docs/reference/login.md is made from it.
 func loginTable() [loginStates][loginEvents]loginState {
 	return [loginStates][loginEvents]loginState{
 		loginBegun: {
@@ -73,18 +71,26 @@ func loginTable() [loginStates][loginEvents]loginState {
 			sawCleartext: loginAsked, sawMD5: loginAsked, sawGSS: loginTokens, sawSSPI: loginTokens,
 			sawSASL: loginOffered, sawOK: loginOK,
 		},
-		loginAsked:          {sawNotice: loginAsked, sawError: loginRefused, gotResponse: loginAnswered},
-		loginAnswered:       {sawNotice: loginAnswered, sawError: loginRefused, sawOK: loginOK},
-		loginOffered:        {sawNotice: loginOffered, sawError: loginRefused, gotSCRAM: loginSCRAM, gotResponse: loginSASL},
-		loginSCRAM:          {sawNotice: loginSCRAM, sawError: loginRefused, sawSASLContinue: loginSCRAMContinued},
-		loginSCRAMContinued: {sawNotice: loginSCRAMContinued, sawError: loginRefused, gotResponse: loginSCRAMAnswered},
-		loginSCRAMAnswered:  {sawNotice: loginSCRAMAnswered, sawError: loginRefused, sawSASLFinal: loginSCRAMProven},
-		loginSCRAMProven:    {sawNotice: loginSCRAMProven, sawError: loginRefused, sawOK: loginOK},
+		loginAsked:    {sawNotice: loginAsked, sawError: loginRefused, gotResponse: loginAnswered},
+		loginAnswered: {sawNotice: loginAnswered, sawError: loginRefused, sawOK: loginOK},
+		loginOffered: {
+			sawNotice: loginOffered, sawError: loginRefused, gotSCRAM: loginSCRAM, gotResponse: loginSASL,
+		},
+		loginSCRAM: {sawNotice: loginSCRAM, sawError: loginRefused, sawSASLContinue: loginSCRAMContinued},
+		loginSCRAMContinued: {
+			sawNotice: loginSCRAMContinued, sawError: loginRefused, gotResponse: loginSCRAMAnswered,
+		},
+		loginSCRAMAnswered: {
+			sawNotice: loginSCRAMAnswered, sawError: loginRefused, sawSASLFinal: loginSCRAMProven,
+		},
+		loginSCRAMProven: {sawNotice: loginSCRAMProven, sawError: loginRefused, sawOK: loginOK},
 		loginSASL: {
 			sawNotice: loginSASL, sawError: loginRefused, sawSASLContinue: loginSASLContinued, sawOK: loginOK,
 		},
-		loginSASLContinued: {sawNotice: loginSASLContinued, sawError: loginRefused, gotResponse: loginSASLAnswered},
-		loginSASLAnswered:  {sawNotice: loginSASLAnswered, sawError: loginRefused},
+		loginSASLContinued: {
+			sawNotice: loginSASLContinued, sawError: loginRefused, gotResponse: loginSASLAnswered,
+		},
+		loginSASLAnswered: {sawNotice: loginSASLAnswered, sawError: loginRefused},
 		loginTokens: {
 			sawNotice: loginTokens, sawError: loginRefused, sawGSSContinue: loginTokens, sawOK: loginOK,
 			gotResponse: loginTokens,
@@ -103,14 +109,14 @@ func loginTable() [loginStates][loginEvents]loginState {
 // maxTokens bounds the requests of a GSSAPI or SSPI login; real ones need two or three.
 const maxTokens = 64
 
-// loginMachine follows one login from the startup packet to ReadyForQuery, by whole messages in both
-// directions. It reads and writes nothing.
+// loginMachine follows one login from the startup packet to ReadyForQuery, by whole messages of both sides.
+// It says which message may come when, and what the client may see. It reads and writes nothing.
 type loginMachine struct {
 	binding ChannelBinding
-	allowed AuthMethods // zero: any
+	allowed AuthMethods // zero means any
 
 	state     loginState
-	method    AuthMethods // that was asked for first, and for SASL the one that was picked; zero: none
+	method    AuthMethods // that was asked for first, and for SASL the one that was picked; zero means none
 	mechanism string      // of SASL, once it was picked
 	offer     []string    // mechanisms that may be picked
 	stripped  bool        // the offer lost channel binding
@@ -121,8 +127,8 @@ type loginMachine struct {
 	cancelKey string // process ID and secret of BackendKeyData; "" if there was none that can be used
 }
 
-// newLoginMachine returns the machine of a login whose startup packet is sent. If allowed is zero, the upstream may
-// ask for any method.
+// newLoginMachine returns the machine of a login whose startup packet is sent. If allowed is zero, the
+// upstream may ask for any method.
 func newLoginMachine(binding ChannelBinding, allowed AuthMethods) loginMachine {
 	return loginMachine{binding: binding, allowed: allowed, state: loginBegun}
 }
@@ -130,16 +136,16 @@ func newLoginMachine(binding ChannelBinding, allowed AuthMethods) loginMachine {
 // ended reports whether the login has succeeded or was refused.
 func (m *loginMachine) ended() bool { return m.state == loginReady || m.state == loginRefused }
 
-// loginTurn says which side has to act after a message of the upstream.
+// loginTurn says who acts after a message of the upstream.
 type loginTurn int
 
 const (
-	upstreamsTurn loginTurn = iota // it goes on
-	clientsTurn                    // it may answer
-	bridgesTurn                    // it answers, or verifies; the client is shown nothing
+	upstreamsTurn loginTurn = iota // the upstream goes on
+	clientsTurn                    // the client may answer
+	bridgesTurn                    // the bridge answers or verifies; the client sees nothing
 )
 
-// upstreamSays moves on by a whole message of the upstream. It returns what the client is shown in its place.
+// upstreamSays takes a whole message of the upstream. It returns what the client may see of it.
 func (m *loginMachine) upstreamSays(message []byte) (shown []byte, turn loginTurn, err error) {
 	event, err := loginEventOf(message)
 	if err != nil {
@@ -189,16 +195,16 @@ func (m *loginMachine) inspect(event loginEvent, message []byte) ([]byte, error)
 	case sawError:
 		m.sqlState = sqlStateOf(body)
 	case sawKey:
-		if n := len(body); n >= minCancelKey && n <= maxCancelKey { // another one is of no use for a cancel
+		if n := len(body); n >= minCancelKey && n <= maxCancelKey { // no CancelRequest can have another one
 			m.cancelKey = string(body)
 		}
-	case sawVersion, sawNotice, sawSASLContinue, sawSASLFinal, sawParameter, sawNotification, sawReady, gotSCRAM,
-		gotResponse, loginEvents:
+	case sawVersion, sawNotice, sawSASLContinue, sawSASLFinal, sawParameter, sawNotification, sawReady,
+		gotSCRAM, gotResponse, loginEvents:
 	}
 	return message, nil
 }
 
-// ask notes the method that a chain of requests begins with.
+// ask notes the method of the first request.
 func (m *loginMachine) ask(method AuthMethods, name string) error {
 	if !m.allowed.contains(method) {
 		return refuseMethod(m.allowed, "asks for "+name)
@@ -208,7 +214,8 @@ func (m *loginMachine) ask(method AuthMethods, name string) error {
 	return nil
 }
 
-// reduce returns an offer of SASL mechanisms that has those alone which are allowed and can be used.
+// reduce returns an offer of SASL mechanisms without those that are not allowed, or that the client cannot
+// use.
 func (m *loginMachine) reduce(message []byte) ([]byte, error) {
 	const list = messageHeader + 4
 	offered, err := mechanisms(message[list:])
@@ -241,7 +248,7 @@ func (m *loginMachine) reduce(message []byte) ([]byte, error) {
 	return encodeOffer(m.offer), nil
 }
 
-// clientSays moves on by a whole message of type p, which the client or the bridge has made.
+// clientSays takes a whole message of type p, from the client or from the bridge.
 func (m *loginMachine) clientSays(message []byte) error {
 	event := gotResponse
 	if m.state == loginOffered {
@@ -250,10 +257,13 @@ func (m *loginMachine) clientSays(message []byte) error {
 			return err
 		}
 		if !slices.Contains(m.offer, mechanism) {
-			return badStartup("the client picked a SASL mechanism that it was not offered: %q", sanitize(mechanism))
+			return badStartup("the client picked a SASL mechanism that it was not offered: %q",
+				sanitize(mechanism))
 		}
-		if m.stripped && mechanism == scram.SHA256 && len(data) > 0 && data[0] == 'y' {
-			return bindingClaimed()
+		if m.stripped {
+			if err := gs2Check(mechanism, data); err != nil {
+				return err
+			}
 		}
 		m.mechanism, m.method = mechanism, methodOfMechanism(mechanism)
 		if isSCRAM(mechanism) {
@@ -268,8 +278,8 @@ func (m *loginMachine) clientSays(message []byte) error {
 	return nil
 }
 
-// proven is the name of the method by which the client was let in.
-func (m *loginMachine) proven() string {
+// methodName is the name of the method by which the client has logged in.
+func (m *loginMachine) methodName() string {
 	switch {
 	case m.method != 0:
 		return m.method.String()
@@ -287,7 +297,7 @@ func (m *loginMachine) outOfTurn(event loginEvent) error {
 	return upstreamProtocol("the upstream sent %v out of turn (state of the login: %v)", event, m.state)
 }
 
-// loginEventOf says what a whole message of the upstream is. An error is for one that no login has.
+// loginEventOf says what a whole message of the upstream is. The error is for a message that no login has.
 func loginEventOf(message []byte) (loginEvent, error) {
 	body := message[messageHeader:]
 	switch message[0] {
@@ -341,7 +351,8 @@ func requestEventOf(body []byte) (loginEvent, error) {
 	case authSASLFinal:
 		event, most = sawSASLFinal, maxSASLMessage
 	default:
-		return 0, upstreamProtocol("the upstream sent authentication request %d, which pgorigin does not know", number)
+		return 0, upstreamProtocol("the upstream sent authentication request %d, which pgorigin does not know",
+			number)
 	}
 	if len(body) < least || len(body) > most {
 		return 0, malformedLogin(typeAuthentication)
@@ -353,7 +364,7 @@ func malformedLogin(kind byte) error {
 	return upstreamProtocol("the upstream sent a malformed %q message during login", string(rune(kind)))
 }
 
-// refuseMethod describes an upstream that wants what is not allowed.
+// refuseMethod describes an upstream that wants a method that is not allowed.
 func refuseMethod(allowed AuthMethods, what string) error {
 	return &Error{
 		Kind: ReasonAuthRejected, State: stateInvalidAuth,
@@ -361,27 +372,30 @@ func refuseMethod(allowed AuthMethods, what string) error {
 	}
 }
 
-// String says where a login stands.
+// String describes the state in a few words.
 func (s loginState) String() string {
 	return [loginStates]string{
 		noPlace:    "-",
 		loginBegun: "startup packet sent", loginVersioned: "protocol version negotiated",
 		loginAsked: "password asked for", loginAnswered: "password sent",
-		loginOffered: "SASL mechanisms offered", loginSCRAM: "SCRAM begun", loginSCRAMContinued: "SCRAM challenge received",
+		loginOffered: "SASL mechanisms offered",
+		loginSCRAM:   "SCRAM begun", loginSCRAMContinued: "SCRAM challenge received",
 		loginSCRAMAnswered: "SCRAM proof sent", loginSCRAMProven: "SCRAM proof of the server received",
-		loginSASL: "other SASL begun", loginSASLContinued: "other SASL challenge received", loginSASLAnswered: "other SASL answered",
-		loginTokens: "GSSAPI or SSPI tokens", loginOK: "authenticated", loginKeyed: "cancel key received",
+		loginSASL: "other SASL begun", loginSASLContinued: "other SASL challenge received",
+		loginSASLAnswered: "other SASL answered",
+		loginTokens:       "GSSAPI or SSPI tokens", loginOK: "authenticated", loginKeyed: "cancel key received",
 		loginReady: "ready", loginRefused: "refused",
 	}[min(s, loginStates-1)]
 }
 
-// String is the name of the message.
+// String returns the name of the message.
 func (e loginEvent) String() string {
 	return [loginEvents]string{
 		sawVersion: "NegotiateProtocolVersion", sawNotice: "NoticeResponse", sawError: "ErrorResponse",
 		sawCleartext: "AuthenticationCleartextPassword", sawMD5: "AuthenticationMD5Password",
-		sawGSS: "AuthenticationGSS", sawSSPI: "AuthenticationSSPI", sawGSSContinue: "AuthenticationGSSContinue",
-		sawSASL: "AuthenticationSASL", sawSASLContinue: "AuthenticationSASLContinue", sawSASLFinal: "AuthenticationSASLFinal",
+		sawGSS: "AuthenticationGSS", sawSSPI: "AuthenticationSSPI",
+		sawGSSContinue: "AuthenticationGSSContinue", sawSASL: "AuthenticationSASL",
+		sawSASLContinue: "AuthenticationSASLContinue", sawSASLFinal: "AuthenticationSASLFinal",
 		sawOK: "AuthenticationOk", sawParameter: "ParameterStatus", sawKey: "BackendKeyData",
 		sawNotification: "NotificationResponse", sawReady: "ReadyForQuery",
 		gotSCRAM: "SASLInitialResponse with SCRAM", gotResponse: "any other response",

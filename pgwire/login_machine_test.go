@@ -62,8 +62,8 @@ func loginMessage(letter byte) (message []byte, fromClient bool) {
 
 const loginLetters = "vNEC5GIcO12KPkAZqop"
 
-// legalLogins matches every beginning of a login that the protocol knows. It is written from the manual, chapter
-// "Message Flow", and knows nothing of the machine's table.
+// legalLogins matches every beginning of a login that the protocol knows. It is written from the manual,
+// chapter "Message Flow", and knows nothing of the machine's table.
 func legalLogins() *regexp.Regexp {
 	const (
 		end    = `(?:E|K[NPA]*(?:k[NPA]*)?[ZE]?)`
@@ -159,8 +159,8 @@ func TestLoginMethod(t *testing.T) {
 		"Oq1p2KZ": "scram-sha-256", "OoKZ": "oauth",
 	} {
 		m := newLoginMachine(PassChannelBinding, 0)
-		if _, err := play(&m, letters); err != nil || m.proven() != want || m.state != loginReady {
-			t.Errorf("%s: %s (%v), want %s", letters, m.proven(), err, want)
+		if _, err := play(&m, letters); err != nil || m.methodName() != want || m.state != loginReady {
+			t.Errorf("%s: %s (%v), want %s", letters, m.methodName(), err, want)
 		}
 	}
 }

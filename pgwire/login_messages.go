@@ -4,17 +4,19 @@ import (
 	"bytes"
 	"encoding/binary"
 	"strings"
+
+	"github.com/pgorigin/pgorigin/pgwire/internal/scram"
 )
 
 const (
 	messageHeader = 5 // type byte and length word
-	// maxLoginMessage bounds a message before ReadyForQuery, from either side: the largest token that
-	// PostgreSQL takes. Messages are held until they are whole.
+	// maxLoginMessage bounds a message before ReadyForQuery, from either side: it is the largest token that
+	// PostgreSQL takes. A login holds each message until it is complete.
 	maxLoginMessage = 64 << 10
-	// maxLoginText bounds an ErrorResponse or NoticeResponse, which may repeat what a trigger says.
+	// maxLoginText bounds an ErrorResponse or NoticeResponse, which may have the text of a trigger.
 	maxLoginText = 256 << 10
-	// maxSASLMessage bounds a message of SASL: a handful of names, or a challenge. PostgreSQL's own have at
-	// most 1 KiB.
+	// maxSASLMessage bounds a SASL message: some names, or a challenge. Those of PostgreSQL have at most 1
+	// KiB.
 	maxSASLMessage = 4 << 10
 )
 
@@ -43,14 +45,14 @@ const (
 	authSASLFinal    = 12
 )
 
-// loginMessages cuts what an upstream sends during login into whole messages, on any chunking of the stream.
-// It allocates for what has come, never for a declared length.
+// loginMessages cuts what an upstream sends during login into whole messages, however the stream is divided.
+// It allocates for bytes that have come, never for a declared length.
 type loginMessages struct {
 	held []byte
 	read int // bytes of held that next has returned
 }
 
-// add appends what has come. What next returned before is of no use any more.
+// add appends p. Messages that next has returned become invalid.
 func (m *loginMessages) add(p []byte) {
 	if m.read > 0 {
 		m.held = append(m.held[:0], m.held[m.read:]...)
@@ -59,7 +61,7 @@ func (m *loginMessages) add(p []byte) {
 	m.held = append(m.held, p...)
 }
 
-// next returns the next message, if it is complete. An error is for what no login has.
+// next returns the next message, if it is complete. The error is for a message that no login has.
 func (m *loginMessages) next() (message []byte, complete bool, err error) {
 	rest := m.rest()
 	if len(rest) == 0 {
@@ -69,9 +71,11 @@ func (m *loginMessages) next() (message []byte, complete bool, err error) {
 	switch kind := rest[0]; kind {
 	case typeErrorResponse, typeNotice:
 		most = maxLoginText
-	case typeAuthentication, typeBackendKeyData, typeNegotiateVersion, typeNotification, typeParameterStatus, typeReadyForQuery:
+	case typeAuthentication, typeBackendKeyData, typeNegotiateVersion, typeNotification, typeParameterStatus,
+		typeReadyForQuery:
 	default:
-		return nil, false, upstreamProtocol("the upstream sent a message of type %q during login; is it a Postgres server?", string(rune(kind)))
+		return nil, false, upstreamProtocol(
+			"the upstream sent a message of type %q during login; is it a Postgres server?", string(rune(kind)))
 	}
 	if len(rest) < messageHeader {
 		return nil, false, nil
@@ -87,7 +91,7 @@ func (m *loginMessages) next() (message []byte, complete bool, err error) {
 	return rest[:size:size], true, nil
 }
 
-// rest returns what is behind the messages that next has returned.
+// rest returns the bytes behind the messages that next has returned.
 func (m *loginMessages) rest() []byte { return m.held[m.read:] }
 
 // sqlStateOf returns the SQLSTATE of an ErrorResponse's body, or "" if there is none.
@@ -98,7 +102,7 @@ func sqlStateOf(body []byte) string {
 	return ""
 }
 
-// errorField returns a field of an ErrorResponse's body, as it was sent, or "" if there is none.
+// errorField returns a field of an ErrorResponse's body as it was sent, or "" if there is none.
 func errorField(body []byte, code byte) string {
 	for len(body) > 1 && body[0] != 0 {
 		value, rest, ok := bytes.Cut(body[1:], []byte{0})
@@ -119,8 +123,8 @@ func isSCRAM(mechanism string) bool { return strings.HasPrefix(mechanism, "SCRAM
 
 func bindsChannel(mechanism string) bool { return strings.HasSuffix(mechanism, "-PLUS") }
 
-// mechanisms splits a SASL mechanism list: names that end with a NUL each, then
-// one more NUL. It never returns an empty list.
+// mechanisms splits a SASL mechanism list: each name ends with a NUL, and one more NUL ends the list. The
+// result is never empty without an error.
 func mechanisms(list []byte) ([]string, error) {
 	names, ok := strings.CutSuffix(string(list), "\x00\x00")
 	if !ok || names == "" {
@@ -151,21 +155,26 @@ func malformedOffer() error {
 func onlyChannelBinding() error {
 	return &Error{
 		Kind: ReasonAuthChannelBinding, State: stateInvalidAuth,
-		Text: "the upstream offers no authentication but SCRAM-SHA-256-PLUS, which a client without TLS of its own cannot use",
+		Text: "the upstream offers no authentication but SCRAM-SHA-256-PLUS, " +
+			"which a client without TLS of its own cannot use",
 	}
 }
 
-// bindingClaimed describes a client that answers a stripped offer with "y,,". It says that it could bind and
-// the server could not (RFC 5802, section 6). The server, which did offer, would take that for an attack and
-// refuse it in vague words. Npgsql does so.
-func bindingClaimed() error {
+// gs2Check refuses a client that answers a stripped offer with the header "y,,". It says: the client could
+// bind, and the server did not offer it (RFC 5802, section 6). The server did offer it, so it would take that
+// for an attack and refuse it in vague words. Npgsql sends this header.
+func gs2Check(mechanism string, data []byte) error {
+	if mechanism != scram.SHA256 || len(data) == 0 || data[0] != scram.NotOffered[0] {
+		return nil
+	}
 	return &Error{
 		Kind: ReasonAuthChannelBinding, State: stateInvalidAuth,
-		Text: "the client says that it could bind the login to a TLS channel, which the upstream offered but a client without TLS cannot use",
+		Text: "the client says that it could bind the login to a TLS channel, " +
+			"which the upstream offered but a client without TLS cannot use",
 	}
 }
 
-// initialResponseOf splits the body of a SASLInitialResponse. The data are nil if the client sent none.
+// initialResponseOf splits the body of a SASLInitialResponse. The data are empty if the client sent none.
 func initialResponseOf(body []byte) (mechanism string, data []byte, err error) {
 	const absent = 1<<32 - 1
 	name, rest, found := bytes.Cut(body, []byte{0})

@@ -9,18 +9,18 @@ import (
 	"github.com/pgorigin/pgorigin/pgwire/internal/evloop"
 )
 
-// watchInterval is how long the end of a connection may go unnoticed while nothing is read from it.
+// watchInterval is how often the watch looks.
 const watchInterval = 500 * time.Millisecond
 
-// loginWatch looks at the connections that a login does not read from, so that a client that has vanished does
-// not occupy an upstream connection. A login is the same without it.
+// loginWatch looks at the connections that a login does not read from, so that a client that has vanished
+// does not occupy an upstream connection. A login is the same without it.
 type loginWatch struct {
 	mu       sync.Mutex
-	timer    *time.Timer // nil: no connection is watched
-	upstream net.Conn    // nil unless the client alone is read from
+	timer    *time.Timer // nil means that nothing is watched
+	upstream net.Conn    // nil unless it is watched
 }
 
-// start begins to watch a client, and later the upstream. The functions are called with w locked.
+// start begins to watch a client. Each function is called at most once, with w.mu held.
 func (w *loginWatch) start(client net.Conn, clientLeft, upstreamHungUp func()) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -40,14 +40,14 @@ func (w *loginWatch) start(client net.Conn, clientLeft, upstreamHungUp func()) {
 	})
 }
 
-// begin has the upstream watched, too, while only the client is read from; nil ends that.
+// begin begins to watch the upstream, too, because only the client is read. Nil ends that.
 func (w *loginWatch) begin(upstream net.Conn) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.upstream = upstream
 }
 
-// stop ends the watch. Nothing is called any more.
+// stop ends the watch. No function is called afterwards.
 func (w *loginWatch) stop() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -57,10 +57,11 @@ func (w *loginWatch) stop() {
 	}
 }
 
-// hasLeft reports whether a client has ended its stream, sent Terminate or broken its connection, with nothing
-// unread before that.
+// hasLeft reports whether a client has ended its stream, sent Terminate or broken its connection, with
+// nothing unread before that.
 func hasLeft(client net.Conn) bool {
 	head := make([]byte, messageHeader)
 	n, ended := evloop.Peek(client, head)
-	return ended || n == messageHeader && head[0] == typeTerminate && binary.BigEndian.Uint32(head[1:]) == messageHeader-1
+	goodbye := n == messageHeader && head[0] == typeTerminate && binary.BigEndian.Uint32(head[1:]) == 4
+	return ended || goodbye
 }

@@ -7,8 +7,8 @@ import (
 	"github.com/pgorigin/pgorigin/pgwire/internal/scram"
 )
 
-// AuthMethods is a set of authentication methods, those that an upstream may
-// ask for. The zero value is no requirement: any method.
+// AuthMethods is a set of authentication methods: those that an upstream may ask for. The zero value means
+// any method.
 type AuthMethods uint16
 
 const (
@@ -20,12 +20,12 @@ const (
 	methodNone
 	methodOAuth
 	methodSCRAMPlus // SCRAM with channel binding alone
-	methodsLeft     // no method: the set is what a list of exclusions leaves
+	methodsLeft     // not a method: the set was written as a list of exclusions
 	// allMethods leaves out methodSCRAMPlus, which is a part of methodSCRAM.
 	allMethods = methodPassword | methodMD5 | methodGSS | methodSSPI | methodSCRAM | methodNone | methodOAuth
 )
 
-// methodNames has the names of libpq's require_auth, and one more, in the order of the bits.
+// methodNames returns the names of libpq's require_auth and scram-sha-256-plus, in the order of the bits.
 func methodNames() []string {
 	return []string{"password", "md5", "gss", "sspi", scramMethod, "none", "oauth", scramPlusMethod}
 }
@@ -40,10 +40,9 @@ func LoginMethods() []string { return append(methodNames(), otherMethod) }
 
 const otherMethod = "other" // a SASL mechanism without a name here
 
-// ParseAuthMethods reads a comma list of password, md5, gss, sspi,
-// scram-sha-256, scram-sha-256-plus, oauth and none, or of such names with an
-// exclamation mark before each, which excludes them; as libpq's require_auth.
-// scram-sha-256 means it with or without channel binding. "" is no requirement.
+// ParseAuthMethods reads a comma list of password, md5, gss, sspi, scram-sha-256, scram-sha-256-plus, oauth
+// and none, like libpq's require_auth. With an exclamation mark before each name, the list excludes methods.
+// scram-sha-256 means with or without channel binding. An empty list means any method.
 func ParseAuthMethods(list string) (AuthMethods, error) {
 	if strings.TrimSpace(list) == "" {
 		return 0, nil
@@ -58,11 +57,13 @@ func ParseAuthMethods(list string) (AuthMethods, error) {
 		bit := methodBit(name)
 		switch {
 		case bit == 0:
-			return 0, fmt.Errorf("%q is no authentication method: expected %s", name, strings.Join(methodNames(), ", "))
+			return 0, fmt.Errorf("%q is no authentication method: expected %s",
+				name, strings.Join(methodNames(), ", "))
 		case set&bit != 0:
 			return 0, fmt.Errorf("%s stands twice", name)
 		case negated && bit == methodSCRAMPlus:
-			return 0, fmt.Errorf("%s cannot be excluded by itself: exclude %s, which has both", name, scramMethod)
+			return 0, fmt.Errorf("%s cannot be excluded by itself: exclude %s, which has both",
+				name, scramMethod)
 		}
 		set |= bit
 	}
@@ -98,18 +99,16 @@ func (m AuthMethods) String() string {
 	return strings.Join(names, ",")
 }
 
-// contains reports whether an upstream may ask for what other has, be it a part of it. The zero value has
-// all.
+// contains reports whether the set has at least one of the methods in other. The zero value has all.
 func (m AuthMethods) contains(other AuthMethods) bool { return m == 0 || m&other != 0 }
 
-// RequiresBinding reports whether SCRAM is allowed with channel binding alone, which none but a bridge can
-// do.
+// RequiresBinding reports whether SCRAM is allowed only with channel binding. Only a bridge can do that.
 func (m AuthMethods) RequiresBinding() bool {
 	return m&(methodSCRAM|methodSCRAMPlus) == methodSCRAMPlus
 }
 
-// Allows reports whether an upstream may ask for a method as Client.Methods names it: a name of
-// ParseAuthMethods, or that of a SASL mechanism. The zero value allows all.
+// Allows reports whether an upstream may ask for a method, given as RequestedMethods names it. The zero value
+// allows all.
 func (m AuthMethods) Allows(method string) bool {
 	if bit := methodBit(method); bit != 0 {
 		return m.contains(bit)
@@ -130,7 +129,7 @@ func (m AuthMethods) allowsMechanism(name string) bool {
 	return m == 0
 }
 
-// methodOfMechanism returns the method of a SASL mechanism, zero for one without a name here.
+// methodOfMechanism returns the method of a SASL mechanism, or zero if methodNames has none for it.
 func methodOfMechanism(name string) AuthMethods {
 	switch name {
 	case scram.SHA256:
@@ -143,23 +142,22 @@ func methodOfMechanism(name string) AuthMethods {
 	return 0
 }
 
-// ChannelBinding says what becomes of a server's offer to bind the login to the
-// TLS channel, which a client without TLS of its own cannot do.
+// ChannelBinding says what a Server does with an upstream's offer to bind the login to the TLS channel. A
+// client without TLS of its own cannot accept the offer.
 type ChannelBinding int
 
 const (
 	// StripChannelBinding removes the -PLUS mechanisms from the offer. libpq needs that.
 	StripChannelBinding ChannelBinding = iota
-	// PassChannelBinding leaves the offer as it is. Npgsql needs that, with its
-	// own channel binding disabled.
+	// PassChannelBinding leaves the offer as it is. Npgsql needs that, with its own channel binding disabled.
 	PassChannelBinding
-	// BridgeChannelBinding asks the client for a cleartext password, or takes it
-	// from Server.Password, and logs in to the upstream on its behalf.
+	// BridgeChannelBinding asks the client for a cleartext password, or takes that of Server.Password, and
+	// logs in to the upstream with it.
 	BridgeChannelBinding
 )
 
-// Methods returns what an upstream may ask for when required is configured: that, or if it is zero any
-// method. A bridge answers SCRAM alone then, and also behind a list of exclusions: those allow nothing.
+// Methods returns what an upstream may ask for when required is configured: required itself. With a bridge,
+// zero and lists of exclusions allow SCRAM alone, because an exclusion allows nothing.
 func (b ChannelBinding) Methods(required AuthMethods) AuthMethods {
 	switch {
 	case b != BridgeChannelBinding:

@@ -9,9 +9,10 @@ import (
 	"github.com/pgorigin/pgorigin/pgwire/internal/scram"
 )
 
-// PasswordLogin is the client's side of one login with a password, for a client of pgorigin's own: messages of
-// the upstream in, answers out. It follows the rules that a session holds an upstream to, and picks the
-// strongest method that is offered, bound to the TLS channel if that is possible. It reads and writes nothing.
+// PasswordLogin is the client's side of one login with a password, for a client of pgorigin's own: messages
+// of the upstream in, answers out. It follows the rules that a session holds an upstream to, and picks the
+// strongest method that is offered, bound to the TLS channel if that is possible. It reads and writes
+// nothing.
 type PasswordLogin struct {
 	machine loginMachine
 	answers answerer
@@ -26,8 +27,8 @@ func NewPasswordLogin(upstream Upstream, user, password string, allowed AuthMeth
 	}
 }
 
-// Next takes a whole message of the upstream, and returns the whole message that answers it. The answer is nil
-// if the upstream goes on.
+// Next takes a whole message of the upstream, and returns the whole message that answers it. The answer is
+// nil if the upstream goes on.
 func (l *PasswordLogin) Next(ctx context.Context, message []byte) (answer []byte, err error) {
 	_, turn, err := l.machine.upstreamSays(message)
 	switch {
@@ -40,7 +41,8 @@ func (l *PasswordLogin) Next(ctx context.Context, message []byte) (answer []byte
 		}
 		return nil, &Error{
 			Kind: ReasonAuthRejected, State: stateInvalidAuth,
-			Text: "the upstream asks for " + strings.Join(methods, ", ") + ", which pgorigin cannot answer with a password",
+			Text: "the upstream asks for " + strings.Join(methods, ", ") +
+				", which pgorigin cannot answer with a password",
 		}
 	}
 	answer, err = l.answers.answer(ctx, message, l.machine.offer)
@@ -62,8 +64,8 @@ func (l *PasswordLogin) Mechanism() string { return l.machine.mechanism }
 // maxMechanisms bounds an offer that is shown to people.
 const maxMechanisms = 20
 
-// RequestedMethods returns how an authentication request, a whole message, wants a client to log in: names as of
-// AuthMethods, but each SASL mechanism by its own name.
+// RequestedMethods returns how an authentication request, a whole message, wants a client to log in: names as
+// of AuthMethods, but each SASL mechanism by its own name.
 func RequestedMethods(request []byte) ([]string, error) {
 	body := request[messageHeader:]
 	if len(body) < 4 {

@@ -33,7 +33,7 @@ func TestPendingModel(t *testing.T) {
 				ctx, cancel := context.WithCancelCause(t.Context())
 				s := &session{ctx: ctx, end: cancel, info: SessionInfo{Accepted: time.Now()}}
 				p.add(s)
-				for silent = append(silent, s); len(silent) > maxPending && old(silent[0]); silent = silent[1:] {
+				for silent = append(silent, s); len(silent) > MaxPending && old(silent[0]); silent = silent[1:] {
 					if silent[0].ctx.Err() == nil {
 						t.Fatalf("step %d: the oldest of %d stays", step, len(silent))
 					}
@@ -50,7 +50,7 @@ func TestPendingModel(t *testing.T) {
 		for _, s := range silent {
 			s.end(nil)
 		}
-		if sentAway == 0 || len(silent) < maxPending {
+		if sentAway == 0 || len(silent) < MaxPending {
 			t.Errorf("%d sent away, %d left: that was not at the limit", sentAway, len(silent))
 		}
 	})

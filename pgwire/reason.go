@@ -6,24 +6,23 @@ import (
 	"io"
 )
 
-// Reason is one word of the closed vocabulary that logs, metrics and documentation share.
+// Reason is one word for the end of a session. Logs, metrics and documentation share the list.
 type Reason string
 
-// The reasons that a session of this package may end with. An error of
-// [Server.Dial] or of the upstream connection brings its own.
+// The reasons of this package. An error of [Server.Dial] or of an [Upstream] has a reason of its own.
 const (
 	ReasonOK                 Reason = "ok"                   // the client said goodbye
-	ReasonClientProtocol     Reason = "client_protocol"      // not a startup packet, or a login that breaks the rules
+	ReasonClientProtocol     Reason = "client_protocol"      // no startup packet, or a login against the rules
 	ReasonClientGone         Reason = "client_gone"          // the client left without a Terminate message
 	ReasonClientTimeout      Reason = "client_timeout"       // no startup packet within LoginTimeout
 	ReasonClientDenied       Reason = "client_denied"        // Server.Allow said no
 	ReasonTooManySessions    Reason = "too_many_sessions"    // MaxSessions reached
 	ReasonDraining           Reason = "draining"             // refused or ended by Shutdown or Close
 	ReasonUpstreamGone       Reason = "upstream_gone"        // the upstream ended the connection
-	ReasonUpstreamProtocol   Reason = "upstream_protocol"    // the upstream broke the rules of a login, or began another one behind it
-	ReasonUpstreamUnreached  Reason = "upstream_unreachable" // Dial failed and gave no reason of its own
-	ReasonAuthRejected       Reason = "auth_rejected"        // the upstream refused the login, or asked for what is not allowed
-	ReasonAuthChannelBinding Reason = "auth_channel_binding" // the login cannot be bound, or must not be unbound
+	ReasonUpstreamProtocol   Reason = "upstream_protocol"    // a login against the rules, or a second one
+	ReasonUpstreamUnreached  Reason = "upstream_unreachable" // Dial failed without a reason of its own
+	ReasonAuthRejected       Reason = "auth_rejected"        // refused, or by a method that is not allowed
+	ReasonAuthChannelBinding Reason = "auth_channel_binding" // channel binding is required and cannot be done
 	ReasonLoginTimeout       Reason = "login_timeout"        // no ReadyForQuery within LoginTimeout
 )
 
@@ -40,43 +39,42 @@ const (
 	stateCannotConnectNow   = "57P03" // cannot_connect_now
 )
 
-// Error is why a session ended or was refused. Its text is one sentence that a
-// client may be shown.
+// Error is why a session ended or was refused.
 type Error struct {
 	Kind  Reason
-	State string // SQLSTATE; empty when the client gets no answer
-	Text  string
-	Err   error // the cause, for the log; nil if Text has it, or if there is none
+	State string // SQLSTATE; "" means that the client gets no answer
+	Text  string // one sentence that the client may see
+	Err   error  // the cause, for the log; nil if Text has it, or if there is none
 }
 
-// Error returns the sentence without the cause, which Unwrap returns.
+// Error returns Text.
 func (e *Error) Error() string { return e.Text }
 
-// Unwrap returns the cause.
+// Unwrap returns Err.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Reason returns the word for logs and metrics.
+// Reason returns Kind.
 func (e *Error) Reason() string { return string(e.Kind) }
 
-// SQLState returns the five characters that the client is told, or "" for a silent close.
+// SQLState returns State.
 func (e *Error) SQLState() string { return e.State }
 
-// described is what this package wants to know of an error, whoever made it.
+// described is an error with a reason and an SQLSTATE, of this package or of the upstream connection.
 type described interface {
 	error
 	Reason() string
 	SQLState() string
 }
 
-// asDescribed finds the description in err's chain.
+// asDescribed returns the first described error in the chain of err.
 func asDescribed(err error) (described, bool) {
 	var d described
 	ok := errors.As(err, &d)
 	return d, ok
 }
 
-// dialError makes a described error of what Dial returned. The text of an
-// error that does not describe itself is not shown: nobody vouches for it.
+// dialError makes a described error of an error of Dial. The client does not see the text of any other error,
+// because it may not be fit for it.
 func dialError(err error) error {
 	if _, ok := asDescribed(err); ok {
 		return err
@@ -107,20 +105,24 @@ func clientGone(err error) error {
 	return &Error{Kind: ReasonClientGone, Text: "the client closed the connection", Err: err}
 }
 
-// clientProtocol describes bytes that are no startup packet: closed without an
-// answer, as PostgreSQL does, because whoever sent them does not speak Postgres.
+// clientProtocol describes bytes that are no startup packet. Like PostgreSQL, the server then closes without
+// an answer: the client does not speak Postgres.
 func clientProtocol(format string, args ...any) error {
 	return &Error{Kind: ReasonClientProtocol, Text: fmt.Sprintf(format, args...)}
 }
 
-// badStartup describes a whole startup packet that is wrong.
+// badStartup describes a startup packet, or another message before ReadyForQuery, that is wrong.
 func badStartup(format string, args ...any) error {
-	return &Error{Kind: ReasonClientProtocol, State: stateProtocolViolation, Text: fmt.Sprintf(format, args...)}
+	return &Error{
+		Kind: ReasonClientProtocol, State: stateProtocolViolation, Text: fmt.Sprintf(format, args...),
+	}
 }
 
-// upstreamProtocol describes an upstream that breaks the protocol inside its TLS connection.
+// upstreamProtocol describes an upstream that breaks the protocol.
 func upstreamProtocol(format string, args ...any) error {
-	return &Error{Kind: ReasonUpstreamProtocol, State: stateProtocolViolation, Text: fmt.Sprintf(format, args...)}
+	return &Error{
+		Kind: ReasonUpstreamProtocol, State: stateProtocolViolation, Text: fmt.Sprintf(format, args...),
+	}
 }
 
 // Closer is who ended a session.
@@ -128,12 +130,12 @@ type Closer string
 
 // The closers.
 const (
-	ClosedByClient   Closer = "client"   // it said goodbye, or was gone
+	ClosedByClient   Closer = "client"   // it said goodbye, or left
 	ClosedByUpstream Closer = "upstream" // it closed the connection, or rejected the login
-	ClosedByPgorigin Closer = "pgorigin" // everything else: refused, timed out, drained, no upstream to be had
+	ClosedByPgorigin Closer = "pgorigin" // it refused, timed out or drained, or reached no upstream
 )
 
-// ClosedBy says who ended the session. The reason tells: it is that of what happened first.
+// ClosedBy returns who ended the session: whose action came first.
 func (r SessionResult) ClosedBy() Closer {
 	switch r.Reason {
 	case ReasonOK, ReasonClientGone:
@@ -144,7 +146,7 @@ func (r SessionResult) ClosedBy() Closer {
 		ReasonUpstreamProtocol, ReasonUpstreamUnreached, ReasonAuthChannelBinding, ReasonLoginTimeout:
 		return ClosedByPgorigin
 	}
-	// A word of the connection to the upstream: it was lost, or there was none.
+	// A reason of the upstream connection: it was lost, or could not be opened.
 	if r.Phase == PhaseAuth || r.Phase == PhaseRelay {
 		return ClosedByUpstream
 	}

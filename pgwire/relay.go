@@ -9,7 +9,7 @@ import (
 	"github.com/pgorigin/pgorigin/pgwire/internal/evloop"
 )
 
-// side is the leg that something came from.
+// side is one end of a session.
 type side int
 
 const (
@@ -19,15 +19,15 @@ const (
 
 // ending is how one direction of a relay ended.
 type ending struct {
-	side side
+	side side  // whose stream or connection ended
 	err  error // io.EOF if the side ended its stream in order
-	own  bool  // the session had been ended before, and err is of that
+	own  bool  // the session had been ended before, and err comes from that
 }
 
-// errStopped says that nothing more is relayed: the session has been ended.
+// errStopped means that nothing more is relayed, because the session has been ended.
 var errStopped = errors.New("the session has been ended")
 
-// writeToClient forwards p. An error is the client's and ends the session.
+// writeToClient forwards p. An error has ended the session.
 func (s *session) writeToClient(p []byte) error {
 	_, err := s.giveClient(p)
 	if err != nil {
@@ -36,13 +36,12 @@ func (s *session) writeToClient(p []byte) error {
 	return err
 }
 
-// giveClient writes what the client may be given of p, and returns what of that
-// there was no room for.
+// giveClient writes the part of p that the client may have. rest is what the client has had no room for.
 func (s *session) giveClient(p []byte) (rest []byte, err error) {
 	return s.deliver(p[:s.tracker.upstreamSays(p, s.server.draining.Load())])
 }
 
-// deliver writes what the client may be given, and returns what there was no room for.
+// deliver writes p, which the client may have. rest is what the client has had no room for.
 func (s *session) deliver(p []byte) (rest []byte, err error) {
 	if len(p) > 0 {
 		n, err := s.client.Write(p)
@@ -70,7 +69,7 @@ func (s *session) drainIfAsked() {
 	}
 }
 
-// clientLost ends the session because nothing can be written to the client.
+// clientLost ends the session because a write to the client has failed.
 func (s *session) clientLost(err error) error {
 	if errors.Is(err, errStopped) {
 		return s.causeOf(err)
@@ -81,10 +80,9 @@ func (s *session) clientLost(err error) error {
 	return err
 }
 
-// sideEnded acts on the end of one side's stream. That of the client is passed
-// on, and the session goes on for as long as the upstream lives. The end of the
-// upstream is the end of the session; what the client has not taken by then has
-// been delivered before.
+// sideEnded acts on the end of one side's stream. The end of the client's stream is passed on, and the
+// session goes on for as long as the upstream does. The end of the upstream ends the session. The caller has
+// seen to it that the client has got everything by then.
 func (s *session) sideEnded(from side, err error) {
 	first := s.noteEnding(from, err)
 	if from == downstream && errors.Is(err, io.EOF) {
@@ -94,14 +92,12 @@ func (s *session) sideEnded(from side, err error) {
 	s.end(s.describeEnding(first))
 }
 
-// upstreamRefused notes that the upstream takes nothing more, because its
-// connection is reset or lost. The session goes on until that has been read, too,
-// for the upstream may have said why before.
+// upstreamRefused notes that a write to the upstream has failed. The session goes on until a read fails, too:
+// the upstream may have said why.
 func (s *session) upstreamRefused(err error) { s.noteEnding(upstream, err) }
 
-// awaitDelivery waits until the client has all that was written to it. Behind a
-// close the kernel would give up after a while on one that is slow. Only the end
-// of the session interrupts it.
+// awaitDelivery waits until the client has got everything that was written to it. After a close, the kernel
+// would give up on a slow client. The end of the session ends the wait.
 func (s *session) awaitDelivery() {
 	for pause := deliveryPause; evloop.Undelivered(s.client.Conn); pause = longer(pause) {
 		select {
@@ -112,14 +108,15 @@ func (s *session) awaitDelivery() {
 	}
 }
 
-// deliveryPause is the first pause between two looks at what is undelivered. No
-// event tells of that. longer returns the next one.
+// deliveryPause is the first pause between two looks at what is undelivered. No event tells when that
+// changes.
 const deliveryPause = 5 * time.Millisecond
 
+// longer returns the pause after pause.
 func longer(pause time.Duration) time.Duration { return min(2*pause, time.Second) }
 
-// noteEnding returns how the first direction ended, of which the end of the
-// second is a consequence.
+// noteEnding notes how a direction ended, if it is the first, and returns how the first one ended. The end of
+// the second is a consequence.
 func (s *session) noteEnding(from side, err error) *ending {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -150,7 +147,7 @@ func (s *session) relayError() error {
 	return s.causeOf(s.describeEnding(first))
 }
 
-// describeEnding turns the end of one direction into the session's error.
+// describeEnding returns the error of a session that ended with e.
 func (s *session) describeEnding(e *ending) error {
 	if e.side == downstream {
 		return clientGone(e.err)
@@ -213,8 +210,8 @@ func (s *session) copyToUpstream() {
 	}
 }
 
-// discardFromClient takes what cannot be forwarded any more off a client that may
-// have to write it before it reads. The end of the session ends it.
+// discardFromClient reads what cannot be forwarded any more: the client may have to write it before it reads.
+// The end of the session ends it.
 func (s *session) discardFromClient(scrap []byte) {
 	for {
 		if _, err := s.client.Read(scrap); err != nil {
@@ -226,7 +223,7 @@ func (s *session) discardFromClient(scrap []byte) {
 	}
 }
 
-// copyBothWays relays where no event loop does, on this goroutine and a second one.
+// copyBothWays relays without an event loop, on this goroutine and a second one.
 func (s *session) copyBothWays() {
 	s.server.offLoop.Add(1)
 	defer s.server.offLoop.Add(-1)

@@ -10,8 +10,8 @@ import (
 	"github.com/pgorigin/pgorigin/pgwire/internal/evloop"
 )
 
-// streamAfter is how much one side sends, with nothing from the other in between, before it counts as the sender
-// of a large result or a COPY.
+// streamAfter is how much one side sends, with nothing from the other in between, before it counts as the
+// sender of a large result or a COPY.
 const streamAfter = 128 << 10
 
 // relayConn relays one session on an event loop, and is the owner of both connections from Adopt to End: the
@@ -122,7 +122,8 @@ func (c *relayConn) over() bool {
 	return c.session.ctx.Err() != nil || c.fromUpstream.done && !evloop.Undelivered(c.session.client.Conn)
 }
 
-// awaitDelivery asks for another Turn after a pause, because no event tells that the client has got everything.
+// awaitDelivery asks for another Turn after a pause, because no event tells that the client has got
+// everything.
 func (c *relayConn) awaitDelivery() {
 	if c.delivery == nil {
 		c.pause = deliveryPause
@@ -133,10 +134,11 @@ func (c *relayConn) awaitDelivery() {
 	c.delivery.Reset(c.pause)
 }
 
-// hold reports whether nothing may be read from d now, because to has no room. Under a memory limit no session
-// of many may keep a buffer for a peer that takes nothing. An event tells when there is room.
+// hold reports whether nothing may be read from d now, because to has no room. Under a memory limit no
+// session of many may keep a buffer for a peer that takes nothing. An event tells when there is room.
 func (c *relayConn) hold(d *direction, to *evloop.Socket) bool {
-	d.held = d.streak >= streamAfter && c.session.server.capacity().Pressed != nil && !c.refused && !to.HasRoom()
+	limited := c.session.server.capacity().Pressed != nil
+	d.held = limited && d.streak >= streamAfter && !c.refused && !to.HasRoom()
 	return d.held
 }
 
@@ -145,7 +147,8 @@ func (c *relayConn) hold(d *direction, to *evloop.Socket) bool {
 func (c *relayConn) relayToUpstream(buf []byte) {
 	s := c.session
 	c.fromClient.held = false
-	if c.unflushed && !c.flush() || !c.client.Readable || c.fromClient.done || c.hold(&c.fromClient, c.carrier) {
+	if c.unflushed && !c.flush() || !c.client.Readable || c.fromClient.done ||
+		c.hold(&c.fromClient, c.carrier) {
 		return
 	}
 	n, err := c.client.Read(buf)

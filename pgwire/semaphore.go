@@ -10,8 +10,8 @@ import (
 // errQueueFull says that too many wait already.
 var errQueueFull = errors.New("too many are waiting")
 
-// semaphore is held by a limited number of sessions at one time. Others wait, first come first served. The zero
-// value is held by none.
+// semaphore is held by a limited number of sessions at one time. Others wait, first come first served. The
+// zero value is held by none.
 type semaphore struct {
 	mu      sync.Mutex
 	held    int
@@ -24,9 +24,9 @@ type waiter struct {
 	place    *list.Element
 }
 
-// acquire takes one of limit places, or waits for one unless maxWaiting wait already. If maxWaiting is negative,
-// any number may wait. Without error the caller calls release. The error is errQueueFull or the cause of the
-// end of ctx.
+// acquire takes one of limit places, or waits for one unless maxWaiting wait already. If maxWaiting is
+// negative, any number may wait. Without error the caller calls release. The error is errQueueFull or the
+// cause of the end of ctx.
 func (s *semaphore) acquire(ctx context.Context, limit, maxWaiting int) error {
 	w, err := s.queue(limit, maxWaiting)
 	if err != nil {

@@ -1,6 +1,7 @@
 package pgwire
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,9 +16,8 @@ import (
 // ErrServerClosed is returned by Serve after Shutdown or Close.
 var ErrServerClosed = errors.New("pgwire: server closed")
 
-// Server relays plaintext Postgres clients to a secured upstream. Only Dial is
-// required. A Server must not be copied or changed after Serve was called, and
-// is of no use after Shutdown or Close.
+// Server relays plaintext Postgres clients to a secured upstream. Only Dial is required. A Server must not be
+// copied or changed after the first call of Serve, and cannot be used again after Shutdown or Close.
 type Server struct {
 	// Dial opens a new connection to the upstream, verified and ready for a startup packet or a cancel
 	// request. If target is nil, any address will do. Otherwise target is the RemoteAddr of an earlier
@@ -34,42 +34,39 @@ type Server struct {
 	// took the request, and PostgreSQL up to 17 cancels only sessions older than the connection.
 	DialSession func(ctx context.Context) (Upstream, *Spare, error)
 
-	// Hint returns what a person has to change to cure err, for the
-	// ErrorResponse; "" for nothing. Nil means no hints.
+	// Hint returns the hint of an ErrorResponse: what a person has to change to cure err. "" means no hint,
+	// and a nil Hint means none for any error.
 	Hint func(err error) string
 
-	// Allow says whether a client may go on, once it has said what it wants. It
-	// is refused with SQLSTATE 28000 and the text of the error, a canceller
-	// without an answer. Nil allows everybody.
+	// Allow is called when a client has sent its startup packet or CancelRequest. After an error the client
+	// is refused with SQLSTATE 28000 and the text of the error; a cancel request gets no answer. Nil allows
+	// every client.
 	Allow func(client net.Conn) error
 
-	// ChannelBinding says what becomes of the upstream's offer of
-	// SCRAM-SHA-256-PLUS. The default is to strip it.
+	// ChannelBinding says what the server does with an offer of SCRAM-SHA-256-PLUS. The zero value strips it.
 	ChannelBinding ChannelBinding
 
-	// RequireAuth is the set of methods that the upstream may ask for. Anything
-	// else ends the login before the client hears of it. Zero means any, and
-	// SCRAM alone for a bridge.
+	// RequireAuth is the set of methods that the upstream may ask for. Any other request ends the login, and
+	// the client does not see it. Zero means any method, and with BridgeChannelBinding SCRAM alone.
 	RequireAuth AuthMethods
 
-	// Password returns the password that a bridge uses for every login. Nil means
-	// that each client is asked for its own. Only a client that has come over
-	// loopback or a Unix socket is asked, any other is refused.
+	// Password returns the password that a bridge uses for every login. Nil means that the server asks each
+	// client for its own. It asks only over loopback or a Unix socket, and refuses other clients.
 	Password func() (string, error)
 
-	// LoginTimeout bounds a session from accept to the first ReadyForQuery, and a
-	// cancel request, which has 20 seconds at most. Zero means one minute.
+	// LoginTimeout bounds a session from accept to the first ReadyForQuery, and a cancel request, which has
+	// 20 seconds at most. Zero means one minute.
 	LoginTimeout time.Duration
 
-	// MaxSessions caps concurrent sessions; further clients get SQLSTATE 53300.
-	// Cancel requests do not count: a full server must still be able to cancel.
-	// Zero means no cap.
+	// MaxSessions is how many sessions this server may have; further clients get SQLSTATE 53300. Cancel
+	// requests do not count, so that a full server can still cancel. Zero means no limit. Capacity.Sessions
+	// limits what several servers have together; a client needs room in both.
 	MaxSessions int
 
-	// Capacity is what several servers may use together. Nil bounds nothing.
+	// Capacity is shared by the servers of a process. Nil means a Capacity of its own, without limits.
 	Capacity *Capacity
 
-	// Trace observes sessions. Nil means that nobody is watching.
+	// Trace observes sessions. Nil means none.
 	Trace *Trace
 
 	keys    cancelKeys
@@ -77,11 +74,11 @@ type Server struct {
 	salted  scram.Cache
 	pending pending
 
-	unlimited Capacity
+	unlimited Capacity // in place of a nil Capacity
 
-	lastID atomic.Uint64
+	lastID atomic.Uint64 // of a session
 
-	portable bool // no event loops, though the system has them
+	portable bool // for tests: goroutines relay, also where there are event loops
 
 	offLoop  atomic.Int64 // sessions that relay on goroutines
 	draining atomic.Bool  // new sessions are refused, idle ones end
@@ -92,24 +89,17 @@ type Server struct {
 	admitted  int
 	closed    chan struct{} // made by the first Serve or stop; closed when listeners are
 	stopped   bool
-	changed   chan struct{} // closed and replaced when a session is forgotten
+	changed   chan struct{} // closed and replaced when a session is removed
 }
 
-func (s *Server) loginTimeout() time.Duration { return orDefault(s.LoginTimeout, time.Minute) }
+func (s *Server) loginTimeout() time.Duration { return cmp.Or(s.LoginTimeout, time.Minute) }
 
-// SessionsOffLoop returns how many sessions relay on goroutines of their own, which costs more memory and
-// processor than an event loop. On Linux there are none, unless an event loop could not take a connection.
+// SessionsOffLoop returns how many sessions relay on goroutines. That costs more memory and processor time
+// than an event loop. On Linux there are none, unless an event loop could not take a connection.
 func (s *Server) SessionsOffLoop() int { return int(s.offLoop.Load()) }
 
-func orDefault(d, byDefault time.Duration) time.Duration {
-	if d == 0 {
-		return byDefault
-	}
-	return d
-}
-
-// Serve accepts clients on ln until Shutdown or Close, and then returns
-// ErrServerClosed. It closes ln. It may be called for several listeners at once.
+// Serve accepts clients on ln until Shutdown or Close, and then returns ErrServerClosed. It closes ln. It may
+// be called for several listeners at the same time.
 func (s *Server) Serve(ln net.Listener) error {
 	closed, err := s.track(ln)
 	if err != nil {
@@ -133,7 +123,7 @@ func (s *Server) Serve(ln net.Listener) error {
 		if errors.Is(err, net.ErrClosed) {
 			return fmt.Errorf("accept: %w", err)
 		}
-		// EMFILE and the like pass: go on when descriptors are free again.
+		// EMFILE and similar errors pass: descriptors become free again.
 		retryIn = min(max(2*retryIn, 5*time.Millisecond), time.Second)
 		s.Trace.acceptFailed(err, retryIn)
 		select {
@@ -145,7 +135,7 @@ func (s *Server) Serve(ln net.Listener) error {
 	return ErrServerClosed
 }
 
-// track remembers ln, so that stopping closes it.
+// track adds ln to the listeners that stop closes.
 func (s *Server) track(ln net.Listener) (closed <-chan struct{}, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -189,7 +179,7 @@ func (s *Server) start(conn net.Conn) {
 	go ss.serve()
 }
 
-// allow asks Allow.
+// allow returns nil if Allow does.
 func (s *Server) allow(client net.Conn) error {
 	if s.Allow == nil {
 		return nil
@@ -200,12 +190,14 @@ func (s *Server) allow(client net.Conn) error {
 	return nil
 }
 
-// admit counts a session that has sent a startup packet, or says why it may not go on.
+// admit counts a session that has sent its startup packet. An error says why the session may not go on.
 func (s *Server) admit(ss *session) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.draining.Load() {
-		return &Error{Kind: ReasonDraining, State: stateCannotConnectNow, Text: "shutting down, no new sessions"}
+		return &Error{
+			Kind: ReasonDraining, State: stateCannotConnectNow, Text: "shutting down, no new sessions",
+		}
 	}
 	if s.MaxSessions > 0 && s.admitted >= s.MaxSessions {
 		return &Error{
@@ -238,17 +230,15 @@ func (s *Server) remove(ss *session) {
 	s.changed = make(chan struct{})
 }
 
-// Refuse is the first step of Shutdown, and returns at once: new clients are
-// refused from now on, and a session that becomes idle ends; those that are idle
-// already are left to Shutdown. It is for a program with several servers that says
-// "draining" only when none of them lets anybody in.
+// Refuse is the first step of Shutdown, and returns at once. From now on new clients are refused, and a
+// session that becomes idle ends. Sessions that are idle already wait for Shutdown. A program with several
+// servers calls Refuse on each of them before it says that it drains.
 func (s *Server) Refuse() { s.draining.Store(true) }
 
-// Shutdown drains: new clients are refused with SQLSTATE 57P03 while cancel
-// requests still pass. A session that has no upstream yet is refused, too. One that is
-// idle outside a transaction ends with SQLSTATE 57P01; the others finish first. When the
-// last one has ended the listeners are closed. If ctx ends first, Shutdown
-// returns its error and leaves the rest to Close.
+// Shutdown drains. New clients, and sessions that have no upstream yet, are refused with SQLSTATE 57P03.
+// Cancel requests still pass. A session that is idle outside a transaction ends with SQLSTATE 57P01; the
+// others finish first. When the last session has ended, Shutdown closes the listeners. If ctx ends first,
+// Shutdown returns its error and leaves the rest to Close.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
 	s.init()
@@ -264,9 +254,8 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	return s.wait(ctx, func() bool { return len(s.sessions) == 0 })
 }
 
-// Close stops accepting and ends every session now. A client that is between
-// two answers is told so with SQLSTATE 57P01. Close returns when all sessions
-// have ended: within little more than a second.
+// Close stops accepting and ends every session now. A client that is between two answers gets SQLSTATE 57P01.
+// Close returns when all sessions have ended, after little more than a second.
 func (s *Server) Close() error {
 	s.stop(func(*session) bool { return true })
 	err := s.wait(context.Background(), func() bool { return len(s.sessions) == 0 })
@@ -274,7 +263,7 @@ func (s *Server) Close() error {
 	return err
 }
 
-// stop closes the listeners and ends the sessions that are to be cut.
+// stop closes the listeners and ends the sessions for which cut returns true.
 func (s *Server) stop(cut func(*session) bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -295,7 +284,7 @@ func (s *Server) stop(cut func(*session) bool) {
 	}
 }
 
-// wait returns nil once done says so, or ctx's error. done runs with s.mu held.
+// wait returns nil when done returns true, or the error of ctx. done runs with s.mu held.
 func (s *Server) wait(ctx context.Context, done func() bool) error {
 	for {
 		s.mu.Lock()

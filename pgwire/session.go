@@ -13,13 +13,13 @@ import (
 	"github.com/jackc/pgproto3/v2"
 )
 
-// closeTimeout bounds the end of a session: an ErrorResponse and an orderly close to the client, close_notify to
-// the upstream.
+// closeTimeout bounds the end of a session: an ErrorResponse and an orderly close to the client, close_notify
+// to the upstream.
 const closeTimeout = time.Second
 
 // session is one client connection and its upstream connection, from accept to the last close. One goroutine
-// runs it and owns both connections. If an event loop takes over the relay, relayConn owns them, and End closes
-// them.
+// runs it and owns both connections. If an event loop takes over the relay, relayConn owns them, and End
+// closes them.
 type session struct {
 	server *Server
 	ctx    context.Context
@@ -206,7 +206,8 @@ func (s *session) drain() {
 	}
 }
 
-// causeOf returns why the session was interrupted, or err if it was not: an interrupt produces errors of its own.
+// causeOf returns why the session was interrupted, or err if it was not: an interrupt produces errors of its
+// own.
 func (s *session) causeOf(err error) error {
 	if cause := context.Cause(s.ctx); cause != nil {
 		return cause

@@ -111,7 +111,8 @@ func TestShutdownEndsIdle(t *testing.T) {
 	})
 }
 
-// A client that waits for an upstream which does not answer does not hold up a drain. A cancel request goes on.
+// A client that waits for an upstream which does not answer does not hold up a drain. A cancel request goes
+// on.
 func TestShutdownEndsDials(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		answer := make(chan struct{})

@@ -23,7 +23,8 @@ func (s *session) spareReplaceable() bool { return s.spare != nil && !s.login.he
 // spareEnded reports whether an error of reading is that of a dead spare, rather than of an interrupt.
 func (s *session) spareEnded() bool { return s.spareReplaceable() && context.Cause(s.ctx) == nil }
 
-// refusesSpare reports whether the first message of the upstream says that another connection may fare better.
+// refusesSpare reports whether the first message of the upstream says that another connection may fare
+// better.
 func (s *session) refusesSpare(message []byte) bool {
 	if !s.spareReplaceable() {
 		return false
@@ -40,9 +41,9 @@ func (s *session) spareLoggedIn() {
 	}
 }
 
-// refusesConnection reports whether a message is an ErrorResponse about the moment at which the connection was
-// made, or about how many there are. The refusal of a startup packet is none: clients that cannot log in must
-// not use up spares.
+// refusesConnection reports whether a message is an ErrorResponse about the moment at which the connection
+// was made, or about how many there are. The refusal of a startup packet is none: clients that cannot log in
+// must not use up spares.
 func refusesConnection(message []byte) bool {
 	if message[0] != typeErrorResponse {
 		return false

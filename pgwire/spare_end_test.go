@@ -10,7 +10,8 @@ import (
 	"github.com/pgorigin/pgorigin/pgwire/pgtest"
 )
 
-// A cancel request takes a connection of its own, known key or not: what a dead spare does looks like an acknowledgement.
+// A cancel request takes a connection of its own, known key or not: what a dead spare does looks like an
+// acknowledgement.
 func TestCancelTakesNoSpare(t *testing.T) {
 	packet := pgtest.CancelRequest("pid4key4")
 	synctest.Test(t, func(t *testing.T) {

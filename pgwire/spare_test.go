@@ -106,7 +106,8 @@ func TestDeadSpareIsReplaced(t *testing.T) {
 	}
 }
 
-// What a client sends behind its startup packet without being asked goes to the connection that lives, once and whole.
+// What a client sends behind its startup packet without being asked goes to the connection that lives, once
+// and whole.
 func TestPipelinedBytesSurviveADeadSpare(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newSpareRig(t, nil)
@@ -214,14 +215,16 @@ func TestOneReplayOnly(t *testing.T) {
 	})
 }
 
-// rejecting is a connection whose upstream judges the client certificate only when the handshake is done here.
+// rejecting is a connection whose upstream judges the client certificate only when the handshake is done
+// here.
 type rejecting struct{ Upstream }
 
 func (rejecting) Read([]byte) (int, error) {
 	return 0, refusal{"client_cert_rejected", "08001", "upstream db:5432: rejected the client certificate"}
 }
 
-// What TLS 1.3 rejects on the first read may have been rotated since: the fresh connection decides, and its word is final.
+// What TLS 1.3 rejects on the first read may have been rotated since: the fresh connection decides, and its
+// word is final.
 func TestRejectedCertificateOnASpare(t *testing.T) {
 	for _, again := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {

@@ -13,15 +13,15 @@ import (
 const (
 	// minStartupPacket is a length word and a code.
 	minStartupPacket = 8
-	// maxStartupPacket is the longest packet that PostgreSQL takes, whose
-	// MAX_STARTUP_PACKET_LENGTH of 10000 does not count the length word.
+	// maxStartupPacket is the longest packet that PostgreSQL takes. Its MAX_STARTUP_PACKET_LENGTH of 10000
+	// does not count the length word.
 	maxStartupPacket = 4 + 10000
-	// Keys of CancelRequest and BackendKeyData have four bytes up to protocol
-	// 3.0 and at most 256 since 3.2; a process ID of four bytes stands before them.
+	// A cancel key is a process ID of four bytes and a secret. The secret has four bytes up to protocol 3.0,
+	// and at most 256 since 3.2.
 	minCancelKey, maxCancelKey = 4 + 4, 4 + 256
 )
 
-// Codes that stand where a StartupMessage has its version; manual, "Message Formats".
+// Codes in the place of the version of a StartupMessage; manual, "Message Formats".
 const (
 	codeCancelRequest = 1234<<16 | 5678
 	codeSSLRequest    = 1234<<16 | 5679
@@ -38,14 +38,14 @@ type startupPacket struct {
 // cancelKey returns what identifies a session in a CancelRequest: process ID and secret.
 func (p startupPacket) cancelKey() string { return string(p.raw[minStartupPacket:]) }
 
-// negotiate answers encryption requests with 'N' until a StartupMessage or a
-// CancelRequest arrives, and returns that and whether it answered one. One
-// SSLRequest and one GSSENCRequest may come, in any order, as PostgreSQL allows.
+// negotiate returns the StartupMessage or CancelRequest of a client. Like PostgreSQL, it accepts one
+// SSLRequest and one GSSENCRequest before that, in any order, and answers each with 'N'. refused reports
+// whether it did.
 func negotiate(rw io.ReadWriter) (packet startupPacket, refused bool, err error) {
 	var sawSSL, sawGSS bool
 	for {
-		if packet, err = readPacket(rw); err != nil {
-			return packet, refused, leftAfter(refused, err)
+		if packet, err = readPacket(rw, refused); err != nil {
+			return packet, refused, err
 		}
 		switch packet.code {
 		case codeSSLRequest:
@@ -67,16 +67,27 @@ func negotiate(rw io.ReadWriter) (packet startupPacket, refused bool, err error)
 	}
 }
 
-// leftAfter explains a client that leaves when it is refused encryption.
-func leftAfter(refused bool, err error) error {
-	var gone *Error
-	if refused && errors.As(err, &gone) && gone.Kind == ReasonClientGone {
-		gone.Text = "the client left when its request for encryption was refused: set sslmode=disable or prefer in the client, pgorigin encrypts for it"
+// startupError describes an error of reading. got of at least want bytes of a packet have come. A client that
+// sent none of them may have left because it was refused encryption.
+func startupError(refused bool, got, want int, err error) error {
+	ended := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+	switch {
+	case ended && got > 0:
+		return &Error{
+			Kind: ReasonClientProtocol, Err: err,
+			Text: fmt.Sprintf("the client's startup packet ends after %d of at least %d bytes", got, want),
+		}
+	case refused:
+		return &Error{
+			Kind: ReasonClientGone, Err: err,
+			Text: "the client left when its request for encryption was refused: " +
+				"set sslmode=disable or prefer in the client, pgorigin encrypts for it",
+		}
 	}
-	return err
+	return clientGone(err)
 }
 
-// refuseEncryption answers the first request of a kind.
+// refuseEncryption answers the first request of a kind with 'N'.
 func refuseEncryption(w io.Writer, packet startupPacket, name string, seen *bool) error {
 	if n := len(packet.raw) - minStartupPacket; n != 0 {
 		return badStartup("%s has a body of %d bytes", name, n)
@@ -91,12 +102,12 @@ func refuseEncryption(w io.Writer, packet startupPacket, name string, seen *bool
 	return nil
 }
 
-// readPacket reads one packet and not a byte more: what follows is still in
-// the connection. The length is checked before it is allocated.
-func readPacket(r io.Reader) (startupPacket, error) {
+// readPacket reads one packet and not a byte more: what follows stays in the connection. It checks the length
+// before it allocates. refused is for its error.
+func readPacket(r io.Reader, refused bool) (startupPacket, error) {
 	var head [4]byte
 	if n, err := io.ReadFull(r, head[:]); err != nil {
-		return startupPacket{}, readError(n, len(head), err)
+		return startupPacket{}, startupError(refused, n, len(head), err)
 	}
 	length := binary.BigEndian.Uint32(head[:])
 	if length < minStartupPacket || length > maxStartupPacket {
@@ -105,32 +116,23 @@ func readPacket(r io.Reader) (startupPacket, error) {
 	raw := make([]byte, length)
 	copy(raw, head[:])
 	if n, err := io.ReadFull(r, raw[len(head):]); err != nil {
-		return startupPacket{}, readError(len(head)+n, int(length), err)
+		return startupPacket{}, startupError(refused, len(head)+n, int(length), err)
 	}
 	return startupPacket{raw: raw, code: binary.BigEndian.Uint32(raw[4:])}, nil
 }
 
-// readError tells a client that left, or never spoke, from one that stopped half-way.
-func readError(got, want int, err error) error {
-	ended := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
-	if !ended || got == 0 {
-		return clientGone(err)
-	}
-	return &Error{
-		Kind: ReasonClientProtocol, Err: err,
-		Text: fmt.Sprintf("the client's startup packet ends after %d of at least %d bytes", got, want),
-	}
-}
-
-// notStartup says what four bytes that are no packet length look like.
+// notStartup says what four bytes look like that are no packet length.
 func notStartup(head [4]byte) error {
 	switch {
 	case head[0] == 0x16 && head[1] == 3:
-		return clientProtocol("the client sent a TLS ClientHello, but this listener is plaintext: set sslmode=disable and no sslnegotiation=direct in the client")
+		return clientProtocol("the client sent a TLS ClientHello, but this listener is plaintext: " +
+			"set sslmode=disable and no sslnegotiation=direct in the client")
 	case isHTTP(head):
-		return clientProtocol("the client sent an HTTP request, but this listener speaks Postgres: the health endpoints have an address of their own")
+		return clientProtocol("the client sent an HTTP request, but this listener speaks Postgres: " +
+			"the health endpoints have an address of their own")
 	default:
-		return clientProtocol("the client sent no Postgres startup packet: impossible length %d", binary.BigEndian.Uint32(head[:]))
+		return clientProtocol("the client sent no Postgres startup packet: impossible length %d",
+			binary.BigEndian.Uint32(head[:]))
 	}
 }
 
@@ -143,11 +145,12 @@ func isHTTP(head [4]byte) bool {
 	return false
 }
 
-// checkStartupMessage refuses what no 3.x server would take. Everything else is
-// the server's to judge, so that future versions and options pass.
+// checkStartupMessage refuses what no upstream of protocol 3 would take. Everything else passes, so that
+// future versions and options work: the upstream decides.
 func checkStartupMessage(p startupPacket) error {
 	if major := p.code >> 16; major != majorVersion {
-		return badStartup("unsupported frontend protocol %d.%d: pgorigin relays protocol 3", major, p.code&0xffff)
+		return badStartup("unsupported frontend protocol %d.%d: pgorigin relays protocol 3",
+			major, p.code&0xffff)
 	}
 	body := p.raw[minStartupPacket:]
 	for len(body) > 0 && body[0] != 0 {
@@ -156,7 +159,8 @@ func checkStartupMessage(p startupPacket) error {
 			return badStartup("invalid startup packet layout: parameter name has no end")
 		}
 		if _, body, ok = bytes.Cut(rest, []byte{0}); !ok {
-			return badStartup("invalid startup packet layout: parameter %q has no value", sanitize(string(name)))
+			return badStartup("invalid startup packet layout: parameter %q has no value",
+				sanitize(string(name)))
 		}
 	}
 	if len(body) != 1 {
@@ -165,8 +169,8 @@ func checkStartupMessage(p startupPacket) error {
 	return nil
 }
 
-// parameter returns a parameter of a StartupMessage, "" if it is not there. Of a
-// repeated one the last counts, as in PostgreSQL.
+// parameter returns a parameter of a StartupMessage, or "" if it is not there. As in PostgreSQL, the last one
+// counts.
 func (p startupPacket) parameter(name string) (value string) {
 	fields := strings.Split(string(p.raw[minStartupPacket:]), "\x00")
 	for k := 0; k+1 < len(fields) && fields[k] != ""; k += 2 {
@@ -177,22 +181,21 @@ func (p startupPacket) parameter(name string) (value string) {
 	return value
 }
 
-// describe notes the three parameters that may be logged.
+// describe notes the parameters that may be logged.
 func (i *SessionInfo) describe(p startupPacket) {
 	i.User = sanitize(p.parameter("user"))
 	i.Database = sanitize(p.parameter("database"))
 	i.ApplicationName = sanitize(p.parameter("application_name"))
 	if i.Database == "" {
-		i.Database = i.User // the server's default
+		i.Database = i.User // as PostgreSQL does
 	}
 }
 
-// maxLoggedName is NAMEDATALEN: a longer name cannot exist in PostgreSQL.
+// maxLoggedName is NAMEDATALEN: PostgreSQL has no longer names.
 const maxLoggedName = 64
 
-// sanitize makes a peer's text fit for a log line or a message: valid UTF-8 of
-// bounded length, without control characters and invisible ones, such as those
-// that change the direction of text.
+// sanitize makes the text of a peer fit for a log line or a message: valid UTF-8 of bounded length.
+// Characters that cannot be printed are replaced, also those that change the direction of text.
 func sanitize(s string) string {
 	if len(s) > maxLoggedName {
 		s = s[:maxLoggedName]

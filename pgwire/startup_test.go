@@ -137,7 +137,7 @@ func TestSessionInfoDescribe(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			packet, err := readPacket(bytes.NewReader(pgtest.Startup(tt.params...)))
+			packet, err := readPacket(bytes.NewReader(pgtest.Startup(tt.params...)), false)
 			if err != nil {
 				t.Fatal(err)
 			}

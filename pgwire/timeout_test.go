@@ -90,11 +90,11 @@ func TestLoginTimeout(t *testing.T) {
 	}
 }
 
-// Silent clients beyond maxPending have to go, the oldest first, once they have
+// Silent clients beyond MaxPending have to go, the oldest first, once they have
 // had their grace; who speaks at once is not touched.
 func TestSilentClientsMakeRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ended := make(chan SessionResult, 2*maxPending)
+		ended := make(chan SessionResult, 2*MaxPending)
 		r := newRig(t, func(s *Server) {
 			s.Trace.Ended = func(_ SessionInfo, res SessionResult) { ended <- res }
 		})
@@ -105,7 +105,7 @@ func TestSilentClientsMakeRoom(t *testing.T) {
 			return p
 		}
 		oldest := silent()
-		for range maxPending {
+		for range MaxPending {
 			silent()
 		}
 		time.Sleep(pendingGrace - time.Millisecond)

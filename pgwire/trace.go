@@ -5,42 +5,42 @@ import (
 	"time"
 )
 
-// Trace is a set of hooks run at the milestones of a session. Any may be nil;
-// none may block, for they run on the session's goroutine.
+// Trace is a set of hooks that a session calls. Any may be nil. None may block: most run on the goroutine of
+// the session.
 type Trace struct {
-	// Accepted runs before anything is read from the client.
+	// Accepted is called before anything is read from the client.
 	Accepted func(SessionInfo)
-	// Started runs once the startup packet or CancelRequest is known.
+	// Started is called when the startup packet or CancelRequest is known.
 	Started func(SessionInfo)
-	// UpstreamReady runs when Dial has returned a connection, with how long that took,
-	// and again if it was a spare that had to be replaced.
+	// UpstreamReady is called when Dial or DialSession has returned a connection, after took. It is called
+	// again if the connection was a spare and has been replaced.
 	UpstreamReady func(info SessionInfo, upstream net.Conn, took time.Duration)
-	// Authenticated runs when the first ReadyForQuery has gone to the client.
+	// Authenticated is called when the first ReadyForQuery has gone to the client.
 	Authenticated func(SessionInfo)
-	// Ended runs exactly once for each Accepted, last.
+	// Ended is called once for each Accepted, as the last hook.
 	Ended func(SessionInfo, SessionResult)
-	// CancelSettled runs when it is known what a delivered cancel request did to the session
-	// with the number target, up to some seconds after the end of the request, which info is about.
-	CancelSettled func(info SessionInfo, target uint64, effect CancelEffect)
-	// AcceptFailed runs when Accept returned an error; the next try is after retryIn.
+	// CancelEffect is called when the effect of a delivered cancel request on the session with the number
+	// target is known, up to some seconds after Ended. info is about the request.
+	CancelEffect func(info SessionInfo, target uint64, effect CancelEffect)
+	// AcceptFailed is called when Accept has returned an error. The next try is after retryIn.
 	AcceptFailed func(err error, retryIn time.Duration)
 }
 
-// SessionInfo identifies one session; its fields fill in as the session progresses.
+// SessionInfo identifies one session. Fields that are not known yet are zero.
 type SessionInfo struct {
-	ID       uint64    // unique within the process, also told to the client in an error's detail
+	ID       uint64    // unique within the server; the client sees it in the detail of an error
 	Client   net.Addr  // the client's address
 	Accepted time.Time // when the client connected
 
-	// User, Database and ApplicationName come from the startup packet: at most
-	// 64 bytes each, control characters and invalid UTF-8 replaced.
+	// User, Database and ApplicationName come from the startup packet: at most 64 bytes each, with control
+	// characters and invalid UTF-8 replaced.
 	User, Database, ApplicationName string
 
-	// RefusedEncryption tells that the client asked for TLS or GSSAPI and was
-	// answered 'N'. If it then left, it probably insists (sslmode=require).
+	// RefusedEncryption means that the client asked for TLS or GSSAPI and got the answer 'N'. If it then
+	// left, it probably insists (sslmode=require).
 	RefusedEncryption bool
 
-	// Method is how the client was let in, one of LoginMethods; "" before ReadyForQuery.
+	// Method is how the client logged in, one of LoginMethods. It is "" before ReadyForQuery.
 	Method string
 
 	Cancel      bool // the client sent a CancelRequest
@@ -51,14 +51,14 @@ type SessionInfo struct {
 type SessionResult struct {
 	Phase    Phase
 	Reason   Reason // ReasonOK, or the word of Err
-	SQLState string // what the client was told by us or, in a rejected login, by the upstream; "": nothing
+	SQLState string // that the client got, in a rejected login from the upstream; "" for none
 	Duration time.Duration
-	// ToUpstream and ToClient count the bytes relayed, the startup packet included.
+	// ToUpstream and ToClient count the relayed bytes, including the startup packet.
 	ToUpstream, ToClient int64
 	Err                  error // nil when Reason is ReasonOK
 }
 
-// Phase is the step that a session has reached.
+// Phase is how far a session has come.
 type Phase int
 
 // The phases, in their order.
@@ -114,11 +114,11 @@ func (t *Trace) ended(i SessionInfo, r SessionResult) {
 	}
 }
 
-func (t *Trace) observesCancels() bool { return t != nil && t.CancelSettled != nil }
+func (t *Trace) observesCancels() bool { return t != nil && t.CancelEffect != nil }
 
-func (t *Trace) cancelSettled(i SessionInfo, target uint64, effect CancelEffect) {
+func (t *Trace) cancelEffect(i SessionInfo, target uint64, effect CancelEffect) {
 	if t.observesCancels() {
-		t.CancelSettled(i, target, effect)
+		t.CancelEffect(i, target, effect)
 	}
 }
 

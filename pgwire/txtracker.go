@@ -44,63 +44,61 @@ const (
 const statusIdle = 'I' // of ReadyForQuery: in no transaction
 
 const (
-	// maxRemembered bounds how many messages of the client a txTracker remembers.
+	// maxRemembered is how many messages of the client a txTracker remembers.
 	maxRemembered = 4096
-	// maxStates bounds how many possibilities a txTracker considers.
+	// maxStates is how many possibilities a txTracker considers.
 	maxStates = 16
 )
 
-// stopCause says why a txTracker lets nothing pass any more.
+// stopCause is why a txTracker lets nothing pass any more.
 type stopCause uint8
 
 const (
 	stopNone   stopCause = iota
-	stopDrain            // the session was idle, or streamed, and is ended by a drain
+	stopDrain            // a drain ends the session, which was idle or streamed
 	stopBreach           // the upstream asks for authentication again
 )
 
-// txTracker knows whether a session is idle outside a transaction, and whether
-// the client expects a message. It sees each byte before the other side does and
-// changes none.
+// txTracker knows whether a session is idle outside a transaction, and whether the client expects a message.
+// It sees each byte before the other side does, and changes none.
 //
-// It remembers the types of the client's messages that the upstream may not have
-// read, and where among them the upstream may stand; its answers tell. That is
-// certain, but for one thing: after an error in a COPY nobody can see whether the
-// upstream had read a Sync before, which it ignores then. So there may be several
-// possibilities, and a session is idle only if it is in all of them.
+// It remembers the types of the client's messages that the upstream may not have read. The answers of the
+// upstream tell which of them it has read. One thing stays open: after an error in a COPY, the upstream may
+// or may not have read a Sync before the error, which it ignores during the COPY. So there may be several
+// possibilities. A session is idle only if it is idle in all of them.
 //
-// A server that answers as PostgreSQL never does, or more messages than are worth
-// remembering, leave an upper bound of the ReadyForQuery messages that are due.
-// All is certain again when none is.
+// If the upstream answers as PostgreSQL never does, or there is too much to remember, the tracker only
+// counts: it keeps an upper bound of the ReadyForQuery messages that are due. When none is due, it knows the
+// state again.
 //
-// The zero value is a session before its login.
+// The zero value is a session before its login. Methods may be called concurrently.
 type txTracker struct {
 	mu       sync.Mutex
 	client   messageScanner
 	upstream messageScanner
 
 	sent   []byte         // types of the client's messages
-	states []backendState // possibilities; empty: the one of a login
-	others []backendState // spare memory
+	states []backendState // the possibilities; empty means the one of a login
+	others []backendState // memory for the next states
 
-	counting bool // states are of no use
-	due      int  // at most so many ReadyForQuery are to come
-	unsynced bool // there may be work behind the last message that asks for one
-	broken   bool // the upstream sent what cannot be: never idle again
+	counting bool // states are not used
+	due      int  // upper bound of the ReadyForQuery to come
+	unsynced bool // there may be work behind the last message that asks for a ReadyForQuery
+	broken   bool // the upstream sent an impossible message: the session is never idle again
 
 	awaitsStatus bool // the body of a ReadyForQuery comes next
-	status       byte // of the last ReadyForQuery; 0: the login is not over
+	status       byte // of the last ReadyForQuery; 0 before the first
 	last         byte // type of the upstream's last message
 	streaming    bool // in CopyBoth: replication
-	undelivered  bool // the client has not been given all that was let pass
+	undelivered  bool // the client has not got everything that may pass
 	terminated   bool // the client sent Terminate
 	stopped      stopCause
 
 	cancels cancelWatches // cancel requests whose effect is not known yet
 }
 
-// clientSays takes note of what the client sent, before it is forwarded. It
-// returns false if that must not happen any more.
+// clientSays notes what the client sent, before it is forwarded. It returns false if it must not be
+// forwarded.
 func (t *txTracker) clientSays(p []byte) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -125,8 +123,8 @@ func (t *txTracker) clientSays(p []byte) bool {
 	return true
 }
 
-// upstreamSays takes note of what the upstream sent, before the client is given
-// it. It returns how much of that the client may be given.
+// upstreamSays notes what the upstream sent, before the client gets it. It returns how much of it the client
+// may have.
 func (t *txTracker) upstreamSays(p []byte, draining bool) int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -138,7 +136,7 @@ func (t *txTracker) upstreamSays(p []byte, draining bool) int {
 	return n
 }
 
-// scan returns what the client must not be given.
+// scan returns what the client must not have.
 func (t *txTracker) scan(rest []byte, draining bool) []byte {
 	for len(rest) > 0 {
 		if t.upstream.left > 0 {
@@ -178,7 +176,7 @@ func (t *txTracker) scan(rest []byte, draining bool) []byte {
 	return nil
 }
 
-// stopBefore says whether a message of a kind must not reach the client.
+// stopBefore returns why a message of a kind must not reach the client.
 func (t *txTracker) stopBefore(kind byte, draining bool) stopCause {
 	switch {
 	case kind == typeAuthentication && t.status != 0:
@@ -193,7 +191,7 @@ func (t *txTracker) ready(status byte) {
 	t.answered(typeReadyForQuery)
 	t.status, t.awaitsStatus, t.streaming = status, false, false
 	if t.cancels.waiting != nil && !t.owesReady() {
-		t.cancels.settle(CancelFinished)
+		t.cancels.reportAll(CancelFinished)
 	}
 }
 
@@ -207,8 +205,7 @@ func (t *txTracker) owesReady() bool {
 	})
 }
 
-// delivered takes note that the client has been given all that was let pass. It
-// returns why nothing more will be, if so.
+// delivered notes that the client has got everything that may pass. It returns why nothing more may, if so.
 func (t *txTracker) delivered() stopCause {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -223,8 +220,8 @@ func (t *txTracker) atBoundary() bool {
 	return t.upstream.atBoundary() && !t.undelivered
 }
 
-// expectsMessage is atBoundary for an upstream that has ended: if its last
-// message was an error, it has said why.
+// expectsMessage is atBoundary for an upstream that has ended. It is false if the last message was an error:
+// then the upstream has said why.
 func (t *txTracker) expectsMessage() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -238,9 +235,9 @@ func (t *txTracker) clientTerminated() bool {
 	return t.terminated
 }
 
-// stopIfIdle reports whether a drain may end the session now. If so, nothing passes
-// from now on, in either direction. A replication stream may be ended between any
-// two messages: it goes on from the last position that its client has confirmed.
+// stopIfIdle reports whether a drain may end the session now. If so, nothing passes in either direction from
+// now on. A replication stream may end between any two messages: the client has confirmed a position and goes
+// on from it.
 func (t *txTracker) stopIfIdle() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -251,8 +248,7 @@ func (t *txTracker) stopIfIdle() bool {
 	return t.stopped == stopDrain
 }
 
-// idle reports whether the upstream is outside a transaction and has nothing to
-// do but messages that do nothing there.
+// idle reports whether the upstream is outside a transaction, and all unread messages do nothing there.
 func (t *txTracker) idle() bool {
 	if t.status != statusIdle || t.counting || t.broken || !t.client.atBoundary() {
 		return false
@@ -262,11 +258,10 @@ func (t *txTracker) idle() bool {
 	})
 }
 
-// doNothing are the messages that do nothing outside a transaction, which a
-// client may send there all the same.
+// doNothing are the messages that a client may send outside a transaction without any effect.
 const doNothing = string(typeSync) + string(typeCloseObject) + string(typeCopyDone) + string(typeCopyFail)
 
-// remember takes note of a message that the client is about to send.
+// remember notes a message that is about to be forwarded to the upstream.
 func (t *txTracker) remember(kind byte) {
 	if !t.counting && len(t.sent) == maxRemembered {
 		t.count()
@@ -283,9 +278,10 @@ func (t *txTracker) remember(kind byte) {
 	}
 }
 
-// answered takes note of an answer: only some of the possibilities are left.
+// answered notes an answer. Possibilities that do not fit it are dropped.
 func (t *txTracker) answered(kind byte) {
-	if len(t.states) == 1 && t.states[0].mode == modeQuery && kind != typeReadyForQuery && kind != typeCopyIn {
+	querying := len(t.states) == 1 && t.states[0].mode == modeQuery
+	if querying && kind != typeReadyForQuery && kind != typeCopyIn {
 		return // it goes on with its Query
 	}
 	if !t.counting {
@@ -319,7 +315,7 @@ func (t *txTracker) begin() {
 	}
 }
 
-// count gives the possibilities up for an upper bound of what is due.
+// count gives up the possibilities, and counts an upper bound of the ReadyForQuery that are due.
 func (t *txTracker) count() {
 	t.begin()
 	t.counting, t.unsynced, t.due = true, false, 0
@@ -366,28 +362,27 @@ func asksForReady(kind byte) bool {
 	return kind == typeQuery || kind == typeFunctionCall || kind == typeSync
 }
 
-// messageScanner follows the message boundaries of one direction, on any
-// chunking of the stream. It keeps no message.
+// messageScanner follows the message boundaries of one direction, however the stream is divided. It keeps no
+// message.
 type messageScanner struct {
 	partial [messageHeader]byte
-	have    int    // bytes in partial, of a header that is not complete
-	left    uint32 // bytes of the present message's body that are still to come
+	have    int    // bytes in partial, which has an incomplete header
+	left    uint32 // bytes of the body of the current message that are still to come
 	lost    bool   // the stream is not made of messages
 }
 
 // atBoundary reports whether the stream so far ends with a whole message.
 func (s *messageScanner) atBoundary() bool { return s.have == 0 && s.left == 0 && !s.lost }
 
-// body returns what follows the present message's body in p.
+// body returns what follows the body of the current message in p.
 func (s *messageScanner) body(p []byte) []byte {
 	n := min(int64(s.left), int64(len(p)))
 	s.left -= uint32(n)
 	return p[n:]
 }
 
-// header reads the header that p begins with or goes on with, and returns the
-// type and what follows. The type is 0 if the header is not complete, or the
-// stream is lost.
+// header reads the header at the beginning of p, of which a part may have come before. It returns the type
+// and what follows. The type is 0 if the header is not complete, or the stream is lost.
 func (s *messageScanner) header(p []byte) (kind byte, rest []byte) {
 	if s.lost {
 		return 0, nil

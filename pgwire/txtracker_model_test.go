@@ -25,8 +25,8 @@ type modelServer struct {
 // modelMessage is a message of the client and what will come of it.
 type modelMessage struct {
 	kind byte
-	// plan is the answers of a Query or Execute. G goes on with the client's data, E is an error, > and < begin
-	// and end a block.
+	// plan is the answers of a Query or Execute. G goes on with the client's data, E is an error, > and <
+	// begin and end a block.
 	plan string
 }
 

@@ -19,15 +19,16 @@ type Upstream interface {
 	// gives nothing to bind to: RFC 5929 names no hash for it.
 	CanBind() bool
 	// ServerEndPoint returns the data of tls-server-end-point (RFC 5929): the hash of the upstream's
-	// certificate. Only a bridge calls it, and only if CanBind is true. Empty data without an error end the login.
+	// certificate. Only a bridge calls it, and only if CanBind is true. Empty data without an error end the
+	// login.
 	ServerEndPoint() ([]byte, error)
 
 	// Socket returns the connection that carries the encrypted stream. Nil means that there is none with a
 	// descriptor: then two goroutines relay the session instead of an event loop.
 	Socket() net.Conn
-	// SetNonBlocking puts another carrier of the same stream in the place of Socket. Its Read and Write return
-	// EAGAIN instead of waiting. From then on one goroutine at a time calls TryRead, TryWrite, TryFlush,
-	// CloseWrite and Close. Nobody calls Read or Write.
+	// SetNonBlocking puts another carrier of the same stream in the place of Socket. Its Read and Write
+	// return EAGAIN instead of waiting. From then on one goroutine at a time calls TryRead, TryWrite,
+	// TryFlush, CloseWrite and Close. Nobody calls Read or Write.
 	SetNonBlocking(socket net.Conn)
 	// TryRead reads once from the socket into p, which has room for 48 KiB. Without data the error is EAGAIN
 	// or the end of the stream. If more is true, there is probably more to read.

@@ -60,8 +60,8 @@ func (e *ServerError) Error() string {
 	return fmt.Sprintf("the server says %q (%q): %q", e.Severity, e.Code, e.Message)
 }
 
-// Greet sends a startup packet over conn and reads how the upstream wants to be logged in to. Nothing secret is
-// sent.
+// Greet sends a startup packet over conn and reads how the upstream wants to be logged in to. Nothing secret
+// is sent.
 func Greet(conn pgwire.Upstream, user, database, application string) (*Client, error) {
 	const protocol = 3 << 16
 	packet := binary.BigEndian.AppendUint32(make([]byte, 4), protocol)
@@ -154,8 +154,8 @@ func (c *Client) write(message []byte) error {
 	return nil
 }
 
-// await reads messages up to the first of a kind, which it returns. Only those of other kinds may stand before
-// it.
+// await reads messages up to the first of a kind, which it returns. Only those of other kinds may stand
+// before it.
 func (c *Client) await(kind byte, others string) ([]byte, error) {
 	for range maxMessages {
 		message, err := c.read()
@@ -196,7 +196,8 @@ func (c *Client) read() ([]byte, error) {
 	}
 	size := int64(binary.BigEndian.Uint32(message[1:])) - 4
 	if size < 0 || size > maxMessage {
-		return nil, protocolError("the upstream sent a message of impossible length; is it a Postgres server?")
+		return nil, protocolError(
+			"the upstream sent a message of impossible length; is it a Postgres server?")
 	}
 	message = append(message, make([]byte, size)...)
 	if _, err := io.ReadFull(c.conn, message[messageHeader:]); err != nil {

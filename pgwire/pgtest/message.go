@@ -84,7 +84,8 @@ func ErrorResponse(code, message string) []byte {
 func Login(key string) []byte {
 	var b []byte
 	for _, m := range [][]byte{
-		AuthenticationOk(), ParameterStatus("server_version", "15.18"), BackendKeyData(key), ReadyForQuery('I'),
+		AuthenticationOk(), ParameterStatus("server_version", "15.18"), BackendKeyData(key),
+		ReadyForQuery('I'),
 	} {
 		b = append(b, m...)
 	}

@@ -7,9 +7,9 @@ import (
 	"sync/atomic"
 )
 
-// Group is a set of loops. It starts a loop when there are relays for it; a loop ends some time after its last
-// relay. There is one loop less than there are processors: one is left for goroutines. The zero value is ready
-// to use.
+// Group is a set of loops. It starts a loop when there are relays for it; a loop ends some time after its
+// last relay. There is one loop less than there are processors: one is left for goroutines. The zero value is
+// ready to use.
 type Group struct {
 	mu      sync.Mutex
 	running []*loop

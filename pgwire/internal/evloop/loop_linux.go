@@ -27,7 +27,8 @@ type Pair struct {
 	queued  bool // in loop.ready
 }
 
-// Wake has the loop call Turn soon. It may be called from any goroutine after Adopt; it does nothing after Done.
+// Wake has the loop call Turn soon. It may be called from any goroutine after Adopt; it does nothing after
+// Done.
 func (p *Pair) Wake() { p.loop.wakeUp(p) }
 
 // loop runs many relays on one goroutine, with edge-triggered epoll: each descriptor is registered once, and
@@ -145,9 +146,9 @@ func (l *loop) run() {
 	}
 }
 
-// poll returns how many events there are, or come within briefWait. The scheduler is not told of that wait: it
-// would give the processor away and have to find another one for each event. It ends the wait by its signals
-// if it needs the processor. While goroutines have work to do, there is no wait.
+// poll returns how many events there are, or come within briefWait. The scheduler is not told of that wait:
+// it would give the processor away and have to find another one for each event. It ends the wait by its
+// signals if it needs the processor. While goroutines have work to do, there is no wait.
 func (l *loop) poll() int {
 	pause := briefWait
 	if len(l.ready) > 0 || !l.brief || l.group.busy.Load() > 0 {
@@ -156,10 +157,14 @@ func (l *loop) poll() int {
 	return l.waitFor(pause, syscall.RawSyscall6)
 }
 
-// waitFor waits for whole milliseconds.
-func (l *loop) waitFor(d time.Duration, call func(trap, a1, a2, a3, a4, a5, a6 uintptr) (uintptr, uintptr, syscall.Errno)) int {
-	n, _, errno := call(unix.SYS_EPOLL_PWAIT, uintptr(l.epoll), uintptr(unsafe.Pointer(unsafe.SliceData(l.events))),
-		uintptr(len(l.events)), uintptr(d.Milliseconds()), 0, 0)
+// systemCall is syscall.Syscall6 or syscall.RawSyscall6, which does not tell the scheduler.
+type systemCall func(trap, a1, a2, a3, a4, a5, a6 uintptr) (uintptr, uintptr, syscall.Errno)
+
+// waitFor waits for events, for d in whole milliseconds, and returns how many there are.
+func (l *loop) waitFor(d time.Duration, call systemCall) int {
+	n, _, errno := call(unix.SYS_EPOLL_PWAIT, uintptr(l.epoll),
+		uintptr(unsafe.Pointer(unsafe.SliceData(l.events))), uintptr(len(l.events)),
+		uintptr(d.Milliseconds()), 0, 0)
 	if errno != 0 {
 		return 0 // a signal; nothing else happens to a valid descriptor
 	}

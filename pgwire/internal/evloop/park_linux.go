@@ -14,8 +14,8 @@ import (
 // call costs more than the relay when there is little to do. Each return from the call starts the runtime's
 // monitor, which then looks fifty times within a millisecond for the next one.
 //
-// The runtime's poller watches an epoll, the gate, whose only member is the epoll of the loop. The gate is armed
-// only while the loop is parked. Otherwise each event would wake a thread.
+// The runtime's poller watches an epoll, the gate, whose only member is the epoll of the loop. The gate is
+// armed only while the loop is parked. Otherwise each event would wake a thread.
 type parking struct {
 	gate    *os.File // an epoll
 	fd      int      // of gate
@@ -27,7 +27,8 @@ type parking struct {
 	found   int             // by poll
 }
 
-// newParking returns a parking for the loop whose epoll is watched. poll looks for its events without waiting.
+// newParking returns a parking for the loop whose epoll is watched. poll looks for its events without
+// waiting.
 func newParking(watched int, poll func() int) (*parking, error) {
 	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
@@ -67,8 +68,8 @@ func (p *parking) await(limit time.Duration) (int, error) {
 	return p.found, nil
 }
 
-// look reports whether there are events, and arms the gate if not. It then polls again, for an event that came
-// before the gate was armed. A later event wakes the runtime's poller, which calls look again.
+// look reports whether there are events, and arms the gate if not. It then polls again, for an event that
+// came before the gate was armed. A later event wakes the runtime's poller, which calls look again.
 func (p *parking) look(uintptr) bool {
 	if p.armed {
 		p.arm(0)

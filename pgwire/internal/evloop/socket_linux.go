@@ -13,9 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Socket is a connection that the runtime's poller does not know: its events wake an event loop and nothing else.
-// Nothing waits: Read and Write return EAGAIN instead, and deadlines do nothing. One goroutine at a time may use
-// it.
+// Socket is a connection that the runtime's poller does not know: its events wake an event loop and nothing
+// else. Nothing waits: Read and Write return EAGAIN instead, and deadlines do nothing. One goroutine at a
+// time may use it.
 type Socket struct {
 	net.Conn     // closed; it still knows its addresses
 	fd       int // -1 once closed or given back
@@ -23,13 +23,14 @@ type Socket struct {
 	// Readable means that there may be something to read. A new Socket is readable: what came before it was
 	// watched is found by looking.
 	Readable bool
-	// HungUp means that the stream has ended, or will end behind what can be read. No later event says so again.
+	// HungUp means that the stream has ended, or will end behind what can be read. No later event says so
+	// again.
 	HungUp bool
 	urgent int8 // so many reads may come short of what is there: urgent data are in between
 }
 
-// NewSocket returns a socket for conn's connection, with a descriptor of its own: the runtime's poller watches a
-// descriptor until that very one is closed. The caller closes both, conn first.
+// NewSocket returns a socket for conn's connection, with a descriptor of its own: the runtime's poller
+// watches a descriptor until that very one is closed. The caller closes both, conn first.
 func NewSocket(conn net.Conn) (*Socket, error) {
 	raw, ok := conn.(syscall.Conn)
 	if !ok {
@@ -84,7 +85,8 @@ func (s *Socket) WasRead(full bool, err error) {
 // Read implements net.Conn. The scheduler is not told of the system call, because it cannot wait.
 func (s *Socket) Read(p []byte) (int, error) {
 	for {
-		n, _, errno := syscall.RawSyscall(syscall.SYS_READ, uintptr(s.fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)))
+		n, _, errno := syscall.RawSyscall(syscall.SYS_READ, uintptr(s.fd),
+			uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)))
 		switch {
 		case errno == syscall.EINTR:
 		case errno != 0:
@@ -124,7 +126,8 @@ func (s *Socket) send(p []byte, flags uintptr) (int, error) {
 func (s *Socket) HasRoom() bool {
 	question := unix.PollFd{Fd: int32(s.fd), Events: unix.POLLOUT}
 	var now unix.Timespec
-	n, _, errno := syscall.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&question)), 1, uintptr(unsafe.Pointer(&now)), 0, 0, 0)
+	n, _, errno := syscall.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&question)), 1,
+		uintptr(unsafe.Pointer(&now)), 0, 0, 0)
 	return errno != 0 || n > 0
 }
 

@@ -26,8 +26,8 @@ func withDescriptor(conn net.Conn, ask func(fd int)) {
 	_ = raw.Control(func(fd uintptr) { ask(int(fd)) })
 }
 
-// Peek reads into p without taking anything from the connection. ended reports the end of the stream or a broken
-// connection, with nothing unread before it. Without anything to read, n is 0.
+// Peek reads into p without taking anything from the connection. ended reports the end of the stream or a
+// broken connection, with nothing unread before it. Without anything to read, n is 0.
 func Peek(conn net.Conn, p []byte) (n int, ended bool) {
 	withDescriptor(conn, func(fd int) {
 		got, _, err := syscall.Recvfrom(fd, p, syscall.MSG_PEEK|syscall.MSG_DONTWAIT)

@@ -13,10 +13,10 @@ import (
 // maxCached bounds the number of logins. A full cache evicts the one that was used least recently.
 const maxCached = 256
 
-// Cache remembers the salted passwords of logins that worked. The next such login costs microseconds instead of
-// thousands of hash iterations. A key depends on everything that the value depends on, so a changed password or
-// salt finds nothing. Values are copied in and out: the cache overwrites only copies of its own. The zero value
-// is empty and ready to use. The methods may be called concurrently.
+// Cache remembers the salted passwords of logins that worked. The next such login costs microseconds instead
+// of thousands of hash iterations. A key depends on everything that the value depends on, so a changed
+// password or salt finds nothing. Values are copied in and out: the cache overwrites only copies of its own.
+// The zero value is empty and ready to use. The methods may be called concurrently.
 type Cache struct {
 	mu      sync.Mutex
 	secret  []byte // of the process: the keys say nothing about passwords

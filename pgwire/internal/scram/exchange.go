@@ -23,8 +23,8 @@ const (
 // The headers that say whether a login is bound to its channel; RFC 5802, section 6.
 const (
 	Bound = "p=tls-server-end-point,," // to the hash of the server's certificate (RFC 5929)
-	// NotOffered says that the client could bind and the server did not offer it. A server that did offer it then
-	// knows of an attack.
+	// NotOffered says that the client could bind and the server did not offer it. A server that did offer it
+	// then knows of an attack.
 	NotOffered = "y,,"
 	Unable     = "n,,"
 )
@@ -62,13 +62,15 @@ func New(header string, binding []byte, user, password string, cache *Cache) *Ex
 	return x
 }
 
-// First returns client-first-message. The name in it stays empty: PostgreSQL takes that of the startup packet.
+// First returns client-first-message. The name in it stays empty: PostgreSQL takes that of the startup
+// packet.
 func (x *Exchange) First() []byte {
 	x.firstBare = "n=,r=" + x.nonce
 	return []byte(x.header + x.firstBare)
 }
 
-// Final answers server-first-message with client-final-message. If ctx ends meanwhile, the error is its cause.
+// Final answers server-first-message with client-final-message. If ctx ends meanwhile, the error is its
+// cause.
 func (x *Exchange) Final(ctx context.Context, serverFirst []byte) ([]byte, error) {
 	nonce, salt, iterations, err := parseServerFirst(string(serverFirst), x.nonce)
 	if err != nil {

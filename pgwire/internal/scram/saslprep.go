@@ -9,8 +9,9 @@ import (
 
 //go:generate go test -count=1 -run=^TestSASLprepTable$ -update
 
-// saslClass is what SASLprep (RFC 4013) does with a code point. Where the tables of RFC 3454 overlap, this package
-// does as PostgreSQL does: a zero-width space is a space, and a code point that is mapped is not prohibited.
+// saslClass is what SASLprep (RFC 4013) does with a code point. Where the tables of RFC 3454 overlap, this
+// package does as PostgreSQL does: a zero-width space is a space, and a code point that is mapped is not
+// prohibited.
 type saslClass uint8
 
 const (
@@ -32,8 +33,8 @@ func saslClassOf(r rune) saslClass {
 }
 
 // saslPrepared returns password as PostgreSQL, pgbouncer and libpq hash it: prepared by SASLprep. If SASLprep
-// refuses the password, or it is not UTF-8, the result is the password itself. Like these programs, and unlike the
-// RFC, it looks for prohibited code points and directions of writing before normalization.
+// refuses the password, or it is not UTF-8, the result is the password itself. Like these programs, and
+// unlike the RFC, it looks for prohibited code points and directions of writing before normalization.
 //
 // There is one difference: golang.org/x/text splits a letter with more than 30 combining marks.
 func saslPrepared(password string) string {

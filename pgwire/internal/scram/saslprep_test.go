@@ -115,8 +115,9 @@ func reference(password string) string {
 	return norm.NFKC.String(string(mapped))
 }
 
-// expectPrepared compares with the reference, and with the library itself where PostgreSQL does as the RFC says: it looks
-// at the string before normalization, which matters only if that changes it, and refuses an empty one.
+// expectPrepared compares with the reference, and with the library itself where PostgreSQL does as the RFC
+// says: it looks at the string before normalization, which matters only if that changes it, and refuses an
+// empty one.
 func expectPrepared(t *testing.T, password string) {
 	t.Helper()
 	got := saslPrepared(password)
@@ -142,7 +143,8 @@ func withoutMapped(password string) string {
 	}, password)
 }
 
-// TestSASLprepOfEveryCodePoint: each alone, behind a letter, and between letters that are written from right to left.
+// TestSASLprepOfEveryCodePoint: each alone, behind a letter, and between letters that are written from right
+// to left.
 func TestSASLprepOfEveryCodePoint(t *testing.T) {
 	for r := rune(0); r <= utf8.MaxRune; r++ {
 		if saslClassOf(r) == saslProhibited { // nine tenths
@@ -157,8 +159,8 @@ func TestSASLprepOfEveryCodePoint(t *testing.T) {
 	}
 }
 
-// TestSASLprepIsPostgreSQLs: what pg_saslprep of PostgreSQL 18 answered; refused is what stays as it is. A real server and
-// a real pgbouncer judge some of them in test/e2e.
+// TestSASLprepIsPostgreSQLs: what pg_saslprep of PostgreSQL 18 answered; refused is what stays as it is. A
+// real server and a real pgbouncer judge some of them in test/e2e.
 func TestSASLprepIsPostgreSQLs(t *testing.T) {
 	for name, row := range map[string][2]string{
 		"ASCII":                                  {"pencil \x07", "pencil \x07"},

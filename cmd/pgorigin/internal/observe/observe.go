@@ -61,7 +61,7 @@ func (o *Observer) SessionTrace() *pgwire.Trace {
 		UpstreamReady: o.upstreamReady,
 		Authenticated: o.authenticated,
 		Ended:         o.ended,
-		CancelSettled: o.cancelSettled,
+		CancelEffect:  o.cancelSettled,
 		AcceptFailed: func(err error, retryIn time.Duration) {
 			o.Metrics.AcceptFailed(o.origin)
 			if !o.Repeats.admit(acceptFailed) {

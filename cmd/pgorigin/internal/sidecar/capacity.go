@@ -37,8 +37,8 @@ const (
 // The bounds that hold where the machine sets no closer one, and those that are kept on the smallest.
 const (
 	mostLogins, fewestLogins   = 512, 16
-	mostGuests, fewestGuests   = 512, 8
-	mostCancels, fewestCancels = 128, 2
+	mostGuests, fewestGuests   = pgwire.MaxPending, 8
+	mostCancels, fewestCancels = pgwire.MaxCancels, 2
 	fewestSessions             = 4
 )
 
