@@ -58,18 +58,27 @@ func (i imports) add(top, file string) error {
 	return nil
 }
 
-// violations returns one sentence for each import that rooms do not grant, and for each package without a row.
+// violations returns one sentence for each import that rooms do not grant, and for each row or package without the
+// other.
 func violations(rooms []room, found imports) []string {
 	var problems []string
 	for n, r := range rooms {
+		if _, ok := found[r.Package]; !ok {
+			problems = append(problems, fmt.Sprintf("%s has a row and no Go file", r.Package))
+		}
 		for _, granted := range r.Rooms {
 			here := func(other room) bool { return matches(granted, other.Package) }
 			if slices.ContainsFunc(rooms[:n+1], here) || !slices.ContainsFunc(rooms[n+1:], here) {
 				problems = append(problems, fmt.Sprintf("the row of %s grants %s, which stands not below it", r.Package, granted))
 			}
 		}
+		for _, granted := range r.grants() {
+			if !slices.ContainsFunc(found[r.Package], func(imported string) bool { return covers(granted, imported) }) {
+				problems = append(problems, fmt.Sprintf("the row of %s grants %s, which it does not import", r.Package, granted))
+			}
+		}
 		for _, imported := range found[r.Package] {
-			if !r.grants(imported) {
+			if !r.mayImport(imported) {
 				problems = append(problems, fmt.Sprintf("%s must not import %s", r.Package, imported))
 			}
 		}
@@ -83,17 +92,23 @@ func violations(rooms []room, found imports) []string {
 	return problems
 }
 
-// grants reports whether the room may import a package.
-func (r room) grants(imported string) bool {
-	if own, ok := strings.CutPrefix(imported, module+"/"); ok {
-		return slices.ContainsFunc(r.Rooms, func(granted string) bool { return matches(granted, own) })
-	}
+// grants returns the room's own packages and libraries.
+func (r room) grants() []string { return slices.Concat(r.Rooms, r.Libraries) }
+
+// mayImport reports whether the room may import a package.
+func (r room) mayImport(imported string) bool {
 	if isStandard(imported) && imported != cryptoTLS {
 		return true
 	}
-	return slices.ContainsFunc(r.Libraries, func(library string) bool {
-		return imported == library || strings.HasPrefix(imported, library+"/")
-	})
+	return slices.ContainsFunc(r.grants(), func(granted string) bool { return covers(granted, imported) })
+}
+
+// covers reports whether a row that grants a room or a library grants this import.
+func covers(granted, imported string) bool {
+	if own, ok := strings.CutPrefix(imported, module+"/"); ok {
+		return matches(granted, own)
+	}
+	return imported == granted || strings.HasPrefix(imported, granted+"/")
 }
 
 // matches reports whether a row that grants a room grants this package.

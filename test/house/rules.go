@@ -14,6 +14,7 @@ type room struct {
 // Libraries that rows name.
 const (
 	cobra       = "github.com/spf13/cobra"
+	pflag       = "github.com/spf13/pflag"
 	configYAML  = "go.yaml.in/yaml/v3"
 	cryptoBytes = "golang.org/x/crypto/cryptobyte"
 	cryptoTLS   = "crypto/tls"
@@ -38,6 +39,7 @@ const (
 	control  = internal + "control"
 	config   = internal + "config"
 	inject   = internal + "inject"
+	webhook  = internal + "webhook"
 	host     = internal + "host"
 	cli      = internal + "cli"
 	safetext = internal + "safetext"
@@ -49,14 +51,14 @@ func house() []room {
 	return []room{
 		{
 			Package:   command,
-			Rooms:     []string{sidecar, check, observe, advice, control, config, inject, host, cli, safetext},
-			Libraries: []string{cobra, zap, cryptoTLS},
+			Rooms:     []string{sidecar, check, advice, control, webhook, config, inject, cli, safetext},
+			Libraries: []string{cobra, pflag},
 		},
 		// sidecar runs one pgorigin.
 		{
 			Package:   sidecar,
-			Rooms:     []string{observe, advice, control, config, host, cli, safetext, leafPgwire, leafTLS, leafHealth},
-			Libraries: []string{zap, systemd, systemCalls},
+			Rooms:     []string{observe, advice, config, host, cli, safetext, leafPgwire, leafTLS, leafHealth},
+			Libraries: []string{zap, systemd},
 		},
 		// check neither serves nor logs nor counts.
 		{
@@ -64,36 +66,38 @@ func house() []room {
 			Rooms:     []string{advice, config, host, cli, safetext, leafPgwire, leafTLS},
 			Libraries: []string{cryptoTLS, passfile},
 		},
+		// webhook serves what inject does.
+		{Package: webhook, Rooms: []string{observe, config, inject, host, cli, safetext}, Libraries: []string{zap}},
 		// observe is the only room that logs or counts.
 		{
 			Package:   observe,
 			Rooms:     []string{advice, config, host, cli, safetext, leafPgwire, leafTLS, leafHealth},
 			Libraries: []string{zap, cryptoTLS},
 		},
-		// advice words what the leaves find. Of zap it knows the levels.
+		// advice words what the leaves find.
 		{
 			Package:   advice,
 			Rooms:     []string{config, safetext, leafPgwire, leafTLS, leafHealth},
-			Libraries: []string{zap, cryptoTLS},
+			Libraries: []string{cryptoTLS},
 		},
 		// control asks a pgorigin that runs.
 		{Package: control, Rooms: []string{config, cli, safetext}},
 		// config is the only room that reads the environment. Of zap it knows the levels.
 		{
 			Package:   config,
-			Rooms:     []string{host, safetext, leafPgwire, leafTLS, leafHealth},
-			Libraries: []string{envconfig, cryptoTLS, zap, passfile},
+			Rooms:     []string{safetext, leafPgwire, leafTLS},
+			Libraries: []string{envconfig, cryptoTLS, zap},
 		},
 		// inject edits pods and manifests, and has a certificate of its own.
 		{Package: inject, Rooms: []string{"tlsorigin/configfile"}, Libraries: []string{configYAML, cryptoTLS}},
-		{Package: host, Libraries: []string{systemd, systemCalls}},
+		{Package: host, Libraries: []string{systemCalls}},
 		{Package: internal + "cmdtest", Rooms: []string{cli, "pgwire/pgtest", "tlsorigin/tlstest"}, Libraries: []string{cryptoTLS}},
 		{Package: internal + "golden"},
 		{Package: cli},
 		{Package: safetext},
 
 		// Nobody in tlsorigin knows its spares. verify opens no connection.
-		{Package: "tlsorigin/spares", Rooms: []string{"tlsorigin", "tlsorigin/internal/background"}, Libraries: []string{cryptoTLS}},
+		{Package: "tlsorigin/spares", Rooms: []string{"tlsorigin", "tlsorigin/internal/background"}},
 		{Package: "tlsorigin/diagnose", Rooms: []string{"tlsorigin", "tlsorigin/internal/verify"}, Libraries: []string{cryptoTLS}},
 		{
 			Package: "tlsorigin",
@@ -109,17 +113,17 @@ func house() []room {
 		{Package: "tlsorigin/configfile", Libraries: []string{systemCalls}},
 
 		// scram and evloop know nothing of sessions. Nothing below pgwire knows TLS.
-		{Package: "pgwire/pgclient", Rooms: []string{"pgwire", "pgwire/internal/scram"}, Libraries: []string{messages}},
+		{Package: "pgwire/pgclient", Rooms: []string{"pgwire"}, Libraries: []string{messages}},
 		{
 			Package: "pgwire", Rooms: []string{"pgwire/internal/scram", "pgwire/internal/evloop"},
-			Libraries: []string{messages, systemCalls, unicodeNorm},
+			Libraries: []string{messages},
 		},
 		{Package: "pgwire/internal/scram", Libraries: []string{unicodeNorm}},
 		{Package: "pgwire/internal/evloop", Libraries: []string{systemCalls}},
 
 		// health counts what it is told.
 		{Package: "health/page", Rooms: []string{"health"}},
-		{Package: "health/metrics", Rooms: []string{"health"}, Libraries: []string{prometheus, "github.com/prometheus/common"}},
+		{Package: "health/metrics", Rooms: []string{"health"}, Libraries: []string{prometheus}},
 		{Package: "health"},
 
 		// For tests of the packages above them.
