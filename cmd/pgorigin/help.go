@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -72,13 +73,15 @@ func printHelp(cmd *cobra.Command, _ []string) {
 	}
 }
 
-// writeHelp writes what the command says of itself.
+// writeHelp writes the description and the usage of cmd.
 func writeHelp(w io.Writer, cmd *cobra.Command) {
-	text := cmd.Long
-	if text == "" {
-		text = cmd.Short + "."
-	}
-	fmt.Fprintf(w, "%s\n\nUsage:\n  %s\n", strings.TrimSpace(text), cmd.UseLine())
+	fmt.Fprintf(w, "%s\n\n", cmp.Or(cmd.Long, cmd.Short+"."))
+	writeUsage(w, cmd)
+}
+
+// writeUsage writes the usage line, commands, flags and examples of cmd.
+func writeUsage(w io.Writer, cmd *cobra.Command) {
+	fmt.Fprintf(w, "Usage:\n  %s\n", cmd.UseLine())
 	for _, group := range cmd.Groups() {
 		fmt.Fprintf(w, "\n%s\n", group.Title)
 		for _, c := range cmd.Commands() {

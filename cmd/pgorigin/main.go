@@ -50,6 +50,7 @@ func newRootCommand(p *program) *cobra.Command {
 	root := &cobra.Command{
 		Use:                        "pgorigin [command]",
 		DisableFlagsInUseLine:      true,
+		Short:                      "Connect plaintext Postgres clients over verified TLS",
 		Long:                       rootHelp,
 		Example:                    rootExample,
 		Args:                       refuseCommand,
