@@ -13,6 +13,7 @@ REVISION     ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 CREATED      ?= $(shell TZ=UTC0 git log -1 --date=format-local:%Y-%m-%dT%H:%M:%SZ --format=%cd 2>/dev/null || echo unknown)
 LDFLAGS       = -s -w -X main.version=$(VERSION) -X main.revision=$(REVISION) -X main.date=$(CREATED)
 BINARY       ?= bin/pgorigin
+MAN          ?= bin/man
 # docker, podman or buildah, with their own flags for the build behind it.
 ENGINE       ?= docker
 ENGINE_FLAGS ?=
@@ -20,13 +21,20 @@ IMAGE        ?= pgorigin:$(VERSION)
 comma        := ,
 IMAGE_ARGS    = --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) --build-arg CREATED=$(CREATED)
 
-.PHONY: help build test quick drivers hostile soak stall burst suites metrics browser charts admission lint house fuzz demo bench check image install image-test reproducible dist publish-image publish-charts
+.PHONY: help build docs man test quick drivers hostile soak stall burst suites metrics browser charts admission lint house fuzz demo bench check image install image-test reproducible dist publish-image publish-charts
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
 
 build: ## a static bin/pgorigin
 	CGO_ENABLED=0 GOFLAGS= GOAMD64=v1 GOARM64=v8.0 $(GO) build -trimpath -buildvcs=false -ldflags "$(LDFLAGS)" -o $(BINARY) ./cmd/pgorigin
+
+docs: ## the generated pages of docs/reference, from the code
+	$(GO) test -count=1 ./cmd/pgorigin ./cmd/pgorigin/internal/advice -run 'Page$$|Readme' -update
+
+man: ## the man pages, in MAN
+	mkdir -p $(MAN)
+	SOURCE_DATE_EPOCH=$(shell git log -1 --format=%ct) $(GO) test -count=1 ./cmd/pgorigin -run '^TestManPages$$' -man=$(abspath $(MAN))
 
 install: ## the Debian packages that tests and demo need, if they are missing
 	@test/install
