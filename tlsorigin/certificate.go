@@ -17,17 +17,18 @@ import (
 
 // PeerCertificate describes one certificate.
 type PeerCertificate struct {
-	Subject, Issuer    string // quoted
-	Key                string // "ECDSA P-256", "RSA 2048"
-	SignatureAlgorithm string
-	SHA256             string   // hex
-	Serial             string   // hex with colons
-	Names              []string // subject alternative names, quoted, the first few of many
-	NotBefore          time.Time
-	NotAfter           time.Time
-	DaysLeft           int // whole days; negative after NotAfter
-	Sent               bool
-	SelfIssued         bool
+	Subject            string    `json:"subject"` // quoted
+	Issuer             string    `json:"issuer"`  // quoted
+	Key                string    `json:"key"`     // "ECDSA P-256", "RSA 2048"
+	SignatureAlgorithm string    `json:"signature_algorithm"`
+	SHA256             string    `json:"sha256"`          // hex
+	Serial             string    `json:"serial"`          // hex with colons
+	Names              []string  `json:"names,omitempty"` // subject alternative names, quoted, the first few of many
+	NotBefore          time.Time `json:"not_before"`
+	NotAfter           time.Time `json:"not_after"`
+	DaysLeft           int       `json:"days_left"` // whole days; negative after NotAfter
+	Sent               bool      `json:"sent"`
+	SelfIssued         bool      `json:"self_issued"`
 }
 
 // Describe describes a chain that begins with the peer's own certificate, as tls.ConnectionState has verified ones. The

@@ -53,7 +53,7 @@ func TestCheckOfTwoOrigins(t *testing.T) {
 					t.Errorf("upstream %d is trusted by %s, which is inherited", i, trusted)
 				}
 			}
-			printed := runWith(t, env, "check").stdout
+			printed := unwrapped(runWith(t, env, "check").stdout)
 			cmdtest.Contains(t, printed, "\norigin reporting, upstream "+row.second, "\nupstream "+row.first, row.cure)
 			if strings.Contains(printed, "first failing stage: name of "+row.second+", origin reporting") != (row.failed == "reporting") {
 				t.Errorf("the verdict names another origin:\n%s", printed)
@@ -64,7 +64,7 @@ func TestCheckOfTwoOrigins(t *testing.T) {
 	if got.code != cli.ExitOK {
 		t.Errorf("%+v", got)
 	}
-	cmdtest.Contains(t, got.stdout, "PGORIGIN_TLS_CA_PEM, PGORIGIN_REPORTING_TLS_CA_PEM", "\nall good\n")
+	cmdtest.Contains(t, unwrapped(got.stdout), "PGORIGIN_TLS_CA_PEM, PGORIGIN_REPORTING_TLS_CA_PEM", "\nall good\n")
 }
 
 func TestCheckDoubtsInheritedNames(t *testing.T) {
@@ -72,7 +72,7 @@ func TestCheckDoubtsInheritedNames(t *testing.T) {
 	good := startScripted(t, overTLS(w.good, sasl()))
 	env := w.env(good.addr, "PGORIGIN_ORIGINS=reporting", "PGORIGIN_REPORTING_LISTEN_ADDR=127.0.0.1:6433",
 		"PGORIGIN_REPORTING_UPSTREAM_ADDR="+strings.Replace(good.addr, "127.0.0.1", "localhost", 1))
-	cmdtest.Contains(t, runWith(t, env, "check").stdout, `origin reporting: the name "db.test" is expected of "localhost", too, because PGORIGIN_TLS_SERVER_NAME is inherited`)
+	cmdtest.Contains(t, unwrapped(runWith(t, env, "check").stdout), `origin reporting: the name "db.test" is expected of "localhost", too, because PGORIGIN_TLS_SERVER_NAME is inherited`)
 }
 
 // TestCheckSendsNoPasswordAround: a password without a host is not for every origin.

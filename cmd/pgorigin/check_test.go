@@ -7,11 +7,13 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/check"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cli"
@@ -145,14 +147,14 @@ func TestCheckNamesTheFault(t *testing.T) {
 			if got.code != row.code || out.OK || out.Failed == nil {
 				t.Fatalf("exit code %d (want %d), %s\n%s", got.code, row.code, got.stdout, got.stderr)
 			}
-			if f := out.Failed; f.Stage != row.stage || f.Reason != row.reason {
+			if f := out.Failed; string(f.Stage) != row.stage || f.Reason != row.reason {
 				t.Errorf("stage %s, reason %s; want %s, %s (%s)", f.Stage, f.Reason, row.stage, row.reason, f.Text)
 			}
 			cmdtest.Contains(t, out.Failed.Cure+out.Failed.Text, row.cure)
 			if (got.stderr != "") != (row.code == cli.ExitConfig) {
 				t.Errorf("stderr %q", got.stderr)
 			}
-			printed := runWith(t, w.env(s.addr, row.env...), "check").stdout
+			printed := unwrapped(runWith(t, w.env(s.addr, row.env...), "check").stdout)
 			cmdtest.Contains(t, printed, append(row.printed, "\nfirst failing stage: "+row.stage, row.reason, row.cure)...)
 			if strings.Contains(printed+got.stdout, "give me your password") {
 				t.Errorf("the report repeats somebody who has proved nothing:\n%s", printed)
@@ -167,6 +169,21 @@ func TestCheckNamesTheFault(t *testing.T) {
 			}
 		})
 	}
+}
+
+// unwrapped undoes the line breaks of a report, whose lines fit a terminal.
+func unwrapped(report string) string {
+	for line := range strings.Lines(report) {
+		if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > 80 {
+			return "a line has more than 80 columns: " + line
+		}
+	}
+	verdict := strings.LastIndex(report, "\n\n")
+	if verdict < 0 {
+		return report
+	}
+	below := regexp.MustCompile(`\n {20,}|\n {8}(\S)`)
+	return below.ReplaceAllString(report[:verdict], " $1") + report[verdict:] + strings.Join(strings.Fields(report[verdict:]), " ")
 }
 
 // What could not be found out in time is not well.
@@ -226,7 +243,7 @@ func TestCheckOfAGoodUpstream(t *testing.T) {
 	if got.code != cli.ExitOK || got.stderr != "" {
 		t.Fatalf("%+v", got)
 	}
-	cmdtest.Contains(t, got.stdout, "\nall good\n", `"Check Root"`, "trust anchor", `presented "db.test"`, "ok   authentication",
+	cmdtest.Contains(t, unwrapped(got.stdout), "\nall good\n", `"Check Root"`, "trust anchor", `presented "db.test"`, "ok   authentication",
 		"SCRAM-SHA-256-PLUS, SCRAM-SHA-256 (PGORIGIN_AUTH_CHANNEL_BINDING=strip)")
 	if strings.ContainsAny(got.stdout, "\x1b✓├") {
 		t.Errorf("not plain in a pipe:\n%s", got.stdout)
@@ -280,7 +297,7 @@ func TestCheckForgivesTheMadeUpAccount(t *testing.T) {
 	if got.code != cli.ExitOK || strings.Contains(got.stdout, "\x1b") {
 		t.Errorf("%+v", got)
 	}
-	cmdtest.Contains(t, got.stdout, "WARN authentication", "no such", "set PGUSER and PGDATABASE")
+	cmdtest.Contains(t, unwrapped(got.stdout), "WARN authentication", "no such", "set PGUSER and PGDATABASE")
 }
 
 func TestCheckUsage(t *testing.T) {

@@ -2,18 +2,14 @@ package check
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/advice"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cli"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
-	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
-	"github.com/pgorigin/pgorigin/pgwire"
-	"github.com/pgorigin/pgorigin/pgwire/pgclient"
 	"github.com/pgorigin/pgorigin/tlsorigin"
 	"github.com/pgorigin/pgorigin/tlsorigin/diagnose"
 )
@@ -34,7 +30,7 @@ func Run(ctx context.Context, o Options, p cli.Process) int {
 		defer cancel()
 		c.walk(ctx)
 	}
-	c.report.judge()
+	c.report.conclude()
 	if err := c.report.write(p, o.JSON); err != nil {
 		return cli.ExitFailed
 	}
@@ -93,27 +89,27 @@ func (c *checker) configure(env []string) []config.Problem {
 	for _, d := range doubts {
 		c.report.Warnings = append(c.report.Warnings, d.String())
 	}
-	c.judgeConfiguration(all)
+	c.reportConfiguration(all)
 	return all
 }
 
-// judgeConfiguration makes the first two stages.
-func (c *checker) judgeConfiguration(all []config.Problem) {
-	configured, files := Stage{Stage: "config"}, Stage{Stage: "files", Text: fileNames(&c.settings)}
+// reportConfiguration makes the first two stages.
+func (c *checker) reportConfiguration(all []config.Problem) {
+	configured, files := newStage(advice.StageConfig, 0, ""), newStage(advice.StageFiles, 0, fileNames(&c.settings))
 	for _, wrong := range all {
 		c.report.Problems = append(c.report.Problems, Problem{wrong.Variable, shownValue(wrong), wrong.Text})
 		stage := &configured
 		if isFileVariable(wrong.Variable) {
 			stage = &files
 		}
-		if stage.Result == "" { // the first of several; all are in Problems
+		if stage.Result == resultOK { // the first of several; all are in Problems
 			stage.Result, stage.Text = resultFailed, wrong.String()
 		}
 	}
-	if configured.Result == resultFailed && files.Result == "" {
+	if configured.Result == resultFailed && files.Result == resultOK {
 		files.Result = resultSkipped // what was not configured cannot be read
 	}
-	c.report.Stages = []Stage{configured.done(), files.done()}
+	c.report.Stages = []Stage{configured, files}
 }
 
 // shownValue is the value of a problem as far as it may be repeated.
@@ -161,80 +157,19 @@ func (c *checker) walk(ctx context.Context) {
 	}
 }
 
-// walk reports what was found out about an origin.
+// walk reports what was found out about an origin, and asks the addresses that were verified about logins.
 func (c *originChecker) walk(ctx context.Context, diagnoses []diagnose.Upstream) {
 	for i := range diagnoses {
 		d := &diagnoses[i]
-		upstream := c.newCheckUpstream(d)
+		upstream := c.newUpstream(d)
 		for j := range d.Addresses {
-			address := c.newCheckAddress(&d.Addresses[j], d)
+			address := c.newAddress(&d.Addresses[j], d)
 			if !c.options.NoStartup && address.verified() {
-				c.converse(ctx, address, d.Addresses[j].Addr)
+				c.checkAuthentication(ctx, address, d.Addresses[j].Addr)
 			}
 			upstream.Addresses = append(upstream.Addresses, *address)
 		}
-		upstream.forgiveFamily()
+		upstream.excuseMissingFamily()
 		c.report.Upstreams = append(c.report.Upstreams, *upstream)
 	}
-}
-
-// converse asks a verified address how it wants to be logged in to, and logs in if it is to.
-func (c *originChecker) converse(ctx context.Context, address *Address, addr *tlsorigin.Addr) {
-	began := time.Now()
-	stage := Stage{Stage: "authentication"}
-	user, database := c.account.named()
-	err := c.talk(ctx, addr, func(conn pgwire.Upstream) (err error) {
-		address.Authentication, err = askAuthentication(conn, user, database)
-		return err
-	})
-	stage.took(time.Since(began))
-	var refused *pgclient.ServerError
-	switch {
-	case errors.As(err, &refused) && c.account.user == "" && noSuchAccount(refused):
-		stage.Result = resultWarning
-		stage.Text = fmt.Sprintf("not known: %s for the made-up user %s; set PGUSER and PGDATABASE to real ones", serverSays(refused), checkUser)
-	case err != nil:
-		reason, text := talkFailure(err)
-		stage.fail(c.origin, reason, text)
-	default:
-		c.judgeOffer(&stage, address.Authentication)
-	}
-	address.Stages = append(address.Stages, stage.done())
-	if c.options.Login && stage.Result != resultFailed {
-		c.logIn(ctx, address, addr)
-	}
-}
-
-func (c *originChecker) logIn(ctx context.Context, address *Address, addr *tlsorigin.Addr) {
-	stage := Stage{Stage: "login"}
-	began := time.Now()
-	var result loginResult
-	err := c.talk(ctx, addr, func(conn pgwire.Upstream) (err error) {
-		result, err = c.account.login(ctx, conn, addr.Host, c.origin.AuthMethods())
-		return err
-	})
-	stage.took(time.Since(began))
-	if err != nil {
-		reason, text := talkFailure(err)
-		stage.fail(c.origin, reason, text)
-	} else {
-		address.Login = &LoginFacts{
-			User: safetext.Printable(c.account.user), Database: safetext.Printable(c.account.database), ServerVersion: result.version,
-			InRecovery: result.inRecovery, Mechanism: result.mechanism, RoundTrip: milliseconds(result.roundTrip),
-		}
-		stage.Text = result.String()
-	}
-	address.Stages = append(address.Stages, stage.done())
-}
-
-// reasonOf returns the reason of err and its sentence, both empty if it has none.
-func reasonOf(err error) (reason, text string) {
-	var reasoned interface {
-		error
-		Reason() string
-	}
-	if !errors.As(err, &reasoned) {
-		return "", ""
-	}
-	return reasoned.Reason(), safetext.Printable(reasoned.Error())
 }

@@ -4,102 +4,222 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cli"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/host"
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
+	"github.com/pgorigin/pgorigin/tlsorigin"
+	"github.com/pgorigin/pgorigin/tlsorigin/diagnose"
 )
 
-// node is one line of the tree that check prints.
-type node struct {
-	result   string // of a stage; empty for a heading
-	label    string
-	text     string
-	children []*node
-}
-
-func (n *node) add(children ...*node) *node {
-	n.children = append(n.children, children...)
-	return n
-}
-
-// treeStyle is how a tree looks: with lines and marks on a terminal, plain words in a pipe.
-type treeStyle struct{ drawn, colour bool }
-
-func newTreeStyle(w io.Writer, env []string) treeStyle {
-	terminal := host.IsTerminal(w)
-	colour := host.WantsColour(terminal, env)
-	return treeStyle{drawn: colour || terminal && host.Lookup(env, "TERM") != "dumb", colour: colour}
-}
-
-// mark returns the sign of a result, each of the same width.
-func (s treeStyle) mark(result string) string {
-	if !s.drawn {
-		return map[string]string{
-			resultOK: "ok   ", resultWarning: "WARN ", resultFailed: "FAIL ", resultSkipped: "-    ",
-		}[result]
-	}
-	sign := map[string]string{resultOK: "✓ ", resultWarning: "! ", resultFailed: "✗ ", resultSkipped: "- "}[result]
-	return s.paint(result, sign)
-}
-
-// paint colours text by a result.
-func (s treeStyle) paint(result, text string) string {
-	colour := map[string]string{resultOK: "32", resultWarning: "33", resultFailed: "31"}[result]
-	if !s.colour || colour == "" || text == "" {
-		return text
-	}
-	return "\x1b[" + colour + "m" + text + "\x1b[0m"
-}
-
-// write writes n and what is below it; first is in front of its own line, rest in front of those below.
-func (s treeStyle) write(w io.Writer, n *node, first, rest string) {
-	line := n.label
-	if n.text != "" {
-		line = fmt.Sprintf("%-18s %s", n.label, n.text)
-	}
-	fmt.Fprintf(w, "%s%s%s\n", first, s.mark(n.result), line)
-	for i, child := range n.children {
-		fork, below := "  ", "  "
-		if s.drawn {
-			fork, below = "├─ ", "│  "
-			if i == len(n.children)-1 {
-				fork, below = "└─ ", "   "
-			}
-		}
-		s.write(w, child, rest+fork, rest+below)
-	}
-}
+const (
+	columns      = 80 // of a plain terminal
+	labelColumns = 19 // of a label and the blank behind it
+)
 
 // write writes the report, as JSON or for people.
 func (r *Report) write(p cli.Process, asJSON bool) error {
 	if asJSON {
 		return encodeJSON(p.Stdout, r)
 	}
-	style := newTreeStyle(p.Stdout, p.Env)
+	out := newPrinter(p.Stdout, p.Env)
 	for i := range r.Stages {
-		style.write(p.Stdout, r.Stages[i].node(), "", "")
+		out.stage(branch{}, &r.Stages[i])
 	}
 	for i := range r.Upstreams {
-		style.write(p.Stdout, r.Upstreams[i].node(), "", "")
+		out.upstream(&r.Upstreams[i])
 	}
 	for _, w := range r.Warnings {
-		style.write(p.Stdout, &node{resultWarning, "warning", w, nil}, "", "")
+		out.line(branch{}, resultWarning, "warning", w)
 	}
-	r.writeVerdict(p.Stdout, style)
+	out.verdict(r.Failed)
 	return nil
 }
 
-// writeVerdict ends the report for people. Problems of the configuration follow on stderr, as run reports them.
-func (r *Report) writeVerdict(w io.Writer, style treeStyle) {
-	fmt.Fprintf(w, "\n")
-	if r.Failed == nil {
-		fmt.Fprintf(w, "%s\n", style.paint(resultOK, "all good"))
+func encodeJSON(w io.Writer, value any) error {
+	encoder := json.NewEncoder(w)
+	encoder.SetIndent("", "  ")
+	encoder.SetEscapeHTML(false)
+	return encoder.Encode(value)
+}
+
+// printer writes a report for people: with branches and marks on a terminal, with words in a pipe.
+type printer struct {
+	w             io.Writer
+	drawn, colour bool
+}
+
+func newPrinter(w io.Writer, env []string) printer {
+	terminal := host.IsTerminal(w)
+	colour := host.WantsColour(terminal, env)
+	return printer{w: w, drawn: colour || terminal && host.Lookup(env, "TERM") != "dumb", colour: colour}
+}
+
+// branch is what stands in front of the first line of an entry, and of the lines below it.
+type branch struct{ first, rest string }
+
+// below returns the branch of an entry below that of b.
+func (p printer) below(b branch, last bool) branch {
+	switch {
+	case !p.drawn:
+		return branch{b.rest + "  ", b.rest + "  "}
+	case last:
+		return branch{b.rest + "└─ ", b.rest + "   "}
+	}
+	return branch{b.rest + "├─ ", b.rest + "│  "}
+}
+
+func (p printer) upstream(u *Upstream) {
+	label := "upstream " + u.Upstream
+	if u.Origin != config.DefaultOrigin {
+		label = "origin " + u.Origin + ", " + label
+	}
+	p.line(branch{}, "", label, "")
+	p.stage(p.below(branch{}, len(u.Addresses) == 0), &u.DNS)
+	for i := range u.Addresses {
+		p.address(p.below(branch{}, i == len(u.Addresses)-1), &u.Addresses[i])
+	}
+}
+
+func (p printer) address(at branch, a *Address) {
+	p.line(at, "", "address "+a.Address, "")
+	for i := range a.Stages {
+		stage := p.below(at, i == len(a.Stages)-1)
+		p.stage(stage, &a.Stages[i])
+		switch {
+		case a.Stages[i].Stage == diagnose.StageChain && a.Chain != nil:
+			p.chain(stage, a.Chain)
+		case a.Stages[i].Stage == diagnose.StageKeyExchange:
+			for j := range a.KeyExchange {
+				row := &a.KeyExchange[j]
+				p.line(p.below(stage, j == len(a.KeyExchange)-1), "", row.Offered, row.text())
+			}
+		}
+	}
+}
+
+func (p printer) stage(at branch, s *Stage) {
+	text := s.Text
+	switch {
+	case s.Reason != "":
+		text = s.Reason + ": " + text
+	case s.Milliseconds != nil && s.Result != resultSkipped:
+		text = strings.TrimSuffix(inMilliseconds(*s.Milliseconds)+", "+text, ", ")
+	}
+	p.line(at, s.Result, string(s.Stage), text)
+}
+
+// chain lists the certificates from the authority down to the upstream's own, and then those that are no part of it.
+func (p printer) chain(at branch, c *Chain) {
+	type entry struct{ label, text string }
+	var entries []entry
+	if first := &c.Certificates[0]; !c.Verified && first.Issuer != first.Subject {
+		entries = append(entries, entry{first.Issuer, "not sent"})
+	}
+	for i := range c.Certificates {
+		role := ""
+		if i == 0 && c.Verified {
+			role = "trust anchor, "
+		}
+		entries = append(entries, entry{c.Certificates[i].Subject, certificateText(&c.Certificates[i], role)})
+	}
+	for i := range c.Unused {
+		entries = append(entries, entry{c.Unused[i].Subject, certificateText(&c.Unused[i], "no part of the chain, ")})
+	}
+	for i, e := range entries {
+		p.line(p.below(at, i == len(entries)-1), "", e.label, e.text)
+	}
+}
+
+func certificateText(c *tlsorigin.PeerCertificate, role string) string {
+	sent := "sent"
+	if !c.Sent {
+		sent = "not sent"
+	}
+	return fmt.Sprintf("%s, %s, %s left, %s, %sSHA-256 %s", c.Key, c.SignatureAlgorithm, days(c.DaysLeft), sent, role, c.SHA256)
+}
+
+func (k *KeyExchange) text() string {
+	text := fmt.Sprintf("%-9s", k.Outcome)
+	if k.ClientHello > 0 {
+		text += fmt.Sprintf(" hello %4d bytes, %8s", k.ClientHello, inMilliseconds(k.Milliseconds))
+	}
+	switch {
+	case k.Outcome == string(diagnose.TrialWorks) && k.HelloRetryRequest:
+		text += ", " + k.Group + " after a HelloRetryRequest"
+	case k.Outcome == string(diagnose.TrialWorks):
+		text += ", " + k.Group
+	case k.Reason != "":
+		text += ", " + k.Reason
+	}
+	return text
+}
+
+// line writes one entry, in as many lines as it takes. An entry without a result is a heading or has details.
+func (p printer) line(at branch, result, label, text string) {
+	mark := p.mark(result)
+	indent := utf8.RuneCountInString(mark)
+	room := columns - utf8.RuneCountInString(at.first) - indent
+	mark = p.paint(result, mark)
+	hanging := indent + labelColumns
+	lines := []string{strings.TrimRight(fmt.Sprintf("%-*s%s", labelColumns, label, text), " ")}
+	if utf8.RuneCountInString(lines[0]) > room {
+		lines = safetext.Wrap(text, room-labelColumns)
+		if utf8.RuneCountInString(label) < labelColumns && longestWord(text) <= room-labelColumns {
+			lines[0] = fmt.Sprintf("%-*s%s", labelColumns, label, lines[0])
+		} else { // too long to stand side by side
+			hanging = indent + 2
+			lines = slices.Concat(safetext.Wrap(label, room), safetext.Wrap(text, room-2))
+		}
+	}
+	for i, line := range lines {
+		if i == 0 {
+			fmt.Fprintf(p.w, "%s%s%s\n", at.first, mark, line)
+		} else {
+			fmt.Fprintf(p.w, "%s%*s%s\n", at.rest, hanging, "", line)
+		}
+	}
+}
+
+func longestWord(text string) int {
+	longest := 0
+	for word := range strings.FieldsSeq(text) {
+		longest = max(longest, utf8.RuneCountInString(word))
+	}
+	return longest
+}
+
+// mark returns the sign of a result. All signs of one style have the same width.
+func (p printer) mark(result string) string {
+	if p.drawn {
+		return map[string]string{resultOK: "✓ ", resultWarning: "! ", resultFailed: "✗ ", resultSkipped: "- "}[result]
+	}
+	return map[string]string{
+		resultOK: "ok   ", resultWarning: "WARN ", resultFailed: "FAIL ", resultSkipped: "-    ",
+	}[result]
+}
+
+// paint colours text by a result.
+func (p printer) paint(result, text string) string {
+	colour := map[string]string{resultOK: "32", resultWarning: "33", resultFailed: "31"}[result]
+	if !p.colour || colour == "" || text == "" {
+		return text
+	}
+	return "\x1b[" + colour + "m" + text + "\x1b[0m"
+}
+
+// verdict ends the report; f is nil if all is good. Problems of the configuration follow on stderr, as run reports them.
+func (p printer) verdict(f *Failure) {
+	fmt.Fprintf(p.w, "\n")
+	if f == nil {
+		fmt.Fprintf(p.w, "%s\n", p.paint(resultOK, "all good"))
 		return
 	}
-	f := r.Failed
-	head := "first failing stage: " + f.Stage
+	head := "first failing stage: " + string(f.Stage)
 	if f.Upstream != "" {
 		head += " of " + f.Upstream
 	}
@@ -109,110 +229,17 @@ func (r *Report) writeVerdict(w io.Writer, style treeStyle) {
 	if f.Origin != "" && f.Origin != config.DefaultOrigin {
 		head += ", origin " + f.Origin
 	}
-	fmt.Fprintf(w, "%s\n", style.paint(resultFailed, head))
+	for _, line := range safetext.Wrap(head, columns) {
+		fmt.Fprintf(p.w, "%s\n", p.paint(resultFailed, line))
+	}
 	if f.Reason != "" {
-		fmt.Fprintf(w, "reason: %s\n", f.Reason)
+		fmt.Fprintf(p.w, "reason: %s\n", f.Reason)
 	}
-	fmt.Fprintf(w, "%s\n", f.Text)
+	lines := safetext.Wrap(f.Text, columns)
 	if f.Cure != "" {
-		fmt.Fprintf(w, "cure: %s\n", f.Cure)
+		lines = append(lines, safetext.Wrap("cure: "+f.Cure, columns)...)
 	}
-}
-
-func (s *Stage) node() *node {
-	text := s.Text
-	if s.Milliseconds != nil && s.Result != resultSkipped {
-		text = strings.TrimSuffix(inMilliseconds(*s.Milliseconds)+", "+text, ", ")
+	for _, line := range lines {
+		fmt.Fprintf(p.w, "%s\n", line)
 	}
-	if s.Reason != "" {
-		text = s.Reason + ": " + s.Text
-	}
-	return &node{result: s.Result, label: s.Stage, text: text}
-}
-
-func (u *Upstream) node() *node {
-	label := "upstream " + u.Upstream
-	if u.Origin != config.DefaultOrigin {
-		label = "origin " + u.Origin + ", " + label
-	}
-	top := (&node{label: label}).add(u.DNS.node())
-	for i := range u.Addresses {
-		top.add(u.Addresses[i].node())
-	}
-	return top
-}
-
-func (a *Address) node() *node {
-	top := &node{label: "address " + a.Address}
-	for i := range a.Stages {
-		n := a.Stages[i].node()
-		switch {
-		case n.label == "chain" && a.Chain != nil:
-			n.add(a.Chain.nodes()...)
-		case n.label == "key_exchange":
-			for j := range a.KeyExchange {
-				n.add(a.KeyExchange[j].node())
-			}
-		}
-		top.add(n)
-	}
-	return top
-}
-
-// nodes are the chain from the authority down, each certificate below its issuer, then what was sent besides.
-func (c *Chain) nodes() []*node {
-	var tops []*node
-	var parent *node
-	for i := range c.Certificates {
-		n := c.Certificates[i].node()
-		switch {
-		case i > 0:
-			parent.add(n)
-		case c.Verified:
-			n.text += ", trust anchor"
-			tops = append(tops, n)
-		case c.Certificates[i].Issuer != c.Certificates[i].Subject:
-			tops = append(tops, (&node{label: c.Certificates[i].Issuer, text: "not sent"}).add(n))
-		default:
-			tops = append(tops, n)
-		}
-		parent = n
-	}
-	for i := range c.Unused {
-		n := c.Unused[i].node()
-		n.text += ", no part of the chain"
-		tops = append(tops, n)
-	}
-	return tops
-}
-
-func (c *Certificate) node() *node {
-	sent := "sent"
-	if !c.Sent {
-		sent = "not sent"
-	}
-	return &node{label: c.Subject, text: fmt.Sprintf("%s, %s, %s left, %s, SHA-256 %s", c.Key, c.SignatureAlgorithm, days(c.DaysLeft), sent, c.SHA256)}
-}
-
-func (k *KeyExchange) node() *node {
-	text := fmt.Sprintf("%-9s", k.Outcome)
-	if k.ClientHello > 0 {
-		text += fmt.Sprintf(" hello %4d bytes, %8s", k.ClientHello, inMilliseconds(k.Milliseconds))
-	}
-	switch {
-	case k.Outcome == "works" && k.HelloRetryRequest:
-		text += ", " + k.Group + " after a HelloRetryRequest"
-	case k.Outcome == "works":
-		text += ", " + k.Group
-	case k.Reason != "":
-		text += ", " + k.Reason
-	}
-	return &node{label: k.Offered, text: text}
-}
-
-func encodeJSON(w io.Writer, value any) error {
-	encoder := json.NewEncoder(w)
-	encoder.SetIndent("", "  ")
-	encoder.SetEscapeHTML(false)
-	return encoder.Encode(value)
 }

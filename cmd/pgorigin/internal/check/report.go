@@ -7,8 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/advice"
-	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
+	"github.com/pgorigin/pgorigin/tlsorigin"
 	"github.com/pgorigin/pgorigin/tlsorigin/diagnose"
 )
 
@@ -20,7 +19,7 @@ const (
 	resultSkipped = "skipped"
 )
 
-// Report is what check has to say. Its JSON keys are stable: keys are added, not changed. All texts are fit for a
+// Report is the result of a check. Its JSON keys are stable: keys are added, not changed. All texts are fit for a
 // terminal.
 type Report struct {
 	OK        bool       `json:"ok"`
@@ -31,31 +30,32 @@ type Report struct {
 	Upstreams []Upstream `json:"upstreams,omitempty"`
 }
 
-// Failure is the verdict.
+// Failure is the first failing stage.
 type Failure struct {
-	Stage    string `json:"stage"`
-	Origin   string `json:"origin,omitempty"` // none for the configuration
-	Upstream string `json:"upstream,omitempty"`
-	Address  string `json:"address,omitempty"`
-	Reason   string `json:"reason,omitempty"` // a word of cures; none for the configuration
-	Text     string `json:"text"`
-	Cure     string `json:"cure,omitempty"`
+	Stage    diagnose.Stage `json:"stage"`
+	Origin   string         `json:"origin,omitempty"` // none for the configuration
+	Upstream string         `json:"upstream,omitempty"`
+	Address  string         `json:"address,omitempty"`
+	Reason   string         `json:"reason,omitempty"` // none for the configuration
+	Text     string         `json:"text"`
+	Cure     string         `json:"cure,omitempty"`
 }
 
+// Problem is one problem of the configuration.
 type Problem struct {
 	Variable string `json:"variable"`
 	Value    string `json:"value,omitempty"`
 	Text     string `json:"text"`
 }
 
-// Stage is one step.
+// Stage is one step of the check. An empty Reason means that it has none.
 type Stage struct {
-	Stage        string   `json:"stage"`
-	Result       string   `json:"result"`
-	Milliseconds *float64 `json:"milliseconds,omitempty"`
-	Reason       string   `json:"reason,omitempty"`
-	Text         string   `json:"text,omitempty"`
-	Cure         string   `json:"cure,omitempty"`
+	Stage        diagnose.Stage `json:"stage"`
+	Result       string         `json:"result"`
+	Milliseconds *float64       `json:"milliseconds,omitempty"`
+	Reason       string         `json:"reason,omitempty"`
+	Text         string         `json:"text,omitempty"`
+	Cure         string         `json:"cure,omitempty"`
 }
 
 // Upstream is one configured address.
@@ -79,9 +79,10 @@ type Address struct {
 	Authentication    []string           `json:"authentication,omitempty"` // methods that the server asks for
 	Login             *LoginFacts        `json:"login,omitempty"`
 
-	failed string // the stage whose failure Dial reports; empty if it reports none
+	failed diagnose.Stage // whose failure Dial reports; empty if it reports none
 }
 
+// TLS is what a handshake agreed on.
 type TLS struct {
 	Version           string `json:"version"`
 	Cipher            string `json:"cipher"`
@@ -89,36 +90,28 @@ type TLS struct {
 	HelloRetryRequest bool   `json:"hello_retry_request"`
 }
 
+// Chain is what the upstream presented.
 type Chain struct {
-	Verified     bool          `json:"verified"`
-	TrustAnchor  string        `json:"trust_anchor,omitempty"` // subject of the certificate that ended it
-	TrustedBy    string        `json:"trusted_by"`             // variable, or "system roots"
-	Certificates []Certificate `json:"certificates"`           // from the authority to the server's own
-	Unused       []Certificate `json:"unused,omitempty"`       // sent, but not part of it
+	Verified     bool                        `json:"verified"`
+	TrustAnchor  string                      `json:"trust_anchor,omitempty"` // subject of the certificate that ended it
+	TrustedBy    string                      `json:"trusted_by"`             // variable, or "system roots"
+	Certificates []tlsorigin.PeerCertificate `json:"certificates"`           // from the authority to the server's own
+	Unused       []tlsorigin.PeerCertificate `json:"unused,omitempty"`       // sent, but not part of it
 }
 
-type Certificate struct {
-	Subject            string `json:"subject"`
-	Issuer             string `json:"issuer"`
-	Key                string `json:"key"`
-	SignatureAlgorithm string `json:"signature_algorithm"`
-	SHA256             string `json:"sha256"`
-	NotBefore          string `json:"not_before"`
-	NotAfter           string `json:"not_after"`
-	DaysLeft           int    `json:"days_left"`
-	Sent               bool   `json:"sent"`
-}
-
+// Name is what the certificate had to be valid for, and what it is valid for.
 type Name struct {
 	Expected  string `json:"expected"`
 	Presented string `json:"presented"`
 }
 
+// ClientCertificate says whether the upstream asked for one.
 type ClientCertificate struct {
 	Requested bool   `json:"requested"`
 	Presented string `json:"presented,omitempty"`
 }
 
+// KeyExchange is one row of the matrix: a ClientHello and what became of it.
 type KeyExchange struct {
 	Offered           string  `json:"offered"` // a group, or "configured"
 	Outcome           string  `json:"outcome"`
@@ -129,6 +122,7 @@ type KeyExchange struct {
 	Reason            string  `json:"reason,omitempty"`
 }
 
+// LoginFacts are what a login found out.
 type LoginFacts struct {
 	User          string  `json:"user"`
 	Database      string  `json:"database"`
@@ -138,21 +132,9 @@ type LoginFacts struct {
 	RoundTrip     float64 `json:"round_trip_milliseconds"`
 }
 
-func (s *Stage) fail(o *config.Origin, reason, text string) {
-	s.Result, s.Reason, s.Text = resultFailed, reason, text
-	if s.Cure == "" {
-		s.Cure = advice.CureOf(reason, o)
-	}
-}
-
-func (s *Stage) took(d time.Duration) { ms := milliseconds(d); s.Milliseconds = &ms }
-
-// done fills in that nothing went wrong.
-func (s *Stage) done() Stage {
-	if s.Result == "" {
-		s.Result = resultOK
-	}
-	return *s
+func (s *Stage) took(d time.Duration) {
+	ms := milliseconds(d)
+	s.Milliseconds = &ms
 }
 
 // milliseconds has three digits behind the point.
@@ -162,77 +144,54 @@ func milliseconds(d time.Duration) float64 {
 
 func inMilliseconds(ms float64) string { return fmt.Sprintf("%.1f ms", ms) }
 
-func (c *originChecker) newCheckUpstream(d *diagnose.Upstream) *Upstream {
-	u := &Upstream{
-		Origin: c.origin.Name(), Upstream: d.Addr, ServerName: d.ServerName,
-		DNS: Stage{Stage: "dns"}, Addresses: []Address{},
-	}
-	if d.Lookup > 0 {
-		u.DNS.took(d.Lookup)
-	}
-	switch {
-	case d.Err != nil:
-		u.DNS.fail(c.origin, d.Err.Reason(), d.Err.Error())
-	case d.Lookup == 0:
-		u.DNS.Text = "an IP address, no lookup"
-	case d.Resolved == 1:
-		u.DNS.Text = "1 address"
-	default:
-		u.DNS.Text = fmt.Sprintf("%d addresses", d.Resolved)
-	}
-	if n := len(d.Addresses); n < d.Resolved {
-		u.DNS.Text += fmt.Sprintf(", the first %d of which are checked", n)
-	}
-	u.DNS.done()
-	return u
-}
-
 // verified reports whether the walk came to a verified connection. That a group fails alone does not matter.
 func (a *Address) verified() bool {
 	reached := false
 	for i := range a.Stages {
 		s := &a.Stages[i]
-		if s.Result == resultFailed && s.Stage != string(diagnose.StageKeyExchange) {
+		if s.Result == resultFailed && s.Stage != diagnose.StageKeyExchange {
 			return false
 		}
-		reached = reached || s.Stage == string(diagnose.StageClientCertificate)
+		reached = reached || s.Stage == diagnose.StageClientCertificate
 	}
 	return reached
 }
 
-// forgiveFamily makes a warning of addresses that TCP does not reach if all of them are of one family and the other one
-// works: a machine without IPv6 is no fault, since both are raced.
-func (u *Upstream) forgiveFamily() {
-	var unreached, worked [2]int
-	family := func(address string) int {
-		host, _, _ := net.SplitHostPort(address)
-		if strings.Contains(host, ":") {
-			return 1
-		}
-		return 0
-	}
-	unreachable := func(a *Address) bool {
-		return len(a.Stages) > 0 && a.Stages[0].Stage == string(diagnose.StageTCP) && a.Stages[0].Result == resultFailed
-	}
+// excuseMissingFamily turns a failure of TCP into a warning for the addresses of a family that this machine lacks: none
+// of that family is reached, and all of the other one are. Dial races both.
+func (u *Upstream) excuseMissingFamily() {
+	var unreached, reached [2]int // IPv4, IPv6
 	for i := range u.Addresses {
-		if unreachable(&u.Addresses[i]) {
-			unreached[family(u.Addresses[i].Address)]++
+		if a := &u.Addresses[i]; a.unreachable() {
+			unreached[a.family()]++
 		} else {
-			worked[family(u.Addresses[i].Address)]++
+			reached[a.family()]++
 		}
 	}
 	for i := range u.Addresses {
 		a := &u.Addresses[i]
-		f := family(a.Address)
-		if unreachable(a) && worked[f] == 0 && unreached[1-f] == 0 && worked[1-f] > 0 {
-			a.Stages[0].Result = resultWarning
-			a.Stages[0].Cure = ""
+		own, other := a.family(), 1-a.family()
+		if a.unreachable() && reached[own] == 0 && unreached[other] == 0 && reached[other] > 0 {
+			a.Stages[0].Result, a.Stages[0].Cure = resultWarning, ""
 		}
 	}
 }
 
-// judge finds the first failing stage.
-func (r *Report) judge() {
+func (a *Address) unreachable() bool {
+	return len(a.Stages) > 0 && a.Stages[0].Stage == diagnose.StageTCP && a.Stages[0].Result == resultFailed
+}
+
+// family returns 0 for IPv4 and 1 for IPv6.
+func (a *Address) family() int {
+	host, _, _ := net.SplitHostPort(a.Address)
+	if strings.Contains(host, ":") {
+		return 1
+	}
+	return 0
+}
+
+// conclude finds the first failing stage.
+func (r *Report) conclude() {
 	take := func(s *Stage, origin, upstream, address string) {
 		if r.Failed == nil && s.Result == resultFailed {
 			r.Failed = &Failure{s.Stage, origin, upstream, address, s.Reason, s.Text, s.Cure}

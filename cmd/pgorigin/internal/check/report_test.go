@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/advice"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cli"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/golden"
+	"github.com/pgorigin/pgorigin/tlsorigin"
 	"github.com/pgorigin/pgorigin/tlsorigin/diagnose"
 )
 
@@ -16,9 +18,16 @@ func ptr(ms float64) *float64 { return &ms }
 
 // sampleReport has every key and every mark.
 func sampleReport() *Report {
-	root := Certificate{`"Root"`, `"Root"`, "ECDSA P-521", "ECDSA-SHA512", strings.Repeat("ab", 32), "2026-01-01T00:00:00Z", "2036-01-01T00:00:00Z", 3650, false}
-	leaf := Certificate{`"db.test"`, `"Root"`, "RSA 2048", "ECDSA-SHA512", strings.Repeat("cd", 32), "2026-01-01T00:00:00Z", "2026-01-10T00:00:00Z", 9, true}
-	stray := Certificate{`"Stray"`, `"Elsewhere"`, "Ed25519", "Ed25519", strings.Repeat("ef", 32), "2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z", 1, true}
+	certificate := func(subject, issuer, key, sum string, days int, sent bool) tlsorigin.PeerCertificate {
+		begin := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+		return tlsorigin.PeerCertificate{
+			Subject: subject, Issuer: issuer, Key: key, SignatureAlgorithm: "ECDSA-SHA512", SHA256: strings.Repeat(sum, 32), Serial: "01",
+			NotBefore: begin, NotAfter: begin.AddDate(0, 0, days), DaysLeft: days, Sent: sent, SelfIssued: subject == issuer,
+		}
+	}
+	root := certificate(`"Root"`, `"Root"`, "ECDSA P-521", "ab", 3650, false)
+	leaf := certificate(`"db.test"`, `"Root"`, "RSA 2048", "cd", 9, true)
+	stray := certificate(`"Stray"`, `"Elsewhere"`, "Ed25519", "ef", 1, true)
 	good := Address{
 		Address: "10.0.0.1:6432",
 		Stages: []Stage{
@@ -33,7 +42,7 @@ func sampleReport() *Report {
 			{Stage: "login", Result: resultOK, Milliseconds: ptr(30), Text: "server 18.1"},
 		},
 		TLS:               &TLS{"1.3", "TLS_AES_128_GCM_SHA256", "X25519", true},
-		Chain:             &Chain{true, `"Root"`, "PGORIGIN_TLS_CA_FILE", []Certificate{root, leaf}, []Certificate{stray}},
+		Chain:             &Chain{true, `"Root"`, "PGORIGIN_TLS_CA_FILE", []tlsorigin.PeerCertificate{root, leaf}, []tlsorigin.PeerCertificate{stray}},
 		Name:              &Name{"db.test", `"db.test"`},
 		ClientCertificate: &ClientCertificate{true, `"app"`},
 		KeyExchange: []KeyExchange{
@@ -53,7 +62,7 @@ func sampleReport() *Report {
 			{Stage: "tls", Result: resultOK, Milliseconds: ptr(12)},
 			{Stage: "chain", Result: resultFailed, Reason: "cert_unknown_authority", Text: "not trusted", Cure: "Set PGORIGIN_TLS_CA_FILE."},
 		},
-		Chain: &Chain{false, "", "PGORIGIN_TLS_CA_FILE", []Certificate{leaf}, nil},
+		Chain: &Chain{false, "", "PGORIGIN_TLS_CA_FILE", []tlsorigin.PeerCertificate{leaf}, nil},
 		Name:  &Name{"db.test", `"db.test"`},
 	}
 	r := &Report{
@@ -65,7 +74,7 @@ func sampleReport() *Report {
 			{"reporting", "gone.test:6432", "gone.test", Stage{Stage: "dns", Result: resultFailed, Reason: "upstream_dns", Text: "its name does not exist in DNS"}, []Address{}},
 		},
 	}
-	r.judge()
+	r.conclude()
 	return r
 }
 
@@ -94,7 +103,7 @@ func TestTheVerdictIsDials(t *testing.T) {
 		failed: "name",
 		Stages: []Stage{{Stage: "chain", Result: resultFailed, Reason: "cert_unknown_authority"}, {Stage: "name", Result: resultFailed, Reason: "cert_name_mismatch"}},
 	}}}}}
-	r.judge()
+	r.conclude()
 	if r.OK || r.Failed == nil || r.Failed.Stage != "name" || r.Failed.Reason != "cert_name_mismatch" {
 		t.Errorf("%+v", r.Failed)
 	}
@@ -120,7 +129,7 @@ func TestAFamilyThatIsNotThereIsNoFault(t *testing.T) {
 		{"all are down", []Address{address("[::1]:1", resultFailed), address("127.0.0.1:1", resultFailed)}, []string{resultFailed, resultFailed}},
 	} {
 		u := Upstream{Addresses: row.results}
-		u.forgiveFamily()
+		u.excuseMissingFamily()
 		for i, a := range u.Addresses {
 			if a.Stages[0].Result != row.want[i] {
 				t.Errorf("%s: address %d is %s, want %s", row.name, i, a.Stages[0].Result, row.want[i])
@@ -131,25 +140,26 @@ func TestAFamilyThatIsNotThereIsNoFault(t *testing.T) {
 
 // Every reason that a diagnosis can give has a cure.
 func TestEveryStageFailureHasACure(t *testing.T) {
+	c := &originChecker{origin: new(config.Origin)}
 	for _, reason := range advice.DialWords() {
-		s := Stage{Stage: string(diagnose.StageTLS)}
-		if s.fail(new(config.Origin), reason, "text"); reason != "ok" && s.Cure == "" {
+		s := Stage{Stage: diagnose.StageTLS}
+		if c.fail(&s, reason, "text"); reason != "ok" && s.Cure == "" {
 			t.Errorf("%s has no cure", reason)
 		}
 	}
 }
 
-func TestTreeStyle(t *testing.T) {
+func TestPrinterStyle(t *testing.T) {
 	for _, row := range []struct {
 		env  []string
-		want treeStyle
+		want printer
 	}{
-		{nil, treeStyle{}},
-		{[]string{"CLICOLOR_FORCE=1"}, treeStyle{drawn: true, colour: true}},
-		{[]string{"CLICOLOR_FORCE=1", "NO_COLOR=1"}, treeStyle{}},
-		{[]string{"CLICOLOR_FORCE=0"}, treeStyle{}},
+		{nil, printer{}},
+		{[]string{"CLICOLOR_FORCE=1"}, printer{drawn: true, colour: true}},
+		{[]string{"CLICOLOR_FORCE=1", "NO_COLOR=1"}, printer{}},
+		{[]string{"CLICOLOR_FORCE=0"}, printer{}},
 	} {
-		if got := newTreeStyle(new(bytes.Buffer), row.env); got != row.want {
+		if got := newPrinter(nil, row.env); got != row.want {
 			t.Errorf("%v: %+v, want %+v", row.env, got, row.want)
 		}
 	}

@@ -5,11 +5,12 @@ import (
 	"unicode/utf8"
 )
 
-// Wrap breaks text at blanks into lines of at most width characters. A word that is longer than a line is cut.
+// Wrap breaks text at blanks into lines of at most width characters. A word that is longer than a line is cut. Several
+// blanks in a row stay, so that columns stay aligned.
 func Wrap(text string, width int) []string {
 	var lines []string
 	line, column := "", 0
-	for word := range strings.FieldsSeq(text) {
+	for word := range strings.SplitSeq(text, " ") {
 		length := utf8.RuneCountInString(word)
 		if column > 0 && column+1+length <= width {
 			line, column = line+" "+word, column+1+length

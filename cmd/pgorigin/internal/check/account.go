@@ -1,25 +1,17 @@
 package check
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/jackc/pgpassfile"
 
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/host"
-	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
-	"github.com/pgorigin/pgorigin/pgwire"
-	"github.com/pgorigin/pgorigin/pgwire/pgclient"
 )
-
-// pings is how many round trips are measured; the shortest counts.
-const pings = 5
 
 // account is what --login logs in with.
 type account struct {
@@ -27,25 +19,6 @@ type account struct {
 	passwordFile   string // holds nothing but the password; empty: look it up in passFile
 	passFile       string // in the format of libpq's password file
 	explicit       bool   // passFile was named, so it must be there
-}
-
-// loginResult is what a login found out.
-type loginResult struct {
-	version    string
-	inRecovery bool
-	mechanism  string // of SASL; empty: another method
-	roundTrip  time.Duration
-}
-
-func (r loginResult) String() string {
-	role, by := "a primary", ""
-	if r.inRecovery {
-		role = "in recovery (read-only)"
-	}
-	if r.mechanism != "" {
-		by = ", by " + r.mechanism
-	}
-	return fmt.Sprintf("server %s, %s, round trip %s%s", r.version, role, inMilliseconds(milliseconds(r.roundTrip)), by)
 }
 
 // newAccount reads PGUSER, PGDATABASE, PGPASSFILE and HOME. These, for this one purpose, are the only PG variables that
@@ -65,8 +38,8 @@ func newAccount(env []string, passwordFile string) account {
 	return a
 }
 
-// named returns the user and the database for a startup packet that goes no further.
-func (a account) named() (user, database string) {
+// startupNames returns the user and the database for a startup packet that goes no further.
+func (a account) startupNames() (user, database string) {
 	if a.user == "" {
 		user = checkUser
 	} else {
@@ -137,35 +110,4 @@ func pathless(err error) error {
 		return fmt.Errorf("cannot be read: %w", pathError.Err)
 	}
 	return fmt.Errorf("cannot be read: %w", err)
-}
-
-// login logs in over conn, which must be verified and lead to upstream, and asks the server about itself.
-func (a account) login(ctx context.Context, conn pgwire.Upstream, upstream string, allowed pgwire.AuthMethods) (loginResult, error) {
-	password, err := a.password(upstream)
-	if err != nil {
-		return loginResult{}, fmt.Errorf("read password: %w", err)
-	}
-	client, err := pgclient.Greet(conn, a.user, a.database, checkApplication)
-	if err != nil {
-		return loginResult{}, err
-	}
-	if err := client.Login(ctx, password, allowed); err != nil {
-		return loginResult{}, err
-	}
-	defer client.Terminate()
-	recovery, err := client.Query("SELECT pg_catalog.pg_is_in_recovery()")
-	if err != nil {
-		return loginResult{}, err
-	}
-	result := loginResult{version: safetext.Printable(client.ServerVersion()), inRecovery: recovery == "t", mechanism: client.Mechanism()}
-	for range pings {
-		began := time.Now()
-		if _, err := client.Query("SELECT 1"); err != nil {
-			return loginResult{}, err
-		}
-		if took := time.Since(began); result.roundTrip == 0 || took < result.roundTrip {
-			result.roundTrip = took
-		}
-	}
-	return result, nil
 }

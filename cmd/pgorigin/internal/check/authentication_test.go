@@ -40,7 +40,7 @@ func TestAskAuthentication(t *testing.T) {
 	}
 }
 
-func TestTalkFailure(t *testing.T) {
+func TestLoginFailure(t *testing.T) {
 	for name, row := range map[string]struct {
 		err          error
 		reason, text string
@@ -51,7 +51,7 @@ func TestTalkFailure(t *testing.T) {
 		"deadline of a dial":    {fmt.Errorf("dial upstream: %w", context.DeadlineExceeded), "login_timeout", "the server did not answer in time"},
 		"end of the connection": {fmt.Errorf("read message: %w", io.EOF), "upstream_gone", "the server ended the connection before the login was over: read message: EOF"},
 	} {
-		if reason, text := talkFailure(row.err); reason != row.reason || text != row.text {
+		if reason, text := loginFailure(row.err); reason != row.reason || text != row.text {
 			t.Errorf("%s: %s, %s; want %s, %s", name, reason, text, row.reason, row.text)
 		}
 	}
@@ -101,10 +101,10 @@ func TestAccount(t *testing.T) {
 			}
 		})
 	}
-	if user, database := newAccount(nil, "").named(); user != checkUser || database != checkUser {
+	if user, database := newAccount(nil, "").startupNames(); user != checkUser || database != checkUser {
 		t.Errorf("without PGUSER: %s, %s", user, database)
 	}
-	if user, database := newAccount([]string{"PGUSER=app"}, "").named(); user != "app" || database != "app" {
+	if user, database := newAccount([]string{"PGUSER=app"}, "").startupNames(); user != "app" || database != "app" {
 		t.Errorf("without PGDATABASE: %s, %s", user, database)
 	}
 }

@@ -1,0 +1,204 @@
+package check
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/advice"
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
+	"github.com/pgorigin/pgorigin/pgwire"
+	"github.com/pgorigin/pgorigin/pgwire/pgclient"
+	"github.com/pgorigin/pgorigin/tlsorigin"
+)
+
+const (
+	checkUser        = "pgorigin_check" // the user of a startup packet unless PGUSER is set
+	checkApplication = "pgorigin check" // its application_name
+)
+
+// pings is how many round trips are measured; the shortest counts.
+const pings = 5
+
+// checkAuthentication asks a verified address how it wants to be logged in to, and logs in with --login.
+func (c *originChecker) checkAuthentication(ctx context.Context, address *Address, addr *tlsorigin.Addr) {
+	began := time.Now()
+	user, database := c.account.startupNames()
+	err := c.withConnection(ctx, addr, func(conn pgwire.Upstream) (err error) {
+		address.Authentication, err = askAuthentication(conn, user, database)
+		return err
+	})
+	stage := newStage(advice.StageAuthentication, time.Since(began), "")
+	var refused *pgclient.ServerError
+	switch {
+	case errors.As(err, &refused) && c.account.user == "" && noSuchAccount(refused):
+		stage.Result = resultWarning
+		stage.Text = fmt.Sprintf("not known: %s for the made-up user %s; set PGUSER and PGDATABASE to real ones", serverSays(refused), checkUser)
+	case err != nil:
+		reason, text := loginFailure(err)
+		c.fail(&stage, reason, text)
+	default:
+		c.describeOffer(&stage, address.Authentication)
+	}
+	address.Stages = append(address.Stages, stage)
+	if c.options.Login && stage.Result != resultFailed {
+		c.checkLogin(ctx, address, addr)
+	}
+}
+
+// checkLogin logs in to a verified address.
+func (c *originChecker) checkLogin(ctx context.Context, address *Address, addr *tlsorigin.Addr) {
+	began := time.Now()
+	err := c.withConnection(ctx, addr, func(conn pgwire.Upstream) (err error) {
+		address.Login, err = c.account.login(ctx, conn, addr.Host, c.origin.AuthMethods())
+		return err
+	})
+	stage := newStage(advice.StageLogin, time.Since(began), "")
+	if err != nil {
+		reason, text := loginFailure(err)
+		c.fail(&stage, reason, text)
+	} else {
+		stage.Text = address.Login.text()
+	}
+	address.Stages = append(address.Stages, stage)
+}
+
+// withConnection calls use with a new verified connection to addr, for no longer than a login may take, and closes it.
+func (c *originChecker) withConnection(ctx context.Context, addr net.Addr, use func(pgwire.Upstream) error) error {
+	conn, err := c.dialer.Dial(ctx, addr)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close() }()
+	deadline := time.Now().Add(time.Duration(c.settings.LoginTimeout))
+	if end, ok := ctx.Deadline(); ok && end.Before(deadline) {
+		deadline = end
+	}
+	if err := conn.SetDeadline(deadline); err != nil {
+		return fmt.Errorf("limit login: %w", err)
+	}
+	return use(conn)
+}
+
+// askAuthentication returns how the server on conn, which must be verified, wants to be logged in to. Nothing secret is
+// sent, and the login ends there.
+func askAuthentication(conn pgwire.Upstream, user, database string) ([]string, error) {
+	client, err := pgclient.Greet(conn, user, database, checkApplication)
+	if err != nil {
+		return nil, err
+	}
+	client.Terminate()
+	return client.Methods(), nil
+}
+
+// login logs in over conn, which must be verified and lead to upstream, and asks the server about itself.
+func (a account) login(ctx context.Context, conn pgwire.Upstream, upstream string, allowed pgwire.AuthMethods) (*LoginFacts, error) {
+	password, err := a.password(upstream)
+	if err != nil {
+		return nil, fmt.Errorf("read password: %w", err)
+	}
+	client, err := pgclient.Greet(conn, a.user, a.database, checkApplication)
+	if err != nil {
+		return nil, err
+	}
+	if err := client.Login(ctx, password, allowed); err != nil {
+		return nil, err
+	}
+	defer client.Terminate()
+	recovery, err := client.Query("SELECT pg_catalog.pg_is_in_recovery()")
+	if err != nil {
+		return nil, err
+	}
+	var shortest time.Duration
+	for range pings {
+		began := time.Now()
+		if _, err := client.Query("SELECT 1"); err != nil {
+			return nil, err
+		}
+		if took := time.Since(began); shortest == 0 || took < shortest {
+			shortest = took
+		}
+	}
+	return &LoginFacts{
+		User: safetext.Printable(a.user), Database: safetext.Printable(a.database),
+		ServerVersion: safetext.Printable(client.ServerVersion()), InRecovery: recovery == "t",
+		Mechanism: client.Mechanism(), RoundTrip: milliseconds(shortest),
+	}, nil
+}
+
+func (f *LoginFacts) text() string {
+	role, by := "a primary", ""
+	if f.InRecovery {
+		role = "in recovery (read-only)"
+	}
+	if f.Mechanism != "" {
+		by = ", by " + f.Mechanism
+	}
+	return fmt.Sprintf("server %s, %s, round trip %s%s", f.ServerVersion, role, inMilliseconds(f.RoundTrip), by)
+}
+
+// loginFailure returns the reason and the sentence for a failure behind verification.
+func loginFailure(err error) (reason, text string) {
+	var reasoned interface {
+		error
+		Reason() string
+	}
+	var refused *pgclient.ServerError
+	var timedOut net.Error
+	switch {
+	case errors.As(err, &reasoned):
+		return reasoned.Reason(), safetext.Printable(reasoned.Error())
+	case errors.As(err, &refused):
+		return string(pgwire.ReasonAuthRejected), serverSays(refused)
+	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timedOut) && timedOut.Timeout():
+		return string(pgwire.ReasonLoginTimeout), "the server did not answer in time"
+	}
+	return string(pgwire.ReasonUpstreamGone), "the server ended the connection before the login was over: " + safetext.Printable(err.Error())
+}
+
+// serverSays repeats the words of a verified server.
+func serverSays(e *pgclient.ServerError) string {
+	return fmt.Sprintf("the server says %s (%s): %s", safetext.Printable(e.Severity), safetext.Printable(e.Code), safetext.Quote(safetext.Printable(e.Message)))
+}
+
+// noSuchAccount reports whether e only means that the made-up user or database of a check does not exist, or may not
+// come in: PostgreSQL says 28000, 28P01 or 3D000, pgbouncer 08P01 for all of these.
+func noSuchAccount(e *pgclient.ServerError) bool {
+	return strings.HasPrefix(e.Code, "28") || strings.HasPrefix(e.Code, "3D") || e.Code == "08P01"
+}
+
+// describeOffer says what an offer means for clients of pgorigin, with the settings in force.
+func (c *originChecker) describeOffer(stage *Stage, methods []string) {
+	var free, bound []string
+	allowed := c.origin.AuthMethods()
+	for _, method := range methods {
+		switch {
+		case !allowed.Allows(method): // clients are not shown it
+		case strings.HasSuffix(method, "-PLUS"):
+			bound = append(bound, method)
+		default:
+			free = append(free, method)
+		}
+	}
+	binding := c.origin.Auth.ChannelBinding.String()
+	switch {
+	case len(free)+len(bound) == 0:
+		c.fail(stage, string(pgwire.ReasonAuthRejected), fmt.Sprintf("the server asks for %s, and only these methods are allowed: %v",
+			strings.Join(methods, ", "), allowed))
+		return
+	case len(free) == 0 && binding == "strip":
+		c.fail(stage, string(pgwire.ReasonAuthChannelBinding), "the server offers nothing but "+strings.Join(bound, ", ")+
+			", which a client without TLS of its own cannot use")
+		return
+	}
+	stage.Text = strings.Join(methods, ", ")
+	switch {
+	case stage.Text == "none":
+		stage.Text = "none: the server lets this user in without a password"
+	case len(bound) > 0:
+		stage.Text += fmt.Sprintf(" (%s=%s)", c.origin.Variable("AUTH_CHANNEL_BINDING"), binding)
+	}
+}
