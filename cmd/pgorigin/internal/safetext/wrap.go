@@ -17,7 +17,7 @@ func Wrap(text string, width int) []string {
 			continue
 		}
 		if column > 0 {
-			lines = append(lines, line)
+			lines = append(lines, strings.TrimRight(line, " "))
 		}
 		for length > width {
 			runes := []rune(word)
