@@ -38,7 +38,8 @@ func run(ctx context.Context, w io.Writer, folders []string) error {
 	}
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "package\tlines\tfiles\tuses\tupward\tin circles\timports")
-	var sum row
+	used := reachable(found, command)
+	var product, helpers row
 	for _, p := range packages {
 		g, lines, err := uses(p, exports)
 		if err != nil {
@@ -49,13 +50,17 @@ func run(ctx context.Context, w io.Writer, folders []string) error {
 			fmt.Fprintf(w, "%s\nupward:\n%s\n", strings.Join(g.order(), "\n"), strings.Join(g.upward(), "\n"))
 		}
 		r := newRow(g, lines)
-		sum = sum.plus(r)
+		if used[folder] {
+			product = product.plus(r)
+		} else {
+			helpers = helpers.plus(r)
+		}
 		fmt.Fprintf(table, "%s\t%s\t%s\n", folder, r, strings.Join(ownImports(found[folder]), " "))
 	}
 	if len(folders) > 0 {
 		return nil
 	}
-	fmt.Fprintf(table, "together\t%s\t\n", sum)
+	fmt.Fprintf(table, "product\t%s\t\nhelpers of tests\t%s\t\n", product, helpers)
 	if err := table.Flush(); err != nil {
 		return fmt.Errorf("print: %w", err)
 	}
@@ -70,10 +75,25 @@ func run(ctx context.Context, w io.Writer, folders []string) error {
 	return nil
 }
 
+// reachable returns the packages that a package imports, by way of others too, and the package itself.
+func reachable(found imports, folder string) map[string]bool {
+	used := map[string]bool{folder: true}
+	for queue := []string{folder}; len(queue) > 0; queue = queue[1:] {
+		for _, next := range ownImports(found[queue[0]]) {
+			if !used[next] {
+				used[next] = true
+				queue = append(queue, next)
+			}
+		}
+	}
+	return used
+}
+
 const legend = `
 Go files for this system, tests excepted. A use is a pair of files of one package: the first uses names of the second.
 It runs upward when the second stands before the first, in the order that puts users first as far as possible.
 A file is in a circle when it uses itself by way of others. Between packages, Go allows no circle.
+Helpers of tests are the packages that the command does not import, directly or by way of others.
 `
 
 // row is what one package counts.
