@@ -51,13 +51,30 @@ func TestForbiddenImportsAreFound(t *testing.T) {
 		}
 	}
 	rows = append(rows, [][2]string{
-		{check, own(sidecar)}, {check, own(observe)}, {check, zap}, {sidecar, own(check)}, {sidecar, own(inject)},
-		{observe, own(sidecar)}, {advice, own(observe)}, {advice, own(check)}, {advice, zap}, {config, own(advice)}, {config, own(observe)},
-		{control, own(advice)}, {control, own(sidecar)}, {host, own(config)}, {inject, own(config)}, {inject, own(host)},
-		{"tlsorigin", own("tlsorigin/spares")}, {"tlsorigin", own("tlsorigin/diagnose")},
-		{"tlsorigin/diagnose", own("tlsorigin/spares")}, {"tlsorigin/internal/verify", own("tlsorigin")},
-		{"pgwire/internal/scram", own("pgwire")}, {"pgwire/internal/evloop", own("pgwire")},
-		{"pgwire/internal/scram", own("pgwire/internal/evloop")}, {"pgwire/internal/evloop", own("pgwire/internal/scram")},
+		{check, own(sidecar)},
+		{check, own(observe)},
+		{check, zap},
+		{sidecar, own(check)},
+		{sidecar, own(inject)},
+		{observe, own(sidecar)},
+		{advice, own(observe)},
+		{advice, own(check)},
+		{advice, zap},
+		{config, own(advice)},
+		{config, own(observe)},
+		{control, own(advice)},
+		{control, own(sidecar)},
+		{host, own(config)},
+		{inject, own(config)},
+		{inject, own(host)},
+		{"tlsorigin", own("tlsorigin/spares")},
+		{"tlsorigin", own("tlsorigin/diagnose")},
+		{"tlsorigin/diagnose", own("tlsorigin/spares")},
+		{"tlsorigin/internal/verify", own("tlsorigin")},
+		{"pgwire/internal/scram", own("pgwire")},
+		{"pgwire/internal/evloop", own("pgwire")},
+		{"pgwire/internal/scram", own("pgwire/internal/evloop")},
+		{"pgwire/internal/evloop", own("pgwire/internal/scram")},
 	}...)
 	inOrder := imports{}
 	for _, r := range house() {

@@ -127,7 +127,7 @@ func startStage(t *testing.T, r road, listLife time.Duration) *stage {
 	go func() { served <- s.server.Serve(clients) }()
 	t.Cleanup(func() {
 		go func() {
-			for range s.ended { //nolint:revive // sessions that Close ends
+			for range s.ended { // sessions that Close ends
 			}
 		}()
 		_ = s.server.Close()
