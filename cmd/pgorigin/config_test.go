@@ -53,11 +53,11 @@ func TestConfig(t *testing.T) {
 
 func TestConfigJSON(t *testing.T) {
 	got := runWith(t, configEnv(t), "config", "--json")
-	var list []config.ShownSetting
+	var list []config.Setting
 	if err := json.Unmarshal([]byte(got.stdout), &list); err != nil || got.code != cli.ExitOK {
 		t.Fatalf("%+v: %v", got, err)
 	}
-	for _, want := range []config.ShownSetting{
+	for _, want := range []config.Setting{
 		{Variable: "PGORIGIN_MAX_SESSIONS", Origin: "default", Value: "0", From: config.FromDefault, Unset: ""},
 		{Variable: "PGORIGIN_TLS_CA_FILE", Origin: "default", Value: "", From: config.FromDefault, Unset: "system roots"},
 		{Variable: "PGORIGIN_LOG_LEVEL", Origin: "", Value: "info", From: config.FromDefault, Unset: ""},
@@ -102,9 +102,9 @@ func TestEnvFile(t *testing.T) {
 			t.Fatal(problems, warnings)
 		}
 	}
-	for i, v := range config.Variables(&before) {
-		if got := config.Variables(&after)[i]; got != v {
-			t.Errorf("%s is %q by default and %q from the file", v.Name, v.Value, got.Value)
+	for i, v := range before.Settings() {
+		if got := after.Settings()[i]; got.Value != v.Value {
+			t.Errorf("%s is %q by default and %q from the file", v.Variable, v.Value, got.Value)
 		}
 	}
 }

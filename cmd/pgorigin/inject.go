@@ -39,7 +39,7 @@ const injectExample = `  pgorigin inject -f shop.yaml --upstream pgbouncer.prod.
 var releases = regexp.MustCompile(`^v[0-9]+\.[0-9]+\.[0-9]+$`)
 
 func newInjectCommand(p *program) *cobra.Command {
-	injector := &inject.Injector{CheckUpstream: new(config.UpstreamAddrs).Decode}
+	injector := &inject.Injector{CheckUpstream: config.CheckUpstream}
 	if v := p.Build.Version; releases.MatchString(v) {
 		injector.Defaults.Image = "ghcr.io/pgorigin/pgorigin:" + v
 	}

@@ -50,13 +50,13 @@ func TestConfigSaysWhereRootsComeFrom(t *testing.T) {
 	t.Setenv("SSL_CERT_FILE", file)
 	t.Setenv("SSL_CERT_DIR", "/does/not/exist")
 	upstream := "PGORIGIN_UPSTREAM_ADDR=db:6432"
-	rowOf := func(env ...string) (config.ShownSetting, string) {
+	rowOf := func(env ...string) (config.Setting, string) {
 		got := runWith(t, env, "config", "--json")
-		var list []config.ShownSetting
+		var list []config.Setting
 		if err := json.Unmarshal([]byte(got.stdout), &list); err != nil || got.code != cli.ExitOK {
 			t.Fatalf("%+v: %v", got, err)
 		}
-		i := slices.IndexFunc(list, func(s config.ShownSetting) bool { return s.Variable == "PGORIGIN_TLS_CA_FILE" })
+		i := slices.IndexFunc(list, func(s config.Setting) bool { return s.Variable == "PGORIGIN_TLS_CA_FILE" })
 		return list[i], got.stderr
 	}
 	row, doubts := rowOf(upstream)

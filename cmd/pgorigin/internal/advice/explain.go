@@ -31,7 +31,7 @@ func Explain(w io.Writer, word string) error {
 	var page strings.Builder
 	if r, ok := Lookup(word); ok {
 		explainReason(&page, r)
-	} else if v, ok := lookupVariable(word); ok {
+	} else if v, ok := config.Lookup(word); ok {
 		explainVariable(&page, v)
 	} else {
 		return &UnknownWordError{Word: word, Nearest: config.Nearest(word, append(Words(), config.Names()...))}
@@ -78,20 +78,23 @@ func stageNames(stages []diagnose.Stage) string {
 }
 
 func explainVariable(page *strings.Builder, v config.Variable) {
-	word := strings.TrimPrefix(v.Name, config.Prefix)
-	fmt.Fprintf(page, "%s\n\n", v.Name)
-	paragraph(page, "  ", "  ", v.Meaning)
+	fmt.Fprintf(page, "%s\n\n", v.Name())
+	paragraph(page, "  ", "  ", v.Help)
 	fmt.Fprintln(page)
-	const indent = "            "
-	paragraph(page, "  Default   ", indent, v.Unset)
-	scope := "the whole process"
-	if v.Origin {
-		scope = "each origin; an origin called reporting has " + config.Prefix + "REPORTING_" + word
+	line := func(label, text string) {
+		if text != "" {
+			paragraph(page, fmt.Sprintf("  %-10s", label), strings.Repeat(" ", 12), text)
+		}
 	}
-	paragraph(page, "  Scope     ", indent, scope)
-	if words := reasonsThatName(word); len(words) > 0 {
-		paragraph(page, "  Cures     ", indent, strings.Join(words, ", "))
+	line("Default", v.WithoutValue())
+	line("Values", v.Values())
+	line("Example", v.Example)
+	line("Scope", v.Scope())
+	if v.PerOrigin {
+		line("", "An origin called reporting has "+config.Prefix+"REPORTING_"+v.Word+".")
 	}
+	line("File read", string(v.File))
+	line("Cures", strings.Join(reasonsThatName(v.Word), ", "))
 }
 
 // reasonsThatName returns the reasons of whose cures one names the variable word.
@@ -103,16 +106,6 @@ func reasonsThatName(word string) []string {
 		}
 	}
 	return words
-}
-
-// lookupVariable finds a variable by its name, with or without prefix, in capitals or not.
-func lookupVariable(name string) (v config.Variable, ok bool) {
-	name = config.Prefix + strings.TrimPrefix(strings.ToUpper(name), config.Prefix)
-	variables := config.Variables(new(config.Config))
-	if i := slices.IndexFunc(variables, func(v config.Variable) bool { return v.Name == name }); i >= 0 {
-		return variables[i], true
-	}
-	return config.Variable{}, false
 }
 
 // paragraph writes text in lines that fit a terminal, with first in front of the first line and rest of the others.

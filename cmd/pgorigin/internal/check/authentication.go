@@ -183,7 +183,7 @@ func (c *originChecker) describeOffer(stage *Stage, methods []string) {
 			free = append(free, method)
 		}
 	}
-	binding := c.origin.Auth.ChannelBinding.String()
+	binding := c.origin.Auth.ChannelBinding
 	switch {
 	case len(free)+len(bound) == 0:
 		c.fail(stage, string(pgwire.ReasonAuthRejected), fmt.Sprintf("the server asks for %s, and only these methods are allowed: %v",

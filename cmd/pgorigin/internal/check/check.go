@@ -64,10 +64,10 @@ type originChecker struct {
 func (c *checker) configure(env []string) []config.Problem {
 	var warnings, all []config.Problem
 	c.settings, warnings, all = config.Load(env)
-	found, doubts := all, c.settings.Warnings()
+	doubts := c.settings.Warnings()
 	for _, o := range c.settings.AllOrigins() {
 		dialer, err := tlsorigin.NewDialer(c.settings.DialerConfig(o, nil))
-		all = o.Join(all, o.DialerProblems(err, found))
+		all = append(all, o.DialerProblems(err, all)...)
 		if err == nil {
 			c.origins = append(c.origins, originChecker{c, o, dialer})
 			doubts = append(doubts, o.DialerWarnings(dialer.Warnings())...)
@@ -77,7 +77,7 @@ func (c *checker) configure(env []string) []config.Problem {
 		all = append(all, c.account.problems()...)
 		if c.options.PasswordFile != "" && len(c.settings.Named()) > 0 {
 			all = append(all, config.Problem{
-				Variable: "--password-file", Value: c.options.PasswordFile,
+				Variable: "--password-file", Value: c.options.PasswordFile, File: true,
 				Text: "it has one password, and there are several origins; put one for each host into PGPASSFILE instead",
 			})
 		}
@@ -99,7 +99,7 @@ func (c *checker) reportConfiguration(all []config.Problem) {
 	for _, wrong := range all {
 		c.report.Problems = append(c.report.Problems, Problem{wrong.Variable, shownValue(wrong), wrong.Text})
 		stage := &configured
-		if isFileVariable(wrong.Variable) {
+		if wrong.File {
 			stage = &files
 		}
 		if stage.Result == resultOK { // the first of several; all are in Problems
@@ -120,19 +120,13 @@ func shownValue(p config.Problem) string {
 	return strings.Trim(config.Shown(p.Value), `"`)
 }
 
-// isFileVariable reports whether a problem with a variable is about what a file holds.
-func isFileVariable(variable string) bool {
-	return strings.HasSuffix(variable, "_FILE") || strings.HasSuffix(variable, "_PEM") ||
-		variable == "PGPASSFILE" || variable == "--password-file"
-}
-
 // fileNames lists the variables that name what was read.
 func fileNames(s *config.Config) string {
 	var set []string
 	for _, o := range s.AllOrigins() {
-		for _, v := range o.Variables() {
-			name := o.Variable(strings.TrimPrefix(v.Name, config.Prefix))
-			if isFileVariable(v.Name) && v.Value != "" && !slices.Contains(set, name) {
+		for _, s := range o.Settings() {
+			name := o.Variable(s.Word)
+			if s.File && s.Value != "" && !slices.Contains(set, name) {
 				set = append(set, name)
 			}
 		}

@@ -44,6 +44,18 @@ func parseAddrs(list string, rules addrRules) ([]string, error) {
 	return addrs, nil
 }
 
+// parseAddr reads a single address.
+func parseAddr(value string, rules addrRules) (string, error) {
+	addrs, err := parseAddrs(value, rules)
+	if err != nil {
+		return "", err
+	}
+	if len(addrs) != 1 {
+		return "", errors.New("expected one address; keep one of them")
+	}
+	return addrs[0], nil
+}
+
 // parse reads one address. Its error is the expectation and the cure.
 func (r addrRules) parse(entry string) (string, error) {
 	expected := func(cure string) error {
@@ -214,4 +226,14 @@ func SocketPath(addr string) (string, error) {
 		return "", fmt.Errorf("is longer than the %d bytes that a socket path may have", maxSocketPath)
 	}
 	return path, nil
+}
+
+// sameListener reports whether two listen addresses are one.
+func sameListener(a, b string) bool {
+	if !strings.HasPrefix(a, UnixScheme) || !strings.HasPrefix(b, UnixScheme) {
+		return sameAddr(a, b)
+	}
+	path1, err1 := SocketPath(a)
+	path2, err2 := SocketPath(b)
+	return err1 == nil && err2 == nil && path1 == path2
 }

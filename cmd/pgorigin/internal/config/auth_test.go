@@ -22,7 +22,7 @@ func TestAuthSettings(t *testing.T) {
 	if len(problems) > 0 {
 		t.Fatal(problems)
 	}
-	if pgwire.ChannelBinding(s.Auth.ChannelBinding) != pgwire.BridgeChannelBinding || s.Auth.Require.String() != "md5,scram-sha-256" {
+	if s.ChannelBinding() != pgwire.BridgeChannelBinding || s.AuthMethods().String() != "md5,scram-sha-256" {
 		t.Errorf("read %v and %v", s.Auth.ChannelBinding, s.Auth.Require)
 	}
 	if got, err := s.Password()(); err != nil || got != "s3cret" {
@@ -36,7 +36,7 @@ func TestAuthSettings(t *testing.T) {
 	}
 
 	s, _, _ = Load([]string{upstream})
-	if s.Password() != nil || s.Auth.ChannelBinding.String() != "strip" || s.Auth.Require != 0 {
+	if s.Password() != nil || s.ChannelBinding() != pgwire.StripChannelBinding || s.Auth.Require != 0 {
 		t.Errorf("defaults are %v", s.Auth)
 	}
 }

@@ -1,60 +1,136 @@
 package config
 
 import (
-	"errors"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/kelseyhightower/envconfig"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/pgorigin/pgorigin/tlsorigin"
 )
 
-// Prefix is in front of every variable.
-const Prefix = "PGORIGIN_"
-
-// Config are the environment variables of this version. Groups are nested structs because envconfig would split
-// TLSCAFile into TLSCA_FILE; names never come from the envconfig tag, which falls back to the name without prefix.
-// The tags desc, default and unset (what leaving a variable without default means) make help and README;
-// hidden keeps a value out of logs and complaints.
+// Config has the values of the variables. envconfig makes the name of a variable from the names of its fields: groups
+// are nested structs because it would split TLSCAFile into TLSCA_FILE. The tag envconfig is never used: with it,
+// envconfig also reads the name without prefix. Defaults are in the table.
 type Config struct {
-	Origin                        // of the unnamed origin
-	Origins         originNames   `unset:"none" desc:"comma list of names of further origins, each an upstream with listeners and settings of its own"`
-	DialTimeout     Period        `split_words:"true" default:"10s" desc:"for name resolution, TCP, SSLRequest and TLS in all"`
-	LoginTimeout    Period        `split_words:"true" default:"60s" desc:"from accepting a client until the upstream says that it is ready for a query"`
-	ShutdownDelay   Delay         `split_words:"true" default:"0s" desc:"how long to go on as before after SIGTERM, while /readyz fails already: for applications that open connections on their way out"`
-	ShutdownTimeout Period        `split_words:"true" default:"25s" desc:"how long running sessions may go on after that"`
-	ExitWhenIdle    Delay         `split_words:"true" default:"0s" desc:"end this long after the last session, once there was one: for a Job without native sidecars; 0s is never"`
-	HealthAddr      healthAddr    `split_words:"true" default:"127.0.0.1:9632" desc:"address for probes and metrics; off turns it off; Kubernetes needs :9632"`
-	AdminAddr       adminAddr     `split_words:"true" default:"off" desc:"loopback address or unix:/dir/file for \"pgorigin shutdown\" (POST /quitquitquit) and /debug/pprof; off turns it off"`
-	Readiness       readiness     `default:"local" desc:"local, or upstream for a /readyz that fails while the upstream cannot be reached: an outage of the database then takes every pod out of service"`
-	StartupCheck    startupCheck  `split_words:"true" default:"none" desc:"none, or upstream for a /startupz that waits for the first verified connection"`
-	ProbeInterval   probeInterval `split_words:"true" default:"15s" desc:"how often a background probe tries the upstream for these two, unless sessions do; up to a fifth is taken off by chance"`
-	LogLevel        LogLevel      `split_words:"true" default:"info" desc:"debug, info, warn or error"`
-	LogFormat       LogFormat     `split_words:"true" default:"auto" desc:"json or console; auto is a coloured console on a terminal, else json"`
-	UnknownEnv      unknownPolicy `split_words:"true" default:"error" desc:"what to do about unknown PGORIGIN_ variables: error, warn or ignore; never ignores TLS_ and AUTH_"`
+	Origin // the unnamed one
+
+	Origins         []string
+	DialTimeout     time.Duration `split_words:"true"`
+	LoginTimeout    time.Duration `split_words:"true"`
+	ShutdownDelay   time.Duration `split_words:"true"`
+	ShutdownTimeout time.Duration `split_words:"true"`
+	ExitWhenIdle    time.Duration `split_words:"true"` // zero means never
+	HealthAddr      Endpoint      `split_words:"true"`
+	AdminAddr       Endpoint      `split_words:"true"`
+	Readiness       string
+	StartupCheck    string        `split_words:"true"`
+	ProbeInterval   time.Duration `split_words:"true"`
+	LogLevel        zapcore.Level `split_words:"true"`
+	LogFormat       LogFormat     `split_words:"true"`
+	UnknownEnv      string        `split_words:"true"`
 
 	named []*Origin // in the order of Origins
 }
 
-// Load reads the settings from env, as os.Environ returns it, and reports every problem at once, sorted by variable.
-// Warnings are unknown variables that the user chose to be warned about. Files are not touched here.
-// It borrows the environment of the process for a moment and so must not run twice at a time.
+// Origin has the values that each origin has for itself. The type is exported because envconfig ignores an embedded
+// struct whose type is not.
+type Origin struct {
+	Upstream struct {
+		Addr []string
+	}
+	Listen struct {
+		Addr             []string
+		AllowNonLoopback bool `split_words:"true"`
+		Socket           struct {
+			Mode os.FileMode
+		}
+		Allow struct {
+			UIDs []uint32 // none means all
+		}
+	}
+	TLS struct {
+		ServerName string `split_words:"true"`
+		CA         struct {
+			File string
+			PEM  string
+		}
+		Verify string
+		CRL    struct {
+			File string
+		}
+		Pins []string
+		Cert struct {
+			File string
+		}
+		Key struct {
+			File string
+		}
+		MinVersion     tlsVersion `split_words:"true"`
+		Groups         groupList
+		PostQuantum    tlsorigin.PostQuantum `split_words:"true"`
+		Negotiation    tlsorigin.Negotiation
+		ResumeFor      time.Duration `split_words:"true"`
+		ReloadInterval time.Duration `split_words:"true"` // zero means at SIGHUP only
+	}
+	Auth struct {
+		ChannelBinding string `split_words:"true"`
+		Require        methodList
+		Password       struct {
+			File string
+		}
+	}
+	WarmSpares  int `split_words:"true"`
+	MaxSessions int `split_words:"true"` // zero means no limit
+
+	name      string            // empty for the unnamed origin
+	values    map[string]string // of all its variables, by word, as people see them
+	given     map[string]string // by word, as set for this origin; inherited values are here, too
+	inherited map[string]bool   // by word: taken from the unnamed origin
+}
+
+// LogFormat says what log lines look like.
+type LogFormat string
+
+// The formats.
+const (
+	FormatAuto    LogFormat = "auto" // console on a terminal, else JSON
+	FormatJSON    LogFormat = "json"
+	FormatConsole LogFormat = "console"
+)
+
+// Upstream is the value of READINESS and of STARTUP_CHECK that makes them depend on the upstream.
+const Upstream = "upstream"
+
+// Load reads the settings from env, which looks like os.Environ. It reports every problem at once, sorted by variable.
+// Warnings are unknown variables that UNKNOWN_ENV only warns of. Of files, Load reads only AUTH_PASSWORD_FILE.
+// Load changes the environment of the process for a moment, so it must not run twice at a time.
 func Load(env []string) (s Config, warnings, problems []Problem) {
-	values := PgoriginValues(env)
-	problems = readValues(values, Prefix, &s)
-	problems = append(problems, s.Origin.check(problems)...)
+	values := ours(env)
+	s.given = map[string]string{}
+	for name, value := range values {
+		s.given[strings.TrimPrefix(name, Prefix)] = value
+	}
+	var found []finding
+	s.values, found = read(Variables(), s.given, &s)
+	found = append(found, s.check(found)...)
+	problems = s.Origin.problems(found)
 	for _, name := range s.Origins {
 		o := &Origin{name: name}
-		problems = o.read(values, problems)
 		s.named = append(s.named, o)
+		for _, p := range o.problems(o.read(values, found)) {
+			problems = appendNew(problems, p)
+		}
 	}
 	problems = append(problems, s.checkAddresses()...)
 	problems = append(problems, blankVariables(env)...)
-	unknown := s.unknownVariables(values, mentions(problems, Prefix+"ORIGINS"))
-	for _, u := range unknown {
+	for _, u := range s.unknownVariables(values, mentions(problems, Prefix+"ORIGINS")) {
 		switch {
-		case u.security || s.UnknownEnv == unknownError:
+		case u.security || s.UnknownEnv == "error":
 			problems = append(problems, u.Problem)
-		case s.UnknownEnv == unknownWarn:
+		case s.UnknownEnv == "warn":
 			warnings = append(warnings, u.Problem)
 		}
 	}
@@ -62,9 +138,9 @@ func Load(env []string) (s Config, warnings, problems []Problem) {
 	return s, warnings, problems
 }
 
-// PgoriginValues picks our variables. An empty value counts as unset: compose writes one for ${X:-}. So do
-// blanks, but see blankVariables.
-func PgoriginValues(env []string) map[string]string {
+// ours returns the variables with our prefix. An empty value counts as unset, because compose writes one for ${X:-}.
+// So do blanks, but see blankVariables.
+func ours(env []string) map[string]string {
 	values := map[string]string{}
 	for _, entry := range env {
 		name, value, _ := strings.Cut(entry, "=")
@@ -75,72 +151,77 @@ func PgoriginValues(env []string) map[string]string {
 	return values
 }
 
-// blankVariables complains of variables that somebody relies on and that hold nothing but blanks: taken for
-// unset, they would drop a policy without a word. The empty string stays unset.
+// blankVariables reports variables that somebody relies on and that hold nothing but blanks. If they counted as unset,
+// a policy would be gone without a word.
 func blankVariables(env []string) (problems []Problem) {
 	for _, entry := range env {
 		name, value, _ := strings.Cut(entry, "=")
 		if value != "" && strings.TrimSpace(value) == "" && securityName.MatchString(name) {
-			problems = append(problems, Problem{Variable: name, Text: "holds nothing but blanks; give it a value, or make it empty to leave it unset"})
+			problems = append(problems, Problem{
+				Variable: name, Text: "holds nothing but blanks; give it a value, or make it empty to leave it unset",
+			})
 		}
 	}
 	return problems
 }
 
-// readValues lets envconfig fill spec, a pointer to a struct of settings whose variables begin with start, and collects
-// what does not parse. envconfig stops at the first such value, so it runs again without that value, which leaves the
-// default in its place, until it has nothing to say.
-func readValues(values map[string]string, start string, spec any) []Problem {
-	defer borrowEnviron(values)()
-	var problems []Problem
-	for {
-		err := envconfig.Process(strings.TrimSuffix(start, "_"), spec)
-		if err == nil {
-			return problems
+// read fills spec, a pointer to a struct of settings, with the values of rows or their defaults. The values in given are
+// by word. A value that does not parse becomes a finding, and the default takes its place. The values that it returns
+// are by word, too, as people see them.
+func read(rows []Variable, given map[string]string, spec any) (values map[string]string, found []finding) {
+	values = map[string]string{}
+	for _, v := range rows {
+		if value, ok := given[v.Word]; ok {
+			parsed, err := v.Type.parse(value)
+			if err == nil {
+				values[v.Word] = parsed
+				continue
+			}
+			found = append(found, parseFinding(v.Word, value, err))
 		}
-		var wrong *envconfig.ParseError
-		if !errors.As(err, &wrong) {
-			return append(problems, Problem{Variable: start + "*", Text: err.Error()})
+		if v.Default != "" {
+			values[v.Word], _ = v.Type.parse(v.Default) // a test holds that defaults parse
 		}
-		text := wrong.Err.Error()
-		if wrong.TypeName == "bool" {
-			text = "expected true or false"
-		}
-		problems = append(problems, Problem{Variable: wrong.KeyName, Value: wrong.Value, Text: text})
-		if _, set := os.LookupEnv(wrong.KeyName); !set { // a default that does not parse: a test forbids it
-			return problems
-		}
-		_ = os.Unsetenv(wrong.KeyName)
 	}
+	defer borrowEnviron(values)()
+	if err := envconfig.Process(strings.TrimSuffix(Prefix, "_"), spec); err != nil { // a test holds that it reads what parses
+		found = append(found, finding{word: "*", text: "{}", detail: err.Error()})
+	}
+	return values, found
 }
 
-// borrowEnviron makes values the only PGORIGIN_ variables of this process until the returned function is called,
-// because envconfig reads nothing but the environment of the process.
+// borrowEnviron makes values, which are by word, the only PGORIGIN_ variables of the process until restore is called:
+// envconfig reads nothing but the environment of the process.
 func borrowEnviron(values map[string]string) (restore func()) {
-	before := map[string]string{}
-	clearAll := func() {
+	replace := func(with map[string]string) (before map[string]string) {
+		before = map[string]string{}
 		for _, entry := range os.Environ() {
-			if name, _, _ := strings.Cut(entry, "="); strings.HasPrefix(name, Prefix) {
+			name, value, _ := strings.Cut(entry, "=")
+			if word, ok := strings.CutPrefix(name, Prefix); ok {
+				before[word] = value
 				_ = os.Unsetenv(name)
 			}
 		}
-	}
-	for _, entry := range os.Environ() {
-		if name, value, _ := strings.Cut(entry, "="); strings.HasPrefix(name, Prefix) {
-			before[name] = value
+		for word, value := range with {
+			_ = os.Setenv(Prefix+word, value)
 		}
+		return before
 	}
-	clearAll()
-	for name, value := range values {
-		_ = os.Setenv(name, value)
-	}
-	return func() {
-		clearAll()
-		for name, value := range before {
-			_ = os.Setenv(name, value)
-		}
-	}
+	before := replace(values)
+	return func() { replace(before) }
 }
 
 // Named returns the origins besides the unnamed one, in the order of ORIGINS.
 func (s *Config) Named() []*Origin { return s.named }
+
+// AllOrigins returns all origins, the unnamed one first.
+func (s *Config) AllOrigins() []*Origin { return append([]*Origin{&s.Origin}, s.named...) }
+
+// Labels returns the names of all origins.
+func (s *Config) Labels() []string {
+	var labels []string
+	for _, o := range s.AllOrigins() {
+		labels = append(labels, o.Name())
+	}
+	return labels
+}

@@ -20,8 +20,8 @@ func TestDefaults(t *testing.T) {
 		t.Fatalf("warnings %v, problems %v", warnings, problems)
 	}
 	got := map[string]string{}
-	for _, v := range Variables(&s) {
-		got[v.Name] = v.Value
+	for _, v := range s.Settings() {
+		got[v.Variable] = v.Value
 	}
 	want := map[string]string{
 		"PGORIGIN_UPSTREAM_ADDR":             "db.internal:6432",
@@ -85,9 +85,9 @@ func TestNamesAreEnvconfigs(t *testing.T) {
 }
 
 func TestEveryVariableIsExplained(t *testing.T) {
-	for _, v := range Variables(new(Config)) {
-		if v.Unset == "" || v.Meaning == "" {
-			t.Errorf("%s: default %q, meaning %q", v.Name, v.Unset, v.Meaning)
+	for _, v := range Variables() {
+		if (v.Unset == "") == (v.Default == "") || v.Help == "" {
+			t.Errorf("%s: default %q, unset %q, help %q", v.Name(), v.Default, v.Unset, v.Help)
 		}
 	}
 }
@@ -112,7 +112,7 @@ func TestEveryValueIsRead(t *testing.T) {
 		t.Fatalf("warnings %v, problems %v", warnings, problems)
 	}
 	var got []string
-	for _, v := range Variables(&s) {
+	for _, v := range s.Settings() {
 		got = append(got, v.Value)
 	}
 	want := []string{

@@ -67,8 +67,8 @@ func checkInheritance(t *testing.T, row inheritance) {
 	}
 	o := s.named[0]
 	got := map[string]string{}
-	for _, v := range o.Variables() {
-		got[strings.TrimPrefix(v.Name, Prefix)] = v.Value
+	for _, v := range o.Settings() {
+		got[v.Word] = v.Value
 	}
 	for want := range strings.FieldsSeq(row.want) {
 		want, inherited := strings.CutPrefix(want, "*")
@@ -77,7 +77,7 @@ func checkInheritance(t *testing.T, row inheritance) {
 			t.Errorf("%s is %q, inherited %v; want %q, %v", word, got[word], o.inherited[word], value, inherited)
 		}
 	}
-	if got := s.Upstream.Addr.String() + " " + s.Listen.Addr.String(); got != "db.internal:6432 127.0.0.1:6432" {
+	if got := strings.Join(s.Upstream.Addr, ",") + " " + strings.Join(s.Listen.Addr, ","); got != "db.internal:6432 127.0.0.1:6432" {
 		t.Errorf("the unnamed origin is %s", got)
 	}
 }
@@ -148,8 +148,7 @@ func TestOriginNames(t *testing.T) {
 		{"insecure", "reads as if verification"},
 		{"db_sslmode", "reads as if verification"},
 	} {
-		var names originNames
-		err := names.Decode(row.value)
+		_, err := originNames().parse(row.value)
 		if row.value == "" {
 			continue // never handed over
 		}
@@ -161,7 +160,7 @@ func TestOriginNames(t *testing.T) {
 		"tls", "auth", "listen", "upstream", "log", "max", "dial", "login", "shutdown", "health", "unknown", "origins", "warm", "admin", "probe",
 		"readiness", "startup", "default", "service", "port", "tls_archive",
 	} {
-		if err := new(originNames).Decode(word); err == nil || !strings.Contains(err.Error(), "is the first word of other names") {
+		if _, err := originNames().parse(word); err == nil || !strings.Contains(err.Error(), "is the first word of other names") {
 			t.Errorf("%q: %v", word, err)
 		}
 	}
@@ -257,28 +256,6 @@ func TestFill(t *testing.T) {
 	}
 	if got, want := s.Fill("{TLS_PINS} {own:TLS_PINS}"), "PGORIGIN_TLS_PINS PGORIGIN_TLS_PINS"; got != want {
 		t.Errorf("for the unnamed origin: %q, want %q", got, want)
-	}
-}
-
-// TestRename: what is inherited keeps its name, unless somebody is asked to set it.
-func TestRename(t *testing.T) {
-	s, _, problems := Load(append(slices.Clone(twoOriginsEnv), "PGORIGIN_TLS_CA_FILE=/ca"))
-	if len(problems) > 0 {
-		t.Fatal(problems)
-	}
-	o := s.named[0]
-	for text, want := range map[string]string{
-		"Set PGORIGIN_TLS_CA_FILE (or PGORIGIN_TLS_CA_PEM).":           "Set PGORIGIN_REPORTING_TLS_CA_FILE (or PGORIGIN_REPORTING_TLS_CA_PEM).",
-		"a list in PGORIGIN_TLS_CA_FILE, or PGORIGIN_TLS_CRL_FILE":     "a list in PGORIGIN_TLS_CA_FILE, or PGORIGIN_REPORTING_TLS_CRL_FILE",
-		"or raise PGORIGIN_DIAL_TIMEOUT, PGORIGIN_REPORTING_TLS_X":     "or raise PGORIGIN_DIAL_TIMEOUT, PGORIGIN_REPORTING_TLS_X",
-		"raise PGORIGIN_MAX_SESSIONS; try PGORIGIN_TLS_VERIFY=verify-": "raise PGORIGIN_REPORTING_MAX_SESSIONS; try PGORIGIN_REPORTING_TLS_VERIFY=verify-",
-	} {
-		if got := o.Rename(text); got != want {
-			t.Errorf("%q becomes %q, want %q", text, got, want)
-		}
-		if got := s.Rename(text); got != text {
-			t.Errorf("for the unnamed origin %q becomes %q", text, got)
-		}
 	}
 }
 

@@ -29,13 +29,12 @@ Environment variables of the whole process, with the value of an unset one:
 
 // WriteHelp lists the variables of run.
 func WriteHelp(w io.Writer) {
-	heading := originHelp
-	for i, v := range Variables(new(Config)) {
-		if !v.Origin && heading == originHelp {
-			heading = processHelp
-			fmt.Fprint(w, heading)
-		} else if i == 0 {
-			fmt.Fprint(w, heading)
+	fmt.Fprint(w, originHelp)
+	process := false
+	for _, v := range Variables() {
+		if !v.PerOrigin && !process {
+			process = true
+			fmt.Fprint(w, processHelp)
 		}
 		writeVariable(w, v)
 	}
@@ -44,13 +43,13 @@ func WriteHelp(w io.Writer) {
 // WriteWebhookHelp lists the variables of the webhook.
 func WriteWebhookHelp(w io.Writer) {
 	fmt.Fprint(w, "\nEnvironment variables, with the value of an unset one:\n\n")
-	for _, v := range new(WebhookSettings).Variables() {
+	for _, v := range WebhookVariables() {
 		writeVariable(w, v)
 	}
 }
 
 func writeVariable(w io.Writer, v Variable) {
-	fmt.Fprintf(w, "  %s  (%s)\n%s", v.Name, v.Unset, indented("      ", v.Meaning))
+	fmt.Fprintf(w, "  %s  (%s)\n%s", v.Name(), v.WithoutValue(), indented("      ", v.Help))
 }
 
 // indented breaks text into lines that begin with prefix.
@@ -68,27 +67,26 @@ const envHead = `# Settings of pgorigin %s. Remove the # in front of what you ch
 // WriteEnvFile writes an environment file with every variable. Only what is required is in force.
 func WriteEnvFile(w io.Writer, version string) {
 	fmt.Fprintf(w, envHead, version)
-	defaults, _, _ := Load(nil)
 	process := false
-	for _, v := range Variables(&defaults) {
-		if !process && !v.Origin {
+	for _, v := range Variables() {
+		if !process && !v.PerOrigin {
 			fmt.Fprint(w, "\n# Variables of the whole process.\n")
 			process = true
 		}
-		fmt.Fprintf(w, "\n%s", indented("# ", v.Meaning))
+		fmt.Fprintf(w, "\n%s", indented("# ", v.Help))
 		switch {
-		case v.Name == Prefix+"UPSTREAM_ADDR":
-			fmt.Fprintf(w, "%s=pgbouncer.example.com:6432\n", v.Name)
-		case v.Value == "":
-			fmt.Fprintf(w, "# Unset: %s.\n#%s=\n", v.Unset, v.Name)
+		case v.Required:
+			fmt.Fprintf(w, "%s=%s\n", v.Name(), v.Example)
+		case v.Default == "":
+			fmt.Fprintf(w, "# Unset: %s.\n#%s=\n", v.Unset, v.Name())
 		default:
-			fmt.Fprintf(w, "#%s=%s\n", v.Name, v.Value)
+			fmt.Fprintf(w, "#%s=%s\n", v.Name(), v.Default)
 		}
 	}
 }
 
 // WriteSettings writes one line a setting, or JSON.
-func WriteSettings(w io.Writer, list []ShownSetting, asJSON bool) error {
+func WriteSettings(w io.Writer, list []Setting, asJSON bool) error {
 	if asJSON {
 		out := json.NewEncoder(w)
 		out.SetIndent("", "  ")

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -15,6 +16,7 @@ type Problem struct {
 	Value    string // as seen; empty if there is none to show
 	Unset    bool   // the variable is missing
 	Text     string // expectation; cure
+	File     bool   // the variable names a file
 }
 
 // String returns one line: variable, what was seen, what was expected, what to do.
@@ -41,6 +43,7 @@ func Report(w io.Writer, problems []Problem) {
 	}
 }
 
+// SortProblems sorts by variable. Problems of one variable stay in order.
 func SortProblems(problems []Problem) {
 	slices.SortStableFunc(problems, func(a, b Problem) int { return strings.Compare(a.Variable, b.Variable) })
 }
@@ -50,8 +53,16 @@ func mentions(problems []Problem, variable string) bool {
 	return slices.ContainsFunc(problems, func(p Problem) bool { return p.Variable == variable })
 }
 
-// Shown quotes a value for a complaint, unless it looks like it has a secret in it: keys and connection strings get
-// pasted into the wrong variable.
+// appendNew appends p unless it is there already: several origins may inherit one wrong value.
+func appendNew(problems []Problem, p Problem) []Problem {
+	if slices.Contains(problems, p) {
+		return problems
+	}
+	return append(problems, p)
+}
+
+// Shown quotes a value for a message, unless it may contain a secret: people paste keys and connection strings into the
+// wrong variable.
 func Shown(value string) string {
 	lower := strings.ToLower(value)
 	if strings.Contains(lower, "private key") || strings.Contains(lower, "password") || strings.Contains(value, "\n") {
@@ -61,4 +72,57 @@ func Shown(value string) string {
 		return safetext.Quote("..." + value[at:])
 	}
 	return safetext.Quote(value)
+}
+
+// finding is a problem before it belongs to an origin. Origins that inherit a wrong value have the same finding.
+type finding struct {
+	word   string // of the variable
+	value  string // as seen; empty if there is none to show
+	unset  bool   // the variable is missing
+	text   string // template for Origin.Fill
+	detail string // data for text
+}
+
+// template is an error whose text is a template for Origin.Fill.
+type template string
+
+func (t template) Error() string { return string(t) }
+
+// parseFinding is the finding for a value that does not parse.
+func parseFinding(word, value string, err error) finding {
+	var text template
+	if errors.As(err, &text) {
+		return finding{word: word, value: value, text: string(text)}
+	}
+	return finding{word: word, value: value, text: "{}", detail: err.Error()}
+}
+
+// about reports whether one of the findings is about word.
+func about(found []finding, word string) bool {
+	return slices.ContainsFunc(found, func(f finding) bool { return f.word == word })
+}
+
+// problems puts the names of this origin into what was found.
+func (o *Origin) problems(found []finding) []Problem {
+	var problems []Problem
+	for _, f := range found {
+		v, _ := Lookup(f.word)
+		problems = append(problems, Problem{
+			Variable: o.Variable(f.word), Value: f.value, Unset: f.unset, Text: o.Fill(f.text, f.detail), File: v.File != NoFile,
+		})
+	}
+	return problems
+}
+
+// Warning is something odd about an origin that is no reason not to start.
+type Warning struct {
+	Origin string // its name; empty: the whole process
+	Text   string
+}
+
+func (w Warning) String() string {
+	if w.Origin == "" || w.Origin == DefaultOrigin {
+		return w.Text
+	}
+	return "origin " + w.Origin + ": " + w.Text
 }

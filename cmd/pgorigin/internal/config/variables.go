@@ -1,95 +1,158 @@
 package config
 
 import (
-	"fmt"
-	"reflect"
+	"slices"
 	"strings"
-	"unicode"
 )
 
-// Variable is one setting as people see it.
+// Prefix begins the name of every variable.
+const Prefix = "PGORIGIN_"
+
+// Variable describes one environment variable. All that pgorigin knows about a variable stands in its row.
 type Variable struct {
-	Name    string // PGORIGIN_...
-	Unset   string // the default, or what leaving it out means
-	Meaning string
-	Value   string // effective, fit for a log: see hidden in settings
-	Origin  bool   // each origin has its own
+	Word    string // the name without Prefix, such as TLS_CA_FILE
+	Type    Type
+	Default string // empty means that there is none, and Unset says what holds then
+	Unset   string // what holds without a value; empty if there is a Default
+	Help    string // sentences for people
+	Example string // empty means that Default or Type is example enough
+
+	Required bool
+	Secret   bool    // the value is never shown
+	Security bool    // a value of blanks is an error, and so is a misspelt name, whatever UNKNOWN_ENV says
+	Alone    bool    // an origin never inherits it
+	Unless   string  // an origin that sets this word does not inherit the variable
+	File     FileUse // when pgorigin reads the file that the value names, or is
+
+	Dialer string // the field of tlsorigin.Config that gets the value; empty means none
+	Cure   string // what to do about a value that tlsorigin refuses
+
+	Section   string // heading in help and on the reference page; set by the table
+	PerOrigin bool   // each origin has the variable; set by the table
 }
 
-// Variables lists the settings in the order of the struct, with the values in s.
-func Variables(s *Config) []Variable {
-	return appendVariables(nil, strings.TrimSuffix(Prefix, "_"), reflect.ValueOf(s).Elem())
+// FileUse says when pgorigin reads a file.
+type FileUse string
+
+// The uses of a file. The zero value means that the variable is about no file.
+const (
+	NoFile        FileUse = ""
+	FileInValue   FileUse = "never: the value holds the text"
+	FileWatched   FileUse = "at the start, and again when it changes"
+	FileEachLogin FileUse = "for each login"
+	FileEachPod   FileUse = "for each pod"
+)
+
+// Name returns the name of the variable, for the unnamed origin if each origin has one.
+func (v Variable) Name() string { return Prefix + v.Word }
+
+// FirstWords is the closed list of words that a variable may begin with. No origin may have a name that begins with
+// one, so a new variable with a new first word would break somebody's ORIGINS. Besides those in use, the list has
+// words for variables to come, the label of the unnamed origin, and what Kubernetes makes of a Service named pgorigin.
+func FirstWords() []string {
+	return []string{
+		"ADMIN", "AUTH", "DIAL", "EXIT", "HEALTH", "LISTEN", "LOG", "LOGIN", "MAX", "ORIGINS", "PROBE", "READINESS",
+		"SHUTDOWN", "STARTUP", "TLS", "UNKNOWN", "UPSTREAM", "WARM", "WEBHOOK",
+
+		"CANCEL", "CHECK", "CLIENT", "CONFIG", "DNS", "DRAIN", "EXEC", "IDLE", "ORIGIN", "PROXY", "RELOAD", "SESSION",
+		"TCP", "TRACE", "WAIT",
+
+		"DEFAULT", "PORT", "SERVICE",
+	}
 }
 
-// Names returns the names of all settings.
+// Variables returns the variables of "pgorigin run", those of each origin first.
+func Variables() []Variable {
+	var all []Variable
+	add := func(section string, perOrigin bool, rows []Variable) {
+		for _, v := range rows {
+			v.Section, v.PerOrigin = section, perOrigin
+			all = append(all, v)
+		}
+	}
+	add("Upstream", true, upstreamVariables())
+	add("Listeners for clients", true, listenVariables())
+	add("Verification of the upstream", true, verificationVariables())
+	add("TLS", true, tlsVariables())
+	add("Authentication", true, authVariables())
+	add("Connections", true, connectionVariables())
+	add("More origins", false, originsVariables())
+	add("Timeouts", false, timeoutVariables())
+	add("Shutdown", false, shutdownVariables())
+	add("Health and administration", false, healthVariables())
+	add("Log and environment", false, logVariables())
+	return all
+}
+
+// Names returns the names of Variables.
 func Names() []string {
 	var names []string
-	for _, v := range Variables(new(Config)) {
-		names = append(names, v.Name)
+	for _, v := range Variables() {
+		names = append(names, v.Name())
 	}
 	return names
 }
 
-// OriginWords returns the names of the variables that each origin has for itself, without prefix, such as TLS_CA_FILE.
+// originVariables returns the variables that each origin has.
+func originVariables() []Variable {
+	return slices.DeleteFunc(Variables(), func(v Variable) bool { return !v.PerOrigin })
+}
+
+// OriginWords returns the words of the variables that each origin has.
 func OriginWords() []string {
 	var words []string
-	for _, v := range Variables(new(Config)) {
-		if v.Origin {
-			words = append(words, strings.TrimPrefix(v.Name, Prefix))
-		}
+	for _, v := range originVariables() {
+		words = append(words, v.Word)
 	}
 	return words
 }
 
-// appendVariables walks a struct as envconfig does; a test compares the names.
-func appendVariables(list []Variable, path string, group reflect.Value) []Variable {
-	for i := range group.NumField() {
-		field, info := group.Field(i), group.Type().Field(i)
-		if !info.IsExported() {
-			continue
-		}
-		if info.Anonymous {
-			first := len(list)
-			list = appendVariables(list, path, field)
-			for i := range list[first:] {
-				list[first+i].Origin = true
-			}
-			continue
-		}
-		word := strings.ToUpper(info.Name)
-		if info.Tag.Get("split_words") == "true" {
-			word = splitWords(info.Name)
-		}
-		name := path + "_" + word
-		if field.Kind() == reflect.Struct {
-			list = appendVariables(list, name, field)
-			continue
-		}
-		v := Variable{Name: name, Unset: info.Tag.Get("default"), Meaning: info.Tag.Get("desc"), Value: fmt.Sprint(field)}
-		if v.Unset == "" {
-			v.Unset = info.Tag.Get("unset")
-		}
-		if info.Tag.Get("hidden") == "true" && v.Value != "" {
-			v.Value = "(set)"
-		}
-		list = append(list, v)
+// dialerVariable returns the variable whose value is in that field of tlsorigin.Config.
+func dialerVariable(field string) (v Variable, ok bool) {
+	all := Variables()
+	i := slices.IndexFunc(all, func(v Variable) bool { return v.Dialer == field })
+	if i < 0 {
+		return Variable{}, false
 	}
-	return list
+	return all[i], true
 }
 
-// splitWords turns AllowNonLoopback into ALLOW_NON_LOOPBACK.
-func splitWords(name string) string {
-	var out strings.Builder
-	for i, r := range name {
-		if i > 0 && unicode.IsUpper(r) {
-			out.WriteByte('_')
-		}
-		out.WriteRune(unicode.ToUpper(r))
+// Lookup returns the variable with that name, or nameless prefix, in any case. Variables of the webhook count, too.
+func Lookup(name string) (v Variable, ok bool) {
+	word := strings.TrimPrefix(strings.ToUpper(name), Prefix)
+	all := append(Variables(), WebhookVariables()...)
+	i := slices.IndexFunc(all, func(v Variable) bool { return v.Word == word })
+	if i < 0 {
+		return Variable{}, false
 	}
-	return out.String()
+	return all[i], true
 }
 
-// Variables lists the settings of one origin, by the names that the unnamed one has for them.
-func (o *Origin) Variables() []Variable {
-	return appendVariables(nil, strings.TrimSuffix(Prefix, "_"), reflect.ValueOf(o).Elem())
+// WithoutValue says what holds without a value.
+func (v Variable) WithoutValue() string {
+	if v.Default != "" {
+		return v.Default
+	}
+	return v.Unset
+}
+
+// Scope says in words whether each origin has the variable, and when an origin inherits the value of the unnamed one.
+func (v Variable) Scope() string {
+	switch {
+	case !v.PerOrigin:
+		return "the whole process"
+	case v.Alone:
+		return "each origin, not inherited"
+	case v.Unless != "":
+		return "each origin, inherited unless it sets " + v.Word + " or " + v.Unless
+	}
+	return "each origin, inherited"
+}
+
+// Values says in words which values the variable may have.
+func (v Variable) Values() string {
+	if v.Type.Words == nil {
+		return v.Type.Name
+	}
+	return strings.Join(v.Type.Words, ", ")
 }

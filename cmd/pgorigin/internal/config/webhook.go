@@ -1,69 +1,53 @@
 package config
 
 import (
-	"errors"
-	"reflect"
 	"slices"
 	"strings"
+	"time"
+
+	"go.uber.org/zap/zapcore"
 )
 
-// WebhookSettings are the variables of "pgorigin webhook", read and shown like those of run.
+// WebhookSettings has the values of the variables of "pgorigin webhook".
 type WebhookSettings struct {
 	Webhook struct {
 		Listen struct {
-			Addr webhookAddr `default:":8443" desc:"address for the API server and the kubelet, TLS only"`
+			Addr string
 		}
 		Cert struct {
-			File string `unset:"required" desc:"PEM file with the webhook's own certificate and its chain; read again when it changes"`
+			File string
 		}
 		Key struct {
-			File string `unset:"required" desc:"PEM file with its private key"`
+			File string
 		}
 		Defaults struct {
-			Dir string `unset:"required" desc:"folder with a file for each flag of \"pgorigin inject\", such as image and upstream: a mounted ConfigMap; read anew for each pod"`
+			Dir string
 		}
 		Shutdown struct {
-			Delay Delay `default:"5s" desc:"how long to go on after SIGTERM, while /readyz fails already, until nobody is sent here any more"`
+			Delay time.Duration
 		}
 	}
-	LogLevel  LogLevel  `split_words:"true" default:"info" desc:"debug, info, warn or error; debug has a line for every pod"`
-	LogFormat LogFormat `split_words:"true" default:"auto" desc:"json or console; auto is a coloured console on a terminal, else json"`
+	LogLevel  zapcore.Level `split_words:"true"`
+	LogFormat LogFormat     `split_words:"true"`
 }
 
-// webhookAddr is the host:port of the webhook.
-type webhookAddr string
-
-// Decode reads one host:port.
-func (a *webhookAddr) Decode(value string) error {
-	addrs, err := parseAddrs(value, addrRules{example: ":8443", emptyHost: true})
-	if err != nil {
-		return err
-	}
-	if len(addrs) != 1 {
-		return errors.New("expected one address; keep one of them")
-	}
-	*a = webhookAddr(addrs[0])
-	return nil
-}
-
-func (w *WebhookSettings) Variables() []Variable {
-	return appendVariables(nil, strings.TrimSuffix(Prefix, "_"), reflect.ValueOf(w).Elem())
-}
-
-// LoadWebhook reads the settings of the webhook and reports every problem at once. Other variables of pgorigin are problems,
-// too: whoever sets one here expects something that does not happen.
-func LoadWebhook(env []string) (WebhookSettings, []Problem) {
-	var w WebhookSettings
-	values := PgoriginValues(env)
-	problems := readValues(values, Prefix, &w)
+// LoadWebhook reads the settings of the webhook and reports every problem at once. Other variables of pgorigin are
+// problems, too: they would have no effect.
+func LoadWebhook(env []string) (w WebhookSettings, problems []Problem) {
 	var names []string
-	for _, v := range w.Variables() {
-		names = append(names, v.Name)
-		if v.Unset == "required" && v.Value == "" {
-			problems = append(problems, Problem{Variable: v.Name, Unset: true, Text: "expected a " + v.Meaning})
+	all, given := ours(env), map[string]string{}
+	for name, value := range all {
+		given[strings.TrimPrefix(name, Prefix)] = value
+	}
+	_, found := read(WebhookVariables(), given, &w)
+	for _, v := range WebhookVariables() {
+		names = append(names, v.Name())
+		if _, ok := given[v.Word]; v.Required && !ok {
+			found = append(found, finding{word: v.Word, unset: true, text: v.Cure})
 		}
 	}
-	for name, value := range values {
+	problems = new(Origin).problems(found)
+	for name, value := range all {
 		if slices.Contains(names, name) || isServiceLink(name, strings.TrimSpace(value)) {
 			continue
 		}

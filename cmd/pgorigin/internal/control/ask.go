@@ -26,7 +26,7 @@ const maxAnswer = 1 << 10
 
 // addrToAsk returns the address that one variable has, whatever else is wrong with the configuration. If done, there is
 // none, which has been said, and the command is over with that exit code.
-func addrToAsk(p cli.Process, variable, example string, read func(*config.Config) string) (addr string, code int, done bool) {
+func addrToAsk(p cli.Process, variable, example string, read func(*config.Config) config.Endpoint) (addr string, code int, done bool) {
 	s, _, problems := config.Load(p.Env)
 	for _, wrong := range problems {
 		if wrong.Variable == variable {
@@ -34,16 +34,17 @@ func addrToAsk(p cli.Process, variable, example string, read func(*config.Config
 			return "", cli.ExitConfig, true
 		}
 	}
-	if addr = read(&s); addr == "" {
+	endpoint := read(&s)
+	if endpoint.Off() {
 		fmt.Fprintf(p.Stderr, "pgorigin: %s=off: there is nothing to ask; set it, here and for the pgorigin that runs, to an address such as %s\n",
 			variable, example)
 		return "", cli.ExitFailed, true
 	}
-	return addr, cli.ExitOK, false
+	return string(endpoint), cli.ExitOK, false
 }
 
 func healthToAsk(p cli.Process) (addr string, code int, done bool) {
-	return addrToAsk(p, config.Prefix+"HEALTH_ADDR", "127.0.0.1:9632", func(s *config.Config) string { return string(s.HealthAddr) })
+	return addrToAsk(p, config.Prefix+"HEALTH_ADDR", "127.0.0.1:9632", func(s *config.Config) config.Endpoint { return s.HealthAddr })
 }
 
 // ask makes one request, for which there is so much time, to a pgorigin on addr, host:port or unix:/path. An answer other

@@ -17,7 +17,7 @@ import (
 // after wait. It returns the exit code.
 func Shutdown(ctx context.Context, p cli.Process, wait time.Duration) int {
 	addr, code, done := addrToAsk(p, config.Prefix+"ADMIN_ADDR", "127.0.0.1:9633 or unix:/run/pgorigin/admin.sock",
-		func(s *config.Config) string { return string(s.AdminAddr) })
+		func(s *config.Config) config.Endpoint { return s.AdminAddr })
 	if done {
 		return code
 	}

@@ -16,7 +16,7 @@ const jsonTime = "2006-01-02T15:04:05.000Z07:00"
 
 // NewLogger logs to w. Messages are constants, everything else is a snake_case field, and both encoders write fields as
 // JSON, so that no text from outside can break a line or reach a terminal unescaped.
-func NewLogger(w io.Writer, format config.LogFormat, level config.LogLevel, env []string) *zap.Logger {
+func NewLogger(w io.Writer, format config.LogFormat, level zapcore.Level, env []string) *zap.Logger {
 	out := w
 	q, queued := w.(*Queue)
 	if queued {

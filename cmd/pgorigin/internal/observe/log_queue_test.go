@@ -55,7 +55,7 @@ func (o *scriptedOut) read() string {
 
 func queueAndLog(out *scriptedOut) (*Queue, *zap.Logger) {
 	q := NewQueue(out)
-	return q, NewLogger(q, config.FormatJSON, config.LogLevel(zapcore.InfoLevel), nil)
+	return q, NewLogger(q, config.FormatJSON, zapcore.InfoLevel, nil)
 }
 
 // Nothing waits for a reader that has stopped, and the end waits for it for logFlushTimeout only.

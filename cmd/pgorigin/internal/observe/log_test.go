@@ -23,7 +23,7 @@ const hostile = "eve\n{\"level\":\"info\"}\x1b[2J\u009b31m\u202e\x00\xff"
 func TestNoTextBreaksALogLine(t *testing.T) {
 	for _, format := range []config.LogFormat{config.FormatJSON, config.FormatConsole} {
 		var out bytes.Buffer
-		NewLogger(&out, format, config.LogLevel(zapcore.InfoLevel), nil).Info("session ended", Text("user", hostile), zap.String("raw", hostile))
+		NewLogger(&out, format, zapcore.InfoLevel, nil).Info("session ended", Text("user", hostile), zap.String("raw", hostile))
 		line := out.String()
 		if strings.Count(line, "\n") != 1 || strings.ContainsAny(line, "\x1b\x00") {
 			t.Errorf("%s: %q", format, line)
@@ -54,7 +54,7 @@ func TestPrintable(t *testing.T) {
 
 func TestJSONLine(t *testing.T) {
 	var out bytes.Buffer
-	log := NewLogger(&out, config.FormatAuto, config.LogLevel(zapcore.InfoLevel), nil) // a buffer is no terminal
+	log := NewLogger(&out, config.FormatAuto, zapcore.InfoLevel, nil) // a buffer is no terminal
 	log.Debug("too much")
 	log.Info("ready", zap.Duration("took", 1500*time.Millisecond))
 	var line struct {
@@ -107,7 +107,7 @@ func TestConsoleLine(t *testing.T) {
 		{[]string{"CLICOLOR_FORCE=1"}, " \x1b[33mWARN\x1b[0m drain cut short {\"open\": 3}\n"},
 	} {
 		var out bytes.Buffer
-		NewLogger(&out, config.FormatConsole, config.LogLevel(zapcore.InfoLevel), row.env).Warn("drain cut short", zap.Int("open", 3))
+		NewLogger(&out, config.FormatConsole, zapcore.InfoLevel, row.env).Warn("drain cut short", zap.Int("open", 3))
 		if _, got, _ := strings.Cut(out.String(), " "); " "+got != row.want {
 			t.Errorf("%v: %q, want %q", row.env, out.String(), row.want)
 		}

@@ -231,7 +231,7 @@ func TestHostileClientInALogLine(t *testing.T) {
 	for _, format := range []config.LogFormat{config.FormatJSON, config.FormatConsole} {
 		var out bytes.Buffer
 		w := newWatched()
-		w.Log = NewLogger(&out, format, config.LogLevel(zapcore.InfoLevel), nil)
+		w.Log = NewLogger(&out, format, zapcore.InfoLevel, nil)
 		info := someClient()
 		info.User, info.Database, info.ApplicationName = hostile, hostile, hostile
 		w.SessionTrace().Ended(info, pgwire.SessionResult{Reason: pgwire.ReasonClientProtocol, Err: errors.New(hostile)})

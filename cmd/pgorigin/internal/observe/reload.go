@@ -117,7 +117,7 @@ func (o *Observer) reloaded(found tlsorigin.Reloaded, err error) {
 func (o *Observer) reloadProblem(err error) string {
 	var lines []string
 	for _, p := range o.settings.DialerProblems(err, nil) {
-		lines = append(lines, o.settings.Renamed(p).String())
+		lines = append(lines, p.String())
 	}
 	return strings.Join(lines, "; ")
 }

@@ -22,12 +22,12 @@ import (
 func logSomeSessions(t *testing.T, format config.LogFormat) string {
 	var out bytes.Buffer
 	synctest.Test(t, func(t *testing.T) {
-		log := NewLogger(&out, format, config.LogLevel(zapcore.InfoLevel), nil)
+		log := NewLogger(&out, format, zapcore.InfoLevel, nil)
 		s, _, problems := config.Load([]string{"PGORIGIN_UPSTREAM_ADDR=db.internal", "PGORIGIN_TLS_CA_PEM=-----BEGIN"})
 		if len(problems) > 0 {
 			t.Fatal(problems)
 		}
-		log.Info("starting", zap.String("version", "v1.2.3"), zap.Object("settings", LoggedSettings(config.Variables(&s))))
+		log.Info("starting", zap.String("version", "v1.2.3"), zap.Object("settings", LoggedSettings(s.Settings())))
 		w := newWatched()
 		w.Log = log
 		trace, info := w.SessionTrace(), someClient()

@@ -10,13 +10,13 @@ import (
 
 // LoggedSettings logs effective settings, without those that are empty. The keys are like upstream_addr, whatever
 // the name of the origin.
-type LoggedSettings []config.Variable
+type LoggedSettings []config.Setting
 
 // MarshalLogObject implements zapcore.ObjectMarshaler.
 func (list LoggedSettings) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 	for _, v := range list {
 		if v.Value != "" {
-			enc.AddString(strings.ToLower(strings.TrimPrefix(v.Name, config.Prefix)), v.Value)
+			enc.AddString(strings.ToLower(v.Word), v.Value)
 		}
 	}
 	return nil

@@ -146,7 +146,7 @@ func (in *instance) resources(memory int64) resources {
 	if unlimited {
 		r.maxSessions = 0
 	}
-	if in.settings.AdminAddr != "" {
+	if !in.settings.AdminAddr.Off() {
 		r.inUse += adminDescriptors
 	}
 	return r

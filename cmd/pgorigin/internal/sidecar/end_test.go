@@ -33,7 +33,7 @@ func newEnding(s config.Config) *ending {
 	e := &ending{signals: make(chan os.Signal, 2), failed: make(chan error), code: make(chan int, 1)}
 	e.instance = &instance{
 		settings: s, status: new(health.Status), quit: make(chan struct{}, 1), idle: observe.NewIdleWatch(time.Duration(s.ExitWhenIdle)),
-		log: observe.NewLogger(&e.log, config.FormatJSON, config.LogLevel(zapcore.InfoLevel), nil),
+		log: observe.NewLogger(&e.log, config.FormatJSON, zapcore.InfoLevel, nil),
 	}
 	e.status.Started()
 	go func() { e.code <- e.end(context.Background(), e.signals, e.failed) }()
@@ -56,7 +56,7 @@ func (e *ending) wantEnd(t *testing.T, after time.Duration, cause string) {
 }
 
 func TestShutdownDelay(t *testing.T) {
-	delayed := config.Config{ShutdownDelay: config.Delay(5 * time.Second), ShutdownTimeout: config.Period(time.Second), ExitWhenIdle: config.Delay(time.Minute)}
+	delayed := config.Config{ShutdownDelay: 5 * time.Second, ShutdownTimeout: time.Second, ExitWhenIdle: time.Minute}
 	for _, row := range []struct {
 		story string
 		act   func(e *ending)

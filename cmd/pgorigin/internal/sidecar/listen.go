@@ -25,8 +25,8 @@ func (in *instance) listen(ctx context.Context, p cli.Process) int {
 			return code
 		}
 	}
-	if addr := string(in.settings.HealthAddr); addr != "" {
-		ln, err := in.bind(ctx, addr, config.Prefix+"HEALTH_ADDR", 0, zap.Skip()) // never a socket
+	if addr := in.settings.HealthAddr; !addr.Off() {
+		ln, err := in.bind(ctx, string(addr), config.Prefix+"HEALTH_ADDR", 0, zap.Skip()) // never a socket
 		if err != nil {
 			return cli.ExitFailed
 		}
@@ -38,7 +38,7 @@ func (in *instance) listen(ctx context.Context, p cli.Process) int {
 // listenForAdmin binds the admin address, if there is one.
 func (in *instance) listenForAdmin(ctx context.Context, p cli.Process) int {
 	addr, variable := string(in.settings.AdminAddr), config.Prefix+"ADMIN_ADDR"
-	if addr == "" {
+	if in.settings.AdminAddr.Off() {
 		return cli.ExitOK
 	}
 	ln, err := in.bind(ctx, addr, variable, adminSocketMode, zap.Skip())

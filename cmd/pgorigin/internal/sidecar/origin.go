@@ -42,7 +42,7 @@ func newOrigin(s *config.Config, o *config.Origin, observer *observe.Observer, f
 		Hint:        func(err error) string { return advice.Hint(err, o) },
 		Allow:       allowUIDs(o.Listen.Allow.UIDs),
 
-		ChannelBinding: pgwire.ChannelBinding(o.Auth.ChannelBinding),
+		ChannelBinding: o.ChannelBinding(),
 		RequireAuth:    pgwire.AuthMethods(o.Auth.Require),
 		Password:       o.Password(),
 

@@ -12,12 +12,12 @@ import (
 // is a note there, as far as sessions notice it.
 func (in *instance) addConditions(o *origin) {
 	name, prober := o.settings.NoteName(health.NoteUpstream), o.observer.Prober
-	once := in.settings.StartupCheck == config.StartupUpstream
+	once := in.settings.StartupCheck == config.Upstream
 	if once {
 		in.status.AddStartup(name, prober.Verified)
 	}
 	switch {
-	case in.settings.Readiness == config.ReadinessUpstream:
+	case in.settings.Readiness == config.Upstream:
 		in.status.AddReadiness(name, prober.Up)
 		return
 	case once: // not started is not ready
@@ -33,7 +33,7 @@ func (in *instance) addConditions(o *origin) {
 
 // probeUpstreams runs the probes until ctx ends, but only if an endpoint depends on them: an idle pod has no reason to dial.
 func (in *instance) probeUpstreams(ctx context.Context) {
-	always, once := in.settings.Readiness == config.ReadinessUpstream, in.settings.StartupCheck == config.StartupUpstream
+	always, once := in.settings.Readiness == config.Upstream, in.settings.StartupCheck == config.Upstream
 	if in.probes == nil || !always && !once {
 		return
 	}

@@ -31,7 +31,7 @@ func (t trustOf) MarshalLogObject(out zapcore.ObjectEncoder) error {
 }
 
 // showRoots puts into list, for origins without a CA of their own, where their roots come from.
-func (in *instance) showRoots(list []config.ShownSetting) {
+func (in *instance) showRoots(list []config.Setting) {
 	for _, o := range in.origins {
 		if o.settings.TLS.CA.File != "" || o.settings.TLS.CA.PEM != "" {
 			continue
@@ -51,14 +51,14 @@ func (in *instance) showRoots(list []config.ShownSetting) {
 
 // Settings returns the effective settings of p and where each comes from, with what is doubtful about them, or
 // every problem.
-func Settings(p cli.Process) ([]config.ShownSetting, []config.Warning, []config.Problem) {
+func Settings(p cli.Process) ([]config.Setting, []config.Warning, []config.Problem) {
 	p.Stderr = io.Discard // nothing is served, so nothing is logged
 	in, problems := newInstance(p)
 	if len(problems) > 0 {
 		return nil, nil, problems
 	}
 	defer in.closeDialers()
-	list := in.settings.Shown(config.PgoriginValues(p.Env))
+	list := in.settings.AllSettings()
 	in.showRoots(list)
 	return list, in.doubts, nil
 }

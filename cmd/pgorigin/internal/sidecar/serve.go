@@ -125,12 +125,11 @@ func newInstance(p cli.Process) (*instance, []config.Problem) {
 		Status:          in.status,
 		LogLinesDropped: droppedLogLines(p.Stderr),
 	})
-	found := problems
 	for _, o := range in.settings.AllOrigins() {
 		observer := observe.NewObserver(o, in.log, counts)
 		observer.Idle = in.idle
-		made, wrong := newOrigin(&in.settings, o, observer, found)
-		problems = o.Join(problems, wrong)
+		made, wrong := newOrigin(&in.settings, o, observer, problems)
+		problems = append(problems, wrong...)
 		if made.server != nil {
 			made.server.Capacity = in.room
 		}
@@ -200,11 +199,11 @@ func (in *instance) cleanUp(stopFiles context.CancelFunc) {
 // announce says in the log what is about to be served.
 func (in *instance) announce() {
 	in.log.Info("starting", zap.String("version", in.about.Version), observe.Text("revision", in.about.Revision),
-		zap.Object("settings", observe.LoggedSettings(config.Variables(&in.settings))), zap.Object("memory", in.memory),
+		zap.Object("settings", observe.LoggedSettings(in.settings.Settings())), zap.Object("memory", in.memory),
 		zap.Object("capacity", in.plan), zap.Inline(trustOf{in.origins[0]}))
 	for _, o := range in.origins {
 		if !o.settings.Unnamed() {
-			in.log.Info("origin", zap.String("origin", o.settings.Name()), zap.Object("settings", observe.LoggedSettings(o.settings.Variables())),
+			in.log.Info("origin", zap.String("origin", o.settings.Name()), zap.Object("settings", observe.LoggedSettings(o.settings.Settings())),
 				zap.Inline(trustOf{o}))
 		}
 		o.logHello()
