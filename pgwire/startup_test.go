@@ -10,6 +10,7 @@ import (
 	"testing/iotest"
 
 	"github.com/pgorigin/pgorigin/pgwire/pgtest"
+	"github.com/pgorigin/pgorigin/test/hostiletext"
 )
 
 // readWriter reads a script and records what is answered.
@@ -206,6 +207,8 @@ func TestSanitizeKeepsOrdinaryText(t *testing.T) {
 		}
 	}
 }
+
+func TestSanitizeHostileTexts(t *testing.T) { hostiletext.Test(t, sanitize, 3*maxLoggedName, false) }
 
 func TestSanitizeReplacesWhatDoesNotShow(t *testing.T) {
 	for in, want := range map[string]string{

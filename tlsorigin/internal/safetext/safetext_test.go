@@ -5,7 +5,13 @@ import (
 	"testing"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/pgorigin/pgorigin/test/hostiletext"
 )
+
+func TestHostileTexts(t *testing.T) {
+	hostiletext.Test(t, Quote, maxQuotedBytes+10, true)
+}
 
 func TestQuote(t *testing.T) {
 	for _, row := range []struct{ name, in, want string }{

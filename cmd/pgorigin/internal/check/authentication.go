@@ -161,7 +161,7 @@ func loginFailure(err error) (reason, text string) {
 
 // serverSays repeats the words of a verified server.
 func serverSays(e *pgclient.ServerError) string {
-	return fmt.Sprintf("the server says %s (%s): %s", safetext.Printable(e.Severity), safetext.Printable(e.Code), safetext.Quote(safetext.Printable(e.Message)))
+	return fmt.Sprintf("the server says %s (%s): %s", safetext.Printable(e.Severity), safetext.Printable(e.Code), safetext.Quote(e.Message))
 }
 
 // noSuchAccount reports whether e only means that the made-up user or database of a check does not exist, or may not

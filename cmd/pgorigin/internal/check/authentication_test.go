@@ -45,7 +45,7 @@ func TestLoginFailure(t *testing.T) {
 		err          error
 		reason, text string
 	}{
-		"said so by the server": {&pgclient.ServerError{Severity: "FATAL", Code: "28000", Message: "no\x1b entry"}, "auth_rejected", `the server says FATAL (28000): "no\\x1b entry"`},
+		"said so by the server": {&pgclient.ServerError{Severity: "FATAL", Code: "28000", Message: "no\x1b entry"}, "auth_rejected", `the server says FATAL (28000): "no\x1b entry"`},
 		"said so by a leaf":     {&pgwire.Error{Kind: pgwire.ReasonUpstreamProtocol, Text: "nonsense"}, "upstream_protocol", "nonsense"},
 		"deadline of a read":    {fmt.Errorf("read message: %w", os.ErrDeadlineExceeded), "login_timeout", "the server did not answer in time"},
 		"deadline of a dial":    {fmt.Errorf("dial upstream: %w", context.DeadlineExceeded), "login_timeout", "the server did not answer in time"},

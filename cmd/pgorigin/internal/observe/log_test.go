@@ -14,7 +14,6 @@ import (
 
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/host"
-	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
 )
 
 // hostile is what a client may call itself: a second log line, a terminal escape (also as C1) and a change of direction.
@@ -31,23 +30,6 @@ func TestNoTextBreaksALogLine(t *testing.T) {
 		sanitised := strings.Split(line, `"raw"`)[0]
 		if strings.ContainsAny(sanitised, "\u009b\u202e") {
 			t.Errorf("%s: a sanitised field has an invisible character: %q", format, sanitised)
-		}
-	}
-}
-
-func TestPrintable(t *testing.T) {
-	for _, row := range []struct{ in, want string }{
-		{"", ""},
-		{"Grüße, 世界 \"x\" \\", "Grüße, 世界 \"x\" \\"},
-		{"a\nb", `a\nb`},
-		{"a\x1b[0m", `a\x1b[0m`},
-		{"\u202e", `\u202e`},
-		{"\u009b", `\u009b`},
-		{"\xff", `\ufffd`},
-		{strings.Repeat("é", safetext.MaxText+1), strings.Repeat("é", safetext.MaxText) + "..."},
-	} {
-		if got := safetext.Printable(row.in); got != row.want {
-			t.Errorf("printable(%q) = %q, want %q", row.in, got, row.want)
 		}
 	}
 }
