@@ -59,10 +59,10 @@ func (a account) problems() []config.Problem {
 	}
 	if a.passwordFile != "" {
 		if _, err := config.ReadPassword(a.passwordFile); err != nil {
-			problems = append(problems, config.Problem{Variable: "--password-file", Value: a.passwordFile, Text: err.Error() + "; give a readable file with the password and nothing else"})
+			problems = append(problems, config.Problem{Variable: "--password-file", Value: a.passwordFile, File: true, Text: err.Error() + "; give a readable file with the password and nothing else"})
 		}
 	} else if _, err := a.readPassFile(); err != nil {
-		problems = append(problems, config.Problem{Variable: "PGPASSFILE", Value: a.passFile, Text: err.Error() + "; give a readable file of mode 0600 with lines of host:port:database:user:password"})
+		problems = append(problems, config.Problem{Variable: "PGPASSFILE", Value: a.passFile, File: true, Text: err.Error() + "; give a readable file of mode 0600 with lines of host:port:database:user:password"})
 	}
 	return problems
 }

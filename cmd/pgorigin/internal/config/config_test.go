@@ -1,15 +1,10 @@
 package config
 
 import (
-	"bytes"
 	"os"
 	"reflect"
 	"slices"
-	"strings"
 	"testing"
-	"text/tabwriter"
-
-	"github.com/kelseyhightower/envconfig"
 )
 
 const upstreamSetting = "PGORIGIN_UPSTREAM_ADDR=db.internal"
@@ -65,30 +60,6 @@ func TestDefaults(t *testing.T) {
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("settings are %v,\nwant %v", got, want)
-	}
-}
-
-// TestNamesAreEnvconfigs: variables.go walks the structs itself; if it named a variable otherwise than envconfig, help
-// would lie and a correct setting would be called unknown.
-func TestNamesAreEnvconfigs(t *testing.T) {
-	var out bytes.Buffer
-	table := tabwriter.NewWriter(&out, 0, 0, 0, ' ', 0)
-	if err := envconfig.Usagef("pgorigin", new(Config), table, "{{range .}}{{usage_key .}}\n{{end}}"); err != nil {
-		t.Fatal(err)
-	}
-	if err := table.Flush(); err != nil {
-		t.Fatal(err)
-	}
-	if want := strings.Fields(out.String()); !slices.Equal(Names(), want) {
-		t.Errorf("names() = %v,\nenvconfig has %v", Names(), want)
-	}
-}
-
-func TestEveryVariableIsExplained(t *testing.T) {
-	for _, v := range Variables() {
-		if (v.Unset == "") == (v.Default == "") || v.Help == "" {
-			t.Errorf("%s: default %q, unset %q, help %q", v.Name(), v.Default, v.Unset, v.Help)
-		}
 	}
 }
 
