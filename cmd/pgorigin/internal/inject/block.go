@@ -7,14 +7,16 @@ import (
 	"regexp"
 )
 
-// plain matches strings that need no quotes in YAML; spokenFor matches those of them that some version of YAML takes for
-// something other than a string.
+// plainScalar matches strings that need no quotes in YAML, if reservedWord does not match them. Some version
+// of YAML reads a reserved word as a boolean or null.
 var (
-	plain     = regexp.MustCompile(`^([A-Za-z/]([-A-Za-z0-9_./:]*[-A-Za-z0-9_./])?|[0-9]+(m|[KMGT]i)|[0-9]+(\.[0-9]+){3})$`)
-	spokenFor = regexp.MustCompile(`(?i)^(y|n|yes|no|on|off|true|false|null)$`)
+	plainScalar = regexp.MustCompile(
+		`^([A-Za-z/]([-A-Za-z0-9_./:]*[-A-Za-z0-9_./])?|[0-9]+(m|[KMGT]i)|[0-9]+(\.[0-9]+){3})$`)
+	reservedWord = regexp.MustCompile(`(?i)^(y|n|yes|no|on|off|true|false|null)$`)
 )
 
-// object is a JSON object whose order is kept. Its values, and the items of its lists, are objects, []any or scalars.
+// object is a JSON object that keeps its order. Its values, and the items of its lists, are objects, []any or
+// scalars.
 type object []member
 
 type member struct {
@@ -42,7 +44,7 @@ func (o object) MarshalJSON() ([]byte, error) {
 	return append(out, '}'), nil
 }
 
-// ordered turns v into an object, []any or scalar, with the names and in the order that encoding/json gives it.
+// ordered turns v into an object, []any or scalar. Names and order are those of encoding/json.
 func ordered(v any) (any, error) {
 	text, err := json.Marshal(v)
 	if err != nil {
@@ -94,7 +96,8 @@ func orderedValue(d *json.Decoder) (any, error) {
 	return token, nil
 }
 
-// blockLines writes a value as lines of YAML in block style, lists at the indentation of their key, as kubectl does.
+// blockLines writes a value as lines of YAML in block style. As in kubectl, a list has the indentation of its
+// key.
 func blockLines(value any) []string {
 	var lines []string
 	switch v := value.(type) {
@@ -133,7 +136,7 @@ func blockLines(value any) []string {
 	return lines
 }
 
-// indent puts first in front of the first line and rest in front of the others.
+// indent puts first in front of the first line, and rest in front of the others.
 func indent(first, rest string, lines []string) []string {
 	out := make([]string, 0, len(lines))
 	for i, line := range lines {
@@ -146,14 +149,14 @@ func indent(first, rest string, lines []string) []string {
 	return out
 }
 
-// scalar quotes a string where YAML needs it; a quoted string of JSON is one of YAML.
+// scalar quotes a string if YAML needs that. A quoted string of JSON is a quoted string of YAML.
 func scalar(s string) string {
-	if plain.MatchString(s) && !spokenFor.MatchString(s) {
+	if plainScalar.MatchString(s) && !reservedWord.MatchString(s) {
 		return s
 	}
 	quoted, err := json.Marshal(s)
 	if err != nil {
-		return `""` // encoding/json encodes every string
+		return `""` // cannot happen: encoding/json encodes every string
 	}
 	return string(quoted)
 }

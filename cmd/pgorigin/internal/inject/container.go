@@ -5,7 +5,8 @@ import (
 	"strconv"
 )
 
-// Names and places that the charts know, too: testdata/container.yaml holds both to one container.
+// The charts use these names and folders, too. A test compares the containers of both with
+// testdata/container.yaml.
 const (
 	containerName = "pgorigin"
 	caVolume      = "pgorigin-ca"
@@ -13,10 +14,10 @@ const (
 	caFolder      = "/etc/pgorigin/ca"
 	clientFolder  = "/etc/pgorigin/client"
 	healthPort    = 9632
-	nobody        = 65532 // the image's user
+	imageUser     = 65532
 )
 
-// container is what of a Kubernetes Container the sidecar uses, in the order in which people write it.
+// container has the fields of a Kubernetes Container that the sidecar uses, in the usual order.
 type container struct {
 	Name                     string          `json:"name"`
 	Image                    string          `json:"image"`
@@ -98,7 +99,7 @@ type volumeMount struct {
 	ReadOnly  bool   `json:"readOnly"`
 }
 
-// volume has one of its two sources.
+// volume has a Secret or a ConfigMap.
 type volume struct {
 	Name      string        `json:"name"`
 	Secret    *secretSource `json:"secret,omitempty"`
@@ -109,8 +110,9 @@ type secretSource struct {
 	SecretName string `json:"secretName"`
 }
 
-// sidecar is the one definition of the container: a native sidecar, which a kubelet takes for started, and goes on to the
-// next init container, when the startup probe succeeds. There is no readiness probe: it would count for the whole pod.
+// sidecar makes the container. This is its only definition. It is a native sidecar: the kubelet starts the
+// next init container when the startup probe succeeds. There is no readiness probe, because it would count
+// for the whole pod.
 func sidecar(o Options) container {
 	c := container{
 		Name:            containerName,
@@ -121,17 +123,19 @@ func sidecar(o Options) container {
 		Env:             sidecarEnv(o),
 		Ports:           []containerPort{{Name: "pgorigin-http", ContainerPort: healthPort}},
 		StartupProbe: probe{
-			HTTPGet: httpGet{Path: "/startupz", Port: healthPort}, PeriodSeconds: 1, TimeoutSeconds: 2, FailureThreshold: 60,
+			HTTPGet:       httpGet{Path: "/startupz", Port: healthPort},
+			PeriodSeconds: 1, TimeoutSeconds: 2, FailureThreshold: 60,
 		},
 		LivenessProbe: probe{
-			HTTPGet: httpGet{Path: "/livez", Port: healthPort}, PeriodSeconds: 10, TimeoutSeconds: 2, FailureThreshold: 3,
+			HTTPGet:       httpGet{Path: "/livez", Port: healthPort},
+			PeriodSeconds: 10, TimeoutSeconds: 2, FailureThreshold: 3,
 		},
 		Resources: resources{
 			Requests: quantities{CPU: o.CPURequest, Memory: o.MemoryRequest},
 			Limits:   quantities{CPU: o.CPULimit, Memory: o.MemoryLimit},
 		},
 		SecurityContext: securityContext{
-			RunAsNonRoot: true, RunAsUser: nobody, RunAsGroup: nobody, ReadOnlyRootFilesystem: true,
+			RunAsNonRoot: true, RunAsUser: imageUser, RunAsGroup: imageUser, ReadOnlyRootFilesystem: true,
 			Capabilities: capabilities{Drop: []string{"ALL"}}, SeccompProfile: seccompProfile{Type: "RuntimeDefault"},
 		},
 		TerminationMessagePolicy: "FallbackToLogsOnError",
@@ -143,12 +147,14 @@ func sidecar(o Options) container {
 		c.VolumeMounts = append(c.VolumeMounts, volumeMount{Name: caVolume, MountPath: caFolder, ReadOnly: true})
 	}
 	if o.ClientSecret != "" {
-		c.VolumeMounts = append(c.VolumeMounts, volumeMount{Name: clientVolume, MountPath: clientFolder, ReadOnly: true})
+		mount := volumeMount{Name: clientVolume, MountPath: clientFolder, ReadOnly: true}
+		c.VolumeMounts = append(c.VolumeMounts, mount)
 	}
 	return c
 }
 
-// sidecarEnv lists what is set. The health address is not on loopback: a kubelet's probes come to the pod's address.
+// sidecarEnv lists the variables that are set. The health address is not on loopback: the probes of the
+// kubelet use the address of the pod.
 func sidecarEnv(o Options) []envVar {
 	env := []envVar{{"PGORIGIN_UPSTREAM_ADDR", o.Upstream}}
 	add := func(name, value string) {
@@ -173,7 +179,7 @@ func sidecarEnv(o Options) []envVar {
 	return env
 }
 
-// volumes are those that the sidecar mounts. A reload of what they hold needs no restart of anything.
+// volumes lists what the sidecar mounts. pgorigin notices new content without a restart.
 func volumes(o Options) []volume {
 	var list []volume
 	switch {
@@ -188,7 +194,8 @@ func volumes(o Options) []volume {
 	return list
 }
 
-// clientEnv points libpq, and what reads its variables, at the sidecar; nil if the pod is to do that itself.
+// clientEnv leads libpq, and other clients with its variables, to the sidecar. It returns nil if the pod sets
+// them itself.
 func clientEnv(o Options) []envVar {
 	if o.ClientEnv == "false" {
 		return nil

@@ -1,15 +1,18 @@
-// Package inject puts pgorigin into Kubernetes pods as a native sidecar: into manifests, and into new pods as an admission
-// webhook. It needs no library of Kubernetes.
+// Package inject puts pgorigin into Kubernetes pods as a native sidecar: into manifests, and, as an admission
+// webhook, into new pods. It needs no Kubernetes library, and knows nothing of the environment or the log.
 //
-//	annotations, flags, defaults ─► Options ─► sidecar, volumes, clientEnv        (words.go, options.go, container.go)
-//	a pod ────────────────────────► plan: what to add to it, or what is wrong      (pod.go)
-//	    AdmissionReview ─► JSON Patch                                              (review.go, patch.go, webhook.go)
-//	    YAML or JSON text ─► edits of the text                                     (stream.go, insert.go, remove.go)
+// Start reading with Injector.Inject in stream.go, or with Webhook in webhook.go.
 //
-// sidecar is the one definition of the container. The charts have it in their own languages; testdata/container.yaml holds all
-// of them to the same result.
+//	annotations, flags, defaults ─► Options ─► container   (words.go, options.go, container.go)
+//	a pod ─► plan: what to add, or what is wrong           (pod.go)
+//	    AdmissionReview ─► JSON Patch                      (webhook.go, review.go)
+//	    YAML or JSON text ─► edits of the text             (files.go, stream.go, insert.go, remove.go)
 //
-// Text is never parsed and written anew. A YAML library finds out at which line and column things are, small edits are made
-// there, and the result is parsed again and compared with what it should be, so that an unusual style can lead to an error but
-// never to other YAML than was meant. That is also why uninject can give back every byte.
+// The charts define the container in their own languages. A test compares all definitions with
+// testdata/container.yaml.
+//
+// inject never parses text and writes it anew. A YAML library finds lines and columns, and inject edits the
+// text there. Then it parses the result and compares its meaning with the plan. So an unusual style can lead
+// to an error, but never to YAML that means something else. For the same reason, uninject restores every
+// byte.
 package inject

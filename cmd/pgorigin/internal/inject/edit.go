@@ -15,7 +15,8 @@ type edit struct {
 	text       string
 }
 
-// edits are those of one source, in any order; those of one place apply in the order in which they were added.
+// edits belong to one source. Their order matters only at the same place: there, the first one added comes
+// first.
 type edits struct {
 	*source
 	list   []edit
@@ -39,7 +40,7 @@ func (e *edits) findShared(n *yaml.Node) {
 	}
 }
 
-// share marks a node and what is in it, once: anchors may lie within one another.
+// share marks a node and its content. It visits each node once, because anchors may be nested.
 func (e *edits) share(n *yaml.Node) {
 	if e.shared[n] {
 		return
@@ -53,7 +54,7 @@ func (e *edits) share(n *yaml.Node) {
 func (e *edits) insert(at int, text string)        { e.list = append(e.list, edit{at, at, text}) }
 func (e *edits) replace(from, to int, text string) { e.list = append(e.list, edit{from, to, text}) }
 
-// apply returns the edited text. Bytes that no edit is about stay as they are.
+// apply returns the edited text. All other bytes stay as they are.
 func (e *edits) apply() ([]byte, error) {
 	slices.SortStableFunc(e.list, func(a, b edit) int { return cmp.Compare(a.start, b.start) })
 	var out bytes.Buffer

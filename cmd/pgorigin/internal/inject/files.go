@@ -14,8 +14,9 @@ const maxStream = 64 << 20
 // Edit changes a stream of YAML or JSON documents, as Injector.Inject and Uninject do.
 type Edit func(stream []byte) ([]byte, []Note, error)
 
-// Files applies edit to each file and joins the results into one stream. The name "-", and no name at all, mean
-// stdin. The error joins what is wrong with all files. Then there is no stream, so that nobody applies half of it.
+// Files applies edit to each file and joins the results into one stream. The name "-" is stdin. No name at
+// all is stdin, too. The error joins the problems of all files. If there is one, there is no stream, so that
+// nobody applies half of it.
 func Files(names []string, stdin io.Reader, edit Edit) (stream []byte, notes []Note, err error) {
 	if len(names) == 0 {
 		names = []string{"-"}

@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// FuzzStream: whatever the text, nothing panics, what is accepted can be taken back, and what is taken out is gone.
+// FuzzStream: whatever the text, nothing panics, what is accepted can be taken back, and what is taken out is
+// gone.
 func FuzzStream(f *testing.F) {
 	files, err := filepath.Glob("testdata/streams/*.yaml")
 	if err != nil || len(files) < 3 {

@@ -10,15 +10,16 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// place says where in a block mapping a new key goes: in front of one key, or behind another, if they are there; else
-// in front of the first.
+// place says where in a block mapping a new key goes: in front of the key before, else below the key after,
+// else in front of the first key.
 type place struct{ before, after string }
 
-// emptyMark stands behind a key whose value was null in one of its spellings, so that uninject can put that back.
+// emptyMark stands behind a key whose value was null. Behind it stands how null was written, so that uninject
+// can restore it.
 const emptyMark = " # pgorigin: was"
 
-// add lays members over a mapping of the source: what is not there is added, lists get their items in front, and
-// mappings their members. The source is not changed.
+// add merges members into a mapping. It adds missing keys, puts items in front of a list, and merges
+// mappings. The source itself does not change.
 func (e *edits) add(mapping *yaml.Node, members object, where place) error {
 	var absent object
 	for _, m := range members {
@@ -37,7 +38,7 @@ func (e *edits) add(mapping *yaml.Node, members object, where place) error {
 	case child(mapping, "<<") != nil:
 		return e.refuse(mapping, "has a merge key, which may bring "+absent[0].key)
 	}
-	if err := e.writable(mapping); err != nil {
+	if err := e.checkNotShared(mapping); err != nil {
 		return err
 	}
 	if mapping.Style&yaml.FlowStyle == 0 {
@@ -54,7 +55,7 @@ func (e *edits) add(mapping *yaml.Node, members object, where place) error {
 	return e.addFlow(mapping, texts)
 }
 
-// addTo lays the value of m over what is there.
+// addTo merges the value of m into the value that is there.
 func (e *edits) addTo(mapping, present *yaml.Node, m member) error {
 	list, isList := m.value.([]any)
 	members, isObject := m.value.(object)
@@ -73,7 +74,7 @@ func (e *edits) addTo(mapping, present *yaml.Node, m member) error {
 
 // addItems puts items in front of a list.
 func (e *edits) addItems(list *yaml.Node, items []any) error {
-	if err := e.writable(list); err != nil {
+	if err := e.checkNotShared(list); err != nil {
 		return err
 	}
 	if list.Style&yaml.FlowStyle != 0 {
@@ -98,8 +99,8 @@ func (e *edits) addItems(list *yaml.Node, items []any) error {
 	return nil
 }
 
-// addFlow puts texts behind the opening bracket. An empty collection that is filled keeps a space there, which tells
-// uninject that it was one.
+// addFlow puts texts behind the opening bracket. If the collection was empty, a space stays there. It tells
+// uninject to leave an empty collection.
 func (e *edits) addFlow(n *yaml.Node, texts []string) error {
 	bracket, err := e.start(n)
 	if err != nil {
@@ -147,15 +148,15 @@ func (e *edits) addLines(mapping *yaml.Node, lines []string, where place) error 
 		e.insertLines(e.aboveComments(start, false), start, lines)
 		return nil
 	}
-	// The mapping begins behind a dash: so do the lines, and what was first comes below them.
+	// The mapping begins behind a dash. The lines go there, and the former first key goes below them.
 	between := e.newline() + strings.Repeat(" ", mapping.Column-1)
 	e.insert(start, strings.Join(lines, between)+between)
 	return nil
 }
 
-// addToNull gives a key without value one, below it.
+// addToNull gives a value to a key without one, in the lines below the key.
 func (e *edits) addToNull(mapping, null *yaml.Node, m member) error {
-	if err := e.writable(mapping); err != nil {
+	if err := e.checkNotShared(mapping); err != nil {
 		return err
 	}
 	i := slices.Index(mapping.Content, null)
@@ -169,7 +170,8 @@ func (e *edits) addToNull(mapping, null *yaml.Node, m member) error {
 			return err
 		}
 	}
-	if null.Tag != "!!null" || e.text[colon] != ':' || null.Anchor != "" || bytes.ContainsAny(e.text[colon:end], "\r\n") {
+	plain := null.Tag == "!!null" && null.Anchor == "" && e.text[colon] == ':'
+	if !plain || bytes.ContainsAny(e.text[colon:end], "\r\n") {
 		return e.refuse(null, "has no value, in a way that cannot be edited")
 	}
 	was := string(e.text[colon+1 : end])
@@ -185,7 +187,7 @@ func (e *edits) addToNull(mapping, null *yaml.Node, m member) error {
 	return nil
 }
 
-// insertLines puts lines in front of the line at which at is, as far to the right as like is.
+// insertLines puts lines at the offset at, with the indentation of the line of the offset like.
 func (e *edits) insertLines(at, like int, lines []string) {
 	margin := strings.Repeat(" ", like-e.lines[e.lineOf(like)])
 	var out strings.Builder
@@ -195,8 +197,8 @@ func (e *edits) insertLines(at, like int, lines []string) {
 	e.insert(at, out.String())
 }
 
-// insertBelow puts lines below the line in which offset is. If that is the last one and has no end, the new last one
-// has none either.
+// insertBelow puts lines below the line of the offset. If that is the last line and has no line break, the
+// new last line has none either.
 func (e *edits) insertBelow(offset, column int, lines []string) {
 	next := e.lines[min(e.lineOf(offset)+1, len(e.lines)-1)]
 	text := strings.Join(indent(strings.Repeat(" ", column), strings.Repeat(" ", column), lines), e.newline())
@@ -207,8 +209,8 @@ func (e *edits) insertBelow(offset, column int, lines []string) {
 	e.insert(next, text+e.newline())
 }
 
-// aboveComments returns the start of the line in which offset is, or of the comments above it that belong to it. With
-// sameColumn those are only comments that begin where it does: others may be part of a text that comes before.
+// aboveComments returns the start of the line of the offset, or of the comments directly above it. With
+// sameColumn, a comment must begin in the same column: another one may be part of a text above.
 func (e *edits) aboveComments(offset int, sameColumn bool) int {
 	line := e.lineOf(offset)
 	column := offset - e.lines[line]
@@ -223,8 +225,8 @@ func (e *edits) aboveComments(offset int, sameColumn bool) int {
 	return e.lines[line]
 }
 
-// writable refuses a node that is used in more than one place.
-func (e *edits) writable(n *yaml.Node) error {
+// checkNotShared refuses a node that an alias uses, too.
+func (e *edits) checkNotShared(n *yaml.Node) error {
 	if e.shared[n] {
 		return e.refuse(n, "is used in more than one place through an anchor")
 	}
@@ -235,7 +237,7 @@ func (e *edits) refuse(n *yaml.Node, what string) error {
 	return fmt.Errorf("line %d: %s; write it out in full", n.Line, what)
 }
 
-// flow returns a key and a value in flow style, which JSON is.
+// flow returns a key and a value in flow style. JSON is flow style.
 func flow(key string, value any) (keyText, valueText string, err error) {
 	k, err := json.Marshal(key)
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	"github.com/pgorigin/pgorigin/tlsorigin/configfile"
 )
 
-// KeyPair is the webhook's own certificate, in two files that may change at any time.
+// KeyPair is the certificate of the webhook, in two files that may change at any time.
 type KeyPair struct {
 	certFile, keyFile string
 	reloaded          func(error)
@@ -21,19 +21,19 @@ type KeyPair struct {
 	pair *tls.Certificate
 }
 
-// maxPairFile is far above what a chain or a key needs.
+// maxPairFile is far above the size of a chain or a key.
 const maxPairFile = 1 << 20
 
-// pairFiles is what both files hold, or why they cannot be read.
+// pairFiles is the content of both files, or the reason why they cannot be read.
 type pairFiles struct {
 	cert, key []byte
 	err       error
 }
 
-// OpenKeyPair reads a certificate chain and its key, in PEM. Later on it looks at the files for each new
-// connection, so that a renewed certificate is shown without a restart; if they are wrong or stalled then,
-// the last good one stays. reloaded is called once for each change, with an error if it could not be used; it
-// may be nil.
+// OpenKeyPair reads a certificate chain and its key, in PEM. For each new connection, the pair looks at the
+// files again, so a new certificate needs no restart. If the files are wrong or do not answer, the last good
+// certificate stays in use. reloaded is called once for each change, with an error if the new files cannot be
+// used. It may be nil.
 func OpenKeyPair(ctx context.Context, certFile, keyFile string, reloaded func(error)) (*KeyPair, error) {
 	k := &KeyPair{certFile: certFile, keyFile: keyFile}
 	if err := k.load(ctx); err != nil {
@@ -43,7 +43,7 @@ func OpenKeyPair(ctx context.Context, certFile, keyFile string, reloaded func(er
 	return k, nil
 }
 
-// config lets nothing below TLS 1.3 in: every API server that knows native sidecars speaks it.
+// config refuses versions below TLS 1.3. Every API server that knows native sidecars has TLS 1.3.
 func (k *KeyPair) config() *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS13,
@@ -56,7 +56,7 @@ func (k *KeyPair) config() *tls.Config {
 	}
 }
 
-// load reads the files and, if they hold something else than before, tries that.
+// load reads the files. If their content is new, it makes a certificate of it.
 func (k *KeyPair) load(ctx context.Context) error {
 	got, err := k.reader.Do(ctx, k.read)
 	k.mu.Lock()
@@ -65,9 +65,9 @@ func (k *KeyPair) load(ctx context.Context) error {
 	case ctx.Err() != nil:
 		return err
 	case err != nil:
-		return k.tried(nil, fmt.Errorf("certificate %s or key %s %w", k.certFile, k.keyFile, err))
+		return k.setResult(nil, fmt.Errorf("certificate %s or key %s %w", k.certFile, k.keyFile, err))
 	case got.err != nil:
-		return k.tried(nil, got.err)
+		return k.setResult(nil, got.err)
 	}
 	cert, key := got.cert, got.key
 	text := bytes.Join([][]byte{cert, key}, []byte{0})
@@ -76,10 +76,10 @@ func (k *KeyPair) load(ctx context.Context) error {
 	}
 	pair, err := tls.X509KeyPair(cert, key)
 	if err != nil {
-		return k.tried(text, fmt.Errorf("certificate %s with key %s: %w", k.certFile, k.keyFile, err))
+		return k.setResult(text, fmt.Errorf("certificate %s with key %s: %w", k.certFile, k.keyFile, err))
 	}
 	k.pair = &pair
-	return k.tried(text, nil)
+	return k.setResult(text, nil)
 }
 
 func (k *KeyPair) read() (got pairFiles) {
@@ -93,8 +93,8 @@ func (k *KeyPair) read() (got pairFiles) {
 	return got
 }
 
-// tried remembers what was tried, and reports it unless the same was tried just before.
-func (k *KeyPair) tried(text []byte, err error) error {
+// setResult stores the content of the files, and reports the result unless the content is the same as before.
+func (k *KeyPair) setResult(text []byte, err error) error {
 	if k.reloaded != nil && !bytes.Equal(text, k.text) {
 		k.reloaded(err)
 	}

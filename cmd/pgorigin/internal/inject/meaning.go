@@ -8,8 +8,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// sameMeaning reports whether two sources say the same, apart from nodes of each that are left out. What is empty, or
-// holds nothing but what is left out, counts as not there: that is how Kubernetes takes it.
+// sameMeaning reports whether two sources mean the same, apart from some nodes of each. A collection that is
+// empty without these nodes counts as missing, as in Kubernetes.
 func sameMeaning(a *source, withoutA nodes, b *source, withoutB nodes) bool {
 	if len(a.documents) != len(b.documents) {
 		return false
@@ -25,8 +25,8 @@ func sameMeaning(a *source, withoutA nodes, b *source, withoutB nodes) bool {
 	return true
 }
 
-// writeMeaning writes a node in a form of its own, without style, position and comments. Aliases are not followed, so that
-// their number cannot explode.
+// writeMeaning writes a node without style, position and comments. It does not follow aliases, because nested
+// ones can stand for billions of nodes.
 func writeMeaning(w io.Writer, n *yaml.Node, without nodes) {
 	if n.Kind == yaml.ScalarNode || n.Kind == yaml.AliasNode {
 		_, _ = fmt.Fprintf(w, "%d %s %q %q", n.Kind, n.Tag, n.Anchor, n.Value)
@@ -47,7 +47,7 @@ func writeMeaning(w io.Writer, n *yaml.Node, without nodes) {
 	_, _ = io.WriteString(w, "]")
 }
 
-// meansNothing reports whether a node is left out, null, or empty but for what is left out.
+// meansNothing reports whether a node is null, in without, or a collection of such nodes.
 func meansNothing(n *yaml.Node, without nodes) bool {
 	switch {
 	case without[n]:

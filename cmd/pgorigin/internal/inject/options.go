@@ -1,16 +1,19 @@
 package inject
 
 import (
+	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"maps"
 	"slices"
 	"strings"
 )
 
-// defaultListenPort is that of PGORIGIN_LISTEN_ADDR, which is set only for another one.
+// defaultListenPort is the default port of PGORIGIN_LISTEN_ADDR. Only another port needs the variable.
 const defaultListenPort = "6432"
 
-// Options are what an injected container depends on, in the words of annotations. Empty means not set.
+// Options are the settings of an injected container, in the words of annotations. Empty means not set.
 type Options struct {
 	Image, ImagePullPolicy    string
 	Upstream, ServerName      string
@@ -28,15 +31,16 @@ type Options struct {
 
 // Injector puts the sidecar into pods.
 type Injector struct {
-	// Defaults are for what a pod's annotations do not say. Set fills them in, checked.
+	// Defaults are for settings that a pod has no annotation for. Set checks and sets them.
 	Defaults Options
-	// CheckUpstream says what is wrong with the address of an upstream, and what was expected. Nil accepts any.
+	// CheckUpstream returns an error that says what was expected of the address of an upstream. Nil accepts
+	// any address.
 	CheckUpstream func(string) error
 
-	broken error // why nothing can be injected: the defaults could not be read
+	broken error // why the defaults cannot be used; nil if they can
 }
 
-// Set sets one of the defaults by its word. An empty value means not set.
+// Set sets a default by its word. An empty value means not set.
 func (i *Injector) Set(name, value string) error {
 	word, ok := findWord(name)
 	if !ok {
@@ -51,8 +55,8 @@ func (i *Injector) Set(name, value string) error {
 	return nil
 }
 
-// Check returns what is wrong with the defaults taken together, for words that are called as by name. That there is
-// no upstream is not wrong: pods may have their own.
+// Check returns what is wrong with the defaults as a whole. name turns a word into the name that the user
+// knows. A missing upstream is not wrong: a pod may name its own.
 func (i *Injector) Check(name func(word string) string) []string {
 	problems := i.Defaults.conflicts(name)
 	if i.Defaults.Image == "" {
@@ -75,7 +79,7 @@ func (i *Injector) check(word Word, value string) error {
 	return nil
 }
 
-// options lays a pod's annotations over the defaults and returns everything that is wrong with them, in a fixed order.
+// options merges a pod's annotations with the defaults. It returns all problems in a fixed order.
 func (i *Injector) options(annotations map[string]string) (Options, []string) {
 	var own Options
 	var problems []string
@@ -88,9 +92,11 @@ func (i *Injector) options(annotations map[string]string) (Options, []string) {
 		word, ok := findWord(wordName)
 		switch {
 		case !ok || word.DefaultOnly:
-			problems = append(problems, fmt.Sprintf("annotation %s: no such annotation; known are %s", name, knownWords(annotationPrefix, false)))
+			known := knownWords(annotationPrefix, false)
+			problems = append(problems, fmt.Sprintf("annotation %s: no such annotation; known are %s", name, known))
 		case value == "":
-			problems = append(problems, fmt.Sprintf("annotation %s is empty: write %s, or remove the annotation", name, word.wanted()))
+			text := fmt.Sprintf("annotation %s is empty: write %s, or remove the annotation", name, word.wanted())
+			problems = append(problems, text)
 		default:
 			if err := i.check(word, value); err != nil {
 				problems = append(problems, fmt.Sprintf("annotation %s: %v", name, err))
@@ -98,18 +104,19 @@ func (i *Injector) options(annotations map[string]string) (Options, []string) {
 			*word.field(&own) = value
 		}
 	}
-	o := i.Defaults.overlaid(own)
+	o := i.Defaults.overriddenBy(own)
 	if o.Upstream == "" && annotations[annotationPrefix+"upstream"] == "" {
-		problems = append(problems, "upstream is not set: add the annotation pgorigin/upstream with host:port of pgbouncer or PostgreSQL, "+
-			"or set it in the defaults")
+		problems = append(problems, "upstream is not set: add the annotation pgorigin/upstream "+
+			"with host:port of pgbouncer or PostgreSQL, or set it in the defaults")
 	}
-	problems = append(problems, o.conflicts(func(word string) string { return "annotation " + annotationPrefix + word })...)
-	return o.filled(), problems
+	annotation := func(word string) string { return "annotation " + annotationPrefix + word }
+	problems = append(problems, o.conflicts(annotation)...)
+	return o.withDefaults(), problems
 }
 
-// overlaid takes what own does not say from o, except what belongs to something that own replaces: a server name is that of
-// an upstream, and a key is one in a certain Secret or ConfigMap.
-func (o Options) overlaid(own Options) Options {
+// overriddenBy returns o with the settings of own. A new upstream drops the server name of o, and a new CA
+// drops the CA and the key of o.
+func (o Options) overriddenBy(own Options) Options {
 	if own.Upstream != "" {
 		o.ServerName = ""
 	}
@@ -124,11 +131,13 @@ func (o Options) overlaid(own Options) Options {
 	return o
 }
 
-// conflicts returns what cannot be together, for words that are called as by name.
+// conflicts returns the settings that exclude each other. name turns a word into the name that the user
+// knows.
 func (o Options) conflicts(name func(word string) string) []string {
 	switch {
 	case o.CASecret != "" && o.CAConfigMap != "":
-		return []string{fmt.Sprintf("%s and %s: there can be one CA only; remove one of them", name("ca-secret"), name("ca-configmap"))}
+		return []string{fmt.Sprintf("%s and %s: there can be one CA only; remove one of them",
+			name("ca-secret"), name("ca-configmap"))}
 	case o.CAKey != "" && !o.hasCA():
 		return []string{fmt.Sprintf("%s is set, but neither %s nor %s: name the Secret or ConfigMap, or remove it",
 			name("ca-key"), name("ca-secret"), name("ca-configmap"))}
@@ -138,8 +147,8 @@ func (o Options) conflicts(name func(word string) string) []string {
 
 func (o Options) hasCA() bool { return o.CASecret != "" || o.CAConfigMap != "" }
 
-// filled fills in what has a default of its own.
-func (o Options) filled() Options {
+// withDefaults sets what has a fixed default.
+func (o Options) withDefaults() Options {
 	fill := func(field *string, value string) {
 		if *field == "" {
 			*field = value
@@ -157,7 +166,7 @@ func (o Options) filled() Options {
 	return o
 }
 
-// knownWords lists the vocabulary for somebody who mistyped a word.
+// knownWords lists the vocabulary, for a message about an unknown word.
 func knownWords(prefix string, defaults bool) string {
 	var names []string
 	for _, word := range Words() {
@@ -166,4 +175,49 @@ func knownWords(prefix string, defaults bool) string {
 		}
 	}
 	return strings.Join(names, ", ")
+}
+
+// maxDefault bounds a file in the folder of defaults.
+const maxDefault = 4 << 10
+
+// ReadDefaults sets the defaults from a folder with one file for each word, such as a mounted ConfigMap. An
+// empty file means not set. The error joins all problems.
+func (i *Injector) ReadDefaults(folder fs.FS) error {
+	entries, err := fs.ReadDir(folder, ".")
+	if err != nil {
+		return fmt.Errorf("read the folder of defaults: %w", err)
+	}
+	var problems []error
+	for _, entry := range entries {
+		if strings.HasPrefix(entry.Name(), ".") { // such as ..data, by which a kubelet swaps all files at once
+			continue
+		}
+		value, err := readDefault(folder, entry.Name())
+		if err == nil {
+			err = i.Set(entry.Name(), value)
+		}
+		if err != nil {
+			problems = append(problems, fmt.Errorf("default %s: %w", entry.Name(), err))
+		}
+	}
+	for _, text := range i.Check(func(word string) string { return "default " + word }) {
+		problems = append(problems, errors.New(text))
+	}
+	return errors.Join(problems...)
+}
+
+func readDefault(folder fs.FS, name string) (string, error) {
+	file, err := folder.Open(name)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = file.Close() }()
+	text, err := io.ReadAll(io.LimitReader(file, maxDefault+1))
+	switch {
+	case err != nil:
+		return "", err
+	case len(text) > maxDefault:
+		return "", fmt.Errorf("expected at most %d bytes", maxDefault)
+	}
+	return strings.TrimSpace(string(text)), nil
 }

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// pod is what has to be known of a Pod, or of the template of one.
+// pod has the fields that matter of a Pod, or of the template of one.
 type pod struct {
 	Metadata metadata `json:"metadata" yaml:"metadata"`
 	Spec     podSpec  `json:"spec" yaml:"spec"`
@@ -43,7 +43,7 @@ type named struct {
 	Name string `json:"name" yaml:"name"`
 }
 
-// hasSidecar reports whether there is a container of our name already, whoever put it there.
+// hasSidecar reports whether the pod has a container with our name, from us or not.
 func (p pod) hasSidecar() bool {
 	ours := func(c podContainer) bool { return c.Name == containerName }
 	return slices.ContainsFunc(p.Spec.InitContainers, ours) || slices.ContainsFunc(p.Spec.Containers, ours)
@@ -59,7 +59,7 @@ type plan struct {
 	record    string // their names, as envRecord has it
 }
 
-// plan decides about a pod without a sidecar, or says everything that is in the way.
+// plan decides about a pod without a sidecar. If anything is in the way, it returns all problems instead.
 func (i *Injector) plan(p pod) (plan, []string) {
 	o, problems := i.options(p.Metadata.Annotations)
 	problems = append(problems, p.obstacles(o)...)
@@ -84,18 +84,20 @@ func (i *Injector) plan(p pod) (plan, []string) {
 	return decided, nil
 }
 
-// hasClientEnv reports whether somebody has told this container where its database is. Then all of that is left alone.
+// hasClientEnv reports whether the container already knows where its database is. Then inject leaves these
+// variables alone.
 func (c podContainer) hasClientEnv() bool {
 	return slices.ContainsFunc(c.Env, func(v named) bool {
 		return slices.Contains([]string{"PGHOST", "PGHOSTADDR", "PGPORT", "PGSSLMODE"}, v.Name)
 	})
 }
 
-// obstacles returns what in the pod itself does not go together with a sidecar.
+// obstacles returns what in the pod excludes a sidecar.
 func (p pod) obstacles(o Options) []string {
 	var found []string
 	if p.Spec.HostNetwork {
-		found = append(found, "spec.hostNetwork is true: pgorigin's plaintext port would be open to everything on the node; "+
+		found = append(found, "spec.hostNetwork is true: "+
+			"pgorigin's plaintext port would be open to everything on the node; "+
 			"remove hostNetwork, or do not inject this pod")
 	}
 	if p.Spec.OS.Name == "windows" {
@@ -105,16 +107,18 @@ func (p pod) obstacles(o Options) []string {
 		for _, port := range c.Ports {
 			switch strconv.Itoa(port.ContainerPort) {
 			case o.ListenPort:
-				found = append(found, fmt.Sprintf("container %q has port %s, which pgorigin listens on: set annotation pgorigin/listen-port to a free one",
-					c.Name, o.ListenPort))
+				found = append(found, fmt.Sprintf("container %q has port %s, which pgorigin listens on: "+
+					"set annotation pgorigin/listen-port to a free one", c.Name, o.ListenPort))
 			case strconv.Itoa(healthPort):
-				found = append(found, fmt.Sprintf("container %q has port %d, which pgorigin answers probes on: use another port there", c.Name, healthPort))
+				found = append(found, fmt.Sprintf("container %q has port %d, which pgorigin answers probes on: "+
+					"use another port there", c.Name, healthPort))
 			}
 		}
 	}
 	for _, v := range p.Spec.Volumes {
 		if v.Name == caVolume || v.Name == clientVolume {
-			found = append(found, fmt.Sprintf("volume %q exists, and that name is for what pgorigin mounts: rename it", v.Name))
+			found = append(found,
+				fmt.Sprintf("volume %q exists, and that name is for what pgorigin mounts: rename it", v.Name))
 		}
 	}
 	return found

@@ -9,7 +9,8 @@ import (
 
 var errTest = errors.New("a reason")
 
-// refusalOf injects a pod with these annotations, and more in its spec, by the webhook and from a stream, which must say the same.
+// refusalOf injects a pod with these annotations, and more in its spec, by the webhook and from a stream,
+// which must say the same.
 func refusalOf(t *testing.T, i *Injector, annotations map[string]string, spec string) string {
 	t.Helper()
 	meta := fmt.Sprintf(`{"namespace": "shop", "generateName": "web-", "labels": {"pgorigin/inject": "true"}, "annotations": %s}`, encodeJSON(t, annotations))

@@ -9,10 +9,10 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// nodes are the nodes of a source that inject has put there: items of lists, and values of mappings.
+// nodes is a set of nodes of a source: items of lists, and values of mappings.
 type nodes map[*yaml.Node]bool
 
-// additions finds what was put into an injected pod, by the marks and the names.
+// additions finds what inject added to a pod, by labels, annotations and names.
 func (w workload) additions() nodes {
 	ours := nodes{}
 	keep := func(n *yaml.Node) {
@@ -49,7 +49,7 @@ func (w workload) additions() nodes {
 	return ours
 }
 
-// namedItems returns the items of a list in a mapping that have one of these names.
+// namedItems returns the items with these names of a list in a mapping.
 func namedItems(mapping *yaml.Node, key string, names ...string) []*yaml.Node {
 	list := child(mapping, key)
 	if list == nil || list.Kind != yaml.SequenceNode {
@@ -64,12 +64,12 @@ func namedItems(mapping *yaml.Node, key string, names ...string) []*yaml.Node {
 	return found
 }
 
-// entry is an item of a list, or a key of a mapping and its value.
+// entry is an item of a list, or a key of a mapping with its value.
 type entry struct {
 	first, value *yaml.Node // first is where it begins
 }
 
-// entriesOf returns none for what is no collection.
+// entriesOf returns nil for a node that is no collection.
 func entriesOf(n *yaml.Node) []entry {
 	var entries []entry
 	if n.Kind == yaml.MappingNode {
@@ -84,13 +84,13 @@ func entriesOf(n *yaml.Node) []entry {
 	return entries
 }
 
-// remove takes what is ours out of a collection, and with it what inject made to hold it.
+// remove removes what is ours from a collection, with the collections that inject made for it.
 func (e *edits) remove(n *yaml.Node, ours nodes) error {
 	entries := entriesOf(n)
 	for i := 0; i < len(entries); i++ {
-		if e.goes(entries[i], ours) {
+		if e.removable(entries[i], ours) {
 			first := i
-			for i+1 < len(entries) && e.goes(entries[i+1], ours) {
+			for i+1 < len(entries) && e.removable(entries[i+1], ours) {
 				i++
 			}
 			if err := e.removeRun(n, entries, first, i+1); err != nil {
@@ -98,29 +98,34 @@ func (e *edits) remove(n *yaml.Node, ours nodes) error {
 			}
 			continue
 		}
-		inside := e.remove
-		if e.holdsOnly(entries[i].value, ours) {
-			inside = func(*yaml.Node, nodes) error { return e.makeEmpty(entries[i]) }
+		value := entries[i].value
+		var err error
+		if e.holdsOnly(value, ours) {
+			err = e.makeEmpty(entries[i])
+		} else {
+			err = e.remove(value, ours)
 		}
-		if err := inside(entries[i].value, ours); err != nil {
+		if err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// goes reports whether an entry is ours, or holds nothing else and was not there before.
-func (e *edits) goes(one entry, ours nodes) bool {
+// removable reports whether an entry is ours, or was made for ours and holds nothing else.
+func (e *edits) removable(one entry, ours nodes) bool {
 	return ours[one.value] || e.holdsOnly(one.value, ours) && !e.keptSpace(one.value) && e.formerNull(one) == nil
 }
 
-// holdsOnly reports whether all entries of n go, and there are some.
+// holdsOnly reports whether n has entries and all are removable.
 func (e *edits) holdsOnly(n *yaml.Node, ours nodes) bool {
 	entries := entriesOf(n)
-	return len(entries) > 0 && !slices.ContainsFunc(entries, func(one entry) bool { return !e.goes(one, ours) })
+	stays := func(one entry) bool { return !e.removable(one, ours) }
+	return len(entries) > 0 && !slices.ContainsFunc(entries, stays)
 }
 
-// keptSpace reports whether a flow collection has the space behind its bracket that addFlow leaves in one that was empty.
+// keptSpace reports whether a flow collection was empty before inject: then addFlow left a space behind its
+// bracket.
 func (e *edits) keptSpace(n *yaml.Node) bool {
 	if n.Style&yaml.FlowStyle == 0 {
 		return false
@@ -133,8 +138,8 @@ func (e *edits) keptSpace(n *yaml.Node) bool {
 // emptied matches what addToNull leaves behind the colon of a key.
 var emptied = regexp.MustCompile(`^ # pgorigin: was( empty| *(?:null|Null|NULL|~))`)
 
-// formerNull returns where the mark of addToNull begins and ends, and where in it what was there before begins; nil if
-// there is none.
+// formerNull returns three offsets: the start and the end of the mark of addToNull, and the start of the
+// former null within it. It returns nil if there is no mark.
 func (e *edits) formerNull(one entry) []int {
 	end, err := e.end(one.first)
 	if err != nil || one.first == one.value || one.value.Style&yaml.FlowStyle != 0 {
@@ -147,7 +152,7 @@ func (e *edits) formerNull(one entry) []int {
 	return []int{end + 1, end + 1 + mark[1], end + 1 + mark[2]}
 }
 
-// makeEmpty takes everything out of a collection that was there, empty, before.
+// makeEmpty removes the content of a collection that was there, and empty, before inject.
 func (e *edits) makeEmpty(one entry) error {
 	content := one.value.Content
 	start, err := e.start(one.value)
@@ -172,7 +177,8 @@ func (e *edits) makeEmpty(one entry) error {
 	return nil
 }
 
-// removeRun takes entries from up to to out of n, which keeps its brackets if it has some.
+// removeRun removes the entries with index from up to, but not including, to. A flow collection keeps its
+// brackets.
 func (e *edits) removeRun(n *yaml.Node, entries []entry, from, to int) error {
 	start, err := e.start(entries[from].first)
 	if err != nil {
@@ -190,7 +196,8 @@ func (e *edits) removeRun(n *yaml.Node, entries []entry, from, to int) error {
 		e.removeLines(start, end)
 		return nil
 	}
-	switch { // in flow style, or the first of a mapping behind a dash: what comes next takes its place
+	// In flow style, and in a mapping behind a dash, the next entry moves up.
+	switch {
 	case to < len(entries):
 		end, err = e.start(entries[to].first)
 	case from > 0 && flow:
@@ -205,8 +212,8 @@ func (e *edits) removeRun(n *yaml.Node, entries []entry, from, to int) error {
 	return nil
 }
 
-// removeLines removes all lines from that of start to that of end. If the last line of the text goes, and had no line
-// break, that of the line before goes instead.
+// removeLines removes all lines from the line of start to the line of end. If that includes a last line
+// without line break, the line break before it goes, too.
 func (e *edits) removeLines(start, end int) {
 	first, next := e.lines[e.lineOf(start)], e.lines[min(e.lineOf(end)+1, len(e.lines)-1)]
 	if next == len(e.text) && !bytes.HasSuffix(e.text, []byte("\n")) {

@@ -4,10 +4,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
-// review is what of an AdmissionReview (admission.k8s.io/v1) the webhook reads and writes.
+// review has the fields of an AdmissionReview (admission.k8s.io/v1) that the webhook reads or writes.
 type review struct {
 	APIVersion string    `json:"apiVersion"`
 	Kind       string    `json:"kind"`
@@ -35,7 +36,7 @@ type response struct {
 	Allowed   bool    `json:"allowed"`
 	Status    *status `json:"status,omitempty"`
 	PatchType string  `json:"patchType,omitempty"`
-	Patch     []byte  `json:"patch,omitempty"` // encoding/json makes base64 of it, as it has to be
+	Patch     []byte  `json:"patch,omitempty"` // base64, which encoding/json makes
 }
 
 type status struct {
@@ -45,29 +46,31 @@ type status struct {
 	Code    int    `json:"code"`
 }
 
-// reviewVersion is the only version that there has been since Kubernetes 1.22.
+// reviewVersion is the only version since Kubernetes 1.22.
 const reviewVersion = "admission.k8s.io/v1"
 
-// Verdict is what a review came to.
+// Verdict is the result of a review.
 type Verdict struct {
 	Object   string   // such as "Pod shop/web-1"
 	Injected bool     // the pod got a sidecar
-	Problems []string // why it is refused; none otherwise
-	Skipped  string   // why it is allowed as it is; empty if it got a sidecar or is refused
+	Problems []string // why the pod is refused; nil otherwise
+	Skipped  string   // why the pod stays as it is; empty if it got a sidecar or is refused
 }
 
-// review answers an AdmissionReview. Whatever is no new pod that asks for injection is allowed as it is, and so is what
-// this version cannot read: it is for the API server to judge. An error is for a body that cannot be answered at all.
+// review answers an AdmissionReview. It allows everything as it is, except a new pod that asks for injection.
+// It also allows what this version cannot read: the API server decides about that. An error means that the
+// body cannot be answered at all.
 func (i *Injector) review(body []byte) ([]byte, Verdict, error) {
 	var asked review
 	if err := json.Unmarshal(body, &asked); err != nil {
 		return nil, Verdict{}, fmt.Errorf("read AdmissionReview: %w", err)
 	}
-	if asked.APIVersion != reviewVersion || asked.Kind != "AdmissionReview" || asked.Request == nil || asked.Request.UID == "" {
+	isReview := asked.APIVersion == reviewVersion && asked.Kind == "AdmissionReview"
+	if !isReview || asked.Request == nil || asked.Request.UID == "" {
 		return nil, Verdict{}, errors.New("expected an AdmissionReview of " + reviewVersion + " with a request")
 	}
 	answer := &response{UID: asked.Request.UID, Allowed: true}
-	verdict, patch := i.judge(asked.Request)
+	verdict, patch := i.decide(asked.Request)
 	switch {
 	case len(verdict.Problems) > 0:
 		answer.Allowed = false
@@ -89,8 +92,8 @@ func (i *Injector) review(body []byte) ([]byte, Verdict, error) {
 	return text, verdict, nil
 }
 
-// judge decides about one request. It keeps nothing and changes nothing elsewhere, so a dry run is like any other.
-func (i *Injector) judge(r *request) (Verdict, []operation) {
+// decide decides about one request. It changes nothing outside, so a dry run needs no special case.
+func (i *Injector) decide(r *request) (Verdict, []operation) {
 	verdict := Verdict{Object: describe(r.Kind.Kind, metadata{Namespace: r.Namespace})}
 	if (r.Kind != groupKind{Version: "v1", Kind: "Pod"}) || r.Operation != "CREATE" || r.SubResource != "" {
 		verdict.Skipped = "not the creation of a pod"
@@ -120,4 +123,61 @@ func (i *Injector) judge(r *request) (Verdict, []operation) {
 	}
 	verdict.Injected = true
 	return verdict, decided.patch(p)
+}
+
+// operation is one step of a JSON Patch (RFC 6902). All our steps add.
+type operation struct {
+	Op    string `json:"op"`
+	Path  string `json:"path"`
+	Value any    `json:"value"`
+}
+
+// patch returns the steps that inject a pod. A JSON Patch cannot add to a missing list or map, so the whole
+// list or map is one step then. An empty one is replaced the same way.
+func (p plan) patch(of pod) []operation {
+	var steps []operation
+	add := func(path string, value any) { steps = append(steps, operation{"add", path, value}) }
+	for _, index := range p.apps {
+		addEnv(add, fmt.Sprintf("/spec/containers/%d/env", index), of.Spec.Containers[index].Env, p.env)
+	}
+	for _, index := range p.inits {
+		addEnv(add, fmt.Sprintf("/spec/initContainers/%d/env", index), of.Spec.InitContainers[index].Env, p.env)
+	}
+	if len(of.Spec.InitContainers) == 0 {
+		add("/spec/initContainers", []container{p.container})
+	} else {
+		add("/spec/initContainers/0", p.container) // last, because it moves the indexes above
+	}
+	switch {
+	case len(p.volumes) > 0 && len(of.Spec.Volumes) == 0:
+		add("/spec/volumes", p.volumes)
+	default:
+		for _, v := range p.volumes {
+			add("/spec/volumes/-", v)
+		}
+	}
+	addMark(add, "/metadata/labels", of.Metadata.Labels, statusLabel, injected)
+	if p.record != "" {
+		addMark(add, "/metadata/annotations", of.Metadata.Annotations, envRecord, p.record)
+	}
+	return steps
+}
+
+// addEnv puts variables in front of the present ones, because the values of those may refer to them.
+func addEnv(add func(string, any), path string, present []named, env []envVar) {
+	if len(present) == 0 {
+		add(path, env)
+		return
+	}
+	for _, v := range slices.Backward(env) {
+		add(path+"/0", v)
+	}
+}
+
+func addMark(add func(string, any), path string, present map[string]string, key, value string) {
+	if len(present) == 0 {
+		add(path, map[string]string{key: value})
+		return
+	}
+	add(path+"/pgorigin~1"+key[len(annotationPrefix):], value) // ~1 is a slash
 }

@@ -12,14 +12,14 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// source is a YAML stream: its text, and the tree of each document, whose nodes know line and column.
+// source is a YAML stream: its text, and a tree for each document. The nodes know line and column.
 type source struct {
 	text      []byte
 	documents []*yaml.Node
 	lines     []int // offset of each line's first byte, and of the end
 }
 
-// parse reads a stream of YAML or JSON. The error says in which line it is wrong.
+// parse reads a stream of YAML or JSON. The error names the wrong line.
 func parse(text []byte) (*source, error) {
 	if !utf8.Valid(text) {
 		return nil, errors.New("the text is not UTF-8")
@@ -39,11 +39,12 @@ func parse(text []byte) (*source, error) {
 	}
 }
 
-// lineStarts splits where YAML 1.1, and with it the parser's line numbers, does: it knows three breaks that are no ASCII.
+// lineStarts splits text as YAML 1.1 does, and with it the parser's line numbers. YAML 1.1 knows three line
+// breaks outside ASCII.
 func lineStarts(text []byte) []int {
 	starts := []int{0}
 	if bytes.HasPrefix(text, []byte("\ufeff")) {
-		starts[0] = len("\ufeff") // no column of its own
+		starts[0] = len("\ufeff") // a byte order mark has no column
 	}
 	for i := 0; i < len(text); {
 		r, size := utf8.DecodeRune(text[i:])
@@ -61,7 +62,7 @@ func lineStarts(text []byte) []int {
 	return append(starts, len(text))
 }
 
-// newline is what ends the first line.
+// newline returns the line break of the first line.
 func (s *source) newline() string {
 	if i := bytes.IndexByte(s.text, '\n'); i > 0 && s.text[i-1] == '\r' {
 		return "\r\n"
@@ -85,14 +86,15 @@ func (s *source) start(n *yaml.Node) (int, error) {
 	return offset, nil
 }
 
-// end returns the offset behind a node. It knows what inject writes and what is usual around that, and for the rest
-// an error: nodes have no end of their own.
+// end returns the offset behind a node. Nodes do not know their end. end finds it for what inject writes and
+// for usual YAML around it, and returns an error for the rest.
 func (s *source) end(n *yaml.Node) (int, error) {
 	start, err := s.start(n)
 	if err != nil {
 		return 0, err
 	}
-	unclear := fmt.Errorf("line %d: it is not clear where this ends; write it on one line, without an anchor or tag", n.Line)
+	unclear := fmt.Errorf(
+		"line %d: it is not clear where this ends; write it on one line, without an anchor or tag", n.Line)
 	rest := s.text[start:]
 	if n.Kind == yaml.ScalarNode || n.Kind == yaml.AliasNode {
 		length, ok := scalarLength(n, rest)
@@ -125,7 +127,7 @@ func (s *source) end(n *yaml.Node) (int, error) {
 	return 0, unclear
 }
 
-// scalarLength returns how many bytes of rest, which begins with the scalar or alias, it takes.
+// scalarLength returns the length of the scalar or alias at the start of rest.
 func scalarLength(n *yaml.Node, rest []byte) (int, bool) {
 	switch {
 	case n.Kind == yaml.AliasNode:
@@ -165,7 +167,7 @@ func firstLine(text []byte) []byte {
 	return text
 }
 
-// lineOf returns the index of the line that an offset is in.
+// lineOf returns the index of the line of an offset.
 func (s *source) lineOf(offset int) int {
 	i, found := slices.BinarySearch(s.lines[:len(s.lines)-1], offset)
 	if !found {
@@ -174,7 +176,7 @@ func (s *source) lineOf(offset int) int {
 	return max(i, 0)
 }
 
-// isIndented reports whether there is nothing but spaces between the start of its line and offset.
+// isIndented reports whether only spaces stand between the start of the line and the offset.
 func (s *source) isIndented(offset int) bool {
 	return len(bytes.Trim(s.text[s.lines[s.lineOf(offset)]:offset], " ")) == 0
 }

@@ -8,7 +8,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Note is what became of one object.
+// Note is the result for one object.
 type Note struct {
 	Object string // such as "Deployment shop/web"
 	Text   string // such as "injected"
@@ -31,10 +31,11 @@ func (r *Refusal) Error() string {
 	return string(lines)
 }
 
-// Inject puts the sidecar into all pods and pod templates of a stream of YAML or JSON documents, with what was injected
-// before replaced. Everything else stays byte for byte as it is: comments, order, other kinds. Pods whose label pgorigin/inject
-// has another value than "true" are left alone, and so are those with a container of our name that inject has not put there.
-// A *Refusal lists what is wrong with the objects; then nothing is returned, so that nothing half done is applied.
+// Inject puts the sidecar into all pods and pod templates of a stream of YAML or JSON documents. It replaces
+// an earlier injection. Everything else stays as it is, byte for byte: comments, order, other kinds. Inject
+// leaves a pod alone if its label pgorigin/inject has another value than "true", or if it has a container
+// with our name from elsewhere. If any object is wrong, the error is a *Refusal and there is no stream, so
+// that nobody applies half of it.
 func (i *Injector) Inject(stream []byte) ([]byte, []Note, error) {
 	clean, _, err := Uninject(stream)
 	if err != nil {
@@ -88,7 +89,7 @@ func (i *Injector) Inject(stream []byte) ([]byte, []Note, error) {
 	return after, notes, nil
 }
 
-// inject adds what was decided about a pod.
+// inject adds what the plan has to a pod.
 func (e *edits) inject(w workload, decided plan) error {
 	spec := child(w.template, "spec")
 	if spec == nil || spec.Kind != yaml.MappingNode {
@@ -110,7 +111,7 @@ func (e *edits) inject(w workload, decided plan) error {
 	return e.addEnv(child(spec, "containers"), decided.apps, parts.env)
 }
 
-// addEnv adds env to some of a list of containers.
+// addEnv adds env to the containers with these indexes.
 func (e *edits) addEnv(list *yaml.Node, indexes []int, env object) error {
 	for _, index := range indexes {
 		if list == nil || index >= len(list.Content) || list.Content[index].Kind != yaml.MappingNode {
@@ -123,7 +124,7 @@ func (e *edits) addEnv(list *yaml.Node, indexes []int, env object) error {
 	return nil
 }
 
-// parts are what a plan adds, by where.
+// parts is what a plan adds, by place.
 type parts struct{ metadata, spec, env object }
 
 func (p plan) parts() (parts, error) {
@@ -148,8 +149,8 @@ func (p plan) parts() (parts, error) {
 	return parts{metadata: object{{"metadata", meta}}, spec: spec, env: object{{"env", env}}}, err
 }
 
-// Uninject takes out what Inject has put in, and nothing else: of what Inject returns it makes what Inject was given, byte
-// for byte.
+// Uninject removes what Inject added, and nothing else. It turns the output of Inject into the input of
+// Inject, byte for byte.
 func Uninject(stream []byte) ([]byte, []Note, error) {
 	before, err := parse(stream)
 	if err != nil {
@@ -192,10 +193,11 @@ func Uninject(stream []byte) ([]byte, []Note, error) {
 	return text, notes, nil
 }
 
-// errUneditable is for a stream whose style is so unusual that an edit would have changed more than it should.
-var errUneditable = errors.New("this YAML cannot be edited safely; rewrite it in a usual style, for example with kubectl create --dry-run=client -o yaml")
+// errUneditable is for YAML in a style so unusual that an edit would change more than it should.
+var errUneditable = errors.New("this YAML cannot be edited safely; rewrite it in a usual style, " +
+	"for example with kubectl create --dry-run=client -o yaml")
 
-// checkInjected parses what came out and compares, less what is ours, with what went in.
+// checkInjected parses the result. Without what is ours, it must be equal to the input.
 func checkInjected(before *source, text []byte) error {
 	after, err := parse(text)
 	if err != nil {

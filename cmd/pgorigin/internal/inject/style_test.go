@@ -119,7 +119,8 @@ func (m *manifest) volumes(at int) {
 	}
 }
 
-// Whatever the style: what was injected is found again, again changes nothing, and back is byte for byte. Or the text is refused.
+// Whatever the style: what was injected is found again, again changes nothing, and back is byte for byte. Or
+// the text is refused.
 func TestStyles(t *testing.T) {
 	const runs = 120
 	refused := 0

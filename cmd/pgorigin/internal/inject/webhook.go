@@ -10,46 +10,51 @@ import (
 )
 
 const (
-	// maxReview is more than an API server takes for one object, with room for the review around it.
+	// maxReview is above the size of one object that an API server accepts, with room for the review around
+	// it.
 	maxReview = 4 << 20
-	// maxReviews bounds how many reviews are in memory at a time. More wait for their turn, as long as they have time.
+	// maxReviews bounds the reviews in memory at a time. More of them wait until their time is over.
 	maxReviews = 8
-	// reviewTimeout is for reading a request, and again for answering it. An API server gives up after ten seconds or less.
+	// reviewTimeout bounds reading a request, and answering it. An API server gives up after ten seconds or
+	// less.
 	reviewTimeout = 5 * time.Second
 )
 
-// Webhook is the HTTP side of injection: POST /inject for an API server, GET /livez and /readyz for a kubelet.
+// Webhook is the HTTP side of injection: POST /inject for an API server, GET /livez and /readyz for a
+// kubelet.
 type Webhook struct {
-	// Injector returns what a review is answered with. It is called for each, since defaults may change. While it has an
-	// error, pods that ask for injection are refused with it, and /readyz fails.
+	// Injector returns the injector of a review. It is called for each review, because the defaults may
+	// change. While it returns an error, the webhook refuses pods that ask for injection, and /readyz fails.
 	Injector func() (*Injector, error)
-	// Reviewed is called behind each review, with an error if the request could not be answered. Nil: nobody is watching.
+	// Reviewed is called after each review, with an error if the request could not be answered. It may be
+	// nil.
 	Reviewed func(Verdict, error)
 
 	draining atomic.Bool
 }
 
-// Drain makes /readyz fail, so that no more reviews are sent here. Those that come are answered all the same.
+// Drain makes /readyz fail, so that Kubernetes sends no more reviews. The webhook still answers reviews.
 func (w *Webhook) Drain() { w.draining.Store(true) }
 
-// Server returns a server that answers for w, and shows the certificate that is in the files of pair. The caller runs it with
-// ServeTLS, without files, and shuts it down.
+// Server returns a server that answers for w with the certificate of pair. The caller runs it with ServeTLS,
+// without files, and shuts it down.
 func (w *Webhook) Server(pair *KeyPair) *http.Server {
-	turns := make(chan struct{}, maxReviews)
+	slots := make(chan struct{}, maxReviews)
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /inject", func(rw http.ResponseWriter, r *http.Request) {
 		select {
-		case turns <- struct{}{}:
-			defer func() { <-turns }()
+		case slots <- struct{}{}:
+			defer func() { <-slots }()
 			w.serveReview(rw, r)
 		case <-r.Context().Done():
 		}
 	})
-	mux.HandleFunc("GET /livez", func(rw http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(rw, "ok\n") })
+	mux.HandleFunc("GET /livez", writeOK)
 	mux.HandleFunc("GET /readyz", w.serveReady)
 	return &http.Server{
 		Handler: mux, TLSConfig: pair.config(), MaxHeaderBytes: 16 << 10,
-		ReadHeaderTimeout: reviewTimeout, ReadTimeout: reviewTimeout, WriteTimeout: 2 * reviewTimeout, IdleTimeout: 90 * time.Second,
+		ReadHeaderTimeout: reviewTimeout, ReadTimeout: reviewTimeout,
+		WriteTimeout: 2 * reviewTimeout, IdleTimeout: 90 * time.Second,
 	}
 }
 
@@ -88,8 +93,10 @@ func (w *Webhook) serveReady(rw http.ResponseWriter, _ *http.Request) {
 		http.Error(rw, oneLine(err), http.StatusServiceUnavailable)
 		return
 	}
-	_, _ = io.WriteString(rw, "ok\n")
+	writeOK(rw, nil)
 }
 
-// oneLine puts joined errors behind one another.
+func writeOK(rw http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(rw, "ok\n") }
+
+// oneLine joins the lines of joined errors.
 func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }

@@ -83,7 +83,8 @@ func (r *rig) files(name string) map[string][]byte {
 	return map[string][]byte{"tls.crt": pair.CertPEM(), "tls.key": pair.KeyPEM()}
 }
 
-// do sends one request over a connection of its own. It returns status, body, and the name in the server's certificate.
+// do sends one request over a connection of its own. It returns status, body, and the name in the server's
+// certificate.
 func (r *rig) do(t *testing.T, method, path, body string) (status int, answer, certificate string) {
 	t.Helper()
 	client := &http.Client{Transport: &http.Transport{
@@ -158,7 +159,8 @@ func TestWebhookAnswersAKubelet(t *testing.T) {
 	}
 }
 
-// A renewed certificate is shown to the next connection; one that does not fit its key changes nothing, and is reported once.
+// A renewed certificate is shown to the next connection; one that does not fit its key changes nothing, and
+// is reported once.
 func TestWebhookShowsRenewedCertificate(t *testing.T) {
 	r := newRig(t)
 	expect := func(want string) {

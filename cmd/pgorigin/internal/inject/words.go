@@ -9,21 +9,21 @@ import (
 	"strings"
 )
 
-// annotationPrefix is in front of a word where it is an annotation.
+// annotationPrefix stands in front of a word that is an annotation.
 const annotationPrefix = "pgorigin/"
 
-// Word is one thing that can be said about an injected container: the annotation pgorigin/NAME, the flag --NAME and the
-// file NAME in the folder of defaults mean the same.
+// Word is one setting of an injected container. The annotation pgorigin/NAME, the flag --NAME and the file
+// NAME in the folder of defaults are the same setting.
 type Word struct {
 	Name    string
 	Meaning string
-	// DefaultOnly is true for what a pod cannot choose for itself.
+	// DefaultOnly is true if a pod has no annotation for it.
 	DefaultOnly bool
-	// Values are the only ones that are allowed. If it is nil, there are others.
+	// Values are the only ones allowed. If it is nil, check decides.
 	Values []string
 
 	field func(*Options) *string
-	check func(string) error // says what was expected; nil if that is up to Injector.CheckUpstream
+	check func(string) error // says what was expected; nil means Injector.CheckUpstream
 }
 
 // Words returns the vocabulary in the order of help.
@@ -42,8 +42,8 @@ func Words() []Word {
 	return []Word{
 		word("upstream", "host[:6432] of pgbouncer or PostgreSQL, or a comma list; required", nil,
 			func(o *Options) *string { return &o.Upstream }),
-		word("server-name", "name that the upstream's certificate must carry; default: host of the upstream", noSpaces,
-			func(o *Options) *string { return &o.ServerName }),
+		word("server-name", "name that the upstream's certificate must carry; default: host of the upstream",
+			noSpaces, func(o *Options) *string { return &o.ServerName }),
 		word("ca-secret", "Secret with the CA certificates; default: the system's roots", secret,
 			func(o *Options) *string { return &o.CASecret }),
 		word("ca-configmap", "ConfigMap with the CA certificates, instead of a Secret", configMap,
@@ -88,7 +88,7 @@ func (w Word) wanted() string {
 	return "a value"
 }
 
-// findWord returns false for a name that no word has.
+// findWord returns false if there is no such word.
 func findWord(name string) (Word, bool) {
 	words := Words()
 	i := slices.IndexFunc(words, func(w Word) bool { return w.Name == name })
@@ -104,7 +104,7 @@ var (
 	quantityText = regexp.MustCompile(`^([0-9]+|[0-9]+\.[0-9]+)(m|k|Ki|M|Mi|G|Gi|T|Ti)?$`)
 )
 
-// objectNamed checks the name of an object of that kind: a DNS subdomain, as Kubernetes wants it.
+// objectNamed returns a check for the name of an object of that kind. Kubernetes wants a DNS subdomain.
 func objectNamed(kind string) func(string) error {
 	return func(s string) error {
 		if len(s) > 253 || !objectNames.MatchString(s) {
@@ -152,3 +152,12 @@ func oneOf(allowed ...string) func(string) error {
 		return fmt.Errorf("expected %s or %s", strings.Join(allowed[:last], ", "), allowed[last])
 	}
 }
+
+// Labels and annotations of pods. Selectors see labels only: the API server selects pods that ask, and
+// monitoring selects pods that are injected.
+const (
+	askLabel    = annotationPrefix + "inject" // "true" asks for injection
+	statusLabel = annotationPrefix + "status"
+	injected    = "injected"                        // value of statusLabel
+	envRecord   = annotationPrefix + "injected-env" // names of the containers with client environment
+)

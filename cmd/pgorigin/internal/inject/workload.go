@@ -10,7 +10,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// workload is an object in a YAML stream that is a pod, or has the template of one.
+// workload is an object of a YAML stream that is a pod or has a pod template.
 type workload struct {
 	name     string     // such as "Deployment shop/web"
 	template *yaml.Node // mapping with metadata and spec: the object itself if it is a Pod
@@ -18,7 +18,7 @@ type workload struct {
 	outer    metadata   // that of the object around template; empty for a Pod
 }
 
-// templatePaths are the ways from an object to the template of its pods, by API group and kind.
+// templatePaths returns the path from an object to its pod template, by API group and kind.
 func templatePaths() map[string][]string {
 	template := []string{"spec", "template"}
 	return map[string][]string{
@@ -32,7 +32,7 @@ func templatePaths() map[string][]string {
 	}
 }
 
-// workloads finds those of a stream, also in a List.
+// workloads finds the workloads of a stream, also in a List.
 func (s *source) workloads() ([]workload, error) {
 	var found []workload
 	for _, document := range s.documents {
@@ -46,7 +46,7 @@ func (s *source) workloads() ([]workload, error) {
 	return found, nil
 }
 
-// appendWorkloads looks at one object. A list in a list is none that Kubernetes would take.
+// appendWorkloads looks at one object. Kubernetes refuses a List in a List.
 func appendWorkloads(found []workload, n *yaml.Node, mayBeList bool) ([]workload, error) {
 	if n.Kind != yaml.MappingNode {
 		return found, nil
@@ -78,8 +78,8 @@ func appendWorkloads(found []workload, n *yaml.Node, mayBeList bool) ([]workload
 	w.name = describe(kind, whole.Metadata)
 	for i, key := range path {
 		if w.template = child(w.template, key); w.template == nil || w.template.Kind != yaml.MappingNode {
-			return nil, fmt.Errorf("%s: %s is not an object that is written out: pgorigin does not follow aliases and merge keys; write it out",
-				w.name, strings.Join(path[:i+1], "."))
+			return nil, fmt.Errorf("%s: %s is not an object that is written out: "+
+				"pgorigin does not follow aliases and merge keys; write it out", w.name, strings.Join(path[:i+1], "."))
 		}
 	}
 	if len(path) > 0 {
@@ -91,7 +91,7 @@ func appendWorkloads(found []workload, n *yaml.Node, mayBeList bool) ([]workload
 	return append(found, w), nil
 }
 
-// decode is n.Decode without the names of our types in the error, and with one problem only.
+// decode is n.Decode with one problem only, and without the names of our types in the error.
 func decode(n *yaml.Node, into any) error {
 	err := n.Decode(into)
 	var wrong *yaml.TypeError
@@ -102,13 +102,16 @@ func decode(n *yaml.Node, into any) error {
 	return errors.New(strings.Replace(text, "cannot unmarshal", "this does not belong here:", 1))
 }
 
-// misplaced returns what is wrong with marks on the object around the template: nothing would read them there.
+// misplaced returns the labels and annotations for pgorigin on the object around the template. Nothing reads
+// them there.
 func (w workload) misplaced() []string {
 	var problems []string
-	for what, keys := range map[string]map[string]string{"annotation": w.outer.Annotations, "label": w.outer.Labels} {
+	marks := map[string]map[string]string{"annotation": w.outer.Annotations, "label": w.outer.Labels}
+	for what, keys := range marks {
 		for _, key := range slices.Sorted(maps.Keys(keys)) {
 			if strings.HasPrefix(key, annotationPrefix) {
-				problems = append(problems, fmt.Sprintf("%s %s is on the object itself, where nothing reads it: move it to the metadata of the pod template", what, key))
+				problems = append(problems, fmt.Sprintf("%s %s is on the object itself, where nothing reads it: "+
+					"move it to the metadata of the pod template", what, key))
 			}
 		}
 	}
@@ -116,7 +119,7 @@ func (w workload) misplaced() []string {
 	return problems
 }
 
-// describe names an object to people.
+// describe names an object for people.
 func describe(kind string, m metadata) string {
 	name := m.Name
 	if name == "" && m.GenerateName != "" {
