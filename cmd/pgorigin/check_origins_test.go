@@ -15,7 +15,8 @@ import (
 	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
 )
 
-// TestCheckOfTwoOrigins: both are walked, whatever becomes of the other one, and each has its name in the report.
+// TestCheckOfTwoOrigins: both are walked, whatever becomes of the other one, and each has its name in the
+// report.
 func TestCheckOfTwoOrigins(t *testing.T) {
 	w := newCheckWorld()
 	good := startScripted(t, overTLS(w.good, sasl()))
@@ -88,7 +89,8 @@ func TestCheckSendsNoPasswordAround(t *testing.T) {
 	cmdtest.Contains(t, got.stderr, "has 1 problem", "--password-file", "put one for each host into PGPASSFILE")
 }
 
-// TestProblemsWithFilesOfOrigins: a file that several origins have from one variable is complained about once.
+// TestProblemsWithFilesOfOrigins: a file that several origins have from one variable is complained about
+// once.
 func TestProblemsWithFilesOfOrigins(t *testing.T) {
 	for _, row := range []struct{ settings, want string }{
 		{"TLS_CA_FILE=/nowhere/a", `PGORIGIN_TLS_CA_FILE: saw "/nowhere/a"`},
@@ -118,7 +120,8 @@ var twoOrigins = []string{
 	"PGORIGIN_REPORTING_UPSTREAM_ADDR=reports.internal:5432", "PGORIGIN_REPORTING_LISTEN_ADDR=127.0.0.1:6433",
 }
 
-// withOrigin returns twoOrigins with settings, which have no prefix, in the place of those of the same name or besides.
+// withOrigin returns twoOrigins with settings, which have no prefix, in the place of those of the same name
+// or besides.
 func withOrigin(settings string) []string {
 	env := slices.Clone(twoOrigins)
 	for setting := range strings.FieldsSeq(settings) {

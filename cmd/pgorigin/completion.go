@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -52,4 +53,18 @@ func writeCompletion(root *cobra.Command, shell string, w io.Writer) error {
 		return root.GenFishCompletion(w, true)
 	}
 	return root.GenPowerShellCompletionWithDesc(w)
+}
+
+// completeFirst completes the first argument of a command with words.
+func completeFirst(words func(*cobra.Command) []string) cobra.CompletionFunc {
+	return func(
+		cmd *cobra.Command, args []string, typed string,
+	) (found []cobra.Completion, _ cobra.ShellCompDirective) {
+		for _, word := range words(cmd) {
+			if len(args) == 0 && strings.HasPrefix(word, typed) {
+				found = append(found, word)
+			}
+		}
+		return found, cobra.ShellCompDirectiveNoFileComp
+	}
 }

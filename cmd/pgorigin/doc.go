@@ -1,8 +1,24 @@
-// Command pgorigin runs the sidecar: it accepts plaintext Postgres clients on localhost and takes them to the real
-// server inside TLS, verified.
+// Command pgorigin accepts plaintext Postgres clients on localhost and connects them to the real server over
+// verified TLS.
 //
-// This is the only package that knows all three leaves. pgwire gets a Dial function of tlsorigin, health gets words
-// and numbers, and observe.go is the one place where a session becomes a log line and a count. Configuration is
-// environment variables only; names of variables live here and nowhere else, so that a leaf reports what is wrong and
-// cures.go says which setting changes it.
+// This package is the command line: main.go builds it, and one file for each command has flags, help and exit
+// code. A command stores its exit code; an error of a command means wrong usage, see usage.go. The work is
+// done in the rooms below internal:
+//
+//	sidecar   one running pgorigin: build, listen, serve, reload, drain, end
+//	webhook   one running admission webhook
+//	check     the test of the path to the upstream
+//	control   commands that ask a running pgorigin
+//	inject    pods and manifests of Kubernetes
+//	observe   log lines, counts and status
+//	advice    findings in words, with their cures
+//	config    the environment variables
+//	host      the machine: memory, descriptors, systemd, peers of sockets
+//	cli       exit codes, the process of a command, the build
+//	safetext  text from elsewhere, safe for a terminal
+//
+// Rooms import only rooms further down this list; a test has the exact table. Below them are pgwire (the
+// protocol), tlsorigin (TLS to the upstream) and health (status and metrics), which do not know one another.
+//
+// To follow a session, start with sidecar.Run, then read pgwire's session.go and tlsorigin's dial.go.
 package main

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -30,15 +29,9 @@ func newExplainCommand(p *program) *cobra.Command {
 			}
 			return refuseArguments(cmd, args[1:])
 		},
-		ValidArgsFunction: func(_ *cobra.Command, args []string, typed string) ([]cobra.Completion, cobra.ShellCompDirective) {
-			var words []cobra.Completion
-			for _, word := range append(advice.Words(), config.Names()...) {
-				if len(args) == 0 && strings.HasPrefix(word, typed) {
-					words = append(words, word)
-				}
-			}
-			return words, cobra.ShellCompDirectiveNoFileComp
-		},
+		ValidArgsFunction: completeFirst(func(*cobra.Command) []string {
+			return append(advice.Words(), config.Names()...)
+		}),
 		RunE: func(_ *cobra.Command, args []string) error {
 			err := advice.Explain(p.Stdout, args[0])
 			if unknown := new(advice.UnknownWordError); errors.As(err, &unknown) {

@@ -10,7 +10,8 @@ import (
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cmdtest"
 )
 
-// TestMetricsAreDocumented compares the names in docs/reference/metrics.md with those of a process that has served a session.
+// TestMetricsAreDocumented compares the names in docs/reference/metrics.md with those of a process that has
+// served a session.
 func TestMetricsAreDocumented(t *testing.T) {
 	r := startRun(t, cmdtest.StartUpstream(t)...)
 	client := r.Login(t)

@@ -53,7 +53,8 @@ func TestMissingUpstream(t *testing.T) {
 	}
 }
 
-// TestFileProblemsNameTheirVariable has files that tlsorigin refuses; each must come out under the right variable.
+// TestFileProblemsNameTheirVariable has files that tlsorigin refuses; each must come out under the right
+// variable.
 func TestFileProblemsNameTheirVariable(t *testing.T) {
 	dir := t.TempDir()
 	ca := tlstest.NewCA("report test", tlstest.P256)

@@ -10,8 +10,8 @@ import (
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cli"
 )
 
-// The linker sets these (-X main.version=v1.2.3), so that a build does not depend on the repository that it is
-// made in. If they are empty, pgorigin shows what Go embeds. The date is the commit's.
+// The linker sets these (-X main.version=v1.2.3), so that a build does not depend on the repository that it
+// is made in. If they are empty, pgorigin shows what Go embeds. The date is the commit's.
 //
 //nolint:gochecknoglobals // the linker can set nothing else
 var version, revision, date string

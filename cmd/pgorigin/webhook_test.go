@@ -20,7 +20,8 @@ const bareReview = `{"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionRevi
 	"kind": {"group": "", "version": "v1", "kind": "Pod"}, "object": {"metadata": {"name": "web", "labels": {"pgorigin/inject": "true"}},
 	"spec": {"containers": [{"name": "web"}]}}}}`
 
-// webhookFiles writes a certificate, its key and a folder of defaults, and returns the variables that name them.
+// webhookFiles writes a certificate, its key and a folder of defaults, and returns the variables that name
+// them.
 func webhookFiles(t *testing.T, ca *tlstest.CA) (env []string, defaults string) {
 	t.Helper()
 	folder := t.TempDir()

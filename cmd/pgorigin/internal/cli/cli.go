@@ -1,4 +1,4 @@
-// Package cli is what every command of pgorigin shares: its process and its exit codes.
+// Package cli is what all commands of pgorigin share: their process, their exit codes and the build.
 package cli
 
 import (
@@ -7,7 +7,7 @@ import (
 	"runtime/debug"
 )
 
-// Exit codes. 78 is EX_CONFIG of sysexits.h: a supervisor can tell "will never work" from "try again".
+// Exit codes. 78 is EX_CONFIG of sysexits.h. It tells a supervisor that another try will fail, too.
 const (
 	ExitOK     = 0
 	ExitFailed = 1
@@ -15,14 +15,14 @@ const (
 	ExitConfig = 78
 )
 
-// Process is what a command may touch of the world.
+// Process is what a command has from outside.
 type Process struct {
 	Env            []string // as os.Environ returns it
 	Stdout, Stderr io.Writer
 	Build          Build
 }
 
-// Build says what this program was made from. Unknown parts are empty.
+// Build says what this program was made from. An unknown part is empty.
 type Build struct {
 	Version  string `json:"version"`
 	Revision string `json:"revision"`
@@ -31,7 +31,7 @@ type Build struct {
 	Platform string `json:"platform"`
 }
 
-// ReadBuild asks the linker and the build information that Go embeds.
+// ReadBuild completes what the linker has set with the build information that Go embeds.
 func ReadBuild(version, revision, date string) Build {
 	b := Build{
 		Version: version, Revision: revision, Date: date,

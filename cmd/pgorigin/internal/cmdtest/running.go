@@ -12,46 +12,50 @@ import (
 	"github.com/pgorigin/pgorigin/pgwire/pgtest"
 )
 
-// Running is a pgorigin within this process.
+// Running is a pgorigin that runs in the process of the test.
 type Running struct {
 	Listen, Health string
 	Stderr         *LogWatcher
-	Stop           context.CancelFunc // as SIGTERM
+	Stop           context.CancelFunc // does what SIGTERM does
 	Code           chan int
 }
 
-// Start calls run with env and two free addresses, and returns when its log says that it is ready.
+// Start calls run with env and two free addresses. It returns when the log says "ready".
 func Start(t *testing.T, env []string, run func(context.Context, cli.Process) int) *Running {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
-	r := &Running{Listen: FreeAddr(t), Health: FreeAddr(t), Stderr: NewLogWatcher(), Stop: stop, Code: make(chan int, 1)}
+	r := &Running{
+		Listen: FreeAddr(t), Health: FreeAddr(t), Stderr: NewLogWatcher(), Stop: stop, Code: make(chan int, 1),
+	}
 	env = append(env, "PGORIGIN_LISTEN_ADDR="+r.Listen, "PGORIGIN_HEALTH_ADDR="+r.Health)
 	go func() {
-		r.Code <- run(ctx, cli.Process{Env: env, Stdout: io.Discard, Stderr: r.Stderr, Build: cli.ReadBuild("", "", "")})
+		p := cli.Process{Env: env, Stdout: io.Discard, Stderr: r.Stderr, Build: cli.ReadBuild("", "", "")}
+		r.Code <- run(ctx, p)
 	}()
 	r.Stderr.Wait(t, "ready")
 	return r
 }
 
-// WantExit waits for the end.
+// WantExit waits for the end and compares the exit code.
 func (r *Running) WantExit(t *testing.T, want int) {
 	t.Helper()
 	WantCode(t, r.Code, want)
 }
 
-// Login opens a session and waits until bytes have been relayed both ways: the client learns that it is logged in a
-// moment before the server knows.
+// Login opens a session and waits until bytes were relayed in both directions. The client learns of its login
+// a moment before pgorigin does.
 func (r *Running) Login(t *testing.T) *pgtest.Peer {
 	t.Helper()
 	client := r.Connect(t)
 	client.Send(pgtest.Startup("user", "app", "database", "shop", "application_name", "serve_test"))
-	client.Expect(pgtest.AuthenticationOk(), pgtest.BackendKeyData("\x00\x00\x00\x01abcd"), pgtest.ReadyForQuery('I'))
+	key := pgtest.BackendKeyData("\x00\x00\x00\x01abcd")
+	client.Expect(pgtest.AuthenticationOk(), key, pgtest.ReadyForQuery('I'))
 	client.Send(pgtest.Message('S', ""))
 	client.Expect(pgtest.ReadyForQuery('I'))
 	return client
 }
 
-// Begin opens a session that a drain waits for, because it is in a transaction.
+// Begin opens a session in a transaction. A drain waits for it.
 func (r *Running) Begin(t *testing.T) *pgtest.Peer {
 	t.Helper()
 	client := r.Login(t)
@@ -60,6 +64,7 @@ func (r *Running) Begin(t *testing.T) *pgtest.Peer {
 	return client
 }
 
+// Connect opens a connection. The end of the test closes it.
 func (r *Running) Connect(t *testing.T) *pgtest.Peer {
 	t.Helper()
 	conn, err := net.Dial("tcp", r.Listen)
@@ -85,7 +90,7 @@ func (r *Running) Get(t *testing.T, path string) (int, string) {
 	return resp.StatusCode, string(body)
 }
 
-// WantCode waits for an exit code.
+// WantCode waits for an exit code and compares it.
 func WantCode(t *testing.T, code <-chan int, want int) {
 	t.Helper()
 	select {

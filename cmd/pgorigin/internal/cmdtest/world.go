@@ -17,18 +17,20 @@ import (
 	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
 )
 
-// Upstream is all that a configuration needs.
+// Upstream is the only variable that a configuration needs.
 const Upstream = "PGORIGIN_UPSTREAM_ADDR=db.internal"
 
-// LogWatcher is stderr of a program under test, on which a test can wait.
+// LogWatcher is the stderr of a program under test. A test can wait for its lines.
 type LogWatcher struct {
 	mu      sync.Mutex
 	text    strings.Builder
 	changed chan struct{}
 }
 
+// NewLogWatcher returns an empty one.
 func NewLogWatcher() *LogWatcher { return &LogWatcher{changed: make(chan struct{})} }
 
+// Write adds to the text and wakes all that wait.
 func (w *LogWatcher) Write(p []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -37,13 +39,14 @@ func (w *LogWatcher) Write(p []byte) (int, error) {
 	return w.text.Write(p)
 }
 
+// Text returns what was written, and a channel that the next write closes.
 func (w *LogWatcher) Text() (text string, changed <-chan struct{}) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.text.String(), w.changed
 }
 
-// Wait returns the first line of JSON with that message.
+// Wait waits for a line of JSON with that message and returns its fields.
 func (w *LogWatcher) Wait(t *testing.T, message string) map[string]any {
 	t.Helper()
 	limit := time.After(Patience)
@@ -63,7 +66,7 @@ func (w *LogWatcher) Wait(t *testing.T, message string) map[string]any {
 	}
 }
 
-// FreeAddr returns a loopback address below the range from which the system takes the ports of clients.
+// FreeAddr returns a free loopback address. Its port is below those that the system gives to clients.
 func FreeAddr(t *testing.T) string {
 	t.Helper()
 	for range 100 {
@@ -77,12 +80,13 @@ func FreeAddr(t *testing.T) string {
 	return ""
 }
 
-// StartUpstream serves logins over TLS, each connection until its client says Terminate, and returns the variables
-// that lead there.
+// StartUpstream serves logins over TLS. It closes a connection after Terminate. It returns the variables that
+// lead there.
 func StartUpstream(t *testing.T) (env []string) {
 	t.Helper()
 	ca := tlstest.NewCA("serve test", tlstest.P256)
-	config := &tls.Config{Certificates: []tls.Certificate{ca.Issue(tlstest.Leaf{IPs: []net.IP{net.IPv4(127, 0, 0, 1)}}).TLS()}}
+	leaf := ca.Issue(tlstest.Leaf{IPs: []net.IP{net.IPv4(127, 0, 0, 1)}})
+	config := &tls.Config{Certificates: []tls.Certificate{leaf.TLS()}}
 	ln, err := net.Listen("tcp", FreeAddr(t))
 	if err != nil {
 		t.Fatal(err)
@@ -103,7 +107,8 @@ func StartUpstream(t *testing.T) (env []string) {
 	}
 }
 
-// serveLogin is an upstream that trusts everybody; a test that goes on would notice if it did not do its part.
+// serveLogin is an upstream that accepts every user. It reports no errors: the test sees that its client gets
+// no answer.
 func serveLogin(raw net.Conn, config *tls.Config) {
 	defer func() { _ = raw.Close() }()
 	if ReadStartup(raw) != nil {
@@ -116,7 +121,8 @@ func serveLogin(raw net.Conn, config *tls.Config) {
 	if ReadStartup(conn) != nil {
 		return
 	}
-	for _, m := range [][]byte{pgtest.AuthenticationOk(), pgtest.BackendKeyData("\x00\x00\x00\x01abcd"), pgtest.ReadyForQuery('I')} {
+	key := pgtest.BackendKeyData("\x00\x00\x00\x01abcd")
+	for _, m := range [][]byte{pgtest.AuthenticationOk(), key, pgtest.ReadyForQuery('I')} {
 		if _, err := conn.Write(m); err != nil {
 			return
 		}
@@ -124,7 +130,7 @@ func serveLogin(raw net.Conn, config *tls.Config) {
 	Converse(conn)
 }
 
-// Converse answers messages until the client has gone: a Query begins a transaction, a Sync ends it.
+// Converse answers messages until the client is gone. Every Query begins a transaction, and Sync ends it.
 func Converse(conn net.Conn) {
 	for {
 		var head [5]byte
@@ -139,7 +145,7 @@ func Converse(conn net.Conn) {
 			if _, err := conn.Write(pgtest.ReadyForQuery('I')); err != nil {
 				return
 			}
-		case 'Q': // whatever it says, it begins a transaction
+		case 'Q':
 			if _, err := conn.Write(pgtest.ReadyForQuery('T')); err != nil {
 				return
 			}
@@ -160,7 +166,7 @@ func ReadStartup(r io.Reader) error {
 	return err
 }
 
-// Patience bounds waits for events that a broken program would never bring.
+// Patience bounds the wait for an event that a broken program never causes.
 const Patience = 20 * time.Second
 
 // Contains fails the test if one of wants is not in text.

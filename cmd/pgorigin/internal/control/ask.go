@@ -15,18 +15,20 @@ import (
 )
 
 const (
-	// probeTimeout is below the second that a kubelet gives an exec probe, with time for the process to start.
+	// probeTimeout leaves time to start the process: a kubelet gives an exec probe one second.
 	probeTimeout = 900 * time.Millisecond
-	// orderTimeout is for what somebody waits for.
+	// orderTimeout is for a command that a person waits for.
 	orderTimeout = 10 * time.Second
 )
 
-// maxAnswer bounds how much of an answer is read and repeated: something else may listen on that port.
+// maxAnswer bounds what is read and repeated of an answer: another program may listen on that port.
 const maxAnswer = 1 << 10
 
-// addrToAsk returns the address that one variable has, whatever else is wrong with the configuration. If done, there is
-// none, which has been said, and the command is over with that exit code.
-func addrToAsk(p cli.Process, variable, example string, read func(*config.Config) config.Endpoint) (addr string, code int, done bool) {
+// addrToAsk returns the address in a variable. It ignores problems with other variables. If there is no
+// address, it says so, done is true, and the command ends with code.
+func addrToAsk(
+	p cli.Process, variable, example string, read func(*config.Config) config.Endpoint,
+) (addr string, code int, done bool) {
 	s, _, problems := config.Load(p.Env)
 	for _, wrong := range problems {
 		if wrong.Variable == variable {
@@ -36,19 +38,20 @@ func addrToAsk(p cli.Process, variable, example string, read func(*config.Config
 	}
 	endpoint := read(&s)
 	if endpoint.Off() {
-		fmt.Fprintf(p.Stderr, "pgorigin: %s=off: there is nothing to ask; set it, here and for the pgorigin that runs, to an address such as %s\n",
-			variable, example)
+		fmt.Fprintf(p.Stderr, "pgorigin: %s=off: there is nothing to ask; "+
+			"set it, here and for the pgorigin that runs, to an address such as %s\n", variable, example)
 		return "", cli.ExitFailed, true
 	}
 	return string(endpoint), cli.ExitOK, false
 }
 
 func healthToAsk(p cli.Process) (addr string, code int, done bool) {
-	return addrToAsk(p, config.Prefix+"HEALTH_ADDR", "127.0.0.1:9632", func(s *config.Config) config.Endpoint { return s.HealthAddr })
+	return addrToAsk(p, config.Prefix+"HEALTH_ADDR", "127.0.0.1:9632",
+		func(s *config.Config) config.Endpoint { return s.HealthAddr })
 }
 
-// ask makes one request, for which there is so much time, to a pgorigin on addr, host:port or unix:/path. An answer other
-// than 200 is an error with its text.
+// ask makes one request to a pgorigin on addr, which is host:port or unix:/path, within a time limit. If the
+// status is not 200, the error has the text of the answer.
 func ask(ctx context.Context, within time.Duration, method, addr, path string) error {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
@@ -60,7 +63,7 @@ func ask(ctx context.Context, within time.Duration, method, addr, path string) e
 	if err != nil {
 		return fmt.Errorf("make request: %w", err)
 	}
-	// A transport of our own: the default one obeys HTTP_PROXY.
+	// The default transport would use HTTP_PROXY.
 	transport := &http.Transport{
 		DisableKeepAlives: true,
 		DialContext:       func(ctx context.Context, _, _ string) (net.Conn, error) { return dialAny(ctx, addr) },
@@ -89,7 +92,7 @@ func dialAny(ctx context.Context, addr string) (net.Conn, error) {
 	return new(net.Dialer).DialContext(ctx, "tcp", dialable(addr))
 }
 
-// dialable replaces a host that stands for every address of this machine by one of them.
+// dialable replaces a host that means every address of this machine by a loopback address.
 func dialable(addr string) string {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {

@@ -10,8 +10,8 @@ import (
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 )
 
-// Healthcheck asks a running pgorigin whether it is alive or, if ready is set, whether it would serve a new client.
-// It returns the exit code.
+// Healthcheck asks a running pgorigin whether it is alive, or, if ready is true, whether it would serve a new
+// client. It returns the exit code.
 func Healthcheck(ctx context.Context, p cli.Process, ready bool) int {
 	addr, code, done := healthToAsk(p)
 	if done {
@@ -28,26 +28,30 @@ func Healthcheck(ctx context.Context, p cli.Process, ready bool) int {
 	return cli.ExitOK
 }
 
-// waitPeriod is how long a command that waits for another process sleeps before it looks again.
+// waitPeriod is the time between two tries.
 const waitPeriod = 100 * time.Millisecond
 
-// Wait returns when a pgorigin is up, or after timeout. It returns the exit code.
+// Wait waits until a pgorigin is up, or until timeout is over. It returns the exit code.
 func Wait(ctx context.Context, p cli.Process, timeout time.Duration) int {
 	addr, code, done := healthToAsk(p)
 	if done {
 		return code
 	}
-	err := poll(ctx, timeout, func(ctx context.Context) error { return ask(ctx, probeTimeout, http.MethodGet, addr, "/startupz") })
+	err := poll(ctx, timeout, func(ctx context.Context) error {
+		return ask(ctx, probeTimeout, http.MethodGet, addr, "/startupz")
+	})
 	if err != nil {
 		fmt.Fprintf(p.Stderr, "pgorigin: wait: not up after %v: %v\n"+
-			"Is it running, with %sHEALTH_ADDR=%s, and where this command can reach it? Its log says why it does not start.\n",
+			"Is it running, with %sHEALTH_ADDR=%s, and where this command can reach it? "+
+			"Its log says why it does not start.\n",
 			timeout, err, config.Prefix, addr)
 		return cli.ExitFailed
 	}
 	return cli.ExitOK
 }
 
-// poll calls try until it returns nil or timeout is over, and returns its last error that is not just about that end.
+// poll calls try until it returns nil or timeout is over. It returns the last error from before the end of
+// the time, because "deadline exceeded" explains nothing.
 func poll(ctx context.Context, timeout time.Duration, try func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()

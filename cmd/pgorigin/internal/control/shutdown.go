@@ -13,22 +13,24 @@ import (
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 )
 
-// Shutdown tells a running pgorigin to drain and end. Unless wait is zero, it returns when that pgorigin has ended, or
-// after wait. It returns the exit code.
+// Shutdown tells a running pgorigin to drain and end. If wait is not zero, it waits for that end, but no
+// longer than wait. It returns the exit code.
 func Shutdown(ctx context.Context, p cli.Process, wait time.Duration) int {
-	addr, code, done := addrToAsk(p, config.Prefix+"ADMIN_ADDR", "127.0.0.1:9633 or unix:/run/pgorigin/admin.sock",
+	const example = "127.0.0.1:9633 or unix:/run/pgorigin/admin.sock"
+	addr, code, done := addrToAsk(p, config.Prefix+"ADMIN_ADDR", example,
 		func(s *config.Config) config.Endpoint { return s.AdminAddr })
 	if done {
 		return code
 	}
 	if err := ask(ctx, orderTimeout, http.MethodPost, addr, "/quitquitquit"); err != nil {
-		fmt.Fprintf(p.Stderr, "pgorigin: shutdown: %v\nIs it running, with %sADMIN_ADDR=%s?\n", err, config.Prefix, addr)
+		fmt.Fprintf(p.Stderr, "pgorigin: shutdown: %v\nIs it running, with %sADMIN_ADDR=%s?\n",
+			err, config.Prefix, addr)
 		return cli.ExitFailed
 	}
 	if wait == 0 {
 		return cli.ExitOK
 	}
-	// The admin address is the last thing that a process gives back.
+	// A process closes its admin address last.
 	err := poll(ctx, wait, func(ctx context.Context) error {
 		conn, err := dialAny(ctx, addr)
 		switch {
@@ -36,12 +38,13 @@ func Shutdown(ctx context.Context, p cli.Process, wait time.Duration) int {
 			_ = conn.Close()
 			return errors.New("it still listens")
 		case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, fs.ErrNotExist):
-			return nil // nobody listens any more: that is what we wait for
+			return nil // it has ended
 		}
-		return fmt.Errorf("look for it: %w", err) // that the time is over, for instance, says nothing about it
+		return fmt.Errorf("look for it: %w", err) // for instance: the time is over
 	})
 	if err != nil {
-		fmt.Fprintf(p.Stderr, "pgorigin: shutdown: not ended after %v: running sessions may go on for %sSHUTDOWN_TIMEOUT\n", wait, config.Prefix)
+		fmt.Fprintf(p.Stderr, "pgorigin: shutdown: not ended after %v: "+
+			"running sessions may go on for %sSHUTDOWN_TIMEOUT\n", wait, config.Prefix)
 		return cli.ExitFailed
 	}
 	return cli.ExitOK

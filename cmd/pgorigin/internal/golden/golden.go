@@ -10,10 +10,10 @@ import (
 //nolint:gochecknoglobals // flags of a test binary are global
 var update = flag.Bool("update", false, "rewrite golden files and generated pages")
 
-// Update reports whether generated files are to be rewritten.
+// Update reports whether the test shall rewrite generated files.
 func Update() bool { return *update }
 
-// Compare fails the test if got differs from the file at path, which -update rewrites.
+// Compare fails the test if got differs from the file at path. With -update, it writes the file first.
 func Compare(t *testing.T, path, got string) {
 	t.Helper()
 	if *update {
