@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -183,22 +184,21 @@ func (c *originChecker) describeOffer(stage *Stage, methods []string) {
 			free = append(free, method)
 		}
 	}
-	binding := c.origin.Auth.ChannelBinding
 	switch {
 	case len(free)+len(bound) == 0:
 		c.fail(stage, string(pgwire.ReasonAuthRejected), fmt.Sprintf("the server asks for %s, and only these methods are allowed: %v",
 			strings.Join(methods, ", "), allowed))
 		return
-	case len(free) == 0 && binding == "strip":
+	case len(free) == 0 && c.origin.ChannelBinding() == pgwire.StripChannelBinding:
 		c.fail(stage, string(pgwire.ReasonAuthChannelBinding), "the server offers nothing but "+strings.Join(bound, ", ")+
 			", which a client without TLS of its own cannot use")
 		return
 	}
 	stage.Text = strings.Join(methods, ", ")
 	switch {
-	case stage.Text == "none":
-		stage.Text = "none: the server lets this user in without a password"
+	case slices.Equal(methods, []string{"none"}):
+		stage.Text += ": the server lets this user in without a password"
 	case len(bound) > 0:
-		stage.Text += fmt.Sprintf(" (%s=%s)", c.origin.Variable("AUTH_CHANNEL_BINDING"), binding)
+		stage.Text += fmt.Sprintf(" (%s=%s)", c.origin.Variable("AUTH_CHANNEL_BINDING"), c.origin.Auth.ChannelBinding)
 	}
 }

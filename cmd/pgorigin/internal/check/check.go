@@ -21,14 +21,15 @@ type Options struct {
 	Timeout                time.Duration
 }
 
-// Run diagnoses the way to the upstream with the settings that "run" would use, and writes a report. It returns the exit code.
+// Run checks the way to every upstream with the settings that "run" would use, and writes a report. It returns the exit
+// code.
 func Run(ctx context.Context, o Options, p cli.Process) int {
 	c := &checker{options: o, account: newAccount(p.Env, o.PasswordFile)}
 	problems := c.configure(p.Env)
 	if len(problems) == 0 {
 		ctx, cancel := context.WithTimeout(ctx, o.Timeout)
 		defer cancel()
-		c.walk(ctx)
+		c.checkOrigins(ctx)
 	}
 	c.report.conclude()
 	if err := c.report.write(p, o.JSON); err != nil {
@@ -53,24 +54,24 @@ type checker struct {
 	report   Report
 }
 
-// originChecker walks the way to one origin.
+// originChecker checks the upstreams of one origin.
 type originChecker struct {
 	*checker
 	origin *config.Origin
 	dialer *tlsorigin.Dialer
 }
 
-// configure does what run does before it listens. The problems are all there are.
+// configure does what run does before it listens, reports on it, and returns every problem.
 func (c *checker) configure(env []string) []config.Problem {
-	var warnings, all []config.Problem
-	c.settings, warnings, all = config.Load(env)
-	doubts := c.settings.Warnings()
+	settings, unknown, all := config.Load(env)
+	c.settings = settings
+	warnings := c.settings.Warnings()
 	for _, o := range c.settings.AllOrigins() {
 		dialer, err := tlsorigin.NewDialer(c.settings.DialerConfig(o, nil))
 		all = append(all, o.DialerProblems(err, all)...)
 		if err == nil {
 			c.origins = append(c.origins, originChecker{c, o, dialer})
-			doubts = append(doubts, o.DialerWarnings(dialer.Warnings())...)
+			warnings = append(warnings, o.DialerWarnings(dialer.Warnings())...)
 		}
 	}
 	if c.options.Login {
@@ -83,11 +84,11 @@ func (c *checker) configure(env []string) []config.Problem {
 		}
 	}
 	config.SortProblems(all)
+	for _, p := range unknown {
+		c.report.Warnings = append(c.report.Warnings, p.String())
+	}
 	for _, w := range warnings {
 		c.report.Warnings = append(c.report.Warnings, w.String())
-	}
-	for _, d := range doubts {
-		c.report.Warnings = append(c.report.Warnings, d.String())
 	}
 	c.reportConfiguration(all)
 	return all
@@ -137,8 +138,8 @@ func fileNames(s *config.Config) string {
 	return strings.Join(set, ", ")
 }
 
-// walk diagnoses every address of every origin, all origins at once, and then talks to those that were verified.
-func (c *checker) walk(ctx context.Context) {
+// checkOrigins diagnoses all origins at once, and then checks logins of one after the other.
+func (c *checker) checkOrigins(ctx context.Context) {
 	diagnoses := make([][]diagnose.Upstream, len(c.origins))
 	var diagnosing sync.WaitGroup
 	for i, o := range c.origins {
@@ -146,13 +147,13 @@ func (c *checker) walk(ctx context.Context) {
 	}
 	diagnosing.Wait()
 	for i, o := range c.origins {
-		o.walk(ctx, diagnoses[i])
+		o.reportUpstreams(ctx, diagnoses[i])
 		_ = o.dialer.Close()
 	}
 }
 
-// walk reports what was found out about an origin, and asks the addresses that were verified about logins.
-func (c *originChecker) walk(ctx context.Context, diagnoses []diagnose.Upstream) {
+// reportUpstreams reports what was found out about an origin, and checks logins at the addresses that were verified.
+func (c *originChecker) reportUpstreams(ctx context.Context, diagnoses []diagnose.Upstream) {
 	for i := range diagnoses {
 		d := &diagnoses[i]
 		upstream := c.newUpstream(d)

@@ -3,8 +3,7 @@ package check
 import (
 	"fmt"
 	"math"
-	"net"
-	"strings"
+	"net/netip"
 	"time"
 
 	"github.com/pgorigin/pgorigin/tlsorigin"
@@ -183,8 +182,7 @@ func (a *Address) unreachable() bool {
 
 // family returns 0 for IPv4 and 1 for IPv6.
 func (a *Address) family() int {
-	host, _, _ := net.SplitHostPort(a.Address)
-	if strings.Contains(host, ":") {
+	if addr, err := netip.ParseAddrPort(a.Address); err == nil && addr.Addr().Is6() {
 		return 1
 	}
 	return 0
