@@ -10,16 +10,17 @@ import (
 )
 
 const (
-	// maxHandshakes bounds how many handshakes compute at one time. Each costs milliseconds of a processor: a burst of a
-	// thousand clients would make running sessions wait for seconds.
+	// maxHandshakes bounds how many handshakes compute at one time. Each costs milliseconds of a processor: a
+	// burst of a thousand clients would make running sessions wait for seconds.
 	maxHandshakes = 32
-	// maxSilent is how many attempts may wait for one resolved address before the oldest of them have to go. A hung machine
-	// would collect as many connections as there are logins within the dial timeout.
+	// maxSilent is how many attempts may wait for one resolved address before the oldest of them have to go.
+	// A hung machine would collect as many connections as there are logins within the dial timeout.
 	maxSilent = 64
-	// silentGrace is what any attempt may wait in all, however many others there are. It is long for a busy server.
+	// silentGrace is what any attempt may wait in all, however many others there are. It is long for a busy
+	// server.
 	silentGrace = maxPatience
-	// maxHellos is how many ClientHellos one address gets before it has answered one of them, and helloGrace how long one
-	// counts. A burst sent at once makes a server so slow that its hellos look lost.
+	// maxHellos is how many ClientHellos one address gets before it has answered one of them, and helloGrace
+	// how long one counts. A burst sent at once makes a server so slow that its hellos look lost.
 	maxHellos  = 32
 	helloGrace = 300 * time.Millisecond
 )
@@ -30,8 +31,9 @@ var errOutwaited = errors.New("the peer was silent and others are waiting")
 // semaphore bounds how much goes on at one time. Nil bounds nothing.
 type semaphore chan struct{}
 
-// permit is the place of one handshake in a semaphore. The handshake holds it while it computes and never while it waits
-// for its peer: a silent peer, or one that sends a byte a second, costs the others nothing. One goroutine uses it.
+// permit is the place of one handshake in a semaphore. The handshake holds it while it computes and never
+// while it waits for its peer: a silent peer, or one that sends a byte a second, costs the others nothing.
+// One goroutine uses it.
 type permit struct {
 	semaphore semaphore
 	deadline  time.Time
@@ -81,7 +83,8 @@ func (p *permit) release() {
 	}
 }
 
-// waiters are the attempts that are connected and not yet verified. The zero value is ready to use. Nil bounds nothing.
+// waiters are the attempts that are connected and not yet verified. The zero value is ready to use. Nil
+// bounds nothing.
 type waiters struct {
 	mu     sync.Mutex
 	byAddr map[string]*addrWaiters // an address without attempts is not in it
@@ -96,8 +99,9 @@ type addrWaiters struct {
 	hellos   semaphore // that wait for an answer
 }
 
-// hangs reports whether w waits in vain. A machine that is merely slow answers other attempts meanwhile, in about the
-// order in which they came. So w hangs if none was answered since it began, or one that began much later.
+// hangs reports whether w waits in vain. A machine that is merely slow answers other attempts meanwhile, in
+// about the order in which they came. So w hangs if none was answered since it began, or one that began much
+// later.
 func (a *addrWaiters) hangs(w *waiter, now time.Time) bool {
 	return !w.since.IsZero() && w.waited+now.Sub(w.since) >= silentGrace &&
 		(a.answered.Before(w.began) || a.youngest.Sub(w.began) >= silentGrace)
@@ -150,7 +154,8 @@ func (a *addrWaiters) makeRoom(now time.Time) {
 	}
 }
 
-// mayGreet waits until the address may get another ClientHello. It returns false if that was not before deadline.
+// mayGreet waits until the address may get another ClientHello. It returns false if that was not before
+// deadline.
 func (w *waiter) mayGreet(ctx context.Context, deadline time.Time) bool {
 	if w == nil {
 		return true

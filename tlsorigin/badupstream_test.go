@@ -70,7 +70,8 @@ func TestBadUpstreams(t *testing.T) {
 }
 
 func TestSurplusBytesAreNotTakenForTLS(t *testing.T) {
-	// A whole good handshake that begins in the segment of 'S' is still an injection: the server speaks second in TLS.
+	// A whole good handshake that begins in the segment of 'S' is still an injection: the server speaks
+	// second in TLS.
 	ca := tlstest.NewCA("Test Root", tlstest.P256)
 	p := peertest.Start(t, peertest.Answers("S\x16\x03\x03\x00\x2a"))
 	if failure := dialFailure(t, newTestDialer(t, ca, nil, p.Addr)); failure.Kind != ReasonTLSInjection {

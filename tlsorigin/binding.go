@@ -8,20 +8,20 @@ import (
 )
 
 // CanBind reports whether a login can be bound to the connection by tls-server-end-point (RFC 5929, section
-// 4.1). A certificate signed with Ed25519 is the one that the RFC has no hash for.
+// 4.1). The RFC has no hash for a certificate signed with Ed25519.
 func (c *Conn) CanBind() bool {
 	certificates := c.tls.ConnectionState().PeerCertificates
 	return len(certificates) == 0 || certificates[0].SignatureAlgorithm != x509.PureEd25519
 }
 
 // ServerEndPoint returns the channel-binding data tls-server-end-point: the hash of the upstream's
-// certificate, by the hash function of its signature but never one that is weaker than SHA-256. An error
-// means that there are no such data, as CanBind says, or that they were lost.
+// certificate. The hash function is that of its signature, and SHA-256 instead of a weaker one. An error
+// means that there are no such data.
 //
-// To bind means to compare certificates, and a server that has got a new one may still resume what was begun under the
-// old. So whoever asks once has only whole handshakes with that server from then on.
+// Binding compares certificates. A server with a new certificate may still resume a session that it began
+// under the old one. So ServerEndPoint ends resumption: all further handshakes with this server are whole.
 func (c *Conn) ServerEndPoint() ([]byte, error) {
-	c.ticket.bar()
+	c.ticket.disable()
 	certificates := c.tls.ConnectionState().PeerCertificates
 	if len(certificates) == 0 {
 		return nil, errors.New("the connection does not know the upstream's certificate")

@@ -31,8 +31,8 @@ type PeerCertificate struct {
 	SelfIssued         bool      `json:"self_issued"`
 }
 
-// Describe describes a chain that begins with the peer's own certificate, as tls.ConnectionState has verified ones. The
-// result begins with the authority.
+// Describe describes a chain that begins with the peer's own certificate, as tls.ConnectionState has verified
+// ones. The result begins with the authority.
 func Describe(chain []*x509.Certificate, now time.Time) []PeerCertificate {
 	var described []PeerCertificate
 	for _, cert := range slices.Backward(chain) {

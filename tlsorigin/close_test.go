@@ -11,8 +11,8 @@ import (
 	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
 )
 
-// stuck returns a connection to a peer that has stopped reading. Over net.Pipe nothing can be written that nobody
-// reads, as if its window were full for ever.
+// stuck returns a connection to a peer that has stopped reading. Over net.Pipe nothing can be written that
+// nobody reads, as if its window were full for ever.
 func stuck(t *testing.T) *Conn {
 	ca := tlstest.NewCA("Test Root", tlstest.P256)
 	config := peertest.ServerConfig(ca.Issue(tlstest.Leaf{DNSNames: []string{testName}}))

@@ -22,74 +22,78 @@ type Config struct {
 	// Addrs are host:port pairs, tried in order within one Timeout. Names are resolved anew for each Dial.
 	Addrs []string
 
-	// ServerName is the DNS name or IP address that the certificate must carry, and the name sent as SNI when it is a
-	// DNS name. Empty means the host of the address in use.
+	// ServerName is the DNS name or IP address that the certificate must carry. A DNS name is also sent as
+	// SNI. Empty means the host of the address in use.
 	ServerName string
 
-	// CAFile names a PEM file with the trusted roots, CAPEM holds such PEM itself; at most one may be set. A
-	// certificate found there is trusted even if it is an intermediate or the upstream's own. Both empty means the
-	// system roots.
+	// CAFile names a PEM file with the trusted roots. CAPEM holds such PEM itself. At most one may be set.
+	// Each certificate is trusted, even an intermediate or the upstream's own. Both empty means the system
+	// roots.
 	CAFile, CAPEM string
 
-	// VerifyCA leaves out the comparison of the name, and nothing else: whoever has a server certificate of the configured
-	// roots is accepted. It needs CAFile or CAPEM, because everybody can get a certificate of a public authority.
+	// VerifyCA leaves out the comparison of the name, and nothing else. Any server certificate of the
+	// configured roots is accepted. It needs CAFile or CAPEM, because anybody can get a certificate of a
+	// public authority.
 	VerifyCA bool
 
-	// CRLFile names a PEM file with certificate revocation lists. If it is set, each certificate below the trusted root
-	// needs a list of its issuer, in force and signed by it. Empty means that revocation is not checked.
+	// CRLFile names a PEM file with certificate revocation lists. Each certificate below the trusted root
+	// needs a list that its issuer signed and that is in force. Empty means that revocation is not checked.
 	CRLFile string
 
-	// Pins are public keys, each "sha256/" and the base64 of the SHA-256 of a SubjectPublicKeyInfo, as Pin returns it. At
-	// least one must be that of a certificate in the verified chain. None means that the chain alone decides.
+	// Pins are public keys, each as Pin returns it: "sha256/" and the base64 of the SHA-256 of a
+	// SubjectPublicKeyInfo. A certificate of the verified chain must have one of these keys. Empty means that
+	// the chain alone decides.
 	Pins []string
 
-	// CertFile (chain, leaf first) and KeyFile are presented to an upstream that asks for a client certificate,
-	// whatever list of authorities it sends along. Both or none.
+	// CertFile holds the client certificate and its chain, leaf first; KeyFile its key. An upstream that asks
+	// for a client certificate gets it, whatever list of authorities it sends along. Set both or none.
 	CertFile, KeyFile string
 
-	// MinVersion is tls.VersionTLS12 (zero means that) or tls.VersionTLS13.
+	// MinVersion is tls.VersionTLS12 or tls.VersionTLS13. Zero means TLS 1.2.
 	MinVersion uint16
 
-	// Groups are the key-exchange groups to offer. Empty means those that PostQuantum implies, in the end Go's own. Their
-	// order has no effect: crypto/tls has an order of its own and sends the key share of the first group in it that is
-	// among Groups. A server that wants another one says so, at the cost of a round trip.
+	// Groups are the key-exchange groups to offer. Empty means those that PostQuantum implies. Their order
+	// has no effect: crypto/tls has its own order, and sends the key share of the first group in it that is
+	// among Groups. An upstream that wants another group asks for it, at the cost of a round trip.
 	Groups []tls.CurveID
 
-	// PostQuantum is the policy for hybrid groups. Empty means PostQuantumPrefer. PostQuantumRequire makes MinVersion
-	// TLS 1.3.
+	// PostQuantum is the policy for hybrid groups. Empty means PostQuantumPrefer. PostQuantumRequire makes
+	// MinVersion TLS 1.3.
 	PostQuantum PostQuantum
 
 	// Negotiation says how TLS begins. Empty means NegotiatePostgres.
 	Negotiation Negotiation
 
-	// ResumeFor is how long after a whole handshake its session may be resumed, in which the server proves that it knows the
-	// session's secret and not once more that it has the key of its certificate; everything else is verified as ever. Only
-	// sessions of TLS 1.3 without client certificate are, under the files in force. Zero means never.
+	// ResumeFor is how long after a whole handshake its session may be resumed. In a resumed session the
+	// upstream proves that it knows the secret of the session, instead of a new signature with the key of its
+	// certificate. Everything else is verified as ever. Only sessions of TLS 1.3 without a client certificate
+	// are resumed, and a reload that changes something ends them. Zero means never.
 	ResumeFor time.Duration
 
 	// Timeout bounds resolving, TCP, SSLRequest and TLS for all addresses together. Zero means ten seconds.
 	Timeout time.Duration
 
-	// NetDial opens the TCP connection. Nil means a net.Dialer with keep-alive, and with TCP_USER_TIMEOUT on Linux.
+	// NetDial opens the TCP connection. Nil means a net.Dialer with keep-alive.
 	NetDial func(ctx context.Context, network, addr string) (net.Conn, error)
 
-	// Trace observes; nil means nobody does.
+	// Trace observes. Nil means that nobody does.
 	Trace *Trace
 }
 
-// Trace holds hooks that a Dialer runs. Any may be nil. They run on the dialling goroutine and must not block.
+// Trace holds hooks that a Dialer runs. Any may be nil. They run on the dialling goroutine and must not
+// block.
 type Trace struct {
-	// Attempt is called once for each try of an address, probes in the background included. An attempt that the caller's context cut short says nothing
-	// about the upstream and is not reported.
+	// Attempt is called once for each try of an address, background probes included. An attempt that the
+	// caller's context cut short is not reported: it says nothing about the upstream.
 	Attempt func(Attempt)
 
-	// PathChanged is called when something new is found out about key exchange with a resolved address. It may also run
-	// on the goroutine of a background probe.
+	// PathChanged is called when key exchange with a resolved address has changed. It may also run on the
+	// goroutine of a background probe.
 	PathChanged func(PathChange)
 
-	// Reloaded is called after each Reload, those of Watch included, and after a Dial that failed has looked at the
-	// files and found something new. The error is Reload's. Calls do not overlap, and whatever was made ahead of its
-	// use under the state before has to go. It must not call Reload.
+	// Reloaded is called after each Reload, those of Watch included. It is also called if a failed Dial found
+	// new files. The error is that of Reload. Calls do not overlap. Connections that were made ahead of their
+	// use under the state before must go. Reloaded must not call Reload.
 	Reloaded func(Reloaded, error)
 }
 
@@ -105,17 +109,17 @@ type Attempt struct {
 	State tls.ConnectionState // zero unless the peer was verified
 	Err   *Error              // nil when all went well
 
-	// Fallback is set when this was another try with that ClientHello, because an earlier one vanished by Cause.
+	// Fallback is set if this attempt followed one whose ClientHello vanished. Cause says how that one ended.
 	Fallback Fallback
 	Cause    PathCause
-	Probe    bool // made in the background, for no client
+	Probe    bool // made for no client
 }
 
 // route is one address to try and the name that must be proved there.
 type route struct {
 	host string // host:port as configured
-	dial string // what NetDial gets: host, or the resolved address of an earlier connection
-	name string // verified; a DNS name without final dot, or an IP address
+	dial string // for NetDial: host, or the resolved address of an earlier connection
+	name string // to be verified: a DNS name without final dot, or an IP address
 
 	direct bool // TLS begins at once, without SSLRequest
 }
@@ -143,7 +147,8 @@ func (c *Config) routes() ([]route, []error) {
 		if err == nil && c.ServerName == "" {
 			name, err = verifiableName(host)
 		} else if err == nil {
-			// An IPv6 zone says where to dial; only a certificate cannot carry it.
+			// An IPv6 zone says where to dial. A certificate cannot carry it, but here ServerName is
+			// verified.
 			place, _, _ := strings.Cut(host, "%")
 			_, err = verifiableName(place)
 		}
@@ -170,23 +175,25 @@ func splitAddr(addr string) (host string, err error) {
 	return host, nil
 }
 
-// dottedNumbers reports whether the last label of host is a number, which no DNS name has but every spelling of an IPv4
-// address that inet_aton knows: "010.0.0.1" (octal to some programs and decimal to others), "127.1", "0x7f.1".
+// dottedNumbers reports whether the last label of host is a number. No DNS name has that, but every spelling
+// of an IPv4 address that inet_aton knows: "127.1", "0x7f.1", and "010.0.0.1", which is octal to some
+// programs and decimal to others.
 func dottedNumbers(host string) bool {
 	last := host[strings.LastIndexByte(host, '.')+1:]
 	_, err := strconv.ParseUint(last, 0, 64)
 	return err == nil || (last != "" && strings.Trim(last, "0123456789") == "")
 }
 
-// verifiableName returns name as it is compared with a certificate, or why no certificate can carry it.
+// verifiableName returns name as it is compared with a certificate. The error says why no certificate can
+// carry it.
 func verifiableName(name string) (string, error) {
 	if ip, err := netip.ParseAddr(name); err == nil {
 		if ip.Zone() != "" {
-			return "", errors.New("a certificate cannot name an IPv6 zone; name the server otherwise")
+			return "", errors.New("a certificate cannot name an IPv6 zone; use another name of the server")
 		}
 		return name, nil
 	}
-	// A name with a final dot is the same name, only that no search domain is appended.
+	// A final dot only says that no search domain is appended.
 	trimmed := strings.TrimSuffix(name, ".")
 	if dottedNumbers(trimmed) {
 		return "", errors.New("is not an IP address in its usual spelling (four decimal numbers without leading zeros)")

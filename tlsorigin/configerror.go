@@ -39,7 +39,8 @@ func (e *ConfigError) Error() string {
 	return fmt.Sprintf("%s %q: %s", e.Field, e.Value, text)
 }
 
-// Text returns the problem in words, without Field and Value. The function name says what the reader calls a field of Config.
+// Text returns the problem in words, without Field and Value. The function name says what the reader calls a
+// field of Config.
 func (e *ConfigError) Text(name func(field string) string) string {
 	others := make([]string, len(e.Others))
 	for i, field := range e.Others {

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// Addr is the remote address of a Conn. Passed to Dialer.Dial as target, it leads to the same place again.
+// Addr is the remote address of a Conn. As the target of Dialer.Dial it leads to the same place again.
 type Addr struct {
 	TCP  net.Addr // resolved
 	Host string   // host:port as configured
@@ -27,27 +27,28 @@ func (a *Addr) String() string { return a.TCP.String() }
 
 // Conn is a verified connection to the upstream.
 //
-// One goroutine may read while another one writes; deadlines and Close are for everybody.
+// One goroutine may read while another one writes. Any goroutine may set deadlines and call Close.
 //
-// Errors of Read and Write that mean the loss of the connection are *Error values. A timeout leaves a connection
-// readable, but a write that timed out part-way has broken it for writing, as with every tls.Conn.
+// An error of Read or Write is an *Error if the connection is lost. A timeout leaves the connection readable.
+// A write that timed out part-way has broken it for writing, as with every tls.Conn.
 type Conn struct {
 	tls    *tls.Conn
 	wire   *wire
 	auth   *clientAuth
 	remote *Addr
-	ticket *ticket               // may be nil
+	ticket *ticket               // nil means that no session is resumed or kept
 	chains [][]*x509.Certificate // verified
 
 	generation uint64 // of the state under which it was verified
-	rejected   func() // called when the upstream does not accept the client certificate; may be nil
+	rejected   func() // called when the upstream rejects the client certificate; may be nil
 
 	answered atomic.Bool // application data have arrived
 }
 
-// Read reads decrypted bytes. In TLS 1.3 the upstream judges the client certificate only after our side of the
-// handshake is done; its rejection arrives here as the first thing and is an *Error of ReasonClientCertRejected. It can
-// be read even after a Write has failed because the upstream has closed the connection.
+// Read reads decrypted bytes. In TLS 1.3 the upstream checks the client certificate after our side of the
+// handshake is done. Its rejection is the first thing that Read returns, as an *Error of
+// ReasonClientCertRejected. It can be read even after a Write has failed because the upstream closed the
+// connection.
 func (c *Conn) Read(p []byte) (int, error) {
 	n, err := c.tls.Read(p)
 	if n > 0 {
@@ -82,7 +83,7 @@ func (c *Conn) failure(err error) error {
 	found := alertFailure(err, c.auth)
 	switch {
 	case found != nil && !c.answered.Load():
-		lost.sqlState = sqlStateCannotConnect // the upstream's part of the handshake ends with its first data
+		lost.sqlState = sqlStateCannotConnect // its part of the handshake ends with its first data
 		c.ticket.failed()
 		if found.reason == ReasonClientCertRejected && c.rejected != nil {
 			c.rejected()
@@ -96,9 +97,8 @@ func (c *Conn) failure(err error) error {
 	return lost
 }
 
-// CloseWrite sends close_notify and the end of the TCP stream, behind all that was written. The connection
-// can still be read. CloseWrite waits for room in the peer's window like Write. Nothing can be written
-// afterwards.
+// CloseWrite sends close_notify and the end of the TCP stream, behind all that was written. It waits for room
+// in the peer's window, as Write does. The connection can still be read, and not written any more.
 func (c *Conn) CloseWrite() error {
 	if err := c.tls.CloseWrite(); err != nil {
 		return c.failure(err)
@@ -110,15 +110,15 @@ func (c *Conn) CloseWrite() error {
 	return nil
 }
 
-// Close sends close_notify if the peer's window has room for it within a quarter of a second, and closes the connection.
-// Running reads and writes end.
+// Close sends close_notify, if the peer's window has room for it within CloseGrace, and closes the
+// connection. Running reads and writes end.
 func (c *Conn) Close() error {
 	c.wire.closing()
 	err := c.tls.Close()
 	if errors.Is(err, net.ErrClosed) {
 		return err
 	}
-	return nil // a close_notify that found no way out is no concern of the caller
+	return nil // the caller need not know that close_notify found no room
 }
 
 // ConnectionState describes the verified TLS connection.
@@ -140,5 +140,5 @@ func (c *Conn) SetDeadline(t time.Time) error { return c.wire.setDeadline(t) }
 // SetReadDeadline sets the deadline of Read.
 func (c *Conn) SetReadDeadline(t time.Time) error { return c.wire.Conn.SetReadDeadline(t) }
 
-// SetWriteDeadline sets the deadline of Write. See Conn for what a missed one means.
+// SetWriteDeadline sets the deadline of Write. See Conn for what a missed deadline means.
 func (c *Conn) SetWriteDeadline(t time.Time) error { return c.wire.setWriteDeadline(t) }

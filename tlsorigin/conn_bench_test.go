@@ -12,9 +12,9 @@ import (
 	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
 )
 
-// BenchmarkConn reads 32 KiB and writes 64 KiB at once on a verified connection, as the event loop does, against records of
-// the sizes that pgbouncer, PostgreSQL and others send. The server is in the same process. What is allocated is
-// crypto/tls's: 32 bytes for every record that it reads, at either end.
+// BenchmarkConn reads 32 KiB and writes 64 KiB at once on a verified connection, as the event loop does,
+// against records of the sizes that pgbouncer, PostgreSQL and others send. The server is in the same process.
+// What is allocated is crypto/tls's: 32 bytes for every record that it reads, at either end.
 func BenchmarkConn(b *testing.B) {
 	for _, record := range []int{4 << 10, 8 << 10, 16 << 10} {
 		b.Run(fmt.Sprintf("read/%dKiB records", record>>10), func(b *testing.B) { benchmarkRead(b, record) })

@@ -213,7 +213,8 @@ func TestListsAreReloaded(t *testing.T) {
 	conn.Close()
 }
 
-// Lists may be long: an entry costs as much memory as it has bytes, and less than 4 times that while it is read.
+// Lists may be long: an entry costs as much memory as it has bytes, and less than 4 times that while it is
+// read.
 func TestLongListsLoad(t *testing.T) {
 	const entries = 150_000
 	root := tlstest.NewCA("Test Root", tlstest.P256)
@@ -237,21 +238,21 @@ func TestFailuresDoNotReadLongListsAgain(t *testing.T) {
 	path := peertest.WriteFile(t, filepath.Join(t.TempDir(), "crl.pem"), root.LongCRL(30_000), 0o644)
 	d := newTestDialer(t, root, func(c *Config) { c.CRLFile = path }, p.Addr)
 	dialFailure(t, d)
-	first := d.reloads.looked
+	first := d.reloads.began
 	if first.IsZero() {
 		t.Fatal("nobody looked at the files")
 	}
-	if d.reloads.size < freeLook {
+	if d.reloads.size < freeRead {
 		t.Fatalf("read %d bytes", d.reloads.size)
 	}
-	d.reloads.size = 100 * lookRate // so that a busy machine is in time
+	d.reloads.size = 100 * readRate // so that a busy machine is in time
 	dialFailure(t, d)
-	if !d.reloads.looked.Equal(first) {
+	if !d.reloads.began.Equal(first) {
 		t.Error("the files were read again at once")
 	}
-	d.reloads.looked = first.Add(-time.Hour)
+	d.reloads.began = first.Add(-time.Hour)
 	dialFailure(t, d)
-	if !d.reloads.looked.After(first) {
+	if !d.reloads.began.After(first) {
 		t.Error("the files were not read again for an hour")
 	}
 }

@@ -14,8 +14,9 @@ import (
 	"github.com/pgorigin/pgorigin/tlsorigin/internal/verify"
 )
 
-// This file is the whole road from a name to a verified connection: Dial, dialRoutes, open, try, and the steps of one
-// attempt: connect, requestTLS, handshake, verify. What is optional is one call here and stands elsewhere:
+// This file is the whole road from a name to a verified connection: Dial, dialRoutes, open, try, and the
+// steps of one attempt: connect, requestTLS, handshake, verify. What is optional is one call here and stands
+// elsewhere:
 //
 //	reload.go      files that were replaced: try again under the new ones
 //	retry.go       a hello that got no answer, a session that the upstream cannot resume: try another hello
@@ -33,15 +34,16 @@ type options struct {
 	recorder *recorder // nil: nobody records the attempts
 }
 
-// Dial returns a *Conn whose peer has proved its name, ready for a startup packet; the caller closes it. A nil target
-// means the configured addresses in order. Otherwise target is the *Addr of an earlier connection of this Dialer: the new
-// connection goes to that very address and proves the same name. A cancel request needs that.
+// Dial returns a *Conn whose peer has proved its name, ready for a startup packet; the caller closes it. A
+// nil target means the configured addresses in order. Otherwise target is the *Addr of an earlier connection
+// of this Dialer: the new connection goes to that very address and proves the same name. A cancel request
+// needs that.
 //
-// If replaced files could explain a failure, Dial reads them and tries once more when they are new: a rotation costs no
-// connection, however long the interval of Watch.
+// If replaced files could explain a failure, Dial reads them and tries once more when they are new: a
+// rotation costs no connection, however long the interval of Watch.
 //
-// On failure the error is an *Error, with one exception: the end of ctx is reported as context.Cause(ctx), wrapped,
-// because it says nothing about the upstream. The connection does not depend on ctx afterwards.
+// On failure the error is an *Error, with one exception: the end of ctx is reported as context.Cause(ctx),
+// wrapped, because it says nothing about the upstream. The connection does not depend on ctx afterwards.
 func (d *Dialer) Dial(ctx context.Context, target net.Addr) (*Conn, error) {
 	return d.dial(ctx, target, options{})
 }
@@ -112,7 +114,8 @@ type outcome struct {
 	interrupted bool // the caller's context has ended, which says nothing about the upstream
 }
 
-// open tries one address within budget: once as a rule, and again if another hello may pass where this one failed.
+// open tries one address within budget: once as a rule, and again if another hello may pass where this one
+// failed.
 func (d *Dialer) open(ctx context.Context, r route, state *tlsState, budget time.Duration, o options) outcome {
 	end := time.Now().Add(budget)
 	a := d.newAttempt(r, state, budget, o)
@@ -180,9 +183,9 @@ func (d *Dialer) newAttempt(r route, state *tlsState, budget time.Duration, o op
 	}
 }
 
-// run connects, asks for TLS and verifies, all before one deadline. The deadline stands on the connection. The end of ctx
-// interrupts by a deadline in the past. So the deadline has one owner, and the connection is still open, and can be asked
-// about, when it has passed.
+// run connects, asks for TLS and verifies, all before one deadline. The deadline stands on the connection.
+// The end of ctx interrupts by a deadline in the past. So the deadline has one owner, and the connection is
+// still open, and can be asked about, when it has passed.
 func (a *attempt) run(ctx context.Context, dial dialFunc) (*Conn, *Error) {
 	deadline := time.Now().Add(a.budget)
 	raw, failure := a.connect(ctx, deadline, dial)
@@ -226,8 +229,9 @@ func (a *attempt) connect(ctx context.Context, deadline time.Time, dial dialFunc
 	return raw, nil
 }
 
-// expiry returns a function that sets the deadline of raw. Once ctx has ended, every deadline is one in the past. The
-// function asks ctx after it has set the deadline, so a later one set at the same moment does not undo the interruption.
+// expiry returns a function that sets the deadline of raw. Once ctx has ended, every deadline is one in the
+// past. The function asks ctx after it has set the deadline, so a later one set at the same moment does not
+// undo the interruption.
 func expiry(ctx context.Context, raw net.Conn) func(time.Time) {
 	return func(t time.Time) {
 		// A connection that cannot take a deadline any more is closed, and the next operation says so.
@@ -264,17 +268,17 @@ func (a *attempt) requestTLS(raw net.Conn) *Error {
 	if found := answerProblem(answer[0]); found != nil {
 		return a.failure(found, nil)
 	}
-	// An attacker in the path may send bytes behind 'S' that are not TLS, in the hope that they pass for something received
-	// inside TLS (CVE-2021-23222). Bytes that are here already get their own reason. Later ones break the handshake, because
-	// nothing between here and TLS has a buffer.
+	// An attacker in the path may send bytes behind 'S' that are not TLS, in the hope that they pass for
+	// something received inside TLS (CVE-2021-23222). Bytes that are here already get their own reason. Later
+	// ones break the handshake, because nothing between here and TLS has a buffer.
 	if pendingInput(raw) {
 		return a.failure(&problem{ReasonTLSInjection, "sent bytes behind its answer to SSLRequest; someone in the path may be tampering"}, nil)
 	}
 	return nil
 }
 
-// answerProblem says what is wrong with the answer to SSLRequest. An 'E' begins an ErrorResponse. It comes from a peer that
-// has proved nothing, so nobody reads it (CVE-2024-10977).
+// answerProblem says what is wrong with the answer to SSLRequest. An 'E' begins an ErrorResponse. It comes
+// from a peer that has proved nothing, so nobody reads it (CVE-2024-10977).
 func answerProblem(answer byte) *problem {
 	switch answer {
 	case 'S':
@@ -346,8 +350,8 @@ func (a *attempt) tlsConfig() *tls.Config {
 	return config
 }
 
-// verification verifies the peer of one connection. crypto/tls calls verify in each handshake, resumed ones included. It
-// does so before it sends the client certificate and before any data can pass.
+// verification verifies the peer of one connection. crypto/tls calls verify in each handshake, resumed ones
+// included. It does so before it sends the client certificate and before any data can pass.
 type verification struct {
 	policy *verify.Policy
 	name   string                // what the certificate must carry, unless the policy ignores names
@@ -361,7 +365,8 @@ func (v *verification) verify(cs tls.ConnectionState) error {
 	return err
 }
 
-// outwaited words the end of an attempt that had to make room for others, and leaves every other failure as it is.
+// outwaited words the end of an attempt that had to make room for others, and leaves every other failure as
+// it is.
 func (a *attempt) outwaited(ctx context.Context, failure *Error) *Error {
 	if !errors.Is(context.Cause(ctx), errOutwaited) {
 		return failure

@@ -10,8 +10,8 @@ import (
 	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
 )
 
-// BenchmarkDial compares a connection by Dialer with the least that can be done for one: TCP, SSLRequest and a verified
-// handshake. Both figures include the server, which is in the same process.
+// BenchmarkDial compares a connection by Dialer with the least that can be done for one: TCP, SSLRequest and
+// a verified handshake. Both figures include the server, which is in the same process.
 func BenchmarkDial(b *testing.B) {
 	ca := tlstest.NewCA("Test Root", tlstest.P256)
 	addr := acceptTLS(b, ca.Issue(tlstest.Leaf{DNSNames: []string{testName}}))

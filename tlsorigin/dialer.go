@@ -1,11 +1,9 @@
 package tlsorigin
 
 import (
-	"context"
 	"crypto/x509"
 	"errors"
 	"net"
-	"net/netip"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -17,9 +15,9 @@ import (
 type Dialer struct {
 	upstream []route
 	timeout  time.Duration
-	netDial  func(ctx context.Context, network, addr string) (net.Conn, error)
-	resolve  func(ctx context.Context, network, host string) ([]netip.Addr, error) // nil: only netDial knows names
-	attempt  func(Attempt)                                                         // never nil
+	netDial  dialFunc
+	resolve  LookupFunc    // nil means that only netDial knows names
+	attempt  func(Attempt) // never nil
 
 	exchange   keyExchange
 	hosts      hosts
@@ -33,8 +31,8 @@ type Dialer struct {
 	reloads *reloads
 }
 
-// NewDialer reads the files that cfg names, checks everything and reports all problems at once: an error joins one
-// *ConfigError for each.
+// NewDialer reads the files that cfg names and checks everything. It reports all problems at once: the error
+// joins a *ConfigError for each.
 func NewDialer(cfg Config) (*Dialer, error) {
 	return newDialer(cfg, x509.SystemCertPool)
 }
@@ -95,20 +93,21 @@ func (d *Dialer) Warnings() []Warning {
 	return slices.Concat(d.exchange.warnings, d.state.Load().warnings)
 }
 
-// Close ends the probes in the background and waits for them. Connections and Dial go on to work; only nothing that was
-// remembered about an address is looked at again. It returns nil.
+// Close ends the background probes and waits for them. Connections and Dial go on to work, but what is
+// remembered about an address is not probed again. Close returns nil.
 func (d *Dialer) Close() error {
 	d.background.Close()
 	return nil
 }
 
-// NotAfter returns when the first of the configured roots and the first certificate of the client's chain expire. Zero
-// means that there is none to look at: the system roots are in use, or no client certificate is configured.
+// NotAfter returns when the first of the configured roots and the first certificate of the client's chain
+// expire. Zero means that there is none: the system roots are in use, or no client certificate is configured.
 func (d *Dialer) NotAfter() (roots, client time.Time) {
 	t := d.state.Load()
 	return t.rootsNotAfter, t.clientNotAfter
 }
 
-// CRLNextUpdate returns when the first of the configured revocation lists runs out, of several of one issuer
-// the newest. From then on no chain that needs it is accepted. Zero means that there is none.
+// CRLNextUpdate returns when the first of the configured revocation lists runs out. Of several lists of one
+// issuer the newest counts. From then on no chain that needs the list is accepted. Zero means that there is
+// none.
 func (d *Dialer) CRLNextUpdate() time.Time { return d.state.Load().policy.CRLs.NextUpdate() }

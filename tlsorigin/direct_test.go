@@ -73,7 +73,8 @@ func TestRefusedDirectTLS(t *testing.T) {
 	}
 }
 
-// TestALPNBehindSSLRequest: a server that knows other protocols only refuses, one that knows none does not mind.
+// TestALPNBehindSSLRequest: a server that knows other protocols only refuses, one that knows none does not
+// mind.
 func TestALPNBehindSSLRequest(t *testing.T) {
 	ca := tlstest.NewCA("Test Root", tlstest.P256)
 	for _, row := range []struct {

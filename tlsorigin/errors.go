@@ -8,7 +8,7 @@ import (
 	"github.com/pgorigin/pgorigin/tlsorigin/internal/verify"
 )
 
-// Reason is one word of the closed vocabulary that logs, metrics and documentation share.
+// Reason is one word of the closed list that logs, metrics and documentation share.
 type Reason string
 
 // The reasons for which a connection to the upstream fails.
@@ -18,7 +18,7 @@ const (
 	ReasonUpstreamUnreachable Reason = "upstream_unreachable"
 	ReasonUpstreamTimeout     Reason = "upstream_timeout" // TCP or the answer to SSLRequest
 	ReasonUpstreamGone        Reason = "upstream_gone"
-	ReasonUpstreamLost        Reason = "upstream_lost" // an established connection over which no answer comes any more
+	ReasonUpstreamLost        Reason = "upstream_lost" // the peer of an established connection is silent
 
 	ReasonTLSRefused   Reason = "tls_refused"   // answered 'N'
 	ReasonTLSInjection Reason = "tls_injection" // sent bytes behind 'S'
@@ -45,24 +45,24 @@ const (
 	sqlStateConnectionLost = "08006" // connection_failure
 )
 
-// mentionedOthers bounds how many further addresses the sentence of an Error mentions.
+// mentionedOthers is how many further addresses the sentence of an Error mentions.
 const mentionedOthers = 4
 
 // Error says why an address of the upstream gave no verified connection, or why one was lost.
 type Error struct {
 	Kind Reason
 	Addr string // host:port as configured
-	Text string // what happened, safe to show to a client, at most 1 KiB
-	Err  error  // the cause, or nil. Its text may hold what the peer sent and is not safe to show.
+	Text string // what happened; safe to show to a client, at most 1 KiB
+	Err  error  // the cause, or nil; its text may hold what the peer sent, and is not safe to show
 
-	// Also are the further reasons for which the upstream's certificate is refused, without Kind, each once.
+	// Also are the further reasons why the upstream's certificate is refused, without Kind, each once.
 	Also []Reason
 	// Peer describes the upstream's own certificate when it is refused; nil otherwise.
 	Peer *PeerCertificate
-	// Anchored says that a trusted authority vouches for Peer. If it is false, the peer may have made up all
-	// of Peer.
+	// Anchored says that a trusted authority vouches for Peer. Without it, the peer may have made up all of
+	// Peer.
 	Anchored bool
-	// ExpectedName is the name that Peer had to carry; empty when the name does not matter (Config.VerifyCA).
+	// ExpectedName is the name that Peer had to carry. Empty means that any name would do (Config.VerifyCA).
 	ExpectedName string
 
 	// Others are the failures of the other addresses that the same Dial tried, in their order.
@@ -88,7 +88,7 @@ func (e *Error) Error() string {
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Reason returns Kind as a plain string, for callers that know errors only by behaviour.
+// Reason returns Kind as a string, for callers that know errors by their methods.
 func (e *Error) Reason() string { return string(e.Kind) }
 
 // SQLState returns the code that a Postgres client should see.
@@ -99,8 +99,8 @@ func (e *Error) SQLState() string {
 	return e.sqlState
 }
 
-// furthest merges the failures of several addresses into the one that came closest to a connection, since a wrong
-// certificate says more than a refused port; among equals the first address wins.
+// furthest merges the failures of several addresses into the one that came closest to a connection: a wrong
+// certificate says more than a refused port. Among equals the first address wins.
 func furthest(failures []*Error) *Error {
 	best := 0
 	for i, failure := range failures {

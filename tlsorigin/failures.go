@@ -17,8 +17,8 @@ import (
 	"github.com/pgorigin/pgorigin/tlsorigin/internal/verify"
 )
 
-// problem is why there is no connection, in a text that is safe to show. Where a function returns a *problem, nil means
-// that all is well.
+// problem is why there is no connection, in a text that is safe to show. Where a function returns a *problem,
+// nil means that all is well.
 type problem struct {
 	reason Reason
 	text   string
@@ -75,7 +75,8 @@ func (a *attempt) handshakeFailure(err error, received int64) *problem {
 	case errors.As(err, &refused):
 		return a.certificateFailure(refused)
 	case errors.As(err, &notTLS) && a.route.direct && notTLS.RecordHeader[0] == 'E', errors.Is(err, io.EOF) && a.route.direct && received == 0:
-		// The 'E' begins an ErrorResponse, which is not read: nobody has proved anything yet (CVE-2024-10977).
+		// The 'E' begins an ErrorResponse. It is not read, because the peer has proved nothing
+		// (CVE-2024-10977).
 		return &problem{ReasonTLSProtocol, "does not take direct TLS: the server is probably too old for it (needs PostgreSQL 17 or pgbouncer 1.25)"}
 	case errors.As(err, &notTLS):
 		return &problem{ReasonTLSProtocol, "agreed to TLS but then sent something that is not TLS"}
@@ -117,8 +118,8 @@ func (a *attempt) certificateFailure(r *verify.Refusal) *problem {
 	return &problem{Reason(e.Reason), e.Text}
 }
 
-// unusableCertificate explains a certificate that crypto/tls does not even verify. Only the text of err says so, and it may
-// quote the certificate. Nil means that err is about something else.
+// unusableCertificate explains a certificate that crypto/tls does not even verify. Only the text of err says
+// so, and it may quote the certificate. Nil means that err is about something else.
 func unusableCertificate(err error) *problem {
 	text := err.Error()
 	switch {
@@ -147,8 +148,8 @@ func connectionLost(err error) *problem {
 	return &problem{ReasonTLSProtocol, "broke the TLS protocol" + own(err)}
 }
 
-// own returns what crypto/tls says in words of its own, for appending: its messages are constants and numbers, except
-// those about certificates.
+// own returns the message of crypto/tls in parentheses. Its messages are constants and numbers, except those
+// about certificates, for which own returns "".
 func own(err error) string {
 	text := err.Error()
 	if !strings.Contains(text, "tls: ") || strings.Contains(text, "x509") || strings.Contains(text, "certificate") {
@@ -170,8 +171,8 @@ const (
 	alertNoProtocol          = 120
 )
 
-// alertNumber returns the alert that the peer sent. crypto/tls hides it: the error is a *net.OpError around an
-// unexported type, which is not tls.AlertError, so only its kind can be asked for.
+// alertNumber returns the alert that the peer sent. crypto/tls hides it: the error is a *net.OpError around
+// an unexported type, which is not tls.AlertError, so only its kind can be asked for.
 func alertNumber(err error) (number uint8, ok bool) {
 	var op *net.OpError
 	if !errors.As(err, &op) || op.Op != "remote error" {
@@ -190,8 +191,8 @@ func alertName(err error) string {
 	return fmt.Sprintf("TLS alert %d (%s)", number, strings.TrimPrefix(tls.AlertError(number).Error(), "tls: "))
 }
 
-// alertFailure explains an alert that the peer sent before any data. Nil means that err is no alert. An alert about
-// certificates means the client certificate only if the peer has asked for one.
+// alertFailure explains an alert that the peer sent before any data. Nil means that err is no alert. An alert
+// about certificates means the client certificate only if the peer has asked for one.
 func alertFailure(err error, auth *clientAuth) *problem {
 	number, ok := alertNumber(err)
 	if !ok {

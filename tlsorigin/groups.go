@@ -13,8 +13,8 @@ type PostQuantum string
 
 // The policies. The zero value means PostQuantumPrefer.
 const (
-	// PostQuantumPrefer offers hybrid groups and classical ones. A ClientHello that vanishes on the way is followed, once
-	// and visibly, by a classical one.
+	// PostQuantumPrefer offers hybrid groups and classical ones. If a ClientHello vanishes on the way, a
+	// classical one follows, once and visibly.
 	PostQuantumPrefer PostQuantum = "prefer"
 	// PostQuantumRequire offers hybrid groups alone, in TLS 1.3 alone, and never falls back.
 	PostQuantumRequire PostQuantum = "require"
@@ -29,15 +29,16 @@ type Negotiation string
 const (
 	// NegotiatePostgres sends SSLRequest and waits for 'S'.
 	NegotiatePostgres Negotiation = "postgres"
-	// NegotiateDirect begins with TLS, which PostgreSQL takes from 17 on and pgbouncer from 1.25 on, and insists on ALPN.
+	// NegotiateDirect begins with TLS and insists on ALPN. PostgreSQL accepts that from 17 on, pgbouncer from
+	// 1.25 on.
 	NegotiateDirect Negotiation = "direct"
 )
 
 // protocolName is what Postgres calls itself in ALPN.
 const protocolName = "postgresql"
 
-// hybridGroups and classicalGroups together are what crypto/tls can negotiate, in its own order of preference. That
-// order cannot be changed: a list of groups is a set to crypto/tls.
+// hybridGroups and classicalGroups together are what crypto/tls can negotiate, in its own order of
+// preference. Nothing changes that order: a list of groups is a set to crypto/tls.
 func hybridGroups() []tls.CurveID {
 	return []tls.CurveID{tls.X25519MLKEM768, tls.SecP256r1MLKEM768, tls.SecP384r1MLKEM1024}
 }
@@ -63,7 +64,7 @@ func GroupName(id tls.CurveID) string {
 	case tls.CurveP521:
 		return "P-521"
 	}
-	return id.String() // a number, for a group that is younger than this code
+	return id.String() // a number for a group that this Go does not know
 }
 
 // GroupNames returns the names of groups, in their order.
@@ -78,17 +79,15 @@ func GroupNames(ids []tls.CurveID) []string {
 // keyExchange is what a Config means by its groups.
 type keyExchange struct {
 	policy PostQuantum
-	groups []tls.CurveID // offered as a rule; nil means all that crypto/tls has
-	// classical are offered when the rule's ClientHello vanishes on the way. Nil: there is no falling back.
-	classical []tls.CurveID
-	// enabled are all classical groups of the rule, from which keyshare.go picks.
-	enabled []tls.CurveID
-	// hybrid: the rule's ClientHello carries a hybrid key share, with the GODEBUG and FIPS settings of this process.
-	hybrid   bool
-	warnings []Warning
+	groups []tls.CurveID // the default offer; nil means all that crypto/tls has
+
+	classical []tls.CurveID // offered when the default ClientHello vanishes; nil means that there is no fallback
+	enabled   []tls.CurveID // all classical groups of the default offer
+	hybrid    bool          // the default ClientHello carries a hybrid key share in this process
+	warnings  []Warning
 }
 
-// offeredGroups returns what goes into tls.Config.CurvePreferences as a rule; nil means Go's own set.
+// offeredGroups returns the default tls.Config.CurvePreferences. Nil means Go's own set.
 func (c *Config) offeredGroups() []tls.CurveID {
 	switch {
 	case len(c.Groups) > 0:
@@ -101,8 +100,8 @@ func (c *Config) offeredGroups() []tls.CurveID {
 	return nil
 }
 
-// keyExchange checks everything about groups, the last of it on a ClientHello: what crypto/tls makes of a list depends
-// on GODEBUG and FIPS settings that no API tells.
+// keyExchange checks everything about groups. It does so on a ClientHello, too, because what crypto/tls makes
+// of a list depends on GODEBUG and FIPS settings that no API tells.
 func (c *Config) keyExchange(minVersion uint16) (keyExchange, []error) {
 	k := keyExchange{policy: c.PostQuantum, groups: c.offeredGroups()}
 	if k.policy == "" {
@@ -115,7 +114,7 @@ func (c *Config) keyExchange(minVersion uint16) (keyExchange, []error) {
 		return k.groups != nil && !slices.Contains(k.groups, id)
 	})
 	if minVersion != tls.VersionTLS13 {
-		minVersion = tls.VersionTLS12 // anything else is limits' business
+		minVersion = tls.VersionTLS12 // limits reports any other
 	}
 	hello, err := buildHello(&tls.Config{ServerName: "name.invalid", MinVersion: minVersion, CurvePreferences: k.groups})
 	k.hybrid = slices.ContainsFunc(hello.KeyShares, IsHybrid)
@@ -174,7 +173,7 @@ func (c *Config) groupProblems() []error {
 	return problems
 }
 
-// warnGroups says what becomes of an explicit list in the ClientHello.
+// warnGroups warns if the ClientHello differs from an explicit list.
 func (k *keyExchange) warnGroups(hello Hello) {
 	var missing []tls.CurveID
 	for _, id := range k.groups {

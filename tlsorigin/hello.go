@@ -20,13 +20,13 @@ type Hello struct {
 	Protocols  []string      // ALPN
 }
 
-// Hello returns the ClientHello that the first address gets as a rule, with the configuration in force.
+// Hello returns the default ClientHello for the first address, with the configuration in force.
 func (d *Dialer) Hello() (Hello, error) {
 	t := d.state.Load()
 	return buildHello(t.config(&verification{policy: t.policy, name: d.upstream[0].name}, &clientAuth{configured: t.client}))
 }
 
-// buildHello lets crypto/tls write a ClientHello for config to nobody, and reads it.
+// buildHello returns the ClientHello that crypto/tls writes for config. It connects to nobody.
 func buildHello(config *tls.Config) (Hello, error) {
 	var sink helloSink
 	err := tls.Client(&sink, config).Handshake() //nolint:noctx // nothing here waits
@@ -36,8 +36,8 @@ func buildHello(config *tls.Config) (Hello, error) {
 	return parseHello(sink.record)
 }
 
-// helloSink is a connection to nobody, which keeps the first write: crypto/tls writes a ClientHello as one record, in
-// one piece.
+// helloSink is a connection to nobody that keeps its first write. crypto/tls writes a ClientHello as one
+// record in one piece.
 type helloSink struct{ record []byte }
 
 func (s *helloSink) Write(p []byte) (int, error) {
@@ -93,7 +93,8 @@ func parseHello(record []byte) (Hello, error) {
 	return hello, nil
 }
 
-// readExtension reads one extension that it knows, and skips any other. It returns false if the extension is malformed.
+// readExtension reads one extension that it knows, and skips any other. It returns false if the extension is
+// malformed.
 func (h *Hello) readExtension(kind uint16, body cryptobyte.String) bool {
 	if kind != extensionServerName && kind != extensionGroups && kind != extensionALPN && kind != extensionKeyShare {
 		return true

@@ -9,7 +9,8 @@ import (
 	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
 )
 
-// TestHello: the sizes are those of Go 1.26 and matter in relation to a TCP segment, which is 1448 bytes on most paths.
+// TestHello: the sizes are those of Go 1.26 and matter in relation to a TCP segment, which is 1448 bytes on
+// most paths.
 func TestHello(t *testing.T) {
 	const name = "database.prod.svc.cluster.test" // of 30 characters
 	hybridShares := []tls.CurveID{tls.X25519MLKEM768, tls.X25519}
@@ -60,7 +61,8 @@ func TestHelloToAnIPAddressHasNoServerName(t *testing.T) {
 	}
 }
 
-// TestDamagedHellosAreErrors: every prefix, and every byte changed, either is read or is an error, never a panic.
+// TestDamagedHellosAreErrors: every prefix, and every byte changed, either is read or is an error, never a
+// panic.
 func TestDamagedHellosAreErrors(t *testing.T) {
 	var sink helloSink
 	_ = tls.Client(&sink, &tls.Config{ServerName: testName, NextProtos: []string{protocolName}}).Handshake()

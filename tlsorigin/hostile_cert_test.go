@@ -114,7 +114,8 @@ func mutualAuthorities(ca *tlstest.CA, n int) *tlstest.Pair {
 	return ca.Issue(tlstest.Leaf{DNSNames: []string{"other.test"}}).WithChain(chain...)
 }
 
-// strangers is a certificate of ca with n different self-signed ones behind it that have nothing to do with it.
+// strangers is a certificate of ca with n different self-signed ones behind it that have nothing to do with
+// it.
 func strangers(ca *tlstest.CA, n int) *tlstest.Pair {
 	var chain []*x509.Certificate
 	for i := range n {

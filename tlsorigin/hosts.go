@@ -39,7 +39,7 @@ type PathChange struct {
 }
 
 const (
-	blockedFor    = 10 * time.Minute // after the first fallback; doubles with each probe that finds it confirmed
+	blockedFor    = 10 * time.Minute // after the first fallback; doubles with each probe that confirms it
 	maxBlockedFor = 24 * time.Hour
 	maxHosts      = 256       // addresses remembered: a name may have other ones each time that it is resolved
 	learnedFor    = time.Hour // a choice of a group is believed without asking again
@@ -56,8 +56,8 @@ type helloVariant struct {
 // isDefault reports whether nothing remembered and no fallback has changed the hello.
 func (v helloVariant) isDefault() bool { return v.groups == nil && !v.small && v.fallback == "" }
 
-// hostState is what is remembered about one resolved address. It decides the next ClientHello and nothing else: every
-// connection is verified, whatever stands here.
+// hostState is what is remembered about one resolved address. It decides the next ClientHello and nothing
+// else: every connection is verified, whatever stands here.
 type hostState struct {
 	route    route // as configured, with the resolved address
 	state    PathState
@@ -81,8 +81,8 @@ type hosts struct {
 	known map[string]*hostState
 }
 
-// variant returns the ClientHello for addr. If what is remembered has become old, it calls startProbe, once. The caller's
-// connection gets the remembered hello all the same.
+// variant returns the ClientHello for addr. If what is remembered has become old, it calls startProbe, once.
+// The caller's connection gets the remembered hello all the same.
 func (h *hosts) variant(startProbe func(route, net.Addr), r route, addr net.Addr) helloVariant {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -108,7 +108,7 @@ func (h *hosts) small(addr string) bool {
 	return e != nil && e.fallback == FallbackSmallSegments
 }
 
-// verified learns from an attempt that has led to a verified peer.
+// verified learns from an attempt whose peer was verified.
 func (h *hosts) verified(a *attempt) {
 	h.update(a.route.to(a.report.Resolved), a.report.Resolved, func(e *hostState) {
 		now := time.Now()
@@ -132,7 +132,8 @@ func (h *hosts) verified(a *attempt) {
 	})
 }
 
-// fallBack notes that a fallback has worked. Several connections may find that out at the same time; the first counts.
+// fallBack notes that a fallback has worked. If several connections find that out at the same time, the first
+// counts.
 func (e *hostState) fallBack(c helloVariant, cause PathCause, now time.Time) {
 	if e.fallback == c.fallback {
 		return
@@ -142,8 +143,8 @@ func (e *hostState) fallBack(c helloVariant, cause PathCause, now time.Time) {
 	e.due = now.Add(e.hold)
 }
 
-// probed notes the end of a probe of addr. If it succeeded, verified was called before. If it failed, vanished says whether
-// that confirms the fallback.
+// probed notes the end of a probe of addr. If it succeeded, verified was called before. If it failed,
+// vanished says whether that confirms the fallback.
 func (h *hosts) probed(addr net.Addr, succeeded, vanished bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -158,14 +159,15 @@ func (h *hosts) probed(addr net.Addr, succeeded, vanished bool) {
 	if vanished && e.fallback != "" {
 		e.hold = min(2*e.hold, maxBlockedFor)
 	}
-	// A server that is down says nothing about the path, and the next answer may wait as long as this one did.
+	// A server that is down says nothing about the path, so the next probe waits as long as this one did.
 	e.due = time.Now().Add(e.hold)
 }
 
-// learnGroup remembers the group that a verified upstream asked for by HelloRetryRequest. The next ClientHello has its key
-// share and needs no second round trip: PostgreSQL up to 17 has nothing but P-256 unless told otherwise. crypto/tls sends
-// the share of the first group of its own order, so the groups before it are left out. Nobody else can have made this
-// choice: the peer has proved its name, and it was offered the hybrids.
+// learnGroup remembers the group that a verified upstream asked for by HelloRetryRequest. The next
+// ClientHello has its key share and needs no second round trip: PostgreSQL up to 17 has nothing but P-256
+// unless told otherwise. crypto/tls sends the share of the first group of its own order, so the groups before
+// it are left out. Nobody else can have made this choice: the peer has proved its name, and it was offered
+// the hybrids.
 func (e *hostState) learnGroup(k *keyExchange, state tls.ConnectionState, now time.Time) {
 	if !state.HelloRetryRequest || k.policy == PostQuantumRequire {
 		return
@@ -181,8 +183,8 @@ func (e *hostState) learnGroup(k *keyExchange, state tls.ConnectionState, now ti
 	}
 }
 
-// forgetGroups forgets the groups that were learned for addr and returns the hello to try instead. The fallback stays. If
-// ok is false, no groups had been learned.
+// forgetGroups forgets the groups that were learned for addr and returns the hello to try instead. The
+// fallback stays. If ok is false, no groups had been learned.
 func (h *hosts) forgetGroups(addr net.Addr) (wide helloVariant, ok bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -202,7 +204,7 @@ func (h *hosts) forgetGroups(addr net.Addr) (wide helloVariant, ok bool) {
 	return helloVariant{groups: e.groups, small: e.fallback == FallbackSmallSegments}, true
 }
 
-// update changes what is remembered about addr and reports it if it matters.
+// update changes what is remembered about addr and reports what the hook wants to know.
 func (h *hosts) update(r route, addr net.Addr, change func(*hostState)) {
 	h.mu.Lock()
 	key := addr.String()
@@ -228,7 +230,7 @@ func (h *hosts) update(r route, addr net.Addr, change func(*hostState)) {
 	}
 }
 
-// makeRoom drops the address that was not used for the longest time, if there are too many, and returns it.
+// makeRoom drops the least recently used address if there are too many, and returns it.
 func (h *hosts) makeRoom() *hostState {
 	if len(h.known) < maxHosts {
 		return nil

@@ -10,9 +10,10 @@ import (
 	"github.com/pgorigin/pgorigin/tlsorigin/internal/safetext"
 )
 
-// CheckIdle returns nil if c is alive and the upstream has sent no data, without waiting. Bytes on the socket say nothing:
-// pgbouncer sends TLS tickets after the handshake. Only what TLS makes of them counts. An upstream that waits for a startup
-// packet sends no data; if it has sent some, the error is ErrUnexpectedData, with them. No Read or Write may be under way.
+// CheckIdle returns nil if c is alive and the upstream has sent no data, without waiting. Bytes on the socket
+// say nothing: pgbouncer sends TLS tickets after the handshake. Only what TLS makes of them counts. An
+// upstream that waits for a startup packet sends no data; if it has sent some, the error is
+// ErrUnexpectedData, with them. No Read or Write may be under way.
 func (c *Conn) CheckIdle() error {
 	socket := c.Socket()
 	c.SetNonBlocking(instant{socket})
@@ -49,7 +50,7 @@ func (i instant) SyscallConn() (syscall.RawConn, error) {
 func (i instant) Read(p []byte) (int, error) {
 	raw := descriptor(i.Conn)
 	if raw == nil {
-		return 0, syscall.EAGAIN // nobody can tell
+		return 0, syscall.EAGAIN
 	}
 	n := 0
 	var err error

@@ -32,7 +32,8 @@ func awaitInput(t *testing.T, conn net.Conn) {
 	}
 }
 
-// What pgbouncer's tickets do to a spare is seen in test/e2e: Go's server sends none to a client that keeps none.
+// What pgbouncer's tickets do to a spare is seen in test/e2e: Go's server sends none to a client that keeps
+// none.
 func TestProbeOfALivingSpare(t *testing.T) {
 	ca := tlstest.NewCA("Test Root", tlstest.P256)
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {

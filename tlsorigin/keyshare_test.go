@@ -46,7 +46,8 @@ func TestLearningFromHelloRetryRequest(t *testing.T) {
 	}
 }
 
-// TestLearntOrderIsProbed: after an hour a probe asks again; a server that has learnt hybrids meanwhile gets them.
+// TestLearntOrderIsProbed: after an hour a probe asks again; a server that has learnt hybrids meanwhile gets
+// them.
 func TestLearntOrderIsProbed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLab(t, nil)
@@ -72,8 +73,8 @@ func TestLearntOrderIsProbed(t *testing.T) {
 	})
 }
 
-// TestLearntOrderThatIsRefusedIsForgotten: a server that no longer takes the group it asked for gets the full list, which
-// is no step down, in the same Dial.
+// TestLearntOrderThatIsRefusedIsForgotten: a server that no longer takes the group it asked for gets the full
+// list, which is no step down, in the same Dial.
 func TestLearntOrderThatIsRefusedIsForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLab(t, nil)

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// A peer that vanishes while nothing is under way is found by keep-alive probes, half a minute after its last
+// Keep-alive probes find a peer that vanishes while nothing is under way, half a minute after its last
 // packet.
 const (
 	keepAliveIdle     = 15 * time.Second
@@ -18,26 +18,26 @@ const (
 const (
 	// silenceLimit is how long a peer may acknowledge nothing of what it was sent.
 	silenceLimit = 30 * time.Second
-	// lookPeriod is how often connections are looked at on which something is unacknowledged.
+	// lookPeriod is the time between two checks of connections with unacknowledged data.
 	lookPeriod = 2 * time.Second
 )
 
 // liveness ends connections whose peer acknowledges nothing any more. TCP sends no keep-alive probes while
-// something is unacknowledged or waits for room in the peer's window, and alone it gives up after a quarter
-// of an hour. A peer that answers lives, however long its window stays shut.
+// something is unacknowledged or waits for room in the peer's window. Alone it gives up after a quarter of an
+// hour. A peer that answers lives, however long its window stays shut.
 //
-// Only connections that were written to since the last look, or that still wait for an acknowledgement, are
-// looked at.
+// liveness checks only connections that were written to since the last check, or that still wait for an
+// acknowledgement.
 type liveness struct {
 	limit, period time.Duration
 
 	mu    sync.Mutex
-	wires []*wire // a timer runs while there are any
+	wires []*wire // to check; a timer runs while there are any
 }
 
 func newLiveness() *liveness { return &liveness{limit: silenceLimit, period: lookPeriod} }
 
-// watch has w looked at before long.
+// watch adds wires to the next check.
 func (l *liveness) watch(wires ...*wire) {
 	if len(wires) == 0 {
 		return
@@ -50,7 +50,7 @@ func (l *liveness) watch(wires ...*wire) {
 	l.wires = append(l.wires, wires...)
 }
 
-// look ends what is dead and keeps what still waits for an acknowledgement.
+// look ends dead connections, and keeps those that still wait for an acknowledgement for the next check.
 func (l *liveness) look() {
 	l.mu.Lock()
 	wires := l.wires
@@ -58,7 +58,7 @@ func (l *liveness) look() {
 	l.mu.Unlock()
 	waiting := wires[:0]
 	for _, w := range wires {
-		w.watched.Store(false) // first: what is written from now on is announced anew
+		w.watched.Store(false) // first, so that a write from now on is announced
 		if w.awaitsAck(time.Now(), l.limit) && !w.watched.Swap(true) {
 			waiting = append(waiting, w)
 		}
@@ -66,17 +66,18 @@ func (l *liveness) look() {
 	l.watch(waiting...)
 }
 
-// vitals is what is known about the far end of a connection.
+// vitals is what the kernel knows about the far end of a connection.
 type vitals struct {
 	unacknowledged bool          // bytes are on their way, or wait for room in the peer's window
-	lastAck        time.Duration // how long ago the last acknowledgement came
+	lastAck        time.Duration // since the last acknowledgement
 	unanswered     int           // repetitions and window probes since then
 }
 
-// ackDebt tells how long a peer has owed an acknowledgement.
-type ackDebt struct{ since time.Time } // zero: it owes none
+// ackDebt is since when a peer has owed an acknowledgement.
+type ackDebt struct{ since time.Time } // zero means that it owes none
 
-// dead judges a peer by its vitals. One packet may be lost; the peer is asked twice.
+// dead reports whether a peer with these vitals is dead: it was asked twice, because one packet may be lost,
+// and has been silent for limit.
 func (d *ackDebt) dead(v vitals, now time.Time, limit time.Duration) bool {
 	if !v.unacknowledged {
 		d.since = time.Time{}
@@ -88,15 +89,15 @@ func (d *ackDebt) dead(v vitals, now time.Time, limit time.Duration) bool {
 	return v.unanswered >= 2 && min(v.lastAck, now.Sub(d.since)) >= limit
 }
 
-// announce has w looked at, since something was written or is about to be.
+// announce adds w to the next check, because something was written or is about to be.
 func (w *wire) announce() {
 	if w.liveness != nil && !w.watched.Load() && !w.watched.Swap(true) {
 		w.liveness.watch(w)
 	}
 }
 
-// awaitsAck reports whether the peer still owes an acknowledgement, and ends the connection if it owes it for
-// too long.
+// awaitsAck reports whether the peer still owes an acknowledgement. If it has owed one for limit, awaitsAck
+// ends the connection.
 func (w *wire) awaitsAck(now time.Time, limit time.Duration) bool {
 	w.mu.Lock() // the descriptor stays what it is
 	defer w.mu.Unlock()
@@ -109,14 +110,14 @@ func (w *wire) awaitsAck(now time.Time, limit time.Duration) bool {
 	case err != nil:
 		return false // closed, or no TCP
 	case w.debt.dead(v, now, limit):
-		w.lost.Store(true) // before the reader learns of the end
+		w.lost.Store(true) // before the reader sees the end
 		shutDown(carrier)
 		return false
 	}
 	return v.unacknowledged || w.writing.Load()
 }
 
-// descriptor returns the way to conn's descriptor, or nil if there is none.
+// descriptor gives access to the descriptor of conn. Nil means that it has none.
 func descriptor(conn net.Conn) syscall.RawConn {
 	sc, ok := conn.(syscall.Conn)
 	if !ok {

@@ -42,8 +42,8 @@ func TestSocketOptions(t *testing.T) {
 	}
 }
 
-// watched returns a connection whose peer has at most limit to acknowledge something. The peer reads only what release
-// lets it read. Vanish makes its machine vanish: no packet is answered any more.
+// watched returns a connection whose peer has at most limit to acknowledge something. The peer reads only
+// what release lets it read. Vanish makes its machine vanish: no packet is answered any more.
 func watched(t *testing.T, limit time.Duration) (conn *Conn, vanish, release func()) {
 	t.Helper()
 	ca := tlstest.NewCA("Test Root", tlstest.P256)

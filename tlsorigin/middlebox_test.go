@@ -16,7 +16,8 @@ import (
 	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
 )
 
-// oneSegment is what fits into a TCP segment on most paths. A classical ClientHello does, one with a hybrid does not.
+// oneSegment is what fits into a TCP segment on most paths. A classical ClientHello does, one with a hybrid
+// does not.
 const oneSegment = 1448
 
 // lab is an upstream behind a middlebox, over pipes in a bubble of synctest, and a Dialer that leads there.
@@ -102,8 +103,8 @@ func (l *lab) serveBehind(conn net.Conn, box func(net.Conn, []byte) bool) {
 	}
 }
 
-// lateWriter sends what was written when something is to be read: over a pipe, which buffers nothing, two sides that
-// write at the same time would wait for ever.
+// lateWriter sends what was written when something is to be read: over a pipe, which buffers nothing, two
+// sides that write at the same time would wait for ever.
 type lateWriter struct {
 	net.Conn
 	in  io.Reader

@@ -19,8 +19,8 @@ type nameRow struct {
 	wants                  string
 }
 
-// nameRows are dialled to a certificate for db.internal, *.pool.internal, the DNS name 10.9.9.9, and the IP addresses
-// 10.0.0.1 and ::1.
+// nameRows are dialled to a certificate for db.internal, *.pool.internal, the DNS name 10.9.9.9, and the IP
+// addresses 10.0.0.1 and ::1.
 func nameRows() []nameRow {
 	return []nameRow{
 		{"host of the address", "db.internal:6432", "", "", "db.internal", ""},

@@ -9,63 +9,64 @@ import (
 )
 
 const (
-	// gatherSize bounds what one TryRead takes from the socket: two full records. Twice as much costs more in cache misses
-	// than it saves in system calls.
+	// gatherSize is what one TryRead takes from the socket at most: two full records. Twice as much costs
+	// more in cache misses than it saves in system calls.
 	gatherSize = 32 << 10
-	// maxUnsent bounds what waits for room in the peer's window. TryWrite leaves little more than it was given; beyond that
-	// are only TLS's own messages, with which a peer that does not read could go on for ever.
+	// maxUnsent bounds what waits for room in the peer's window. TryWrite leaves little more than it was
+	// given. The rest are TLS's own messages, and a peer that does not read could cause them without end.
 	maxUnsent = 256 << 10
-	// unsentSize holds what TryWrite leaves at most: 64 KiB, and what TLS puts around the records.
+	// unsentSize is what TryWrite leaves at most: 64 KiB, and what TLS puts around the records.
 	unsentSize = 4*maxPlaintext + 1<<10
 )
 
-//nolint:gochecknoglobals // a pool is worth something only if all connections share it
+//nolint:gochecknoglobals // a pool is of use only if all connections share it
 var (
 	wireBuffers   = sync.Pool{New: func() any { b := make([]byte, 0, gatherSize+maxPlaintext); return &b }}
 	unsentBuffers = sync.Pool{New: func() any { b := make([]byte, 0, unsentSize); return &b }}
 )
 
-// moreWriter is a carrier that may hold back what it is given, to send it in one piece with the next Write.
+// moreWriter is a carrier that may hold back what it gets, to send it in one piece with the next Write.
 type moreWriter interface {
 	WriteMore(p []byte) (int, error)
 }
 
-// polling is the part of a wire that is in use while nothing may wait: reads come from what was gathered, writes that
-// find no room are kept.
+// polling is the part of a wire for an event loop, where nothing may wait. Reads take what was gathered. What
+// a write finds no room for is kept.
 type polling struct {
 	on       bool
 	primed   bool    // TLS has given all that it held when polling began
 	more     bool    // another record follows at once
 	gathered []byte  // read from the socket, not yet handed to TLS; empty between calls of TryRead
-	end      error   // how the stream ended
+	end      error   // how the stream ended; nil before
 	unsent   *[]byte // pooled, nil when empty
 	sent     int     // of unsent
 }
 
-// Socket returns what carries the encrypted stream. Whoever takes its descriptor gives the connection another carrier of
-// the same stream.
+// Socket returns what carries the encrypted stream. A caller that takes its descriptor must give the
+// connection another carrier of the same stream.
 func (c *Conn) Socket() net.Conn { return c.wire.Conn }
 
-// SetNonBlocking makes socket carry the stream, whose Read and Write return EAGAIN where they would have to
+// SetNonBlocking makes socket carry the stream. Its Read and Write return EAGAIN where they would have to
 // wait. From now on TryRead, TryWrite and TryFlush take the place of Read and Write. Close and CloseWrite do
-// not wait either. All five are for one goroutine at a time, since TLS may have to write while it reads. No
-// Read or Write may be under way.
+// not wait either. One goroutine at a time may use these five, because TLS may have to write while it reads.
+// No Read or Write may be under way.
 func (c *Conn) SetNonBlocking(socket net.Conn) {
 	c.wire.carryOn(socket)
 	c.wire.polling = polling{on: true}
 }
 
-// SetBlocking makes socket carry the stream and Read and Write work again. What could not be sent yet goes ahead of the
-// next Write.
+// SetBlocking makes socket carry the stream, and Read and Write work again. What could not be sent yet goes
+// ahead of the next Write.
 func (c *Conn) SetBlocking(socket net.Conn) {
 	c.wire.carryOn(socket)
 	c.wire.on = false
 }
 
-// TryRead reads from the socket once and decrypts all that is complete; what TLS had read ahead before SetNonBlocking comes
-// first, by itself. p must have room for 48 KiB, so that nothing is left behind. The error is EAGAIN if that gave no data,
-// else as from Read; n may be positive with it, and the end of the stream comes again as often as it is asked for. more
-// tells that there probably is more already: the socket filled the buffer, or was not looked at.
+// TryRead reads from the socket once and decrypts all that is complete. What TLS had read ahead before
+// SetNonBlocking comes first, by itself. p must have room for 48 KiB, so that nothing is left behind. The
+// error is EAGAIN if there is no data, else as from Read. n may be positive with an error, and each further
+// call returns the end of the stream again. more says that there is probably more already: the socket filled
+// the buffer, or was not read.
 func (c *Conn) TryRead(p []byte) (n int, more bool, err error) {
 	w := c.wire
 	if !w.primed {
@@ -77,11 +78,11 @@ func (c *Conn) TryRead(p []byte) (n int, more bool, err error) {
 	defer wireBuffers.Put(buf)
 	more = w.gather((*buf)[:gatherSize])
 	n, err = c.decrypt(p)
-	w.gathered = nil // it was the pool's; after an end TLS does not want what is left
+	w.gathered = nil // the pool's; after an end TLS does not want what is left
 	return n, more, err
 }
 
-// decrypt reads from TLS what it can make of what was gathered. The error is EAGAIN only without any.
+// decrypt reads what TLS can decrypt of what was gathered. The error is EAGAIN only if that is nothing.
 func (c *Conn) decrypt(p []byte) (n int, err error) {
 	w := c.wire
 	for err == nil && n < len(p) && (!w.primed || len(w.gathered) > 0 || w.end != nil) {
@@ -105,9 +106,9 @@ func (c *Conn) decrypt(p []byte) (n int, err error) {
 	return n, err
 }
 
-// TryWrite encrypts all of p, at most 64 KiB, and sends what there is room for, in one piece if the socket has a method
-// WriteMore(p []byte) (int, error), which is Write for what may wait for the next Write. It must not be called
-// again before everything is sent, which flushed tells. An error is as from Write.
+// TryWrite encrypts all of p, at most 64 KiB, and sends what there is room for. It sends in one piece if the
+// socket has a method WriteMore(p []byte) (int, error), a Write of what may wait for the next Write. TryWrite
+// must not be called again before everything is sent, as flushed says. An error is as from Write.
 func (c *Conn) TryWrite(p []byte) (flushed bool, err error) {
 	for err == nil && len(p) > 0 {
 		n := min(len(p), maxPlaintext)
@@ -122,8 +123,8 @@ func (c *Conn) TryWrite(p []byte) (flushed bool, err error) {
 	return c.TryFlush()
 }
 
-// TryFlush sends what there is room for of what is left. The TLS layer writes of its own accord, too: an answer to a key
-// update while reading, close_notify.
+// TryFlush sends what is left and there is room for. TLS writes on its own account, too: the answer to a key
+// update while reading, and close_notify.
 func (c *Conn) TryFlush() (flushed bool, err error) {
 	if c.wire.unsent == nil {
 		return true, nil
@@ -152,8 +153,8 @@ func (w *wire) gather(buf []byte) (full bool) {
 	return n == len(buf)
 }
 
-// handOver is Read while polling. It never goes beyond the end of a record, for the buffer inside tls.Conn stays as big
-// as the most that it was ever given.
+// handOver is Read while polling. It never goes beyond the end of a record, because the buffer inside
+// tls.Conn stays as big as the most that it ever got.
 func (w *wire) handOver(p []byte) (int, error) {
 	if len(w.gathered) == 0 {
 		if w.end != nil {
@@ -167,7 +168,7 @@ func (w *wire) handOver(p []byte) (int, error) {
 	return n, nil
 }
 
-// keep is Write while polling: what finds no room now is sent by flush.
+// keep is Write while polling. What finds no room now is for flush.
 func (w *wire) keep(p []byte) (int, error) {
 	var n int
 	if w.unsent == nil {
@@ -226,7 +227,7 @@ func (w *wire) release() {
 	w.unsent, w.sent = nil, 0
 }
 
-// settle sends in order, waiting, what polling left unsent.
+// settle sends what polling left unsent. It waits for room.
 func (w *wire) settle() error {
 	if w.unsent == nil {
 		return nil

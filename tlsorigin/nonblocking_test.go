@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// sluggish is a socket that never waits: it gives what has arrived, at most chunk bytes at a time, and takes as little,
-// with an EAGAIN after each.
+// sluggish is a socket that never waits: it gives what has arrived, at most chunk bytes at a time, and takes
+// as little, with an EAGAIN after each.
 type sluggish struct {
 	net.Conn
 	chunk   int
@@ -255,7 +255,8 @@ func TestUnsentFits(t *testing.T) {
 	}
 }
 
-// What TLS had read ahead while reads waited is all there afterwards, although no byte of it comes from the socket any more.
+// What TLS had read ahead while reads waited is all there afterwards, although no byte of it comes from the
+// socket any more.
 func TestReadAheadBeforeNonBlocking(t *testing.T) {
 	sent := make(chan struct{})
 	conn := dialPeer(t, func(_ net.Conn, server *tls.Conn) {

@@ -35,10 +35,11 @@ func (d *Dialer) Timeout() time.Duration { return d.timeout }
 // LookupFunc resolves a name, as net.Resolver.LookupNetIP does.
 type LookupFunc = func(ctx context.Context, network, host string) ([]netip.Addr, error)
 
-// Lookup returns what Dial resolves names with. Nil means that only Config.NetDial knows what a name means.
+// Lookup returns the function with which Dial resolves names. Nil means that only Config.NetDial knows what a
+// name means.
 func (d *Dialer) Lookup() LookupFunc { return d.resolve }
 
-// Resolve returns all addresses of a configured host:port. It looks the name up within timeout.
+// Resolve returns all addresses of a configured host:port. It looks a name up by lookup within timeout.
 func (d *Dialer) Resolve(ctx context.Context, hostPort string, timeout time.Duration, lookup LookupFunc) ([]*Addr, *Error) {
 	host, portText, _ := net.SplitHostPort(hostPort)      // Config.routes checked it
 	port, _ := netip.ParseAddrPort("0.0.0.0:" + portText) // likewise
@@ -55,7 +56,8 @@ func (d *Dialer) Resolve(ctx context.Context, hostPort string, timeout time.Dura
 		err = &net.DNSError{Err: "no address", Name: host, IsNotFound: true}
 	}
 	if err != nil {
-		// The end of ctx comes without the resolver's own error, so the reason of connectFailure may be another one.
+		// The end of ctx comes without the resolver's own error, so the reason of connectFailure may be
+		// another one.
 		return nil, &Error{Kind: ReasonUpstreamDNS, Addr: hostPort, Text: connectFailure(err, timeout).text, Err: err}
 	}
 	var addrs []*Addr
@@ -69,13 +71,13 @@ func (d *Dialer) Resolve(ctx context.Context, hostPort string, timeout time.Dura
 	return addrs, nil
 }
 
-// ObservedAttempt is one try of an address, with what a diagnosis wants to know besides its report.
+// ObservedAttempt is one try of an address, with details for a diagnosis.
 type ObservedAttempt struct {
 	Attempt
 
 	Began    bool                // the handshake was about to begin
 	Hello    Hello               // zero if none could be made
-	State    tls.ConnectionState // what the policy was asked about; zero if the handshake did not come that far
+	State    tls.ConnectionState // as the policy saw it; zero if the handshake did not come that far
 	Accepted bool                // the policy accepted State; the upstream may still have rejected the client certificate
 	Vanished PathCause           // set if not one byte answered the hello, in a way that may be due to its size
 
@@ -92,7 +94,7 @@ type ClientCertificate struct {
 	Unlisted  bool   // its issuer is not in the list of authorities that the upstream sent along
 }
 
-// Observation is what came of Dialer.Observe.
+// Observation is the result of Dialer.Observe.
 type Observation struct {
 	Attempts []ObservedAttempt // in their order; none if the context ended first
 
@@ -101,11 +103,11 @@ type Observation struct {
 	Interrupted bool   // the context has ended, which says nothing about the upstream
 }
 
-// Observe dials one resolved address of the upstream within timeout, by the code of Dial, and tells more about it. The
-// Host of target must be a configured address. Package diagnose is made with it.
+// Observe dials one resolved address within timeout, by the code of Dial, and returns more details. The Host
+// of target must be a configured address. Package diagnose uses it.
 //
-// With groups, Observe makes one attempt that offers these key-exchange groups alone. Such an attempt is reported to
-// nobody, and nothing is learned from it.
+// If groups are given, Observe makes one attempt that offers only these key-exchange groups. Trace.Attempt
+// does not see it, and the Dialer learns nothing from it.
 func (d *Dialer) Observe(ctx context.Context, target *Addr, timeout time.Duration, groups ...tls.CurveID) (Observation, error) {
 	routes, err := d.routesTo(target)
 	if err != nil {
@@ -129,8 +131,8 @@ func (d *Dialer) Observe(ctx context.Context, target *Addr, timeout time.Duratio
 	return Observation{Attempts: rec.observed(), Conn: result.conn, Err: result.failure, Interrupted: result.interrupted}, nil
 }
 
-// Rejection waits for the rejection of the client certificate, which TLS 1.3 delivers as the first thing to read, for at
-// most wait. Nil means that there was none. Nothing must have been read before.
+// Rejection waits, for at most wait, for the rejection of the client certificate. TLS 1.3 delivers it as the
+// first thing to read, so nothing must have been read before. Nil means that there was none.
 func (c *Conn) Rejection(wait time.Duration) *Error {
 	if !c.auth.requested || c.ConnectionState().Version < tls.VersionTLS13 {
 		return nil

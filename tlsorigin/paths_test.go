@@ -12,7 +12,8 @@ import (
 	"github.com/pgorigin/pgorigin/tlsorigin/internal/verify"
 )
 
-// TestProbeRestores: when its time has come, the next connection starts a probe and still goes the safe way itself.
+// TestProbeRestores: when its time has come, the next connection starts a probe and still goes the safe way
+// itself.
 func TestProbeRestores(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLab(t, nil)
@@ -45,8 +46,8 @@ func TestProbeRestores(t *testing.T) {
 	})
 }
 
-// TestProbeConfirms: the time to the next probe doubles up to a day, there is one probe for any number of connections,
-// and nothing is reported that has not changed.
+// TestProbeConfirms: the time to the next probe doubles up to a day, there is one probe for any number of
+// connections, and nothing is reported that has not changed.
 func TestProbeConfirms(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLab(t, nil)
@@ -93,8 +94,8 @@ func TestProbeOfAServerThatIsDown(t *testing.T) {
 	})
 }
 
-// TestCloseEndsProbes: a probe under way is interrupted, reported to nobody, and none starts afterwards; the bubble would
-// not end with a goroutine left over.
+// TestCloseEndsProbes: a probe under way is interrupted, reported to nobody, and none starts afterwards; the
+// bubble would not end with a goroutine left over.
 func TestCloseEndsProbes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLab(t, nil)

@@ -2,7 +2,14 @@
 
 package tlsorigin
 
-import "net"
+import (
+	"net"
+	"syscall"
+)
 
-// pendingInput cannot look ahead here. Bytes behind 'S' then break the handshake instead, which ends the connection too.
+// pendingInput cannot look ahead here. Bytes behind 'S' then break the handshake, which ends the connection,
+// too.
 func pendingInput(net.Conn) bool { return false }
+
+// readDescriptor cannot read without waiting here. A dead spare then shows when it is used.
+func readDescriptor(uintptr, []byte) (int, error) { return 0, syscall.EAGAIN }

@@ -17,7 +17,8 @@ func TestPins(t *testing.T) {
 	between := ca.Intermediate("Intermediate", tlstest.P256)
 	pair := between.Issue(tlstest.Leaf{CommonName: "server", DNSNames: []string{testName}})
 	stranger := tlstest.NewCA("Stranger", tlstest.P256)
-	// The stranger's certificate is sent along, so that its pin is presented, but it is not in the verified chain.
+	// The stranger's certificate is sent along, so that its pin is presented, but it is not in the verified
+	// chain.
 	p := peertest.Start(t, peertest.Presents(pair.WithChain(between.Cert, stranger.Cert)))
 	none := "sha256/" + base64.StdEncoding.EncodeToString(make([]byte, sha256.Size))
 	for name, row := range map[string]struct {

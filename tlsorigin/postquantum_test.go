@@ -45,7 +45,8 @@ func describeReports(attempts []Attempt, changes []PathChange) string {
 	return strings.Join(words, "; ")
 }
 
-// TestTimeToFirstSuccess: what a path that dislikes hybrid hellos costs the first connection and the second one.
+// TestTimeToFirstSuccess: what a path that dislikes hybrid hellos costs the first connection and the second
+// one.
 func TestTimeToFirstSuccess(t *testing.T) {
 	for _, row := range []struct {
 		name          string
@@ -215,7 +216,8 @@ func TestNeverTriedAgain(t *testing.T) {
 	}
 }
 
-// TestFallbackFailsToo: then the hello was not the trouble, the first error is the one to tell, and nothing is remembered.
+// TestFallbackFailsToo: then the hello was not the trouble, the first error is the one to tell, and nothing
+// is remembered.
 func TestFallbackFailsToo(t *testing.T) {
 	for _, row := range []struct {
 		name   string

@@ -13,7 +13,8 @@ import (
 	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
 )
 
-// A probe is a whole verified handshake, and then an orderly end: the upstream reads close_notify and nothing else.
+// A probe is a whole verified handshake, and then an orderly end: the upstream reads close_notify and nothing
+// else.
 func TestProbeEndsInOrder(t *testing.T) {
 	ca := tlstest.NewCA("probe", tlstest.P256)
 	after := make(chan error, 1)
@@ -66,7 +67,8 @@ func TestProbeVerifies(t *testing.T) {
 	}
 }
 
-// TLS 1.3 rejects a client certificate after the handshake. Every session would fail of it, so the probe must, too.
+// TLS 1.3 rejects a client certificate after the handshake. Every session would fail of it, so the probe
+// must, too.
 func TestProbeHearsALateRejection(t *testing.T) {
 	ca, foreign := tlstest.NewCA("probe", tlstest.P256), tlstest.NewCA("foreign", tlstest.P256)
 	mutual := &tls.Config{

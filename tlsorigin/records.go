@@ -7,14 +7,14 @@ const (
 	maxPlaintext = 1 << 14 // of one record
 )
 
-// recordBounds follows the record boundaries of what TLS was handed, on any chunking.
+// recordBounds follows the boundaries of the records that TLS gets, in pieces of any size.
 type recordBounds struct {
 	header [recordHeader]byte
-	have   int // bytes of header that were handed over, of a record whose body has not begun
-	left   int // bytes of the present record's body that are still to come
+	have   int // bytes of header so far, of a record whose body has not begun
+	left   int // bytes of the body of the present record that are still to come
 }
 
-// within returns how many of p's bytes, len(p) at most, belong to the record that is under way or begins with p.
+// within returns how many bytes of p belong to the record that is under way or begins with p.
 func (r *recordBounds) within(p []byte) int {
 	if r.left > 0 {
 		return min(r.left, len(p))
@@ -28,7 +28,7 @@ func (r *recordBounds) within(p []byte) int {
 	return n + min(bodyLength(header), len(p)-n)
 }
 
-// passed takes note that p was handed over.
+// passed notes that TLS got p.
 func (r *recordBounds) passed(p []byte) {
 	for len(p) > 0 {
 		if n := min(r.left, len(p)); n > 0 {

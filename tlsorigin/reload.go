@@ -14,18 +14,19 @@ import (
 
 // Reloaded says what a look at the configured files found.
 type Reloaded struct {
-	// Changed says that a new state is in force. Without it, and without an error, the files hold what is in force.
+	// Changed says that a new state is in force. If it is false and there is no error, the files hold what is
+	// in force.
 	Changed bool
 
-	// Files are the paths whose content is not what it was in the state that was in force.
+	// Files are the paths whose content differs from that of the state before.
 	Files []string
 
-	// RootsAdded, RootsRemoved and Client are fingerprints: of roots that are trusted from now on, of those that no
-	// longer are, and of the client certificate, if it is another one than before.
+	// RootsAdded and RootsRemoved are the fingerprints of roots that are trusted from now on, and of those
+	// that no longer are. Client is the fingerprint of the client certificate, if it is new.
 	RootsAdded, RootsRemoved []string
 	Client                   string
 
-	// RootsNotAfter and ClientNotAfter are what Dialer.NotAfter returns for the state that is in force now.
+	// RootsNotAfter and ClientNotAfter are what Dialer.NotAfter returns now.
 	RootsNotAfter, ClientNotAfter time.Time
 	CRLNextUpdate                 time.Time // what Dialer.CRLNextUpdate returns now
 
@@ -41,15 +42,15 @@ func fingerprints(certs []*x509.Certificate) []string {
 	return sums
 }
 
-// Reload reads the configured files again and, if their content is another one than that in force and passes every
-// check of NewDialer, puts all of it in force at once: every Dial that starts from then on uses it. Running
-// connections, and what the Dialer has learned about the upstream, stay.
+// Reload reads the configured files again. If their content is new and passes every check of NewDialer, all
+// of it is in force at once: every Dial that starts from then on uses it. Running connections stay, and so
+// does what the Dialer has learned about the upstream.
 //
-// Files that do not answer within configfile.Timeout are reported as configfile.ErrStalled; the state in
-// force stays. Files that are wrong are looked at again for two seconds before they are reported: they may be
-// half written. Then the error joins a *ConfigError for each problem, and the state in force stays. As long
-// as the files do not change, the same error comes back at once. When ctx ends earlier, the error is
-// context.Cause(ctx), and nothing is reported.
+// On failure the state in force stays. Files that do not answer within configfile.Timeout are reported as
+// configfile.ErrStalled. Files that are wrong may be half written, so Reload reads them for two seconds
+// before it reports them. Then the error joins a *ConfigError for each problem. As long as the files do not
+// change, the same error comes back at once. If ctx ends earlier, the error is context.Cause(ctx), and the
+// hook is not called.
 //
 // System roots and what Config holds as text are not read again.
 func (d *Dialer) Reload(ctx context.Context) (Reloaded, error) {
@@ -64,11 +65,11 @@ func (d *Dialer) Reload(ctx context.Context) (Reloaded, error) {
 	return found, err
 }
 
-// Watch calls Reload every interval until ctx is done. Zero means not at all. What comes of it is told to
-// Trace.Reloaded.
+// Watch calls Reload every interval until ctx is done. Zero means not at all. Trace.Reloaded gets the
+// results.
 //
-// Contents are compared, never times or inodes: mounted Secrets change by a symbolic link, and other files are
-// rewritten within one tick of the clock.
+// Reload compares contents, not times or inodes: mounted Secrets change by a symbolic link, and other files
+// are rewritten within one tick of the clock.
 func (d *Dialer) Watch(ctx context.Context, interval time.Duration) {
 	if interval <= 0 {
 		return
@@ -80,24 +81,24 @@ func (d *Dialer) Watch(ctx context.Context, interval time.Duration) {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
-			_, _ = d.Reload(ctx) // Trace.Reloaded hears of it
+			_, _ = d.Reload(ctx) // Trace.Reloaded gets the result
 		}
 	}
 }
 
-// Current reports whether conn was verified under the state that is in force now. A connection that was made ahead of
-// its use must not be used otherwise.
+// Current reports whether conn was verified under the state that is in force now. Otherwise a connection that
+// was made ahead of its use must not be used.
 func (d *Dialer) Current(conn *Conn) bool { return conn.generation == d.state.Load().generation }
 
-// Certificates returns the configured roots, none for the system's, and the chain of the client certificate, as far as
-// they are configured. They must not be modified.
+// Certificates returns the configured roots and the chain of the client certificate. Each is nil if it is not
+// configured. They must not be modified.
 func (d *Dialer) Certificates() (roots, client []*x509.Certificate) {
 	t := d.state.Load()
 	return t.policy.Roots(), t.chain
 }
 
-// newerState returns the state with which a Dial that failed should try again: the one in force, if that is another than
-// the one that it used, once the files have been looked at. Nil means that there is nothing new to try.
+// newerState returns the state with which a failed Dial should try again: the one in force after the files
+// have been read, if it is not the one used. Nil means that there is nothing new to try.
 func (d *Dialer) newerState(ctx context.Context, failure error, used *tlsState, end time.Time) *tlsState {
 	if len(d.reloads.cfg.files()) == 0 || !rotationExplains(failure) {
 		return nil
@@ -114,22 +115,22 @@ func (d *Dialer) newerState(ctx context.Context, failure error, used *tlsState, 
 	return next
 }
 
-// freeLook is how many bytes of files a failure may make us read at once, and lookRate how many a second. A
-// peer can make connections fail as often as it likes, and revocation lists can be long.
+// A failed Dial may read freeRead bytes of files at once, and readRate a second. A peer can make connections
+// fail as often as it likes, and revocation lists can be long.
 const (
-	freeLook = 1 << 20
-	lookRate = 4 << 20
+	freeRead = 1 << 20
+	readRate = 4 << 20
 )
 
-// reloadAfter looks at the files because of a failure, unless somebody else has done so since.
+// reloadAfter reads the files because of a failure, unless another goroutine has done so since.
 func (d *Dialer) reloadAfter(ctx context.Context, failed time.Time, used *tlsState) {
 	r := d.reloads
 	if r.lock(ctx) != nil {
 		return
 	}
 	defer r.unlock()
-	tooSoon := r.size > freeLook && time.Since(r.looked) < time.Duration(r.size/lookRate)*time.Second
-	if d.state.Load() != used || r.looked.After(failed) || tooSoon {
+	tooSoon := r.size > freeRead && time.Since(r.began) < time.Duration(r.size/readRate)*time.Second
+	if d.state.Load() != used || r.began.After(failed) || tooSoon {
 		return
 	}
 	if found, news, err := d.reloadSettled(ctx); news {
@@ -137,22 +138,22 @@ func (d *Dialer) reloadAfter(ctx context.Context, failed time.Time, used *tlsSta
 	}
 }
 
-// reloadBrieflyTime is far above what reading a few files takes.
-const reloadBrieflyTime = 250 * time.Millisecond
+// briefly is far above what reading a few files takes.
+const briefly = 250 * time.Millisecond
 
-// reloadBriefly looks at the files once, because an established connection learned that the upstream does not accept
-// the client certificate. Files that are wrong are left to the next look. It returns within reloadBrieflyTime,
-// because the caller may be an event loop; usually the next connection finds the new files in force.
+// reloadBriefly reads the files once, because the upstream rejected the client certificate on an established
+// connection. Files that are wrong are left to the next reload. reloadBriefly returns within briefly, because
+// the caller may be an event loop. As a rule the next connection finds the new files in force.
 func (d *Dialer) reloadBriefly() {
 	r := d.reloads
 	select {
 	case <-r.token:
 	default:
-		return // somebody is looking
+		return // another goroutine reads them
 	}
-	looked := make(chan struct{})
-	looking := d.background.Start(func(ctx context.Context) {
-		defer close(looked)
+	done := make(chan struct{})
+	started := d.background.Start(func(ctx context.Context) {
+		defer close(done)
 		defer r.unlock()
 		wasWrong := r.refused != nil || r.stalled
 		found, err := d.reloadOnce(ctx)
@@ -160,22 +161,22 @@ func (d *Dialer) reloadBriefly() {
 		case found.Changed, err == nil && wasWrong:
 			r.report(found, err)
 		case r.refused == nil:
-			r.since = time.Time{} // how long they stay wrong is not watched
+			r.since = time.Time{} // nobody watches how long they stay wrong
 		}
 	})
-	if !looking {
+	if !started {
 		r.unlock()
 		return
 	}
-	timer := time.NewTimer(reloadBrieflyTime)
+	timer := time.NewTimer(briefly)
 	defer timer.Stop()
 	select {
-	case <-looked:
-	case <-timer.C: // the files are slow; the look goes on without the caller
+	case <-done:
+	case <-timer.C: // the files are slow; reading goes on without the caller
 	}
 }
 
-// rotationExplains reports whether a failure of Dial could be cured by files that are newer than those in force.
+// rotationExplains reports whether newer files could cure a failure of Dial.
 func rotationExplains(err error) bool {
 	var failure *Error
 	if !errors.As(err, &failure) {
@@ -191,8 +192,8 @@ func rotationExplains(err error) bool {
 	})
 }
 
-// Certificate and key are often written one after the other, and slowly. Files that are wrong are looked at again every
-// settlePeriod, and only called wrong when they have been so for settleTime.
+// Certificate and key are often written one after the other, and slowly. Files that are wrong are read again
+// every settlePeriod. They are reported when they have been wrong for settleTime.
 const (
 	settlePeriod = 200 * time.Millisecond
 	settleTime   = 10 * settlePeriod
@@ -200,26 +201,26 @@ const (
 
 var errUnsteady = errors.New("the configured files keep changing while they are read")
 
-// reloads is the part of a Dialer that looks at its files.
+// reloads is the part of a Dialer that reads its files.
 type reloads struct {
-	token  chan struct{} // holds one token, which whoever looks takes; a channel, because it is waited for under a context
+	token  chan struct{} // a lock that can be waited for under a context
 	cfg    *Config
 	reader configfile.Reader[reading]
-	read   readFunc               // readFile
-	path   atomic.Pointer[string] // the one that is being read, or was read last
+	read   readFunc               // readFile, except in tests
+	path   atomic.Pointer[string] // of the file that is being read, or was read last
 	load   func(snapshot) (*tlsState, []error)
 	report func(Reloaded, error) // never nil
 
-	// What follows belongs to who has the token.
-	looked  time.Time // when the last look began
+	// The lock guards these.
+	began   time.Time // of the last reading
 	size    int       // bytes that it read
-	since   time.Time // when files were first seen wrong; zero: they are not
-	refused snapshot  // what was reported as wrong, nil: nothing
+	since   time.Time // when files were first seen wrong; zero means that they are not
+	refused snapshot  // what was reported as wrong; nil means nothing
 	problem error     // with refused
-	stalled bool      // the last look did not end
+	stalled bool      // the last reading did not end
 }
 
-// reading is what a look reads.
+// reading is what was read.
 type reading struct {
 	files  snapshot
 	steady bool // two readings agree
@@ -235,7 +236,7 @@ func newReloads(cfg *Config, load func(snapshot) (*tlsState, []error)) *reloads 
 }
 
 // readFiles reads all files, and waits for them no longer than configfile.Timeout: a file may be on a mount
-// whose server is away. One that does not answer is a *ConfigError.
+// whose server is away. The error of a file that does not answer is a *ConfigError.
 func (r *reloads) readFiles(ctx context.Context, earlier snapshot) (reading, error) {
 	got, err := r.reader.Do(ctx, func() (got reading) {
 		got.files, got.steady = steadySnapshot(r.cfg.files(), earlier, func(path string) ([]byte, fs.FileMode, error) {
@@ -259,8 +260,8 @@ func (r *reloads) first() (*tlsState, []error) {
 	return r.load(got.files)
 }
 
-// reloadSettled looks at the files until they are in order, or have been wrong for settleTime. News is false if that is what the
-// last report said, or the one before it all, and if ctx ended in between.
+// reloadSettled reads the files until they are in order, or have been wrong for settleTime. If news is false,
+// the result is that of the last report, or ctx has ended.
 func (d *Dialer) reloadSettled(ctx context.Context) (found Reloaded, news bool, err error) {
 	r := d.reloads
 	for {
@@ -286,12 +287,12 @@ func (d *Dialer) reloadSettled(ctx context.Context) (found Reloaded, news bool, 
 	}
 }
 
-// reloadOnce compares the files with the state in force and replaces that, as a whole, when they hold another one
-// that is valid. With an error the files are stalled, or wrong: refused, if it is set afterwards, else
-// perhaps only half written.
+// reloadOnce compares the files with the state in force. If they hold another valid state, it replaces the
+// one in force as a whole. With an error, the files are stalled or wrong. If r.refused is nil then, they may
+// be half written.
 func (d *Dialer) reloadOnce(ctx context.Context) (Reloaded, error) {
 	r, current := d.reloads, d.state.Load()
-	r.looked = time.Now()
+	r.began = time.Now()
 	found := Reloaded{
 		RootsNotAfter: current.rootsNotAfter, ClientNotAfter: current.clientNotAfter, CRLNextUpdate: current.policy.CRLs.NextUpdate(),
 	}
@@ -313,7 +314,7 @@ func (d *Dialer) reloadOnce(ctx context.Context) (Reloaded, error) {
 		return found, nil
 	case r.refused != nil && len(r.refused.changed(paths, files)) == 0:
 		return found, r.problem
-	case r.refused != nil: // a new problem, if it is one, gets its own time
+	case r.refused != nil: // if this is a new problem, it gets its own time
 		r.accept()
 	}
 	next, problems := r.load(files)
@@ -349,7 +350,7 @@ func without[T comparable](all, others []T) []T {
 	return slices.DeleteFunc(slices.Clone(all), func(one T) bool { return slices.Contains(others, one) })
 }
 
-// lock waits until nobody else looks at the files.
+// lock waits until no other goroutine reads the files.
 func (r *reloads) lock(ctx context.Context) error {
 	select {
 	case <-r.token:
@@ -361,10 +362,10 @@ func (r *reloads) lock(ctx context.Context) error {
 
 func (r *reloads) unlock() { r.token <- struct{}{} }
 
-// accept notes that nothing is wrong with the files.
+// accept notes that the files are in order.
 func (r *reloads) accept() { r.since, r.refused, r.problem = time.Time{}, nil, nil }
 
-// reject notes that files are wrong, and refuses them if files have been wrong for long enough.
+// reject notes that files are wrong. It refuses them if they have been wrong for settleTime.
 func (r *reloads) reject(files snapshot, problem error) {
 	if r.since.IsZero() {
 		r.since = time.Now()

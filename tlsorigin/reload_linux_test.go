@@ -11,7 +11,8 @@ import (
 	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
 )
 
-// asNobody takes root's right to read everything from the thread of the calling goroutine until restore is called.
+// asNobody takes root's right to read everything from the thread of the calling goroutine until restore is
+// called.
 func asNobody(t *testing.T) (restore func()) {
 	t.Helper()
 	if os.Geteuid() != 0 {

@@ -15,8 +15,8 @@ import (
 	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
 )
 
-// twoWorlds are two states of a Secret. The upstream's root is in both; each has a further root and a client certificate
-// of its own, by which it is known.
+// twoWorlds are two states of a Secret. The upstream's root is in both; each has a further root and a client
+// certificate of its own, by which it is known.
 type twoWorlds struct {
 	upstream *tlstest.Pair
 	states   [2]map[string][]byte

@@ -8,39 +8,40 @@ import (
 	"time"
 )
 
-// maxSessions bounds how many sessions are kept: one for each server behind the addresses, as a rule.
+// maxSessions bounds how many sessions are kept. As a rule there is one for each server behind the addresses.
 const maxSessions = 64
 
-// sessions are those of TLS 1.3 that may be resumed (RFC 8446, section 2.2), all verified under one trust, whose end is
-// theirs. Resuming spares the server a signature, which is most of its work, and us the verification of it.
+// sessions holds TLS 1.3 sessions that may be resumed (RFC 8446, section 2.2). They belong to one tlsState
+// and end with it. Resuming saves the server a signature, which is most of its work, and the Dialer the
+// verification of it.
 //
-// What is left out is the proof that the server has the key of its certificate. The secret of the session
-// takes its place: only the server that gave that proof knows it. trust.verify looks at chain, name, dates,
-// revocation and pins each time. The proof itself is asked for again after a while, counted from when it was
-// given and not from the latest resumption: a server may have another certificate by then.
+// A resumed handshake has no proof that the server has the key of its certificate. Knowing the session secret
+// takes its place: only the server that gave that proof knows it. Policy.Verify checks chain, name, dates,
+// revocation and pins each time. After a while the proof itself is due again, because the server may have
+// another certificate by then. That time begins with the proof, not with the latest resumption.
 //
-// Not kept are sessions of TLS 1.2, which has no new key exchange when it resumes, and those in which a client certificate
-// was presented, at which a server looks in a whole handshake only.
+// Two kinds of sessions are not kept. TLS 1.2 resumes without a new key exchange. And a server checks a
+// client certificate in a whole handshake only.
 type sessions struct {
-	life time.Duration // from the proof on
+	life time.Duration // begins with the proof
 
 	mu    sync.Mutex
 	known map[sessionKey]resumable
 }
 
-// sessionKey is where a session leads and whose it is.
+// sessionKey is the resolved address of a session and the name that was verified.
 type sessionKey struct{ addr, name string }
 
-// resumable is a session, or a bar to one.
+// resumable is a cached session. If state is nil, resumption is disabled for the key.
 type resumable struct {
-	state *tls.ClientSessionState // nil: none is kept
-	until time.Time               // zero: for ever
+	state *tls.ClientSessionState
+	until time.Time // zero means for ever
 }
 
-// over reports whether r means nothing any more.
-func (r resumable) over(now time.Time) bool { return !r.until.IsZero() && !now.Before(r.until) }
+// expired reports whether r is out of date.
+func (r resumable) expired(now time.Time) bool { return !r.until.IsZero() && !now.Before(r.until) }
 
-// newSessions returns nil, which keeps none, unless sessions may be resumed.
+// newSessions returns nil if no session may be resumed.
 func newSessions(life time.Duration, client *tls.Certificate) *sessions {
 	if life == 0 || client != nil {
 		return nil
@@ -48,15 +49,16 @@ func newSessions(life time.Duration, client *tls.Certificate) *sessions {
 	return &sessions{life: life, known: map[sessionKey]resumable{}}
 }
 
-// set puts r in place of what is known for key, a session only where none is barred and no proof is later.
+// set puts r in place of what is known for key. A session replaces neither a disabled key nor a session whose
+// proof is later.
 func (s *sessions) set(key sessionKey, r resumable) {
 	now := time.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	before, known := s.known[key]
-	barred := known && before.state == nil && !before.over(now)
+	disabled := known && before.state == nil && !before.expired(now)
 	switch {
-	case barred && (r.state != nil || before.until.IsZero()):
+	case disabled && (r.state != nil || before.until.IsZero()):
 		return
 	case r.state != nil && r.until.Before(before.until): // a server may send tickets at any time
 		return
@@ -66,14 +68,14 @@ func (s *sessions) set(key sessionKey, r resumable) {
 	}
 }
 
-// makeRoom forgets what r may replace, if there is no room: what is over, else the session whose proof is the
-// oldest, which costs its server one whole handshake. A session replaces no bar, and none replaces one
-// without an end. makeRoom reports whether there is room.
+// makeRoom forgets something for r if there is no room: what has expired, else the session with the oldest
+// proof. That costs its server one whole handshake. A session does not replace a disabled key, and nothing
+// replaces a key that is disabled for ever. makeRoom reports whether there is room.
 func (s *sessions) makeRoom(r resumable, now time.Time) bool {
 	if len(s.known) < maxSessions {
 		return true
 	}
-	maps.DeleteFunc(s.known, func(_ sessionKey, r resumable) bool { return r.over(now) })
+	maps.DeleteFunc(s.known, func(_ sessionKey, r resumable) bool { return r.expired(now) })
 	if len(s.known) < maxSessions {
 		return true
 	}
@@ -85,7 +87,7 @@ func (s *sessions) makeRoom(r resumable, now time.Time) bool {
 	return found
 }
 
-// oldest returns the key of what ends first of what may go.
+// oldest returns the key that expires first of those that may go.
 func (s *sessions) oldest(may func(resumable) bool) (oldest sessionKey, found bool) {
 	var until time.Time
 	for key, e := range s.known {
@@ -96,17 +98,17 @@ func (s *sessions) oldest(may func(resumable) bool) (oldest sessionKey, found bo
 	return oldest, found
 }
 
-// find returns the session for key; without state if there is none.
+// find returns the session for key. Its state is nil if there is none.
 func (s *sessions) find(key sessionKey) resumable {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if r := s.known[key]; r.state != nil && !r.over(time.Now()) {
+	if r := s.known[key]; r.state != nil && !r.expired(time.Now()) {
 		return r
 	}
 	return resumable{}
 }
 
-// drop forgets the session for key, and no bar.
+// drop forgets the session for key. A disabled key stays disabled.
 func (s *sessions) drop(key sessionKey) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -115,26 +117,26 @@ func (s *sessions) drop(key sessionKey) {
 	}
 }
 
-// ticket is the tls.ClientSessionCache of one connection. A nil one has done nothing and does nothing.
+// ticket is the tls.ClientSessionCache of one connection. Nil keeps and offers nothing.
 type ticket struct {
 	sessions *sessions
 	key      sessionKey
-	offered  resumable // without state: nothing was
-	until    time.Time // of the sessions that come on this connection; zero: none is kept
+	offered  resumable // its state is nil if nothing was offered
+	until    time.Time // end of the sessions that come on this connection; zero means that none is kept
 }
 
-// ticket returns what a connection to addr needs, where name is to be proved.
+// ticket returns the ticket of a connection to addr that verifies name.
 func (s *sessions) ticket(addr net.Addr, name string) *ticket {
 	return &ticket{sessions: s, key: sessionKey{addr.String(), name}}
 }
 
-// Get implements tls.ClientSessionCache. The key of crypto/tls is the name alone.
+// Get implements tls.ClientSessionCache. The key of crypto/tls is only the name.
 func (t *ticket) Get(string) (*tls.ClientSessionState, bool) {
 	t.offered = t.sessions.find(t.key)
 	return t.offered.state, t.offered.state != nil
 }
 
-// Put implements tls.ClientSessionCache. Without state it says that what Get returned is of no use.
+// Put implements tls.ClientSessionCache. If state is nil, the session that Get returned is of no use.
 func (t *ticket) Put(_ string, state *tls.ClientSessionState) {
 	switch {
 	case state == nil:
@@ -144,7 +146,7 @@ func (t *ticket) Put(_ string, state *tls.ClientSessionState) {
 	}
 }
 
-// verified says how the handshake came out. In TLS 1.3 sessions come after it, with what is read.
+// verified notes the result of the handshake. In TLS 1.3 new sessions come later, with the data that is read.
 func (t *ticket) verified(cs *tls.ConnectionState) {
 	switch {
 	case t == nil || cs.Version != tls.VersionTLS13:
@@ -155,8 +157,8 @@ func (t *ticket) verified(cs *tls.ConnectionState) {
 	}
 }
 
-// failed reports whether a session was offered in a handshake that failed. If so, none is offered there for a while:
-// there are servers that cannot resume what they have handed out.
+// failed reports whether the handshake that failed had offered a session. If so, none is offered there for a
+// while: some servers cannot resume what they have handed out.
 func (t *ticket) failed() bool {
 	if t == nil || t.offered.state == nil {
 		return false
@@ -165,8 +167,8 @@ func (t *ticket) failed() bool {
 	return true
 }
 
-// bar keeps the next connections to the same place from resuming anything, for as long as this trust is in force.
-func (t *ticket) bar() {
+// disable ends resumption for this address and name, for as long as the tlsState is in force.
+func (t *ticket) disable() {
 	if t != nil {
 		t.sessions.set(t.key, resumable{})
 	}

@@ -198,7 +198,8 @@ func TestResumedSessionsAreVerified(t *testing.T) {
 	}
 }
 
-// TestResumedChainsHaveDates: a session brings the certificates of its handshake, whose dates count each time.
+// TestResumedChainsHaveDates: a session brings the certificates of its handshake, whose dates count each
+// time.
 func TestResumedChainsHaveDates(t *testing.T) {
 	r := newResuming(t, nil)
 	r.connect(t)

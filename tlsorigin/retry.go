@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// maxPatience is how long an attempt waits for the first byte in answer to a hybrid ClientHello, if a classical one may
-// follow.
+// maxPatience is how long an attempt waits for the first byte in answer to a hybrid ClientHello, if a
+// classical one may follow.
 const maxPatience = 3 * time.Second
 
 // Fallback is a way past a path that swallows a ClientHello with a hybrid key share.
@@ -33,11 +33,13 @@ const (
 	CauseClosed      PathCause = "closed"       // answered by the end of the connection
 )
 
-// retry tries the address of first, which failed, until end with another hello, if one may pass. There are three cases:
+// retry tries the address of first, which failed, until end with another hello, if one may pass. There are
+// three cases:
 //
-//   - first offered a session: some upstreams cannot resume what they have handed out. The same hello goes without it.
-//   - first offered the few groups that the upstream chose before, and it no longer takes them. The full list has those
-//     and more, so this is no step down, whoever sent the alert.
+//   - first offered a session: some upstreams cannot resume what they have handed out. The same hello goes
+//     without it.
+//   - first offered the few groups that the upstream chose before, and it no longer takes them. The full list
+//     has those and more, so this is no step down, whoever sent the alert.
 //   - the hello vanished: see fallBack.
 //
 // Otherwise the failure of first stands.
@@ -72,8 +74,8 @@ func (d *Dialer) again(ctx context.Context, before *attempt, variant helloVarian
 	return a, d.try(ctx, a)
 }
 
-// fallBack tries what may pass where the hello of first has vanished. If nothing does, the hello was not the trouble, and
-// the failure of first is the one to report.
+// fallBack tries what may pass where the hello of first has vanished. If nothing does, the hello was not the
+// trouble, and the failure of first is the one to report.
 func (d *Dialer) fallBack(ctx context.Context, first *attempt, result outcome, end time.Time) outcome {
 	variants := []helloVariant{{groups: d.exchange.classical, fallback: FallbackClassical}}
 	if first.vanished == CausePacketsLost && d.lost != nil && !first.variant.small {
@@ -99,8 +101,8 @@ func (d *Dialer) fallBack(ctx context.Context, first *attempt, result outcome, e
 	return outcome{failure: &reported}
 }
 
-// vanishing returns how a handshake ended in which nothing was received. It returns "" if a ClientHello of another size
-// would not have helped. The connection raw is still open.
+// vanishing returns how a handshake ended in which nothing was received. It returns "" if a ClientHello of
+// another size would not have helped. The connection raw is still open.
 func (a *attempt) vanishing(raw net.Conn, err error) PathCause {
 	switch {
 	case errors.Is(err, syscall.ETIMEDOUT):
@@ -117,8 +119,8 @@ func (a *attempt) vanishing(raw net.Conn, err error) PathCause {
 	return ""
 }
 
-// limitPatience gives the first byte of an answer to a hello that may vanish less time than there is, so that something
-// is left for another hello. Once a byte has come, the handshake has all the time.
+// limitPatience gives the first byte of an answer to a hello that may vanish less time than there is, so that
+// something is left for another hello. Once a byte has come, the handshake has all the time.
 func (a *attempt) limitPatience(w *wire, deadline time.Time, expire func(time.Time)) {
 	if !a.variant.fallible {
 		return
@@ -136,7 +138,8 @@ func (a *attempt) waited(received int64) time.Duration {
 	return a.budget
 }
 
-// to returns r with the resolved address in place of the name, so that another attempt goes to the same place.
+// to returns r with the resolved address in place of the name, so that another attempt goes to the same
+// place.
 func (r route) to(addr net.Addr) route {
 	if tcp, ok := addr.(*net.TCPAddr); ok {
 		r.dial = tcp.String()
@@ -144,8 +147,8 @@ func (r route) to(addr net.Addr) route {
 	return r
 }
 
-// segmentsKey is the key under which a context says whether a connection is opened with small segments: net.Dialer hands
-// nothing else to ControlContext. Without it, what is remembered about the address decides.
+// segmentsKey is the key under which a context says whether a connection is opened with small segments:
+// net.Dialer hands nothing else to ControlContext. Without it, what is remembered about the address decides.
 type segmentsKey struct{}
 
 func withSegments(ctx context.Context, small bool) context.Context {
@@ -169,8 +172,8 @@ func (d *Dialer) startProbe(r route, addr net.Addr) {
 	d.background.Start(func(ctx context.Context) { d.probeHost(ctx, r, addr) })
 }
 
-// probeHost finds out whether the ClientHello of the configuration passes by now, in segments of the usual size. A probe
-// is a whole verified handshake and nothing after it. No client waits for it.
+// probeHost finds out whether the ClientHello of the configuration passes by now, in segments of the usual
+// size. A probe is a whole verified handshake and nothing after it. No client waits for it.
 func (d *Dialer) probeHost(ctx context.Context, r route, addr net.Addr) {
 	a := d.newAttempt(r, d.state.Load(), d.timeout, options{probe: true})
 	a.variantFor = func(net.Addr) helloVariant { return helloVariant{fallible: d.exchange.classical != nil} }

@@ -11,7 +11,7 @@ import (
 	"github.com/pgorigin/pgorigin/tlsorigin/internal/safetext"
 )
 
-// Environment variables by which crypto/x509 takes other roots than the system's.
+// Environment variables that replace the system's roots in crypto/x509.
 const (
 	RootsFromFileVariable = "SSL_CERT_FILE"
 	RootsFromDirVariable  = "SSL_CERT_DIR"
@@ -19,18 +19,18 @@ const (
 
 // RootSource is one place that trusted certificates come from.
 type RootSource struct {
-	// Setting is the field of Config, CAFile or CAPEM, or the variable of the environment that names Path.
-	// Empty means that it is a place of the system's.
+	// Setting is CAFile or CAPEM of Config, or the environment variable that names Path. Empty means that the
+	// system looks there by itself.
 	Setting string
-	// Path is a file or folder. Empty for CAPEM, and for a system that does not say where its roots are.
+	// Path is a file or folder. It is empty for CAPEM, and if the system does not say where its roots are.
 	Path string
-	// Certificates is how many there are; zero for the system's, which cannot be counted.
+	// Certificates is how many there are. It is zero for those of the system, which cannot be counted.
 	Certificates int
-	// Unreadable says that crypto/x509 found nothing there, and went on without.
+	// Unreadable says that crypto/x509 found nothing there and goes on without.
 	Unreadable bool
 }
 
-// Roots says where the certificates come from that are trusted now.
+// Roots returns where the certificates that are trusted now come from.
 func (d *Dialer) Roots() []RootSource { return slices.Clone(d.state.Load().sources) }
 
 // systemSources are the places where x509.SystemCertPool looks for roots.
@@ -60,8 +60,8 @@ func systemSources() []RootSource {
 	return sources
 }
 
-// readableSources returns an error if the environment names a pipe, a device or a huge file as roots, or a folder
-// with one. crypto/x509 would read it, for ever or until the memory is full.
+// readableSources returns an error if the environment names a pipe, a device or a huge file as roots, or a
+// folder with one. crypto/x509 would read it for ever, or until the memory is full.
 func readableSources(sources []RootSource) error {
 	for _, source := range sources {
 		if source.Setting == "" {

@@ -10,7 +10,8 @@ import (
 	"testing"
 )
 
-// A pipe, a device or a huge file that the environment names as roots is refused. Reading it would hang the start.
+// A pipe, a device or a huge file that the environment names as roots is refused. Reading it would hang the
+// start.
 func TestRootsThatCannotBeRead(t *testing.T) {
 	dir := t.TempDir()
 	pipe, huge := filepath.Join(dir, "pipes", "pipe.pem"), filepath.Join(dir, "huge.pem")

@@ -71,8 +71,8 @@ func TestDialSurvivesARotation(t *testing.T) {
 	}
 }
 
-// In TLS 1.3 an upstream judges the client certificate when Dial is over. That connection is lost, but the next one has
-// the new certificate.
+// In TLS 1.3 an upstream judges the client certificate when Dial is over. That connection is lost, but the
+// next one has the new certificate.
 func TestLateRejectionLooksAtTheFiles(t *testing.T) {
 	ca, other := tlstest.NewCA("Root", tlstest.P256), tlstest.NewCA("New Root", tlstest.P256)
 	server := ca.Issue(tlstest.Leaf{DNSNames: []string{testName}})
@@ -116,7 +116,8 @@ func TestLateRejectionLooksAtTheFiles(t *testing.T) {
 	peertest.CheckEcho(t, third)
 }
 
-// A Dial that waits for files to become right gives up with its context, and with its own failure at its deadline.
+// A Dial that waits for files to become right gives up with its context, and with its own failure at its
+// deadline.
 func TestDialWaitsForFilesOnlySoLong(t *testing.T) {
 	ca, other := tlstest.NewCA("Root", tlstest.P256), tlstest.NewCA("New Root", tlstest.P256)
 	p := peertest.Start(t, peertest.Presents(other.Issue(tlstest.Leaf{DNSNames: []string{testName}})))
@@ -137,8 +138,8 @@ func TestDialWaitsForFilesOnlySoLong(t *testing.T) {
 	}
 }
 
-// Revocation lists are replaced far more often than certificates. One that has run out is no reason to refuse anybody
-// when the next one is there already.
+// Revocation lists are replaced far more often than certificates. One that has run out is no reason to refuse
+// anybody when the next one is there already.
 func TestDialFindsTheNextRevocationList(t *testing.T) {
 	ca := tlstest.NewCA("Root", tlstest.P256)
 	server := ca.Issue(tlstest.Leaf{DNSNames: []string{testName}})

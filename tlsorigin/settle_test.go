@@ -60,8 +60,8 @@ func TestWatch(t *testing.T) {
 	})
 }
 
-// While a file is on a mount that does not answer, the state in force stays, logins are not held up twice, and the end of a
-// process is not held up at all.
+// While a file is on a mount that does not answer, the state in force stays, logins are not held up twice,
+// and the end of a process is not held up at all.
 func TestReloadOfStalledFiles(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ca := tlstest.NewCA("Root", tlstest.P256)

@@ -7,14 +7,14 @@ import (
 	"slices"
 )
 
-// steadyReadings bounds how often files that keep changing are read again at once.
+// steadyReadings is how often files that keep changing are read again at once.
 const steadyReadings = 5
 
-// snapshot holds the configured files as they were at one moment, by path. What is compared at a reload is the same
-// reading as what was parsed, so the two cannot differ.
+// snapshot holds the configured files at one moment, by path. A reload compares and parses the same reading,
+// so the two cannot differ.
 type snapshot map[string]file
 
-// file is one file of a snapshot: what was read, or why nothing was.
+// file is one file of a snapshot: its content, or why there is none.
 type file struct {
 	data []byte
 	mode fs.FileMode
@@ -23,8 +23,8 @@ type file struct {
 	sum [sha256.Size]byte // of data; of the text of err if there is one
 }
 
-// files returns the paths of all files that cfg names, in the order of Config's fields, each once. Whatever a reload is
-// to see stands here.
+// files returns the paths of all files that c names, in the order of the fields, each once. A reload sees no
+// other file.
 func (c *Config) files() []string {
 	var paths []string
 	for _, path := range []string{c.CAFile, c.CRLFile, c.CertFile, c.KeyFile} {
@@ -48,7 +48,7 @@ func (c *Config) fieldOf(path string) string {
 	return "KeyFile"
 }
 
-// readFunc reads one file: readFile, or what a test puts in its place.
+// readFunc reads one file. It is readFile, except in tests.
 type readFunc func(path string) ([]byte, fs.FileMode, error)
 
 // takeSnapshot reads paths.
@@ -67,8 +67,8 @@ func takeSnapshot(paths []string, read readFunc) snapshot {
 	return s
 }
 
-// steadySnapshot reads paths until two readings in a row agree, so that files which are replaced all at once, as those of
-// a mounted Secret are, are seen either all old or all new; one that agrees with earlier will do. ok is false if they do
+// steadySnapshot reads paths until two readings in a row agree, or one agrees with earlier. So it sees files
+// that are replaced all at once, as in a mounted Secret, either all old or all new. ok is false if they do
 // not stop changing.
 func steadySnapshot(paths []string, earlier snapshot, read readFunc) (s snapshot, ok bool) {
 	s = takeSnapshot(paths, read)
@@ -102,7 +102,7 @@ func (s snapshot) size() (size int) {
 	return size
 }
 
-// changed returns those of paths whose content, or whose reason for having none, is another in later.
+// changed returns those of paths whose content, or whose error, differs in later.
 func (s snapshot) changed(paths []string, later snapshot) []string {
 	var changed []string
 	for _, path := range paths {
@@ -114,7 +114,7 @@ func (s snapshot) changed(paths []string, later snapshot) []string {
 	return changed
 }
 
-// forget returns s without what need not stay in memory for comparing.
+// forget returns s without what a comparison does not need in memory.
 func (s snapshot) forget() snapshot {
 	kept := make(snapshot, len(s))
 	for path, f := range s {

@@ -19,8 +19,8 @@ import (
 	"github.com/pgorigin/pgorigin/tlsorigin/internal/verify"
 )
 
-// tlsState is everything that a handshake takes from the Config and its files. It is checked as a whole and never changed
-// afterwards: a reload makes another one.
+// tlsState is everything that a handshake takes from the Config and its files. It is checked as a whole and
+// never changed afterwards: a reload makes another one.
 type tlsState struct {
 	template *tls.Config      // without the parts that belong to one connection
 	policy   *verify.Policy   // for the certificates of the upstream
@@ -40,8 +40,9 @@ type tlsState struct {
 // systemRoots is x509.SystemCertPool, except in tests.
 type systemRoots func() (*x509.CertPool, error)
 
-// maxFileSize is far above any real bundle of certificates: system roots have a quarter of a megabyte. maxListSize is for
-// revocation lists: one with a million entries has 50 MB. Without a limit a mistaken path could fill the memory.
+// maxFileSize is far above any real bundle of certificates: system roots have a quarter of a megabyte.
+// maxListSize is for revocation lists: one with a million entries has 50 MB. Without a limit a mistaken path
+// could fill the memory.
 const (
 	maxFileSize = 4 << 20
 	maxListSize = 64 << 20
@@ -63,10 +64,10 @@ func loadState(cfg *Config, files snapshot, minVersion uint16, system systemRoot
 			tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
 			tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
 		},
-		// Small first records would only cost throughput: nobody renders a page here.
+		// Small first records help browsers, and only cost throughput here.
 		DynamicRecordSizingDisabled: true,
 		CurvePreferences:            cfg.offeredGroups(),
-		// After SSLRequest, too, where servers that know it are PostgreSQL from 17 on, and the others ignore it.
+		// After SSLRequest, too: PostgreSQL knows it from 17 on, and other servers ignore it.
 		NextProtos: []string{protocolName},
 	}}
 	replaceVerification(s.template)
@@ -132,8 +133,8 @@ func (s *tlsState) loadRoots(cfg *Config, system systemRoots) []error {
 	return nil
 }
 
-// loadPolicy reads what a chain must satisfy beyond leading to a root, and whether its name matters. It comes after
-// loadRoots.
+// loadPolicy reads what a chain must satisfy beyond leading to a root, and whether its name matters. It comes
+// after loadRoots.
 func (s *tlsState) loadPolicy(cfg *Config) []error {
 	var problems []error
 	for _, text := range cfg.Pins {
@@ -216,7 +217,7 @@ func (s *tlsState) loadClient(cfg *Config) []error {
 	return nil
 }
 
-// readSmall reads a file that is no revocation list.
+// readSmall reads a file other than a revocation list.
 func (s *tlsState) readSmall(path string) ([]byte, fs.FileMode, error) {
 	data, mode, err := s.files.read(path)
 	if err == nil && len(data) > maxFileSize {
@@ -233,7 +234,8 @@ func (s *tlsState) readChain(path string) ([]*x509.Certificate, error) {
 	return verify.ParseCertificates(data, verify.KeysToo)
 }
 
-// readKey warns of a key that others may read, but takes it: secrets mounted by Kubernetes are often mode 0644 or 0640.
+// readKey warns of a key that others may read, but accepts it: Kubernetes often mounts Secrets with mode 0644
+// or 0640.
 func (s *tlsState) readKey(path string) ([]byte, error) {
 	data, mode, err := s.readSmall(path)
 	if err != nil {
@@ -246,8 +248,8 @@ func (s *tlsState) readKey(path string) ([]byte, error) {
 	return verify.PrivateKeyBlock(data)
 }
 
-// warnExpiry warns of a certificate that is of no use at present. It is no error: the clock may be wrong, and the
-// failure of a connection says the same with more certainty.
+// warnExpiry warns of a certificate that is outside its dates. That is no error: the clock may be wrong, and
+// a failed connection says the same with more certainty.
 func (s *tlsState) warnExpiry(field string, cert *x509.Certificate) {
 	if found := verify.DateProblem(cert, time.Now()); found != nil {
 		s.warn(Warning{Field: field, Kind: WarningDates, Text: "certificate " + verify.CertificateName(cert) + " " + found.Text})
@@ -275,9 +277,9 @@ func (s *tlsState) config(v *verification, auth *clientAuth) *tls.Config {
 	return config
 }
 
-// replaceVerification makes config verify by package verify alone. crypto/tls would verify all or nothing, with up to 100
-// signature checks: a peer without any proof could burn a third of a second per connection. A configuration without a
-// verification of its own accepts nobody.
+// replaceVerification makes config verify by package verify alone. crypto/tls would verify all or nothing,
+// with up to 100 signature checks: a peer without any proof could burn a third of a second per connection. A
+// configuration without a verification of its own accepts nobody.
 func replaceVerification(config *tls.Config) {
 	config.InsecureSkipVerify = true //nolint:forbidigo // verification.verify verifies in its place, with a budget
 	config.VerifyConnection = func(tls.ConnectionState) error { return errNoConnection }
@@ -295,16 +297,17 @@ func earliestEnd(certs []*x509.Certificate) time.Time {
 	return earliest
 }
 
-// clientAuth notes on one connection what the upstream asked for. The handshake writes it before anyone reads it.
+// clientAuth notes what the upstream of one connection asked for. The handshake writes it before anything
+// reads it.
 type clientAuth struct {
-	configured *tls.Certificate // nil: none
+	configured *tls.Certificate // nil means that there is none
 	requested  bool
 	unlisted   bool // the upstream sent a list of authorities that has no issuer of ours
 }
 
-// answer is a tls.Config.GetClientCertificate. It returns the configured certificate whatever list of authorities the
-// server sent, as libpq does: tls.Config.Certificates would send none when the list does not match, and the server would
-// complain of a missing certificate instead of a foreign one.
+// answer is a tls.Config.GetClientCertificate. It returns the configured certificate whatever list of
+// authorities the server sent, as libpq does. tls.Config.Certificates would send none if the list does not
+// match, and the server would complain of a missing certificate instead of a foreign one.
 func (a *clientAuth) answer(request *tls.CertificateRequestInfo) (*tls.Certificate, error) {
 	a.requested = true
 	if a.configured == nil {
@@ -314,7 +317,8 @@ func (a *clientAuth) answer(request *tls.CertificateRequestInfo) (*tls.Certifica
 	return a.configured, nil
 }
 
-// issuedByOneOf reports whether a certificate of the configured chain was issued under one of the names (DER).
+// issuedByOneOf reports whether a certificate of the configured chain was issued under one of the names
+// (DER).
 func (a *clientAuth) issuedByOneOf(authorities [][]byte) bool {
 	for _, der := range a.configured.Certificate {
 		cert, err := x509.ParseCertificate(der)

@@ -30,7 +30,8 @@ func mute(begins string, every time.Duration) func(net.Conn) {
 	}
 }
 
-// A handshake waits for its peer at nobody's cost: a hundred peers that have hung do not delay the one that is well.
+// A handshake waits for its peer at nobody's cost: a hundred peers that have hung do not delay the one that
+// is well.
 func TestSilentPeersHoldNoTurn(t *testing.T) {
 	for name, script := range map[string]func(net.Conn){
 		"after S":           mute("", 0),

@@ -52,7 +52,8 @@ func TestVerifyCALeavesOutTheNameOnly(t *testing.T) {
 	}
 }
 
-// What verify-full refuses for another reason than the name, verify-ca refuses for the same, in TLS 1.2 and 1.3.
+// What verify-full refuses for another reason than the name, verify-ca refuses for the same, in TLS 1.2 and
+// 1.3.
 func TestVerifyCARefusesTheRest(t *testing.T) {
 	ca := tlstest.NewCA("Test Root", tlstest.P521)
 	for _, row := range peertest.BadCertificates(ca) {
@@ -107,7 +108,8 @@ func TestVerifyCAFailsClosed(t *testing.T) {
 	}
 }
 
-// A configuration that belongs to no connection accepts nobody, and a connection that nobody has verified is not used.
+// A configuration that belongs to no connection accepts nobody, and a connection that nobody has verified is
+// not used.
 func TestVerificationCannotBeLost(t *testing.T) {
 	ca := tlstest.NewCA("Test Root", tlstest.P256)
 	pair := ca.Issue(tlstest.Leaf{DNSNames: []string{testName}})

@@ -114,9 +114,9 @@ func TestHostileCertificatesCostLittle(t *testing.T) {
 	}
 }
 
-// FuzzCertificateMessage puts messages together from certificates that were made to cost time. Their keys are cheap, for
-// speed; what tries a lot more than it should is above the budget with them, too. Its input is a seed, for which there is
-// nothing to minimise: that takes longer than the search.
+// FuzzCertificateMessage puts messages together from certificates that were made to cost time. Their keys are
+// cheap, for speed; what tries a lot more than it should is above the budget with them, too. Its input is a
+// seed, for which there is nothing to minimise: that takes longer than the search.
 func FuzzCertificateMessage(f *testing.F) {
 	ca := tlstest.NewCA("Test Root", tlstest.P256)
 	pool := hostilePool(ca)

@@ -26,8 +26,8 @@ func (c *counted) Close() error {
 	return c.Conn.Close()
 }
 
-// Behind one address every second machine has hung. It collects what arrives within the grace and no more, and its
-// neighbour goes on as if nothing were wrong.
+// Behind one address every second machine has hung. It collects what arrives within the grace and no more,
+// and its neighbour goes on as if nothing were wrong.
 func TestHungMachineCollectsFewConnections(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ca := tlstest.NewCA("CA", tlstest.P256)
@@ -115,7 +115,8 @@ func TestSlowServerIsWaitedFor(t *testing.T) {
 	})
 }
 
-// A burst reaches a server in portions: the next hellos wait until some are answered, or helloGrace has passed.
+// A burst reaches a server in portions: the next hellos wait until some are answered, or helloGrace has
+// passed.
 func TestHellosArePaced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ca := tlstest.NewCA("CA", tlstest.P256)

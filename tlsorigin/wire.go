@@ -10,18 +10,18 @@ import (
 // CloseGrace is the longest that Conn.Close waits for room in the peer's window for a close_notify.
 const CloseGrace = 250 * time.Millisecond
 
-// wire lies under tls.Conn and sees the connection from behind 'S' on.
+// wire is the connection under tls.Conn. It begins behind 'S'.
 type wire struct {
 	net.Conn
 	received atomic.Int64 // bytes since 'S', or since TCP in direct TLS
-	first    func()       // called once, when the first of them have arrived; nil: nobody wants to know
+	first    func()       // called once, when the first bytes have arrived; may be nil
 	bounds   recordBounds
 	permit   *permit // of the handshake; nil after it
 	waiter   *waiter // likewise
 	polling
 
-	liveness *liveness   // nil: the peer is not watched
-	watched  atomic.Bool // liveness is going to look
+	liveness *liveness   // nil means that the peer is not watched
+	watched  atomic.Bool // the next check of liveness includes this connection
 	writing  atomic.Bool // a Write is under way that may wait
 	lost     atomic.Bool // liveness has ended it
 	finished bool        // close_notify was written, and the end of the TCP stream is to follow
@@ -29,7 +29,7 @@ type wire struct {
 	mu     sync.Mutex // also held while Conn is replaced
 	closed bool
 	debt   ackDebt
-	last   time.Time // once closing: no write may wait longer; zero before
+	last   time.Time // no write may wait longer; zero until the connection is closing
 }
 
 func (w *wire) Read(p []byte) (int, error) {
@@ -51,7 +51,8 @@ func (w *wire) read(p []byte) (int, error) {
 	return n, err
 }
 
-// readInHandshake waits for the peer without a permit. It acquires one before TLS computes with what has come.
+// readInHandshake waits for the peer without a permit. It acquires one before TLS computes with what has
+// come.
 func (w *wire) readInHandshake(p []byte) (int, error) {
 	if !w.permit.held || !pendingInput(w.Conn) {
 		w.permit.release()
@@ -81,7 +82,7 @@ func (w *wire) Write(p []byte) (int, error) {
 	return w.Conn.Write(p)
 }
 
-// Close closes the connection. It waits while liveness looks at it.
+// Close closes the connection. It waits while liveness checks it.
 func (w *wire) Close() error {
 	w.mu.Lock()
 	w.closed = true
@@ -89,14 +90,14 @@ func (w *wire) Close() error {
 	return w.Conn.Close()
 }
 
-// carryOn puts another carrier in Conn's place.
+// carryOn puts carrier in the place of Conn.
 func (w *wire) carryOn(carrier net.Conn) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.Conn = carrier
 }
 
-// finish ends the TCP stream once nothing is left to be sent before its end.
+// finish ends the TCP stream, unless something is left to be sent before.
 func (w *wire) finish() error {
 	carrier, ok := w.Conn.(interface{ CloseWrite() error })
 	if !ok || !w.finished || w.unsent != nil {
@@ -107,8 +108,8 @@ func (w *wire) finish() error {
 	return carrier.CloseWrite()
 }
 
-// closing limits every write, running or to come, to CloseGrace: one that waits in CloseWrite holds the lock
-// that Close needs for its close_notify.
+// closing limits every write, running or to come, to CloseGrace. A write that waits in CloseWrite holds the
+// lock that Close needs for its close_notify.
 func (w *wire) closing() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -118,8 +119,8 @@ func (w *wire) closing() {
 	}
 }
 
-// SetWriteDeadline does nothing. tls.Conn calls it to give close_notify five seconds, and to make later
-// writes fail, which they do without it. The deadlines of a connection are its user's.
+// SetWriteDeadline does nothing. tls.Conn calls it to give close_notify five seconds and to make later writes
+// fail, which they do anyway. Only the user of a Conn sets deadlines.
 func (w *wire) SetWriteDeadline(time.Time) error { return nil }
 
 func (w *wire) setDeadline(t time.Time) error {

@@ -1,5 +1,8 @@
-// Package configfile reads configured files, wherever they are: on a mount whose server is away, or behind a
-// path that is no regular file. It knows nothing of what they hold.
+// Package configfile reads configured files, even on a mount whose server is away or behind a path that is no
+// regular file.
+//
+// It knows paths and time. It must not know what a file holds. Start with Read, which reads one file, and
+// Reader, which does not wait for ever.
 package configfile
 
 import (
@@ -20,9 +23,9 @@ const Timeout = 10 * time.Second
 // ErrStalled is the error of a reading that has not ended within Timeout.
 var ErrStalled = fmt.Errorf("has not been read within %v; is it on a network mount whose server is away?", Timeout)
 
-// Read returns the content and the mode of a regular file of at most limit bytes. A symbolic link counts as
-// the file that it leads to. Everything else is refused unopened: a pipe or a device may block for ever,
-// gives its content only once, or changes by being read. The error names no path.
+// Read returns the content and the mode of a regular file of at most limit bytes. It follows symbolic links.
+// It refuses everything else unopened: a pipe or a device may block for ever, gives its content only once, or
+// changes when it is read. The error names no path.
 func Read(path string, limit int64) ([]byte, fs.FileMode, error) {
 	info, err := os.Stat(path)
 	if err == nil {
@@ -62,7 +65,7 @@ func tooLarge(limit int64) error {
 	return fmt.Errorf("is larger than %d KiB", limit>>10)
 }
 
-// notRegular is the type of a file that is none to read.
+// notRegular is the error of a file that is not to be read.
 type notRegular struct{ what string }
 
 func (e notRegular) Error() string { return "is " + e.what + ", but has to be a regular file" }
@@ -83,7 +86,7 @@ func regular(info fs.FileInfo) error {
 	return notRegular{"something else"}
 }
 
-// withoutPath drops the path that package os puts in front.
+// withoutPath drops the path that package os adds.
 func withoutPath(err error) error {
 	var pathError *fs.PathError
 	switch {
@@ -95,11 +98,11 @@ func withoutPath(err error) error {
 	return fmt.Errorf("cannot be read: %w", err)
 }
 
-// Reader makes readings that may hang, one at a time. The zero value is ready; its methods may be called
-// concurrently.
+// Reader makes readings that may hang, one at a time. The zero value is ready to use. Its methods may be
+// called concurrently.
 type Reader[T any] struct {
 	mu      sync.Mutex
-	running *reading[T] // nil: none
+	running *reading[T] // nil means that none is under way
 }
 
 type reading[T any] struct {
@@ -108,9 +111,9 @@ type reading[T any] struct {
 	value T
 }
 
-// Do returns what read returns, with ErrStalled if that takes longer than Timeout, and with
-// context.Cause(ctx) when ctx ends first. Calls that overlap share one reading. One that hangs keeps its
-// goroutine, and every call fails at once until it comes back.
+// Do returns what read returns. The error is ErrStalled if that takes longer than Timeout, and
+// context.Cause(ctx) if ctx ends first. Calls that overlap share one reading. A reading that hangs keeps its
+// goroutine, and every call fails at once until it ends.
 func (r *Reader[T]) Do(ctx context.Context, read func() T) (T, error) {
 	current := r.join(read)
 	var none T

@@ -60,7 +60,8 @@ func TestRead(t *testing.T) {
 	}
 }
 
-// A file that is far too large is refused by its size: reading up to the limit would cost several times that in memory.
+// A file that is far too large is refused by its size: reading up to the limit would cost several times that
+// in memory.
 func TestLargeFileIsNotRead(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "large")
 	if err := os.WriteFile(path, nil, 0o600); err != nil {

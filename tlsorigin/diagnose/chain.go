@@ -13,8 +13,8 @@ import (
 // Chain is what an upstream presented. Texts from certificates are quoted, stripped and bounded.
 type Chain struct {
 	Verified bool // Path is the chain that was verified, apart from the name, up to the trust anchor
-	// Path leads from the authority to the upstream's own certificate. If nothing was verified, it is what was sent, as far
-	// as issuers and subjects link it.
+	// Path leads from the authority to the upstream's own certificate. If nothing was verified, it is what
+	// was sent, as far as issuers and subjects link it.
 	Path []tlsorigin.PeerCertificate
 	// Unused were sent, too.
 	Unused []tlsorigin.PeerCertificate
@@ -22,7 +22,8 @@ type Chain struct {
 	Names string
 }
 
-// describeChain describes the certificates that were sent, leaf first, and the chain that was verified, if any.
+// describeChain describes the certificates that were sent, leaf first, and the chain that was verified, if
+// any.
 func describeChain(sent, verified []*x509.Certificate, now time.Time) Chain {
 	if len(sent) == 0 {
 		return Chain{}

@@ -27,55 +27,59 @@ const (
 )
 
 const (
-	// maxDiagnosed bounds how many addresses of one name are walked; a name may have hundreds.
+	// maxDiagnosed bounds the addresses of one name that are walked. A name may have hundreds.
 	maxDiagnosed = 16
-	// diagnosedAtOnce bounds the addresses under way, each of which has several connections open.
+	// diagnosedAtOnce bounds the walks under way. Each has several connections open.
 	diagnosedAtOnce = 4
-	// keyExchangeTimeout bounds one row of the key-exchange matrix: an answer to a hello takes one round trip.
+	// keyExchangeTimeout bounds one row of the key-exchange matrix: an answer to a hello takes one round
+	// trip.
 	keyExchangeTimeout = 3 * time.Second
-	// rejectionGrace is how long a diagnosis listens for the rejection of its client certificate, which TLS 1.3 sends
-	// only after the handshake. A server that is content is silent.
+	// rejectionGrace is how long a walk waits for the rejection of its client certificate, besides the time
+	// that the handshake took. TLS 1.3 sends it after the handshake. A server that accepts the certificate is
+	// silent.
 	rejectionGrace = 250 * time.Millisecond
 )
 
-// Upstream is what was found out about one configured address.
+// Upstream is the result for one configured address.
 type Upstream struct {
 	Addr       string // host:port as configured
 	ServerName string // what the certificate must carry
 	Direct     bool   // TLS begins at once, without SSLRequest
 
 	Lookup    time.Duration    // zero for an IP address
-	Resolved  int              // how many addresses DNS gave
+	Resolved  int              // how many addresses the name has
 	Err       *tlsorigin.Error // why there is no address; nil otherwise
 	Addresses []Address
 }
 
 // Address is the walk to one resolved address. It ends at its first failing stage.
 type Address struct {
-	// Addr leads Dial to this very address.
+	// Addr is a target for Dialer.Dial.
 	Addr *tlsorigin.Addr
 
 	Failed Stage            // the first failing stage; empty if the connection was verified
 	Err    *tlsorigin.Error // what Dial would report for this address; nil when Failed is empty
-	// Skipped says that ctx ended before the walk did; what is known stands, and Failed and Err are empty.
+	// Skipped says that the context ended before the walk did. Failed and Err are empty then.
 	Skipped bool
 
-	Connect, SSLRequest, TLS time.Duration // see Attempt
+	Connect, SSLRequest, TLS time.Duration // see tlsorigin.Attempt
 
-	// Fallback is set if the first ClientHello vanished on the way and another one led to a connection; Cause says how.
+	// Fallback is set if the first ClientHello vanished and another one led to a connection. Cause says how
+	// it vanished.
 	Fallback tlsorigin.Fallback
 	Cause    tlsorigin.PathCause
 
 	Handshake   Handshake
 	Certificate Chain
-	// KeyExchange has one row for each group alone, and the first for the configuration in force. It is empty if the
-	// walk ended before TLS or at the certificate.
+	// KeyExchange has a first row for the configuration in force, and one for each group alone. It is empty
+	// if the walk ended before TLS or at the certificate.
 	KeyExchange []Trial
 
 	ClientCertificate tlsorigin.ClientCertificate
 }
 
-// Handshake describes a TLS handshake that came as far as the certificate. A zero Version means that it did not.
+// Handshake describes a TLS handshake that came as far as the certificate. A zero Version means that it did
+// not.
 type Handshake struct {
 	Version           uint16
 	CipherSuite       uint16
@@ -89,10 +93,10 @@ type Options struct {
 	LookupNetIP tlsorigin.LookupFunc
 }
 
-// Run walks every address of every configured upstream of d and reports how far it came, addresses of one name side by
-// side. Each walk is made by the code of Dial, with all that d remembers and learns about an address. It has the timeout
-// of the Config, cut by the deadline of ctx. Nothing but SSLRequest and TLS leaves the process, and every connection is
-// closed again.
+// Run walks to every address of every configured upstream of d and reports how far it came. It walks to
+// several addresses of one name side by side. A walk uses what d remembers about an address, and d learns
+// from it. It has the timeout of the Config, cut by the deadline of ctx. Nothing but SSLRequest and TLS
+// leaves the process, and Run closes every connection.
 func Run(ctx context.Context, d *tlsorigin.Dialer, o Options) []Upstream {
 	w := &walker{dialer: d, lookup: o.LookupNetIP, places: make(chan struct{}, diagnosedAtOnce)}
 	if w.lookup == nil {
@@ -112,7 +116,7 @@ func Run(ctx context.Context, d *tlsorigin.Dialer, o Options) []Upstream {
 type walker struct {
 	dialer *tlsorigin.Dialer
 	lookup tlsorigin.LookupFunc
-	places chan struct{} // has room for as many walks as may be under way
+	places chan struct{} // has room for diagnosedAtOnce walks
 }
 
 func (w *walker) upstream(ctx context.Context, addr tlsorigin.UpstreamAddr) Upstream {
@@ -141,8 +145,8 @@ func (w *walker) upstream(ctx context.Context, addr tlsorigin.UpstreamAddr) Upst
 	return report
 }
 
-// shareOf returns the budget of one attempt: that of Dial, or most of what is left until the deadline of ctx, so that the
-// attempt ends first and says why.
+// shareOf returns the time for one attempt: that of Dial, or most of what is left until the deadline of ctx.
+// So the attempt ends before ctx and says why.
 func (w *walker) shareOf(ctx context.Context) time.Duration {
 	if end, ok := ctx.Deadline(); ok {
 		return max(min(w.dialer.Timeout(), time.Until(end)*9/10), time.Millisecond)
@@ -203,7 +207,7 @@ func stageOf(failure *tlsorigin.Error, report *tlsorigin.Attempt) Stage {
 	return StageTLS
 }
 
-// handshakeOf describes a state, which is zero if there was no handshake to speak of.
+// handshakeOf describes a state. It is zero if the handshake did not come as far as the certificate.
 func handshakeOf(state tls.ConnectionState) Handshake {
 	return Handshake{
 		Version: state.Version, CipherSuite: state.CipherSuite, Group: state.CurveID,

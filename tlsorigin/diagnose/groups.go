@@ -18,11 +18,11 @@ const (
 	TrialWorks       Outcome = "works"
 	TrialRefused     Outcome = "refused"     // an alert: the server does not have the group
 	TrialVanishes    Outcome = "vanishes"    // not one byte in answer: it is lost, or swallowed, on the way
-	TrialFailed      Outcome = "failed"      // anything else; Err says what
+	TrialFailed      Outcome = "failed"      // another failure; Err says which
 	TrialUnavailable Outcome = "unavailable" // not sent: switched off in this process, or no time left
 )
 
-// Trial is one row of the matrix: a ClientHello and what became of it.
+// Trial is one row of the key-exchange matrix: a ClientHello and what became of it.
 type Trial struct {
 	Offered []tls.CurveID // nil for the configuration in force
 	Outcome Outcome
@@ -42,8 +42,8 @@ func singleGroups() []tls.CurveID {
 	return []tls.CurveID{tls.X25519MLKEM768, tls.X25519, tls.CurveP256, tls.CurveP384, tls.CurveP521}
 }
 
-// tryGroups fills the matrix. The walk tried the configuration in force; the groups are tried side by side, so that several
-// that vanish cost the time of one.
+// tryGroups fills the matrix. The walk tried the configuration in force; the groups are tried side by side,
+// so that several that vanish cost the time of one.
 func (w *walker) tryGroups(ctx context.Context, addr *tlsorigin.Addr, inForce tlsorigin.ObservedAttempt) []Trial {
 	groups := singleGroups()
 	rows := make([]Trial, 1+len(groups))

@@ -6,35 +6,33 @@ import (
 )
 
 const (
-	// maxAge is less than half of what PostgreSQL (authentication_timeout) and pgbouncer (client_login_timeout) wait
-	// for a startup packet unless told otherwise, so that time is left for the login, and less than what NAT and load
-	// balancers allow an idle connection.
+	// maxAge is less than half of what PostgreSQL (authentication_timeout) and pgbouncer
+	// (client_login_timeout) wait for a startup packet by default. So time is left for the login. It is also
+	// less than what NAT and load balancers allow an idle connection.
 	maxAge = 25 * time.Second
-	// minAge ends learning: an upstream that waits for less than twice this is no place for spares.
+	// minAge is the shortest limit. An upstream that waits for less than twice this time needs no spares.
 	minAge = 2 * time.Second
-	// ageLearnedFor is how long a shorter limit is believed before twice as much is tried: what ended the spares may have
-	// been a restart.
+	// ageLearnedFor is how long a shorter limit holds before twice as much is tried. A restart may have ended
+	// the spares.
 	ageLearnedFor = 10 * time.Minute
 )
 
-// The first pause after a failure, the longest of those that double from there on, and how long after one the next
-// failure still counts as the same trouble.
 const (
-	minPause        = time.Second
-	maxPause        = 30 * time.Second
-	pauseRemembered = time.Minute
+	minPause        = time.Second      // the first pause after a failure; pauses double from there on
+	maxPause        = 30 * time.Second // the longest
+	pauseRemembered = time.Minute      // a failure within this time after a pause doubles the next
 )
 
-// jitter returns a factor from 0.8 to 1.2: what was begun together by many processes must not be repeated together.
+// jitter returns a factor from 0.8 to 1.2, so that many processes that begin together do not repeat together.
 func jitter() float64 { return 0.8 + 0.4*rand.Float64() }
 
 func stretched(d time.Duration, factor float64) time.Duration {
 	return time.Duration(float64(d) * factor)
 }
 
-// ageLimit is how old spares may become, as far as their deaths have taught. The zero value has learned nothing.
+// ageLimit is how old spares may become. It learns from their deaths. The zero value has learned nothing.
 type ageLimit struct {
-	learned time.Duration // zero: nothing
+	learned time.Duration // zero means that nothing was learned
 	since   time.Time
 }
 
@@ -49,7 +47,7 @@ func (a *ageLimit) limit(now time.Time) time.Duration {
 	return a.learned
 }
 
-// shorten notes that spares of more than that age may end by themselves.
+// shorten notes that the upstream may end spares that are older than to.
 func (a *ageLimit) shorten(to time.Duration, now time.Time) {
 	if to = max(to, minAge); to <= a.limit(now) {
 		a.learned, a.since = to, now
@@ -62,7 +60,8 @@ type backoff struct {
 	until time.Time
 }
 
-// begin starts a pause, twice as long as the one before if that was lately, and returns its length.
+// begin starts a pause and returns its length. It is twice as long as the one before, if that is still
+// remembered.
 func (b *backoff) begin(now time.Time) time.Duration {
 	if !b.remembered(now) {
 		b.last = 0
@@ -73,8 +72,8 @@ func (b *backoff) begin(now time.Time) time.Duration {
 	return wait
 }
 
-// lasts reports whether there is a pause.
+// lasts reports whether a pause is under way.
 func (b *backoff) lasts(now time.Time) bool { return now.Before(b.until) }
 
-// remembered reports whether there is one, or was lately.
+// remembered reports whether a pause is under way or ended less than pauseRemembered ago.
 func (b *backoff) remembered(now time.Time) bool { return now.Before(b.until.Add(pauseRemembered)) }

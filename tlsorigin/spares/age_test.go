@@ -52,7 +52,8 @@ func TestSparesLearnHowOldTheyMayBecome(t *testing.T) {
 		}
 		expectBetween(t, "age in the end", r.agesAt(EndAged)[aged:], 5*time.Second, 8500*time.Millisecond)
 
-		// After ten minutes it tries longer again, once in ten minutes, as the restart of a pooler must not be for ever.
+		// After ten minutes it tries longer again, once in ten minutes, as the restart of a pooler must not
+		// be for ever.
 		r.do(func() { waits = time.Hour })
 		r.pass(30 * time.Minute)
 		ages := r.agesAt(EndAged)

@@ -11,9 +11,9 @@ import (
 	"github.com/pgorigin/pgorigin/tlsorigin/internal/background"
 )
 
-// Pool keeps connections of a Dialer ready ahead of their use: verified, with nothing sent on them yet. Each is a client to
-// the upstream: a process of PostgreSQL, or one of max_client_conn of pgbouncer. New makes a Pool; its methods may be called
-// concurrently.
+// Pool keeps connections of a Dialer ready ahead of their use: verified, with nothing sent on them yet. Each
+// is a client to the upstream: a process of PostgreSQL, or one of max_client_conn of pgbouncer. New makes a
+// Pool; its methods may be called concurrently.
 type Pool struct {
 	dialer *tlsorigin.Dialer
 	count  int
@@ -39,7 +39,8 @@ type Pool struct {
 type Trace struct {
 	// Used is called for each Dial and each Fresh.
 	Used func(Use)
-	// Discarded is called for each spare that is closed unused, with its age. For EndDead, err says what happened.
+	// Discarded is called for each spare that is closed unused, with its age. For EndDead, err says what
+	// happened.
 	Discarded func(end End, age time.Duration, err error)
 	// Paused is called when no new spare is made for a while, because of err.
 	Paused func(err error, wait time.Duration)
@@ -85,8 +86,8 @@ type Spare struct {
 	stretch float64       // factor of any limit, so that spares made together do not end together
 }
 
-// New returns a Pool of d that keeps count connections ready from Start on. If count is zero it keeps none, and its Dial
-// always dials.
+// New returns a Pool of d that keeps count connections ready from Start on. If count is zero it keeps none,
+// and its Dial always dials.
 func New(d *tlsorigin.Dialer, count int, trace Trace) *Pool {
 	p := &Pool{
 		dialer: d, count: count, trace: trace,
@@ -104,8 +105,8 @@ func (p *Pool) Start() {
 	}
 }
 
-// Close closes all spares and waits until that is done, at most tlsorigin.CloseGrace. Dial goes on to work, by fresh
-// connections. Close returns nil, and may be called again.
+// Close closes all spares and waits until that is done, at most tlsorigin.CloseGrace. Dial goes on to work,
+// by fresh connections. Close returns nil, and may be called again.
 func (p *Pool) Close() error {
 	p.mu.Lock()
 	p.closed = true
@@ -115,12 +116,12 @@ func (p *Pool) Close() error {
 	return nil
 }
 
-// Dial returns the connection of a Spare that is in order, together with the Spare. Without one it dials, and the Spare is
-// nil. The caller closes the connection. Dial is for sessions. A cancel request needs a connection that is known to be
-// alive and younger than its session, so it needs Dialer.Dial.
+// Dial returns the connection of a Spare that is in order, together with the Spare. Without one it dials, and
+// the Spare is nil. The caller closes the connection. Dial is for sessions. A cancel request needs a
+// connection that is known to be alive and younger than its session, so it needs Dialer.Dial.
 //
-// A Spare may be dead all the same, because the upstream may end it at any moment. A caller that notices before it has
-// received anything should call Fresh.
+// A Spare may be dead all the same, because the upstream may end it at any moment. A caller that notices
+// before it has received anything should call Fresh.
 func (p *Pool) Dial(ctx context.Context) (*tlsorigin.Conn, *Spare, error) {
 	if spare := p.take(); spare != nil {
 		return spare.Conn, spare, nil
@@ -129,17 +130,18 @@ func (p *Pool) Dial(ctx context.Context) (*tlsorigin.Conn, *Spare, error) {
 	return conn, nil, err
 }
 
-// Fresh dials anew, because s turned out to be dead. The caller still closes s. The pool first closes all other spares:
-// what happened to s has probably happened to them, and an upstream that is full gets their places.
+// Fresh dials anew, because s turned out to be dead. The caller still closes s. The pool first closes all
+// other spares: what happened to s has probably happened to them, and an upstream that is full gets their
+// places.
 func (s *Spare) Fresh(ctx context.Context) (*tlsorigin.Conn, error) {
 	s.pool.noteDead()
 	s.pool.awaitGone(ctx)
 	return s.pool.dial(ctx)
 }
 
-// LoggedIn says that the login on s is over. Only now, and after a moment for the first statement, the pool makes another
-// spare. An earlier handshake would compete with the client's login for processors, here and at the upstream. A login that
-// fails or lasts does without: the pool makes a spare within a second.
+// LoggedIn says that the login on s is over. Only now, and after a moment for the first statement, the pool
+// makes another spare. An earlier handshake would compete with the client's login for processors, here and at
+// the upstream. A login that fails or lasts does without: the pool makes a spare within a second.
 func (s *Spare) LoggedIn() { time.AfterFunc(refillDelay, s.pool.Look) }
 
 // Ready returns how many spares could be handed out now.
@@ -149,8 +151,8 @@ func (p *Pool) Ready() int {
 	return len(p.ready)
 }
 
-// Look makes the Pool look at its connections now instead of within a second, because something may have changed. It does
-// not wait for that.
+// Look makes the Pool look at its connections now instead of within a second, because something may have
+// changed. It does not wait for that.
 func (p *Pool) Look() {
 	select {
 	case p.wake <- struct{}{}:
@@ -158,8 +160,8 @@ func (p *Pool) Look() {
 	}
 }
 
-// take returns the youngest spare that is in order, or nil. The youngest has the longest time left for the login, which
-// began for pgbouncer when it accepted the connection.
+// take returns the youngest spare that is in order, or nil. The youngest has the longest time left for the
+// login, which began for pgbouncer when it accepted the connection.
 func (p *Pool) take() *Spare {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -11,22 +11,22 @@ import (
 	"github.com/pgorigin/pgorigin/tlsorigin"
 )
 
-// period is how often spares are looked at: often enough that hardly any client meets a dead one, and no more often
-// than an idle process may wake.
+// period is the time between two checks of the spares. It is so short that hardly any client meets a dead
+// one, and no shorter than an idle process may wake.
 const period = time.Second
 
-// refillDelay is how long a session that was given a spare has its start for itself, which on two cores makes it a sixth to
-// a third shorter. Clients that come faster than that need more than one spare.
+// refillDelay keeps the next handshake out of the way of the session that got a spare. On two cores that
+// makes its start a sixth to a third shorter. Clients that come faster than that need more than one spare.
 const refillDelay = 5 * time.Millisecond
 
 var errDead = errors.New("a spare connection turned out to be dead when it was used")
 
-// keep looks after spares until ctx ends.
+// keep checks the spares until ctx ends.
 func (p *Pool) keep(ctx context.Context) {
 	ticker := time.NewTicker(period)
 	defer ticker.Stop()
 	for {
-		p.look(time.Now())
+		p.check(time.Now())
 		select {
 		case <-ctx.Done():
 			return
@@ -36,8 +36,8 @@ func (p *Pool) keep(ctx context.Context) {
 	}
 }
 
-// look drops what is not in order and fills up.
-func (p *Pool) look(now time.Time) {
+// check drops spares that are not in order, and makes new ones.
+func (p *Pool) check(now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
@@ -48,8 +48,8 @@ func (p *Pool) look(now time.Time) {
 	p.lookUp(now)
 }
 
-// refill begins to make what is missing. After a failure one dial at a time is enough to find out how things are. p.mu is
-// held, as in all that follows.
+// refill begins to make the spares that are missing. After a failure it makes one at a time. p.mu is held,
+// here and in all that follows, unless the comment says otherwise.
 func (p *Pool) refill(now time.Time) {
 	for !p.pause.lasts(now) && len(p.ready)+p.opening+p.closing < p.count {
 		if p.opening > 0 && p.pause.remembered(now) {
@@ -76,7 +76,7 @@ func (p *Pool) open(era context.Context) {
 	p.gone()
 }
 
-// add makes a spare of conn, unless something has happened since it was begun.
+// add makes a spare of conn, unless its dial began before the latest dropAll.
 func (p *Pool) add(era context.Context, conn *tlsorigin.Conn) {
 	now := time.Now()
 	spare := &Spare{Conn: conn, pool: p, born: now, limit: p.age.limit(now), stretch: jitter()}
@@ -109,9 +109,9 @@ func (p *Pool) discardFlawed(spare *Spare, now time.Time) bool {
 	return err != nil
 }
 
-// learn draws conclusions from how a spare died. An upstream that says so has counted from the moment at which it accepted
-// the connection, and will count the login, too: half of that has to be left. One that just closes may have had a
-// restart; several deaths under one limit halve it once.
+// learn shortens the limit of the age after a death. An upstream that says why it closes has counted since it
+// accepted the connection, and it counts the login, too. So half of that time has to be left. An upstream
+// that just closes may have restarted: several deaths under one limit halve it once.
 func (p *Pool) learn(spare *Spare, death error, now time.Time) {
 	half := spare.limit / 2
 	if errors.Is(death, tlsorigin.ErrUnexpectedData) {
@@ -120,7 +120,7 @@ func (p *Pool) learn(spare *Spare, death error, now time.Time) {
 	p.age.shorten(half, now)
 }
 
-// failed notes that there is no way to the upstream at present, or a doubtful one.
+// failed notes that a dial failed or that a spare was dead when it was used.
 func (p *Pool) failed(err error) {
 	p.dropAll(EndUnhealthy)
 	p.rest(err, time.Now())
@@ -136,7 +136,7 @@ func (p *Pool) rest(err error, now time.Time) {
 	}
 }
 
-// dropAll closes all spares and breaks off those that are being made.
+// dropAll closes all spares and interrupts the dials that are under way.
 func (p *Pool) dropAll(end End) {
 	p.endEra()
 	p.era, p.endEra = context.WithCancel(p.background.Context())
@@ -144,7 +144,7 @@ func (p *Pool) dropAll(end End) {
 	p.ready = nil
 }
 
-// discard closes spares, which are no longer in p.ready but count until they are closed.
+// discard closes spares that are no longer in p.ready. They count until they are closed.
 func (p *Pool) discard(end End, err error, spares ...*Spare) {
 	p.closing += len(spares)
 	for _, spare := range spares {
@@ -161,24 +161,25 @@ func (p *Pool) discard(end End, err error, spares ...*Spare) {
 	}
 }
 
-// namesPeriod is how often the upstream's names are looked up while there are spares, whose addresses may be given up
-// long before they stop answering there. A shorter time would be felt by the name servers of a large cluster.
+// namesPeriod is the time between two lookups of the upstream's names while there are spares. An address may
+// be given up long before it stops answering. The name servers of a large cluster would feel a shorter
+// period.
 const namesPeriod = 5 * time.Second
 
-// names follows what the names of the upstream mean.
+// names is what the names of the upstream are looked up with.
 type names struct {
-	hosts   map[string]string // DNS name by host:port as configured; addresses are not in it
-	resolve func(ctx context.Context, network, host string) ([]netip.Addr, error)
+	hosts   map[string]string // DNS name by host:port as configured; IP addresses are not in it
+	resolve tlsorigin.LookupFunc
 
-	asked   time.Time // guarded by Pool.mu, as all that changes
+	asked   time.Time // guarded by Pool.mu, as is running
 	running bool
 }
 
-// newNames follows nothing when the Dialer has a NetDial of its own, which knows itself what a name means.
+// newNames returns no hosts if the Dialer has a NetDial of its own: only that knows what a name means.
 func newNames(d *tlsorigin.Dialer) names {
 	n := names{hosts: map[string]string{}, resolve: d.Lookup()}
 	for _, r := range d.UpstreamAddrs() {
-		host, _, _ := net.SplitHostPort(r.Addr) // was checked by Config.routes
+		host, _, _ := net.SplitHostPort(r.Addr) // NewDialer has checked it
 		if _, err := netip.ParseAddr(host); err != nil && d.Lookup() != nil {
 			n.hosts[r.Addr] = host
 		}
@@ -202,13 +203,13 @@ func (p *Pool) lookUp(now time.Time) {
 	})
 }
 
-// all returns the addresses of every host that can be looked up within timeout.
+// all returns the addresses of every host that it can look up within timeout.
 func (n *names) all(ctx context.Context, timeout time.Duration) map[string][]netip.Addr {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	found := map[string][]netip.Addr{}
 	for addr, host := range n.hosts {
-		// A name that cannot be looked up says nothing; the next dial will find out what it means for clients.
+		// A failed lookup says nothing about the spares. The next dial finds out what it means for clients.
 		if ips, err := n.resolve(ctx, "ip", host); err == nil {
 			found[addr] = ips
 		}
@@ -216,7 +217,7 @@ func (n *names) all(ctx context.Context, timeout time.Duration) map[string][]net
 	return found
 }
 
-// dropMoved drops spares that lead where their names led before asked, but no longer. p.mu is held.
+// dropMoved drops spares made before asked whose names no longer have their address. p.mu is held.
 func (p *Pool) dropMoved(found map[string][]netip.Addr, asked time.Time) {
 	p.ready = slices.DeleteFunc(p.ready, func(spare *Spare) bool {
 		at, ok := spare.RemoteAddr().(*tlsorigin.Addr)
@@ -232,7 +233,7 @@ func (p *Pool) dropMoved(found map[string][]netip.Addr, asked time.Time) {
 	})
 }
 
-// leadsToOne reports whether addr is one of ips, or none that could be compared.
+// leadsToOne reports whether addr is one of ips. An address that cannot be compared counts as one.
 func leadsToOne(ips []netip.Addr, addr net.Addr) bool {
 	tcp, ok := addr.(*net.TCPAddr)
 	if !ok {

@@ -9,14 +9,15 @@ import (
 	"slices"
 )
 
-// Form says what is unusual about a certificate that crypto/x509 does not make by itself. Except PSSKey, it needs an
-// issuer with an ECDSA or an ordinary RSA key.
+// Form says what is unusual about a certificate that crypto/x509 does not make by itself. Except PSSKey, it
+// needs an issuer with an ECDSA or an ordinary RSA key.
 type Form struct {
 	Version1 bool // X.509 version 1: without any extension
 	SHA1     bool // signed with SHA-1
 	PSSKey   bool // an RSA key that is only for RSASSA-PSS
 
-	// Malformed says that the template makes a certificate which crypto/x509 may not parse: the result has only Raw.
+	// Malformed says that the template makes a certificate which crypto/x509 may not parse: the result has
+	// only Raw.
 	Malformed bool
 }
 
@@ -51,8 +52,8 @@ func (f Form) apply(der []byte, issuer crypto.Signer) []byte {
 	return resign(der, issuer, crypto.SHA256, edit)
 }
 
-// Resign changes the elements of what is signed in a certificate or a CRL of ca and signs it again with its key, which
-// must be ECDSA or RSA. Hash is crypto.SHA256 or crypto.SHA1; a nil edit changes nothing.
+// Resign changes the elements of what is signed in a certificate or a CRL of ca and signs it again with its
+// key, which must be ECDSA or RSA. Hash is crypto.SHA256 or crypto.SHA1; a nil edit changes nothing.
 func (ca *CA) Resign(der []byte, hash crypto.Hash, edit func([]asn1.RawValue) []asn1.RawValue) []byte {
 	if edit == nil {
 		edit = func(elements []asn1.RawValue) []asn1.RawValue { return elements }
@@ -119,7 +120,8 @@ func algorithmOf(issuer crypto.Signer, hash crypto.Hash) []byte {
 	return marshal(identifier{Algorithm: asn1.ObjectIdentifier{1, 2, 840, 10045, 4, 3, 2}})
 }
 
-// rsaKeyAlgorithm is the AlgorithmIdentifier rsaEncryption with its NULL, as it stands in a SubjectPublicKeyInfo.
+// rsaKeyAlgorithm is the AlgorithmIdentifier rsaEncryption with its NULL, as it stands in a
+// SubjectPublicKeyInfo.
 func rsaKeyAlgorithm() []byte {
 	return append(append([]byte{0x30, 0x0d}, marshal(asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 1})...), asn1.NullBytes...)
 }
@@ -136,7 +138,8 @@ func withPSS(elements []asn1.RawValue) []asn1.RawValue {
 	return elements
 }
 
-// withPSSKey returns a SubjectPublicKeyInfo or a PKCS #8 key with id-RSASSA-PSS, without parameters, as its algorithm.
+// withPSSKey returns a SubjectPublicKeyInfo or a PKCS #8 key with id-RSASSA-PSS, without parameters, as its
+// algorithm.
 func withPSSKey(der []byte) []byte {
 	var elements []asn1.RawValue
 	unmarshal(der, &elements)

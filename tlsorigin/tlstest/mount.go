@@ -7,8 +7,8 @@ import (
 	"path/filepath"
 )
 
-// Mount is a folder like one into which Kubernetes mounts a Secret: each file is a link through the link "..data", and
-// all of them change at once when "..data" is replaced.
+// Mount is a folder like one into which Kubernetes mounts a Secret: each file is a link through the link
+// "..data", and all of them change at once when "..data" is replaced.
 type Mount struct {
 	dir     string
 	version int
@@ -31,7 +31,8 @@ func NewMount(dir string, files map[string][]byte) (*Mount, error) {
 // Path returns the path of a file in m.
 func (m *Mount) Path(name string) string { return filepath.Join(m.dir, name) }
 
-// Swap replaces all files at once. A file that was there at first and is not among files is missing afterwards.
+// Swap replaces all files at once. A file that was there at first and is not among files is missing
+// afterwards.
 func (m *Mount) Swap(files map[string][]byte) error {
 	before := fmt.Sprintf("..%d", m.version)
 	m.version++

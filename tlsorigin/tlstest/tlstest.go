@@ -37,7 +37,8 @@ type CA struct {
 	chain [][]byte // DER from this authority up to, not including, the root
 }
 
-// Authority describes a certificate authority that is not the usual one; the zero value of a field means its default.
+// Authority describes a certificate authority that is not the usual one; the zero value of a field means its
+// default.
 type Authority struct {
 	Name string  // Common Name
 	Key  KeyType // zero: P256
@@ -57,7 +58,8 @@ func NewAuthority(a Authority) *CA {
 	return ca
 }
 
-// Intermediate returns an authority below ca, valid for one year. What it issues carries its certificate along.
+// Intermediate returns an authority below ca, valid for one year. What it issues carries its certificate
+// along.
 func (ca *CA) Intermediate(name string, key KeyType) *CA {
 	return ca.Authority(Authority{Name: name, Key: key})
 }
@@ -67,8 +69,8 @@ func (ca *CA) Authority(a Authority) *CA {
 	return ca.certify(a.template(), &CA{key: NewKey(a.key()), form: a.Form})
 }
 
-// CrossSign returns other with another certificate, of the same name and key but issued by ca. What the result issues
-// carries that along. Change, when not nil, may change it before it is signed.
+// CrossSign returns other with another certificate, of the same name and key but issued by ca. What the
+// result issues carries that along. Change, when not nil, may change it before it is signed.
 func (ca *CA) CrossSign(other *CA, change func(*x509.Certificate)) *CA {
 	template := Authority{Name: other.Cert.Subject.CommonName, Template: change}.template()
 	template.SubjectKeyId = other.Cert.SubjectKeyId
@@ -243,8 +245,8 @@ func (p *Pair) WriteFiles(dir, name string) (certFile, keyFile string, err error
 	return certFile, keyFile, nil
 }
 
-// sign issues template for a public key; a nil parent means the template itself. Form is that of the new certificate,
-// the form of ca decides on the signature.
+// sign issues template for a public key; a nil parent means the template itself. Form is that of the new
+// certificate, the form of ca decides on the signature.
 func (ca *CA) sign(template, parent *x509.Certificate, public crypto.PublicKey, form Form) *x509.Certificate {
 	if parent == nil {
 		parent = template

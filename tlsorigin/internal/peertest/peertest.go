@@ -1,5 +1,5 @@
-// Package peertest has upstreams on loopback that follow a script, for tests. A script gets a connection on which nothing
-// has been read.
+// Package peertest has upstreams on loopback that follow a script, for tests. A script gets a connection on
+// which nothing has been read.
 package peertest
 
 import (
@@ -159,8 +159,8 @@ func ServerConfig(pair *tlstest.Pair) *tls.Config {
 	return &tls.Config{Certificates: []tls.Certificate{pair.TLS()}}
 }
 
-// CheckOnlyTLS fails unless stream is SSLRequest followed by nothing but whole TLS records. What a startup packet
-// would begin with (a length below 2^24) is no record.
+// CheckOnlyTLS fails unless stream is SSLRequest followed by nothing but whole TLS records. What a startup
+// packet would begin with (a length below 2^24) is no record.
 func CheckOnlyTLS(t *testing.T, stream []byte) {
 	t.Helper()
 	if err := OnlyTLS(stream); err != nil {
@@ -222,8 +222,8 @@ func PipeTo(script func(net.Conn)) func(context.Context, string, string) (net.Co
 	}
 }
 
-// PipeServer returns a script that accepts TLS and echoes, fit for net.Pipe: without tickets, since a server that
-// writes them waits there until somebody reads.
+// PipeServer returns a script that accepts TLS and echoes, fit for net.Pipe: without tickets, since a server
+// that writes them waits there until somebody reads.
 func PipeServer(ca *tlstest.CA) func(net.Conn) {
 	config := ServerConfig(ca.Issue(tlstest.Leaf{DNSNames: []string{Name}}))
 	config.SessionTicketsDisabled = true

@@ -7,7 +7,7 @@ import (
 	"unicode/utf8"
 )
 
-// What a stranger can write into one text. See Quote and Clip.
+// Bounds of texts. See Quote and Clip.
 const (
 	MaxLength = 1 << 10 // bytes of the sentence about one failure
 	MaxNames  = 5       // quoted names in one sentence
@@ -16,10 +16,10 @@ const (
 	maxQuotedBytes = 256
 )
 
-// Quote makes a text that a stranger chose fit for a terminal, a log line and an ErrorResponse. It is the
-// only way by which such a text gets into one of ours: in double quotes, without quotes inside, cut to a
-// bounded length. One U+FFFD stands for each run of control characters, of those that change the direction or
-// are invisible, and of invalid bytes.
+// Quote makes a text that somebody else chose fit for a terminal, a log line and an ErrorResponse. No such
+// text gets into a message by another way. The result stands in double quotes, has none inside, and has a
+// bounded length. One U+FFFD stands for each run of invalid bytes and of characters that control, change the
+// direction or are invisible.
 func Quote(s string) string {
 	var b strings.Builder
 	b.WriteByte('"')
@@ -49,7 +49,7 @@ func Quote(s string) string {
 	return b.String()
 }
 
-// Clip cuts a text of ours, with quoted ones in it, to n bytes. A quoted text that is cut gets its end back.
+// Clip cuts a text with quoted texts in it to n bytes. A quoted text that is cut gets its closing quote back.
 func Clip(text string, n int) string {
 	const end = `…"`
 	if len(text) <= n {
@@ -65,7 +65,7 @@ func Clip(text string, n int) string {
 	return text[:cut] + end
 }
 
-// QuoteEach quotes texts, the first few of many.
+// QuoteEach quotes texts, the first MaxNames of many.
 func QuoteEach(texts []string) []string {
 	var quoted []string
 	for i, text := range texts {

@@ -28,7 +28,7 @@ type revocationList struct {
 	signature              listSignature
 
 	// signedBy remembers, by the SHA-256 of a certificate, whether its key signed this list. Only authorities
-	// of chains that an anchor vouches for are asked about.
+	// of chains that lead to a root get in here.
 	signedBy sync.Map
 }
 
@@ -48,8 +48,8 @@ const (
 	oidAuthorityKey      = "2.5.29.35"
 )
 
-// ParseCRLs reads PEM that holds at least one CRL and nothing else. A CRL that could mean less than it seems to is an
-// error here, so that it is no surprise in a handshake.
+// ParseCRLs reads PEM that holds at least one CRL and nothing else. A CRL that could mean less than it seems
+// to is an error here, so that it is no surprise in a handshake.
 func ParseCRLs(data []byte) (*CRLs, error) {
 	if len(data) > 0 && data[0] == 0x30 {
 		return nil, errors.New("holds no PEM; it looks like DER, convert it with: openssl crl -inform der")
@@ -124,7 +124,7 @@ func (l *revocationList) signed(issuer *x509.Certificate) bool {
 	return good
 }
 
-// maySignLists is what x509.RevocationList.CheckSignatureFrom asks of an issuer besides its key.
+// maySignLists reports whether issuer may sign CRLs, by the rules of x509.RevocationList.CheckSignatureFrom.
 func maySignLists(issuer *x509.Certificate) bool {
 	authority := issuer.IsCA || !issuer.BasicConstraintsValid && issuer.Version < 3
 	return authority && (issuer.KeyUsage == 0 || issuer.KeyUsage&x509.KeyUsageCRLSign != 0)
@@ -133,8 +133,8 @@ func maySignLists(issuer *x509.Certificate) bool {
 // begun reports whether the list counts already.
 func (l *revocationList) begun(now time.Time) bool { return !now.Before(l.thisUpdate) }
 
-// newest returns the one of lists, which have one issuer and are sorted, that says whether there is a list in
-// force: the newest that has begun, else the newest.
+// newest returns the newest of lists that has begun, else the newest. The lists have one issuer and are
+// sorted. What newest returns decides whether a list is in force.
 func newest(lists []*revocationList, now time.Time) *revocationList {
 	if i := slices.IndexFunc(lists, func(l *revocationList) bool { return l.begun(now) }); i >= 0 {
 		return lists[i]
@@ -142,7 +142,7 @@ func newest(lists []*revocationList, now time.Time) *revocationList {
 	return lists[0]
 }
 
-// newestOfEach returns the newest list of each key of each issuer.
+// newestOfEach returns the newest list for each key of each issuer.
 func (r *CRLs) newestOfEach(now time.Time) (found []*revocationList) {
 	if r == nil {
 		return nil
@@ -159,7 +159,8 @@ func (r *CRLs) newestOfEach(now time.Time) (found []*revocationList) {
 	return found
 }
 
-// NextUpdate returns when the first of the newest lists runs out. Zero means that there is none; r may be nil.
+// NextUpdate returns when the first of the newest lists runs out. Zero means that there is none; r may be
+// nil.
 func (r *CRLs) NextUpdate() time.Time {
 	var first time.Time
 	for _, l := range r.newestOfEach(time.Now()) {

@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// problems returns what the CRLs have against a verified chain. As libpq does with sslcrl, each certificate below the
-// anchor needs a CRL of its issuer that is in force. The anchor needs none, because the configuration trusts it; but a
-// revoked anchor is refused, too.
+// problems returns what the CRLs have against a verified chain. As libpq does with sslcrl, each certificate
+// below the anchor needs a CRL of its issuer that is in force. The anchor needs none, because the
+// configuration trusts it; but a revoked anchor is refused, too.
 func (r *CRLs) problems(chain []*x509.Certificate, now time.Time) []Problem {
 	var problems []Problem
 	for i, cert := range chain[:len(chain)-1] {
@@ -29,8 +29,8 @@ func (r *CRLs) problems(chain []*x509.Certificate, now time.Time) []Problem {
 	return problems
 }
 
-// problem checks one certificate against the CRLs of its issuer. Each CRL that the issuer signed and that has begun can
-// revoke it. If none does, the newest has to be in force.
+// problem checks one certificate against the CRLs of its issuer. Each CRL that the issuer signed and that has
+// begun can revoke it. If none does, the newest has to be in force.
 func (r *CRLs) problem(cert, issuer *x509.Certificate, now time.Time) *Problem {
 	invalid := func(text string) *Problem {
 		return &Problem{Invalid, fmt.Sprintf("certificate %s cannot be checked for revocation: %s", CertificateName(cert), text)}
@@ -62,8 +62,8 @@ func revokedProblem(cert *x509.Certificate, list *revocationList, entry revocati
 		CertificateName(cert), SerialText(cert), list.issuer, stamp(entry.at), reasonText(entry.reason))}
 }
 
-// SerialText writes the serial number of cert as openssl does, with colons. It stops after 20 bytes, which RFC 5280
-// allows at most.
+// SerialText writes the serial number of cert as openssl does, with colons. It stops after 20 bytes, which
+// RFC 5280 allows at most.
 func SerialText(cert *x509.Certificate) string {
 	if cert.SerialNumber == nil {
 		return ""

@@ -18,9 +18,9 @@ import (
 	"golang.org/x/crypto/cryptobyte/asn1"
 )
 
-// crypto/x509 keeps some 500 bytes for each entry of a revocation list and all of its DER. Lists can have a
-// million entries, so parseList gives crypto/x509 the list without its entries, and reads these itself:
-// twenty-odd bytes each.
+// crypto/x509 keeps some 500 bytes for each entry of a revocation list, and all of its DER. Lists can have a
+// million entries. So parseList gives crypto/x509 the list without its entries and reads these itself, into
+// some 25 bytes each.
 
 var (
 	errMalformed  = errors.New("malformed list of entries")
@@ -122,8 +122,8 @@ func parseEntries(data cryptobyte.String) (serials, error) {
 	return s, nil
 }
 
-// readTime reads a UTCTime or a GeneralizedTime, with seconds and Z at the end. The functions of cryptobyte allocate for
-// each entry, and a list can have a million.
+// readTime reads a UTCTime or a GeneralizedTime, with seconds and Z at the end. The functions of cryptobyte
+// allocate for each entry, and a list can have a million.
 func readTime(s *cryptobyte.String) (at time.Time, ok bool) {
 	var value cryptobyte.String
 	var tag asn1.Tag
@@ -167,11 +167,11 @@ func entryReason(der cryptobyte.String) (reason uint8, err error) {
 	return reason, nil
 }
 
-// maxSerial is what RFC 5280 allows, and the zero octet in front of some.
+// maxSerial is the longest serial number in bytes: what RFC 5280 allows, and a zero octet in front.
 const maxSerial = 21
 
-// serials are the entries of a list, by the length of their serial number. Each table has rows of one length:
-// serial number, seconds since 1970, reason.
+// serials holds the entries of a list, by the length of their serial number. Each table has rows of one
+// length: serial number, seconds since 1970, reason.
 type serials map[int]*serialTable
 
 const rowTail = 8 + 1
@@ -198,7 +198,7 @@ func (s serials) add(serial []byte, at time.Time, reason uint8) error {
 	return nil
 }
 
-// sort orders the tables and gives back what they have too much.
+// sort sorts the tables and frees their unused memory.
 func (s serials) sort() {
 	for _, table := range s {
 		if !sort.IsSorted(table) {
@@ -242,13 +242,12 @@ func (t *serialTable) Swap(i, j int) {
 	copy(t.row(j), t.swap[:t.width])
 }
 
-// listSignature is what is needed to check the signature of a list: its hash, or the list where that will not
-// do.
+// listSignature is what a check of the signature of a list needs: its hash, or all of the list.
 type listSignature struct {
 	algorithm x509.SignatureAlgorithm
 	signature []byte
-	hash      crypto.Hash // zero: none, and signed is the list
-	signed    []byte
+	hash      crypto.Hash // zero means that signed is the list itself
+	signed    []byte      // the hash of the list
 }
 
 func newListSignature(algorithm x509.SignatureAlgorithm, signature, list []byte) listSignature {

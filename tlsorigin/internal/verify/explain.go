@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	maxProblems  = 8 // that one sentence mentions
-	maxExplained = 4 // chains that are looked at; the one with the fewest problems is explained
+	maxProblems  = 8 // in one sentence
+	maxExplained = 4 // chains; the one with the fewest problems is explained
 )
 
 // MaxLinked bounds how many certificates Linked returns.
@@ -29,9 +29,10 @@ type Explanation struct {
 
 // Explain explains a Refusal of this Policy for name. It decides nothing.
 //
-// The first reason weighs the most. If no authority vouches for the certificate, the explanation says nothing else: the
-// peer could have written the rest as it liked. Then come a chain that proves nothing, dates, usage, revocation and pins.
-// The name comes last: only a certificate that an authority vouches for may suggest another name.
+// The first reason weighs the most. If no authority vouches for the certificate, the explanation says nothing
+// else: the peer could have written the rest as it liked. Then come a chain that proves nothing, dates,
+// usage, revocation and pins. The name comes last: only a certificate that an authority vouches for may
+// suggest another name.
 func (p *Policy) Explain(r *Refusal, name string, now time.Time) Explanation {
 	found, anchored := p.problems(r, name, now)
 	e := Explanation{Reason: found[0].Reason, Text: sentence(found), Anchored: anchored}
@@ -61,13 +62,13 @@ func (p *Policy) problems(r *Refusal, name string, now time.Time) (found []Probl
 	found = p.fewestProblems(chains, now)
 	var invalid x509.CertificateInvalidError
 	if errors.As(r.err, &invalid) && invalid.Reason == x509.CANotAuthorizedForThisName {
-		found = append(found, explainInvalid(invalid, now))
+		found = append(found, explain(r.err, r.Sent))
 	}
 	if !p.IgnoreName && r.Sent[0].VerifyHostname(name) != nil {
 		found = append(found, Problem{NameMismatch, nameText(r.Sent[0], name)})
 	}
 	if len(found) == 0 {
-		found = []Problem{explain(r.err, r.Sent, now)}
+		found = []Problem{explain(r.err, r.Sent)}
 	}
 	slices.SortStableFunc(found, func(a, b Problem) int { return rank(a.Reason) - rank(b.Reason) })
 	return slices.Compact(found), true
@@ -80,14 +81,14 @@ func rank(reason Reason) int {
 	}, reason)
 }
 
-// fewestProblems returns what is wrong with the best of chains, the name apart.
+// fewestProblems returns what is wrong with the best of chains, apart from the name.
 func (p *Policy) fewestProblems(chains [][]*x509.Certificate, now time.Time) (best []Problem) {
 	for i, chain := range chains[:min(len(chains), maxExplained)] {
 		problems := linkProblems(chain, now)
 		if found := keyUsageProblem(chain[0]); found != nil {
 			problems = append(problems, *found)
 		}
-		if authorized(chain) { // else any certificate of the authority would have revocation lists searched
+		if authorized(chain) { // otherwise any certificate of the authority could cause a search of the revocation lists
 			problems = append(problems, p.chainProblems(chain, now)...)
 		}
 		if i == 0 || len(problems) < len(best) {
@@ -97,7 +98,7 @@ func (p *Policy) fewestProblems(chains [][]*x509.Certificate, now time.Time) (be
 	return best
 }
 
-// unknownAuthority explains that no chain of signatures leads from the leaf to an anchor.
+// unknownAuthority explains that no chain of signatures leads from the leaf to a root.
 func (p *Policy) unknownAuthority(r *Refusal) Problem {
 	path := Linked(r.Sent)
 	top, name := path[len(path)-1], CertificateName(r.Sent[0])
@@ -122,8 +123,8 @@ func (p *Policy) unknownAuthority(r *Refusal) Problem {
 	return Problem{UnknownAuthority, text}
 }
 
-// signedThough reports whether signatures lead from path to root if SHA-1 counts, which crypto/x509 does not
-// let count.
+// signedThough reports whether signatures lead from path to root if SHA-1 counts. crypto/x509 does not let it
+// count.
 func (p *Policy) signedThough(path []*x509.Certificate, root *x509.Certificate) bool {
 	work := explainWork
 	for i, cert := range path {
@@ -140,8 +141,8 @@ func (p *Policy) signedThough(path []*x509.Certificate, root *x509.Certificate) 
 	return slices.ContainsFunc(path, forgeable)
 }
 
-// signedChains returns a few chains that signatures make from sent to the anchors, whatever else is wrong
-// with them. They are of the certificates themselves, although crypto/x509 has judged relaxed copies.
+// signedChains returns a few chains of signatures from sent to the roots, whatever else is wrong with them.
+// crypto/x509 verifies relaxed copies; the chains hold the certificates themselves.
 func (p *Policy) signedChains(sent []*x509.Certificate) (chains [][]*x509.Certificate) {
 	originals := map[*x509.Certificate]*x509.Certificate{}
 	relaxed := func(cert *x509.Certificate) *x509.Certificate {
@@ -189,8 +190,8 @@ func relax(cert *x509.Certificate) *x509.Certificate {
 	return &changed
 }
 
-// linkProblems returns what is wrong with each certificate of a chain, leaf first, in its place: dates, extensions, usage,
-// and that what signed another one is an authority.
+// linkProblems returns what is wrong with each certificate of a chain, leaf first, in its place: dates,
+// extensions, usage, and that what signed another one is an authority.
 func linkProblems(chain []*x509.Certificate, now time.Time) []Problem {
 	var problems []Problem
 	for i, cert := range chain {
@@ -223,7 +224,8 @@ func authorized(chain []*x509.Certificate) bool {
 	return true
 }
 
-// mayBeAuthority returns an error if cert may not be an authority at place i of a chain of n. The leaf need not be one.
+// mayBeAuthority returns an error if cert may not be an authority at place i of a chain of n. The leaf need
+// not be one.
 func mayBeAuthority(cert *x509.Certificate, i, n int) error {
 	anchor := i == n-1
 	switch {
@@ -239,7 +241,8 @@ func mayBeAuthority(cert *x509.Certificate, i, n int) error {
 	return nil
 }
 
-// forgeable reports whether cert depends on a signature that can be forged. That of a root does not count.
+// forgeable reports whether cert depends on a signature that can be forged. The signature of a root does not
+// count.
 func forgeable(cert *x509.Certificate) bool {
 	return brokenHash(cert.SignatureAlgorithm) && string(cert.RawIssuer) != string(cert.RawSubject)
 }
@@ -283,8 +286,8 @@ func sentence(found []Problem) string {
 	return safetext.Clip(text, safetext.MaxLength)
 }
 
-// Linked orders what was sent by issuer and subject, from the leaf on, at most MaxLinked. It proves nothing; it is for
-// people to read.
+// Linked orders what was sent by issuer and subject, from the leaf on, at most MaxLinked. It proves nothing;
+// it is for people to read.
 func Linked(sent []*x509.Certificate) []*x509.Certificate {
 	path := []*x509.Certificate{sent[0]}
 	for len(path) < MaxLinked {

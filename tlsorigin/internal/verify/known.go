@@ -9,16 +9,17 @@ import (
 	"time"
 )
 
-// maxKnown bounds how many lists of certificates a Policy remembers. As a rule there is one for each upstream.
+// maxKnown bounds how many lists of certificates a Policy remembers. As a rule there is one for each
+// upstream.
 const maxKnown = 16
 
-// knownPeers holds the chains of certificates that a Policy has accepted, by listSum of all that the peer sent. It never
-// changes: a new one replaces it.
+// knownPeers holds the chains of certificates that a Policy has accepted, by listSum of all that the peer
+// sent. It never changes: a new one replaces it.
 //
-// A Policy remembers that the signatures of authorities are right, and nothing else. A signature that was right stays
-// right for the same bytes. Verifying it again costs three milliseconds where an authority has a P-521 key, several times
-// the rest of a handshake. The peer proves each time that it has its key, or resumes a session in which it did. Name,
-// dates, revocation and pins are checked each time.
+// A Policy remembers that the signatures of authorities are right, and nothing else. A signature that was
+// right stays right for the same bytes. Verifying it again costs three milliseconds where an authority has a
+// P-521 key, several times the rest of a handshake. The peer proves each time that it has its key, or resumes
+// a session in which it did. Name, dates, revocation and pins are checked each time.
 type knownPeers map[[sha256.Size]byte][][]*x509.Certificate
 
 // listSum identifies all that a peer sent, byte for byte and in its order.

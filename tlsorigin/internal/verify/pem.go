@@ -17,8 +17,8 @@ const (
 	KeysToo          = true // a combined file of chain and key
 )
 
-// parseBlocks splits PEM into its blocks. Unlike pem.Decode alone, which skips what it cannot read, it fails if a block
-// is damaged, so that a truncated or wrongly indented file never counts as a shorter one.
+// parseBlocks splits PEM into its blocks. pem.Decode alone skips what it cannot read. parseBlocks fails if a
+// block is damaged, so a truncated or wrongly indented file never counts as a shorter one.
 func parseBlocks(data []byte) ([]*pem.Block, error) {
 	if len(bytes.TrimSpace(data)) == 0 {
 		return nil, errors.New("is empty")
@@ -43,7 +43,8 @@ func parseBlocks(data []byte) ([]*pem.Block, error) {
 	return blocks, nil
 }
 
-// ParseCertificates returns every certificate of data, at least one, or fails if any block is something else.
+// ParseCertificates returns every certificate of data, at least one. It fails if a block is something else,
+// except that keys allows keys.
 func ParseCertificates(data []byte, keys bool) ([]*x509.Certificate, error) {
 	blocks, err := parseBlocks(data)
 	if err != nil {

@@ -48,7 +48,8 @@ func (s PinSet) allow(chain []*x509.Certificate) bool {
 	return slices.ContainsFunc(chain, func(cert *x509.Certificate) bool { return slices.Contains(s, PinOf(cert)) })
 }
 
-// presentedPins lists the pins of chain, the first few of many, so that an operator can compare or replace them.
+// presentedPins lists the pins of chain, the first few of many, so that an operator can compare or replace
+// them.
 func presentedPins(chain []*x509.Certificate) string {
 	var pins []string
 	for i, cert := range chain {

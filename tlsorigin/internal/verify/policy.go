@@ -13,7 +13,8 @@ import (
 const (
 	minRSABits = 2048 // Go accepts less; OpenSSL does not, at its default security level of 2
 
-	// maxSent bounds the certificates of one peer together, in bytes. It is the default of OpenSSL, and so of libpq.
+	// maxSent bounds the certificates of one peer together, in bytes. It is the default of OpenSSL, and so of
+	// libpq.
 	maxSent = 100 << 10
 )
 
@@ -41,13 +42,15 @@ const (
 	Invalid          Reason = "cert_invalid"
 )
 
-// Problem is one thing that is wrong with a certificate. Where a function returns a *Problem, nil means that all is well.
+// Problem is one thing that is wrong with a certificate. Where a function returns a *Problem, nil means that
+// all is well.
 type Problem struct {
 	Reason Reason
 	Text   string // safe to show
 }
 
-// Policy is what certificates must satisfy. The zero value refuses everybody. A Policy must not be changed after its first use.
+// Policy is what certificates must satisfy. The zero value refuses everybody. A Policy must not be changed
+// after its first use.
 type Policy struct {
 	IgnoreName bool   // a certificate may carry any name
 	Pins       PinSet // one of them must be in the chain; nil means that none is needed
@@ -59,7 +62,8 @@ type Policy struct {
 	known       atomic.Pointer[knownPeers]     // nil: none yet
 }
 
-// NewPolicy returns a Policy that trusts roots, which may be intermediates or the certificates of upstreams, too.
+// NewPolicy returns a Policy that trusts roots, which may be intermediates or the certificates of upstreams,
+// too.
 func NewPolicy(roots []*x509.Certificate) *Policy {
 	p := &Policy{pool: poolOf(roots), roots: roots, rootsByName: map[string][]*x509.Certificate{}}
 	for _, root := range roots {
@@ -77,7 +81,8 @@ func (p *Policy) Pool() *x509.CertPool { return p.pool }
 // Roots returns the trusted certificates, or nil for those of the system. They must not be changed.
 func (p *Policy) Roots() []*x509.Certificate { return p.roots }
 
-// Refusal says that certificates are not accepted. Making one costs nothing; Policy.Explain explains it later.
+// Refusal says that certificates are not accepted. Making one costs nothing; Policy.Explain explains it
+// later.
 type Refusal struct {
 	Sent   []*x509.Certificate   // by the peer, leaf first
 	Chains [][]*x509.Certificate // verified, only the name is wrong; nil means that the chain itself is refused
@@ -113,8 +118,8 @@ func (p *Policy) Verify(sent []*x509.Certificate, name string, now time.Time) ([
 	return chains, nil
 }
 
-// acceptedChains returns verified chains from sent to the roots, of which at least one satisfies the policy. It does not
-// look at the name.
+// acceptedChains returns verified chains from sent to the roots, of which at least one satisfies the policy.
+// It does not look at the name.
 func (p *Policy) acceptedChains(sent []*x509.Certificate, now time.Time) ([][]*x509.Certificate, error) {
 	if keyUsageProblem(sent[0]) != nil {
 		if _, err := p.verifiedChains(sent, now); err != nil {
@@ -135,7 +140,8 @@ func (p *Policy) acceptedChains(sent []*x509.Certificate, now time.Time) ([][]*x
 	return chains, nil
 }
 
-// Accepted returns the first of chains, which are verified, that satisfies the policy. Nil means that none does.
+// Accepted returns the first of chains, which are verified, that satisfies the policy. Nil means that none
+// does.
 func (p *Policy) Accepted(chains [][]*x509.Certificate, now time.Time) []*x509.Certificate {
 	for _, chain := range chains {
 		if len(p.chainProblems(chain, now)) == 0 {
@@ -145,8 +151,8 @@ func (p *Policy) Accepted(chains [][]*x509.Certificate, now time.Time) []*x509.C
 	return nil
 }
 
-// chainProblems returns what pgorigin does not accept about a chain although crypto/x509 does: short keys, revoked
-// certificates, and no pinned key.
+// chainProblems returns what pgorigin does not accept about a chain although crypto/x509 does: short keys,
+// revoked certificates, and no pinned key.
 func (p *Policy) chainProblems(chain []*x509.Certificate, now time.Time) []Problem {
 	var problems []Problem
 	for _, cert := range chain {
@@ -164,8 +170,8 @@ func (p *Policy) chainProblems(chain []*x509.Certificate, now time.Time) []Probl
 	return problems
 }
 
-// keyUsageProblem reports a key usage extension that lacks digitalSignature, which every key exchange that is offered
-// needs. A certificate without the extension is fine.
+// keyUsageProblem reports a key usage extension that lacks digitalSignature, which every key exchange that is
+// offered needs. A certificate without the extension is fine.
 func keyUsageProblem(leaf *x509.Certificate) *Problem {
 	keyUsage := asn1.ObjectIdentifier{2, 5, 29, 15}
 	for _, extension := range leaf.Extensions {

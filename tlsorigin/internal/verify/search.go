@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// The work of signature checks, in units of what one with P-256 or RSA-2048 costs at most; see signatureWork.
-// With P-521 one check takes 8 units and about 3 ms, so both limits together are about 35 ms.
+// The work of signature checks, in units of one check with P-256 or RSA-2048; see signatureWork. A check with
+// P-521 takes 8 units and about 3 ms, so both limits together are about 35 ms.
 const (
 	verifyWork  = 64 // to accept or to refuse
 	explainWork = 24 // to explain a Refusal
@@ -21,8 +21,8 @@ const (
 	hashedUnit  = 16 << 10
 )
 
-// verifiedChains returns the chains that crypto/x509 verifies from sent to the roots, the name apart: the
-// first that keeps the policy, and those that were found before it.
+// verifiedChains returns chains that crypto/x509 verifies from sent to the roots, apart from the name. It
+// stops at the first that satisfies the policy.
 func (p *Policy) verifiedChains(sent []*x509.Certificate, now time.Time) (chains [][]*x509.Certificate, err error) {
 	s := p.newSearch(sent, verifyWork)
 	s.run(func(path []*x509.Certificate) (done bool) {
@@ -55,14 +55,14 @@ func isUnknownAuthority(err error) bool {
 	return errors.As(err, &unknown)
 }
 
-// search goes through the paths of intermediates by which a leaf may lead to a root. It looks at names alone,
-// so that whoever tries a path knows what that costs.
+// search goes through the paths of intermediates by which a leaf may lead to a root. It reads names only, so
+// it knows what a path costs before anything is verified.
 type search struct {
 	policy    *Policy
 	leaf      *x509.Certificate
 	others    []*x509.Certificate // without duplicates and configured roots
-	left      int                 // work
-	exhausted bool                // some path was left out for lack of work
+	left      int                 // work that may still be done
+	exhausted bool                // a path was left out because too little work was left
 	try       func(path []*x509.Certificate) (done bool)
 }
 
@@ -81,8 +81,8 @@ func (p *Policy) newSearch(sent []*x509.Certificate, work int) *search {
 	return s
 }
 
-// run calls try with each path that cannot be made longer, until it is done or the work is used up. In one
-// path no name occurs twice, so that crypto/x509 has no choice in it.
+// run calls try with each path that cannot be made longer, until try returns true or the work is used up. In
+// one path no name occurs twice, so crypto/x509 has no choice in it.
 func (s *search) run(try func(path []*x509.Certificate) (done bool)) {
 	s.try = try
 	s.walk(nil)
@@ -115,8 +115,8 @@ func (s *search) walk(path []*x509.Certificate) (done bool) {
 	return s.try(path) || s.exhausted
 }
 
-// parents are the certificates that may have issued the last one of path, those of the right key identifier
-// first.
+// parents returns the certificates that may have issued the last one of path. Those with the right key
+// identifier come first.
 func (s *search) parents(path []*x509.Certificate) []*x509.Certificate {
 	child := s.leaf
 	if len(path) > 0 {
@@ -146,7 +146,7 @@ func keyDistance(child, issuer *x509.Certificate) int {
 	return 2
 }
 
-// work is what crypto/x509 does at most with a path: one check for each certificate and each that may be its
+// work returns what crypto/x509 does at most with a path: one check for each certificate and each possible
 // issuer.
 func (s *search) work(path []*x509.Certificate) int {
 	work := 0
@@ -161,7 +161,7 @@ func (s *search) work(path []*x509.Certificate) int {
 			check(child, issuer)
 		}
 		roots := s.policy.rootsByName[string(child.RawIssuer)]
-		for _, root := range roots[:min(len(roots), 2)] { // more of one name cost what their configuration asks for
+		for _, root := range roots[:min(len(roots), 2)] { // more roots of one name cost what the configuration asks for
 			check(child, root)
 		}
 		if s.policy.roots == nil {
@@ -171,7 +171,7 @@ func (s *search) work(path []*x509.Certificate) int {
 	return work
 }
 
-// signatureWork is the cost of checking a signature of issuer's.
+// signatureWork returns the cost of checking a signature by the key of issuer.
 func signatureWork(issuer *x509.Certificate) int {
 	switch key := issuer.PublicKey.(type) {
 	case *ecdsa.PublicKey:
@@ -191,8 +191,8 @@ func signatureWork(issuer *x509.Certificate) int {
 	return 1
 }
 
-// hasUnapprovedKey reports whether a chain has a key that FIPS 140-3 mode does not accept; crypto/tls drops
-// such chains when it verifies itself. Short RSA keys are refused in every mode.
+// hasUnapprovedKey reports whether a chain has a key that FIPS 140-3 mode does not accept. crypto/tls drops
+// such chains when it verifies by itself. Short RSA keys are refused in every mode.
 func hasUnapprovedKey(chain []*x509.Certificate) bool {
 	return slices.ContainsFunc(chain, func(cert *x509.Certificate) bool {
 		key, ok := cert.PublicKey.(*ecdsa.PublicKey)

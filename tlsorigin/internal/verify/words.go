@@ -19,41 +19,14 @@ const (
 	maxArcs       = 16 // of an object identifier
 )
 
-// explain words an error of crypto/x509 about a certificate that an authority vouches for.
-func explain(err error, sent []*x509.Certificate, now time.Time) Problem {
-	leaf := sent[0]
+// explain words an error of crypto/x509 in which this package finds nothing wrong but the name constraints.
+func explain(err error, sent []*x509.Certificate) Problem {
 	var invalid x509.CertificateInvalidError
-	var extension x509.UnhandledCriticalExtension
-	switch {
-	case errors.As(err, &invalid):
-		return explainInvalid(invalid, now)
-	case errors.As(err, &extension):
-		return Problem{Invalid, fmt.Sprintf("certificate %s, or one above it, has a critical extension that is not understood", CertificateName(leaf))}
+	if errors.As(err, &invalid) && invalid.Reason == x509.CANotAuthorizedForThisName {
+		return Problem{Invalid, fmt.Sprintf("certificate %s has a name that an authority of its chain must not issue for (name constraints)",
+			CertificateName(invalid.Cert))}
 	}
-	return Problem{Invalid, fmt.Sprintf("certificate %s cannot be verified", CertificateName(leaf))}
-}
-
-func explainInvalid(err x509.CertificateInvalidError, now time.Time) Problem {
-	name := CertificateName(err.Cert)
-	because := func(text string) Problem {
-		return Problem{Invalid, fmt.Sprintf("certificate %s %s", name, text)}
-	}
-	switch err.Reason {
-	case x509.Expired: // also stands for: not yet valid
-		if found := DateProblem(err.Cert, now); found != nil {
-			return Problem{found.Reason, fmt.Sprintf("certificate %s %s", name, found.Text)}
-		}
-		return because("is outside its dates")
-	case x509.IncompatibleUsage:
-		return Problem{Usage, fmt.Sprintf("certificate %s, or an authority above it, is not meant for servers (%s)", name, usageText(err.Cert))}
-	case x509.NotAuthorizedToSign:
-		return because("signed another one but is not that of an authority")
-	case x509.TooManyIntermediates:
-		return because("allows fewer authorities below it than the chain has")
-	case x509.CANotAuthorizedForThisName:
-		return because("has a name that an authority of its chain must not issue for (name constraints)")
-	}
-	return because("cannot be verified")
+	return Problem{Invalid, fmt.Sprintf("certificate %s cannot be verified", CertificateName(sent[0]))}
 }
 
 // NamesOf returns the names that cert is valid for, quoted, the first few of many.
@@ -101,7 +74,8 @@ func authorityText(sent []*x509.Certificate) string {
 	return fmt.Sprintf("certificate %s is signed by an authority that is not trusted: %s", CertificateName(leaf), NameOf(top.Issuer))
 }
 
-// DateProblem reports that cert is outside its dates. Its text begins with a verb, for the caller to put the name in front.
+// DateProblem reports that cert is outside its dates. Its text begins with a verb, for the caller to put the
+// name in front.
 func DateProblem(cert *x509.Certificate, now time.Time) *Problem {
 	switch {
 	case now.After(cert.NotAfter):
@@ -114,8 +88,8 @@ func DateProblem(cert *x509.Certificate, now time.Time) *Problem {
 
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
-// span writes a duration in the largest unit of which there are at least two, rounded down. The reader wants to know
-// whether a clock is wrong or somebody forgot to renew.
+// span writes a duration in the largest unit of which there are at least two, rounded down. The reader wants
+// to know whether a clock is wrong or somebody forgot to renew.
 func span(d time.Duration) string {
 	for _, unit := range []struct {
 		of   time.Duration
@@ -142,7 +116,8 @@ func usageText(cert *x509.Certificate) string {
 	return "extended key usage: " + strings.Join(usages, ", ")
 }
 
-// CertificateName returns the Common Name of cert, quoted, else its first alternative name, else its whole subject.
+// CertificateName returns the Common Name of cert, quoted, else its first alternative name, else its whole
+// subject.
 func CertificateName(cert *x509.Certificate) string {
 	if cert.Subject.CommonName == "" && len(cert.DNSNames) > 0 {
 		return safetext.Quote(cert.DNSNames[0])
@@ -150,7 +125,8 @@ func CertificateName(cert *x509.Certificate) string {
 	return NameOf(cert.Subject)
 }
 
-// NameOf returns the Common Name, quoted, else the first few attributes. Writing them all takes quadratic time.
+// NameOf returns the Common Name, quoted, else the first few attributes. Writing them all takes quadratic
+// time.
 func NameOf(name pkix.Name) string {
 	if name.CommonName != "" {
 		return safetext.Quote(name.CommonName)

@@ -4,13 +4,18 @@ package tlsorigin
 
 import (
 	"errors"
+	"net"
 	"syscall"
 )
 
-// controlSocket has nothing to set.
+// TCP_INFO is Linux's. Elsewhere keep-alive probes remain.
+
 func controlSocket(_, _ string, _ syscall.RawConn) error { return nil }
 
-// readVitals cannot tell: TCP_INFO is Linux's. Keep-alive probes remain.
 func readVitals(syscall.RawConn) (vitals, error) { return vitals{}, errors.ErrUnsupported }
 
 func shutDown(syscall.RawConn) {}
+
+func shrinkSegments(syscall.RawConn) {}
+
+func packetsLost(net.Conn) bool { return false }
