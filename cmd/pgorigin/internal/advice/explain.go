@@ -25,25 +25,57 @@ func (e *UnknownWordError) Error() string {
 	return text
 }
 
-// Explain writes what there is to say about a reason or a variable. The prefix of a variable may be left out. The error
-// is an *UnknownWordError, or one of writing.
+// Explain writes what there is to say about a reason or a variable, or about both if they have one name. The prefix of
+// a variable may be left out. The error is an *UnknownWordError, or one of writing.
 func Explain(w io.Writer, word string) error {
-	var page strings.Builder
+	var pages []string
 	if r, ok := Lookup(word); ok {
-		explainReason(&page, r)
-	} else if v, ok := config.Lookup(word); ok {
-		explainVariable(&page, v)
-	} else {
-		return &UnknownWordError{Word: word, Nearest: config.Nearest(word, append(Words(), config.Names()...))}
+		pages = append(pages, explainReason(r))
 	}
-	if _, err := io.WriteString(w, page.String()); err != nil {
+	if v, ok := lookupVariable(word); ok {
+		pages = append(pages, explainVariable(v))
+	}
+	if len(pages) == 0 {
+		return &UnknownWordError{Word: word, Nearest: nearest(word)}
+	}
+	if _, err := io.WriteString(w, strings.Join(pages, "\n")); err != nil {
 		return fmt.Errorf("write explanation: %w", err)
 	}
 	return nil
 }
 
+// lookupVariable finds a variable as config.Lookup does, also by the name that a further origin has for it.
+func lookupVariable(name string) (v config.Variable, ok bool) {
+	if v, ok = config.Lookup(name); ok {
+		return v, true
+	}
+	rest, ours := strings.CutPrefix(name, config.Prefix)
+	if first, _, _ := strings.Cut(rest, "_"); !ours || slices.Contains(config.FirstWords(), first) {
+		return v, false
+	}
+	longest := ""
+	for _, word := range config.OriginWords() {
+		if strings.HasSuffix(rest, "_"+word) && len(word) > len(longest) {
+			longest = word
+		}
+	}
+	return config.Lookup(longest)
+}
+
+// nearest returns the reason or the variable that is most like a word; empty if none is.
+func nearest(word string) string {
+	if len(word) < len("ok")+2 { // everything so short is like ok
+		return ""
+	}
+	if near := config.Nearest(word, append(Words(), config.Names()...)); near != "" {
+		return near
+	}
+	return config.Nearest(config.Prefix+strings.ToUpper(word), config.Names())
+}
+
 // explainReason uses the variables of the unnamed origin.
-func explainReason(page *strings.Builder, r Reason) {
+func explainReason(r Reason) string {
+	page := new(strings.Builder)
 	fmt.Fprintf(page, "%s\n\n", r.Word)
 	paragraph(page, "  ", "  ", r.Meaning)
 	fmt.Fprintf(page, "\n  A session ends with it in\n    %-9s %-17s closed by\n", "phase", "SQLSTATE")
@@ -67,6 +99,7 @@ func explainReason(page *strings.Builder, r Reason) {
 	for _, cure := range r.Cures {
 		paragraph(page, "  - ", "    ", new(config.Origin).Fill(cure))
 	}
+	return page.String()
 }
 
 func stageNames(stages []diagnose.Stage) string {
@@ -77,7 +110,8 @@ func stageNames(stages []diagnose.Stage) string {
 	return strings.Join(names, ", ")
 }
 
-func explainVariable(page *strings.Builder, v config.Variable) {
+func explainVariable(v config.Variable) string {
+	page := new(strings.Builder)
 	fmt.Fprintf(page, "%s\n\n", v.Name())
 	paragraph(page, "  ", "  ", v.Help)
 	fmt.Fprintln(page)
@@ -95,9 +129,10 @@ func explainVariable(page *strings.Builder, v config.Variable) {
 	}
 	line("File read", string(v.File))
 	line("Cures", strings.Join(reasonsThatName(v.Word), ", "))
+	return page.String()
 }
 
-// reasonsThatName returns the reasons of whose cures one names the variable word.
+// reasonsThatName returns the reasons that have a cure with the variable word in it.
 func reasonsThatName(word string) []string {
 	var words []string
 	for _, r := range Reasons() {

@@ -29,9 +29,10 @@ func TestEverythingIsExplained(t *testing.T) {
 
 func TestExplain(t *testing.T) {
 	for word, want := range map[string][]string{
-		"cert_name_mismatch": {"valid for other names", "dial      08001             pgorigin", "stages fail with it: name.", "- Set PGORIGIN_TLS_SERVER_NAME to"},
-		"tls_server_name":    {"PGORIGIN_TLS_SERVER_NAME\n", "Scope     each origin", "Cures     cert_name_mismatch"},
-		"DIAL_TIMEOUT":       {"Default   10s", "Scope     the whole process", "tls_timeout"},
+		"cert_name_mismatch":             {"valid for other names", "dial      08001             pgorigin", "stages fail with it: name.", "- Set PGORIGIN_TLS_SERVER_NAME to"},
+		"tls_server_name":                {"PGORIGIN_TLS_SERVER_NAME\n", "Scope     each origin", "Cures     cert_name_mismatch"},
+		"PGORIGIN_REPORTING_LISTEN_ADDR": {"PGORIGIN_LISTEN_ADDR\n"},
+		"DIAL_TIMEOUT":                   {"Default   10s", "Scope     the whole process", "tls_timeout"},
 	} {
 		var page strings.Builder
 		if err := Explain(&page, word); err != nil {
@@ -43,7 +44,8 @@ func TestExplain(t *testing.T) {
 			}
 		}
 	}
-	for word, nearest := range map[string]string{"cert_expird": "cert_expired", "PGORIGIN_TLS_CAFILE": "PGORIGIN_TLS_CA_FILE", "\x1b[2J": ""} {
+	for word, nearest := range map[string]string{"cert_expird": "cert_expired", "PGORIGIN_TLS_CAFILE": "PGORIGIN_TLS_CA_FILE",
+		"tls_cafile": "PGORIGIN_TLS_CA_FILE", "PGORIGIN_LOG_TLS_CA_FILE": "PGORIGIN_TLS_CA_FILE", "": "", "\x1b[2J": ""} {
 		var page strings.Builder
 		var unknown *UnknownWordError
 		if err := Explain(&page, word); !errors.As(err, &unknown) || unknown.Nearest != nearest || page.Len() > 0 {
