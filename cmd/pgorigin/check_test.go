@@ -135,11 +135,15 @@ func TestCheckNamesTheFault(t *testing.T) {
 	w := newCheckWorld()
 	for _, row := range checkFaults(t, w) {
 		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
 			s := &scripted{addr: row.addr}
 			if row.script != nil {
 				s = startScripted(t, row.script)
 			}
+			text := make(chan string, 1)
+			go func() { text <- unwrapped(runWith(t, w.env(s.addr, row.env...), "check").stdout) }()
 			got := runWith(t, w.env(s.addr, row.env...), "check", "--json")
+			printed := <-text
 			var out check.Report
 			if err := json.Unmarshal([]byte(got.stdout), &out); err != nil {
 				t.Fatalf("%v in %s", err, got.stdout)
@@ -154,7 +158,6 @@ func TestCheckNamesTheFault(t *testing.T) {
 			if (got.stderr != "") != (row.code == cli.ExitConfig) {
 				t.Errorf("stderr %q", got.stderr)
 			}
-			printed := unwrapped(runWith(t, w.env(s.addr, row.env...), "check").stdout)
 			cmdtest.Contains(t, printed, append(row.printed, "\nfirst failing stage: "+row.stage, row.reason, row.cure)...)
 			if strings.Contains(printed+got.stdout, "give me your password") {
 				t.Errorf("the report repeats somebody who has proved nothing:\n%s", printed)

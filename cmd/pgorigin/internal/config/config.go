@@ -3,6 +3,7 @@ package config
 import (
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/kelseyhightower/envconfig"
@@ -193,6 +194,7 @@ func read(rows []Variable, given map[string]string, spec any) (values map[string
 // borrowEnviron makes values, which are by word, the only PGORIGIN_ variables of the process until restore is called:
 // envconfig reads nothing but the environment of the process.
 func borrowEnviron(values map[string]string) (restore func()) {
+	environ.Lock()
 	replace := func(with map[string]string) (before map[string]string) {
 		before = map[string]string{}
 		for _, entry := range os.Environ() {
@@ -208,8 +210,14 @@ func borrowEnviron(values map[string]string) (restore func()) {
 		return before
 	}
 	before := replace(values)
-	return func() { replace(before) }
+	return func() {
+		replace(before)
+		environ.Unlock()
+	}
 }
+
+// environ guards the environment of the process while it is borrowed.
+var environ sync.Mutex //nolint:gochecknoglobals // what it guards is global
 
 // Named returns the origins besides the unnamed one, in the order of ORIGINS.
 func (s *Config) Named() []*Origin { return s.named }
