@@ -49,6 +49,9 @@ func TestEveryReasonIsComplete(t *testing.T) {
 // checkSentence wants a sentence whose variables exist.
 func checkSentence(t *testing.T, word, text string) {
 	t.Helper()
+	if text == "" {
+		return // TestEveryReasonIsComplete has said so
+	}
 	if first := text[0]; !strings.HasSuffix(text, ".") || first != '{' && (first < 'A' || first > 'Z') {
 		t.Errorf("%s: not a sentence: %q", word, text)
 	}
