@@ -36,6 +36,30 @@ func (o origin) State() tag {
 	return tag{good, "up"}
 }
 
+// quantum says whether a key exchange was post-quantum.
+func quantum(post bool) tag {
+	if post {
+		return tag{good, "post-quantum"}
+	}
+	return tag{warn, "not post-quantum"}
+}
+
+// reloadResult says whether the files of a health.Reload are in force.
+func reloadResult(result string) tag {
+	if result == health.ReloadOK {
+		return tag{good, "loaded"}
+	}
+	return tag{bad, "refused"}
+}
+
+// checked says what is verified.
+func checked(verify string) string {
+	if verify == "verify-full" {
+		return "chain and name"
+	}
+	return "chain, not the name"
+}
+
 // Upstreams returns the addresses of the upstream as configured.
 func (o origin) Upstreams() string { return strings.Join(o.Upstream, ", ") }
 

@@ -1,62 +1,38 @@
 package page
 
 import (
-	"bytes"
 	"crypto/sha256"
-	"embed"
+	_ "embed" // of the style sheet
 	"encoding/base64"
-	"html/template"
 	"net/http"
 	"strconv"
-	"sync"
 
 	"github.com/pgorigin/pgorigin/health"
 )
 
-//go:embed templates
-var files embed.FS
+//go:generate go tool qtc -skipLineComments -file page.html
+//go:generate go tool qtc -skipLineComments -file origin.html
+//go:generate go tool qtc -skipLineComments -file parts.html
+
+//go:embed page.css
+var styleSheet string
 
 // Handler serves the page with status 200, whatever the state. It calls snapshot for each request.
 func Handler(snapshot func() health.Snapshot) http.Handler {
-	style := styleSheet()
-	page := sync.OnceValue(func() *template.Template { // most processes never show it
-		return template.Must(template.New("page.html").Funcs(functions()).ParseFS(files, "templates/*.html"))
-	})
-	sum := sha256.Sum256([]byte(style))
+	sum := sha256.Sum256([]byte(styleSheet))
 	policy := "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) +
 		"'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		v := newView(snapshot())
-		v.Style, v.Refresh = style, r.URL.Query().Has("refresh")
-		var out bytes.Buffer
-		if err := page().Execute(&out, v); err != nil {
-			http.Error(w, "render the status page: "+err.Error(), http.StatusInternalServerError)
-			return
-		}
+		v.Refresh = r.URL.Query().Has("refresh")
 		header := w.Header()
 		header.Set("Content-Type", "text/html; charset=utf-8")
 		header.Set("Content-Security-Policy", policy)
 		header.Set("Referrer-Policy", "no-referrer")
 		header.Set("X-Content-Type-Options", "nosniff")
 		w.WriteHeader(http.StatusOK)
-		_, _ = w.Write(out.Bytes()) // a failed write means that the reader left
+		_, _ = w.Write([]byte(document(v))) // a failed write means that the client left
 	})
-}
-
-// styleSheet returns the embedded style. Nothing else on the page is trusted not to need escaping.
-func styleSheet() template.CSS {
-	style, err := files.ReadFile("templates/page.css")
-	if err != nil {
-		panic(err) // it is embedded
-	}
-	return template.CSS(style)
-}
-
-func functions() template.FuncMap {
-	return template.FuncMap{
-		"text": text, "times": times, "took": took,
-		"keyExchange": keyExchange, "fallback": fallback, "listenAddr": listenAddr,
-	}
 }
 
 // view is what page.html shows.
@@ -65,7 +41,6 @@ type view struct {
 	now
 	Summary summary
 	Origins []origin
-	Style   template.CSS
 	Refresh bool // the page reloads itself, because the reader asked for it
 }
 

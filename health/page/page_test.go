@@ -21,7 +21,7 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 func page(t *testing.T, s health.Snapshot, target string) answered {
 	t.Helper()
 	got := ask(t, Handler(func() health.Snapshot { return s }), http.MethodGet, target)
-	got.body = strings.Replace(got.body, string(styleSheet()), `@import "../templates/page.css";`, 1)
+	got.body = strings.Replace(got.body, styleSheet, `@import "../page.css";`, 1)
 	return got
 }
 
@@ -131,7 +131,7 @@ func TestHostileTextsOnThePage(t *testing.T) {
 
 // Every text has the contrast of WCAG AA, 4.5 to 1, on everything that it is written on, in light and dark.
 func TestContrast(t *testing.T) {
-	light, dark, ok := strings.Cut(string(styleSheet()), "@media screen and (prefers-color-scheme: dark)")
+	light, dark, ok := strings.Cut(styleSheet, "@media screen and (prefers-color-scheme: dark)")
 	if !ok {
 		t.Fatal("there is no dark style")
 	}

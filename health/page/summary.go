@@ -25,6 +25,11 @@ const (
 // rank orders levels; the worse is the greater.
 func (l level) rank() int { return slices.Index([]level{good, warn, wait, bad}, l) }
 
+// shape is drawn as the sign of a level, an SVG path.
+func (l level) shape() string {
+	return [...]string{"M3 9l4 4 8-9", "M9 3v7M9 13v2", "M9 4v5h5", "M4 4l10 10M14 4l-10 10"}[l.rank()]
+}
+
 // summary answers "is it working?".
 type summary struct {
 	Level    level
@@ -41,6 +46,14 @@ type finding struct {
 	Text   string
 	Cure   string // empty: nothing is known
 	Times  []timed
+}
+
+// Heading returns the title, and before it the origin if there is one.
+func (f finding) Heading() string {
+	if f.Origin == "" {
+		return f.Title
+	}
+	return f.Origin + ": " + f.Title
 }
 
 // timed is a text that a time follows.

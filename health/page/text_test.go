@@ -1,12 +1,15 @@
 package page
 
 import (
-	"go/ast"
-	"go/parser"
-	"go/token"
+	"bytes"
+	"go/format"
+	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/valyala/quicktemplate/parser"
 )
 
 func TestInvisibleCharactersAreShown(t *testing.T) {
@@ -30,38 +33,48 @@ func TestLongTextsAreCut(t *testing.T) {
 	}
 }
 
-// html/template escapes every value, unless it has one of the types that say "trust me". Only the embedded
-// style sheet has one.
-func TestOnlyTheStyleSheetIsTrusted(t *testing.T) {
-	files, err := filepath.Glob("*.go")
-	if err != nil {
-		t.Fatal(err)
+// A template escapes every text, unless its tag says not to. Only the tag of the style sheet does.
+func TestOnlyTheStyleSheetIsUnescaped(t *testing.T) {
+	tags := []string{}
+	for _, name := range templates(t) {
+		tags = append(tags, regexp.MustCompile(`\{%-? *[a-z]+=.*?%\}`).FindAllString(read(t, name), -1)...)
 	}
-	trusted := []string{}
-	for _, name := range files {
-		if strings.HasSuffix(name, "_test.go") {
-			continue
+	if len(tags) != 1 || tags[0] != "{%s= styleSheet %}" {
+		t.Errorf("unescaped are %q", tags)
+	}
+}
+
+// The compiled templates are those of the HTML files.
+func TestTemplatesAreCompiled(t *testing.T) {
+	for _, name := range templates(t) {
+		var code bytes.Buffer
+		if err := parser.ParseNoLineComments(&code, strings.NewReader(read(t, name)), name, "page"); err != nil {
+			t.Fatal(err)
 		}
-		file, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
+		want, err := format.Source(code.Bytes())
 		if err != nil {
 			t.Fatal(err)
 		}
-		ast.Inspect(file, func(n ast.Node) bool {
-			call, ok := n.(*ast.CallExpr)
-			if !ok {
-				return true
-			}
-			of, ok := call.Fun.(*ast.SelectorExpr)
-			if ok {
-				switch of.Sel.Name {
-				case "CSS", "HTML", "HTMLAttr", "JS", "JSStr", "Srcset", "URL":
-					trusted = append(trusted, name+": "+of.Sel.Name)
-				}
-			}
-			return true
-		})
+		if read(t, name+".go") != string(want) {
+			t.Errorf("%s.go is not compiled from %s; run go generate ./health/page", name, name)
+		}
 	}
-	if len(trusted) != 1 || trusted[0] != "page.go: CSS" {
-		t.Errorf("trusted are %q", trusted)
+}
+
+func templates(t *testing.T) []string {
+	t.Helper()
+	names, err := filepath.Glob("*.html")
+	if err != nil || len(names) == 0 {
+		t.Fatalf("templates are %q, %v", names, err)
 	}
+	return names
+}
+
+func read(t *testing.T, file string) string {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }

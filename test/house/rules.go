@@ -22,6 +22,7 @@ const (
 	passfile    = "github.com/jackc/pgpassfile"
 	prometheus  = "github.com/prometheus/client_golang"
 	messages    = "github.com/jackc/pgproto3/v2"
+	templates   = "github.com/valyala/quicktemplate"
 	systemCalls = "golang.org/x/sys"
 	systemd     = "github.com/coreos/go-systemd/v22"
 	unicodeNorm = "golang.org/x/text"
@@ -122,7 +123,7 @@ func house() []room {
 		{Package: "pgwire/internal/evloop", Libraries: []string{systemCalls}},
 
 		// health counts what it is told.
-		{Package: "health/page", Rooms: []string{"health"}},
+		{Package: "health/page", Rooms: []string{"health"}, Libraries: []string{templates}},
 		{Package: "health/metrics", Rooms: []string{"health"}, Libraries: []string{prometheus}},
 		{Package: "health"},
 
