@@ -59,12 +59,12 @@ func TestWaitSaysWhatItSawLast(t *testing.T) {
 		code int
 		want string
 	}{
-		{starting, cli.ExitFailed, "not up after 2s: http://" + starting + "/startupz answered 503: listener: not bound yet"},
+		{starting, cli.ExitFailed, "not up after 1s: http://" + starting + "/startupz answered 503: listener: not bound yet"},
 		{cmdtest.FreeAddr(t), cli.ExitFailed, "connection refused\nIs it running, with PGORIGIN_HEALTH_ADDR="},
 		{"off", cli.ExitFailed, "PGORIGIN_HEALTH_ADDR=off: there is nothing to ask"},
 		{"nowhere", cli.ExitConfig, "PGORIGIN_HEALTH_ADDR: saw"},
 	} {
-		got := runWith(t, []string{"PGORIGIN_HEALTH_ADDR=" + row.addr}, "wait", "--timeout=2s")
+		got := runWith(t, []string{"PGORIGIN_HEALTH_ADDR=" + row.addr}, "wait", "--timeout=1s")
 		if got.code != row.code || got.stdout != "" || !strings.Contains(got.stderr, row.want) {
 			t.Errorf("%s: %+v, want %d and %q", row.addr, got, row.code, row.want)
 		}

@@ -107,7 +107,7 @@ const Upstream = "upstream"
 
 // Load reads the settings from env, which looks like os.Environ. It reports every problem at once, sorted by variable.
 // Warnings are unknown variables that UNKNOWN_ENV only warns of. Of files, Load reads only AUTH_PASSWORD_FILE.
-// Load changes the environment of the process for a moment, so it must not run twice at a time.
+// Load changes the environment of the process for a moment. Calls of Load wait for one another.
 func Load(env []string) (s Config, warnings, problems []Problem) {
 	values := ours(env)
 	s.given = map[string]string{}
