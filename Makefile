@@ -80,9 +80,10 @@ charts: install ## lint, render and refuse, on both Helms; alerts and dashboard;
 admission: install ## the charts and injection on a real API server, which it builds once (ten minutes); SHOW=-show prints the containers
 	tools=$$(test/admission/build) && KUBE_TOOLS=$$tools $(GO) test -tags admission -count=1 -v -timeout=20m ./test/admission $(SHOW)
 
-lint: ## format, go vet, golangci-lint, actionlint
+lint: ## format, go vet (for macOS and Windows, too), golangci-lint, actionlint
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "gofmt would change:"; echo "$$unformatted"; exit 1; }
 	$(GO) vet -tags drivers,hostile,soak,stall,suites,regress,image,charts,admission,browser ./...
+	for system in darwin windows; do GOOS=$$system $(GO) vet ./pgwire/... ./tlsorigin/... ./health/... ./cmd/... || exit; done
 	$(GO) run $(GOLANGCI_LINT) run ./...
 	$(GO) run $(ACTIONLINT) -shellcheck= -pyflakes=
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net"
+	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -68,7 +69,11 @@ func TestSIGTERM(t *testing.T) {
 	code := make(chan int, 1)
 	go func() { code <- Run(t.Context(), cli.Process{Env: env, Stdout: io.Discard, Stderr: stderr}) }()
 	stderr.Wait(t, "ready")
-	if err := syscall.Kill(syscall.Getpid(), syscall.SIGTERM); err != nil {
+	self, err := os.FindProcess(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := self.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
 	cmdtest.WantCode(t, code, cli.ExitOK)
