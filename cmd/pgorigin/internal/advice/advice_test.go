@@ -12,7 +12,7 @@ import (
 )
 
 func TestHint(t *testing.T) {
-	names := new(config.Origin)
+	cures := NewCures(new(config.Origin))
 	for _, row := range []struct {
 		err  error
 		want string
@@ -22,12 +22,12 @@ func TestHint(t *testing.T) {
 		{&pgwire.Error{Kind: pgwire.ReasonTooManySessions}, "PGORIGIN_MAX_SESSIONS"},
 		{&pgwire.Error{Kind: pgwire.ReasonUpstreamUnreached, Err: errors.New("x")}, "PGORIGIN_UPSTREAM_ADDR"},
 	} {
-		if got := Hint(row.err, names); !strings.Contains(got, row.want) {
+		if got := cures.Hint(row.err); !strings.Contains(got, row.want) {
 			t.Errorf("hint(%v) = %q, want %s in it", row.err, got, row.want)
 		}
 	}
 	for _, err := range []error{nil, errors.New("x"), &pgwire.Error{Kind: pgwire.ReasonClientGone}, &pgwire.Error{Kind: "new"}} {
-		if got := Hint(err, names); got != "" {
+		if got := cures.Hint(err); got != "" {
 			t.Errorf("hint(%v) = %q", err, got)
 		}
 	}

@@ -102,11 +102,24 @@ func CureOf(word string, o *config.Origin) string {
 	return r.Cure(o)
 }
 
+// Cures has the cure for each reason, with the names that one origin has for variables. It is for a process that words
+// many failures: a flood of refused clients must not cost a table each.
+type Cures map[string]string
+
+// NewCures returns the cures for o.
+func NewCures(o *config.Origin) Cures {
+	cures := Cures{}
+	for _, r := range Reasons() {
+		cures[r.Word] = r.Cure(o)
+	}
+	return cures
+}
+
 // Hint is what pgwire tells a client below the error itself: the cure for the reason of err. It is empty without one.
-func Hint(err error, o *config.Origin) string {
+func (c Cures) Hint(err error) string {
 	var reasoned interface{ Reason() string }
 	if !errors.As(err, &reasoned) {
 		return ""
 	}
-	return CureOf(reasoned.Reason(), o)
+	return c[reasoned.Reason()]
 }

@@ -22,6 +22,7 @@ import (
 type Observer struct {
 	origin   string
 	settings *config.Origin // for the names of variables
+	cures    advice.Cures
 	Log      *zap.Logger
 	Metrics  *metrics.Metrics
 
@@ -48,7 +49,7 @@ type upstreamLeg struct {
 }
 
 func NewObserver(s *config.Origin, log *zap.Logger, counts *metrics.Metrics) *Observer {
-	o := &Observer{origin: s.Name(), settings: s, Log: log, Metrics: counts, upstreams: map[uint64]upstreamLeg{}}
+	o := &Observer{origin: s.Name(), settings: s, cures: advice.NewCures(s), Log: log, Metrics: counts, upstreams: map[uint64]upstreamLeg{}}
 	o.Repeats.leftOut = o.logLeftOut
 	o.Prober = &health.Prober{Changed: o.upstreamChanged}
 	return o

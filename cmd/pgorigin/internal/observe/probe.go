@@ -6,7 +6,6 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
-	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/advice"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
 	"github.com/pgorigin/pgorigin/health"
 	"github.com/pgorigin/pgorigin/pgwire"
@@ -26,7 +25,7 @@ func (o *Observer) Problem(err error) *health.Problem {
 	return &health.Problem{
 		Reason: reasoned.Reason(),
 		Text:   safetext.Printable(reasoned.Error()),
-		Cure:   advice.CureOf(reasoned.Reason(), o.settings),
+		Cure:   o.cures[reasoned.Reason()],
 	}
 }
 

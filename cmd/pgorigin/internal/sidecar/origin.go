@@ -39,7 +39,7 @@ func newOrigin(s *config.Config, o *config.Origin, observer *observe.Observer, f
 	made.server = &pgwire.Server{
 		Dial:        made.dial,
 		DialSession: made.dialSession,
-		Hint:        func(err error) string { return advice.Hint(err, o) },
+		Hint:        advice.NewCures(o).Hint,
 		Allow:       allowUIDs(o.Listen.Allow.UIDs),
 
 		ChannelBinding: o.ChannelBinding(),
