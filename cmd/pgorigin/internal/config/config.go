@@ -89,7 +89,7 @@ type Origin struct {
 	name      string            // empty for the unnamed origin
 	values    map[string]string // of all its variables, by word, as people see them
 	given     map[string]string // by word, as set for this origin; inherited values are here, too
-	inherited map[string]bool   // by word: taken from the unnamed origin
+	inherited map[string]bool   // by word, of a further origin: whether the unnamed one gave the value
 }
 
 // LogFormat says what log lines look like.

@@ -100,7 +100,7 @@ func (o *Origin) Variable(word string) string {
 // Own returns the name of the variable that sets word for this origin alone. It is for advice such as "set it". A word
 // that is for the whole process has one name only.
 func (o *Origin) Own(word string) string {
-	if !o.Unnamed() && slices.Contains(OriginWords(), word) {
+	if _, mine := o.inherited[word]; mine {
 		return o.prefix() + word
 	}
 	return Prefix + word
@@ -151,6 +151,7 @@ func (o *Origin) read(values map[string]string, known []finding) []finding {
 func (o *Origin) inherit(values map[string]string) {
 	o.given, o.inherited = map[string]string{}, map[string]bool{}
 	for _, v := range originVariables() {
+		o.inherited[v.Word] = false
 		if value, ok := values[o.prefix()+v.Word]; ok {
 			o.given[v.Word] = value
 			continue
