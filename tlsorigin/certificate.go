@@ -23,7 +23,7 @@ type PeerCertificate struct {
 	SignatureAlgorithm string    `json:"signature_algorithm"`
 	SHA256             string    `json:"sha256"`          // hex
 	Serial             string    `json:"serial"`          // hex with colons
-	Names              []string  `json:"names,omitempty"` // subject alternative names, quoted, the first few of many
+	Names              []string  `json:"names,omitempty"` // quoted, the first few of many
 	NotBefore          time.Time `json:"not_before"`
 	NotAfter           time.Time `json:"not_after"`
 	DaysLeft           int       `json:"days_left"` // whole days; negative after NotAfter
@@ -47,8 +47,9 @@ func DescribeCertificate(cert *x509.Certificate, now time.Time) PeerCertificate 
 		Subject: verify.CertificateName(cert), Issuer: verify.NameOf(cert.Issuer),
 		Key: keyText(cert), SignatureAlgorithm: cert.SignatureAlgorithm.String(), SHA256: Fingerprint(cert),
 		Serial: verify.SerialText(cert), Names: verify.NamesOf(cert),
-		NotBefore: cert.NotBefore.UTC(), NotAfter: cert.NotAfter.UTC(), DaysLeft: DaysLeft(cert.NotAfter, now),
-		Sent: true, SelfIssued: bytes.Equal(cert.RawSubject, cert.RawIssuer),
+		NotBefore: cert.NotBefore.UTC(), NotAfter: cert.NotAfter.UTC(),
+		DaysLeft: DaysLeft(cert.NotAfter, now),
+		Sent:     true, SelfIssued: bytes.Equal(cert.RawSubject, cert.RawIssuer),
 	}
 }
 

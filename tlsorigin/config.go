@@ -128,7 +128,8 @@ type route struct {
 func (c *Config) routes() ([]route, []error) {
 	var problems []error
 	complain := func(field, value string, err error) {
-		problems = append(problems, &ConfigError{Field: field, Value: value, Problem: ProblemUnusable, Err: err})
+		problems = append(problems, &ConfigError{Field: field, Value: value, Problem: ProblemUnusable,
+			Err: err})
 	}
 	serverName := ""
 	if c.ServerName != "" {
@@ -156,7 +157,8 @@ func (c *Config) routes() ([]route, []error) {
 			complain("Addrs", addr, err)
 			continue
 		}
-		routes = append(routes, route{host: addr, dial: addr, name: name, direct: c.Negotiation == NegotiateDirect})
+		routes = append(routes, route{host: addr, dial: addr, name: name,
+			direct: c.Negotiation == NegotiateDirect})
 	}
 	return routes, problems
 }
@@ -196,7 +198,8 @@ func verifiableName(name string) (string, error) {
 	// A final dot only says that no search domain is appended.
 	trimmed := strings.TrimSuffix(name, ".")
 	if dottedNumbers(trimmed) {
-		return "", errors.New("is not an IP address in its usual spelling (four decimal numbers without leading zeros)")
+		return "", errors.New("is not an IP address in its usual spelling (four decimal numbers without " +
+			"leading zeros)")
 	}
 	if len(trimmed) > 253 {
 		return "", errors.New("is longer than the 253 characters that a DNS name may have")
@@ -209,7 +212,8 @@ func verifiableName(name string) (string, error) {
 			letter := 'a' <= c|0x20 && c|0x20 <= 'z'
 			digit := '0' <= c && c <= '9'
 			if !letter && !digit && c != '-' && c != '_' {
-				return "", errors.New("is neither a DNS name (letters, digits, '-', '_'; write others as xn--...) nor an IP address")
+				return "", errors.New("is neither a DNS name (letters, digits, '-', '_'; write others as " +
+					"xn--...) nor an IP address")
 			}
 		}
 	}
@@ -224,7 +228,8 @@ func (c *Config) limits() (minVersion uint16, timeout time.Duration, problems []
 	}
 	if minVersion != tls.VersionTLS12 && minVersion != tls.VersionTLS13 {
 		err := errors.New("want TLS 1.2 or TLS 1.3")
-		problems = append(problems, &ConfigError{Field: "MinVersion", Value: tls.VersionName(minVersion), Problem: ProblemUnusable, Err: err})
+		problems = append(problems, &ConfigError{Field: "MinVersion", Value: tls.VersionName(minVersion),
+			Problem: ProblemUnusable, Err: err})
 	}
 	if c.PostQuantum == PostQuantumRequire && minVersion == tls.VersionTLS12 {
 		minVersion = tls.VersionTLS13 // hybrid groups exist in no other
@@ -233,10 +238,12 @@ func (c *Config) limits() (minVersion uint16, timeout time.Duration, problems []
 		timeout = defaultTimeout
 	}
 	if timeout < 0 {
-		problems = append(problems, &ConfigError{Field: "Timeout", Value: timeout.String(), Problem: ProblemUnusable, Err: errors.New("is negative")})
+		problems = append(problems, &ConfigError{Field: "Timeout", Value: timeout.String(),
+			Problem: ProblemUnusable, Err: errors.New("is negative")})
 	}
 	if c.ResumeFor < 0 {
-		problems = append(problems, &ConfigError{Field: "ResumeFor", Value: c.ResumeFor.String(), Problem: ProblemUnusable, Err: errors.New("is negative")})
+		problems = append(problems, &ConfigError{Field: "ResumeFor", Value: c.ResumeFor.String(),
+			Problem: ProblemUnusable, Err: errors.New("is negative")})
 	}
 	return minVersion, timeout, problems
 }

@@ -10,12 +10,12 @@ type Problem string
 
 // The problems.
 const (
-	ProblemUnusable   Problem = "unusable"        // Err says why the value, or the file that it names, cannot be used
-	ProblemTwice      Problem = "twice"           // the field and Others[0] say the same thing, and only one may be set
+	ProblemUnusable   Problem = "unusable"        // Err says why the value or its file cannot be used
+	ProblemTwice      Problem = "twice"           // Others[0] is set, too, and only one may be
 	ProblemIncomplete Problem = "incomplete"      // the field is not set, although Others[0] is
 	ProblemNeedsRoots Problem = "needs_own_roots" // the field needs one of Others
-	ProblemExcluded   Problem = "excluded"        // Others[0] has OtherValue, which excludes the value; Err says what the value is
-	ProblemNoRoots    Problem = "no_roots"        // the field is not set, and Err says why the system's roots cannot be used
+	ProblemExcluded   Problem = "excluded"        // Others[0] has OtherValue, which excludes what Err names
+	ProblemNoRoots    Problem = "no_roots"        // the field is not set; Err says what is wrong with the system's
 )
 
 // ConfigError is one problem of a Config. NewDialer joins all that it finds.
@@ -52,7 +52,8 @@ func (e *ConfigError) Text(name func(field string) string) string {
 	case ProblemIncomplete:
 		return fmt.Sprintf("is not set although %s is; set both or none", list)
 	case ProblemNeedsRoots:
-		return fmt.Sprintf("leaves out the name, so it needs an authority of your own: set %s; everybody can get a certificate of a public authority", list)
+		return fmt.Sprintf("leaves out the name, so it needs an authority of your own: set %s; "+
+			"everybody can get a certificate of a public authority", list)
 	case ProblemExcluded:
 		return fmt.Sprintf("%v although %s is %s; leave it out", e.Err, list, e.OtherValue)
 	case ProblemNoRoots:
@@ -72,10 +73,10 @@ type WarningKind string
 const (
 	WarningRootsReplaced WarningKind = "roots_replaced" // the environment replaces the system's roots
 	WarningDates         WarningKind = "dates"          // a certificate has expired, or is not valid yet
-	WarningListDates     WarningKind = "list_dates"     // a revocation list is out of date, or does not count yet
+	WarningListDates     WarningKind = "list_dates"     // a revocation list is out of date, or not valid yet
 	WarningNameUnchecked WarningKind = "name_unchecked" // Config.VerifyCA is set
 	WarningNoSNI         WarningKind = "no_sni"         // the name to verify is an IP address
-	WarningKeyType       WarningKind = "key_type"       // TLS 1.3 cannot use the key of the client certificate
+	WarningKeyType       WarningKind = "key_type"       // TLS 1.3 cannot use the client's key
 	WarningKeyAccess     WarningKind = "key_access"     // group or others may read the private key
 	WarningGroupsMissing WarningKind = "groups_missing" // this process cannot offer a group
 	WarningGroupsReorder WarningKind = "groups_reorder" // the order of the groups has no effect

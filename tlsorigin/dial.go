@@ -30,7 +30,7 @@ const sslRequest = "\x00\x00\x00\x08\x04\xd2\x16\x2f"
 
 // options say for whom a dial is. The zero value is a dial for a client.
 type options struct {
-	probe    bool      // for no client: it is reported as a probe, and resumes nothing, so that it sees everything
+	probe    bool      // for no client; it resumes nothing, so that it sees everything
 	recorder *recorder // nil: nobody records the attempts
 }
 
@@ -78,7 +78,8 @@ func (d *Dialer) routesTo(target net.Addr) ([]route, error) {
 	}
 	addr, ok := target.(*Addr)
 	if !ok {
-		return nil, fmt.Errorf("dial upstream: target is a %T, want an *Addr of an earlier connection", target)
+		return nil, fmt.Errorf("dial upstream: target is a %T, want an *Addr of an earlier connection",
+			target)
 	}
 	for _, r := range d.upstream {
 		if r.host == addr.Host {
@@ -90,7 +91,8 @@ func (d *Dialer) routesTo(target net.Addr) ([]route, error) {
 }
 
 // dialRoutes tries routes in order until end.
-func (d *Dialer) dialRoutes(ctx context.Context, routes []route, state *tlsState, end time.Time, o options) (*Conn, error) {
+func (d *Dialer) dialRoutes(ctx context.Context, routes []route, state *tlsState, end time.Time,
+	o options) (*Conn, error) {
 	var failures []*Error
 	for i, r := range routes {
 		// A share for each address that is left, so that a silent first one leaves time for the next.
@@ -116,7 +118,8 @@ type outcome struct {
 
 // open tries one address within budget: once as a rule, and again if another hello may pass where this one
 // failed.
-func (d *Dialer) open(ctx context.Context, r route, state *tlsState, budget time.Duration, o options) outcome {
+func (d *Dialer) open(ctx context.Context, r route, state *tlsState, budget time.Duration,
+	o options) outcome {
 	end := time.Now().Add(budget)
 	a := d.newAttempt(r, state, budget, o)
 	a.variantFor = func(addr net.Addr) helloVariant { return d.hosts.variant(d.startProbe, r, addr) }
@@ -243,7 +246,8 @@ func expiry(ctx context.Context, raw net.Conn) func(time.Time) {
 }
 
 // secure turns a fresh TCP connection into a verified one.
-func (a *attempt) secure(ctx context.Context, raw net.Conn, deadline time.Time, expire func(time.Time)) (*Conn, *Error) {
+func (a *attempt) secure(ctx context.Context, raw net.Conn, deadline time.Time,
+	expire func(time.Time)) (*Conn, *Error) {
 	if !a.route.direct {
 		if failure := a.requestTLS(raw); failure != nil {
 			return nil, failure
@@ -272,7 +276,8 @@ func (a *attempt) requestTLS(raw net.Conn) *Error {
 	// something received inside TLS (CVE-2021-23222). Bytes that are here already get their own reason. Later
 	// ones break the handshake, because nothing between here and TLS has a buffer.
 	if pendingInput(raw) {
-		return a.failure(&problem{ReasonTLSInjection, "sent bytes behind its answer to SSLRequest; someone in the path may be tampering"}, nil)
+		return a.failure(because(ReasonTLSInjection,
+			"sent bytes behind its answer to SSLRequest; someone in the path may be tampering"), nil)
 	}
 	return nil
 }
@@ -284,19 +289,21 @@ func answerProblem(answer byte) *problem {
 	case 'S':
 		return nil
 	case 'N':
-		return &problem{ReasonTLSRefused, "refuses TLS (answered SSLRequest with N)"}
+		return because(ReasonTLSRefused, "refuses TLS (answered SSLRequest with N)")
 	case 'E':
-		return &problem{ReasonTLSProtocol, "answered SSLRequest with an error"}
+		return because(ReasonTLSProtocol, "answered SSLRequest with an error")
 	}
-	return &problem{ReasonTLSProtocol, fmt.Sprintf("answered SSLRequest with byte 0x%02x instead of S or N; is it a Postgres server?", answer)}
+	return because(ReasonTLSProtocol,
+		"answered SSLRequest with byte 0x%02x instead of S or N; is it a Postgres server?", answer)
 }
 
 // handshake performs the TLS handshake, in which crypto/tls calls verification.verify.
-func (a *attempt) handshake(ctx context.Context, raw net.Conn, deadline time.Time, expire func(time.Time)) (*Conn, *Error) {
+func (a *attempt) handshake(ctx context.Context, raw net.Conn, deadline time.Time,
+	expire func(time.Time)) (*Conn, *Error) {
 	defer stopwatch(&a.report.TLS)()
 	if !a.waiter.mayGreet(ctx, deadline) {
-		text := fmt.Sprintf("got no ClientHello in time: %d other TLS handshakes waited for its answer", maxHellos)
-		return nil, a.failure(&problem{ReasonTLSTimeout, text}, nil)
+		return nil, a.failure(because(ReasonTLSTimeout,
+			"got no ClientHello in time: %d other TLS handshakes waited for its answer", maxHellos), nil)
 	}
 	a.permit = newPermit(ctx, a.semaphore, deadline)
 	defer a.permit.release()
@@ -304,7 +311,7 @@ func (a *attempt) handshake(ctx context.Context, raw net.Conn, deadline time.Tim
 	a.limitPatience(w, deadline, expire)
 	client := tls.Client(w, a.tlsConfig())
 	a.began = true
-	//nolint:noctx // ctx interrupts by run's deadline: HandshakeContext would close the connection, and with it what it knows
+	//nolint:noctx // ctx interrupts by run's deadline; HandshakeContext would close the connection
 	err := client.Handshake()
 	a.permit.release() // before a refusal is explained
 	if err != nil {
@@ -317,10 +324,11 @@ func (a *attempt) handshake(ctx context.Context, raw net.Conn, deadline time.Tim
 	switch {
 	case a.route.direct && state.NegotiatedProtocol != protocolName:
 		// Direct TLS has no other proof that the upstream speaks Postgres.
-		text := "completed TLS but did not agree to the protocol " + protocolName + " (ALPN), which direct TLS demands"
-		return nil, a.failure(&problem{ReasonTLSALPN, text}, nil)
+		return nil, a.failure(because(ReasonTLSALPN,
+			"completed TLS but did not agree to the protocol %s (ALPN), which direct TLS demands", protocolName),
+			nil)
 	case a.verify.chains == nil: // crypto/tls has not called verify
-		return nil, a.failure(&problem{ReasonCertInvalid, "its certificate was not verified"}, nil)
+		return nil, a.failure(because(ReasonCertInvalid, "its certificate was not verified"), nil)
 	}
 	a.ticket.verified(&state)
 	w.permit, w.waiter = nil, nil
@@ -355,7 +363,7 @@ func (a *attempt) tlsConfig() *tls.Config {
 type verification struct {
 	policy *verify.Policy
 	name   string                // what the certificate must carry, unless the policy ignores names
-	chains [][]*x509.Certificate // leaf first; nil means that nothing was verified, and the connection must not be used
+	chains [][]*x509.Certificate // leaf first; nil means that the connection must not be used
 }
 
 // verify is a tls.Config.VerifyConnection.
@@ -375,13 +383,15 @@ func (a *attempt) outwaited(ctx context.Context, failure *Error) *Error {
 	if !a.began {
 		reason = ReasonUpstreamTimeout
 	}
-	text := fmt.Sprintf("sent nothing for %v while more than %d connections waited for its address", silentGrace, maxSilent)
-	return a.failure(&problem{reason, text}, errOutwaited)
+	return a.failure(because(reason,
+		"sent nothing for %v while more than %d connections waited for its address", silentGrace, maxSilent),
+		errOutwaited)
 }
 
 // failure makes the *Error of this attempt.
 func (a *attempt) failure(p *problem, cause error) *Error {
-	e := &Error{Kind: p.reason, Addr: a.route.host, Text: safetext.Clip(p.text, safetext.MaxLength), Err: cause}
+	e := &Error{Kind: p.reason, Addr: a.route.host, Text: safetext.Clip(p.text, safetext.MaxLength),
+		Err: cause}
 	if d := a.details; d != nil {
 		e.Also, e.Peer, e.ExpectedName, e.Anchored = d.also, d.peer, d.name, d.anchored
 	}

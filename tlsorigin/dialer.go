@@ -57,8 +57,9 @@ func newDialer(cfg Config, system systemRoots) (*Dialer, error) {
 	}
 	d := &Dialer{
 		upstream: upstream, timeout: timeout, netDial: cfg.NetDial, attempt: func(Attempt) {},
-		exchange: exchange, background: background.New(), reloads: reloads, semaphore: make(semaphore, maxHandshakes),
-		liveness: newLiveness(),
+		exchange: exchange, background: background.New(), reloads: reloads,
+		semaphore: make(semaphore, maxHandshakes),
+		liveness:  newLiveness(),
 	}
 	d.hosts = hosts{exchange: &d.exchange, changed: func(PathChange) {}, known: map[string]*hostState{}}
 	if d.netDial == nil {

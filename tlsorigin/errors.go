@@ -123,10 +123,12 @@ func (r Reason) Layer() Layer {
 	case ReasonUpstreamDNS, ReasonUpstreamRefused, ReasonUpstreamUnreachable, ReasonUpstreamTimeout,
 		ReasonUpstreamGone, ReasonUpstreamLost:
 		return LayerNetwork
-	case ReasonTLSRefused, ReasonTLSInjection, ReasonTLSProtocol, ReasonTLSTimeout, ReasonTLSAlert, ReasonTLSALPN:
+	case ReasonTLSRefused, ReasonTLSInjection, ReasonTLSProtocol, ReasonTLSTimeout, ReasonTLSAlert,
+		ReasonTLSALPN:
 		return LayerTLS
 	case ReasonCertUnknownAuthority, ReasonCertNameMismatch, ReasonCertExpired, ReasonCertNotYetValid,
-		ReasonCertRevoked, ReasonCertPinMismatch, ReasonCertUsage, ReasonCertInvalid, ReasonClientCertRejected:
+		ReasonCertRevoked, ReasonCertPinMismatch, ReasonCertUsage, ReasonCertInvalid,
+		ReasonClientCertRejected:
 		return LayerCertificate
 	}
 	return LayerNetwork

@@ -24,17 +24,21 @@ type problem struct {
 	text   string
 }
 
+func because(reason Reason, format string, args ...any) *problem {
+	return &problem{reason, fmt.Sprintf(format, args...)}
+}
+
 // connectFailure explains why there is no TCP connection after budget.
 func connectFailure(err error, budget time.Duration) *problem {
 	var dns *net.DNSError
 	if errors.As(err, &dns) {
 		switch {
 		case dns.IsNotFound:
-			return &problem{ReasonUpstreamDNS, "its name does not exist in DNS"}
+			return because(ReasonUpstreamDNS, "its name does not exist in DNS")
 		case dns.IsTimeout:
-			return &problem{ReasonUpstreamDNS, fmt.Sprintf("DNS gave no answer for its name within %v", rounded(budget))}
+			return because(ReasonUpstreamDNS, "DNS gave no answer for its name within %v", rounded(budget))
 		}
-		return &problem{ReasonUpstreamDNS, "DNS lookup of its name went wrong"}
+		return because(ReasonUpstreamDNS, "DNS lookup of its name went wrong")
 	}
 	where := ""
 	var op *net.OpError
@@ -44,11 +48,11 @@ func connectFailure(err error, budget time.Duration) *problem {
 	var errno syscall.Errno
 	switch {
 	case isTimeout(err):
-		return &problem{ReasonUpstreamTimeout, fmt.Sprintf("no TCP connection%s within %v", where, rounded(budget))}
+		return because(ReasonUpstreamTimeout, "no TCP connection%s within %v", where, rounded(budget))
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return &problem{ReasonUpstreamRefused, fmt.Sprintf("TCP connection%s refused", where)}
+		return because(ReasonUpstreamRefused, "TCP connection%s refused", where)
 	case errors.As(err, &errno):
-		return &problem{ReasonUpstreamUnreachable, fmt.Sprintf("no TCP connection%s: %s", where, errno.Error())}
+		return because(ReasonUpstreamUnreachable, "no TCP connection%s: %s", where, errno.Error())
 	}
 	return &problem{ReasonUpstreamUnreachable, "no TCP connection" + where}
 }
@@ -56,7 +60,8 @@ func connectFailure(err error, budget time.Duration) *problem {
 // lostFailure explains the end of a connection before TLS. The text when says how far it had come.
 func lostFailure(err error, when string, budget time.Duration) *problem {
 	if isTimeout(err) {
-		return &problem{ReasonUpstreamTimeout, fmt.Sprintf("accepted TCP but gave no answer to SSLRequest within %v", rounded(budget))}
+		return because(ReasonUpstreamTimeout, "accepted TCP but gave no answer to SSLRequest within %v",
+			rounded(budget))
 	}
 	if isUnreachable(err) {
 		return &problem{ReasonUpstreamUnreachable, "became unreachable " + when}
@@ -71,28 +76,36 @@ func (a *attempt) handshakeFailure(err error, received int64) *problem {
 	var noPermit noPermitError
 	switch {
 	case errors.As(err, &noPermit):
-		return &problem{ReasonTLSTimeout, fmt.Sprintf("answered, but this machine was busy with %d other TLS handshakes until the time was up", noPermit.others)}
+		return because(ReasonTLSTimeout,
+			"answered, but this machine was busy with %d other TLS handshakes until the time was up",
+			noPermit.others)
 	case errors.As(err, &refused):
 		return a.certificateFailure(refused)
-	case errors.As(err, &notTLS) && a.route.direct && notTLS.RecordHeader[0] == 'E', errors.Is(err, io.EOF) && a.route.direct && received == 0:
+	case a.route.direct && errors.As(err, &notTLS) && notTLS.RecordHeader[0] == 'E',
+		a.route.direct && errors.Is(err, io.EOF) && received == 0:
 		// The 'E' begins an ErrorResponse. It is not read, because the peer has proved nothing
 		// (CVE-2024-10977).
-		return &problem{ReasonTLSProtocol, "does not take direct TLS: the server is probably too old for it (needs PostgreSQL 17 or pgbouncer 1.25)"}
+		return because(ReasonTLSProtocol,
+			"does not take direct TLS: the server is probably too old for it "+
+				"(needs PostgreSQL 17 or pgbouncer 1.25)")
 	case errors.As(err, &notTLS):
-		return &problem{ReasonTLSProtocol, "agreed to TLS but then sent something that is not TLS"}
+		return because(ReasonTLSProtocol, "agreed to TLS but then sent something that is not TLS")
 	case isTimeout(err):
-		return &problem{ReasonTLSTimeout, fmt.Sprintf("agreed to TLS but did not complete the handshake within %v (received %d bytes)", rounded(a.waited(received)), received)}
+		return because(ReasonTLSTimeout,
+			"agreed to TLS but did not complete the handshake within %v (received %d bytes)",
+			rounded(a.waited(received)), received)
 	}
 	if found := alertFailure(err, &a.auth); found != nil {
 		return found
 	}
 	switch {
 	case isGone(err) && received == 0:
-		return &problem{ReasonUpstreamGone, "agreed to TLS but closed the connection before it sent any"}
+		return because(ReasonUpstreamGone, "agreed to TLS but closed the connection before it sent any")
 	case isGone(err):
-		return &problem{ReasonUpstreamGone, fmt.Sprintf("closed the connection in the middle of the TLS handshake (received %d bytes)", received)}
+		return because(ReasonUpstreamGone,
+			"closed the connection in the middle of the TLS handshake (received %d bytes)", received)
 	case isUnreachable(err):
-		return &problem{ReasonUpstreamUnreachable, "became unreachable during the TLS handshake"}
+		return because(ReasonUpstreamUnreachable, "became unreachable during the TLS handshake")
 	}
 	if found := unusableCertificate(err); found != nil {
 		return found
@@ -124,11 +137,12 @@ func unusableCertificate(err error) *problem {
 	text := err.Error()
 	switch {
 	case strings.Contains(text, "RSA key larger than"):
-		return &problem{ReasonCertInvalid, "sent a certificate with an RSA key that is too large, at most 8192 bits are supported"}
+		return because(ReasonCertInvalid,
+			"sent a certificate with an RSA key that is too large, at most 8192 bits are supported")
 	case strings.Contains(text, "unsupported type of public key"):
-		return &problem{ReasonCertInvalid, "sent a certificate with a kind of key that is not supported"}
+		return because(ReasonCertInvalid, "sent a certificate with a kind of key that is not supported")
 	case strings.Contains(text, "certificate from server"):
-		return &problem{ReasonCertInvalid, "sent a certificate that cannot be parsed"}
+		return because(ReasonCertInvalid, "sent a certificate that cannot be parsed")
 	}
 	return nil
 }
@@ -137,13 +151,14 @@ func unusableCertificate(err error) *problem {
 func connectionLost(err error) *problem {
 	switch {
 	case errors.Is(err, syscall.ETIMEDOUT):
-		return &problem{ReasonUpstreamLost, fmt.Sprintf("acknowledged nothing for %v: the connection is lost", silenceLimit)}
+		return because(ReasonUpstreamLost, "acknowledged nothing for %v: the connection is lost",
+			silenceLimit)
 	case isUnreachable(err):
-		return &problem{ReasonUpstreamLost, "cannot be reached any more: the connection is lost"}
+		return because(ReasonUpstreamLost, "cannot be reached any more: the connection is lost")
 	case errors.Is(err, syscall.ECONNRESET):
-		return &problem{ReasonUpstreamGone, "reset the connection"}
+		return because(ReasonUpstreamGone, "reset the connection")
 	case isGone(err):
-		return &problem{ReasonUpstreamGone, "closed the connection"}
+		return because(ReasonUpstreamGone, "closed the connection")
 	}
 	return &problem{ReasonTLSProtocol, "broke the TLS protocol" + own(err)}
 }
@@ -152,7 +167,8 @@ func connectionLost(err error) *problem {
 // about certificates, for which own returns "".
 func own(err error) string {
 	text := err.Error()
-	if !strings.Contains(text, "tls: ") || strings.Contains(text, "x509") || strings.Contains(text, "certificate") {
+	if !strings.Contains(text, "tls: ") || strings.Contains(text, "x509") ||
+		strings.Contains(text, "certificate") {
 		return ""
 	}
 	return " (" + strings.Trim(safetext.Quote(text), `"`) + ")"
@@ -188,7 +204,8 @@ func alertNumber(err error) (number uint8, ok bool) {
 // alertName names the alert in err, which must be one.
 func alertName(err error) string {
 	number, _ := alertNumber(err)
-	return fmt.Sprintf("TLS alert %d (%s)", number, strings.TrimPrefix(tls.AlertError(number).Error(), "tls: "))
+	return fmt.Sprintf("TLS alert %d (%s)", number,
+		strings.TrimPrefix(tls.AlertError(number).Error(), "tls: "))
 }
 
 // alertFailure explains an alert that the peer sent before any data. Nil means that err is no alert. An alert
@@ -199,17 +216,22 @@ func alertFailure(err error, auth *clientAuth) *problem {
 		return nil
 	}
 	name := alertName(err)
-	aboutCertificate := auth.requested && (alertBadCertificate <= number && number <= alertCertificateUnknown ||
+	aboutCertificate := auth.requested && (alertBadCertificate <= number &&
+		number <= alertCertificateUnknown ||
 		number == alertUnknownCA || number == alertAccessDenied || number == alertCertificateRequired)
 	missing := auth.requested && auth.configured == nil
 	switch {
 	case missing && (aboutCertificate || number == alertHandshakeFailure):
-		return &problem{ReasonClientCertRejected, "asked for a client certificate, and none is configured: " + name}
+		return &problem{ReasonClientCertRejected,
+			"asked for a client certificate, and none is configured: " + name}
 	case aboutCertificate && auth.unlisted:
-		return &problem{ReasonClientCertRejected, fmt.Sprintf("rejected the client certificate %s, whose issuer is not in the list of authorities that it accepts: %s",
-			verify.CertificateName(auth.configured.Leaf), name)}
+		return &problem{ReasonClientCertRejected,
+			fmt.Sprintf("rejected the client certificate %s, "+
+				"whose issuer is not in the list of authorities that it accepts: %s",
+				verify.CertificateName(auth.configured.Leaf), name)}
 	case aboutCertificate:
-		return &problem{ReasonClientCertRejected, fmt.Sprintf("rejected the client certificate %s: %s", verify.CertificateName(auth.configured.Leaf), name)}
+		return because(ReasonClientCertRejected, "rejected the client certificate %s: %s",
+			verify.CertificateName(auth.configured.Leaf), name)
 	case number == alertNoProtocol:
 		return &problem{ReasonTLSALPN, "does not know the protocol " + protocolName + " (ALPN): " + name}
 	case number == alertProtocolVersion:
@@ -231,8 +253,10 @@ func isUnreachable(err error) bool {
 }
 
 func isGone(err error) bool {
-	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.ErrClosedPipe) ||
-		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNABORTED)
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		errors.Is(err, io.ErrClosedPipe) ||
+		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) ||
+		errors.Is(err, syscall.ECONNABORTED)
 }
 
 func rounded(d time.Duration) time.Duration { return d.Round(time.Millisecond) }

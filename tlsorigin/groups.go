@@ -81,7 +81,7 @@ type keyExchange struct {
 	policy PostQuantum
 	groups []tls.CurveID // the default offer; nil means all that crypto/tls has
 
-	classical []tls.CurveID // offered when the default ClientHello vanishes; nil means that there is no fallback
+	classical []tls.CurveID // offered when the default hello vanishes; nil means that there is no fallback
 	enabled   []tls.CurveID // all classical groups of the default offer
 	hybrid    bool          // the default ClientHello carries a hybrid key share in this process
 	warnings  []Warning
@@ -116,15 +116,20 @@ func (c *Config) keyExchange(minVersion uint16) (keyExchange, []error) {
 	if minVersion != tls.VersionTLS13 {
 		minVersion = tls.VersionTLS12 // limits reports any other
 	}
-	hello, err := buildHello(&tls.Config{ServerName: "name.invalid", MinVersion: minVersion, CurvePreferences: k.groups})
+	hello, err := buildHello(&tls.Config{ServerName: "name.invalid", MinVersion: minVersion,
+		CurvePreferences: k.groups})
 	k.hybrid = slices.ContainsFunc(hello.KeyShares, IsHybrid)
 	switch {
 	case k.policy == PostQuantumRequire && !k.hybrid:
-		return k, []error{&ConfigError{Field: "PostQuantum", Value: string(c.PostQuantum), Problem: ProblemUnusable, Err: errors.New(
-			"cannot be honoured: this process sends no hybrid key share, probably because GODEBUG or FIPS 140 settings switch ML-KEM off")}}
+		return k, []error{&ConfigError{Field: "PostQuantum", Value: string(c.PostQuantum),
+			Problem: ProblemUnusable, Err: errors.New(
+				"cannot be honoured: this process sends no hybrid key share, " +
+					"probably because GODEBUG or FIPS 140 settings switch ML-KEM off")}}
 	case err != nil:
-		return k, []error{&ConfigError{Field: "Groups", Value: strings.Join(GroupNames(c.Groups), ","), Problem: ProblemUnusable, Err: fmt.Errorf(
-			"no ClientHello can be made of it, perhaps because GODEBUG or FIPS 140 settings leave nothing: %w", err)}}
+		return k, []error{&ConfigError{Field: "Groups", Value: strings.Join(GroupNames(c.Groups), ","),
+			Problem: ProblemUnusable, Err: fmt.Errorf(
+				"no ClientHello can be made of it, perhaps because GODEBUG or FIPS 140 settings "+
+					"leave nothing: %w", err)}}
 	}
 	if k.policy == PostQuantumPrefer && k.hybrid && len(k.enabled) > 0 {
 		k.classical = k.enabled
@@ -139,7 +144,8 @@ func (c *Config) keyExchange(minVersion uint16) (keyExchange, []error) {
 func (c *Config) groupProblems() []error {
 	var problems []error
 	complain := func(field, value, text string) {
-		problems = append(problems, &ConfigError{Field: field, Value: value, Problem: ProblemUnusable, Err: errors.New(text)})
+		problems = append(problems, &ConfigError{Field: field, Value: value, Problem: ProblemUnusable,
+			Err: errors.New(text)})
 	}
 	exclude := func(group, text string) {
 		problems = append(problems, &ConfigError{
@@ -182,10 +188,12 @@ func (k *keyExchange) warnGroups(hello Hello) {
 		}
 	}
 	if missing != nil {
-		text := strings.Join(GroupNames(missing), ", ") + " cannot be offered by this process (GODEBUG or FIPS 140 settings)"
+		text := strings.Join(GroupNames(missing), ", ") +
+			" cannot be offered by this process (GODEBUG or FIPS 140 settings)"
 		k.warnings = append(k.warnings, Warning{Field: "Groups", Kind: WarningGroupsMissing, Text: text})
 	}
-	if len(hello.KeyShares) > 0 && hello.KeyShares[0] != k.groups[0] && !slices.Contains(missing, k.groups[0]) {
+	if len(hello.KeyShares) > 0 && hello.KeyShares[0] != k.groups[0] &&
+		!slices.Contains(missing, k.groups[0]) {
 		text := fmt.Sprintf("its order has no effect, TLS in Go has an order of its own: the key share is for %s, "+
 			"and %s is merely allowed; to begin with a group, leave out those before it (%s)",
 			strings.Join(GroupNames(hello.KeyShares), " and "), GroupName(k.groups[0]),

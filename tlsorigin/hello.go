@@ -23,7 +23,8 @@ type Hello struct {
 // Hello returns the default ClientHello for the first address, with the configuration in force.
 func (d *Dialer) Hello() (Hello, error) {
 	t := d.state.Load()
-	return buildHello(t.config(&verification{policy: t.policy, name: d.upstream[0].name}, &clientAuth{configured: t.client}))
+	return buildHello(t.config(&verification{policy: t.policy, name: d.upstream[0].name},
+		&clientAuth{configured: t.client}))
 }
 
 // buildHello returns the ClientHello that crypto/tls writes for config. It connects to nobody.
@@ -86,7 +87,8 @@ func parseHello(record []byte) (Hello, error) {
 	}
 	for !extensions.Empty() {
 		var kind uint16
-		if !extensions.ReadUint16(&kind) || !extensions.ReadUint16LengthPrefixed(&body) || !hello.readExtension(kind, body) {
+		if !extensions.ReadUint16(&kind) || !extensions.ReadUint16LengthPrefixed(&body) ||
+			!hello.readExtension(kind, body) {
 			return Hello{}, errHello
 		}
 	}
@@ -96,7 +98,8 @@ func parseHello(record []byte) (Hello, error) {
 // readExtension reads one extension that it knows, and skips any other. It returns false if the extension is
 // malformed.
 func (h *Hello) readExtension(kind uint16, body cryptobyte.String) bool {
-	if kind != extensionServerName && kind != extensionGroups && kind != extensionALPN && kind != extensionKeyShare {
+	if kind != extensionServerName && kind != extensionGroups && kind != extensionALPN &&
+		kind != extensionKeyShare {
 		return true
 	}
 	var list, name cryptobyte.String

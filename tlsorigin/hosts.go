@@ -14,8 +14,8 @@ type PathState string
 // The states. The zero value means that nothing is known.
 const (
 	PathNegotiated  PathState = "negotiated"   // hybrid key exchange works
-	PathServerLacks PathState = "server_lacks" // the verified server chose a classical group although hybrids were offered
-	PathBlocked     PathState = "path_blocked" // a ClientHello with a hybrid vanished, a classical one did not
+	PathServerLacks PathState = "server_lacks" // the server chose a classical group from an offer with hybrids
+	PathBlocked     PathState = "path_blocked" // a hello with a hybrid vanished, a classical one did not
 	PathDisabled    PathState = "disabled"     // no hybrid is offered
 )
 
@@ -41,7 +41,7 @@ type PathChange struct {
 const (
 	blockedFor    = 10 * time.Minute // after the first fallback; doubles with each probe that confirms it
 	maxBlockedFor = 24 * time.Hour
-	maxHosts      = 256       // addresses remembered: a name may have other ones each time that it is resolved
+	maxHosts      = 256       // addresses; a name may have new ones each time that it is resolved
 	learnedFor    = time.Hour // a choice of a group is believed without asking again
 )
 

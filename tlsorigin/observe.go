@@ -40,7 +40,8 @@ type LookupFunc = func(ctx context.Context, network, host string) ([]netip.Addr,
 func (d *Dialer) Lookup() LookupFunc { return d.resolve }
 
 // Resolve returns all addresses of a configured host:port. It looks a name up by lookup within timeout.
-func (d *Dialer) Resolve(ctx context.Context, hostPort string, timeout time.Duration, lookup LookupFunc) ([]*Addr, *Error) {
+func (d *Dialer) Resolve(ctx context.Context, hostPort string, timeout time.Duration,
+	lookup LookupFunc) ([]*Addr, *Error) {
 	host, portText, _ := net.SplitHostPort(hostPort)      // Config.routes checked it
 	port, _ := netip.ParseAddrPort("0.0.0.0:" + portText) // likewise
 	addr := func(ip netip.Addr) *Addr {
@@ -58,7 +59,8 @@ func (d *Dialer) Resolve(ctx context.Context, hostPort string, timeout time.Dura
 	if err != nil {
 		// The end of ctx comes without the resolver's own error, so the reason of connectFailure may be
 		// another one.
-		return nil, &Error{Kind: ReasonUpstreamDNS, Addr: hostPort, Text: connectFailure(err, timeout).text, Err: err}
+		return nil, &Error{Kind: ReasonUpstreamDNS, Addr: hostPort, Text: connectFailure(err, timeout).text,
+			Err: err}
 	}
 	var addrs []*Addr
 	var known []netip.Addr
@@ -78,8 +80,8 @@ type ObservedAttempt struct {
 	Began    bool                // the handshake was about to begin
 	Hello    Hello               // zero if none could be made
 	State    tls.ConnectionState // as the policy saw it; zero if the handshake did not come that far
-	Accepted bool                // the policy accepted State; the upstream may still have rejected the client certificate
-	Vanished PathCause           // set if not one byte answered the hello, in a way that may be due to its size
+	Accepted bool                // by the policy; the upstream may still have rejected the client certificate
+	Vanished PathCause           // set if nothing answered the hello, in a way that may be due to its size
 
 	Sent  []*x509.Certificate // by the upstream, leaf first
 	Chain []*x509.Certificate // from the leaf to the root, apart from the name; nil if no chain is accepted
@@ -108,7 +110,8 @@ type Observation struct {
 //
 // If groups are given, Observe makes one attempt that offers only these key-exchange groups. Trace.Attempt
 // does not see it, and the Dialer learns nothing from it.
-func (d *Dialer) Observe(ctx context.Context, target *Addr, timeout time.Duration, groups ...tls.CurveID) (Observation, error) {
+func (d *Dialer) Observe(ctx context.Context, target *Addr, timeout time.Duration,
+	groups ...tls.CurveID) (Observation, error) {
 	routes, err := d.routesTo(target)
 	if err != nil {
 		return Observation{}, err
@@ -128,7 +131,8 @@ func (d *Dialer) Observe(ctx context.Context, target *Addr, timeout time.Duratio
 		}
 		a.report.Err = result.failure
 	}
-	return Observation{Attempts: rec.observed(), Conn: result.conn, Err: result.failure, Interrupted: result.interrupted}, nil
+	return Observation{Attempts: rec.observed(), Conn: result.conn, Err: result.failure,
+		Interrupted: result.interrupted}, nil
 }
 
 // Rejection waits, for at most wait, for the rejection of the client certificate. TLS 1.3 delivers it as the
@@ -183,8 +187,8 @@ func (r *recorder) observed() []ObservedAttempt {
 	for _, noted := range r.records {
 		a := noted.attempt
 		o := ObservedAttempt{
-			Attempt: a.report, Began: noted.began, Hello: noted.hello, State: noted.state, Accepted: noted.accepted, Vanished: a.vanished,
-			Sent: noted.state.PeerCertificates,
+			Attempt: a.report, Began: noted.began, Hello: noted.hello, State: noted.state,
+			Accepted: noted.accepted, Vanished: a.vanished, Sent: noted.state.PeerCertificates,
 		}
 		chains := a.verify.chains
 		var refused *verify.Refusal

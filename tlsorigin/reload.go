@@ -227,7 +227,8 @@ type reading struct {
 }
 
 func newReloads(cfg *Config, load func(snapshot) (*tlsState, []error)) *reloads {
-	r := &reloads{token: make(chan struct{}, 1), cfg: cfg, read: readFile, load: load, report: func(Reloaded, error) {}}
+	r := &reloads{token: make(chan struct{}, 1), cfg: cfg, read: readFile, load: load,
+		report: func(Reloaded, error) {}}
 	if cfg.Trace != nil && cfg.Trace.Reloaded != nil {
 		r.report = cfg.Trace.Reloaded
 	}
@@ -239,10 +240,11 @@ func newReloads(cfg *Config, load func(snapshot) (*tlsState, []error)) *reloads 
 // whose server is away. The error of a file that does not answer is a *ConfigError.
 func (r *reloads) readFiles(ctx context.Context, earlier snapshot) (reading, error) {
 	got, err := r.reader.Do(ctx, func() (got reading) {
-		got.files, got.steady = steadySnapshot(r.cfg.files(), earlier, func(path string) ([]byte, fs.FileMode, error) {
-			r.path.Store(&path)
-			return r.read(path)
-		})
+		got.files, got.steady = steadySnapshot(r.cfg.files(), earlier,
+			func(path string) ([]byte, fs.FileMode, error) {
+				r.path.Store(&path)
+				return r.read(path)
+			})
 		return got
 	})
 	if path := r.path.Load(); path != nil && errors.Is(err, configfile.ErrStalled) {
@@ -294,7 +296,8 @@ func (d *Dialer) reloadOnce(ctx context.Context) (Reloaded, error) {
 	r, current := d.reloads, d.state.Load()
 	r.began = time.Now()
 	found := Reloaded{
-		RootsNotAfter: current.rootsNotAfter, ClientNotAfter: current.clientNotAfter, CRLNextUpdate: current.policy.CRLs.NextUpdate(),
+		RootsNotAfter: current.rootsNotAfter, ClientNotAfter: current.clientNotAfter,
+		CRLNextUpdate: current.policy.CRLs.NextUpdate(),
 	}
 	got, err := r.readFiles(ctx, current.files)
 	var stalled *ConfigError
@@ -336,7 +339,8 @@ func (d *Dialer) reloadOnce(ctx context.Context) (Reloaded, error) {
 // describe says how next differs from current.
 func (f *Reloaded) describe(current, next *tlsState) {
 	f.Changed = true
-	f.RootsNotAfter, f.ClientNotAfter, f.CRLNextUpdate = next.rootsNotAfter, next.clientNotAfter, next.policy.CRLs.NextUpdate()
+	f.RootsNotAfter, f.ClientNotAfter = next.rootsNotAfter, next.clientNotAfter
+	f.CRLNextUpdate = next.policy.CRLs.NextUpdate()
 	before, after := fingerprints(current.policy.Roots()), fingerprints(next.policy.Roots())
 	f.RootsAdded, f.RootsRemoved = without(after, before), without(before, after)
 	if next.chain != nil && (current.chain == nil || !next.chain[0].Equal(current.chain[0])) {

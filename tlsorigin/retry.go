@@ -18,7 +18,7 @@ type Fallback string
 
 // The fallbacks, in the order in which they are tried. The zero value is none.
 const (
-	FallbackSmallSegments Fallback = "small_segments" // the same ClientHello in TCP segments of 1200 bytes; Linux only
+	FallbackSmallSegments Fallback = "small_segments" // the same hello in segments of 1200 bytes; Linux only
 	FallbackClassical     Fallback = "classical"      // a ClientHello without hybrid groups
 )
 
@@ -27,7 +27,7 @@ type PathCause string
 
 // The causes. None of them is proven: anybody on the path can bring about each.
 const (
-	CausePacketsLost PathCause = "packets_lost" // sent again and still not acknowledged: large packets are lost
+	CausePacketsLost PathCause = "packets_lost" // sent again and still not acknowledged
 	CauseUnanswered  PathCause = "unanswered"   // acknowledged, as far as is known, and not answered in time
 	CauseReset       PathCause = "reset"        // answered by a reset of the connection
 	CauseClosed      PathCause = "closed"       // answered by the end of the connection
@@ -51,7 +51,8 @@ func (d *Dialer) retry(ctx context.Context, first *attempt, result outcome, end 
 			return result
 		}
 	}
-	if number, ok := alertNumber(result.failure.Err); ok && number == alertHandshakeFailure && len(last.variant.groups) > 0 {
+	if number, ok := alertNumber(result.failure.Err); ok && number == alertHandshakeFailure &&
+		len(last.variant.groups) > 0 {
 		if wide, ok := d.hosts.forgetGroups(last.report.Resolved); ok && time.Until(end) > 0 {
 			_, result = d.again(ctx, last, wide, end)
 			return result
@@ -64,7 +65,8 @@ func (d *Dialer) retry(ctx context.Context, first *attempt, result outcome, end 
 }
 
 // again makes another attempt at the resolved address of before, with variant.
-func (d *Dialer) again(ctx context.Context, before *attempt, variant helloVariant, end time.Time) (*attempt, outcome) {
+func (d *Dialer) again(ctx context.Context, before *attempt, variant helloVariant, end time.Time) (*attempt,
+	outcome) {
 	a := d.newAttempt(before.route.to(before.report.Resolved), before.state, time.Until(end), before.options)
 	a.variantFor = func(net.Addr) helloVariant { return variant }
 	if variant.fallback != "" {
@@ -79,7 +81,8 @@ func (d *Dialer) again(ctx context.Context, before *attempt, variant helloVarian
 func (d *Dialer) fallBack(ctx context.Context, first *attempt, result outcome, end time.Time) outcome {
 	variants := []helloVariant{{groups: d.exchange.classical, fallback: FallbackClassical}}
 	if first.vanished == CausePacketsLost && d.lost != nil && !first.variant.small {
-		variants = append([]helloVariant{{small: true, fallback: FallbackSmallSegments, fallible: true}}, variants...)
+		variants = append([]helloVariant{{small: true, fallback: FallbackSmallSegments, fallible: true}},
+			variants...)
 	}
 	last := result.failure
 	for _, variant := range variants {
@@ -111,7 +114,8 @@ func (a *attempt) vanishing(raw net.Conn, err error) PathCause {
 		return CausePacketsLost
 	case isTimeout(err):
 		return CauseUnanswered
-	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE), errors.Is(err, syscall.ECONNABORTED):
+	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE), errors.Is(err,
+		syscall.ECONNABORTED):
 		return CauseReset
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrClosedPipe):
 		return CauseClosed

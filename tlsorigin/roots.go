@@ -41,7 +41,8 @@ func systemSources() []RootSource {
 	var sources []RootSource
 	if path := os.Getenv(RootsFromFileVariable); path != "" {
 		_, err := os.Stat(path)
-		sources = append(sources, RootSource{Setting: RootsFromFileVariable, Path: path, Unreadable: err != nil})
+		sources = append(sources, RootSource{Setting: RootsFromFileVariable, Path: path,
+			Unreadable: err != nil})
 	} else {
 		sources = firstThatExists(
 			"/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem",
@@ -50,7 +51,8 @@ func systemSources() []RootSource {
 	if paths := os.Getenv(RootsFromDirVariable); paths != "" {
 		for path := range strings.SplitSeq(paths, ":") {
 			_, err := os.Stat(path)
-			sources = append(sources, RootSource{Setting: RootsFromDirVariable, Path: path, Unreadable: err != nil})
+			sources = append(sources, RootSource{Setting: RootsFromDirVariable, Path: path,
+				Unreadable: err != nil})
 		}
 		return sources
 	}
@@ -78,9 +80,11 @@ func readableSources(sources []RootSource) error {
 			switch {
 			case err != nil || info.IsDir(): // passed over
 			case !info.Mode().IsRegular():
-				return fmt.Errorf("%s leads to %s, which is no regular file", source.Setting, safetext.Quote(path))
+				return fmt.Errorf("%s leads to %s, which is no regular file", source.Setting,
+					safetext.Quote(path))
 			case info.Size() > maxFileSize:
-				return fmt.Errorf("%s leads to %s, which is larger than %d MiB", source.Setting, safetext.Quote(path), maxFileSize>>20)
+				return fmt.Errorf("%s leads to %s, which is larger than %d MiB", source.Setting,
+					safetext.Quote(path), maxFileSize>>20)
 			}
 		}
 	}

@@ -106,7 +106,8 @@ func (s *tlsState) loadRoots(cfg *Config, system systemRoots) []error {
 		s.template.RootCAs, s.policy = pool, verify.NewSystemPolicy(pool)
 		for _, source := range s.sources {
 			if source.Setting != "" {
-				text := fmt.Sprintf("is not set, and %s in the environment replaces the system's roots by %s", source.Setting, safetext.Quote(source.Path))
+				text := fmt.Sprintf("is not set, and %s in the environment replaces the system's roots by %s",
+					source.Setting, safetext.Quote(source.Path))
 				s.warn(Warning{Field: "CAFile", Kind: WarningRootsReplaced, Text: text})
 			}
 		}
@@ -140,25 +141,29 @@ func (s *tlsState) loadPolicy(cfg *Config) []error {
 	for _, text := range cfg.Pins {
 		pin, err := verify.ParsePin(text)
 		if err != nil {
-			problems = append(problems, &ConfigError{Field: "Pins", Value: text, Problem: ProblemUnusable, Err: err})
+			problems = append(problems, &ConfigError{Field: "Pins", Value: text, Problem: ProblemUnusable,
+				Err: err})
 		}
 		s.policy.Pins = append(s.policy.Pins, pin)
 	}
 	if cfg.CRLFile != "" {
 		if err := s.loadRevocations(cfg.CRLFile); err != nil {
-			problems = append(problems, &ConfigError{Field: "CRLFile", Value: cfg.CRLFile, Problem: ProblemUnusable, Err: err})
+			problems = append(problems, &ConfigError{Field: "CRLFile", Value: cfg.CRLFile,
+				Problem: ProblemUnusable, Err: err})
 		}
 	}
 	if !cfg.VerifyCA {
 		return problems
 	}
 	if cfg.CAFile == "" && cfg.CAPEM == "" {
-		return append(problems, &ConfigError{Field: "VerifyCA", Problem: ProblemNeedsRoots, Others: []string{"CAFile", "CAPEM"}})
+		return append(problems, &ConfigError{Field: "VerifyCA", Problem: ProblemNeedsRoots,
+			Others: []string{"CAFile", "CAPEM"}})
 	}
 	s.policy.IgnoreName = true
 	s.warn(Warning{
 		Field: "VerifyCA", Kind: WarningNameUnchecked,
-		Text: "the upstream's name is not checked, whoever has a certificate of the configured authorities is accepted",
+		Text: "the upstream's name is not checked, whoever has a certificate of the configured authorities " +
+			"is accepted",
 	})
 	return problems
 }
@@ -183,18 +188,22 @@ func (s *tlsState) loadClient(cfg *Config) []error {
 	case cfg.CertFile == "" && cfg.KeyFile == "":
 		return nil
 	case cfg.CertFile == "":
-		return []error{&ConfigError{Field: "CertFile", Problem: ProblemIncomplete, Others: []string{"KeyFile"}}}
+		return []error{&ConfigError{Field: "CertFile", Problem: ProblemIncomplete,
+			Others: []string{"KeyFile"}}}
 	case cfg.KeyFile == "":
-		return []error{&ConfigError{Field: "KeyFile", Problem: ProblemIncomplete, Others: []string{"CertFile"}}}
+		return []error{&ConfigError{Field: "KeyFile", Problem: ProblemIncomplete,
+			Others: []string{"CertFile"}}}
 	}
 	var problems []error
 	certs, err := s.readChain(cfg.CertFile)
 	if err != nil {
-		problems = append(problems, &ConfigError{Field: "CertFile", Value: cfg.CertFile, Problem: ProblemUnusable, Err: err})
+		problems = append(problems, &ConfigError{Field: "CertFile", Value: cfg.CertFile,
+			Problem: ProblemUnusable, Err: err})
 	}
 	key, err := s.readKey(cfg.KeyFile)
 	if err != nil {
-		problems = append(problems, &ConfigError{Field: "KeyFile", Value: cfg.KeyFile, Problem: ProblemUnusable, Err: err})
+		problems = append(problems, &ConfigError{Field: "KeyFile", Value: cfg.KeyFile,
+			Problem: ProblemUnusable, Err: err})
 	}
 	if problems != nil {
 		return problems
@@ -252,7 +261,8 @@ func (s *tlsState) readKey(path string) ([]byte, error) {
 // a failed connection says the same with more certainty.
 func (s *tlsState) warnExpiry(field string, cert *x509.Certificate) {
 	if found := verify.DateProblem(cert, time.Now()); found != nil {
-		s.warn(Warning{Field: field, Kind: WarningDates, Text: "certificate " + verify.CertificateName(cert) + " " + found.Text})
+		s.warn(Warning{Field: field, Kind: WarningDates,
+			Text: "certificate " + verify.CertificateName(cert) + " " + found.Text})
 	}
 }
 
@@ -281,7 +291,7 @@ func (s *tlsState) config(v *verification, auth *clientAuth) *tls.Config {
 // with up to 100 signature checks: a peer without any proof could burn a third of a second per connection. A
 // configuration without a verification of its own accepts nobody.
 func replaceVerification(config *tls.Config) {
-	config.InsecureSkipVerify = true //nolint:forbidigo // verification.verify verifies in its place, with a budget
+	config.InsecureSkipVerify = true //nolint:forbidigo // verification.verify takes its place
 	config.VerifyConnection = func(tls.ConnectionState) error { return errNoConnection }
 }
 
@@ -325,7 +335,10 @@ func (a *clientAuth) issuedByOneOf(authorities [][]byte) bool {
 		if err != nil {
 			continue // loadClient parsed it already
 		}
-		if slices.ContainsFunc(authorities, func(name []byte) bool { return bytes.Equal(name, cert.RawIssuer) }) {
+		if slices.ContainsFunc(authorities, func(name []byte) bool {
+			return bytes.Equal(name,
+				cert.RawIssuer)
+		}) {
 			return true
 		}
 	}

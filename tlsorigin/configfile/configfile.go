@@ -21,7 +21,8 @@ import (
 const Timeout = 10 * time.Second
 
 // ErrStalled is the error of a reading that has not ended within Timeout.
-var ErrStalled = fmt.Errorf("has not been read within %v; is it on a network mount whose server is away?", Timeout)
+var ErrStalled = fmt.Errorf("has not been read within %v; is it on a network mount whose server is away?",
+	Timeout)
 
 // Read returns the content and the mode of a regular file of at most limit bytes. It follows symbolic links.
 // It refuses everything else unopened: a pipe or a device may block for ever, gives its content only once, or

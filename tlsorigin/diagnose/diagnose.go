@@ -122,10 +122,11 @@ type walker struct {
 func (w *walker) upstream(ctx context.Context, addr tlsorigin.UpstreamAddr) Upstream {
 	report := Upstream{Addr: addr.Addr, ServerName: addr.ServerName, Direct: addr.Direct}
 	began := time.Now()
-	found, failure := w.dialer.Resolve(ctx, addr.Addr, w.shareOf(ctx), func(ctx context.Context, network, host string) ([]netip.Addr, error) {
-		defer func() { report.Lookup = time.Since(began) }()
-		return w.lookup(ctx, network, host)
-	})
+	found, failure := w.dialer.Resolve(ctx, addr.Addr, w.shareOf(ctx),
+		func(ctx context.Context, network, host string) ([]netip.Addr, error) {
+			defer func() { report.Lookup = time.Since(began) }()
+			return w.lookup(ctx, network, host)
+		})
 	if failure != nil {
 		report.Err = failure
 		return report
@@ -201,7 +202,8 @@ func stageOf(failure *tlsorigin.Error, report *tlsorigin.Attempt) Stage {
 		return StageDNS
 	case report.Resolved == nil:
 		return StageTCP
-	case kind == tlsorigin.ReasonTLSRefused, kind == tlsorigin.ReasonTLSInjection, report.TLS == 0 && report.SSLRequest > 0:
+	case kind == tlsorigin.ReasonTLSRefused, kind == tlsorigin.ReasonTLSInjection,
+		report.TLS == 0 && report.SSLRequest > 0:
 		return StageSSLRequest
 	}
 	return StageTLS

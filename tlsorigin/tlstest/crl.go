@@ -41,9 +41,10 @@ func (ca *CA) CRL(list CRL) []byte {
 		}
 	}
 	for _, cert := range list.Revoked {
-		template.RevokedCertificateEntries = append(template.RevokedCertificateEntries, x509.RevocationListEntry{
-			SerialNumber: cert.SerialNumber, RevocationTime: now.Add(-backdated), ReasonCode: list.Reason, ExtraExtensions: list.EntryExtra,
-		})
+		template.RevokedCertificateEntries = append(template.RevokedCertificateEntries,
+			x509.RevocationListEntry{
+				SerialNumber: cert.SerialNumber, RevocationTime: now.Add(-backdated), ReasonCode: list.Reason, ExtraExtensions: list.EntryExtra,
+			})
 	}
 	issuer := *ca.Cert
 	issuer.KeyUsage = x509.KeyUsageCRLSign
@@ -73,7 +74,8 @@ func (ca *CA) LongCRL(n int) []byte {
 	}
 	der := ca.Resign(ca.CRL(CRL{}), crypto.SHA256, func(elements []asn1.RawValue) []asn1.RawValue {
 		// version, algorithm, issuer, thisUpdate, nextUpdate
-		return slices.Insert(elements, 5, asn1.RawValue{Tag: asn1.TagSequence, IsCompound: true, Bytes: entries})
+		return slices.Insert(elements, 5, asn1.RawValue{Tag: asn1.TagSequence, IsCompound: true,
+			Bytes: entries})
 	})
 	return CRLPEM(der)
 }

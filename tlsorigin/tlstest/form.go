@@ -62,7 +62,8 @@ func (ca *CA) Resign(der []byte, hash crypto.Hash, edit func([]asn1.RawValue) []
 }
 
 // resign is CA.Resign; without an issuer it leaves the signature, which is then wrong.
-func resign(der []byte, issuer crypto.Signer, hash crypto.Hash, edit func([]asn1.RawValue) []asn1.RawValue) []byte {
+func resign(der []byte, issuer crypto.Signer, hash crypto.Hash,
+	edit func([]asn1.RawValue) []asn1.RawValue) []byte {
 	var whole signed
 	unmarshal(der, &whole)
 	var elements []asn1.RawValue
@@ -123,7 +124,8 @@ func algorithmOf(issuer crypto.Signer, hash crypto.Hash) []byte {
 // rsaKeyAlgorithm is the AlgorithmIdentifier rsaEncryption with its NULL, as it stands in a
 // SubjectPublicKeyInfo.
 func rsaKeyAlgorithm() []byte {
-	return append(append([]byte{0x30, 0x0d}, marshal(asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 1})...), asn1.NullBytes...)
+	return append(append([]byte{0x30, 0x0d}, marshal(asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 1})...),
+		asn1.NullBytes...)
 }
 
 func oidPSS() []byte { return marshal(asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 10}) }

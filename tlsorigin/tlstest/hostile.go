@@ -21,7 +21,8 @@ func HostileNames() []string {
 // Unsafe says why a text must not be shown to people. It returns nothing for a text that may.
 func Unsafe(text string) string {
 	switch {
-	case !utf8.ValidString(text), strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }):
+	case !utf8.ValidString(text), strings.ContainsFunc(text,
+		func(r rune) bool { return !unicode.IsPrint(r) }):
 		return "it has characters that must not be shown"
 	case len(text) > 2<<10:
 		return "it is longer than 2 KiB"

@@ -45,7 +45,8 @@ func (m *Mount) Swap(files map[string][]byte) error {
 			return fmt.Errorf("write file: %w", err)
 		}
 	}
-	err := errors.Join(os.Symlink(now, m.Path("..data_tmp")), os.Rename(m.Path("..data_tmp"), m.Path("..data")))
+	err := errors.Join(os.Symlink(now, m.Path("..data_tmp")),
+		os.Rename(m.Path("..data_tmp"), m.Path("..data")))
 	if err != nil {
 		return fmt.Errorf("swap: %w", err)
 	}

@@ -61,7 +61,8 @@ func ParseCRLs(data []byte) (*CRLs, error) {
 	r := &CRLs{byIssuer: map[string][]*revocationList{}}
 	for i, block := range blocks {
 		if block.Type != "X509 CRL" {
-			return nil, fmt.Errorf("block %d is of type %s, want only X509 CRL", i+1, safetext.Quote(block.Type))
+			return nil, fmt.Errorf("block %d is of type %s, want only X509 CRL", i+1,
+				safetext.Quote(block.Type))
 		}
 		list, err := parseList(block.Bytes)
 		if err != nil {
@@ -93,7 +94,8 @@ func unfitList(list *x509.RevocationList) error {
 		case id == oidDeltaIndicator:
 			return errors.New("it is a delta CRL, which only lists changes; a complete one is needed")
 		case id == oidDistributionPoint:
-			return errors.New("it covers only a part of the certificates or of the reasons, or other issuers' certificates " +
+			return errors.New("it covers only a part of the certificates or of the reasons, or other " +
+				"issuers' certificates " +
 				"(issuingDistributionPoint); a complete one is needed")
 		case extension.Critical && id != oidCRLNumber && id != oidAuthorityKey:
 			return fmt.Errorf("its critical extension %s is not understood", id)
@@ -106,9 +108,11 @@ func unfitList(list *x509.RevocationList) error {
 func (l *revocationList) validity(now time.Time) error {
 	switch {
 	case now.After(l.nextUpdate):
-		return fmt.Errorf("the CRL of %s is out of date since %s (%s): fetch a fresh one", l.issuer, stamp(l.nextUpdate), span(now.Sub(l.nextUpdate)))
+		return fmt.Errorf("the CRL of %s is out of date since %s (%s): fetch a fresh one", l.issuer,
+			stamp(l.nextUpdate), span(now.Sub(l.nextUpdate)))
 	case now.Before(l.thisUpdate):
-		return fmt.Errorf("the CRL of %s is not valid before %s, in %s: check the clocks", l.issuer, stamp(l.thisUpdate), span(l.thisUpdate.Sub(now)))
+		return fmt.Errorf("the CRL of %s is not valid before %s, in %s: check the clocks", l.issuer,
+			stamp(l.thisUpdate), span(l.thisUpdate.Sub(now)))
 	}
 	return nil
 }

@@ -22,7 +22,8 @@ func (r *CRLs) problems(chain []*x509.Certificate, now time.Time) []Problem {
 	selfIssued := string(anchor.RawIssuer) == string(anchor.RawSubject)
 	for _, list := range r.byIssuer[string(anchor.RawIssuer)] {
 		entry, listed := list.revoked.find(anchor)
-		if listed && list.begun(now) && (!selfIssued || list.signed(anchor)) { // the issuer of another one is not at hand
+		if listed && list.begun(now) && (!selfIssued ||
+			list.signed(anchor)) { // the issuer of another one is not at hand
 			return append(problems, *revokedProblem(anchor, list, entry))
 		}
 	}
@@ -33,18 +34,21 @@ func (r *CRLs) problems(chain []*x509.Certificate, now time.Time) []Problem {
 // begun can revoke it. If none does, the newest has to be in force.
 func (r *CRLs) problem(cert, issuer *x509.Certificate, now time.Time) *Problem {
 	invalid := func(text string) *Problem {
-		return &Problem{Invalid, fmt.Sprintf("certificate %s cannot be checked for revocation: %s", CertificateName(cert), text)}
+		return because(Invalid, "certificate %s cannot be checked for revocation: %s", CertificateName(cert),
+			text)
 	}
 	lists := r.byIssuer[string(cert.RawIssuer)]
 	if len(lists) == 0 {
 		return invalid(fmt.Sprintf("there is no CRL of its issuer %s: add it", CertificateName(issuer)))
 	}
 	if issuer.KeyUsage != 0 && issuer.KeyUsage&x509.KeyUsageCRLSign == 0 {
-		return invalid(fmt.Sprintf("its issuer %s may not sign CRLs (its key usage lacks cRLSign)", CertificateName(issuer)))
+		return invalid(fmt.Sprintf("its issuer %s may not sign CRLs (its key usage lacks cRLSign)",
+			CertificateName(issuer)))
 	}
 	lists = slices.DeleteFunc(slices.Clone(lists), func(l *revocationList) bool { return !l.signed(issuer) })
 	if len(lists) == 0 {
-		return invalid(fmt.Sprintf("the CRL of its issuer %s was not signed with that authority's key: fetch the right one", CertificateName(issuer)))
+		return invalid(fmt.Sprintf("the CRL of its issuer %s was not signed with that authority's key: "+
+			"fetch the right one", CertificateName(issuer)))
 	}
 	for _, list := range lists {
 		if entry, ok := list.revoked.find(cert); ok && list.begun(now) {
@@ -58,8 +62,8 @@ func (r *CRLs) problem(cert, issuer *x509.Certificate, now time.Time) *Problem {
 }
 
 func revokedProblem(cert *x509.Certificate, list *revocationList, entry revocation) *Problem {
-	return &Problem{Revoked, fmt.Sprintf("certificate %s (serial number %s) was revoked by %s on %s (reason: %s)",
-		CertificateName(cert), SerialText(cert), list.issuer, stamp(entry.at), reasonText(entry.reason))}
+	return because(Revoked, "certificate %s (serial number %s) was revoked by %s on %s (reason: %s)",
+		CertificateName(cert), SerialText(cert), list.issuer, stamp(entry.at), reasonText(entry.reason))
 }
 
 // SerialText writes the serial number of cert as openssl does, with colons. It stops after 20 bytes, which

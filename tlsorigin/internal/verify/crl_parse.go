@@ -58,7 +58,8 @@ func parseList(der []byte) (*revocationList, error) {
 		return nil, fmt.Errorf("is the CRL of %s and cannot be used: %w", NameOf(parsed.Issuer), err)
 	}
 	l := &revocationList{
-		issuer: NameOf(parsed.Issuer), rawIssuer: string(parsed.RawIssuer), key: string(parsed.AuthorityKeyId),
+		issuer: NameOf(parsed.Issuer), rawIssuer: string(parsed.RawIssuer),
+		key:        string(parsed.AuthorityKeyId),
 		thisUpdate: parsed.ThisUpdate, nextUpdate: parsed.NextUpdate,
 		signature: newListSignature(parsed.SignatureAlgorithm, parsed.Signature, signed),
 	}
@@ -96,7 +97,8 @@ func parseEntries(data cryptobyte.String) (serials, error) {
 	reasons := map[string]uint8{} // by the DER of an entry's extensions: there are a dozen
 	for !data.Empty() {
 		var entry, serial cryptobyte.String
-		if !data.ReadASN1(&entry, asn1.SEQUENCE) || !entry.ReadASN1(&serial, asn1.INTEGER) || len(serial) == 0 {
+		if !data.ReadASN1(&entry, asn1.SEQUENCE) || !entry.ReadASN1(&serial, asn1.INTEGER) ||
+			len(serial) == 0 {
 			return nil, errMalformed
 		}
 		when, ok := readTime(&entry)
@@ -154,14 +156,16 @@ func entryReason(der cryptobyte.String) (reason uint8, err error) {
 		switch id := extension.Id.String(); {
 		case id == oidReasonCode:
 			var code int
-			if value := cryptobyte.String(extension.Value); !value.ReadASN1Enum(&code) || !value.Empty() || code < 0 || code > 255 {
+			if value := cryptobyte.String(extension.Value); !value.ReadASN1Enum(&code) || !value.Empty() ||
+				code < 0 || code > 255 {
 				return 0, errMalformed
 			}
 			reason = uint8(code)
 		case id == oidCertificateIssuer:
 			return 0, errors.New("it lists certificates of other issuers (indirect CRL)")
 		case extension.Critical:
-			return 0, fmt.Errorf("the critical extension %s of an entry is not understood", idText(extension.Id))
+			return 0, fmt.Errorf("the critical extension %s of an entry is not understood",
+				idText(extension.Id))
 		}
 	}
 	return reason, nil

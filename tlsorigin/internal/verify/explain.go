@@ -50,7 +50,8 @@ func (p *Policy) problems(r *Refusal, name string, now time.Time) (found []Probl
 	case errors.Is(r.err, errNothingSent):
 		return []Problem{{Invalid, "sent no certificate"}}, false
 	case errors.Is(r.err, errTooLarge):
-		return []Problem{{Invalid, fmt.Sprintf("sent %d bytes of certificates, at most %d are accepted", sizeOf(r.Sent), maxSent)}}, false
+		return []Problem{{Invalid, fmt.Sprintf("sent %d bytes of certificates, at most %d are accepted",
+			sizeOf(r.Sent), maxSent)}}, false
 	}
 	chains := r.Chains
 	if chains == nil {
@@ -88,7 +89,7 @@ func (p *Policy) fewestProblems(chains [][]*x509.Certificate, now time.Time) (be
 		if found := keyUsageProblem(chain[0]); found != nil {
 			problems = append(problems, *found)
 		}
-		if authorized(chain) { // otherwise any certificate of the authority could cause a search of the revocation lists
+		if authorized(chain) { // otherwise any certificate of the authority would cost a search of the lists
 			problems = append(problems, p.chainProblems(chain, now)...)
 		}
 		if i == 0 || len(problems) < len(best) {
@@ -102,23 +103,28 @@ func (p *Policy) fewestProblems(chains [][]*x509.Certificate, now time.Time) (be
 func (p *Policy) unknownAuthority(r *Refusal) Problem {
 	path := Linked(r.Sent)
 	top, name := path[len(path)-1], CertificateName(r.Sent[0])
-	i := slices.IndexFunc(p.roots, func(root *x509.Certificate) bool { return string(root.RawSubject) == string(top.RawIssuer) })
+	i := slices.IndexFunc(p.roots,
+		func(root *x509.Certificate) bool { return string(root.RawSubject) == string(top.RawIssuer) })
 	text := authorityText(r.Sent)
 	switch {
 	case errors.Is(r.err, errNoAuthority):
 		text = "cannot be verified, because no authority is configured"
 	case errors.Is(r.err, errTooMuchWork):
-		text = fmt.Sprintf("sent %d certificates; the limit of signature checks was reached before certificate %s led to a trusted authority", len(r.Sent), name)
+		text = fmt.Sprintf("sent %d certificates; the limit of signature checks was reached "+
+			"before certificate %s led to a trusted authority", len(r.Sent), name)
 	case i >= 0 && p.signedThough(path, p.roots[i]):
 		return Problem{Invalid, forgeableText(path)}
 	case i >= 0 && unusableKey(p.roots[i]):
-		text = fmt.Sprintf("certificate %s is signed by the authority %s, whose kind of key is not supported", name, CertificateName(p.roots[i]))
+		text = fmt.Sprintf("certificate %s is signed by the authority %s, whose kind of key is not supported",
+			name, CertificateName(p.roots[i]))
 	case i >= 0 && slices.ContainsFunc(path[1:], unusableKey):
-		text = fmt.Sprintf("certificate %s is signed by an authority whose kind of key is not supported", name)
+		text = fmt.Sprintf("certificate %s is signed by an authority whose kind of key is not supported",
+			name)
 	case i >= 0 && slices.ContainsFunc(path, forgeable):
 		text = forgeableText(path)
 	case i >= 0:
-		text = fmt.Sprintf("certificate %s names the trusted authority %s as its issuer, but was not signed with that authority's key", name, CertificateName(p.roots[i]))
+		text = fmt.Sprintf("certificate %s names the trusted authority %s as its issuer, "+
+			"but was not signed with that authority's key", name, CertificateName(p.roots[i]))
 	}
 	return Problem{UnknownAuthority, text}
 }
@@ -205,7 +211,9 @@ func linkProblems(chain []*x509.Certificate, now time.Time) []Problem {
 			add(Invalid, err.Error())
 		}
 		if len(cert.UnhandledCriticalExtensions) > 0 {
-			add(Invalid, "has the critical extension "+idText(cert.UnhandledCriticalExtensions[0])+", which is not understood")
+			add(Invalid,
+				"has the critical extension "+idText(cert.UnhandledCriticalExtensions[0])+", which is not "+
+					"understood")
 		}
 		if !forServers(cert) {
 			add(Usage, "is not meant for servers ("+usageText(cert)+")")
@@ -231,12 +239,14 @@ func mayBeAuthority(cert *x509.Certificate, i, n int) error {
 	switch {
 	case i == 0:
 		return nil
-	case cert.BasicConstraintsValid && !cert.IsCA, !cert.BasicConstraintsValid && (cert.Version >= 3 || !anchor):
+	case cert.BasicConstraintsValid && !cert.IsCA, !cert.BasicConstraintsValid &&
+		(cert.Version >= 3 || !anchor):
 		return errors.New("signed another one but is not that of an authority")
 	case cert.KeyUsage != 0 && cert.KeyUsage&x509.KeyUsageCertSign == 0:
 		return errors.New("signed another one although its key usage lacks keyCertSign")
 	case cert.BasicConstraintsValid && cert.MaxPathLen >= 0 && i-1 > cert.MaxPathLen:
-		return fmt.Errorf("allows %d authorities below it, and the chain has %d (path length)", cert.MaxPathLen, i-1)
+		return fmt.Errorf("allows %d authorities below it, and the chain has %d (path length)",
+			cert.MaxPathLen, i-1)
 	}
 	return nil
 }
@@ -259,7 +269,8 @@ func brokenHash(algorithm x509.SignatureAlgorithm) bool {
 // forgeableText names the first certificate of path that is forgeable. There must be one.
 func forgeableText(path []*x509.Certificate) string {
 	cert := path[slices.IndexFunc(path, forgeable)]
-	return fmt.Sprintf("certificate %s is signed with %s, which can be forged", CertificateName(cert), cert.SignatureAlgorithm)
+	return fmt.Sprintf("certificate %s is signed with %s, which can be forged", CertificateName(cert),
+		cert.SignatureAlgorithm)
 }
 
 func unusableKey(cert *x509.Certificate) bool { return cert.PublicKey == nil }
@@ -279,7 +290,8 @@ func sentence(found []Problem) string {
 	text := found[0].Text
 	for i, f := range found[1:] {
 		if i+1 == maxProblems || len(text)+len(f.Text) > safetext.MaxLength-100 {
-			return safetext.Clip(text, safetext.MaxLength-100) + fmt.Sprintf("; also, there are %d more problems", len(found)-i-1)
+			return safetext.Clip(text,
+				safetext.MaxLength-100) + fmt.Sprintf("; also, there are %d more problems", len(found)-i-1)
 		}
 		text += "; also, " + f.Text
 	}

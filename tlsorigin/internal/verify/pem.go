@@ -38,7 +38,8 @@ func parseBlocks(data []byte) ([]*pem.Block, error) {
 	case begun == 0:
 		return nil, errors.New("holds no PEM block")
 	case begun != len(blocks):
-		return nil, fmt.Errorf("has %d PEM blocks of which only %d can be read: truncated, damaged or indented", begun, len(blocks))
+		return nil, fmt.Errorf("has %d PEM blocks of which only %d can be read: truncated, damaged or indented",
+			begun, len(blocks))
 	}
 	return blocks, nil
 }
@@ -62,9 +63,11 @@ func ParseCertificates(data []byte, keys bool) ([]*x509.Certificate, error) {
 			certs = append(certs, cert)
 		case keys && (private || block.Type == "EC PARAMETERS"):
 		case private:
-			return nil, fmt.Errorf("block %d is a private key: a file of trusted certificates must not hold one", i+1)
+			return nil, fmt.Errorf("block %d is a private key: a file of trusted certificates must not hold one",
+				i+1)
 		default:
-			return nil, fmt.Errorf("block %d is of type %s, want only CERTIFICATE", i+1, safetext.Quote(block.Type))
+			return nil, fmt.Errorf("block %d is of type %s, want only CERTIFICATE", i+1,
+				safetext.Quote(block.Type))
 		}
 	}
 	if len(certs) == 0 {
@@ -83,8 +86,10 @@ func PrivateKeyBlock(data []byte) ([]byte, error) {
 		if !strings.HasSuffix(block.Type, "PRIVATE KEY") {
 			continue
 		}
-		if block.Type == "ENCRYPTED PRIVATE KEY" || strings.Contains(block.Headers["Proc-Type"], "ENCRYPTED") {
-			return nil, errors.New("is encrypted and there is no way to give a passphrase: decrypt it with openssl pkey")
+		if block.Type == "ENCRYPTED PRIVATE KEY" ||
+			strings.Contains(block.Headers["Proc-Type"], "ENCRYPTED") {
+			return nil, errors.New("is encrypted and there is no way to give a passphrase: decrypt it with " +
+				"openssl pkey")
 		}
 		return pem.EncodeToMemory(block), nil
 	}

@@ -30,7 +30,8 @@ func (p Pin) String() string { return pinPrefix + base64.StdEncoding.EncodeToStr
 func ParsePin(text string) (Pin, error) {
 	encoded, ok := strings.CutPrefix(text, pinPrefix)
 	if !ok {
-		return Pin{}, errors.New("want sha256/ and the hash of the public key (SubjectPublicKeyInfo) in base64")
+		return Pin{}, errors.New("want sha256/ and the hash of the public key (SubjectPublicKeyInfo) in " +
+			"base64")
 	}
 	sum, err := base64.StdEncoding.Strict().DecodeString(encoded)
 	switch {
@@ -38,14 +39,18 @@ func ParsePin(text string) (Pin, error) {
 	case len(encoded) == base64.StdEncoding.EncodedLen(sha256.Size)+1 && encoded[0] == '/':
 		return Pin{}, errors.New("want sha256/ with one slash, not two")
 	default:
-		return Pin{}, errors.New("want 32 bytes in base64 behind sha256/, which are 44 characters and end with =")
+		return Pin{}, errors.New("want 32 bytes in base64 behind sha256/, which are 44 characters and end " +
+			"with =")
 	}
 	return Pin(sum), nil
 }
 
 // allow reports whether one certificate of chain has a pinned key.
 func (s PinSet) allow(chain []*x509.Certificate) bool {
-	return slices.ContainsFunc(chain, func(cert *x509.Certificate) bool { return slices.Contains(s, PinOf(cert)) })
+	return slices.ContainsFunc(chain, func(cert *x509.Certificate) bool {
+		return slices.Contains(s,
+			PinOf(cert))
+	})
 }
 
 // presentedPins lists the pins of chain, the first few of many, so that an operator can compare or replace

@@ -49,6 +49,10 @@ type Problem struct {
 	Text   string // safe to show
 }
 
+func because(reason Reason, format string, args ...any) *Problem {
+	return &Problem{reason, fmt.Sprintf(format, args...)}
+}
+
 // Policy is what certificates must satisfy. The zero value refuses everybody. A Policy must not be changed
 // after its first use.
 type Policy struct {
@@ -57,7 +61,7 @@ type Policy struct {
 	CRLs       *CRLs  // nil means that revocation is not checked
 
 	pool        *x509.CertPool                 // nil: nobody is trusted
-	roots       []*x509.Certificate            // nil: pool holds the roots of the system, which cannot be listed
+	roots       []*x509.Certificate            // nil means those of the system, which cannot be listed
 	rootsByName map[string][]*x509.Certificate // by the DER of their subject
 	known       atomic.Pointer[knownPeers]     // nil: none yet
 }
@@ -85,7 +89,7 @@ func (p *Policy) Roots() []*x509.Certificate { return p.roots }
 // later.
 type Refusal struct {
 	Sent   []*x509.Certificate   // by the peer, leaf first
-	Chains [][]*x509.Certificate // verified, only the name is wrong; nil means that the chain itself is refused
+	Chains [][]*x509.Certificate // if only the name is wrong; nil means that the chain is refused
 	err    error                 // of crypto/x509, or one of this package
 }
 
@@ -157,15 +161,17 @@ func (p *Policy) chainProblems(chain []*x509.Certificate, now time.Time) []Probl
 	var problems []Problem
 	for _, cert := range chain {
 		if key, ok := cert.PublicKey.(*rsa.PublicKey); ok && key.N.BitLen() < minRSABits {
-			problems = append(problems, Problem{Invalid, fmt.Sprintf("certificate %s has an RSA key of only %d bits, at least %d are needed",
-				CertificateName(cert), key.N.BitLen(), minRSABits)})
+			problems = append(problems, *because(Invalid,
+				"certificate %s has an RSA key of only %d bits, at least %d are needed",
+				CertificateName(cert), key.N.BitLen(), minRSABits))
 		}
 	}
 	if p.CRLs != nil {
 		problems = append(problems, p.CRLs.problems(chain, now)...)
 	}
 	if p.Pins != nil && !p.Pins.allow(chain) {
-		problems = append(problems, Problem{PinMismatch, "none of the pinned keys is in its chain, which has " + presentedPins(chain)})
+		problems = append(problems, Problem{PinMismatch,
+			"none of the pinned keys is in its chain, which has " + presentedPins(chain)})
 	}
 	return problems
 }
@@ -176,7 +182,8 @@ func keyUsageProblem(leaf *x509.Certificate) *Problem {
 	keyUsage := asn1.ObjectIdentifier{2, 5, 29, 15}
 	for _, extension := range leaf.Extensions {
 		if extension.Id.Equal(keyUsage) && leaf.KeyUsage&x509.KeyUsageDigitalSignature == 0 {
-			return &Problem{Usage, fmt.Sprintf("certificate %s may not be used for TLS: its key usage lacks digitalSignature", CertificateName(leaf))}
+			return because(Usage,
+				"certificate %s may not be used for TLS: its key usage lacks digitalSignature", CertificateName(leaf))
 		}
 	}
 	return nil

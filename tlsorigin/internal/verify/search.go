@@ -23,7 +23,8 @@ const (
 
 // verifiedChains returns chains that crypto/x509 verifies from sent to the roots, apart from the name. It
 // stops at the first that satisfies the policy.
-func (p *Policy) verifiedChains(sent []*x509.Certificate, now time.Time) (chains [][]*x509.Certificate, err error) {
+func (p *Policy) verifiedChains(sent []*x509.Certificate, now time.Time) (chains [][]*x509.Certificate,
+	err error) {
 	s := p.newSearch(sent, verifyWork)
 	s.run(func(path []*x509.Certificate) (done bool) {
 		found, failure := sent[0].Verify(x509.VerifyOptions{
@@ -161,7 +162,8 @@ func (s *search) work(path []*x509.Certificate) int {
 			check(child, issuer)
 		}
 		roots := s.policy.rootsByName[string(child.RawIssuer)]
-		for _, root := range roots[:min(len(roots), 2)] { // more roots of one name cost what the configuration asks for
+		for _, root := range roots[:min(len(roots),
+			2)] { // more roots of one name cost what the configuration asks for
 			check(child, root)
 		}
 		if s.policy.roots == nil {

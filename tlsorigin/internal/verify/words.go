@@ -23,10 +23,11 @@ const (
 func explain(err error, sent []*x509.Certificate) Problem {
 	var invalid x509.CertificateInvalidError
 	if errors.As(err, &invalid) && invalid.Reason == x509.CANotAuthorizedForThisName {
-		return Problem{Invalid, fmt.Sprintf("certificate %s has a name that an authority of its chain must not issue for (name constraints)",
-			CertificateName(invalid.Cert))}
+		return *because(Invalid,
+			"certificate %s has a name that an authority of its chain must not issue for (name constraints)",
+			CertificateName(invalid.Cert))
 	}
-	return Problem{Invalid, fmt.Sprintf("certificate %s cannot be verified", CertificateName(sent[0]))}
+	return *because(Invalid, "certificate %s cannot be verified", CertificateName(sent[0]))
 }
 
 // NamesOf returns the names that cert is valid for, quoted, the first few of many.
@@ -43,9 +44,11 @@ func nameText(cert *x509.Certificate, name string) string {
 	names := NamesOf(cert)
 	switch {
 	case len(names) > 0:
-		return fmt.Sprintf("certificate is valid for %s, not %s%s", strings.Join(names, ", "), safetext.Quote(name), ipNote(cert, name))
+		return fmt.Sprintf("certificate is valid for %s, not %s%s", strings.Join(names, ", "),
+			safetext.Quote(name), ipNote(cert, name))
 	case cert.Subject.CommonName != "":
-		return fmt.Sprintf("certificate has the name %s only as its Common Name, which does not count: it has to be reissued with a subject alternative name (SAN) %s",
+		return fmt.Sprintf("certificate has the name %s only as its Common Name, which does not count: "+
+			"it has to be reissued with a subject alternative name (SAN) %s",
 			safetext.Quote(cert.Subject.CommonName), safetext.Quote(name))
 	}
 	return fmt.Sprintf("certificate is valid for no name at all, not %s", safetext.Quote(name))
@@ -63,15 +66,18 @@ func ipNote(cert *x509.Certificate, name string) string {
 func authorityText(sent []*x509.Certificate) string {
 	leaf := sent[0]
 	if string(leaf.RawIssuer) == string(leaf.RawSubject) {
-		return fmt.Sprintf("certificate %s is self-signed and not among the trusted certificates", CertificateName(leaf))
+		return fmt.Sprintf("certificate %s is self-signed and not among the trusted certificates",
+			CertificateName(leaf))
 	}
 	top := leaf
 	for _, cert := range sent[1:] {
-		if string(cert.RawSubject) == string(top.RawIssuer) && string(cert.RawIssuer) != string(cert.RawSubject) {
+		if string(cert.RawSubject) == string(top.RawIssuer) &&
+			string(cert.RawIssuer) != string(cert.RawSubject) {
 			top = cert
 		}
 	}
-	return fmt.Sprintf("certificate %s is signed by an authority that is not trusted: %s", CertificateName(leaf), NameOf(top.Issuer))
+	return fmt.Sprintf("certificate %s is signed by an authority that is not trusted: %s",
+		CertificateName(leaf), NameOf(top.Issuer))
 }
 
 // DateProblem reports that cert is outside its dates. Its text begins with a verb, for the caller to put the
@@ -79,9 +85,10 @@ func authorityText(sent []*x509.Certificate) string {
 func DateProblem(cert *x509.Certificate, now time.Time) *Problem {
 	switch {
 	case now.After(cert.NotAfter):
-		return &Problem{Expired, fmt.Sprintf("expired %s, %s ago", stamp(cert.NotAfter), span(now.Sub(cert.NotAfter)))}
+		return because(Expired, "expired %s, %s ago", stamp(cert.NotAfter), span(now.Sub(cert.NotAfter)))
 	case now.Before(cert.NotBefore):
-		return &Problem{NotYetValid, fmt.Sprintf("is not valid before %s, in %s", stamp(cert.NotBefore), span(cert.NotBefore.Sub(now)))}
+		return because(NotYetValid, "is not valid before %s, in %s", stamp(cert.NotBefore),
+			span(cert.NotBefore.Sub(now)))
 	}
 	return nil
 }
