@@ -120,9 +120,9 @@ func newTLS(h *diagnose.Handshake) *TLS {
 // trustedBy names where the trusted certificates come from.
 func (c *originChecker) trustedBy() string {
 	switch {
-	case c.origin.TLS.CA.File != "":
+	case c.origin.TLS.CAFile != "":
 		return c.origin.Fill("{TLS_CA_FILE}")
-	case c.origin.TLS.CA.PEM != "":
+	case c.origin.TLS.CAPem != "":
 		return c.origin.Fill("{TLS_CA_PEM}")
 	}
 	return "system roots"

@@ -15,13 +15,13 @@ func (s *Config) DialerConfig(o *Origin, trace *tlsorigin.Trace) tlsorigin.Confi
 	return tlsorigin.Config{
 		Addrs:       o.Upstream.Addr,
 		ServerName:  o.TLS.ServerName,
-		CAFile:      o.TLS.CA.File,
-		CAPEM:       o.TLS.CA.PEM,
+		CAFile:      o.TLS.CAFile,
+		CAPEM:       o.TLS.CAPem,
 		VerifyCA:    o.TLS.Verify == VerifyCA,
-		CRLFile:     o.TLS.CRL.File,
+		CRLFile:     o.TLS.CRLFile,
 		Pins:        o.TLS.Pins,
-		CertFile:    o.TLS.Cert.File,
-		KeyFile:     o.TLS.Key.File,
+		CertFile:    o.TLS.CertFile,
+		KeyFile:     o.TLS.KeyFile,
 		MinVersion:  uint16(o.TLS.MinVersion),
 		Groups:      o.TLS.Groups,
 		PostQuantum: o.TLS.PostQuantum,
@@ -149,8 +149,8 @@ func (o *Origin) Verification() string {
 	if n := len(o.TLS.Pins); n > 0 {
 		texts = append(texts, fmt.Sprintf("one of %d pinned keys", n))
 	}
-	if o.TLS.CRL.File != "" {
-		texts = append(texts, "not revoked by "+safetext.Printable(o.TLS.CRL.File))
+	if o.TLS.CRLFile != "" {
+		texts = append(texts, "not revoked by "+safetext.Printable(o.TLS.CRLFile))
 	}
 	return strings.Join(append(texts, "TLS "+o.TLS.MinVersion.String()+" or later"), ", ")
 }

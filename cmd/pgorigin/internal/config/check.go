@@ -47,7 +47,7 @@ func (o *Origin) checkAuth() []finding {
 		require.text = "it leaves a bridge no method; remove !scram-sha-256, or list the methods that the bridge may answer"
 		return []finding{require}
 	}
-	file := finding{word: "AUTH_PASSWORD_FILE", value: o.Auth.Password.File}
+	file := finding{word: "AUTH_PASSWORD_FILE", value: o.Auth.PasswordFile}
 	if file.value == "" {
 		return nil
 	}
@@ -66,7 +66,7 @@ func (o *Origin) checkAuth() []finding {
 // checkSockets refuses a list of users beside a TCP address, which would make it worthless.
 func (o *Origin) checkSockets() []finding {
 	tcp := slices.IndexFunc(o.Listen.Addr, func(addr string) bool { return !strings.HasPrefix(addr, UnixScheme) })
-	if len(o.Listen.Allow.UIDs) == 0 || tcp < 0 {
+	if len(o.Listen.AllowUids) == 0 || tcp < 0 {
 		return nil
 	}
 	return []finding{{

@@ -12,9 +12,8 @@ import (
 	"github.com/pgorigin/pgorigin/tlsorigin"
 )
 
-// Config has the values of the variables. envconfig makes the name of a variable from the names of its fields: groups
-// are nested structs because it would split TLSCAFile into TLSCA_FILE. The tag envconfig is never used: with it,
-// envconfig also reads the name without prefix. Defaults are in the table.
+// Config has the values of the variables. envconfig makes the name of a variable from the names of its fields. The tag
+// envconfig is never used: with it, envconfig also reads the name without prefix. Defaults are in the table.
 type Config struct {
 	Origin // the unnamed one
 
@@ -44,31 +43,19 @@ type Origin struct {
 	}
 	Listen struct {
 		Addr             []string
-		AllowNonLoopback bool `split_words:"true"`
-		Socket           struct {
-			Mode os.FileMode
-		}
-		Allow struct {
-			UIDs []uint32 // none means all
-		}
+		AllowNonLoopback bool        `split_words:"true"`
+		SocketMode       os.FileMode `split_words:"true"`
+		AllowUids        []uint32    `split_words:"true"` // none means all
 	}
 	TLS struct {
-		ServerName string `split_words:"true"`
-		CA         struct {
-			File string
-			PEM  string
-		}
-		Verify string
-		CRL    struct {
-			File string
-		}
-		Pins []string
-		Cert struct {
-			File string
-		}
-		Key struct {
-			File string
-		}
+		ServerName     string `split_words:"true"`
+		CAFile         string `split_words:"true"`
+		CAPem          string `split_words:"true"`
+		Verify         string
+		CRLFile        string `split_words:"true"`
+		Pins           []string
+		CertFile       string     `split_words:"true"`
+		KeyFile        string     `split_words:"true"`
 		MinVersion     tlsVersion `split_words:"true"`
 		Groups         groupList
 		PostQuantum    tlsorigin.PostQuantum `split_words:"true"`
@@ -79,9 +66,7 @@ type Origin struct {
 	Auth struct {
 		ChannelBinding string `split_words:"true"`
 		Require        methodList
-		Password       struct {
-			File string
-		}
+		PasswordFile   string `split_words:"true"`
 	}
 	WarmSpares  int `split_words:"true"`
 	MaxSessions int `split_words:"true"` // zero means no limit

@@ -15,7 +15,7 @@ const maxPasswordFile = 64 << 10
 // Password returns a function that reads the bridge's password, for pgwire. It returns nil if clients are asked. The
 // function reads the file for each login, so a change counts at once.
 func (o *Origin) Password() func() (string, error) {
-	path := o.Auth.Password.File
+	path := o.Auth.PasswordFile
 	if path == "" {
 		return nil
 	}

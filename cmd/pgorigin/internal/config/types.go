@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -92,60 +93,54 @@ func durationOrOff() Type {
 
 // probeInterval has a limit because a typing error could keep the upstream busy with handshakes.
 func probeInterval() Type {
-	const least = time.Second
 	return Type{Name: "duration", parse: func(value string) (string, error) {
 		parsed, err := parseDuration(value)
-		if d, _ := time.ParseDuration(parsed); err == nil && d < least {
-			return "", fmt.Errorf("expected at least %v; each probe is a TLS handshake of the upstream", least)
+		if d, _ := time.ParseDuration(parsed); err == nil && d < time.Second {
+			return "", errors.New("expected at least 1s; each probe is a TLS handshake of the upstream")
 		}
 		return parsed, err
 	}}
 }
 
-// reloadInterval is a duration; 0 and off mean never.
+// reloadInterval may be 0 or "off", too.
 func reloadInterval() Type {
-	const least = 100 * time.Millisecond
 	return Type{Name: "duration", parse: func(value string) (string, error) {
 		value = strings.TrimSpace(value)
 		if value == "0" || strings.EqualFold(value, off) {
 			return time.Duration(0).String(), nil
 		}
-		parsed, err := parseDuration(value)
-		if err != nil {
-			return "", errors.New("expected a duration with its unit, such as 30s, or 0 to reload at SIGHUP only")
+		d, err := time.ParseDuration(value)
+		if err != nil || d < 100*time.Millisecond {
+			return "", errors.New("expected a duration from 100ms on, with its unit, such as 30s, or 0 to reload at SIGHUP only")
 		}
-		if d, _ := time.ParseDuration(parsed); d < least {
-			return "", fmt.Errorf("expected at least %v, or 0 to reload at SIGHUP only", least)
+		return d.String(), nil
+	}}
+}
+
+// number is a whole number from zero to most.
+func number(most int, expected, tooMany string) Type {
+	return Type{Name: "number", parse: func(value string) (string, error) {
+		n, err := strconv.Atoi(strings.TrimSpace(value))
+		switch {
+		case err != nil || n < 0:
+			return "", errors.New(expected)
+		case n > most:
+			return "", errors.New(tooMany)
 		}
-		return parsed, nil
+		return strconv.Itoa(n), nil
 	}}
 }
 
 // sessionLimit is a number; zero is no limit.
 func sessionLimit() Type {
-	return Type{Name: "number", parse: func(value string) (string, error) {
-		n, err := strconv.Atoi(strings.TrimSpace(value))
-		if err != nil || n < 0 {
-			return "", errors.New("expected a whole number such as 100; 0 is no limit")
-		}
-		return strconv.Itoa(n), nil
-	}}
+	return number(math.MaxInt, "expected a whole number such as 100; 0 is no limit", "")
 }
 
 // spareCount has a limit because a typing error could use up the connections of the upstream. Refilling could not
 // make use of more.
 func spareCount() Type {
-	const most = 32
-	return Type{Name: "number", parse: func(value string) (string, error) {
-		n, err := strconv.Atoi(strings.TrimSpace(value))
-		switch {
-		case err != nil || n < 0:
-			return "", errors.New("expected a whole number such as 1; 0 keeps no connection ready")
-		case n > most:
-			return "", fmt.Errorf("expected at most %d; each is a connection that the upstream holds open unused", most)
-		}
-		return strconv.Itoa(n), nil
-	}}
+	return number(32, "expected a whole number such as 1; 0 keeps no connection ready",
+		"expected at most 32; each is a connection that the upstream holds open unused")
 }
 
 // fileMode is an octal number.

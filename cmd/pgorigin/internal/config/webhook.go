@@ -11,21 +11,11 @@ import (
 // WebhookSettings has the values of the variables of "pgorigin webhook".
 type WebhookSettings struct {
 	Webhook struct {
-		Listen struct {
-			Addr string
-		}
-		Cert struct {
-			File string
-		}
-		Key struct {
-			File string
-		}
-		Defaults struct {
-			Dir string
-		}
-		Shutdown struct {
-			Delay time.Duration
-		}
+		ListenAddr    string        `split_words:"true"`
+		CertFile      string        `split_words:"true"`
+		KeyFile       string        `split_words:"true"`
+		DefaultsDir   string        `split_words:"true"`
+		ShutdownDelay time.Duration `split_words:"true"`
 	}
 	LogLevel  zapcore.Level `split_words:"true"`
 	LogFormat LogFormat     `split_words:"true"`

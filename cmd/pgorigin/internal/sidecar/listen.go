@@ -66,7 +66,7 @@ func (in *instance) boundTooWide(p cli.Process, variable, addr string, ln net.Li
 func (in *instance) listenFor(ctx context.Context, p cli.Process, o *origin) int {
 	variable := o.settings.Variable("LISTEN_ADDR")
 	for _, addr := range o.settings.Listen.Addr {
-		ln, err := in.bind(ctx, addr, variable, os.FileMode(o.settings.Listen.Socket.Mode), zap.String("origin", o.settings.Name()))
+		ln, err := in.bind(ctx, addr, variable, os.FileMode(o.settings.Listen.SocketMode), zap.String("origin", o.settings.Name()))
 		if err != nil {
 			return cli.ExitFailed
 		}

@@ -40,7 +40,7 @@ func newOrigin(s *config.Config, o *config.Origin, observer *observe.Observer, f
 		Dial:        made.dial,
 		DialSession: made.dialSession,
 		Hint:        advice.NewCures(o).Hint,
-		Allow:       allowUIDs(o.Listen.Allow.UIDs),
+		Allow:       allowUIDs(o.Listen.AllowUids),
 
 		ChannelBinding: o.ChannelBinding(),
 		RequireAuth:    pgwire.AuthMethods(o.Auth.Require),

@@ -33,7 +33,7 @@ func (t trustOf) MarshalLogObject(out zapcore.ObjectEncoder) error {
 // showRoots puts into list, for origins without a CA of their own, where their roots come from.
 func (in *instance) showRoots(list []config.Setting) {
 	for _, o := range in.origins {
-		if o.settings.TLS.CA.File != "" || o.settings.TLS.CA.PEM != "" {
+		if o.settings.TLS.CAFile != "" || o.settings.TLS.CAPem != "" {
 			continue
 		}
 		for i := range list {

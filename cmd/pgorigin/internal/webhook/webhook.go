@@ -44,7 +44,7 @@ func Run(ctx context.Context, p cli.Process) int {
 		settings: settings, version: p.Build.Version,
 		log: observe.NewLogger(p.Stderr, settings.LogFormat, settings.LogLevel, p.Env),
 	}
-	cert, key := settings.Webhook.Cert.File, settings.Webhook.Key.File
+	cert, key := settings.Webhook.CertFile, settings.Webhook.KeyFile
 	pair, err := inject.OpenKeyPair(ctx, cert, key, s.logReload)
 	switch {
 	case ctx.Err() != nil:
@@ -54,7 +54,7 @@ func Run(ctx context.Context, p cli.Process) int {
 		config.Report(p.Stderr, []config.Problem{problem})
 		return cli.ExitConfig
 	}
-	addr := string(settings.Webhook.Listen.Addr)
+	addr := string(settings.Webhook.ListenAddr)
 	listener, err := host.TCPListenConfig(config.IsLoopback(addr)).Listen(ctx, "tcp", addr)
 	if err != nil {
 		s.log.Error("cannot listen", zap.Error(err))
@@ -83,7 +83,7 @@ func (s *server) serve(ctx context.Context, listener net.Listener, pair *inject.
 	case <-ctx.Done():
 	}
 	handler.Drain()
-	delay := time.Duration(s.settings.Webhook.Shutdown.Delay)
+	delay := time.Duration(s.settings.Webhook.ShutdownDelay)
 	s.log.Info("shutting down", zap.Float64("delay", delay.Seconds()))
 	select {
 	case err := <-failed:
@@ -104,7 +104,7 @@ func (s *server) serve(ctx context.Context, listener net.Listener, pair *inject.
 // newInjector reads the defaults, which may have changed since the last review.
 func (s *server) newInjector() (*inject.Injector, error) {
 	injector := &inject.Injector{CheckUpstream: config.CheckUpstream}
-	return injector, injector.ReadDefaults(os.DirFS(s.settings.Webhook.Defaults.Dir))
+	return injector, injector.ReadDefaults(os.DirFS(s.settings.Webhook.DefaultsDir))
 }
 
 // logReview logs the verdict about a pod.
