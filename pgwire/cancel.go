@@ -185,7 +185,7 @@ const (
 type cancelWatches struct {
 	waiting []*cancelWatch
 	reading bool   // the body of an ErrorResponse comes next
-	body    []byte // of it
+	body    []byte // of an ErrorResponse, as far as it is read
 }
 
 // cancelWatch waits for the effect of one cancel request. A nil one does nothing.

@@ -1,6 +1,7 @@
 package pgwire
 
 import (
+	"cmp"
 	"container/list"
 	"fmt"
 	"sync"
@@ -115,12 +116,7 @@ func (c *Capacity) share(part, most int) int {
 }
 
 // cancels is Cancels with its default and its limit.
-func (c *Capacity) cancels() int {
-	if c.Cancels == 0 {
-		return MaxCancels
-	}
-	return min(c.Cancels, MaxCancels)
-}
+func (c *Capacity) cancels() int { return min(cmp.Or(c.Cancels, MaxCancels), MaxCancels) }
 
 // acquireLogin waits until there is room for another login, or the session has ended, perhaps because the
 // client has left. Without error the caller calls releaseLogin.

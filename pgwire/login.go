@@ -20,11 +20,6 @@ type login struct {
 	sendErr  error         // of the first write to the upstream that failed
 }
 
-func (s *session) newLogin() *login {
-	binding := s.server.ChannelBinding
-	return &login{loginMachine: newLoginMachine(binding, binding.Methods(s.server.RequireAuth)), user: s.user}
-}
-
 // logIn sends the startup packet and follows the login to ReadyForQuery. It reads from the upstream, and from
 // the client only what the upstream asks for: what the client sends ahead stays in the socket for the relay.
 //
@@ -32,7 +27,9 @@ func (s *session) newLogin() *login {
 // anything: the login may begin again on another connection.
 func (s *session) logIn(packet []byte) (replace bool, err error) {
 	s.phase.Store(int32(PhaseAuth))
-	s.login = s.newLogin()
+	binding := s.server.ChannelBinding
+	machine := newLoginMachine(binding, binding.Methods(s.server.RequireAuth))
+	s.login = &login{loginMachine: machine, user: s.user}
 	sent, err := s.upstream.Write(packet)
 	s.toUpstream.Store(int64(sent))
 	s.login.sendErr = err
@@ -109,7 +106,9 @@ func (s *session) conclude(out []byte) error {
 	if l.state == loginReady {
 		out = append(out, l.received.rest()...)
 		s.info.Method = l.methodName()
-		s.beginRelay()
+		s.timer.Stop()
+		s.watch.stop()
+		s.phase.Store(int32(PhaseRelay)) // before the client learns of its success
 	}
 	if err := s.show(out); err != nil || l.state != loginRefused {
 		return err
@@ -250,13 +249,6 @@ func (s *session) stopTokens() {
 	s.client.stopReads()
 	<-t.done
 	s.client.allowReads()
-}
-
-// beginRelay ends what bounds a login. The client has not been told of its success yet.
-func (s *session) beginRelay() {
-	s.timer.Stop()
-	s.watch.stop()
-	s.phase.Store(int32(PhaseRelay))
 }
 
 // noteCancelKey registers the key of the session for cancel requests, once it is known.

@@ -125,7 +125,7 @@ func upstreamProtocol(format string, args ...any) error {
 	}
 }
 
-// Closer is who ended a session.
+// Closer is the side that ended a session.
 type Closer string
 
 // The closers.
@@ -135,7 +135,7 @@ const (
 	ClosedByPgorigin Closer = "pgorigin" // it refused, timed out or drained, or reached no upstream
 )
 
-// ClosedBy returns who ended the session: whose action came first.
+// ClosedBy returns which side ended the session.
 func (r SessionResult) ClosedBy() Closer {
 	switch r.Reason {
 	case ReasonOK, ReasonClientGone:

@@ -116,7 +116,7 @@ func (s *session) open(packet []byte) error {
 	if err := s.dial(); err != nil {
 		return err
 	}
-	// The upstream has proved who it is; only now does anything go there.
+	// The upstream is verified. Only now is anything sent to it.
 	replace, err := s.logIn(packet)
 	if !replace {
 		return err

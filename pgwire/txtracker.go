@@ -24,7 +24,7 @@ const (
 
 const typeCopyDone = 'c' // of both sides
 
-// Backend message types, besides those of the auth phase.
+// Further backend message types; login_messages.go has those of a login.
 const (
 	typeParseComplete        = '1'
 	typeBindComplete         = '2'

@@ -80,7 +80,7 @@ func ErrorResponse(code, message string) []byte {
 	})
 }
 
-// Login is all that a server without authentication says to a startup packet.
+// Login is the whole answer to a startup packet, of a server without authentication.
 func Login(key string) []byte {
 	var b []byte
 	for _, m := range [][]byte{

@@ -126,7 +126,7 @@ func (l *loop) wakeUp(p *Pair) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
-		return // the descriptor may be somebody else's by now
+		return // the descriptor may have been given to another file by now
 	}
 	l.woken = append(l.woken, p)
 	_, _ = unix.Write(l.wake, []byte{1, 0, 0, 0, 0, 0, 0, 0})
