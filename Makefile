@@ -21,7 +21,7 @@ IMAGE        ?= pgorigin:$(VERSION)
 comma        := ,
 IMAGE_ARGS    = --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) --build-arg CREATED=$(CREATED)
 
-.PHONY: help build docs man test quick drivers hostile soak stall burst suites metrics browser charts admission lint house fuzz demo bench check image install image-test reproducible dist publish-image publish-charts
+.PHONY: help build docs man test quick drivers hostile soak stall burst suites metrics browser pictures charts admission lint house fuzz demo bench check image install image-test reproducible dist publish-image publish-charts
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
@@ -72,6 +72,10 @@ metrics: install ## Debian's promtool over what a live process has at /metrics
 browser: ## the status page in Debian's Chromium; SCREENS=/folder keeps the screenshots
 	@test/install chromium fonts-dejavu-core
 	$(GO) test -tags browser -count=1 -timeout=14m -run Chromium ./health/page -screens="$(SCREENS)"
+
+pictures: install ## the pictures of README, in docs/images
+	@test/install chromium fonts-dejavu-core
+	$(GO) run ./test/pictures
 
 charts: install ## lint, render and refuse, on both Helms; alerts and dashboard; builds Helm once. UPDATE=-update writes the charts' READMEs
 	@test/promtool

@@ -1,7 +1,7 @@
 // Package page shows a [health.Snapshot] to people, as one HTML page.
 //
 // The page is in three template files: page.html is the frame, origin.html shows one upstream, parts.html has
-// the small pieces. page.css is the style. testdata has the page in ten states; a browser shows them as
+// the small pieces. page.css is the style. testdata has the page in each state; a browser shows them as
 // pgorigin does. go generate compiles the templates to Go code with quicktemplate, so the compiler checks
 // every name in them.
 //

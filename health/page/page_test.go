@@ -43,6 +43,7 @@ func TestSummary(t *testing.T) {
 		"starting":            "Starting: Condition: listener",
 		"untried":             "Working",
 		"ready":               "Working",
+		"expiry":              "Working, needs attention: A certificate has expired or expires soon",
 		"attention":           "Working, needs attention: Key exchange with 10.2.0.7:6432 uses a fallback; Recent failures; New certificate files were refused; A certificate has expired or expires soon",
 		"upstream-down":       "Not working: No verified connection to the upstream",
 		"certificate-expired": "Not working: No verified connection to the upstream; A certificate has expired or expires soon",

@@ -26,6 +26,7 @@ func pageStates() []pageState {
 		{"starting", starting()},
 		{"untried", healthy(fresh("default", "pgbouncer.prod:6432"))},
 		{"ready", healthy(serving("default", "pgbouncer.prod:6432"))},
+		{"expiry", expiry()},
 		{"attention", attention()},
 		{"upstream-down", upstreamDown()},
 		{"certificate-expired", certificateExpired()},
@@ -104,6 +105,17 @@ func busyHour() []health.Minute {
 	}
 	minutes[37].Failed, minutes[38].Failed = 4, 11
 	return minutes
+}
+
+// expiry is the state that README shows.
+func expiry() health.Snapshot {
+	o := serving("default", "pgbouncer.prod:6432")
+	o.Own[0].NotAfter, o.Own[0].DaysLeft = ago(-7*time.Hour), 0
+	s := healthy(o)
+	s.Notes = []health.Note{{
+		Name: health.NoteExpiry, Text: `client certificate "orders" expires 2026-03-01T16:15:02Z`,
+	}}
+	return s
 }
 
 func attention() health.Snapshot {
