@@ -1,5 +1,5 @@
-// Package hostiletext has texts that somebody else may choose, and what every sanitizer promises about them. The
-// sanitizers of pgwire, tlsorigin and cmd are tested with this one table.
+// Package hostiletext has texts that somebody else may choose, and what every sanitizer promises about them.
+// The sanitizers of pgwire, tlsorigin and cmd are tested with this one table.
 package hostiletext
 
 import (
@@ -32,8 +32,8 @@ func samples() map[string]string {
 	}
 }
 
-// Test holds what every sanitizer promises: the result is valid UTF-8 of at most limit bytes, on one line, and whatever
-// it shows is visible. A text with nothing wrong stays, in quotes if quoted says so.
+// Test holds what every sanitizer promises: the result is valid UTF-8 of at most limit bytes, on one line,
+// and whatever it shows is visible. A text with nothing wrong stays, in quotes if quoted says so.
 func Test(t *testing.T, sanitize func(string) string, limit int, quoted bool) {
 	t.Helper()
 	for name, sample := range samples() {

@@ -14,8 +14,8 @@ const (
 	Now // it has expired, or is about to
 )
 
-// A certificate is urgent with so much time left, or with such a part of its life left if that is shorter. Otherwise a
-// certificate that lives for hours would be urgent for all of its life.
+// A certificate is urgent with so much time left, or with such a part of its life left if that is shorter.
+// Otherwise a certificate that lives for hours would be urgent for all of its life.
 const (
 	soon, soonPart = 14 * 24 * time.Hour, 4
 	now, nowPart   = 3 * 24 * time.Hour, 16

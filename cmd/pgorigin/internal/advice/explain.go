@@ -25,8 +25,8 @@ func (e *UnknownWordError) Error() string {
 	return text
 }
 
-// Explain writes what there is to say about a reason or a variable, or about both if they have one name. The prefix of
-// a variable may be left out. The error is an *UnknownWordError, or one of writing.
+// Explain writes what there is to say about a reason or a variable, or about both if they have one name. The
+// prefix of a variable may be left out. The error is an *UnknownWordError, or one of writing.
 func Explain(w io.Writer, word string) error {
 	var pages []string
 	if r, ok := Lookup(word); ok {
@@ -88,7 +88,8 @@ func explainReason(r Reason) string {
 	}
 	if len(r.Stages) > 0 {
 		fmt.Fprintln(page)
-		paragraph(page, "  ", "  ", "In \"pgorigin check\", these stages fail with it: "+stageNames(r.Stages)+".")
+		stages := "In \"pgorigin check\", these stages fail with it: " + stageNames(r.Stages) + "."
+		paragraph(page, "  ", "  ", stages)
 	}
 	if r.Reached != "" {
 		paragraph(page, "  ", "  ", fmt.Sprintf("A dial that ends with it came as far as: %s.", r.Reached))
@@ -143,7 +144,8 @@ func reasonsThatName(word string) []string {
 	return words
 }
 
-// paragraph writes text in lines that fit a terminal, with first in front of the first line and rest of the others.
+// paragraph writes text in lines that fit a terminal, with first in front of the first line and rest of the
+// others.
 func paragraph(page *strings.Builder, first, rest, text string) {
 	for i, line := range safetext.Wrap(text, columns-len(first)) {
 		if i > 0 {

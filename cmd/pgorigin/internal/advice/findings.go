@@ -46,8 +46,8 @@ func ExpiryCure(role string, o *config.Origin) string {
 
 // VanishCure is for a large ClientHello that gets no answer where a small one does.
 func VanishCure(o *config.Origin) string {
-	return o.Fill("Let firewalls and inspection boxes on the way to {UPSTREAM_ADDR} pass a ClientHello of more than one packet. " +
-		"Or set {own:TLS_POST_QUANTUM}=off to send small ones only.")
+	return o.Fill("Let firewalls and inspection boxes on the way to {UPSTREAM_ADDR} pass a ClientHello " +
+		"of more than one packet. Or set {own:TLS_POST_QUANTUM}=off to send small ones only.")
 }
 
 // FallbackCause says how the first ClientHello came to nothing, and what that usually means.
@@ -60,7 +60,8 @@ func FallbackCause(cause tlsorigin.PathCause) string {
 	case tlsorigin.CauseReset:
 		return "the hello was answered by a reset: an inspection box or a server that reads once"
 	case tlsorigin.CauseClosed:
-		return "the hello was answered by closing the connection: an inspection box or a server that reads once"
+		return "the hello was answered by closing the connection: " +
+			"an inspection box or a server that reads once"
 	}
 	return "the hello was not answered"
 }

@@ -13,7 +13,8 @@ import (
 	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
 )
 
-// TestSQLStatesOfLostConnections compares the table with what a verified connection really reports when it is lost.
+// TestSQLStatesOfLostConnections compares the table with what a verified connection really reports when it is
+// lost.
 func TestSQLStatesOfLostConnections(t *testing.T) {
 	for _, row := range []struct {
 		reason tlsorigin.Reason
@@ -35,7 +36,8 @@ func TestSQLStatesOfLostConnections(t *testing.T) {
 	}
 }
 
-// lostConnection returns the error of reading from a verified connection that lose ends, or the handshake if lose is nil.
+// lostConnection returns the error of reading from a verified connection that lose ends, or the handshake if
+// lose is nil.
 func lostConnection(t *testing.T, auth tls.ClientAuthType, lose func(*net.TCPConn)) error {
 	t.Helper()
 	ca := tlstest.NewCA("Test Root", tlstest.P256)

@@ -12,7 +12,8 @@ import (
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
 )
 
-// TestReasonsPage compares docs/reference/reasons.md with the table; -update writes what is between its markers.
+// TestReasonsPage compares docs/reference/reasons.md with the table; -update writes what is between its
+// markers.
 func TestReasonsPage(t *testing.T) {
 	const path, begin, end = root + "docs/reference/reasons.md", "<!-- reasons -->\n", "<!-- /reasons -->"
 	content, err := os.ReadFile(path)

@@ -17,7 +17,7 @@ type Reason struct {
 	Stages  []diagnose.Stage // stages of "pgorigin check" that fail with Word
 	Ends    []End            // phases in which a session ends with Word
 	Meaning string           // one sentence
-	Cures   []string         // templates of sentences, the one that works most often first; none if nobody has to do anything
+	Cures   []string         // templates of sentences, the best one first; none if there is nothing to do
 }
 
 // Layer is how far a dial came.
@@ -102,8 +102,8 @@ func CureOf(word string, o *config.Origin) string {
 	return r.Cure(o)
 }
 
-// Cures has the cure for each reason, with the names that one origin has for variables. It is for a process that words
-// many failures: a flood of refused clients must not cost a table each.
+// Cures has the cure for each reason, with the names that one origin has for variables. It is for a process
+// that words many failures: a flood of refused clients must not cost a table each.
 type Cures map[string]string
 
 // NewCures returns the cures for o.
@@ -115,7 +115,8 @@ func NewCures(o *config.Origin) Cures {
 	return cures
 }
 
-// Hint is what pgwire tells a client below the error itself: the cure for the reason of err. It is empty without one.
+// Hint is what pgwire tells a client below the error itself: the cure for the reason of err. It is empty
+// without one.
 func (c Cures) Hint(err error) string {
 	var reasoned interface{ Reason() string }
 	if !errors.As(err, &reasoned) {

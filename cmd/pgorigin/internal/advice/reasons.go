@@ -48,8 +48,11 @@ func clientReasons() []Reason {
 		Ends:    []End{{pgwire.PhaseRelay, NoAnswer}},
 		Meaning: "The client ended its session in the orderly way.",
 	}, {
-		Word:    "client_protocol",
-		Ends:    []End{{pgwire.PhaseStartup, NoAnswer}, {pgwire.PhaseStartup, protocolViolation}, {pgwire.PhaseAuth, protocolViolation}},
+		Word: "client_protocol",
+		Ends: []End{
+			{pgwire.PhaseStartup, NoAnswer}, {pgwire.PhaseStartup, protocolViolation},
+			{pgwire.PhaseAuth, protocolViolation},
+		},
 		Meaning: "The client sent no Postgres startup packet, or broke the rules of a login.",
 		Cures: []string{
 			"Let a Postgres client connect here, with sslmode=disable.",
@@ -58,7 +61,8 @@ func clientReasons() []Reason {
 	}, {
 		Word: "client_gone",
 		Ends: []End{
-			{pgwire.PhaseStartup, NoAnswer}, {pgwire.PhaseDial, NoAnswer}, {pgwire.PhaseAuth, NoAnswer}, {pgwire.PhaseRelay, NoAnswer},
+			{pgwire.PhaseStartup, NoAnswer}, {pgwire.PhaseDial, NoAnswer},
+			{pgwire.PhaseAuth, NoAnswer}, {pgwire.PhaseRelay, NoAnswer},
 		},
 		Meaning: "The client left without a goodbye.",
 	}, {
@@ -70,7 +74,10 @@ func clientReasons() []Reason {
 		Word:    "client_denied",
 		Ends:    []End{{pgwire.PhaseStartup, notAuthorized}},
 		Meaning: "The client's user may not connect to the Unix socket.",
-		Cures:   []string{"Add the client's user ID to {LISTEN_ALLOW_UIDS}.", "Or connect as a user whose ID is there."},
+		Cures: []string{
+			"Add the client's user ID to {LISTEN_ALLOW_UIDS}.",
+			"Or connect as a user whose ID is there.",
+		},
 	}, {
 		Word:    "too_many_sessions",
 		Ends:    []End{{pgwire.PhaseStartup, tooManyConnections}},
@@ -82,8 +89,9 @@ func clientReasons() []Reason {
 	}, {
 		Word: "draining",
 		Ends: []End{
-			{pgwire.PhaseStartup, NoAnswer}, {pgwire.PhaseStartup, cannotConnectNow}, {pgwire.PhaseDial, cannotConnectNow},
-			{pgwire.PhaseAuth, cannotConnectNow}, {pgwire.PhaseRelay, adminShutdown},
+			{pgwire.PhaseStartup, NoAnswer}, {pgwire.PhaseStartup, cannotConnectNow},
+			{pgwire.PhaseDial, cannotConnectNow}, {pgwire.PhaseAuth, cannotConnectNow},
+			{pgwire.PhaseRelay, adminShutdown},
 		},
 		Meaning: "This pgorigin is shutting down.",
 		Cures: []string{
@@ -95,44 +103,70 @@ func clientReasons() []Reason {
 
 func upstreamReasons() []Reason {
 	return []Reason{{
-		Word: "upstream_dns", Reached: LayerNetwork, Stages: []diagnose.Stage{diagnose.StageDNS}, Ends: ofDial(),
+		Word:    "upstream_dns",
+		Reached: LayerNetwork,
+		Stages:  []diagnose.Stage{diagnose.StageDNS},
+		Ends:    ofDial(),
 		Meaning: "The upstream's name has no address.",
-		Cures:   []string{"Check the host in {UPSTREAM_ADDR}.", "Check the name service of this machine or pod."},
+		Cures: []string{
+			"Check the host in {UPSTREAM_ADDR}.",
+			"Check the name service of this machine or pod.",
+		},
 	}, {
-		Word: "upstream_refused", Reached: LayerNetwork, Stages: []diagnose.Stage{diagnose.StageTCP}, Ends: ofDial(),
+		Word:    "upstream_refused",
+		Reached: LayerNetwork,
+		Stages:  []diagnose.Stage{diagnose.StageTCP},
+		Ends:    ofDial(),
 		Meaning: "The upstream's machine refuses connections to this port.",
 		Cures: []string{
 			"Check that the upstream runs.",
 			"Check the port in {UPSTREAM_ADDR}: pgbouncer usually has 6432, PostgreSQL 5432.",
 		},
 	}, {
-		Word: "upstream_unreachable", Reached: LayerNetwork, Stages: []diagnose.Stage{diagnose.StageTCP, diagnose.StageSSLRequest, diagnose.StageTLS}, Ends: ofDial(),
+		Word:    "upstream_unreachable",
+		Reached: LayerNetwork,
+		Stages:  []diagnose.Stage{diagnose.StageTCP, diagnose.StageSSLRequest, diagnose.StageTLS},
+		Ends:    ofDial(),
 		Meaning: "No route leads to the upstream.",
-		Cures:   []string{"Check {UPSTREAM_ADDR}.", "Check the routes and network policies on the way there."},
+		Cures: []string{
+			"Check {UPSTREAM_ADDR}.",
+			"Check the routes and network policies on the way there.",
+		},
 	}, {
-		Word: "upstream_timeout", Reached: LayerNetwork, Stages: []diagnose.Stage{diagnose.StageTCP, diagnose.StageSSLRequest}, Ends: ofDial(),
+		Word:    "upstream_timeout",
+		Reached: LayerNetwork,
+		Stages:  []diagnose.Stage{diagnose.StageTCP, diagnose.StageSSLRequest},
+		Ends:    ofDial(),
 		Meaning: "The upstream accepted no connection in time, or gave no answer to SSLRequest.",
 		Cures: []string{
 			"Check firewalls and network policies on the way to {UPSTREAM_ADDR}.",
 			"Or raise {DIAL_TIMEOUT}.",
 		},
 	}, {
-		Word: "upstream_gone", Reached: LayerNetwork, Ends: ofConnection(),
-		Stages:  []diagnose.Stage{diagnose.StageSSLRequest, diagnose.StageTLS, StageAuthentication, StageLogin},
+		Word:    "upstream_gone",
+		Reached: LayerNetwork,
+		Ends:    ofConnection(),
+		Stages: []diagnose.Stage{
+			diagnose.StageSSLRequest, diagnose.StageTLS, StageAuthentication, StageLogin,
+		},
 		Meaning: "The upstream closed or reset the connection.",
 		Cures: []string{
 			"Connect again.",
-			"If this repeats, read the log of the upstream at {UPSTREAM_ADDR}: it says why it closes connections.",
+			"If this repeats, read the log of the upstream at {UPSTREAM_ADDR}: it says why.",
 		},
 	}, {
-		Word: "upstream_lost", Reached: LayerNetwork, Stages: []diagnose.Stage{StageAuthentication, StageLogin}, Ends: ofLoss(),
+		Word:    "upstream_lost",
+		Reached: LayerNetwork,
+		Stages:  []diagnose.Stage{StageAuthentication, StageLogin},
+		Ends:    ofLoss(),
 		Meaning: "The upstream has acknowledged nothing for half a minute, or no route leads there any more.",
 		Cures: []string{
 			"Connect again.",
 			"If this repeats, check the machine at {UPSTREAM_ADDR} and the network on the way there.",
 		},
 	}, {
-		Word: "upstream_protocol", Stages: []diagnose.Stage{StageAuthentication, StageLogin},
+		Word:    "upstream_protocol",
+		Stages:  []diagnose.Stage{StageAuthentication, StageLogin},
 		Ends:    []End{{pgwire.PhaseAuth, protocolViolation}, {pgwire.PhaseRelay, protocolViolation}},
 		Meaning: "The upstream breaks the Postgres protocol inside TLS.",
 		Cures:   []string{"Check that {UPSTREAM_ADDR} is the address of a pgbouncer or PostgreSQL."},
@@ -141,18 +175,29 @@ func upstreamReasons() []Reason {
 
 func tlsReasons() []Reason {
 	return []Reason{{
-		Word: "tls_refused", Reached: LayerTLS, Stages: []diagnose.Stage{diagnose.StageSSLRequest}, Ends: ofDial(),
+		Word:    "tls_refused",
+		Reached: LayerTLS,
+		Stages:  []diagnose.Stage{diagnose.StageSSLRequest},
+		Ends:    ofDial(),
 		Meaning: "The upstream answered SSLRequest with N: it has no TLS.",
 		Cures: []string{
 			"Turn TLS on in the upstream (pgbouncer: client_tls_sslmode=require, PostgreSQL: ssl=on).",
 			"Or set {own:UPSTREAM_ADDR} to an upstream that has TLS.",
 		},
 	}, {
-		Word: "tls_injection", Reached: LayerTLS, Stages: []diagnose.Stage{diagnose.StageSSLRequest}, Ends: ofDial(),
+		Word:    "tls_injection",
+		Reached: LayerTLS,
+		Stages:  []diagnose.Stage{diagnose.StageSSLRequest},
+		Ends:    ofDial(),
 		Meaning: "Plaintext came behind the answer to SSLRequest. Somebody on the way may have injected it.",
-		Cures:   []string{"Find out who injects plaintext on the way to {UPSTREAM_ADDR} before you connect again."},
+		Cures: []string{
+			"Find out who injects plaintext on the way to {UPSTREAM_ADDR} before you connect again.",
+		},
 	}, {
-		Word: "tls_protocol", Reached: LayerTLS, Stages: []diagnose.Stage{diagnose.StageSSLRequest, diagnose.StageTLS}, Ends: ofConnection(),
+		Word:    "tls_protocol",
+		Reached: LayerTLS,
+		Stages:  []diagnose.Stage{diagnose.StageSSLRequest, diagnose.StageTLS},
+		Ends:    ofConnection(),
 		Meaning: "What the upstream sent is no TLS, or breaks its rules.",
 		Cures: []string{
 			"Check that {UPSTREAM_ADDR} is a Postgres port.",
@@ -160,7 +205,10 @@ func tlsReasons() []Reason {
 			"{TLS_NEGOTIATION}=direct needs PostgreSQL 17, pgbouncer 1.25 or later.",
 		},
 	}, {
-		Word: "tls_timeout", Reached: LayerTLS, Stages: []diagnose.Stage{diagnose.StageTLS, diagnose.StageKeyExchange}, Ends: ofDial(),
+		Word:    "tls_timeout",
+		Reached: LayerTLS,
+		Stages:  []diagnose.Stage{diagnose.StageTLS, diagnose.StageKeyExchange},
+		Ends:    ofDial(),
 		Meaning: "The upstream accepted the connection, but did not finish TLS in time.",
 		Cures: []string{
 			"Check the upstream's load and the MTU of the way there.",
@@ -168,7 +216,10 @@ func tlsReasons() []Reason {
 			"Or raise {DIAL_TIMEOUT}.",
 		},
 	}, {
-		Word: "tls_alert", Reached: LayerTLS, Stages: []diagnose.Stage{diagnose.StageTLS, StageAuthentication, StageLogin}, Ends: ofConnection(),
+		Word:    "tls_alert",
+		Reached: LayerTLS,
+		Stages:  []diagnose.Stage{diagnose.StageTLS, StageAuthentication, StageLogin},
+		Ends:    ofConnection(),
 		Meaning: "The upstream ended TLS with an alert.",
 		Cures: []string{
 			"Read the upstream's log: it says why.",
@@ -176,29 +227,45 @@ func tlsReasons() []Reason {
 			"It must have a TLS version from {TLS_MIN_VERSION} on.",
 		},
 	}, {
-		Word: "tls_alpn", Reached: LayerTLS, Stages: []diagnose.Stage{diagnose.StageTLS}, Ends: ofDial(),
+		Word:    "tls_alpn",
+		Reached: LayerTLS,
+		Stages:  []diagnose.Stage{diagnose.StageTLS},
+		Ends:    ofDial(),
 		Meaning: "The upstream did not agree to speak Postgres inside TLS.",
-		Cures:   []string{"Check that {UPSTREAM_ADDR} is a Postgres port.", "Or set {own:TLS_NEGOTIATION}=postgres."},
+		Cures: []string{
+			"Check that {UPSTREAM_ADDR} is a Postgres port.",
+			"Or set {own:TLS_NEGOTIATION}=postgres.",
+		},
 	}}
 }
 
 func certificateReasons() []Reason {
 	return []Reason{{
-		Word: "cert_unknown_authority", Reached: LayerCertificate, Stages: []diagnose.Stage{diagnose.StageChain}, Ends: ofDial(),
+		Word:    "cert_unknown_authority",
+		Reached: LayerCertificate,
+		Stages:  []diagnose.Stage{diagnose.StageChain},
+		Ends:    ofDial(),
 		Meaning: "The upstream's chain ends at a CA that is not trusted here.",
 		Cures: []string{
 			"Set {own:TLS_CA_FILE} (or {own:TLS_CA_PEM}) to the CA that signed the upstream's certificate.",
 			"Let the upstream send its intermediate certificates.",
 		},
 	}, {
-		Word: "cert_name_mismatch", Reached: LayerCertificate, Stages: []diagnose.Stage{diagnose.StageName}, Ends: ofDial(),
+		Word:    "cert_name_mismatch",
+		Reached: LayerCertificate,
+		Stages:  []diagnose.Stage{diagnose.StageName},
+		Ends:    ofDial(),
 		Meaning: "The upstream's certificate is valid for other names.",
 		Cures: []string{
-			"Set {own:TLS_SERVER_NAME} to a name that the certificate carries, if that is the upstream you mean.",
+			"Set {own:TLS_SERVER_NAME} to a name that the certificate carries, " +
+				"if that is the upstream you mean.",
 			"Or get a certificate for the host in {UPSTREAM_ADDR}.",
 		},
 	}, {
-		Word: "cert_expired", Reached: LayerCertificate, Stages: []diagnose.Stage{diagnose.StageChain}, Ends: ofDial(),
+		Word:    "cert_expired",
+		Reached: LayerCertificate,
+		Stages:  []diagnose.Stage{diagnose.StageChain},
+		Ends:    ofDial(),
 		Meaning: "The upstream's certificate has expired, or an authority above it.",
 		Cures: []string{
 			"Renew the certificate of the upstream at {UPSTREAM_ADDR}.",
@@ -206,39 +273,58 @@ func certificateReasons() []Reason {
 			"Replace an expired CA in {TLS_CA_FILE}.",
 		},
 	}, {
-		Word: "cert_not_yet_valid", Reached: LayerCertificate, Stages: []diagnose.Stage{diagnose.StageChain}, Ends: ofDial(),
+		Word:    "cert_not_yet_valid",
+		Reached: LayerCertificate,
+		Stages:  []diagnose.Stage{diagnose.StageChain},
+		Ends:    ofDial(),
 		Meaning: "The upstream's certificate, or an authority above it, is not valid yet.",
 		Cures: []string{
 			"Check this machine's clock.",
 			"Check the clock of the machine that issued the certificate of the upstream at {UPSTREAM_ADDR}.",
 		},
 	}, {
-		Word: "cert_revoked", Reached: LayerCertificate, Stages: []diagnose.Stage{diagnose.StageChain}, Ends: ofDial(),
+		Word:    "cert_revoked",
+		Reached: LayerCertificate,
+		Stages:  []diagnose.Stage{diagnose.StageChain},
+		Ends:    ofDial(),
 		Meaning: "A revocation list names the upstream's certificate, or an authority above it.",
 		Cures: []string{
 			"Replace the certificate of the upstream at {UPSTREAM_ADDR}.",
 			"The list is in {TLS_CRL_FILE}.",
 		},
 	}, {
-		Word: "cert_pin_mismatch", Reached: LayerCertificate, Stages: []diagnose.Stage{diagnose.StageChain}, Ends: ofDial(),
+		Word:    "cert_pin_mismatch",
+		Reached: LayerCertificate,
+		Stages:  []diagnose.Stage{diagnose.StageChain},
+		Ends:    ofDial(),
 		Meaning: "The upstream's chain is valid, but has none of the pinned keys.",
 		Cures: []string{
 			"Check who is at {UPSTREAM_ADDR}.",
 			"If its key was replaced on purpose, add the new pin, which the message names, to {TLS_PINS}.",
 		},
 	}, {
-		Word: "cert_usage", Reached: LayerCertificate, Stages: []diagnose.Stage{diagnose.StageChain}, Ends: ofDial(),
+		Word:    "cert_usage",
+		Reached: LayerCertificate,
+		Stages:  []diagnose.Stage{diagnose.StageChain},
+		Ends:    ofDial(),
 		Meaning: "The upstream's certificate is not for servers.",
-		Cures:   []string{"Issue the certificate of the upstream at {UPSTREAM_ADDR} for server authentication."},
+		Cures: []string{
+			"Issue the certificate of the upstream at {UPSTREAM_ADDR} for server authentication.",
+		},
 	}, {
-		Word: "cert_invalid", Reached: LayerCertificate, Stages: []diagnose.Stage{diagnose.StageChain}, Ends: ofDial(),
+		Word:    "cert_invalid",
+		Reached: LayerCertificate,
+		Stages:  []diagnose.Stage{diagnose.StageChain},
+		Ends:    ofDial(),
 		Meaning: "A certificate is broken or too weak, or a revocation list is missing or out of date.",
 		Cures: []string{
-			"Replace the upstream's certificate, or the CA in {TLS_CA_FILE}, by one that follows the rule in the message.",
+			"Replace the upstream's certificate, or the CA in {TLS_CA_FILE}. The message names the rule.",
 			"Put a missing or outdated CRL into {own:TLS_CRL_FILE}.",
 		},
 	}, {
-		Word: "client_cert_rejected", Reached: LayerCertificate, Stages: []diagnose.Stage{diagnose.StageClientCertificate},
+		Word:    "client_cert_rejected",
+		Reached: LayerCertificate,
+		Stages:  []diagnose.Stage{diagnose.StageClientCertificate},
 		Ends:    append(ofDial(), End{pgwire.PhaseAuth, cannotConnect}),
 		Meaning: "The upstream does not accept pgorigin's certificate, or misses one.",
 		Cures: []string{
@@ -250,7 +336,8 @@ func certificateReasons() []Reason {
 
 func loginReasons() []Reason {
 	return []Reason{{
-		Word: "auth_rejected", Stages: []diagnose.Stage{StageAuthentication, StageLogin},
+		Word:    "auth_rejected",
+		Stages:  []diagnose.Stage{StageAuthentication, StageLogin},
 		Ends:    []End{{pgwire.PhaseAuth, ServersOwn}, {pgwire.PhaseAuth, notAuthorized}},
 		Meaning: "The upstream refused the login, or asked for a method that is not allowed.",
 		Cures: []string{
@@ -259,16 +346,18 @@ func loginReasons() []Reason {
 			"Unless it lists allowed methods, a bridge accepts scram-sha-256 alone.",
 		},
 	}, {
-		Word: "auth_channel_binding", Stages: []diagnose.Stage{StageAuthentication, StageLogin},
+		Word:    "auth_channel_binding",
+		Stages:  []diagnose.Stage{StageAuthentication, StageLogin},
 		Ends:    []End{{pgwire.PhaseAuth, notAuthorized}},
 		Meaning: "The login cannot be bound to the TLS channel, or must not be unbound.",
 		Cures: []string{
-			"Set {own:AUTH_CHANNEL_BINDING}=bridge: pgorigin then logs in itself and binds the channel, for every driver.",
+			"Set {own:AUTH_CHANNEL_BINDING}=bridge: pgorigin then logs in itself, bound, for every driver.",
 			"A bridge needs {LISTEN_ADDR} on loopback or a Unix socket, or {AUTH_PASSWORD_FILE}.",
 			"Or set {own:AUTH_CHANNEL_BINDING}=pass for a client whose own channel binding is switched off.",
 		},
 	}, {
-		Word: "login_timeout", Stages: []diagnose.Stage{StageAuthentication, StageLogin},
+		Word:    "login_timeout",
+		Stages:  []diagnose.Stage{StageAuthentication, StageLogin},
 		Ends:    []End{{pgwire.PhaseDial, queryCanceled}, {pgwire.PhaseAuth, queryCanceled}},
 		Meaning: "The login took too long.",
 		Cures:   []string{"Check the load of the upstream at {UPSTREAM_ADDR}.", "Or raise {LOGIN_TIMEOUT}."},

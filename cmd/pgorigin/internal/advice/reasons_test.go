@@ -68,7 +68,8 @@ func checkSentence(t *testing.T, word, text string) {
 	}
 }
 
-// TestTheDesignHasEveryReason: a word is a promise to dashboards, so that a change of this list is a decision.
+// TestTheDesignHasEveryReason: a word is a promise to dashboards, so that a change of this list is a
+// decision.
 func TestTheDesignHasEveryReason(t *testing.T) {
 	design := strings.Fields(`ok client_protocol client_gone client_timeout client_denied too_many_sessions draining
 		upstream_dns upstream_refused upstream_unreachable upstream_timeout upstream_gone upstream_lost upstream_protocol
@@ -87,7 +88,8 @@ func TestTheDesignHasEveryReason(t *testing.T) {
 	}
 }
 
-// TestEveryReasonOfTheLeavesHasARow reads the constants from the source, so that a new one cannot be forgotten.
+// TestEveryReasonOfTheLeavesHasARow reads the constants from the source, so that a new one cannot be
+// forgotten.
 func TestEveryReasonOfTheLeavesHasARow(t *testing.T) {
 	var all []string
 	for _, leaf := range []string{"pgwire", "tlsorigin"} {
@@ -178,7 +180,8 @@ func TestSQLStatesAreThoseOfPgwire(t *testing.T) {
 	}
 }
 
-// onlyOfCancels reports whether pgwire gives no SQLSTATE for word to a cancel request alone, which never gets an answer.
+// onlyOfCancels reports whether pgwire gives no SQLSTATE for word to a cancel request alone, which never gets
+// an answer.
 func onlyOfCancels(word string) bool { return word == "too_many_sessions" || word == "login_timeout" }
 
 // TestReasonsAreThoseOfDials: whatever a dial ends with, the table has its layer and its code.

@@ -13,8 +13,8 @@ func VersionName(version uint16) string {
 	return strings.TrimPrefix(tls.VersionName(version), "TLS ")
 }
 
-// PeerName returns the name that was verified. TLS does not tell it if it was an IP address. Then PeerName returns the
-// subject of the certificate, or its first address if it has no subject.
+// PeerName returns the name that was verified. TLS does not tell it if it was an IP address. Then PeerName
+// returns the subject of the certificate, or its first address if it has no subject.
 func PeerName(state tls.ConnectionState) string {
 	if state.ServerName != "" || len(state.PeerCertificates) == 0 {
 		return state.ServerName

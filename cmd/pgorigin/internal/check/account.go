@@ -21,8 +21,8 @@ type account struct {
 	explicit       bool   // passFile was named, so it must be there
 }
 
-// newAccount reads PGUSER, PGDATABASE, PGPASSFILE and HOME. These, for this one purpose, are the only PG variables that
-// pgorigin reads; it never reads PGPASSWORD.
+// newAccount reads PGUSER, PGDATABASE, PGPASSFILE and HOME. These, for this one purpose, are the only PG
+// variables that pgorigin reads; it never reads PGPASSWORD.
 func newAccount(env []string, passwordFile string) account {
 	a := account{
 		user: host.Lookup(env, "PGUSER"), database: host.Lookup(env, "PGDATABASE"),
@@ -55,14 +55,23 @@ func (a account) startupNames() (user, database string) {
 func (a account) problems() []config.Problem {
 	var problems []config.Problem
 	if a.user == "" {
-		problems = append(problems, config.Problem{Variable: "PGUSER", Unset: true, Text: "expected the user that check --login logs in as"})
+		problems = append(problems, config.Problem{
+			Variable: "PGUSER", Unset: true, Text: "expected the user that check --login logs in as",
+		})
 	}
 	if a.passwordFile != "" {
 		if _, err := config.ReadPassword(a.passwordFile); err != nil {
-			problems = append(problems, config.Problem{Variable: "--password-file", Value: a.passwordFile, File: true, Text: err.Error() + "; give a readable file with the password and nothing else"})
+			problems = append(problems, config.Problem{
+				Variable: "--password-file", Value: a.passwordFile, File: true,
+				Text: err.Error() + "; give a readable file with the password and nothing else",
+			})
 		}
 	} else if _, err := a.readPassFile(); err != nil {
-		problems = append(problems, config.Problem{Variable: "PGPASSFILE", Value: a.passFile, File: true, Text: err.Error() + "; give a readable file of mode 0600 with lines of host:port:database:user:password"})
+		problems = append(problems, config.Problem{
+			Variable: "PGPASSFILE", Value: a.passFile, File: true,
+			Text: err.Error() + "; give a readable file of mode 0600 " +
+				"with lines of host:port:database:user:password",
+		})
 	}
 	return problems
 }

@@ -37,7 +37,8 @@ func (c *originChecker) checkAuthentication(ctx context.Context, address *Addres
 	switch {
 	case errors.As(err, &refused) && c.account.user == "" && noSuchAccount(refused):
 		stage.Result = resultWarning
-		stage.Text = fmt.Sprintf("not known: %s for the made-up user %s; set PGUSER and PGDATABASE to real ones", serverSays(refused), checkUser)
+		stage.Text = fmt.Sprintf("not known: %s for the made-up user %s; "+
+			"set PGUSER and PGDATABASE to real ones", serverSays(refused), checkUser)
 	case err != nil:
 		reason, text := loginFailure(err)
 		c.fail(&stage, reason, text)
@@ -67,8 +68,11 @@ func (c *originChecker) checkLogin(ctx context.Context, address *Address, addr *
 	address.Stages = append(address.Stages, stage)
 }
 
-// withConnection calls use with a new verified connection to addr, for no longer than a login may take, and closes it.
-func (c *originChecker) withConnection(ctx context.Context, addr net.Addr, use func(pgwire.Upstream) error) error {
+// withConnection calls use with a new verified connection to addr, for no longer than a login may take, and
+// closes it.
+func (c *originChecker) withConnection(
+	ctx context.Context, addr net.Addr, use func(pgwire.Upstream) error,
+) error {
 	conn, err := c.dialer.Dial(ctx, addr)
 	if err != nil {
 		return err
@@ -84,8 +88,8 @@ func (c *originChecker) withConnection(ctx context.Context, addr net.Addr, use f
 	return use(conn)
 }
 
-// askAuthentication returns how the server on conn, which must be verified, wants to be logged in to. Nothing secret is
-// sent, and the login ends there.
+// askAuthentication returns how the server on conn, which must be verified, wants to be logged in to. Nothing
+// secret is sent, and the login ends there.
 func askAuthentication(conn pgwire.Upstream, user, database string) ([]string, error) {
 	client, err := pgclient.Greet(conn, user, database, checkApplication)
 	if err != nil {
@@ -96,7 +100,9 @@ func askAuthentication(conn pgwire.Upstream, user, database string) ([]string, e
 }
 
 // login logs in over conn, which must be verified and lead to upstream, and asks the server about itself.
-func (a account) login(ctx context.Context, conn pgwire.Upstream, upstream string, allowed pgwire.AuthMethods) (*LoginFacts, error) {
+func (a account) login(
+	ctx context.Context, conn pgwire.Upstream, upstream string, allowed pgwire.AuthMethods,
+) (*LoginFacts, error) {
 	password, err := a.password(upstream)
 	if err != nil {
 		return nil, fmt.Errorf("read password: %w", err)
@@ -138,7 +144,8 @@ func (f *LoginFacts) text() string {
 	if f.Mechanism != "" {
 		by = ", by " + f.Mechanism
 	}
-	return fmt.Sprintf("server %s, %s, round trip %s%s", f.ServerVersion, role, inMilliseconds(f.RoundTrip), by)
+	return fmt.Sprintf("server %s, %s, round trip %s%s",
+		f.ServerVersion, role, inMilliseconds(f.RoundTrip), by)
 }
 
 // loginFailure returns the reason and the sentence for a failure behind verification.
@@ -157,16 +164,18 @@ func loginFailure(err error) (reason, text string) {
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timedOut) && timedOut.Timeout():
 		return string(pgwire.ReasonLoginTimeout), "the server did not answer in time"
 	}
-	return string(pgwire.ReasonUpstreamGone), "the server ended the connection before the login was over: " + safetext.Printable(err.Error())
+	return string(pgwire.ReasonUpstreamGone),
+		"the server ended the connection before the login was over: " + safetext.Printable(err.Error())
 }
 
 // serverSays repeats the words of a verified server.
 func serverSays(e *pgclient.ServerError) string {
-	return fmt.Sprintf("the server says %s (%s): %s", safetext.Printable(e.Severity), safetext.Printable(e.Code), safetext.Quote(e.Message))
+	return fmt.Sprintf("the server says %s (%s): %s",
+		safetext.Printable(e.Severity), safetext.Printable(e.Code), safetext.Quote(e.Message))
 }
 
-// noSuchAccount reports whether e only means that the made-up user or database of a check does not exist, or may not
-// come in: PostgreSQL says 28000, 28P01 or 3D000, pgbouncer 08P01 for all of these.
+// noSuchAccount reports whether e only means that the made-up user or database of a check does not exist, or
+// may not come in: PostgreSQL says 28000, 28P01 or 3D000, pgbouncer 08P01 for all of these.
 func noSuchAccount(e *pgclient.ServerError) bool {
 	return strings.HasPrefix(e.Code, "28") || strings.HasPrefix(e.Code, "3D") || e.Code == "08P01"
 }
@@ -186,12 +195,13 @@ func (c *originChecker) describeOffer(stage *Stage, methods []string) {
 	}
 	switch {
 	case len(free)+len(bound) == 0:
-		c.fail(stage, string(pgwire.ReasonAuthRejected), fmt.Sprintf("the server asks for %s, and only these methods are allowed: %v",
+		c.fail(stage, string(pgwire.ReasonAuthRejected), fmt.Sprintf(
+			"the server asks for %s, and only these methods are allowed: %v",
 			strings.Join(methods, ", "), allowed))
 		return
 	case len(free) == 0 && c.origin.ChannelBinding() == pgwire.StripChannelBinding:
-		c.fail(stage, string(pgwire.ReasonAuthChannelBinding), "the server offers nothing but "+strings.Join(bound, ", ")+
-			", which a client without TLS of its own cannot use")
+		c.fail(stage, string(pgwire.ReasonAuthChannelBinding), "the server offers nothing but "+
+			strings.Join(bound, ", ")+", which a client without TLS of its own cannot use")
 		return
 	}
 	stage.Text = strings.Join(methods, ", ")
@@ -199,6 +209,6 @@ func (c *originChecker) describeOffer(stage *Stage, methods []string) {
 	case slices.Equal(methods, []string{"none"}):
 		stage.Text += ": the server lets this user in without a password"
 	case len(bound) > 0:
-		stage.Text += fmt.Sprintf(" (%s=%s)", c.origin.Variable("AUTH_CHANNEL_BINDING"), c.origin.Auth.ChannelBinding)
+		stage.Text += " (" + c.origin.Fill("{AUTH_CHANNEL_BINDING}=") + c.origin.Auth.ChannelBinding + ")"
 	}
 }

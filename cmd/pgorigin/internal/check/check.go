@@ -21,8 +21,8 @@ type Options struct {
 	Timeout                time.Duration
 }
 
-// Run checks the way to every upstream with the settings that "run" would use, and writes a report. It returns the exit
-// code.
+// Run checks the way to every upstream with the settings that "run" would use, and writes a report. It
+// returns the exit code.
 func Run(ctx context.Context, o Options, p cli.Process) int {
 	c := &checker{options: o, account: newAccount(p.Env, o.PasswordFile)}
 	problems := c.configure(p.Env)
@@ -79,7 +79,8 @@ func (c *checker) configure(env []string) []config.Problem {
 		if c.options.PasswordFile != "" && len(c.settings.Named()) > 0 {
 			all = append(all, config.Problem{
 				Variable: "--password-file", Value: c.options.PasswordFile, File: true,
-				Text: "it has one password, and there are several origins; put one for each host into PGPASSFILE instead",
+				Text: "it has one password, and there are several origins; " +
+					"put one for each host into PGPASSFILE instead",
 			})
 		}
 	}
@@ -96,7 +97,8 @@ func (c *checker) configure(env []string) []config.Problem {
 
 // reportConfiguration makes the first two stages.
 func (c *checker) reportConfiguration(all []config.Problem) {
-	configured, files := newStage(advice.StageConfig, 0, ""), newStage(advice.StageFiles, 0, fileNames(&c.settings))
+	configured := newStage(advice.StageConfig, 0, "")
+	files := newStage(advice.StageFiles, 0, fileNames(&c.settings))
 	for _, wrong := range all {
 		c.report.Problems = append(c.report.Problems, Problem{wrong.Variable, shownValue(wrong), wrong.Text})
 		stage := &configured
@@ -152,7 +154,8 @@ func (c *checker) checkOrigins(ctx context.Context) {
 	}
 }
 
-// reportUpstreams reports what was found out about an origin, and checks logins at the addresses that were verified.
+// reportUpstreams reports what was found out about an origin, and checks logins at the addresses that were
+// verified.
 func (c *originChecker) reportUpstreams(ctx context.Context, diagnoses []diagnose.Upstream) {
 	for i := range diagnoses {
 		d := &diagnoses[i]

@@ -113,7 +113,8 @@ func (p printer) stage(at branch, s *Stage) {
 	p.line(at, s.Result, string(s.Stage), text)
 }
 
-// chain lists the certificates from the authority down to the upstream's own, and then those that are no part of it.
+// chain lists the certificates from the authority down to the upstream's own, and then those that are no part
+// of it.
 func (p printer) chain(at branch, c *Chain) {
 	type entry struct{ label, text string }
 	var entries []entry
@@ -128,7 +129,8 @@ func (p printer) chain(at branch, c *Chain) {
 		entries = append(entries, entry{c.Certificates[i].Subject, certificateText(&c.Certificates[i], role)})
 	}
 	for i := range c.Unused {
-		entries = append(entries, entry{c.Unused[i].Subject, certificateText(&c.Unused[i], "no part of the chain, ")})
+		unused := &c.Unused[i]
+		entries = append(entries, entry{unused.Subject, certificateText(unused, "no part of the chain, ")})
 	}
 	for i, e := range entries {
 		p.line(p.below(at, i == len(entries)-1), "", e.label, e.text)
@@ -140,7 +142,8 @@ func certificateText(c *tlsorigin.PeerCertificate, role string) string {
 	if !c.Sent {
 		sent = "not sent"
 	}
-	return fmt.Sprintf("%s, %s, %s left, %s, %sSHA-256 %s", c.Key, c.SignatureAlgorithm, days(c.DaysLeft), sent, role, c.SHA256)
+	return fmt.Sprintf("%s, %s, %s left, %s, %sSHA-256 %s",
+		c.Key, c.SignatureAlgorithm, days(c.DaysLeft), sent, role, c.SHA256)
 }
 
 func (k *KeyExchange) text() string {
@@ -196,7 +199,9 @@ func longestWord(text string) int {
 // mark returns the sign of a result. All signs of one style have the same width.
 func (p printer) mark(result string) string {
 	if p.drawn {
-		return map[string]string{resultOK: "✓ ", resultWarning: "! ", resultFailed: "✗ ", resultSkipped: "- "}[result]
+		return map[string]string{
+			resultOK: "✓ ", resultWarning: "! ", resultFailed: "✗ ", resultSkipped: "- ",
+		}[result]
 	}
 	return map[string]string{
 		resultOK: "ok   ", resultWarning: "WARN ", resultFailed: "FAIL ", resultSkipped: "-    ",
@@ -212,7 +217,8 @@ func (p printer) paint(result, text string) string {
 	return "\x1b[" + colour + "m" + text + "\x1b[0m"
 }
 
-// verdict ends the report; f is nil if all is good. Problems of the configuration follow on stderr, as run reports them.
+// verdict ends the report; f is nil if all is good. Problems of the configuration follow on stderr, as run
+// reports them.
 func (p printer) verdict(f *Failure) {
 	fmt.Fprintf(p.w, "\n")
 	if f == nil {

@@ -18,8 +18,8 @@ const (
 	resultSkipped = "skipped"
 )
 
-// Report is the result of a check. Its JSON keys are stable: keys are added, not changed. All texts are fit for a
-// terminal.
+// Report is the result of a check. Its JSON keys are stable: keys are added, not changed. All texts are fit
+// for a terminal.
 type Report struct {
 	OK        bool       `json:"ok"`
 	Failed    *Failure   `json:"failed"` // the first failing stage
@@ -92,9 +92,9 @@ type TLS struct {
 // Chain is what the upstream presented.
 type Chain struct {
 	Verified     bool                        `json:"verified"`
-	TrustAnchor  string                      `json:"trust_anchor,omitempty"` // subject of the certificate that ended it
+	TrustAnchor  string                      `json:"trust_anchor,omitempty"` // its subject
 	TrustedBy    string                      `json:"trusted_by"`             // variable, or "system roots"
-	Certificates []tlsorigin.PeerCertificate `json:"certificates"`           // from the authority to the server's own
+	Certificates []tlsorigin.PeerCertificate `json:"certificates"`           // from the authority down
 	Unused       []tlsorigin.PeerCertificate `json:"unused,omitempty"`       // sent, but not part of it
 }
 
@@ -156,8 +156,8 @@ func (a *Address) verified() bool {
 	return reached
 }
 
-// excuseMissingFamily turns a failure of TCP into a warning for the addresses of a family that this machine lacks: none
-// of that family is reached, and all of the other one are. Dial races both.
+// excuseMissingFamily turns a failure of TCP into a warning for the addresses of a family that this machine
+// lacks: none of that family is reached, and all of the other one are. Dial races both.
 func (u *Upstream) excuseMissingFamily() {
 	var unreached, reached [2]int // IPv4, IPv6
 	for i := range u.Addresses {

@@ -98,7 +98,8 @@ func TestCheckReportGolden(t *testing.T) {
 }
 
 func TestTheVerdictIsDials(t *testing.T) {
-	// A certificate for another name by an unknown authority: both stages are marked, and the reason is Dial's.
+	// A certificate for another name by an unknown authority: both stages are marked, and the reason is
+	// Dial's.
 	r := Report{Upstreams: []Upstream{{Addresses: []Address{{
 		failed: "name",
 		Stages: []Stage{{Stage: "chain", Result: resultFailed, Reason: "cert_unknown_authority"}, {Stage: "name", Result: resultFailed, Reason: "cert_name_mismatch"}},

@@ -43,7 +43,10 @@ func (c *originChecker) newUpstream(d *diagnose.Upstream) *Upstream {
 	if d.Err != nil {
 		c.fail(&dns, d.Err.Reason(), d.Err.Error())
 	}
-	return &Upstream{Origin: c.origin.Name(), Upstream: d.Addr, ServerName: d.ServerName, DNS: dns, Addresses: []Address{}}
+	return &Upstream{
+		Origin: c.origin.Name(), Upstream: d.Addr, ServerName: d.ServerName,
+		DNS: dns, Addresses: []Address{},
+	}
 }
 
 // newAddress turns the diagnosis of one address into its stages, up to the first that failed.
@@ -86,11 +89,14 @@ func (c *originChecker) stages(d *diagnose.Address, u *diagnose.Upstream) []Stag
 	handshake := newStage(diagnose.StageTLS, d.TLS, handshakeText(&d.Handshake))
 	if d.Fallback != "" {
 		handshake.Result = resultWarning
-		handshake.Text += fmt.Sprintf(", only after falling back (%s, because the first ClientHello was %s)", d.Fallback, d.Cause)
+		handshake.Text += fmt.Sprintf(", only after falling back (%s, because the first ClientHello was %s)",
+			d.Fallback, d.Cause)
 	}
-	name := newStage(diagnose.StageName, 0, fmt.Sprintf("expected %s, presented %s", safetext.Quote(u.ServerName), d.Certificate.Names))
+	presented := "presented " + d.Certificate.Names
+	name := newStage(diagnose.StageName, 0, "expected "+safetext.Quote(u.ServerName)+", "+presented)
 	if c.origin.TLS.Verify == config.VerifyCA {
-		name.Result, name.Text = resultSkipped, "not checked: "+c.origin.Fill("{TLS_VERIFY}=verify-ca")+"; presented "+d.Certificate.Names
+		name.Result = resultSkipped
+		name.Text = c.origin.Fill("not checked: {TLS_VERIFY}=verify-ca; ") + presented
 	}
 	return []Stage{
 		newStage(diagnose.StageTCP, d.Connect, ""), request, handshake, c.chainStage(&d.Certificate), name,
@@ -112,8 +118,8 @@ func handshakeText(h *diagnose.Handshake) string {
 
 func newTLS(h *diagnose.Handshake) *TLS {
 	return &TLS{
-		Version: advice.VersionName(h.Version), Cipher: tls.CipherSuiteName(h.CipherSuite), Group: tlsorigin.GroupName(h.Group),
-		HelloRetryRequest: h.HelloRetryRequest,
+		Version: advice.VersionName(h.Version), Cipher: tls.CipherSuiteName(h.CipherSuite),
+		Group: tlsorigin.GroupName(h.Group), HelloRetryRequest: h.HelloRetryRequest,
 	}
 }
 
@@ -133,7 +139,8 @@ func (c *originChecker) chainStage(chain *diagnose.Chain) Stage {
 	s := newStage(diagnose.StageChain, 0, "trusting "+c.trustedBy())
 	for i := range chain.Path {
 		cert := &chain.Path[i]
-		if advice.Expiry(cert.NotBefore, cert.NotAfter, time.Now()) != advice.NotUrgent && cert.DaysLeft >= 0 {
+		urgency := advice.Expiry(cert.NotBefore, cert.NotAfter, time.Now())
+		if urgency != advice.NotUrgent && cert.DaysLeft >= 0 {
 			s.Result = resultWarning
 			s.Text += fmt.Sprintf("; %s ends in %s", cert.Subject, days(cert.DaysLeft))
 		}
@@ -162,15 +169,18 @@ func clientCertificateText(asked *tlsorigin.ClientCertificate) string {
 }
 
 func (c *originChecker) newChain(chain *diagnose.Chain) *Chain {
-	out := &Chain{Verified: chain.Verified, TrustedBy: c.trustedBy(), Certificates: chain.Path, Unused: chain.Unused}
+	out := &Chain{
+		Verified: chain.Verified, TrustedBy: c.trustedBy(), Certificates: chain.Path, Unused: chain.Unused,
+	}
 	if chain.Verified {
 		out.TrustAnchor = chain.Path[0].Subject
 	}
 	return out
 }
 
-// addKeyExchange adds the matrix. Its stage fails only if a ClientHello that pgorigin sends as a rule vanishes while a
-// smaller one is answered: connections are then late, or none. That an upstream lacks a group is no fault.
+// addKeyExchange adds the matrix. Its stage fails only if a ClientHello that pgorigin sends as a rule
+// vanishes while a smaller one is answered: connections are then late, or none. That an upstream lacks a
+// group is no fault.
 func (c *originChecker) addKeyExchange(a *Address, d *diagnose.Address) {
 	if len(d.KeyExchange) == 0 {
 		return
@@ -188,8 +198,10 @@ func (c *originChecker) addKeyExchange(a *Address, d *diagnose.Address) {
 		stage.Text = "working alone: " + strings.Join(works, ", ")
 	}
 	if hello := vanished(d.KeyExchange); hello != nil {
-		c.fail(&stage, hello.Err.Reason(), fmt.Sprintf("a ClientHello of %d bytes (%s) gets no answer, smaller ones do: "+
-			"something on the way drops or swallows it", hello.Hello.Bytes, offeredName(hello)))
+		c.fail(&stage, hello.Err.Reason(), fmt.Sprintf(
+			"a ClientHello of %d bytes (%s) gets no answer, smaller ones do: "+
+				"something on the way drops or swallows it",
+			hello.Hello.Bytes, offeredName(hello)))
 		stage.Cure = advice.VanishCure(c.origin)
 		if d.Failed == diagnose.StageTLS {
 			a.Stages[len(a.Stages)-1].Cure = stage.Cure // the same thing, seen earlier
@@ -200,8 +212,8 @@ func (c *originChecker) addKeyExchange(a *Address, d *diagnose.Address) {
 	a.Stages = append(a.Stages, stage)
 }
 
-// vanished returns the largest ClientHello in use that vanished although a smaller one was answered; nil if there is
-// none.
+// vanished returns the largest ClientHello in use that vanished although a smaller one was answered; nil if
+// there is none.
 func vanished(rows []diagnose.Trial) *diagnose.Trial {
 	hybrid, answered := rows[0].Outcome == diagnose.TrialVanishes, false
 	found := &rows[0]
@@ -227,7 +239,8 @@ func offeredName(row *diagnose.Trial) string {
 
 func newKeyExchange(row *diagnose.Trial) KeyExchange {
 	out := KeyExchange{
-		Offered: offeredName(row), Outcome: string(row.Outcome), ClientHello: row.Hello.Bytes, Milliseconds: milliseconds(row.Took),
+		Offered: offeredName(row), Outcome: string(row.Outcome),
+		ClientHello: row.Hello.Bytes, Milliseconds: milliseconds(row.Took),
 		Group: tlsorigin.GroupName(row.Group), HelloRetryRequest: row.HelloRetryRequest,
 	}
 	if row.Err != nil {

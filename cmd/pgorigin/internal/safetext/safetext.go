@@ -12,8 +12,8 @@ const (
 	maxQuoted = 100
 )
 
-// Printable cuts off the end of a long text and escapes what must not reach a terminal: control characters, those that
-// are invisible, and those that change the direction of text.
+// Printable cuts off the end of a long text and escapes what must not reach a terminal: control characters,
+// those that are invisible, and those that change the direction of text.
 func Printable(text string) string {
 	text = cut(text, maxText)
 	visible := func(r rune) bool { return unicode.IsGraphic(r) && r != unicode.ReplacementChar }

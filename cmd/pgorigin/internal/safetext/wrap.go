@@ -5,8 +5,8 @@ import (
 	"unicode/utf8"
 )
 
-// Wrap breaks text at blanks into lines of at most width characters. A word that is longer than a line is cut. Several
-// blanks in a row stay, so that columns stay aligned.
+// Wrap breaks text at blanks into lines of at most width characters. A word that is longer than a line is
+// cut. Several blanks in a row stay, so that columns stay aligned.
 func Wrap(text string, width int) []string {
 	var lines []string
 	line, column := "", 0
