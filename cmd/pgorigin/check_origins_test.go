@@ -15,8 +15,7 @@ import (
 	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
 )
 
-// TestCheckOfTwoOrigins: both are walked, whatever becomes of the other one, and each has its name in the
-// report.
+// TestCheckOfTwoOrigins: check tests both origins even if one fails, and the report names each.
 func TestCheckOfTwoOrigins(t *testing.T) {
 	w := newCheckWorld()
 	good := startScripted(t, overTLS(w.good, sasl()))
@@ -76,7 +75,7 @@ func TestCheckDoubtsInheritedNames(t *testing.T) {
 	cmdtest.Contains(t, unwrapped(runWith(t, env, "check").stdout), `origin reporting: the name "db.test" is expected of "localhost", too, because PGORIGIN_TLS_SERVER_NAME is inherited`)
 }
 
-// TestCheckSendsNoPasswordAround: a password without a host is not for every origin.
+// TestCheckSendsNoPasswordAround: a password without a host is not for several origins.
 func TestCheckSendsNoPasswordAround(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "password")
 	if err := os.WriteFile(file, []byte("s3cret\n"), 0o600); err != nil {
@@ -89,8 +88,7 @@ func TestCheckSendsNoPasswordAround(t *testing.T) {
 	cmdtest.Contains(t, got.stderr, "has 1 problem", "--password-file", "put one for each host into PGPASSFILE")
 }
 
-// TestProblemsWithFilesOfOrigins: a file that several origins have from one variable is complained about
-// once.
+// TestProblemsWithFilesOfOrigins: origins that inherit a file share its problem. It is reported once.
 func TestProblemsWithFilesOfOrigins(t *testing.T) {
 	for _, row := range []struct{ settings, want string }{
 		{"TLS_CA_FILE=/nowhere/a", `PGORIGIN_TLS_CA_FILE: saw "/nowhere/a"`},
@@ -114,14 +112,14 @@ func TestProblemsWithFilesOfOrigins(t *testing.T) {
 	}
 }
 
-// twoOrigins is a good configuration with one origin besides the unnamed one.
+// twoOrigins is a good configuration with an origin beside the unnamed one.
 var twoOrigins = []string{
 	"PGORIGIN_UPSTREAM_ADDR=db.internal", "PGORIGIN_ORIGINS=reporting",
 	"PGORIGIN_REPORTING_UPSTREAM_ADDR=reports.internal:5432", "PGORIGIN_REPORTING_LISTEN_ADDR=127.0.0.1:6433",
 }
 
-// withOrigin returns twoOrigins with settings, which have no prefix, in the place of those of the same name
-// or besides.
+// withOrigin returns twoOrigins with more settings, which have no prefix. They replace those with the same
+// name.
 func withOrigin(settings string) []string {
 	env := slices.Clone(twoOrigins)
 	for setting := range strings.FieldsSeq(settings) {

@@ -15,7 +15,7 @@ import (
 	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
 )
 
-// scripted is an upstream on loopback that follows a script and records all that it receives.
+// scripted is an upstream on loopback. It follows a script and records everything that it receives.
 type scripted struct {
 	addr string
 
@@ -37,7 +37,7 @@ func (r recorded) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// startScripted serves every connection by script; what that leaves unread is read and recorded.
+// startScripted serves every connection with script. It reads and records what script leaves unread.
 func startScripted(t *testing.T, script func(net.Conn)) *scripted {
 	t.Helper()
 	ln, err := net.Listen("tcp", cmdtest.FreeAddr(t))
@@ -78,7 +78,7 @@ func (s *scripted) end() [][]byte {
 	return streams
 }
 
-// onlyTLS reports whether a stream is SSLRequest and whole TLS records, or nothing.
+// onlyTLS reports whether a stream is SSLRequest and complete TLS records, or empty.
 func onlyTLS(stream []byte) bool {
 	rest, ok := bytes.CutPrefix(stream, pgtest.SSLRequest())
 	for ok && len(rest) > 0 {
@@ -94,7 +94,7 @@ func onlyTLS(stream []byte) bool {
 	return ok || len(stream) == 0
 }
 
-// answersSSL replies to SSLRequest and nothing more.
+// answersSSL answers SSLRequest and does nothing more.
 func answersSSL(reply string) func(net.Conn) {
 	return func(conn net.Conn) {
 		if cmdtest.ReadStartup(conn) == nil {
@@ -119,7 +119,7 @@ func overTLS(config *tls.Config, reply ...[]byte) func(net.Conn) {
 	}
 }
 
-// swallowing is overTLS behind a box that drops a ClientHello of more than most bytes.
+// swallowing is overTLS behind a box that drops a ClientHello longer than most bytes.
 func swallowing(most int, config *tls.Config, reply ...[]byte) func(net.Conn) {
 	return func(raw net.Conn) {
 		if cmdtest.ReadStartup(raw) != nil {
@@ -151,7 +151,7 @@ type rereadable struct {
 
 func (r rereadable) Read(p []byte) (int, error) { return r.from.Read(p) }
 
-// checkWorld is a CA and what its servers present.
+// checkWorld is a CA and a good server configuration.
 type checkWorld struct {
 	ca   *tlstest.CA
 	good *tls.Config
@@ -166,15 +166,15 @@ func certified(pair *tlstest.Pair) *tls.Config {
 	return &tls.Config{Certificates: []tls.Certificate{pair.TLS()}}
 }
 
-// env is the configuration that leads to addr.
+// env is the configuration for an upstream at addr.
 func (w checkWorld) env(addr string, more ...string) []string {
 	return append([]string{
 		"PGORIGIN_UPSTREAM_ADDR=" + addr,
 		"PGORIGIN_TLS_SERVER_NAME=db.test",
 		"PGORIGIN_TLS_CA_PEM=" + string(w.ca.PEM()),
-		"PGORIGIN_DIAL_TIMEOUT=30s", // a machine that is busy is no fault
+		"PGORIGIN_DIAL_TIMEOUT=30s", // on a busy machine, too
 	}, more...)
 }
 
-// sasl is an offer of SCRAM as PostgreSQL makes it.
+// sasl is PostgreSQL's offer of SCRAM.
 func sasl() []byte { return pgtest.AuthenticationSASL("SCRAM-SHA-256-PLUS", "SCRAM-SHA-256") }

@@ -23,15 +23,15 @@ import (
 	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
 )
 
-// checkFault is something wrong on the way, and what check has to say about it.
+// checkFault is a fault on the path to the upstream, and what check must say about it.
 type checkFault struct {
 	name    string
-	script  func(net.Conn) // nil: nobody listens
-	addr    string         // instead of that of the script
+	script  func(net.Conn) // nil if nothing listens
+	addr    string         // if not that of the script
 	env     []string
 	stage   string
 	reason  string
-	cure    string // a variable that the cure names
+	cure    string // a variable in the cure
 	code    int
 	printed []string // in the report for people
 }
@@ -50,7 +50,7 @@ func checkFaults(t *testing.T, w checkWorld) []checkFault {
 	if err := os.WriteFile(noCA, []byte("-----BEGIN CERTIFICATE-----\nbroken\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	brief := []string{"PGORIGIN_DIAL_TIMEOUT=2s"} // of the rows that wait for it
+	brief := []string{"PGORIGIN_DIAL_TIMEOUT=2s"} // for rows that wait for the timeout
 	return []checkFault{
 		{"unknown host", nil, "nowhere.invalid:6432", nil, "dns", "upstream_dns", "PGORIGIN_UPSTREAM_ADDR", 1, nil},
 		{"refused", nil, cmdtest.FreeAddr(t), nil, "tcp", "upstream_refused", "PGORIGIN_UPSTREAM_ADDR", 1, []string{"FAIL tcp"}},
@@ -176,7 +176,7 @@ func TestCheckNamesTheFault(t *testing.T) {
 	}
 }
 
-// unwrapped undoes the line breaks of a report, whose lines fit a terminal.
+// unwrapped removes the line breaks of a report.
 func unwrapped(report string) string {
 	for line := range strings.Lines(report) {
 		if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > 80 {
@@ -191,7 +191,7 @@ func unwrapped(report string) string {
 	return below.ReplaceAllString(report[:verdict], " $1") + report[verdict:] + strings.Join(strings.Fields(report[verdict:]), " ")
 }
 
-// What could not be found out in time is not well.
+// TestCheckWithoutEnoughTime: a stage without a result in time has failed.
 func TestCheckWithoutEnoughTime(t *testing.T) {
 	w := newCheckWorld()
 	for name, row := range map[string]struct {
@@ -214,7 +214,7 @@ func TestCheckWithoutEnoughTime(t *testing.T) {
 	}
 }
 
-// fullListener returns an address whose backlog is full, so that a connection is neither made nor refused.
+// fullListener returns an address with a full backlog, so that a connection is neither made nor refused.
 func fullListener(t *testing.T) string {
 	t.Helper()
 	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
@@ -265,7 +265,7 @@ func TestCheckOfAGoodUpstream(t *testing.T) {
 	}
 }
 
-// What is left out on purpose does not end the walk.
+// TestCheckGoesOnPastStagesThatAreLeftOut: a stage that is left out on purpose does not end the walk.
 func TestCheckGoesOnPastStagesThatAreLeftOut(t *testing.T) {
 	w := newCheckWorld()
 	s := startScripted(t, overTLS(w.good, sasl()))
@@ -294,7 +294,8 @@ func TestCheckOfABridgeTakesBoundMechanisms(t *testing.T) {
 	}
 }
 
-// A made-up account that the server does not know is no fault of the way there.
+// TestCheckForgivesTheMadeUpAccount: if the server does not know pgorigin_check, the path to it is still
+// good.
 func TestCheckForgivesTheMadeUpAccount(t *testing.T) {
 	w := newCheckWorld()
 	s := startScripted(t, overTLS(w.good, pgtest.ErrorResponse("08P01", "no such\x1b[31m database: pgorigin_check")))

@@ -44,7 +44,7 @@ func (p *program) printConfig(asJSON bool) int {
 		return cli.ExitConfig
 	}
 	for _, w := range warnings {
-		fmt.Fprintf(p.Stderr, "pgorigin: doubtful: %s\n", w)
+		fmt.Fprintf(p.Stderr, "pgorigin: warning: %s\n", w)
 	}
 	if err := config.WriteSettings(p.Stdout, list, asJSON); err != nil {
 		return cli.ExitFailed

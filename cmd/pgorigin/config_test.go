@@ -69,7 +69,7 @@ func TestConfigJSON(t *testing.T) {
 	}
 }
 
-// TestConfigComplainsLikeRun: files are read, too, and everything is said at once.
+// TestConfigComplainsLikeRun: config reads the files, too, and reports all problems at once.
 func TestConfigComplainsLikeRun(t *testing.T) {
 	env := []string{"PGORIGIN_UPSTREAM_ADDR=db:6432", "PGORIGIN_TLS_CA_FILE=/does/not/exist", "PGORIGIN_ADMIN_ADDR=:1"}
 	want := runWith(t, env)
@@ -79,7 +79,7 @@ func TestConfigComplainsLikeRun(t *testing.T) {
 	}
 }
 
-// TestEnvFile: the file works as it is, and with every default uncommented it means the same.
+// TestEnvFile: the file is valid as it is. With every default in force it means the same.
 func TestEnvFile(t *testing.T) {
 	file := runWith(t, nil, "env").stdout
 	var given, all []string

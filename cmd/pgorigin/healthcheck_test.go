@@ -19,7 +19,7 @@ func TestHealthcheck(t *testing.T) {
 
 	ask := func(hostPort string, args ...string) outcome {
 		t.Helper()
-		// Nothing else of the configuration matters: the container's health command must not depend on it.
+		// The health command of a container must not depend on other variables.
 		env := []string{"PGORIGIN_HEALTH_ADDR=" + hostPort, "PGORIGIN_DIAL_TIMEOUT=nonsense", "HTTP_PROXY=http://192.0.2.1:1"}
 		return runWith(t, env, append([]string{"healthcheck"}, args...)...)
 	}
@@ -55,7 +55,7 @@ func TestHealthcheck(t *testing.T) {
 	}
 }
 
-// TestHealthcheckOfAStranger: whatever else listens on that port does not get to write to the terminal.
+// TestHealthcheckOfAStranger: another program on that port cannot write to the terminal.
 func TestHealthcheckOfAStranger(t *testing.T) {
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusTeapot)

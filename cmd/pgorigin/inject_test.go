@@ -39,7 +39,7 @@ func TestInjectAndBack(t *testing.T) {
 	}
 }
 
-// Two files become one stream, also if the first has no last line break.
+// TestInjectJoinsFiles: two files become one stream, even if the first has no last line break.
 func TestInjectJoinsFiles(t *testing.T) {
 	first, second := manifestFile(t, strings.TrimSuffix(shopManifest, "\n")), manifestFile(t, shopManifest)
 	got := runWith(t, nil, "uninject", "-f", first, "-f", second)

@@ -10,7 +10,7 @@ import (
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/golden"
 )
 
-// outcome is what a command left behind.
+// outcome is the result of a command.
 type outcome struct {
 	code           int
 	stdout, stderr string
@@ -46,7 +46,7 @@ func TestHelpText(t *testing.T) {
 	golden.Compare(t, "testdata/help.golden", runWith(t, nil, "help").stdout)
 }
 
-// TestHelpFitsATerminal: no line of help, and none of the environment file, is wider than 80 columns.
+// TestHelpFitsATerminal: no line of help or of the environment file is wider than 80 columns.
 func TestHelpFitsATerminal(t *testing.T) {
 	pages := [][]string{{"help"}, {"env"}}
 	for _, cmd := range newRootCommand(new(program)).Commands() {
@@ -65,7 +65,7 @@ func TestHelpFitsATerminal(t *testing.T) {
 	}
 }
 
-// TestSingleDash: long flags with one dash mean the same, as they do with Go's own package flag.
+// TestSingleDash: a long flag with one dash means the same. Go's own package flag allows that, too.
 func TestSingleDash(t *testing.T) {
 	want := runWith(t, nil, "version", "--json")
 	if got := runWith(t, nil, "version", "-json=true"); got != want {

@@ -31,7 +31,7 @@ func TestMetricsAreDocumented(t *testing.T) {
 	}
 }
 
-// namesIn returns what the group of pattern matches, sorted, each once.
+// namesIn returns what the group of pattern matches, sorted and without repetition.
 func namesIn(pattern *regexp.Regexp, text string) []string {
 	var names []string
 	for _, match := range pattern.FindAllStringSubmatch(text, -1) {

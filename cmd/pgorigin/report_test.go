@@ -13,7 +13,7 @@ import (
 	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
 )
 
-// TestReportOfManyProblems is what somebody sees who gets everything wrong at once: values, names and files.
+// TestReportOfManyProblems shows the report if values, names and files are all wrong.
 func TestReportOfManyProblems(t *testing.T) {
 	got := runWith(t, []string{
 		"PGORIGIN_UPSTREAM_ADDR=postgres://app:s3cret@db:5432/app",
@@ -53,8 +53,7 @@ func TestMissingUpstream(t *testing.T) {
 	}
 }
 
-// TestFileProblemsNameTheirVariable has files that tlsorigin refuses; each must come out under the right
-// variable.
+// TestFileProblemsNameTheirVariable: tlsorigin refuses a file, and the report names its variable.
 func TestFileProblemsNameTheirVariable(t *testing.T) {
 	dir := t.TempDir()
 	ca := tlstest.NewCA("report test", tlstest.P256)

@@ -19,8 +19,8 @@ const (
 	userCA   = "PostQuantum Test CA PGORIGIN_TLS_GROUPS"
 )
 
-// namedOrigin starts an upstream of an authority called userCA, and returns the variables of an origin that trusts
-// another one, in a file called userFile, in the folder Groups/Pins.
+// namedOrigin starts an upstream of an authority called userCA, and returns the variables of an origin that
+// trusts another one, in a file called userFile, in the folder Groups/Pins.
 func namedOrigin(t *testing.T) (path, listen string, env []string) {
 	t.Helper()
 	path, listen = filepath.Join(t.TempDir(), "Groups", "Pins", userFile), cmdtest.FreeAddr(t)
@@ -54,8 +54,8 @@ func wantUserData(t *testing.T, where, text string, data ...string) {
 	}
 }
 
-// TestUserDataIsShownAsItIs: names of files and authorities stay what they are in front of clients, in the log, in answers
-// of the endpoints and in the report of check.
+// TestUserDataIsShownAsItIs: names of files and authorities stay what they are in front of clients, in the
+// log, in answers of the endpoints and in the report of check.
 func TestUserDataIsShownAsItIs(t *testing.T) {
 	path, listen, env := namedOrigin(t)
 	r := startRun(t, env...)

@@ -13,7 +13,7 @@ import (
 	"github.com/pgorigin/pgorigin/health"
 )
 
-// TestWaitForOneThatIsYetToStart: first nobody listens, then it is starting, then it is up.
+// TestWaitForOneThatIsYetToStart: nothing listens, then pgorigin starts, then it is up.
 func TestWaitForOneThatIsYetToStart(t *testing.T) {
 	addr := cmdtest.FreeAddr(t)
 	ended := make(chan outcome, 1)

@@ -20,7 +20,7 @@ func TestDialable(t *testing.T) {
 	}
 }
 
-// TestPollKeepsTheLastReason: that the time is over says nothing about why.
+// TestPollKeepsTheLastReason: the end of the time explains nothing.
 func TestPollKeepsTheLastReason(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()

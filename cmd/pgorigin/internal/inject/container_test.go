@@ -9,7 +9,7 @@ import (
 
 var update = flag.Bool("update", false, "write golden files")
 
-// variant is one document of testdata/container.yaml, which the charts are held to as well.
+// variant is one document of testdata/container.yaml. The charts must render the same container.
 type variant struct {
 	About       string            `json:"-"`
 	Defaults    map[string]string `json:"defaults"`
@@ -75,7 +75,7 @@ func TestContainer(t *testing.T) {
 	compareGolden(t, "testdata/container.yaml", out.String())
 }
 
-// compareGolden compares with a file, or writes it under -update.
+// compareGolden compares with a file. With -update, it writes the file.
 func compareGolden(t *testing.T, file, got string) {
 	t.Helper()
 	if *update {

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// The page for people knows every word, and no annotation that does not exist.
+// TestPageHasTheVocabulary: the page has every word, and no annotation that does not exist.
 func TestPageHasTheVocabulary(t *testing.T) {
 	page, err := os.ReadFile("../../../../docs/reference/inject.md")
 	if err != nil {

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// hostileStream is a text that is refused, or passes untouched, and why.
+// hostileStream is a text that inject refuses, or does not change, and the reason.
 type hostileStream struct {
 	name, yaml string
 	refused    string // part of the error; empty: passes

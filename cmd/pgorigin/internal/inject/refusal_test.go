@@ -9,8 +9,8 @@ import (
 
 var errTest = errors.New("a reason")
 
-// refusalOf injects a pod with these annotations, and more in its spec, by the webhook and from a stream,
-// which must say the same.
+// refusalOf injects a pod with these annotations, and more in its spec, by the webhook and from a stream.
+// Both must say the same.
 func refusalOf(t *testing.T, i *Injector, annotations map[string]string, spec string) string {
 	t.Helper()
 	meta := fmt.Sprintf(`{"namespace": "shop", "generateName": "web-", "labels": {"pgorigin/inject": "true"}, "annotations": %s}`, encodeJSON(t, annotations))
@@ -105,7 +105,7 @@ func TestRefusedWithoutUpstreamOrCA(t *testing.T) {
 	}
 }
 
-// Marks on a Deployment itself do nothing, and whoever put them there expects something.
+// Labels and annotations of the Deployment itself do nothing, so inject refuses them.
 func TestMisplacedMarksAreRefused(t *testing.T) {
 	const text = `{"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web",
 		"labels": {"pgorigin/inject": "true"}, "annotations": {"pgorigin/upstream": "x:1"}},
@@ -118,7 +118,7 @@ func TestMisplacedMarksAreRefused(t *testing.T) {
 	}
 }
 
-// All objects are looked at before anything is said, and nothing is returned if one is refused.
+// inject reports the problems of all objects, and returns nothing if it refuses one.
 func TestAllRefusalsAtOnce(t *testing.T) {
 	const pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: %s, annotations: {pgorigin/upstream: %q}}\nspec: {containers: []}\n---\n"
 	after, _, err := testInjector(t).Inject([]byte(fmt.Sprintf(pod, "a", "") + fmt.Sprintf(pod, "b", "db:5432") + fmt.Sprintf(pod, "c", "")))

@@ -47,7 +47,7 @@ func ask(t *testing.T, i *Injector, body string) (*response, Verdict) {
 	return answer.Response, verdict
 }
 
-// A pod that goes through the webhook, and the same pod that goes through inject, are the same afterwards.
+// The webhook and inject turn the same pod into the same pod.
 func TestReviewDoesWhatInjectDoes(t *testing.T) {
 	for name, object := range askedPods() {
 		t.Run(name, func(t *testing.T) {
@@ -78,7 +78,7 @@ func TestReviewDoesWhatInjectDoes(t *testing.T) {
 	}
 }
 
-// moveVolumes puts our volumes behind the others, where a patch has them: their order means nothing.
+// moveVolumes puts our volumes behind the others, as a patch does. Their order means nothing.
 func moveVolumes(pod map[string]any) {
 	spec := pod["spec"].(map[string]any)
 	var ours, others []any
@@ -92,7 +92,7 @@ func moveVolumes(pod map[string]any) {
 	spec["volumes"] = append(others, ours...)
 }
 
-// applyPatch is as much of RFC 6902 as our patches need, and as strict: a parent must be there.
+// applyPatch is the part of RFC 6902 that our patches need. It is as strict: a parent must exist.
 func applyPatch(t *testing.T, object string, patch []byte) map[string]any {
 	t.Helper()
 	var steps []struct {
@@ -162,7 +162,7 @@ func encodeJSON(t *testing.T, object any) string {
 	return string(text)
 }
 
-// What did not ask, or is none of our business, is never in the way of anybody.
+// The webhook allows everything that does not ask for injection.
 func TestReviewAllows(t *testing.T) {
 	asked := askedPods()["bare"]
 	for name, body := range map[string]string{
@@ -187,7 +187,7 @@ func TestReviewAllows(t *testing.T) {
 	}
 }
 
-// A body that is no review cannot be answered; the API server then does what its failure policy says.
+// A body that is no review has no answer. The failure policy of the API server then decides.
 func TestReviewRefusesOtherBodies(t *testing.T) {
 	for _, body := range []string{
 		"", "{}", "[]", `{"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview"}`,

@@ -48,7 +48,7 @@ func TestStreams(t *testing.T) {
 	}
 }
 
-// checkRoundTrip holds an injected stream to what is promised: again changes nothing, and back means back.
+// checkRoundTrip checks an injected stream: a second inject changes nothing, and uninject restores the input.
 func checkRoundTrip(t *testing.T, before, after []byte) {
 	t.Helper()
 	again, _, err := testInjector(t).Inject(after)

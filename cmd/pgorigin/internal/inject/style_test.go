@@ -119,8 +119,8 @@ func (m *manifest) volumes(at int) {
 	}
 }
 
-// Whatever the style: what was injected is found again, again changes nothing, and back is byte for byte. Or
-// the text is refused.
+// In every style, a second inject changes nothing, and uninject restores every byte; or inject refuses the
+// text.
 func TestStyles(t *testing.T) {
 	const runs = 120
 	refused := 0
@@ -151,7 +151,7 @@ func TestStyles(t *testing.T) {
 	}
 }
 
-// checkStyle returns false if the text is refused, and fails the test if it is treated wrongly.
+// checkStyle returns false if inject refuses the text. It fails the test if inject treats the text wrongly.
 func checkStyle(t *testing.T, text []byte) bool {
 	t.Helper()
 	after, notes, err := testInjector(t).Inject(text)

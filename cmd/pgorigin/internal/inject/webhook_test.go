@@ -77,13 +77,13 @@ func newRig(t *testing.T) *rig {
 	return r
 }
 
-// files are those of a Secret with a certificate of that common name.
+// files returns a Secret with a certificate of that common name.
 func (r *rig) files(name string) map[string][]byte {
 	pair := r.ca.Issue(tlstest.Leaf{CommonName: name, IPs: []net.IP{net.IPv4(127, 0, 0, 1)}, Key: tlstest.P256})
 	return map[string][]byte{"tls.crt": pair.CertPEM(), "tls.key": pair.KeyPEM()}
 }
 
-// do sends one request over a connection of its own. It returns status, body, and the name in the server's
+// do sends one request over its own connection. It returns status, body and the name in the server's
 // certificate.
 func (r *rig) do(t *testing.T, method, path, body string) (status int, answer, certificate string) {
 	t.Helper()
@@ -135,7 +135,7 @@ func TestWebhookAnswersOverTLS(t *testing.T) {
 	}
 }
 
-// A kubelet's probe offers HTTP/2 over a connection of its own. A server that agrees has to speak it.
+// TestWebhookAnswersAKubelet: the probe of a kubelet offers HTTP/2. A server that agrees to it must speak it.
 func TestWebhookAnswersAKubelet(t *testing.T) {
 	r := newRig(t)
 	transport := &http.Transport{
@@ -159,7 +159,7 @@ func TestWebhookAnswersAKubelet(t *testing.T) {
 	}
 }
 
-// A renewed certificate is shown to the next connection; one that does not fit its key changes nothing, and
+// The next connection gets a renewed certificate. A certificate that does not fit its key changes nothing and
 // is reported once.
 func TestWebhookShowsRenewedCertificate(t *testing.T) {
 	r := newRig(t)
@@ -193,7 +193,7 @@ func TestWebhookShowsRenewedCertificate(t *testing.T) {
 	}
 }
 
-// While the defaults are wrong, or the end is near, a kubelet is told; reviews are answered nevertheless.
+// While the defaults are wrong, or the webhook drains, /readyz fails. It still answers reviews.
 func TestWebhookReadiness(t *testing.T) {
 	r := newRig(t)
 	r.mu.Lock()

@@ -1,4 +1,4 @@
-package main
+package webhook
 
 import (
 	"context"
@@ -16,11 +16,13 @@ import (
 	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
 )
 
-const bareReview = `{"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {"uid": "1", "namespace": "shop", "operation": "CREATE",
-	"kind": {"group": "", "version": "v1", "kind": "Pod"}, "object": {"metadata": {"name": "web", "labels": {"pgorigin/inject": "true"}},
+const bareReview = `{"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
+	"request": {"uid": "1", "namespace": "shop", "operation": "CREATE",
+	"kind": {"group": "", "version": "v1", "kind": "Pod"},
+	"object": {"metadata": {"name": "web", "labels": {"pgorigin/inject": "true"}},
 	"spec": {"containers": [{"name": "web"}]}}}}`
 
-// webhookFiles writes a certificate, its key and a folder of defaults, and returns the variables that name
+// webhookFiles writes a certificate, its key and a folder of defaults. It returns the variables that name
 // them.
 func webhookFiles(t *testing.T, ca *tlstest.CA) (env []string, defaults string) {
 	t.Helper()
@@ -35,9 +37,11 @@ func webhookFiles(t *testing.T, ca *tlstest.CA) (env []string, defaults string) 
 	}
 	writeDefault(t, defaults, "image", "registry.example/pgorigin:v1")
 	return []string{
-		"PGORIGIN_WEBHOOK_CERT_FILE=" + cert, "PGORIGIN_WEBHOOK_KEY_FILE=" + key, "PGORIGIN_WEBHOOK_DEFAULTS_DIR=" + defaults,
-		"PGORIGIN_WEBHOOK_LISTEN_ADDR=" + cmdtest.FreeAddr(t), "PGORIGIN_WEBHOOK_SHUTDOWN_DELAY=0", "PGORIGIN_LOG_FORMAT=json",
-		"PGORIGIN_PORT=tcp://10.0.0.1:443", "PGORIGIN_WEBHOOK_SERVICE_HOST=10.0.0.1", "PGORIGIN_WEBHOOK_PORT=tcp://10.0.0.1:443",
+		"PGORIGIN_WEBHOOK_CERT_FILE=" + cert, "PGORIGIN_WEBHOOK_KEY_FILE=" + key,
+		"PGORIGIN_WEBHOOK_DEFAULTS_DIR=" + defaults, "PGORIGIN_WEBHOOK_LISTEN_ADDR=" + cmdtest.FreeAddr(t),
+		"PGORIGIN_WEBHOOK_SHUTDOWN_DELAY=0", "PGORIGIN_LOG_FORMAT=json",
+		"PGORIGIN_PORT=tcp://10.0.0.1:443", "PGORIGIN_WEBHOOK_SERVICE_HOST=10.0.0.1",
+		"PGORIGIN_WEBHOOK_PORT=tcp://10.0.0.1:443",
 	}, defaults
 }
 
@@ -55,10 +59,11 @@ func TestWebhookCommand(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	ended := make(chan int, 1)
-	go func() { ended <- run(ctx, []string{"webhook"}, env, io.Discard, stderr) }()
+	go func() { ended <- Run(ctx, cli.Process{Env: env, Stdout: io.Discard, Stderr: stderr}) }()
 	url := "https://" + stderr.Wait(t, "ready")["address"].(string)
 
-	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: ca.Pool(), MinVersion: tls.VersionTLS13}}}
+	config := &tls.Config{RootCAs: ca.Pool(), MinVersion: tls.VersionTLS13}
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: config}}
 	defer client.CloseIdleConnections()
 	post := func() string {
 		t.Helper()
@@ -83,7 +88,7 @@ func TestWebhookCommand(t *testing.T) {
 	if line := stderr.Wait(t, "pod refused"); line["object"] != "Pod shop/web" {
 		t.Errorf("log line %v", line)
 	}
-	writeDefault(t, defaults, "upstream", "db.prod:6432\n") // as when a ConfigMap is edited
+	writeDefault(t, defaults, "upstream", "db.prod:6432\n") // an edit of the ConfigMap
 	if got := post(); !strings.Contains(got, `"patch":`) {
 		t.Errorf("with an upstream: %s", got)
 	}
@@ -96,13 +101,10 @@ func TestWebhookCommand(t *testing.T) {
 }
 
 func TestWebhookConfigurationProblems(t *testing.T) {
-	got := runWith(t, []string{
-		"PGORIGIN_WEBHOOK_CERT_FIEL=x", "PGORIGIN_UPSTREAM_ADDR=db", "PGORIGIN_WEBHOOK_LISTEN_ADDR=8443", "PGORIGIN_WEBHOOK_SHUTDOWN_DELAY=-1s",
-	}, "webhook")
-	if got.code != cli.ExitConfig {
-		t.Errorf("exit %d", got.code)
-	}
-	for _, want := range []string{
+	wantProblems(t, []string{
+		"PGORIGIN_WEBHOOK_CERT_FIEL=x", "PGORIGIN_UPSTREAM_ADDR=db",
+		"PGORIGIN_WEBHOOK_LISTEN_ADDR=8443", "PGORIGIN_WEBHOOK_SHUTDOWN_DELAY=-1s",
+	},
 		"PGORIGIN_WEBHOOK_CERT_FIEL: unknown variable; did you mean PGORIGIN_WEBHOOK_CERT_FILE?",
 		"PGORIGIN_UPSTREAM_ADDR: unknown variable; ",
 		`PGORIGIN_WEBHOOK_LISTEN_ADDR: saw "8443": expected host:port`,
@@ -110,13 +112,19 @@ func TestWebhookConfigurationProblems(t *testing.T) {
 		"PGORIGIN_WEBHOOK_CERT_FILE: not set: expected a PEM file",
 		"PGORIGIN_WEBHOOK_KEY_FILE: not set: expected a PEM file",
 		"PGORIGIN_WEBHOOK_DEFAULTS_DIR: not set: expected a folder",
-	} {
-		if !strings.Contains(got.stderr, want) {
-			t.Errorf("no %q in\n%s", want, got.stderr)
-		}
+	)
+	wantProblems(t, []string{
+		"PGORIGIN_WEBHOOK_CERT_FILE=no.crt", "PGORIGIN_WEBHOOK_KEY_FILE=no.key", "PGORIGIN_WEBHOOK_DEFAULTS_DIR=.",
+	}, `PGORIGIN_WEBHOOK_CERT_FILE: saw "no.crt": certificate no.crt cannot be read: no such file`)
+}
+
+// wantProblems runs the webhook and wants exit code 78 and a report with these texts.
+func wantProblems(t *testing.T, env []string, wants ...string) {
+	t.Helper()
+	stderr := cmdtest.NewLogWatcher()
+	if code := Run(t.Context(), cli.Process{Env: env, Stdout: io.Discard, Stderr: stderr}); code != cli.ExitConfig {
+		t.Errorf("exit %d", code)
 	}
-	missing := runWith(t, []string{"PGORIGIN_WEBHOOK_CERT_FILE=no.crt", "PGORIGIN_WEBHOOK_KEY_FILE=no.key", "PGORIGIN_WEBHOOK_DEFAULTS_DIR=."}, "webhook")
-	if missing.code != cli.ExitConfig || !strings.Contains(missing.stderr, `PGORIGIN_WEBHOOK_CERT_FILE: saw "no.crt": certificate no.crt cannot be read: no such file`) {
-		t.Errorf("exit %d, %s", missing.code, missing.stderr)
-	}
+	text, _ := stderr.Text()
+	cmdtest.Contains(t, text, wants...)
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cmdtest"
 )
 
-// TestContradictingKeyExchange is found by tlsorigin and told in the names of variables.
+// TestContradictingKeyExchange: tlsorigin finds the contradiction, and the report names the variables.
 func TestContradictingKeyExchange(t *testing.T) {
 	for _, row := range []struct{ settings, want string }{
 		{

@@ -11,7 +11,7 @@ import (
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cmdtest"
 )
 
-// TestAdminSocket: only our own user gets in, and "pgorigin shutdown" finds the way.
+// TestAdminSocket: only our own user may connect, and "pgorigin shutdown" finds the socket.
 func TestAdminSocket(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "admin.sock")
 	r := startRun(t, append(cmdtest.StartUpstream(t), "PGORIGIN_ADMIN_ADDR=unix:"+path)...)
@@ -54,13 +54,13 @@ func TestShutdownCommand(t *testing.T) {
 
 	r := startRun(t, append(cmdtest.StartUpstream(t), env...)...)
 	client := r.Begin(t)
-	for range 2 { // asking again does no harm
+	for range 2 { // a second one does no harm
 		if got := runWith(t, env, "shutdown"); got != (outcome{}) {
 			t.Errorf("%+v, want silence and 0", got)
 		}
 	}
 	r.Stderr.Wait(t, "draining")
-	for _, wait := range []string{"--wait=1ns", "--wait=150ms"} { // time that is over before it looks says nothing, either
+	for _, wait := range []string{"--wait=1ns", "--wait=150ms"} { // 1ns is over before shutdown looks
 		if got := runWith(t, env, "shutdown", wait); got.code != cli.ExitFailed || !strings.Contains(got.stderr, "PGORIGIN_SHUTDOWN_TIMEOUT") {
 			t.Errorf("%s: %+v while a transaction is open", wait, got)
 		}
