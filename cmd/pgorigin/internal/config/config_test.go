@@ -2,7 +2,6 @@ package config
 
 import (
 	"os"
-	"reflect"
 	"slices"
 	"testing"
 )
@@ -58,8 +57,10 @@ func TestDefaults(t *testing.T) {
 		"PGORIGIN_LOG_FORMAT":                "auto",
 		"PGORIGIN_UNKNOWN_ENV":               "error",
 	}
-	if !reflect.DeepEqual(got, want) {
-		t.Errorf("settings are %v,\nwant %v", got, want)
+	for name, value := range want {
+		if shown, ok := got[name]; !ok || shown != value {
+			t.Errorf("%s is %q by default, want %q", name, shown, value)
+		}
 	}
 }
 
@@ -82,16 +83,50 @@ func TestEveryValueIsRead(t *testing.T) {
 	if len(warnings)+len(problems) > 0 {
 		t.Fatalf("warnings %v, problems %v", warnings, problems)
 	}
-	var got []string
+	got := map[string]string{}
 	for _, v := range s.Settings() {
-		got = append(got, v.Value)
+		got[v.Word] = v.Value
 	}
-	want := []string{
-		"a:1,b.example.:6432,[::1]:7,192.0.2.1:6432", "127.0.0.1:7001,[::1]:7001", "true", "0660", "", "pgbouncer.prod", "/ca.crt",
-		"(set)", "verify-ca", "/revoked.pem", "sha256/a=,sha256/b=", "/c.crt", "/c.key", "1.3", "X25519MLKEM768,P-256", "prefer", "direct", "0s", "1m0s", "bridge", "scram-sha-256", "", "2", "40", "", "5s", "2m0s", "3s", "500ms", "1m0s", "off", "localhost:9633", "upstream", "upstream", "5s", "warn", "json", "warn",
-	}
-	if !slices.Equal(got, want) {
-		t.Errorf("values are %q,\nwant %q", got, want)
+	for word, want := range map[string]string{
+		"UPSTREAM_ADDR":             "a:1,b.example.:6432,[::1]:7,192.0.2.1:6432",
+		"LISTEN_ADDR":               "127.0.0.1:7001,[::1]:7001",
+		"LISTEN_ALLOW_NON_LOOPBACK": "true",
+		"LISTEN_SOCKET_MODE":        "0660",
+		"TLS_SERVER_NAME":           "pgbouncer.prod",
+		"TLS_CA_FILE":               "/ca.crt",
+		"TLS_CA_PEM":                "(set)",
+		"TLS_VERIFY":                "verify-ca",
+		"TLS_CRL_FILE":              "/revoked.pem",
+		"TLS_PINS":                  "sha256/a=,sha256/b=",
+		"TLS_CERT_FILE":             "/c.crt",
+		"TLS_KEY_FILE":              "/c.key",
+		"TLS_MIN_VERSION":           "1.3",
+		"TLS_GROUPS":                "X25519MLKEM768,P-256",
+		"TLS_POST_QUANTUM":          "prefer",
+		"TLS_NEGOTIATION":           "direct",
+		"TLS_RESUME_FOR":            "0s",
+		"TLS_RELOAD_INTERVAL":       "1m0s",
+		"AUTH_CHANNEL_BINDING":      "bridge",
+		"AUTH_REQUIRE":              "scram-sha-256",
+		"WARM_SPARES":               "2",
+		"MAX_SESSIONS":              "40",
+		"DIAL_TIMEOUT":              "5s",
+		"LOGIN_TIMEOUT":             "2m0s",
+		"SHUTDOWN_DELAY":            "3s",
+		"SHUTDOWN_TIMEOUT":          "500ms",
+		"EXIT_WHEN_IDLE":            "1m0s",
+		"HEALTH_ADDR":               "off",
+		"ADMIN_ADDR":                "localhost:9633",
+		"READINESS":                 "upstream",
+		"STARTUP_CHECK":             "upstream",
+		"PROBE_INTERVAL":            "5s",
+		"LOG_LEVEL":                 "warn",
+		"LOG_FORMAT":                "json",
+		"UNKNOWN_ENV":               "warn",
+	} {
+		if got[word] != want {
+			t.Errorf("%s is %q, want %q", word, got[word], want)
+		}
 	}
 }
 

@@ -1,6 +1,78 @@
 package config
 
-// The table of variables. Each row has a field in Config, Origin or WebhookSettings, which a test compares.
+import (
+	"os"
+	"time"
+
+	"go.uber.org/zap/zapcore"
+
+	"github.com/pgorigin/pgorigin/tlsorigin"
+)
+
+// Config has the values of the variables. envconfig makes the name of a variable from the names of its fields. The tag
+// envconfig is never used: with it, envconfig also reads the name without prefix. Defaults are in the table.
+type Config struct {
+	Origin // the unnamed one
+
+	Origins         []string
+	DialTimeout     time.Duration `split_words:"true"`
+	LoginTimeout    time.Duration `split_words:"true"`
+	ShutdownDelay   time.Duration `split_words:"true"`
+	ShutdownTimeout time.Duration `split_words:"true"`
+	ExitWhenIdle    time.Duration `split_words:"true"` // zero means never
+	HealthAddr      Endpoint      `split_words:"true"`
+	AdminAddr       Endpoint      `split_words:"true"`
+	Readiness       string
+	StartupCheck    string        `split_words:"true"`
+	ProbeInterval   time.Duration `split_words:"true"`
+	LogLevel        zapcore.Level `split_words:"true"`
+	LogFormat       LogFormat     `split_words:"true"`
+	UnknownEnv      string        `split_words:"true"`
+
+	named []*Origin // in the order of Origins
+}
+
+// Origin has the values that each origin has for itself. The type is exported because envconfig ignores an embedded
+// struct whose type is not.
+type Origin struct {
+	Upstream struct {
+		Addr []string
+	}
+	Listen struct {
+		Addr             []string
+		AllowNonLoopback bool        `split_words:"true"`
+		SocketMode       os.FileMode `split_words:"true"`
+		AllowUids        []uint32    `split_words:"true"` // none means all
+	}
+	TLS struct {
+		ServerName     string `split_words:"true"`
+		CAFile         string `split_words:"true"`
+		CAPem          string `split_words:"true"`
+		Verify         string
+		CRLFile        string `split_words:"true"`
+		Pins           []string
+		CertFile       string     `split_words:"true"`
+		KeyFile        string     `split_words:"true"`
+		MinVersion     tlsVersion `split_words:"true"`
+		Groups         groupList
+		PostQuantum    tlsorigin.PostQuantum `split_words:"true"`
+		Negotiation    tlsorigin.Negotiation
+		ResumeFor      time.Duration `split_words:"true"`
+		ReloadInterval time.Duration `split_words:"true"` // zero means at SIGHUP only
+	}
+	Auth struct {
+		ChannelBinding string `split_words:"true"`
+		Require        methodList
+		PasswordFile   string `split_words:"true"`
+	}
+	WarmSpares  int `split_words:"true"`
+	MaxSessions int `split_words:"true"` // zero means no limit
+
+	name      string            // empty for the unnamed origin
+	values    map[string]string // of all its variables, by word, as people see them
+	given     map[string]string // by word, as set for this origin; inherited values are here, too
+	inherited map[string]bool   // by word, of a further origin: whether the unnamed one gave the value
+}
 
 func upstreamVariables() []Variable {
 	return []Variable{{

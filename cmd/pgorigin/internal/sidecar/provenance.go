@@ -37,7 +37,7 @@ func (in *instance) showRoots(list []config.Setting) {
 			continue
 		}
 		for i := range list {
-			if list[i].Origin == o.settings.Name() && strings.HasSuffix(list[i].Variable, "_TLS_CA_FILE") {
+			if list[i].Origin == o.settings.Name() && list[i].Word == "TLS_CA_FILE" {
 				list[i].Unset = strings.Join(o.roots(), ", ")
 				for _, source := range o.dialer.Roots() {
 					if source.Setting != "" {
