@@ -68,13 +68,13 @@ func (k *cancelKeys) find(key string) (owner *session, target net.Addr) {
 	return owner, owner.upstream.RemoteAddr()
 }
 
-// cancelLanes bound cancel requests. Requests with invented keys do not hold up those for sessions of this
+// cancelLimits bound cancel requests. Requests with invented keys do not hold up those for sessions of this
 // server.
-type cancelLanes struct{ owned, unknown semaphore }
+type cancelLimits struct{ owned, unknown semaphore }
 
 // acquire waits for the turn of a cancel request. owner is nil if no session has its key. Without error the
 // caller calls release.
-func (c *cancelLanes) acquire(
+func (c *cancelLimits) acquire(
 	ctx context.Context, owner *session, room *Capacity,
 ) (release func(), err error) {
 	if owner == nil {

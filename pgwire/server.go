@@ -70,7 +70,7 @@ type Server struct {
 	Trace *Trace
 
 	keys    cancelKeys
-	cancels cancelLanes
+	cancels cancelLimits
 	salted  scram.Cache
 	pending pending
 

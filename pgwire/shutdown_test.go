@@ -177,7 +177,7 @@ func TestShutdownCutShort(t *testing.T) {
 	})
 }
 
-// Close ends sessions in every phase within the time of a farewell, although
+// Close ends sessions in every phase within closeTimeout, although
 // neither side of them moves.
 func TestCloseInEveryPhase(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

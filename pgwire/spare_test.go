@@ -215,7 +215,7 @@ func TestOneReplayOnly(t *testing.T) {
 	})
 }
 
-// rejecting is a connection whose upstream judges the client certificate only when the handshake is done
+// rejecting is a connection whose upstream verifies the client certificate only when the handshake is done
 // here.
 type rejecting struct{ Upstream }
 

@@ -162,7 +162,7 @@ func TestIdleSessionHasNoDeadline(t *testing.T) {
 }
 
 // The answer to a refused client is bounded even if nobody reads it.
-func TestFarewellIsBounded(t *testing.T) {
+func TestCloseIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, nil)
 		r.dialError = refusal{"tls_refused", "08001", "no TLS"}

@@ -88,7 +88,7 @@ func TestTxTrackerIdle(t *testing.T) {
 				t.Errorf("%s, in chunks of %d: idle %t, want %t", name, chunk, got, tt.idle)
 			}
 			if got := x.clientSays(script("Q")); got == tt.idle {
-				t.Errorf("%s: a retired session takes messages %t", name, got)
+				t.Errorf("%s: a stopped session takes messages %t", name, got)
 			}
 		}
 	}
@@ -99,7 +99,7 @@ func playStep(t *testing.T, x *txTracker, step string, chunk int) {
 	t.Helper()
 	for stream := range slices.Chunk(script(step[2:]), chunk) {
 		if step[0] == 'c' && !x.clientSays(stream) {
-			t.Fatal("not retired, but refuses the client's bytes")
+			t.Fatal("not stopped, but refuses the client's bytes")
 		}
 		if step[0] == 'u' {
 			if n := x.upstreamSays(stream, false); n != len(stream) {

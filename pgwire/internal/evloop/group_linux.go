@@ -45,8 +45,8 @@ func (g *Group) Add(p *Pair, r Relay, first, second *Socket) error {
 	return least.add(p)
 }
 
-// retire closes l if it still has no relay, and reports whether it did.
-func (g *Group) retire(l *loop) bool {
+// closeIdle closes l if it still has no relay, and reports whether it did.
+func (g *Group) closeIdle(l *loop) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if l.relays.Load() > 0 {

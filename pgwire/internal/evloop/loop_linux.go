@@ -185,7 +185,7 @@ func (l *loop) wait() int {
 		switch {
 		case n > 0:
 			return n
-		case l.group.retire(l):
+		case l.group.closeIdle(l):
 			return -1
 		}
 	}
