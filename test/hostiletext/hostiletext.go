@@ -61,7 +61,8 @@ func unfit(text string, limit int, quoted bool) string {
 	if quoted {
 		inner, begins := strings.CutPrefix(text, `"`)
 		inner, ends := strings.CutSuffix(inner, `"`)
-		if !begins || !ends || strings.Contains(strings.ReplaceAll(strings.ReplaceAll(inner, `\\`, ""), `\"`, ""), `"`) {
+		unescaped := strings.NewReplacer(`\\`, "", `\"`, "").Replace(inner)
+		if !begins || !ends || strings.Contains(unescaped, `"`) {
 			return "the quotes do not end where they should"
 		}
 	}

@@ -18,7 +18,10 @@ func TestHint(t *testing.T) {
 		want string
 	}{
 		{&tlsorigin.Error{Kind: tlsorigin.ReasonCertNameMismatch}, "Set PGORIGIN_TLS_SERVER_NAME"},
-		{fmt.Errorf("dial: %w", &tlsorigin.Error{Kind: tlsorigin.ReasonCertUnknownAuthority}), "Set PGORIGIN_TLS_CA_FILE"},
+		{
+			fmt.Errorf("dial: %w", &tlsorigin.Error{Kind: tlsorigin.ReasonCertUnknownAuthority}),
+			"Set PGORIGIN_TLS_CA_FILE",
+		},
 		{&pgwire.Error{Kind: pgwire.ReasonTooManySessions}, "PGORIGIN_MAX_SESSIONS"},
 		{&pgwire.Error{Kind: pgwire.ReasonUpstreamUnreached, Err: errors.New("x")}, "PGORIGIN_UPSTREAM_ADDR"},
 	} {
@@ -26,7 +29,9 @@ func TestHint(t *testing.T) {
 			t.Errorf("hint(%v) = %q, want %s in it", row.err, got, row.want)
 		}
 	}
-	for _, err := range []error{nil, errors.New("x"), &pgwire.Error{Kind: pgwire.ReasonClientGone}, &pgwire.Error{Kind: "new"}} {
+	for _, err := range []error{
+		nil, errors.New("x"), &pgwire.Error{Kind: pgwire.ReasonClientGone}, &pgwire.Error{Kind: "new"},
+	} {
 		if got := cures.Hint(err); got != "" {
 			t.Errorf("hint(%v) = %q", err, got)
 		}
@@ -42,11 +47,15 @@ func TestWithCause(t *testing.T) {
 	}{
 		{"nothing hidden", fmt.Errorf("read: %w", cause), "read: EOF"},
 		{"of a session", &pgwire.Error{Text: "the client is gone", Err: cause}, "the client is gone: EOF"},
-		{"of a dial", fmt.Errorf("dial: %w", &tlsorigin.Error{Addr: "db:1", Text: "is gone", Err: cause}), "dial: upstream db:1: is gone: EOF"},
+		{
+			"of a dial", fmt.Errorf("dial: %w", &tlsorigin.Error{Addr: "db:1", Text: "is gone", Err: cause}),
+			"dial: upstream db:1: is gone: EOF",
+		},
 		{"no cause", &pgwire.Error{Text: "the client is gone"}, "the client is gone"},
 		{
 			"a certificate, which the text explains",
-			&tlsorigin.Error{Addr: "db:1", Text: "is for others", Err: cause, Peer: &tlsorigin.PeerCertificate{}}, "upstream db:1: is for others",
+			&tlsorigin.Error{Addr: "db:1", Text: "is for others", Err: cause, Peer: &tlsorigin.PeerCertificate{}},
+			"upstream db:1: is for others",
 		},
 	} {
 		if got := WithCause(row.err); got != row.want {

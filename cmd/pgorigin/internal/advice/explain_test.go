@@ -29,8 +29,13 @@ func TestEverythingIsExplained(t *testing.T) {
 
 func TestExplain(t *testing.T) {
 	for word, want := range map[string][]string{
-		"cert_name_mismatch":             {"valid for other names", "dial      08001             pgorigin", "stages fail with it: name.", "- Set PGORIGIN_TLS_SERVER_NAME to"},
-		"tls_server_name":                {"PGORIGIN_TLS_SERVER_NAME\n", "Scope     each origin", "Cures     cert_name_mismatch"},
+		"cert_name_mismatch": {
+			"valid for other names", "dial      08001             pgorigin", "stages fail with it: name.",
+			"- Set PGORIGIN_TLS_SERVER_NAME to",
+		},
+		"tls_server_name": {
+			"PGORIGIN_TLS_SERVER_NAME\n", "Scope     each origin", "Cures     cert_name_mismatch",
+		},
 		"PGORIGIN_REPORTING_LISTEN_ADDR": {"PGORIGIN_LISTEN_ADDR\n"},
 		"DIAL_TIMEOUT":                   {"Default   10s", "Scope     the whole process", "tls_timeout"},
 	} {
@@ -44,11 +49,15 @@ func TestExplain(t *testing.T) {
 			}
 		}
 	}
-	for word, nearest := range map[string]string{"cert_expird": "cert_expired", "PGORIGIN_TLS_CAFILE": "PGORIGIN_TLS_CA_FILE",
-		"tls_cafile": "PGORIGIN_TLS_CA_FILE", "PGORIGIN_LOG_TLS_CA_FILE": "PGORIGIN_TLS_CA_FILE", "": "", "\x1b[2J": ""} {
+	for word, nearest := range map[string]string{
+		"cert_expird": "cert_expired", "PGORIGIN_TLS_CAFILE": "PGORIGIN_TLS_CA_FILE",
+		"tls_cafile": "PGORIGIN_TLS_CA_FILE", "PGORIGIN_LOG_TLS_CA_FILE": "PGORIGIN_TLS_CA_FILE",
+		"": "", "\x1b[2J": "",
+	} {
 		var page strings.Builder
 		var unknown *UnknownWordError
-		if err := Explain(&page, word); !errors.As(err, &unknown) || unknown.Nearest != nearest || page.Len() > 0 {
+		err := Explain(&page, word)
+		if !errors.As(err, &unknown) || unknown.Nearest != nearest || page.Len() > 0 {
 			t.Errorf("%q: %v, %q", word, err, page.String())
 		}
 	}

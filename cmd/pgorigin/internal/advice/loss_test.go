@@ -22,7 +22,7 @@ func TestSQLStatesOfLostConnections(t *testing.T) {
 		lose   func(raw *net.TCPConn)
 	}{
 		{tlsorigin.ReasonUpstreamGone, tls.NoClientCert, func(raw *net.TCPConn) { raw.SetLinger(0) }},
-		{tlsorigin.ReasonTLSProtocol, tls.NoClientCert, func(raw *net.TCPConn) { io.WriteString(raw, "this is no TLS record") }},
+		{tlsorigin.ReasonTLSProtocol, tls.NoClientCert, func(raw *net.TCPConn) { io.WriteString(raw, "no TLS record") }},
 		{tlsorigin.ReasonClientCertRejected, tls.RequireAnyClientCert, nil}, // with TLS 1.3, behind the handshake
 	} {
 		err := lostConnection(t, row.auth, row.lose)
@@ -31,7 +31,8 @@ func TestSQLStatesOfLostConnections(t *testing.T) {
 			t.Fatalf("%v, want %s", err, row.reason)
 		}
 		if r, _ := Lookup(lost.Reason()); !slices.Contains(r.Ends, End{pgwire.PhaseAuth, lost.SQLState()}) {
-			t.Errorf("a login that loses its connection for %s ends with SQLSTATE %s, and the table has %v", r.Word, lost.SQLState(), r.Ends)
+			t.Errorf("a login that loses its connection for %s ends with SQLSTATE %s, and the table has %v",
+				r.Word, lost.SQLState(), r.Ends)
 		}
 	}
 }
@@ -42,7 +43,8 @@ func lostConnection(t *testing.T, auth tls.ClientAuthType, lose func(*net.TCPCon
 	t.Helper()
 	ca := tlstest.NewCA("Test Root", tlstest.P256)
 	config := &tls.Config{
-		Certificates: []tls.Certificate{ca.Issue(tlstest.Leaf{DNSNames: []string{"db.test"}}).TLS()}, ClientAuth: auth,
+		Certificates: []tls.Certificate{ca.Issue(tlstest.Leaf{DNSNames: []string{"db.test"}}).TLS()},
+		ClientAuth:   auth,
 	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

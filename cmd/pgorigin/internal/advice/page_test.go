@@ -3,6 +3,7 @@ package advice
 import (
 	"fmt"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -42,7 +43,8 @@ func reasonTables() string {
 	const columns = 100
 	var page strings.Builder
 	for _, group := range Groups() {
-		fmt.Fprintf(&page, "\n## %s\n\n| reason | SQLSTATE | what it means |\n| --- | --- | --- |\n", group.Title)
+		fmt.Fprintf(&page, "\n## %s\n\n| reason | SQLSTATE | what it means |\n| --- | --- | --- |\n",
+			group.Title)
 		for _, r := range group.Reasons {
 			fmt.Fprintf(&page, "| `%s` | %s | %s |\n", r.Word, states(r.Ends), r.Meaning)
 		}
@@ -82,13 +84,9 @@ func states(ends []End) string {
 	return strings.Join(codes, ", ")
 }
 
-// codeVariables returns the cures of a reason with its variables as code.
+// codeVariables returns the cures of a reason with its variables, and the values that they are set to, as
+// code.
 func codeVariables(r Reason) string {
-	text := strings.Join(r.Cures, " ")
-	for _, word := range variablesIn(text) {
-		for _, placeholder := range []string{"{" + word + "}", "{own:" + word + "}"} {
-			text = strings.ReplaceAll(text, placeholder, "`"+config.Prefix+word+"`")
-		}
-	}
-	return text
+	variable := regexp.MustCompile(`\{(?:own:)?(\w+)\}(=[\w-]+)?`)
+	return variable.ReplaceAllString(strings.Join(r.Cures, " "), "`"+config.Prefix+"$1$2`")
 }

@@ -326,7 +326,7 @@ func certificateReasons() []Reason {
 		Reached: LayerCertificate,
 		Stages:  []diagnose.Stage{diagnose.StageClientCertificate},
 		Ends:    append(ofDial(), End{pgwire.PhaseAuth, cannotConnect}),
-		Meaning: "The upstream does not accept pgorigin's certificate, or misses one.",
+		Meaning: "The upstream rejects pgorigin's client certificate, or wants one and gets none.",
 		Cures: []string{
 			"Set {own:TLS_CERT_FILE} and {own:TLS_KEY_FILE} to a certificate that the upstream trusts.",
 			"The upstream's log says what it dislikes.",
