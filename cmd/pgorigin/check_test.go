@@ -90,7 +90,8 @@ func checkFaults(t *testing.T, w checkWorld) []checkFault {
 		},
 		{"TLS 1.1 only", overTLS(old), "", nil, "tls", "tls_alert", "PGORIGIN_TLS_MIN_VERSION", 1, nil},
 		{
-			"large hellos swallowed", swallowing(1000, w.good, sasl()), "", []string{"PGORIGIN_DIAL_TIMEOUT=6s"},
+			"large hellos swallowed", swallowing(1000, w.good, sasl()), "",
+			[]string{"PGORIGIN_DIAL_TIMEOUT=6s"},
 			"key_exchange", "tls_timeout", "PGORIGIN_TLS_POST_QUANTUM", 1,
 			[]string{"WARN tls", "X25519MLKEM768     vanishes", "X25519             works", "SCRAM-SHA-256"},
 		},

@@ -1,3 +1,4 @@
+// Package cmdtest runs a pgorigin, and an upstream for it, in the process of a test.
 package cmdtest
 
 import (
@@ -67,7 +68,7 @@ func (r *Running) Begin(t *testing.T) *pgtest.Peer {
 // Connect opens a connection. The end of the test closes it.
 func (r *Running) Connect(t *testing.T) *pgtest.Peer {
 	t.Helper()
-	conn, err := net.Dial("tcp", r.Listen)
+	conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", r.Listen)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +79,11 @@ func (r *Running) Connect(t *testing.T) *pgtest.Peer {
 // Get returns the status code and the body of a health endpoint.
 func (r *Running) Get(t *testing.T, path string) (int, string) {
 	t.Helper()
-	resp, err := http.Get("http://" + r.Health + path)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+r.Health+path, http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}

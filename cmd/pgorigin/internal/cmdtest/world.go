@@ -71,7 +71,7 @@ func FreeAddr(t *testing.T) string {
 	t.Helper()
 	for range 100 {
 		addr := fmt.Sprintf("127.0.0.1:%d", 12000+rand.IntN(20000))
-		if ln, err := net.Listen("tcp", addr); err == nil {
+		if ln, err := new(net.ListenConfig).Listen(t.Context(), "tcp", addr); err == nil {
 			_ = ln.Close()
 			return addr
 		}
@@ -87,7 +87,7 @@ func StartUpstream(t *testing.T) (env []string) {
 	ca := tlstest.NewCA("serve test", tlstest.P256)
 	leaf := ca.Issue(tlstest.Leaf{IPs: []net.IP{net.IPv4(127, 0, 0, 1)}})
 	config := &tls.Config{Certificates: []tls.Certificate{leaf.TLS()}}
-	ln, err := net.Listen("tcp", FreeAddr(t))
+	ln, err := new(net.ListenConfig).Listen(t.Context(), "tcp", FreeAddr(t))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -54,7 +54,7 @@ func Run(ctx context.Context, p cli.Process) int {
 		config.Report(p.Stderr, []config.Problem{problem})
 		return cli.ExitConfig
 	}
-	addr := string(settings.Webhook.ListenAddr)
+	addr := settings.Webhook.ListenAddr
 	listener, err := host.TCPListenConfig(config.IsLoopback(addr)).Listen(ctx, "tcp", addr)
 	if err != nil {
 		s.log.Error("cannot listen", zap.Error(err))
@@ -83,7 +83,7 @@ func (s *server) serve(ctx context.Context, listener net.Listener, pair *inject.
 	case <-ctx.Done():
 	}
 	handler.Drain()
-	delay := time.Duration(s.settings.Webhook.ShutdownDelay)
+	delay := s.settings.Webhook.ShutdownDelay
 	s.log.Info("shutting down", zap.Float64("delay", delay.Seconds()))
 	select {
 	case err := <-failed:
