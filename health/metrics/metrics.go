@@ -28,6 +28,8 @@ type Options struct {
 	Reasons []string
 	// DialReasons are the reasons with which an attempt to connect to the upstream ends, ok included.
 	DialReasons []string
+	// CertificateReasons are the reasons with which a certificate of the upstream is refused.
+	CertificateReasons []string
 	// LoginMethods are the authentication methods of clients.
 	LoginMethods []string
 	// CancelEffects are the effects that a delivered cancel request can have on its session.

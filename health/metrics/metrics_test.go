@@ -27,7 +27,8 @@ func busyMetrics() *Metrics {
 		Version: "v1.2.3", Revision: "abc1234", GoVersion: "go1.26.0",
 		Origins:     []string{"default"},
 		Reasons:     []string{"ok", "draining", "upstream_refused"},
-		DialReasons: []string{"ok", "upstream_refused", "cert_expired"}, LoginMethods: []string{"none", "scram-sha-256"},
+		DialReasons: []string{"ok", "upstream_refused", "cert_expired"}, CertificateReasons: []string{"cert_expired"},
+		LoginMethods:  []string{"none", "scram-sha-256"},
 		CancelEffects: []string{"canceled", "finished", "none"},
 		Status:        s,
 	})

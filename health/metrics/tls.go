@@ -1,7 +1,6 @@
 package metrics
 
 import (
-	"strings"
 	"time"
 
 	"github.com/pgorigin/pgorigin/health"
@@ -42,7 +41,7 @@ func (m *Metrics) makeTLSMetrics() {
 	m.certificateProblems = m.counter("pgorigin_upstream_certificate_problems_total",
 		"Refused certificates of the upstream, by each reason that applied; "+
 			"one certificate can count under several.",
-		label{"reason", certificateReasons(m.opts.DialReasons)})
+		label{"reason", m.opts.CertificateReasons})
 	m.notAfter = m.unsetGauge("pgorigin_tls_certificate_not_after_timestamp_seconds",
 		"When a certificate ends, as Unix time; absent until the certificate has been seen.",
 		label{name: "role"})
@@ -56,17 +55,6 @@ func (m *Metrics) makeTLSMetrics() {
 		"When the certificates that are in force were read, as Unix time; at first the start of the process.")
 	m.reloadFailing = m.gauge("pgorigin_tls_reload_failing",
 		"Whether the certificate files are wrong or stalled, so that older ones stay in force.")
-}
-
-// certificateReasons returns the reasons that refuse a certificate.
-func certificateReasons(reasons []string) []string {
-	var found []string
-	for _, reason := range reasons {
-		if strings.HasPrefix(reason, "cert_") {
-			found = append(found, reason)
-		}
-	}
-	return found
 }
 
 // Handshake counts a verified TLS handshake by version ("1.2", "1.3") and key-exchange group ("X25519",

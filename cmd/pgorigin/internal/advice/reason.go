@@ -96,6 +96,17 @@ func DialWords() []string {
 	return words
 }
 
+// CertificateWords returns the words with which a certificate of the upstream is refused.
+func CertificateWords() []string {
+	var words []string
+	for _, r := range Reasons() {
+		if slices.Contains(r.Stages, diagnose.StageChain) || slices.Contains(r.Stages, diagnose.StageName) {
+			words = append(words, r.Word)
+		}
+	}
+	return words
+}
+
 // CureOf returns the cure of a reason word; it is empty for a word without one.
 func CureOf(word string, o *config.Origin) string {
 	r, _ := Lookup(word)

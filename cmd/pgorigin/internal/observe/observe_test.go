@@ -39,7 +39,7 @@ func newWatched() watched {
 	status := new(health.Status)
 	counts := metrics.New(metrics.Options{
 		Origins: []string{config.DefaultOrigin}, Reasons: advice.Words(), DialReasons: advice.DialWords(),
-		CancelEffects: CancelEffects(), Status: status,
+		CertificateReasons: advice.CertificateWords(), CancelEffects: CancelEffects(), Status: status,
 	})
 	return watched{NewObserver(new(config.Origin), zap.New(core), counts), logs, counts.Handler()}
 }

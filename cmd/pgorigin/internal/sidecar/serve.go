@@ -121,9 +121,10 @@ func newInstance(p cli.Process) (*instance, []config.Problem) {
 	counts := metrics.New(metrics.Options{
 		Version: in.about.Version, Revision: in.about.Revision, GoVersion: in.about.Go,
 		Origins: s.Labels(), Reasons: advice.Words(), DialReasons: advice.DialWords(), LoginMethods: pgwire.LoginMethods(),
-		CancelEffects:   observe.CancelEffects(),
-		Status:          in.status,
-		LogLinesDropped: droppedLogLines(p.Stderr),
+		CertificateReasons: advice.CertificateWords(),
+		CancelEffects:      observe.CancelEffects(),
+		Status:             in.status,
+		LogLinesDropped:    droppedLogLines(p.Stderr),
 	})
 	for _, o := range in.settings.AllOrigins() {
 		observer := observe.NewObserver(o, in.log, counts)
