@@ -71,7 +71,7 @@ func (c *checker) configure(env []string) []config.Problem {
 		all = append(all, o.DialerProblems(err, all)...)
 		if err == nil {
 			c.origins = append(c.origins, originChecker{c, o, dialer})
-			warnings = append(warnings, o.DialerWarnings(dialer.Warnings())...)
+			warnings = append(warnings, advice.Warnings(o, dialer.Warnings())...)
 		}
 	}
 	if c.options.Login {

@@ -2,10 +2,7 @@ package config
 
 import (
 	"errors"
-	"fmt"
-	"strings"
 
-	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
 	"github.com/pgorigin/pgorigin/pgwire"
 	"github.com/pgorigin/pgorigin/tlsorigin"
 )
@@ -57,7 +54,7 @@ func (o *Origin) DialerProblems(err error, found []Problem) []Problem {
 		var wrong *tlsorigin.ConfigError
 		if errors.As(e, &wrong) {
 			v, _ := dialerVariable(wrong.Field)
-			p = Problem{Variable: o.Variable(v.Word), Value: wrong.Value, Text: wrong.Text(o.fieldName) + "; " + v.Cure, File: v.File != NoFile}
+			p = Problem{Variable: o.Variable(v.Word), Value: wrong.Value, Text: wrong.Text(o.FieldVariable) + "; " + v.Cure, File: v.File != NoFile}
 			if v.Secret { // it may be a key, by mistake
 				p.Value = ""
 			}
@@ -80,77 +77,11 @@ func unjoin(err error) []error {
 	return []error{err}
 }
 
-// fieldName returns the variable of a field of tlsorigin.Config, or the field if there is none.
-func (o *Origin) fieldName(field string) string {
+// FieldVariable returns the variable of a field of tlsorigin.Config, or the field if there is none.
+func (o *Origin) FieldVariable(field string) string {
 	v, ok := dialerVariable(field)
 	if !ok {
 		return field
 	}
 	return o.Variable(v.Word)
-}
-
-// WarningText returns a warning in words.
-func (o *Origin) WarningText(w tlsorigin.Warning) string {
-	name := o.fieldName(w.Field)
-	if w.Value != "" {
-		name += " " + safetext.Quote(w.Value)
-	}
-	return name + ": " + w.Text
-}
-
-// DialerWarnings returns what is odd about o: found, the warnings of its dialer, and too many spares.
-func (o *Origin) DialerWarnings(found []tlsorigin.Warning) []Warning {
-	var warnings []Warning
-	for _, w := range found {
-		warnings = append(warnings, Warning{Origin: o.Name(), Text: o.WarningText(w)})
-	}
-	const share = 10
-	if o.WarmSpares > 1 && o.MaxSessions > 0 && o.WarmSpares*share > o.MaxSessions {
-		warnings = append(warnings, Warning{o.Name(), fmt.Sprintf("%s=%d is more than a tenth of %s=%d: connections that the "+
-			"upstream holds open unused", o.Variable("WARM_SPARES"), o.WarmSpares, o.Variable("MAX_SESSIONS"), o.MaxSessions)})
-	}
-	return warnings
-}
-
-// RootText says where trusted certificates come from.
-func (o *Origin) RootText(source tlsorigin.RootSource) string {
-	switch source.Setting {
-	case "CAFile":
-		return o.Variable("TLS_CA_FILE") + " " + safetext.Printable(source.Path) + countText(source.Certificates)
-	case "CAPEM":
-		return o.Variable("TLS_CA_PEM") + countText(source.Certificates)
-	case "":
-		return strings.TrimSpace("system roots " + source.Path)
-	}
-	text := source.Setting + " " + safetext.Printable(source.Path)
-	if source.Unreadable {
-		text += " (not found)"
-	}
-	return text
-}
-
-func countText(n int) string {
-	if n == 1 {
-		return " (1 certificate)"
-	}
-	return fmt.Sprintf(" (%d certificates)", n)
-}
-
-// Verification says in one line what the upstream of o has to prove.
-func (o *Origin) Verification() string {
-	name := o.TLS.ServerName
-	if name == "" {
-		name = "the host of the address"
-	}
-	texts := []string{o.TLS.Verify + ": chain and the name " + safetext.Printable(name)}
-	if o.TLS.Verify == VerifyCA {
-		texts = []string{o.TLS.Verify + ": chain, no name"}
-	}
-	if n := len(o.TLS.Pins); n > 0 {
-		texts = append(texts, fmt.Sprintf("one of %d pinned keys", n))
-	}
-	if o.TLS.CRLFile != "" {
-		texts = append(texts, "not revoked by "+safetext.Printable(o.TLS.CRLFile))
-	}
-	return strings.Join(append(texts, "TLS "+o.TLS.MinVersion.String()+" or later"), ", ")
 }

@@ -140,7 +140,7 @@ func (s *Config) checkLoops(o *Origin, addr string) []Problem {
 	return problems
 }
 
-// Warnings returns what is inherited and may not be meant, and what has no effect.
+// Warnings returns what is inherited and may not be meant, what is too much, and what has no effect.
 func (s *Config) Warnings() []Warning {
 	var warnings []Warning
 	known := hosts(s.Upstream.Addr)
@@ -154,6 +154,13 @@ func (s *Config) Warnings() []Warning {
 					"inherited; if that server has another name, set %s", safetext.Quote(o.TLS.ServerName), safetext.Quote(host),
 					o.Variable("TLS_SERVER_NAME"), o.Own("TLS_SERVER_NAME"))})
 			}
+		}
+	}
+	for _, o := range s.AllOrigins() {
+		const share = 10
+		if o.WarmSpares > 1 && o.MaxSessions > 0 && o.WarmSpares*share > o.MaxSessions {
+			warnings = append(warnings, Warning{o.Name(), fmt.Sprintf("%s=%d is more than a tenth of %s=%d: connections that the "+
+				"upstream holds open unused", o.Variable("WARM_SPARES"), o.WarmSpares, o.Variable("MAX_SESSIONS"), o.MaxSessions)})
 		}
 	}
 	if s.HealthAddr.Off() && (s.Readiness == Upstream || s.StartupCheck == Upstream) {

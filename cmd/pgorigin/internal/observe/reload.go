@@ -10,6 +10,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/advice"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
 	"github.com/pgorigin/pgorigin/health"
 	"github.com/pgorigin/pgorigin/tlsorigin"
@@ -101,7 +102,7 @@ func (o *Observer) reloaded(found tlsorigin.Reloaded, err error) {
 		o.lists(found.CRLNextUpdate)
 		o.Log.Info("reloaded", append([]zap.Field{origin}, reloadFields(found)...)...)
 		for _, warning := range found.Warnings {
-			o.Log.Warn("doubtful configuration", origin, Text("doubt", o.settings.WarningText(warning)))
+			o.Log.Warn("doubtful configuration", origin, Text("doubt", advice.Warning(o.settings, warning)))
 		}
 	default:
 		o.Metrics.Reloaded(o.origin, health.ReloadUnchanged, now)

@@ -7,26 +7,18 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/advice"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cli"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 )
-
-// roots says in words where the certificates come from that o trusts.
-func (o *origin) roots() []string {
-	texts := []string{}
-	for _, source := range o.dialer.Roots() {
-		texts = append(texts, o.settings.RootText(source))
-	}
-	return texts
-}
 
 // trustOf logs what an origin verifies, and against which roots.
 type trustOf struct{ *origin }
 
 // MarshalLogObject implements zapcore.ObjectMarshaler.
 func (t trustOf) MarshalLogObject(out zapcore.ObjectEncoder) error {
-	out.AddString("verification", t.settings.Verification())
-	zap.Strings("roots", t.roots()).AddTo(out)
+	out.AddString("verification", advice.Verification(t.settings))
+	zap.Strings("roots", advice.Roots(t.settings, t.dialer.Roots())).AddTo(out)
 	return nil
 }
 
@@ -38,7 +30,7 @@ func (in *instance) showRoots(list []config.Setting) {
 		}
 		for i := range list {
 			if list[i].Origin == o.settings.Name() && list[i].Word == "TLS_CA_FILE" {
-				list[i].Unset = strings.Join(o.roots(), ", ")
+				list[i].Unset = strings.Join(advice.Roots(o.settings, o.dialer.Roots()), ", ")
 				for _, source := range o.dialer.Roots() {
 					if source.Setting != "" {
 						list[i].From = source.Setting

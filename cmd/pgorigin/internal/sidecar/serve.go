@@ -149,7 +149,7 @@ func newInstance(p cli.Process) (*instance, []config.Problem) {
 		in.doubts = append(in.doubts, config.Warning{Text: w.String()})
 	}
 	for _, o := range in.origins {
-		in.doubts = append(in.doubts, o.settings.DialerWarnings(o.dialer.Warnings())...)
+		in.doubts = append(in.doubts, advice.Warnings(o.settings, o.dialer.Warnings())...)
 		o.observer.Loaded(o.dialer)
 		in.status.AddNote(o.settings.NoteName(health.NoteCertificates), o.observer.Reloads.Note)
 		in.status.AddNote(o.settings.NoteName(health.NoteKeyExchange), o.observer.Paths.Note)

@@ -23,7 +23,7 @@ func TestTooManySparesAreDoubtful(t *testing.T) {
 		if len(problems) > 0 {
 			t.Fatal(problems)
 		}
-		doubts := s.DialerWarnings(nil)
+		doubts := s.Warnings()
 		if want == "" && len(doubts) > 0 || want != "" && (len(doubts) != 1 || !strings.HasPrefix(doubts[0].Text, want)) {
 			t.Errorf("%s: doubts %v, want %q", settings, doubts, want)
 		}

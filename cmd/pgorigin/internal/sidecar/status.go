@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/advice"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cli"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
 	"github.com/pgorigin/pgorigin/health"
@@ -29,7 +30,7 @@ func (o *origin) describe() health.OriginSnapshot {
 	now, s := time.Now(), o.settings
 	snapshot := health.OriginSnapshot{
 		Name: s.Name(), Listen: []string{}, Upstream: s.Upstream.Addr, ServerName: s.TLS.ServerName,
-		Verify: string(s.TLS.Verify), MinVersion: s.TLS.MinVersion.String(), Verification: s.Verification(), Roots: o.roots(),
+		Verify: string(s.TLS.Verify), MinVersion: s.TLS.MinVersion.String(), Verification: advice.Verification(s), Roots: advice.Roots(s, o.dialer.Roots()),
 		Verified: o.observer.Latest.Describe(now), KeyExchange: o.observer.DescribePaths(), Own: o.expiries(now),
 		Probe: o.observer.Prober.Snapshot(),
 	}

@@ -22,8 +22,4 @@ func TestProblemsRepeatUserDataUnchanged(t *testing.T) {
 	if want := "is set although PGORIGIN_TLS_CA_FILE is set, too"; !strings.Contains(problems[1].String(), want) {
 		t.Errorf("%q lacks %q", problems[1], want)
 	}
-	warning := tlsorigin.Warning{Field: "CAFile", Kind: tlsorigin.WarningDates, Text: `certificate "PostQuantum Test CA" expired`}
-	if got, want := o.WarningText(warning), `PGORIGIN_TLS_CA_FILE: certificate "PostQuantum Test CA" expired`; got != want {
-		t.Errorf("warning is %q, want %q", got, want)
-	}
 }

@@ -1,0 +1,16 @@
+package advice
+
+import (
+	"testing"
+
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
+	"github.com/pgorigin/pgorigin/tlsorigin"
+)
+
+// A word of the user's stays what it is, also when a field of tlsorigin.Config has the same name.
+func TestWarningsRepeatUserDataUnchanged(t *testing.T) {
+	warning := tlsorigin.Warning{Field: "CAFile", Kind: tlsorigin.WarningDates, Text: `certificate "PostQuantum Test CA" expired`}
+	if got, want := Warning(new(config.Origin), warning), `PGORIGIN_TLS_CA_FILE: certificate "PostQuantum Test CA" expired`; got != want {
+		t.Errorf("warning is %q, want %q", got, want)
+	}
+}
