@@ -30,7 +30,7 @@ build: ## a static bin/pgorigin
 	CGO_ENABLED=0 GOFLAGS= GOAMD64=v1 GOARM64=v8.0 $(GO) build -trimpath -buildvcs=false -ldflags "$(LDFLAGS)" -o $(BINARY) ./cmd/pgorigin
 
 docs: ## the generated pages of docs/reference, from the code
-	$(GO) test -count=1 ./cmd/pgorigin ./cmd/pgorigin/internal/advice ./cmd/pgorigin/internal/config -run 'Page$$' -update
+	$(GO) test -count=1 ./cmd/pgorigin ./cmd/pgorigin/internal/advice ./cmd/pgorigin/internal/config -run 'Page$$|^TestHelp' -update
 
 man: ## the man pages, in MAN
 	mkdir -p $(MAN)
