@@ -37,8 +37,11 @@ type Group struct {
 // Groups is the table of reasons.
 func Groups() []Group {
 	return []Group{
-		{"Clients", clientReasons()}, {"The upstream", upstreamReasons()}, {"TLS", tlsReasons()},
-		{"Certificates", certificateReasons()}, {"Logins", loginReasons()},
+		{"Clients", clientReasons()},
+		{"The upstream", upstreamReasons()},
+		{"TLS", tlsReasons()},
+		{"Certificates", certificateReasons()},
+		{"Logins", loginReasons()},
 	}
 }
 
@@ -50,7 +53,8 @@ func clientReasons() []Reason {
 	}, {
 		Word: "client_protocol",
 		Ends: []End{
-			{pgwire.PhaseStartup, NoAnswer}, {pgwire.PhaseStartup, protocolViolation},
+			{pgwire.PhaseStartup, NoAnswer},
+			{pgwire.PhaseStartup, protocolViolation},
 			{pgwire.PhaseAuth, protocolViolation},
 		},
 		Meaning: "The client sent no Postgres startup packet, or broke the rules of a login.",
@@ -61,8 +65,10 @@ func clientReasons() []Reason {
 	}, {
 		Word: "client_gone",
 		Ends: []End{
-			{pgwire.PhaseStartup, NoAnswer}, {pgwire.PhaseDial, NoAnswer},
-			{pgwire.PhaseAuth, NoAnswer}, {pgwire.PhaseRelay, NoAnswer},
+			{pgwire.PhaseStartup, NoAnswer},
+			{pgwire.PhaseDial, NoAnswer},
+			{pgwire.PhaseAuth, NoAnswer},
+			{pgwire.PhaseRelay, NoAnswer},
 		},
 		Meaning: "The client left without a goodbye.",
 	}, {
@@ -89,8 +95,10 @@ func clientReasons() []Reason {
 	}, {
 		Word: "draining",
 		Ends: []End{
-			{pgwire.PhaseStartup, NoAnswer}, {pgwire.PhaseStartup, cannotConnectNow},
-			{pgwire.PhaseDial, cannotConnectNow}, {pgwire.PhaseAuth, cannotConnectNow},
+			{pgwire.PhaseStartup, NoAnswer},
+			{pgwire.PhaseStartup, cannotConnectNow},
+			{pgwire.PhaseDial, cannotConnectNow},
+			{pgwire.PhaseAuth, cannotConnectNow},
 			{pgwire.PhaseRelay, adminShutdown},
 		},
 		Meaning: "This pgorigin is shutting down.",

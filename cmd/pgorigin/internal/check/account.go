@@ -16,13 +16,13 @@ import (
 // account is what --login logs in with.
 type account struct {
 	user, database string
-	passwordFile   string // holds nothing but the password; empty: look it up in passFile
+	passwordFile   string // holds only the password; if empty, passFile has it
 	passFile       string // in the format of libpq's password file
-	explicit       bool   // passFile was named, so it must be there
+	explicit       bool   // passFile was named, so it must exist
 }
 
-// newAccount reads PGUSER, PGDATABASE, PGPASSFILE and HOME. These, for this one purpose, are the only PG
-// variables that pgorigin reads; it never reads PGPASSWORD.
+// newAccount reads PGUSER, PGDATABASE, PGPASSFILE and HOME. pgorigin reads PG variables only here, and never
+// PGPASSWORD.
 func newAccount(env []string, passwordFile string) account {
 	a := account{
 		user: host.Lookup(env, "PGUSER"), database: host.Lookup(env, "PGDATABASE"),
@@ -51,7 +51,7 @@ func (a account) startupNames() (user, database string) {
 	return user, a.database
 }
 
-// problems says what keeps a from logging in anywhere.
+// problems returns what keeps a from logging in anywhere.
 func (a account) problems() []config.Problem {
 	var problems []config.Problem
 	if a.user == "" {
@@ -76,13 +76,14 @@ func (a account) problems() []config.Problem {
 	return problems
 }
 
-// password returns the password for an upstream (host:port), "" if no line of the password file is for it.
+// password returns the password for an upstream, which is host:port. It is empty if the password file has no
+// line for it.
 func (a account) password(upstream string) (string, error) {
 	if a.passwordFile != "" {
 		return config.ReadPassword(a.passwordFile)
 	}
 	file, err := a.readPassFile()
-	if err != nil || file == nil {
+	if err != nil {
 		return "", err
 	}
 	host, port, err := net.SplitHostPort(upstream)
@@ -92,14 +93,14 @@ func (a account) password(upstream string) (string, error) {
 	return file.FindPassword(host, port, a.database, a.user), nil
 }
 
-// readPassFile returns nil if there is no file at the usual place.
+// readPassFile returns a file without lines if there is none at the usual place.
 func (a account) readPassFile() (*pgpassfile.Passfile, error) {
 	info, err := os.Stat(a.passFile)
 	switch {
 	case err != nil && !a.explicit:
-		return nil, nil
+		return new(pgpassfile.Passfile), nil
 	case err != nil:
-		return nil, pathless(err)
+		return nil, withoutPath(err)
 	case info.IsDir():
 		return nil, errors.New("is a directory")
 	case info.Mode().IsRegular() && info.Mode().Perm()&0o077 != 0: // libpq ignores such a file
@@ -107,13 +108,13 @@ func (a account) readPassFile() (*pgpassfile.Passfile, error) {
 	}
 	file, err := pgpassfile.ReadPassfile(a.passFile)
 	if err != nil {
-		return nil, pathless(err)
+		return nil, withoutPath(err)
 	}
 	return file, nil
 }
 
-// pathless drops the path that package os puts in front: a problem names it already.
-func pathless(err error) error {
+// withoutPath drops the path that package os puts in front, because a problem names it already.
+func withoutPath(err error) error {
 	var pathError *os.PathError
 	if errors.As(err, &pathError) {
 		return fmt.Errorf("cannot be read: %w", pathError.Err)

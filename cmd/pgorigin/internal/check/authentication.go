@@ -24,7 +24,7 @@ const (
 // pings is how many round trips are measured; the shortest counts.
 const pings = 5
 
-// checkAuthentication asks a verified address how it wants to be logged in to, and logs in with --login.
+// checkAuthentication asks a verified address which authentication it wants. With --login, it logs in, too.
 func (c *originChecker) checkAuthentication(ctx context.Context, address *Address, addr *tlsorigin.Addr) {
 	began := time.Now()
 	user, database := c.account.startupNames()
@@ -68,8 +68,8 @@ func (c *originChecker) checkLogin(ctx context.Context, address *Address, addr *
 	address.Stages = append(address.Stages, stage)
 }
 
-// withConnection calls use with a new verified connection to addr, for no longer than a login may take, and
-// closes it.
+// withConnection calls use with a new verified connection to addr, and closes it. Use has no longer than a
+// login.
 func (c *originChecker) withConnection(
 	ctx context.Context, addr net.Addr, use func(pgwire.Upstream) error,
 ) error {
@@ -78,7 +78,7 @@ func (c *originChecker) withConnection(
 		return err
 	}
 	defer func() { _ = conn.Close() }()
-	deadline := time.Now().Add(time.Duration(c.settings.LoginTimeout))
+	deadline := time.Now().Add(c.settings.LoginTimeout)
 	if end, ok := ctx.Deadline(); ok && end.Before(deadline) {
 		deadline = end
 	}
@@ -88,8 +88,8 @@ func (c *originChecker) withConnection(
 	return use(conn)
 }
 
-// askAuthentication returns how the server on conn, which must be verified, wants to be logged in to. Nothing
-// secret is sent, and the login ends there.
+// askAuthentication returns the methods that the upstream asks for. It sends nothing secret and ends the
+// login there. The connection must be verified.
 func askAuthentication(conn pgwire.Upstream, user, database string) ([]string, error) {
 	client, err := pgclient.Greet(conn, user, database, checkApplication)
 	if err != nil {
@@ -99,7 +99,7 @@ func askAuthentication(conn pgwire.Upstream, user, database string) ([]string, e
 	return client.Methods(), nil
 }
 
-// login logs in over conn, which must be verified and lead to upstream, and asks the server about itself.
+// login logs in to upstream over conn, and asks the server about itself. The connection must be verified.
 func (a account) login(
 	ctx context.Context, conn pgwire.Upstream, upstream string, allowed pgwire.AuthMethods,
 ) (*LoginFacts, error) {
@@ -148,7 +148,7 @@ func (f *LoginFacts) text() string {
 		f.ServerVersion, role, inMilliseconds(f.RoundTrip), by)
 }
 
-// loginFailure returns the reason and the sentence for a failure behind verification.
+// loginFailure returns the reason and the sentence for a failure after verification.
 func loginFailure(err error) (reason, text string) {
 	var reasoned interface {
 		error
@@ -174,13 +174,13 @@ func serverSays(e *pgclient.ServerError) string {
 		safetext.Printable(e.Severity), safetext.Printable(e.Code), safetext.Quote(e.Message))
 }
 
-// noSuchAccount reports whether e only means that the made-up user or database of a check does not exist, or
-// may not come in: PostgreSQL says 28000, 28P01 or 3D000, pgbouncer 08P01 for all of these.
+// noSuchAccount reports whether e only means that the made-up user or database does not exist or may not log
+// in. PostgreSQL then has 28000, 28P01 or 3D000, and pgbouncer 08P01.
 func noSuchAccount(e *pgclient.ServerError) bool {
 	return strings.HasPrefix(e.Code, "28") || strings.HasPrefix(e.Code, "3D") || e.Code == "08P01"
 }
 
-// describeOffer says what an offer means for clients of pgorigin, with the settings in force.
+// describeOffer completes stage: what an offer of methods means for clients of pgorigin, with its settings.
 func (c *originChecker) describeOffer(stage *Stage, methods []string) {
 	var free, bound []string
 	allowed := c.origin.AuthMethods()

@@ -115,7 +115,7 @@ func (c *checker) reportConfiguration(all []config.Problem) {
 	c.report.Stages = []Stage{configured, files}
 }
 
-// shownValue is the value of a problem as far as it may be repeated.
+// shownValue returns the value of a problem as far as it may be repeated.
 func shownValue(p config.Problem) string {
 	if p.Value == "" {
 		return ""
@@ -140,7 +140,7 @@ func fileNames(s *config.Config) string {
 	return strings.Join(set, ", ")
 }
 
-// checkOrigins diagnoses all origins at once, and then checks logins of one after the other.
+// checkOrigins diagnoses all origins at once. Then it checks logins, one origin after the other.
 func (c *checker) checkOrigins(ctx context.Context) {
 	diagnoses := make([][]diagnose.Upstream, len(c.origins))
 	var diagnosing sync.WaitGroup
@@ -154,8 +154,7 @@ func (c *checker) checkOrigins(ctx context.Context) {
 	}
 }
 
-// reportUpstreams reports what was found out about an origin, and checks logins at the addresses that were
-// verified.
+// reportUpstreams adds what was found out about an origin. It checks logins at addresses that were verified.
 func (c *originChecker) reportUpstreams(ctx context.Context, diagnoses []diagnose.Upstream) {
 	for i := range diagnoses {
 		d := &diagnoses[i]

@@ -113,8 +113,7 @@ func (p printer) stage(at branch, s *Stage) {
 	p.line(at, s.Result, string(s.Stage), text)
 }
 
-// chain lists the certificates from the authority down to the upstream's own, and then those that are no part
-// of it.
+// chain lists the certificates from the authority down to the upstream's own. Those outside the chain follow.
 func (p printer) chain(at branch, c *Chain) {
 	type entry struct{ label, text string }
 	var entries []entry
@@ -162,7 +161,7 @@ func (k *KeyExchange) text() string {
 	return text
 }
 
-// line writes one entry, in as many lines as it takes. An entry without a result is a heading or has details.
+// line writes one entry, in as many lines as it takes. An empty result is for headings and details.
 func (p printer) line(at branch, result, label, text string) {
 	mark := p.mark(result)
 	indent := utf8.RuneCountInString(mark)
@@ -174,7 +173,7 @@ func (p printer) line(at branch, result, label, text string) {
 		lines = safetext.Wrap(text, room-labelColumns)
 		if utf8.RuneCountInString(label) < labelColumns && longestWord(text) <= room-labelColumns {
 			lines[0] = fmt.Sprintf("%-*s%s", labelColumns, label, lines[0])
-		} else { // too long to stand side by side
+		} else { // too long for one line
 			hanging = indent + 2
 			lines = slices.Concat(safetext.Wrap(label, room), safetext.Wrap(text, room-2))
 		}
@@ -217,8 +216,8 @@ func (p printer) paint(result, text string) string {
 	return "\x1b[" + colour + "m" + text + "\x1b[0m"
 }
 
-// verdict ends the report; f is nil if all is good. Problems of the configuration follow on stderr, as run
-// reports them.
+// verdict ends the report. If f is nil, all is good. Problems of the configuration follow on stderr, as those
+// of run do.
 func (p printer) verdict(f *Failure) {
 	fmt.Fprintf(p.w, "\n")
 	if f == nil {

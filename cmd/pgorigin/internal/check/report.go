@@ -66,7 +66,7 @@ type Upstream struct {
 	Addresses  []Address `json:"addresses"`
 }
 
-// Address is the walk to one resolved address.
+// Address is what was found out about one resolved address.
 type Address struct {
 	Address           string             `json:"address"`
 	Stages            []Stage            `json:"stages"`
@@ -78,7 +78,7 @@ type Address struct {
 	Authentication    []string           `json:"authentication,omitempty"` // methods that the server asks for
 	Login             *LoginFacts        `json:"login,omitempty"`
 
-	failed diagnose.Stage // whose failure Dial reports; empty if it reports none
+	failed diagnose.Stage // the stage whose failure Dial reports; empty if it reports none
 }
 
 // TLS is what a handshake agreed on.
