@@ -95,6 +95,7 @@ func TestWrongUsage(t *testing.T) {
 		{[]string{"help", "nobody"}, `there is no command "nobody"`},
 		{[]string{"help", "run", "run"}, "help: unexpected argument"},
 		{[]string{"x\x1b[31m"}, `"x\x1b[31m"`},
+		{[]string{"--=\x1b[31m"}, `bad flag syntax: --=\x1b[31m`},
 	} {
 		got := runWith(t, nil, row.args...)
 		if got.code != cli.ExitUsage || got.stdout != "" || !strings.Contains(got.stderr, row.want) {

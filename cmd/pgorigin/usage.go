@@ -20,7 +20,8 @@ func reportUsage(w io.Writer, cmd *cobra.Command, err error) int {
 	if cmd.HasParent() {
 		name = cmd.Name() + ": "
 	}
-	fmt.Fprintf(w, "pgorigin: %s%v\nRun \"pgorigin help\" for commands and variables.\n", name, err)
+	text := safetext.Printable(name + err.Error())
+	fmt.Fprintf(w, "pgorigin: %s\nRun \"pgorigin help\" for commands and variables.\n", text)
 	return cli.ExitUsage
 }
 

@@ -13,28 +13,28 @@ import (
 // width is the width of the narrowest terminal that help is for.
 const width = 80
 
-const originHelp = `
-Environment variables of an origin, with the value of an unset one:
-
+const variablesHelp = `
+Environment variables. The value of an unset one stands in parentheses.
 `
 
 const processHelp = `
 An origin "reporting" in PGORIGIN_ORIGINS has the variables above, too, with its
 name: PGORIGIN_REPORTING_UPSTREAM_ADDR. If one is unset, the origin inherits the
-value from above. It inherits no address.
-
-Environment variables of the whole process, with the value of an unset one:
-
+value from above. It inherits no address. All that follows is for the process.
 `
 
-// WriteHelp lists the variables of run.
+// WriteHelp lists the variables of run, by section.
 func WriteHelp(w io.Writer) {
-	fmt.Fprint(w, originHelp)
-	process := false
+	fmt.Fprint(w, variablesHelp)
+	section, process := "", false
 	for _, v := range Variables() {
 		if !v.PerOrigin && !process {
 			process = true
 			fmt.Fprint(w, processHelp)
+		}
+		if v.Section != section {
+			section = v.Section
+			fmt.Fprintf(w, "\n%s:\n", section)
 		}
 		writeVariable(w, v)
 	}
@@ -42,14 +42,18 @@ func WriteHelp(w io.Writer) {
 
 // WriteWebhookHelp lists the variables of the webhook.
 func WriteWebhookHelp(w io.Writer) {
-	fmt.Fprint(w, "\nEnvironment variables, with the value of an unset one:\n\n")
+	fmt.Fprintf(w, "%s\n", variablesHelp)
 	for _, v := range WebhookVariables() {
 		writeVariable(w, v)
 	}
 }
 
 func writeVariable(w io.Writer, v Variable) {
-	fmt.Fprintf(w, "  %s  (%s)\n%s", v.Name(), v.WithoutValue(), indented("      ", v.Help))
+	name := v.Name()
+	if v.Type.Words != nil {
+		name += "=" + strings.Join(v.Type.Words, "|")
+	}
+	fmt.Fprintf(w, "  %s  (%s)\n%s", name, v.WithoutValue(), indented("      ", v.Help))
 }
 
 // indented breaks text into lines that begin with prefix.
