@@ -66,7 +66,10 @@ func ask(ctx context.Context, within time.Duration, method, addr, path string) e
 	// The default transport would use HTTP_PROXY.
 	transport := &http.Transport{
 		DisableKeepAlives: true,
-		DialContext:       func(ctx context.Context, _, _ string) (net.Conn, error) { return dialAny(ctx, addr) },
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return dialAny(ctx,
+				addr)
+		},
 	}
 	resp, err := transport.RoundTrip(req)
 	if err != nil {

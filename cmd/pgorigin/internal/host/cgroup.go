@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// CgroupMemory returns the lowest memory limit, in bytes, of the cgroup of this process and of those above it as far as
-// they can be seen, or 0 if there is none. root is the file system of this process.
+// CgroupMemory returns the lowest memory limit, in bytes, of the cgroup of this process and of those above it
+// as far as they can be seen, or 0 if there is none. root is the file system of this process.
 func CgroupMemory(root fs.FS) int64 {
 	group, v1 := ownCgroup(readAll(root, "proc/self/cgroup"))
 	mount, top := cgroupMount(readAll(root, "proc/self/mountinfo"), v1)
@@ -42,8 +42,8 @@ func CgroupMemory(root fs.FS) int64 {
 	return limit
 }
 
-// ownCgroup returns the cgroup that accounts for memory, from /proc/self/cgroup: lines of number:controllers:path. The
-// controller is in version 1 unless no line names it.
+// ownCgroup returns the cgroup that accounts for memory, from /proc/self/cgroup: lines of
+// number:controllers:path. The controller is in version 1 unless no line names it.
 func ownCgroup(text []byte) (group string, v1 bool) {
 	for line := range strings.Lines(string(text)) {
 		parts := strings.SplitN(strings.TrimSpace(line), ":", 3)
@@ -58,9 +58,9 @@ func ownCgroup(text []byte) (group string, v1 bool) {
 	return group, false
 }
 
-// cgroupMount returns where the hierarchy is mounted, as a path in an fs.FS, and which of its cgroups is at the top there,
-// from /proc/self/mountinfo: id, parent, device, top, mount point, options, then optional fields up to a hyphen, file
-// system, source, super options.
+// cgroupMount returns where the hierarchy is mounted, as a path in an fs.FS, and which of its cgroups is at
+// the top there, from /proc/self/mountinfo: id, parent, device, top, mount point, options, then optional
+// fields up to a hyphen, file system, source, super options.
 func cgroupMount(text []byte, v1 bool) (mount, top string) {
 	for line := range strings.Lines(string(text)) {
 		here, kind, found := strings.Cut(line, " - ")
@@ -68,14 +68,16 @@ func cgroupMount(text []byte, v1 bool) (mount, top string) {
 		if !found || len(fields) < 5 || len(kinds) < 3 {
 			continue
 		}
-		if v1 && kinds[0] == "cgroup" && slices.Contains(strings.Split(kinds[2], ","), "memory") || !v1 && kinds[0] == "cgroup2" {
+		if v1 && kinds[0] == "cgroup" && slices.Contains(strings.Split(kinds[2], ","), "memory") ||
+			!v1 && kinds[0] == "cgroup2" {
 			return strings.TrimPrefix(fields[4], "/"), fields[3]
 		}
 	}
 	return "", ""
 }
 
-// parseLimit returns math.MaxInt64 for no limit, which version 2 writes as max and version 1 as a number near that one.
+// parseLimit returns math.MaxInt64 for no limit, which version 2 writes as max and version 1 as a number near
+// that one.
 func parseLimit(text []byte) int64 {
 	n, err := strconv.ParseInt(string(bytes.TrimSpace(text)), 10, 64)
 	if err != nil || n <= 0 || n > math.MaxInt64/2 {

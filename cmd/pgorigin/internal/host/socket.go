@@ -12,5 +12,7 @@ var ErrSocketInUse = errors.New("is in use by another process")
 type ForeignFileError struct{ path, is string }
 
 func (e *ForeignFileError) Error() string {
-	return fmt.Sprintf("%s %s; it is left alone: use another folder or file name, or remove it if nobody needs it", e.path, e.is)
+	return fmt.Sprintf(
+		"%s %s; it is left alone: use another folder or file name, or remove it if nobody needs it",
+		e.path, e.is)
 }

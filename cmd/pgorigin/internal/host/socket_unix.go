@@ -116,7 +116,8 @@ func takeLock(file *os.File, path string) (socketLock, error) {
 	ours := n > 0 && len(lines) == 3 && lines[1] == lockMark
 	switch stat, ok := held.Sys().(*syscall.Stat_t); {
 	case n > 0 && !ours:
-		return socketLock{}, &ForeignFileError{path, "is the lock file of another program, such as PostgreSQL"}
+		return socketLock{},
+			&ForeignFileError{path, "is the lock file of another program, such as PostgreSQL"}
 	case ok && stat.Nlink > 1:
 		return socketLock{}, &ForeignFileError{path, "has another name elsewhere (a hard link)"}
 	}

@@ -15,7 +15,8 @@ func IsTerminal(w io.Writer) bool {
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
-// WantsColour follows no-color.org and bixense.com/clicolors: NO_COLOR wins, then CLICOLOR_FORCE, then the terminal.
+// WantsColour follows no-color.org and bixense.com/clicolors: NO_COLOR wins, then CLICOLOR_FORCE, then the
+// terminal.
 func WantsColour(terminal bool, env []string) bool {
 	switch {
 	case Lookup(env, "NO_COLOR") != "":

@@ -136,7 +136,9 @@ func sidecar(o Options) container {
 		},
 		SecurityContext: securityContext{
 			RunAsNonRoot: true, RunAsUser: imageUser, RunAsGroup: imageUser, ReadOnlyRootFilesystem: true,
-			Capabilities: capabilities{Drop: []string{"ALL"}}, SeccompProfile: seccompProfile{Type: "RuntimeDefault"},
+			Capabilities: capabilities{Drop: []string{"ALL"}}, SeccompProfile: seccompProfile{
+				Type: "RuntimeDefault",
+			},
 		},
 		TerminationMessagePolicy: "FallbackToLogsOnError",
 	}
@@ -144,7 +146,9 @@ func sidecar(o Options) container {
 		c.EnvFrom = []envSource{{ConfigMapRef: objectName{Name: o.EnvConfigMap}}}
 	}
 	if o.hasCA() {
-		c.VolumeMounts = append(c.VolumeMounts, volumeMount{Name: caVolume, MountPath: caFolder, ReadOnly: true})
+		c.VolumeMounts = append(c.VolumeMounts, volumeMount{
+			Name: caVolume, MountPath: caFolder, ReadOnly: true,
+		})
 	}
 	if o.ClientSecret != "" {
 		mount := volumeMount{Name: clientVolume, MountPath: clientFolder, ReadOnly: true}

@@ -93,9 +93,11 @@ func (i *Injector) options(annotations map[string]string) (Options, []string) {
 		switch {
 		case !ok || word.DefaultOnly:
 			known := knownWords(annotationPrefix, false)
-			problems = append(problems, fmt.Sprintf("annotation %s: no such annotation; known are %s", name, known))
+			problems = append(problems,
+				fmt.Sprintf("annotation %s: no such annotation; known are %s", name, known))
 		case value == "":
-			text := fmt.Sprintf("annotation %s is empty: write %s, or remove the annotation", name, word.wanted())
+			text := fmt.Sprintf("annotation %s is empty: write %s, or remove the annotation", name,
+				word.wanted())
 			problems = append(problems, text)
 		default:
 			if err := i.check(word, value); err != nil {
@@ -139,7 +141,8 @@ func (o Options) conflicts(name func(word string) string) []string {
 		return []string{fmt.Sprintf("%s and %s: there can be one CA only; remove one of them",
 			name("ca-secret"), name("ca-configmap"))}
 	case o.CAKey != "" && !o.hasCA():
-		return []string{fmt.Sprintf("%s is set, but neither %s nor %s: name the Secret or ConfigMap, or remove it",
+		return []string{fmt.Sprintf(
+			"%s is set, but neither %s nor %s: name the Secret or ConfigMap, or remove it",
 			name("ca-key"), name("ca-secret"), name("ca-configmap"))}
 	}
 	return nil
@@ -189,7 +192,8 @@ func (i *Injector) ReadDefaults(folder fs.FS) error {
 	}
 	var problems []error
 	for _, entry := range entries {
-		if strings.HasPrefix(entry.Name(), ".") { // such as ..data, by which a kubelet swaps all files at once
+		// such as ..data, by which a kubelet swaps all files at once
+		if strings.HasPrefix(entry.Name(), ".") {
 			continue
 		}
 		value, err := readDefault(folder, entry.Name())

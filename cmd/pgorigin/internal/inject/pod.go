@@ -101,7 +101,8 @@ func (p pod) obstacles(o Options) []string {
 			"remove hostNetwork, or do not inject this pod")
 	}
 	if p.Spec.OS.Name == "windows" {
-		found = append(found, "spec.os.name is windows: pgorigin is a Linux container; do not inject this pod")
+		found = append(found,
+			"spec.os.name is windows: pgorigin is a Linux container; do not inject this pod")
 	}
 	for _, c := range slices.Concat(p.Spec.InitContainers, p.Spec.Containers) {
 		for _, port := range c.Ports {
@@ -110,8 +111,9 @@ func (p pod) obstacles(o Options) []string {
 				found = append(found, fmt.Sprintf("container %q has port %s, which pgorigin listens on: "+
 					"set annotation pgorigin/listen-port to a free one", c.Name, o.ListenPort))
 			case strconv.Itoa(healthPort):
-				found = append(found, fmt.Sprintf("container %q has port %d, which pgorigin answers probes on: "+
-					"use another port there", c.Name, healthPort))
+				found = append(found,
+					fmt.Sprintf("container %q has port %d, which pgorigin answers probes on: "+
+						"use another port there", c.Name, healthPort))
 			}
 		}
 	}

@@ -114,7 +114,8 @@ func (e *edits) remove(n *yaml.Node, ours nodes) error {
 
 // removable reports whether an entry is ours, or was made for ours and holds nothing else.
 func (e *edits) removable(one entry, ours nodes) bool {
-	return ours[one.value] || e.holdsOnly(one.value, ours) && !e.keptSpace(one.value) && e.formerNull(one) == nil
+	return ours[one.value] ||
+		e.holdsOnly(one.value, ours) && !e.keptSpace(one.value) && e.formerNull(one) == nil
 }
 
 // holdsOnly reports whether n has entries and all are removable.

@@ -67,7 +67,8 @@ func (i *Injector) review(body []byte) ([]byte, Verdict, error) {
 	}
 	isReview := asked.APIVersion == reviewVersion && asked.Kind == "AdmissionReview"
 	if !isReview || asked.Request == nil || asked.Request.UID == "" {
-		return nil, Verdict{}, errors.New("expected an AdmissionReview of " + reviewVersion + " with a request")
+		return nil, Verdict{},
+			errors.New("expected an AdmissionReview of " + reviewVersion + " with a request")
 	}
 	answer := &response{UID: asked.Request.UID, Allowed: true}
 	verdict, patch := i.decide(asked.Request)
@@ -141,7 +142,8 @@ func (p plan) patch(of pod) []operation {
 		addEnv(add, fmt.Sprintf("/spec/containers/%d/env", index), of.Spec.Containers[index].Env, p.env)
 	}
 	for _, index := range p.inits {
-		addEnv(add, fmt.Sprintf("/spec/initContainers/%d/env", index), of.Spec.InitContainers[index].Env, p.env)
+		addEnv(add, fmt.Sprintf("/spec/initContainers/%d/env", index),
+			of.Spec.InitContainers[index].Env, p.env)
 	}
 	if len(of.Spec.InitContainers) == 0 {
 		add("/spec/initContainers", []container{p.container})

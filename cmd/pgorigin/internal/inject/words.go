@@ -108,7 +108,8 @@ var (
 func objectNamed(kind string) func(string) error {
 	return func(s string) error {
 		if len(s) > 253 || !objectNames.MatchString(s) {
-			return fmt.Errorf(`expected the name of a %s, that is, lower-case letters, digits, "-" and "."`, kind)
+			return fmt.Errorf(
+				`expected the name of a %s, that is, lower-case letters, digits, "-" and "."`, kind)
 		}
 		return nil
 	}
@@ -116,7 +117,8 @@ func objectNamed(kind string) func(string) error {
 
 func dataKey(s string) error {
 	if len(s) > 253 || !dataKeys.MatchString(s) || s == "." || strings.HasPrefix(s, "..") {
-		return errors.New(`expected a key of the Secret or ConfigMap, that is, letters, digits, "-", "_" and "."`)
+		return errors.New(
+			`expected a key of the Secret or ConfigMap, that is, letters, digits, "-", "_" and "."`)
 	}
 	return nil
 }

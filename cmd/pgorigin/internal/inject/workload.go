@@ -79,7 +79,8 @@ func appendWorkloads(found []workload, n *yaml.Node, mayBeList bool) ([]workload
 	for i, key := range path {
 		if w.template = child(w.template, key); w.template == nil || w.template.Kind != yaml.MappingNode {
 			return nil, fmt.Errorf("%s: %s is not an object that is written out: "+
-				"pgorigin does not follow aliases and merge keys; write it out", w.name, strings.Join(path[:i+1], "."))
+				"pgorigin does not follow aliases and merge keys; write it out", w.name,
+				strings.Join(path[:i+1], "."))
 		}
 	}
 	if len(path) > 0 {
@@ -110,8 +111,9 @@ func (w workload) misplaced() []string {
 	for what, keys := range marks {
 		for _, key := range slices.Sorted(maps.Keys(keys)) {
 			if strings.HasPrefix(key, annotationPrefix) {
-				problems = append(problems, fmt.Sprintf("%s %s is on the object itself, where nothing reads it: "+
-					"move it to the metadata of the pod template", what, key))
+				problems = append(problems,
+					fmt.Sprintf("%s %s is on the object itself, where nothing reads it: "+
+						"move it to the metadata of the pod template", what, key))
 			}
 		}
 	}

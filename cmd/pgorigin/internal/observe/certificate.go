@@ -10,8 +10,8 @@ import (
 	"github.com/pgorigin/pgorigin/tlsorigin"
 )
 
-// certificateFields describe the upstream's certificate and every further reason for which it was refused; nothing for an
-// error that is not about it. Its texts are cleaned already.
+// certificateFields describe the upstream's certificate and every further reason for which it was refused;
+// nothing for an error that is not about it. Its texts are cleaned already.
 func certificateFields(err error) []zap.Field {
 	var failure *tlsorigin.Error
 	if !errors.As(err, &failure) || failure.Peer == nil {
@@ -20,7 +20,8 @@ func certificateFields(err error) []zap.Field {
 	peer := failure.Peer
 	fields := []zap.Field{
 		Text("expected_name", failure.ExpectedName),
-		zap.String("cert_subject", peer.Subject), zap.String("cert_issuer", peer.Issuer), zap.Strings("cert_names", peer.Names),
+		zap.String("cert_subject", peer.Subject), zap.String("cert_issuer", peer.Issuer),
+		zap.Strings("cert_names", peer.Names),
 		zap.Time("cert_not_before", peer.NotBefore), zap.Time("cert_not_after", peer.NotAfter),
 		zap.String("cert_serial", peer.Serial), zap.String("cert_sha256", peer.SHA256),
 	}

@@ -20,11 +20,12 @@ const (
 	maxRemembered = 1000 // certificates; nobody has so many
 )
 
-// expiryLog remembers which certificates were warned of. It has no clock of its own: it is asked whenever certificates
-// are looked at anyway, by a reload or a handshake.
+// expiryLog remembers which certificates were warned of. It has no clock of its own: it is asked whenever
+// certificates are looked at anyway, by a reload or a handshake.
 type expiryLog struct {
-	own   func() (roots, client []*x509.Certificate) // nil: none
-	lists func() time.Time                           // when the first newest revocation list runs out; nil or zero: there is none
+	own func() (roots, client []*x509.Certificate) // nil: none
+	// when the first newest revocation list runs out; nil or zero: there is none
+	lists func() time.Time
 
 	mu   sync.Mutex
 	said map[string]time.Time // by fingerprint, or RoleCRL for the lists
@@ -56,7 +57,8 @@ func (e *expiryLog) owned(now time.Time) []roleCertificate {
 		return nil
 	}
 	roots, client := e.own()
-	alive := slices.ContainsFunc(roots, func(cert *x509.Certificate) bool { return now.Before(cert.NotAfter) })
+	alive := slices.ContainsFunc(roots,
+		func(cert *x509.Certificate) bool { return now.Before(cert.NotAfter) })
 	var list []roleCertificate
 	for _, cert := range roots {
 		// Beside one that is in force, an expired root is a leftover, which does no harm.
@@ -99,8 +101,8 @@ func (o *Observer) expiringUpstream(chains [][]*x509.Certificate, now time.Time)
 	}
 }
 
-// ExpiryNote says which certificates, the upstream's included, have expired or will soon, and what to do; empty if none will. It is no
-// condition of readiness, for it would hit all pods at once.
+// ExpiryNote says which certificates, the upstream's included, have expired or will soon, and what to do;
+// empty if none will. It is no condition of readiness, for it would hit all pods at once.
 func (o *Observer) ExpiryNote() string {
 	now := time.Now()
 	list := o.expiry.owned(now)
@@ -109,8 +111,9 @@ func (o *Observer) ExpiryNote() string {
 	}
 	var texts []string
 	if end := o.expiry.listsOver(now); !end.IsZero() {
-		texts = append(texts, fmt.Sprintf("the revocation list has run out at %s: %s", end.UTC().Format(time.RFC3339),
-			advice.ExpiryCure(health.RoleCRL, o.settings)))
+		texts = append(texts,
+			fmt.Sprintf("the revocation list has run out at %s: %s", end.UTC().Format(time.RFC3339),
+				advice.ExpiryCure(health.RoleCRL, o.settings)))
 	}
 	for _, c := range list {
 		if advice.Expiry(c.cert.NotBefore, c.cert.NotAfter, now) == advice.NotUrgent {
@@ -121,8 +124,10 @@ func (o *Observer) ExpiryNote() string {
 			verb = "has expired"
 		}
 		d := tlsorigin.Describe([]*x509.Certificate{c.cert}, now)[0]
-		texts = append(texts, fmt.Sprintf("%s certificate %s %s %s: %s", c.role, d.Subject, verb, d.NotAfter.Format(time.RFC3339),
-			advice.ExpiryCure(c.role, o.settings)))
+		texts = append(texts,
+			fmt.Sprintf("%s certificate %s %s %s: %s", c.role, d.Subject, verb,
+				d.NotAfter.Format(time.RFC3339),
+				advice.ExpiryCure(c.role, o.settings)))
 	}
 	return strings.Join(texts, "; ")
 }
@@ -141,8 +146,10 @@ func (o *Observer) expiring(role string, cert *x509.Certificate, now time.Time) 
 		message = "certificate has expired"
 	}
 	if line := o.Log.Check(level, message); line != nil {
-		line.Write(zap.String("origin", o.origin), zap.String("role", role), zap.String("subject", tlsorigin.Describe([]*x509.Certificate{cert}, now)[0].Subject),
+		line.Write(zap.String("origin", o.origin), zap.String("role", role),
+			zap.String("subject", tlsorigin.Describe([]*x509.Certificate{cert}, now)[0].Subject),
 			zap.String("sha256", tlsorigin.Fingerprint(cert)), zap.Time("not_after", cert.NotAfter),
-			zap.Float64("left", cert.NotAfter.Sub(now).Round(time.Second).Seconds()), zap.String("cure", advice.ExpiryCure(role, o.settings)))
+			zap.Float64("left", cert.NotAfter.Sub(now).Round(time.Second).Seconds()),
+			zap.String("cure", advice.ExpiryCure(role, o.settings)))
 	}
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/pgorigin/pgorigin/tlsorigin"
 )
 
-// handshake is the latest in which the upstream has proved who it is. Certificates are described only when somebody asks:
-// connections are not to pay for a page that nobody looks at.
+// handshake is the latest in which the upstream has proved who it is. Certificates are described only when
+// somebody asks: connections are not to pay for a page that nobody looks at.
 type handshake struct {
 	mu       sync.Mutex
 	verified health.Verified // without Address and Chain; zero: there was none
@@ -25,7 +25,8 @@ type handshake struct {
 func (h *handshake) happened(a tlsorigin.Attempt) {
 	verified := health.Verified{
 		At: time.Now().UTC(), Upstream: a.Addr,
-		Version: advice.VersionName(a.State.Version), Cipher: tls.CipherSuiteName(a.State.CipherSuite), Group: tlsorigin.GroupName(a.State.CurveID),
+		Version: advice.VersionName(a.State.Version), Cipher: tls.CipherSuiteName(a.State.CipherSuite),
+		Group:       tlsorigin.GroupName(a.State.CurveID),
 		PostQuantum: tlsorigin.IsHybrid(a.State.CurveID), Resumed: a.State.DidResume,
 	}
 	h.mu.Lock()
@@ -51,7 +52,8 @@ func (h *handshake) Describe(now time.Time) *health.Verified {
 	verified.Address, verified.Chain = address.String(), []health.Certificate{}
 	for _, d := range tlsorigin.Describe(chain, now) {
 		verified.Chain = append(verified.Chain, health.Certificate{
-			Subject: d.Subject, Issuer: d.Issuer, Names: append([]string{}, d.Names...), Key: d.Key, SHA256: d.SHA256,
+			Subject: d.Subject, Issuer: d.Issuer, Names: append([]string{}, d.Names...), Key: d.Key,
+			SHA256:    d.SHA256,
 			NotBefore: d.NotBefore, NotAfter: d.NotAfter, DaysLeft: d.DaysLeft,
 		})
 	}

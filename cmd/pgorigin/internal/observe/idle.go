@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// IdleWatch tells when there has been no session for a while, after there was one. Nothing runs meanwhile but, between
-// the last session and that moment, a timer. A nil idleWatch never tells.
+// IdleWatch tells when there has been no session for a while, after there was one. Nothing runs meanwhile
+// but, between the last session and that moment, a timer. A nil idleWatch never tells.
 type IdleWatch struct {
 	after   time.Duration
 	expired chan struct{}
@@ -34,7 +34,8 @@ func (w *IdleWatch) Idle() <-chan struct{} {
 	return w.expired
 }
 
-// Began counts a session whose upstream leg is there. Port checks, and clients that are refused, never come so far.
+// Began counts a session whose upstream leg is there. Port checks, and clients that are refused, never come
+// so far.
 func (w *IdleWatch) Began() {
 	if w == nil {
 		return
@@ -47,7 +48,8 @@ func (w *IdleWatch) Began() {
 	}
 }
 
-// LoggedIn notes that there has been a session: logins that fail while the application waits for its database are none.
+// LoggedIn notes that there has been a session: logins that fail while the application waits for its database
+// are none.
 func (w *IdleWatch) LoggedIn() {
 	if w == nil {
 		return

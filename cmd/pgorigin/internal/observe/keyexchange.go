@@ -39,7 +39,8 @@ func (p *pathLog) changed(c tlsorigin.PathChange) {
 func (p *pathLog) list() []tlsorigin.PathChange {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return slices.SortedFunc(maps.Values(p.known), func(a, b tlsorigin.PathChange) int { return strings.Compare(a.Resolved, b.Resolved) })
+	return slices.SortedFunc(maps.Values(p.known),
+		func(a, b tlsorigin.PathChange) int { return strings.Compare(a.Resolved, b.Resolved) })
 }
 
 // Note says to which addresses connections go by a fallback. It is empty while there is none.
@@ -47,7 +48,8 @@ func (p *pathLog) Note() string {
 	var texts []string
 	for _, c := range p.list() {
 		if c.Fallback != "" {
-			texts = append(texts, fmt.Sprintf("%s goes by %s: %s", c.Resolved, c.Fallback, advice.FallbackCause(c.Cause)))
+			texts = append(texts,
+				fmt.Sprintf("%s goes by %s: %s", c.Resolved, c.Fallback, advice.FallbackCause(c.Cause)))
 		}
 	}
 	return strings.Join(texts, "; ")
@@ -57,9 +59,12 @@ func (p *pathLog) Note() string {
 func (o *Observer) DescribePaths() []health.KeyExchange {
 	list := []health.KeyExchange{}
 	for _, c := range o.Paths.list() {
-		k := health.KeyExchange{Upstream: c.Addr, Address: c.Resolved, State: string(c.After), Fallback: string(c.Fallback)}
+		k := health.KeyExchange{
+			Upstream: c.Addr, Address: c.Resolved, State: string(c.After), Fallback: string(c.Fallback),
+		}
 		if c.Fallback != "" {
-			k.Cause, k.Cure, k.Until = advice.FallbackCause(c.Cause), advice.FallbackCure(c.Fallback, o.settings), c.Until.UTC()
+			k.Cause, k.Cure, k.Until = advice.FallbackCause(c.Cause),
+				advice.FallbackCure(c.Fallback, o.settings), c.Until.UTC()
 		}
 		list = append(list, k)
 	}
@@ -85,8 +90,8 @@ func (o *Observer) probed(a tlsorigin.Attempt, fields []zap.Field) {
 	o.Log.Debug("upstream probed", append(fields, zap.String("reason", reason))...)
 }
 
-// pathChanged writes one line for each change of what is known about key exchange with an address: a warning where
-// connections have less than they should.
+// pathChanged writes one line for each change of what is known about key exchange with an address: a warning
+// where connections have less than they should.
 func (o *Observer) pathChanged(c tlsorigin.PathChange) {
 	o.Metrics.PostQuantumState(o.origin, string(c.Before), string(c.After))
 	o.Paths.changed(c)
@@ -102,6 +107,7 @@ func (o *Observer) pathChanged(c tlsorigin.PathChange) {
 		return
 	}
 	o.Log.Warn("key exchange fell back", append(fields, zap.String("fallback", string(c.Fallback)),
-		zap.String("cause", advice.FallbackCause(c.Cause)), zap.String("cure", advice.FallbackCure(c.Fallback, o.settings)),
+		zap.String("cause", advice.FallbackCause(c.Cause)),
+		zap.String("cure", advice.FallbackCure(c.Fallback, o.settings)),
 		zap.Time("probe_after", c.Until.Truncate(time.Second)))...)
 }

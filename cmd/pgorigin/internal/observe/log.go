@@ -14,8 +14,8 @@ import (
 // jsonTime is RFC 3339 in UTC with milliseconds, the same width in every line.
 const jsonTime = "2006-01-02T15:04:05.000Z07:00"
 
-// NewLogger logs to w. Messages are constants, everything else is a snake_case field, and both encoders write fields as
-// JSON, so that no text from outside can break a line or reach a terminal unescaped.
+// NewLogger logs to w. Messages are constants, everything else is a snake_case field, and both encoders write
+// fields as JSON, so that no text from outside can break a line or reach a terminal unescaped.
 func NewLogger(w io.Writer, format config.LogFormat, level zapcore.Level, env []string) *zap.Logger {
 	out := w
 	q, queued := w.(*Queue)
@@ -53,7 +53,8 @@ func encoderConfig() zapcore.EncoderConfig {
 	}
 }
 
-// consoleConfig is for people: local time without the date, and the level in colour if the terminal likes that.
+// consoleConfig is for people: local time without the date, and the level in colour if the terminal likes
+// that.
 func consoleConfig(colour bool) zapcore.EncoderConfig {
 	c := encoderConfig()
 	c.ConsoleSeparator = " "

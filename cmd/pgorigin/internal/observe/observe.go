@@ -40,8 +40,8 @@ type Observer struct {
 	Latest handshake
 }
 
-// upstreamLeg is what the log line of a session says about its upstream leg: texts only, for a tls.ConnectionState would
-// keep the certificates of every idle session in memory.
+// upstreamLeg is what the log line of a session says about its upstream leg: texts only, for a
+// tls.ConnectionState would keep the certificates of every idle session in memory.
 type upstreamLeg struct {
 	addr, version, cipher, group, peer string
 
@@ -49,7 +49,10 @@ type upstreamLeg struct {
 }
 
 func NewObserver(s *config.Origin, log *zap.Logger, counts *metrics.Metrics) *Observer {
-	o := &Observer{origin: s.Name(), settings: s, cures: advice.NewCures(s), Log: log, Metrics: counts, upstreams: map[uint64]upstreamLeg{}}
+	o := &Observer{
+		origin: s.Name(), settings: s, cures: advice.NewCures(s), Log: log, Metrics: counts,
+		upstreams: map[uint64]upstreamLeg{},
+	}
 	o.Repeats.leftOut = o.logLeftOut
 	o.Prober = &health.Prober{Changed: o.upstreamChanged}
 	return o
@@ -170,7 +173,8 @@ func (o *Observer) authenticated(info pgwire.SessionInfo) {
 	o.mu.Unlock()
 	o.Metrics.LoggedIn(o.origin, info.Method, leg.auth)
 	o.Record.LoggedIn(info.Method)
-	o.Prober.Observed(nil, leg.dial) // and not before: a client certificate may be rejected after the handshake
+	// and not before: a client certificate may be rejected after the handshake
+	o.Prober.Observed(nil, leg.dial)
 }
 
 // ended counts the session and writes its line.

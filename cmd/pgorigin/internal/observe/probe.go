@@ -12,8 +12,8 @@ import (
 	"github.com/pgorigin/pgorigin/tlsorigin"
 )
 
-// Problem describes an error for people. Unlike a log line, it leaves out the cause: anybody may read the status page, and
-// only the text of the error itself is fit for that.
+// Problem describes an error for people. Unlike a log line, it leaves out the cause: anybody may read the
+// status page, and only the text of the error itself is fit for that.
 func (o *Observer) Problem(err error) *health.Problem {
 	var reasoned interface {
 		error
@@ -44,8 +44,8 @@ func (o *Observer) remember(info pgwire.SessionInfo, result pgwire.SessionResult
 	}
 }
 
-// upstreamFailure returns why a session found out that the upstream cannot be reached, nil if it did not. A client
-// certificate may be rejected only after the handshake, when the login has begun.
+// upstreamFailure returns why a session found out that the upstream cannot be reached, nil if it did not. A
+// client certificate may be rejected only after the handshake, when the login has begun.
 func (o *Observer) upstreamFailure(info pgwire.SessionInfo, result pgwire.SessionResult) *health.Problem {
 	var failure *tlsorigin.Error
 	switch {
@@ -57,7 +57,8 @@ func (o *Observer) upstreamFailure(info pgwire.SessionInfo, result pgwire.Sessio
 	return nil
 }
 
-// upstreamChanged is a health.Prober.Changed. Without a probe that runs, sessions have said the same in their own lines.
+// upstreamChanged is a health.Prober.Changed. Without a probe that runs, sessions have said the same in their
+// own lines.
 func (o *Observer) upstreamChanged(p health.Probe) {
 	if !p.Active {
 		return
@@ -67,6 +68,7 @@ func (o *Observer) upstreamChanged(p health.Probe) {
 		o.Log.Info("upstream is up", origin)
 		return
 	}
-	o.Log.Warn("upstream is down", origin, zap.String("reason", p.Problem.Reason), zap.String("error", p.Problem.Text),
+	o.Log.Warn("upstream is down", origin, zap.String("reason", p.Problem.Reason),
+		zap.String("error", p.Problem.Text),
 		zap.Time("since", p.Since), Text("cure", p.Problem.Cure))
 }

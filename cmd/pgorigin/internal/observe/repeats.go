@@ -11,8 +11,8 @@ const (
 	repeatPeriod = time.Minute
 )
 
-// repeats keeps a failure that repeats itself, such as an upstream that is down while an application tries again and
-// again, from filling the log. The zero value lets everything pass until its first period is over.
+// repeats keeps a failure that repeats itself, such as an upstream that is down while an application tries
+// again and again, from filling the log. The zero value lets everything pass until its first period is over.
 type repeats struct {
 	// leftOut runs at the end of a period in which some lines of that kind were left out.
 	leftOut func(kind string, count int)
@@ -21,8 +21,8 @@ type repeats struct {
 	runs map[string]*repeatRun // by kind, those whose period has not ended
 }
 
-// repeatRun is one period of one kind. Its timer runs only while there is something to sum up or forget: nothing ticks in
-// a process in which nothing fails.
+// repeatRun is one period of one kind. Its timer runs only while there is something to sum up or forget:
+// nothing ticks in a process in which nothing fails.
 type repeatRun struct {
 	seen  int
 	timer *time.Timer

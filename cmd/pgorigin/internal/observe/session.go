@@ -15,12 +15,14 @@ const acceptFailed = "accept failed"
 
 // logLeftOut says how many lines of a kind repeats has kept out of the log.
 func (o *Observer) logLeftOut(kind string, count int) {
-	o.Log.Warn("repeats left out", zap.String("origin", o.origin), zap.String("of", kind), zap.Int("count", count),
+	o.Log.Warn("repeats left out", zap.String("origin", o.origin), zap.String("of", kind),
+		zap.Int("count", count),
 		zap.Float64("within", repeatPeriod.Seconds()))
 }
 
-// levelOf is warn for what somebody may have to look into. A client that leaves is none of that, unless it left because
-// it insists on encryption; one that came and went without a byte is a port check of a load balancer or a kubelet.
+// levelOf is warn for what somebody may have to look into. A client that leaves is none of that, unless it
+// left because it insists on encryption; one that came and went without a byte is a port check of a load
+// balancer or a kubelet.
 func levelOf(info pgwire.SessionInfo, result pgwire.SessionResult) zapcore.Level {
 	silent := result.Phase == pgwire.PhaseStartup && !info.RefusedEncryption
 	switch {
@@ -68,7 +70,8 @@ func (l upstreamLeg) fields() []zap.Field {
 	}
 }
 
-// timings say how long each phase of a session took that got as far as an upstream leg. The last one ended with it.
+// timings say how long each phase of a session took that got as far as an upstream leg. The last one ended
+// with it.
 func (l upstreamLeg) timings(info pgwire.SessionInfo, result pgwire.SessionResult) []zap.Field {
 	seconds := func(key string, d time.Duration) zap.Field { return zap.Float64(key, max(d, 0).Seconds()) }
 	fields := []zap.Field{seconds("startup_duration", l.startup), seconds("dial_duration", l.dial)}

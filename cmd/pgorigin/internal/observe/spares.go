@@ -28,7 +28,8 @@ func (o *Observer) SparesTrace() spares.Trace {
 			o.Log.Debug("spare discarded", fields...)
 		},
 		Paused: func(err error, wait time.Duration) {
-			o.Log.Debug("no new spares for a while", origin, zap.Float64("wait", wait.Seconds()), Text("error", advice.WithCause(err)))
+			o.Log.Debug("no new spares for a while", origin, zap.Float64("wait", wait.Seconds()),
+				Text("error", advice.WithCause(err)))
 		},
 	}
 }

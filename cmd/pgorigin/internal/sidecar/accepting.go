@@ -11,14 +11,15 @@ import (
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/host"
 )
 
-// stuckAfter is how long clients may wait to be accepted while nothing happens. It is long for a machine that is merely
-// busy: who fails /livez loses all its sessions.
+// stuckAfter is how long clients may wait to be accepted while nothing happens. It is long for a machine that
+// is merely busy: who fails /livez loses all its sessions.
 const stuckAfter = 10 * time.Second
 
-// acceptWatch is a listener that can tell whether the loop that accepts from it is stuck: clients have connected, and for
-// stuckAfter nobody has fetched one. The kernel is asked, within a request and for nothing but a poll of the descriptor, so
-// nothing is dialled, no timer runs, and a loop without clients is never suspected. The errors of a loop that tries again,
-// because there are too many open files, count as progress: a restart would not cure that.
+// acceptWatch is a listener that can tell whether the loop that accepts from it is stuck: clients have
+// connected, and for stuckAfter nobody has fetched one. The kernel is asked, within a request and for nothing
+// but a poll of the descriptor, so nothing is dialled, no timer runs, and a loop without clients is never
+// suspected. The errors of a loop that tries again, because there are too many open files, count as progress:
+// a restart would not cure that.
 type acceptWatch struct {
 	net.Listener
 	returned atomic.Uint64 // calls of Accept that have
@@ -59,13 +60,14 @@ func (w *acceptWatch) check() error {
 	case w.since.IsZero() || returned != w.seen:
 		w.seen, w.since = returned, now
 	case now.Sub(w.since) >= stuckAfter:
-		return fmt.Errorf("clients wait at %s, and none was accepted for %v", w.Addr(), now.Sub(w.since).Round(time.Second))
+		return fmt.Errorf("clients wait at %s, and none was accepted for %v", w.Addr(),
+			now.Sub(w.since).Round(time.Second))
 	}
 	return nil
 }
 
-// clientsWait reports whether the kernel holds connections that were not accepted yet. It knows nothing about a listener
-// without descriptor, or a closed one, and says false.
+// clientsWait reports whether the kernel holds connections that were not accepted yet. It knows nothing about
+// a listener without descriptor, or a closed one, and says false.
 func clientsWait(ln net.Listener) bool {
 	sc, ok := ln.(syscall.Conn)
 	if !ok {

@@ -33,41 +33,48 @@ func adminHandler(quit func()) http.Handler {
 	mux.HandleFunc(quitPath, func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodPost {
 			w.Header().Set("Allow", http.MethodPost)
-			http.Error(w, "method not allowed; use POST, for links and previews are followed by GET", http.StatusMethodNotAllowed)
+			http.Error(w, "method not allowed; use POST, for links and previews are followed by GET",
+				http.StatusMethodNotAllowed)
 			return
 		}
 		const answer = "ok, running sessions may finish\n"
 		w.Header().Set("Content-Length", strconv.Itoa(len(answer)))
 		_, _ = io.WriteString(w, answer)
-		_ = http.NewResponseController(w).Flush() // without sessions the end comes at once, for this connection, too
+		// without sessions the end comes at once, for this connection, too
+		_ = http.NewResponseController(w).Flush()
 		quit()
 	})
 	mux.HandleFunc("GET /debug/pprof/profile", serveCPUProfile)
 	mux.HandleFunc("GET /debug/pprof/{name}", serveProfile)
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
-		http.Error(w, "not found; there are POST "+quitPath+" and /debug/pprof/ with profile, "+strings.Join(profileNames(), ", "), http.StatusNotFound)
+		http.Error(w,
+			"not found; there are POST "+quitPath+" and /debug/pprof/ with profile, "+
+				strings.Join(profileNames(), ", "), http.StatusNotFound)
 	})
 	return localOnly(mux)
 }
 
-// localOnly refuses what a web page can make a browser on this machine send. Being bound to loopback does not keep that
-// out: a browser sends a cross-origin POST without asking, but then with an Origin header; and a page whose own name was
-// rebound to 127.0.0.1 is of the same origin, but then the Host header has that name.
+// localOnly refuses what a web page can make a browser on this machine send. Being bound to loopback does not
+// keep that out: a browser sends a cross-origin POST without asking, but then with an Origin header; and a
+// page whose own name was rebound to 127.0.0.1 is of the same origin, but then the Host header has that name.
 func localOnly(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "no-store")
 		switch {
 		case r.Header.Get("Origin") != "":
-			http.Error(w, "refused: a web page asked for this (there is an Origin header)", http.StatusForbidden)
+			http.Error(w, "refused: a web page asked for this (there is an Origin header)",
+				http.StatusForbidden)
 		case !isLocalHost(r.Host):
-			http.Error(w, "refused: the Host header must be localhost, 127.0.0.1 or [::1]", http.StatusForbidden)
+			http.Error(w, "refused: the Host header must be localhost, 127.0.0.1 or [::1]",
+				http.StatusForbidden)
 		default:
 			next.ServeHTTP(w, r)
 		}
 	})
 }
 
-// isLocalHost reports whether a Host header is a name of this machine that no DNS server can give to another one.
+// isLocalHost reports whether a Host header is a name of this machine that no DNS server can give to another
+// one.
 func isLocalHost(header string) bool {
 	host, _, err := net.SplitHostPort(header)
 	if err != nil { // no port
@@ -85,12 +92,13 @@ func profileNames() []string {
 	return names
 }
 
-// serveProfile writes one of the runtime's profiles; with ?debug=1, or 2 for goroutines, as text. This and serveCPUProfile
-// are net/http/pprof without its traces and index, which are half a megabyte.
+// serveProfile writes one of the runtime's profiles; with ?debug=1, or 2 for goroutines, as text. This and
+// serveCPUProfile are net/http/pprof without its traces and index, which are half a megabyte.
 func serveProfile(w http.ResponseWriter, r *http.Request) {
 	p := pprof.Lookup(r.PathValue("name"))
 	if p == nil {
-		http.Error(w, "no such profile; there are profile, "+strings.Join(profileNames(), ", "), http.StatusNotFound)
+		http.Error(w, "no such profile; there are profile, "+strings.Join(profileNames(), ", "),
+			http.StatusNotFound)
 		return
 	}
 	debug, _ := strconv.Atoi(r.URL.Query().Get("debug")) // what is no number is the binary form
@@ -110,7 +118,9 @@ func serveCPUProfile(w http.ResponseWriter, r *http.Request) {
 		seconds, err := strconv.Atoi(text)
 		length = time.Duration(seconds) * time.Second
 		if err != nil || length <= 0 || length > maxProfile {
-			http.Error(w, fmt.Sprintf("seconds: expected a whole number from 1 to %d", maxProfile/time.Second), http.StatusBadRequest)
+			http.Error(w,
+				fmt.Sprintf("seconds: expected a whole number from 1 to %d", maxProfile/time.Second),
+				http.StatusBadRequest)
 			return
 		}
 	}

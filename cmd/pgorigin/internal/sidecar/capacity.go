@@ -12,8 +12,8 @@ import (
 	"github.com/pgorigin/pgorigin/pgwire"
 )
 
-// What things cost in bytes, measured with 2,000 sessions and upwards under a memory limit; docs/reference/limits.md
-// shows the sum.
+// What things cost in bytes, measured with 2,000 sessions and upwards under a memory limit;
+// docs/reference/limits.md shows the sum.
 const (
 	baseMemory    = 8 << 20  // the process at rest
 	sessionMemory = 45 << 10 // a session with the kernel's buffers and TLS's buffer for one whole record
@@ -70,7 +70,8 @@ func planCapacity(r resources) capacityPlan {
 		p.sessions = max((rest-p.guests-2*p.cancels)/2, fewestSessions)
 		p.from = fmt.Sprintf("the limit of %d open files", r.descriptors)
 		if needed := r.descriptors - rest + p.guests + 2*p.cancels + 2*p.sessions; needed > r.descriptors {
-			p.doubt = fmt.Sprintf("the limit of %d open files may not do: %d are needed for as few as %d sessions",
+			p.doubt = fmt.Sprintf(
+				"the limit of %d open files may not do: %d are needed for as few as %d sessions",
 				r.descriptors, needed, p.sessions)
 		}
 	}
@@ -81,7 +82,9 @@ func planCapacity(r resources) capacityPlan {
 		used := baseMemory + int64(p.logins)*loginMemory + int64(p.guests)*guestMemory
 		sessions := max(int((room-used)/sessionMemory), fewestSessions)
 		if r.maxSessions > sessions {
-			p.doubt = fmt.Sprintf("%sMAX_SESSIONS allows %d sessions in all, but the memory limit of %s leaves room for about %d",
+			p.doubt = fmt.Sprintf(
+				"%sMAX_SESSIONS allows %d sessions in all, but the memory limit of %s leaves room "+
+					"for about %d",
 				config.Prefix, r.maxSessions, mebibytes(r.memory), sessions)
 		}
 		if r.maxSessions == 0 && sessions < p.sessions {
@@ -108,7 +111,8 @@ func mebibytes(n int64) string { return fmt.Sprintf("%d MiB", n>>20) }
 // apply puts the plan in force. No client may have been accepted yet. Under a memory limit it is also
 // watched: what a session costs depends on what it does.
 func (p capacityPlan) apply(c *pgwire.Capacity, memory int64) {
-	c.Sessions, c.SessionsFrom, c.Logins, c.Guests, c.Cancels = p.sessions, p.from, p.logins, p.guests, p.cancels
+	c.Sessions, c.SessionsFrom, c.Logins, c.Guests, c.Cancels = p.sessions, p.from, p.logins,
+		p.guests, p.cancels
 	if memory > 0 {
 		c.Pressed = func() bool {
 			kernel := int64(c.InUse()) * kernelMemory

@@ -12,8 +12,8 @@ import (
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cli"
 )
 
-// askToQuit asks for the end as a signal would, except that it does not have to be asked twice, and that asking twice
-// changes nothing.
+// askToQuit asks for the end as a signal would, except that it does not have to be asked twice, and that
+// asking twice changes nothing.
 func (in *instance) askToQuit() {
 	select {
 	case in.quit <- struct{}{}:
@@ -21,8 +21,8 @@ func (in *instance) askToQuit() {
 	}
 }
 
-// end waits for a reason to end and takes the steps from there: the delay, the drain, the cut. Each further signal goes on
-// to the next step at once. It returns the exit code.
+// end waits for a reason to end and takes the steps from there: the delay, the drain, the cut. Each further
+// signal goes on to the next step at once. It returns the exit code.
 func (in *instance) end(ctx context.Context, signals <-chan os.Signal, failed <-chan error) int {
 	wait := time.Duration(in.settings.ShutdownDelay)
 	var cause string
@@ -52,8 +52,8 @@ func (in *instance) end(ctx context.Context, signals <-chan os.Signal, failed <-
 	return in.drain(ctx, signals)
 }
 
-// goOn serves clients as before for a while, new ones included: an application that gets the same SIGTERM may still have
-// something to write, on a new connection.
+// goOn serves clients as before for a while, new ones included: an application that gets the same SIGTERM may
+// still have something to write, on a new connection.
 func (in *instance) goOn(wait time.Duration, signals <-chan os.Signal) {
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
@@ -64,8 +64,8 @@ func (in *instance) goOn(wait time.Duration, signals <-chan os.Signal) {
 	}
 }
 
-// drain lets running sessions end by themselves for a while. A signal, or the end of that while, cuts the rest. Probes are
-// answered to the very end, for a kubelet would otherwise kill what it cannot reach.
+// drain lets running sessions end by themselves for a while. A signal, or the end of that while, cuts the
+// rest. Probes are answered to the very end, for a kubelet would otherwise kill what it cannot reach.
 func (in *instance) drain(ctx context.Context, signals <-chan os.Signal) int {
 	timeout := time.Duration(in.settings.ShutdownTimeout)
 	in.draining.Store(true)
@@ -77,7 +77,8 @@ func (in *instance) drain(ctx context.Context, signals <-chan os.Signal) int {
 	errSignal := errors.New("another signal came")
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cancel(nil)
-	timer := time.AfterFunc(timeout, func() { cancel(fmt.Errorf("sessions were still running after %v", timeout)) })
+	timer := time.AfterFunc(timeout,
+		func() { cancel(fmt.Errorf("sessions were still running after %v", timeout)) })
 	defer timer.Stop()
 	in.listening.Go(func() {
 		select {
@@ -99,8 +100,8 @@ func (in *instance) drain(ctx context.Context, signals <-chan os.Signal) int {
 	return cli.ExitOK
 }
 
-// closeWebs ends the health endpoints, and then the admin endpoints, for "pgorigin shutdown --wait" takes the end of
-// their listener for the end of it all.
+// closeWebs ends the health endpoints, and then the admin endpoints, for "pgorigin shutdown --wait" takes the
+// end of their listener for the end of it all.
 func (in *instance) closeWebs() {
 	_ = in.web.Close()
 	_ = in.adminWeb.Close()

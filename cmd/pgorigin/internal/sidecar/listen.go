@@ -17,8 +17,8 @@ import (
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/host"
 )
 
-// listen binds every address before anything is announced, so that a port in use is an error and not a half-started
-// process. An address that turns out to be reachable from elsewhere is a configuration problem.
+// listen binds every address before anything is announced, so that a port in use is an error and not a
+// half-started process. An address that turns out to be reachable from elsewhere is a configuration problem.
 func (in *instance) listen(ctx context.Context, p cli.Process) int {
 	for _, o := range in.origins {
 		if code := in.listenFor(ctx, p, o); code != cli.ExitOK {
@@ -66,7 +66,8 @@ func (in *instance) boundTooWide(p cli.Process, variable, addr string, ln net.Li
 func (in *instance) listenFor(ctx context.Context, p cli.Process, o *origin) int {
 	variable := o.settings.Variable("LISTEN_ADDR")
 	for _, addr := range o.settings.Listen.Addr {
-		ln, err := in.bind(ctx, addr, variable, os.FileMode(o.settings.Listen.SocketMode), zap.String("origin", o.settings.Name()))
+		ln, err := in.bind(ctx, addr, variable, os.FileMode(o.settings.Listen.SocketMode),
+			zap.String("origin", o.settings.Name()))
 		if err != nil {
 			return cli.ExitFailed
 		}
@@ -78,15 +79,18 @@ func (in *instance) listenFor(ctx context.Context, p cli.Process, o *origin) int
 	return cli.ExitOK
 }
 
-// bind listens on addr, which variable has. On failure it says so, with label, and gives back what was bound before.
-func (in *instance) bind(ctx context.Context, addr, variable string, mode os.FileMode, label zap.Field) (net.Listener, error) {
+// bind listens on addr, which variable has. On failure it says so, with label, and gives back what was bound
+// before.
+func (in *instance) bind(ctx context.Context, addr, variable string, mode os.FileMode,
+	label zap.Field) (net.Listener, error) {
 	ln, err := listenOn(ctx, addr, mode)
 	if err == nil {
 		return ln, nil
 	}
 	cure := "set " + variable + " to an address of this machine"
 	switch {
-	case errors.Is(err, syscall.EADDRINUSE), errors.Is(err, host.ErrSocketInUse), errors.As(err, new(*host.ForeignFileError)):
+	case errors.Is(err, syscall.EADDRINUSE), errors.Is(err, host.ErrSocketInUse),
+		errors.As(err, new(*host.ForeignFileError)):
 		cure = "set " + variable + " to a free address, or stop the program that listens there"
 	case strings.HasPrefix(addr, config.UnixScheme):
 		cure = "set " + variable + " to a folder that exists and that this user may write to"
@@ -127,7 +131,8 @@ func listenOn(ctx context.Context, addr string, mode os.FileMode) (net.Listener,
 	return socket, nil
 }
 
-// allowUIDs returns pgwire.Server.Allow for the users with these IDs, nil for everybody. The kernel knows the client's ID.
+// allowUIDs returns pgwire.Server.Allow for the users with these IDs, nil for everybody. The kernel knows the
+// client's ID.
 func allowUIDs(uids []uint32) func(net.Conn) error {
 	if len(uids) == 0 {
 		return nil

@@ -9,9 +9,10 @@ import (
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/host"
 )
 
-// gcPercent is how much the heap may grow, in percent of what is in use, before it is collected, unless GOGC says so. Half
-// of Go's 100 saves a fifth of the memory of idle sessions (20 KiB for each instead of 25), for no processor time that
-// could be measured, since only logins make garbage; 25 saves another fifth and makes logins a tenth more expensive.
+// gcPercent is how much the heap may grow, in percent of what is in use, before it is collected, unless GOGC
+// says so. Half of Go's 100 saves a fifth of the memory of idle sessions (20 KiB for each instead of 25), for
+// no processor time that could be measured, since only logins make garbage; 25 saves another fifth and makes
+// logins a tenth more expensive.
 const gcPercent = 50
 
 // memoryPlan is what the garbage collector was told.

@@ -28,7 +28,8 @@ func (in *instance) notify(states ...string) {
 	}
 }
 
-// notifyStarted tells that this process is up once /startupz says so, which may take a while if that depends on the upstream.
+// notifyStarted tells that this process is up once /startupz says so, which may take a while if that depends
+// on the upstream.
 func (in *instance) notifyStarted(ctx context.Context) {
 	if os.Getenv("NOTIFY_SOCKET") == "" { // nobody asked, so nothing ticks
 		return
@@ -42,13 +43,14 @@ func (in *instance) notifyStarted(ctx context.Context) {
 	})
 }
 
-// notifyReloading begins a reload, which notifyReady ends. Type=notify-reload wants to know that it came after its signal.
+// notifyReloading begins a reload, which notifyReady ends. Type=notify-reload wants to know that it came
+// after its signal.
 func (in *instance) notifyReloading() {
 	in.notify(daemon.SdNotifyReloading, strings.TrimSpace(daemon.SdNotifyMonotonicUsec()))
 }
 
-// watchdog tells the service manager, if it asked for that, that this process is alive, as /livez means it: twice as often
-// as it must, until ctx ends.
+// watchdog tells the service manager, if it asked for that, that this process is alive, as /livez means it:
+// twice as often as it must, until ctx ends.
 func (in *instance) watchdog(ctx context.Context) {
 	limit, err := daemon.SdWatchdogEnabled(false)
 	if err != nil {

@@ -16,8 +16,8 @@ import (
 	"github.com/pgorigin/pgorigin/tlsorigin/spares"
 )
 
-// origin is one upstream with all that serves it. Nothing in it is shared with another origin but the log and the metrics,
-// which tell them apart by label.
+// origin is one upstream with all that serves it. Nothing in it is shared with another origin but the log and
+// the metrics, which tell them apart by label.
 type origin struct {
 	settings *config.Origin
 	dialer   *tlsorigin.Dialer // nil in one that came with problems
@@ -28,7 +28,8 @@ type origin struct {
 }
 
 // newOrigin makes what serves o and returns what is wrong besides found.
-func newOrigin(s *config.Config, o *config.Origin, observer *observe.Observer, found []config.Problem) (*origin, []config.Problem) {
+func newOrigin(s *config.Config, o *config.Origin, observer *observe.Observer,
+	found []config.Problem) (*origin, []config.Problem) {
 	made := &origin{settings: o, observer: observer}
 	dialer, err := tlsorigin.NewDialer(s.DialerConfig(o, made.lookAfterReload(observer.DialTrace())))
 	if err != nil {
@@ -92,5 +93,6 @@ func (o *origin) logHello() {
 		return
 	}
 	log.Info("client hello", label, zap.Int("bytes", hello.Bytes),
-		zap.Strings("groups", tlsorigin.GroupNames(hello.Groups)), zap.Strings("key_shares", tlsorigin.GroupNames(hello.KeyShares)))
+		zap.Strings("groups", tlsorigin.GroupNames(hello.Groups)),
+		zap.Strings("key_shares", tlsorigin.GroupNames(hello.KeyShares)))
 }

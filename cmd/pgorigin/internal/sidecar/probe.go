@@ -8,8 +8,8 @@ import (
 	"github.com/pgorigin/pgorigin/pgwire"
 )
 
-// addConditions makes the endpoints depend on the upstream as the settings say. An outage that is no condition of readiness
-// is a note there, as far as sessions notice it.
+// addConditions makes the endpoints depend on the upstream as the settings say. An outage that is no
+// condition of readiness is a note there, as far as sessions notice it.
 func (in *instance) addConditions(o *origin) {
 	name, prober := o.settings.NoteName(health.NoteUpstream), o.observer.Prober
 	once := in.settings.StartupCheck == config.Upstream
@@ -31,7 +31,8 @@ func (in *instance) addConditions(o *origin) {
 	})
 }
 
-// probeUpstreams runs the probes until ctx ends, but only if an endpoint depends on them: an idle pod has no reason to dial.
+// probeUpstreams runs the probes until ctx ends, but only if an endpoint depends on them: an idle pod has no
+// reason to dial.
 func (in *instance) probeUpstreams(ctx context.Context) {
 	always, once := in.settings.Readiness == config.Upstream, in.settings.StartupCheck == config.Upstream
 	if in.probes == nil || !always && !once {

@@ -8,8 +8,9 @@ import (
 	"go.uber.org/zap"
 )
 
-// watchFiles keeps the certificates of each origin current until ctx ends: at its interval, and when SIGHUP comes. A process
-// that drains ignores the signal, but goes on to look at the interval, because cancel requests are still dialled.
+// watchFiles keeps the certificates of each origin current until ctx ends: at its interval, and when SIGHUP
+// comes. A process that drains ignores the signal, but goes on to look at the interval, because cancel
+// requests are still dialled.
 func (in *instance) watchFiles(ctx context.Context) {
 	for _, o := range in.origins {
 		in.listening.Go(func() { o.dialer.Watch(ctx, time.Duration(o.settings.TLS.ReloadInterval)) })

@@ -12,7 +12,8 @@ import (
 // checked here: renaming a method of Conn that pgwire needs breaks the build.
 var _ pgwire.Upstream = (*tlsorigin.Conn)(nil)
 
-// asUpstream makes a pgwire.Upstream of what a dial returned. A nil *Conn must not become an Upstream that is not nil.
+// asUpstream makes a pgwire.Upstream of what a dial returned. A nil *Conn must not become an Upstream that is
+// not nil.
 func asUpstream(conn *tlsorigin.Conn, err error) (pgwire.Upstream, error) {
 	if err != nil {
 		return nil, err
