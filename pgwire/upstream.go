@@ -43,8 +43,9 @@ type Upstream interface {
 // Spare is what a session has to do for an upstream connection that was made ahead of its use. The upstream
 // may have closed it meanwhile. Both fields are required.
 type Spare struct {
-	// Replace opens a new connection. The session calls it at most once: when the spare ended before the
-	// upstream had told the client anything. The session has closed the spare by then.
+	// Replace opens a new connection. The session calls it at most once, after it has closed the spare: the
+	// spare had ended, or its first message refused the connection itself, for its age or for their number.
+	// The client has not been told anything by then.
 	Replace func(context.Context) (Upstream, error)
 	// LoggedIn is called when the login on the spare has succeeded.
 	LoggedIn func()
