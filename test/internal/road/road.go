@@ -1,7 +1,7 @@
 // Package road measures how far a reader has to go to follow one ordinary case through a package.
 //
-// Walk runs one small test under the coverage tool. It then reads the functions that ran in the order in which a reader
-// meets them: from a start function, and into each function where the text mentions it first.
+// Record runs one small test under the coverage tool. Read then reads the functions that ran in the order in
+// which a reader meets them: from a start function, and into each function where the text mentions it first.
 package road
 
 import (
@@ -21,7 +21,7 @@ import (
 	"strings"
 )
 
-// Road is what Walk found.
+// Road is what Read found.
 type Road struct {
 	Functions int // that ran in the package, and are read from the start function on
 	Files     int // that hold these functions
@@ -36,7 +36,8 @@ type Step struct{ File, Function string }
 // String prints one line for each stay.
 func (r Road) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d functions in %d files, %d stays, %d returns", r.Functions, r.Files, r.Stays, r.Returns)
+	fmt.Fprintf(&b, "%d functions in %d files, %d stays, %d returns", r.Functions, r.Files, r.Stays,
+		r.Returns)
 	file := ""
 	for _, s := range r.Steps {
 		if s.File != file {
@@ -51,24 +52,37 @@ func (r Road) String() string {
 // Walk runs the test and reads the package in dir from start on, a function or a method as in "Dialer.Dial".
 // Functions for which skip returns true, and what only they need, are left out.
 func Walk(ctx context.Context, dir, test, start string, skip func(file, function string) bool) (Road, error) {
+	run, err := Record(ctx, dir, test)
+	if err != nil {
+		return Road{}, err
+	}
+	return run.Read(start, skip)
+}
+
+// Run is one run of a test in a package.
+type Run struct {
+	source *source
+	ran    []block
+}
+
+// Record runs a test of the package in dir.
+func Record(ctx context.Context, dir, test string) (*Run, error) {
 	profile, err := os.CreateTemp("", "road")
 	if err != nil {
-		return Road{}, fmt.Errorf("make profile: %w", err)
+		return nil, fmt.Errorf("make profile: %w", err)
 	}
 	defer func() { _ = os.Remove(profile.Name()) }()
 	defer func() { _ = profile.Close() }()
-	if _, err := goTool(ctx, dir, "test", "-count=1", "-run=^"+test+"$", "-coverprofile="+profile.Name(), "."); err != nil {
-		return Road{}, err
-	}
-	ran, err := readProfile(profile)
+	_, err = goTool(ctx, dir, "test", "-count=1", "-run=^"+test+"$", "-coverprofile="+profile.Name(), ".")
 	if err != nil {
-		return Road{}, err
+		return nil, err
 	}
-	p, err := load(ctx, dir)
-	if err != nil {
-		return Road{}, err
+	run := new(Run)
+	if run.ran, err = readProfile(profile); err != nil {
+		return nil, err
 	}
-	return p.read(ran, start, skip)
+	run.source, err = load(ctx, dir)
+	return run, err
 }
 
 func goTool(ctx context.Context, dir string, args ...string) (string, error) {
@@ -95,7 +109,8 @@ func readProfile(profile *os.File) ([]block, error) {
 		place, rest, ok := strings.Cut(lines.Text(), ":")
 		var b block
 		var column, statements, count int
-		n, err := fmt.Sscanf(rest, "%d.%d,%d.%d %d %d", &b.first, &column, &b.last, &column, &statements, &count)
+		n, err := fmt.Sscanf(rest, "%d.%d,%d.%d %d %d", &b.first, &column, &b.last, &column, &statements,
+			&count)
 		switch {
 		case place == "mode" && ok:
 		case err != nil || n != 6:
@@ -157,9 +172,10 @@ func load(ctx context.Context, dir string) (*source, error) {
 	return s, nil
 }
 
-// read goes from start into each function that ran, where the text first mentions it.
-func (s *source) read(ran []block, start string, skip func(file, function string) bool) (Road, error) {
-	var r Road
+// Read goes from start into each function that ran, where the text first mentions it.
+func (r *Run) Read(start string, skip func(file, function string) bool) (Road, error) {
+	s, ran := r.source, r.ran
+	var found Road
 	seen := map[*ast.FuncDecl]bool{}
 	var visit func(f *ast.FuncDecl)
 	visit = func(f *ast.FuncDecl) {
@@ -170,7 +186,7 @@ func (s *source) read(ran []block, start string, skip func(file, function string
 			return
 		}
 		seen[f] = true
-		r.step(Step{file, name})
+		found.step(Step{file, name})
 		ast.Inspect(f.Body, func(n ast.Node) bool {
 			if id, ok := n.(*ast.Ident); ok {
 				if called := s.decls[s.uses[id]]; called != nil {
@@ -185,10 +201,10 @@ func (s *source) read(ran []block, start string, skip func(file, function string
 			visit(f)
 		}
 	}
-	if r.Functions == 0 {
-		return r, fmt.Errorf("%s did not run", start)
+	if found.Functions == 0 {
+		return found, fmt.Errorf("%s did not run", start)
 	}
-	return r, nil
+	return found, nil
 }
 
 func nameOf(f *ast.FuncDecl) string {
