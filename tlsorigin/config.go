@@ -128,8 +128,7 @@ type route struct {
 func (c *Config) routes() ([]route, []error) {
 	var problems []error
 	complain := func(field, value string, err error) {
-		problems = append(problems, &ConfigError{Field: field, Value: value, Problem: ProblemUnusable,
-			Err: err})
+		problems = append(problems, unusable(field, value, err))
 	}
 	serverName := ""
 	if c.ServerName != "" {
@@ -157,8 +156,10 @@ func (c *Config) routes() ([]route, []error) {
 			complain("Addrs", addr, err)
 			continue
 		}
-		routes = append(routes, route{host: addr, dial: addr, name: name,
-			direct: c.Negotiation == NegotiateDirect})
+		routes = append(routes, route{
+			host: addr, dial: addr, name: name,
+			direct: c.Negotiation == NegotiateDirect,
+		})
 	}
 	return routes, problems
 }
@@ -228,8 +229,7 @@ func (c *Config) limits() (minVersion uint16, timeout time.Duration, problems []
 	}
 	if minVersion != tls.VersionTLS12 && minVersion != tls.VersionTLS13 {
 		err := errors.New("want TLS 1.2 or TLS 1.3")
-		problems = append(problems, &ConfigError{Field: "MinVersion", Value: tls.VersionName(minVersion),
-			Problem: ProblemUnusable, Err: err})
+		problems = append(problems, unusable("MinVersion", tls.VersionName(minVersion), err))
 	}
 	if c.PostQuantum == PostQuantumRequire && minVersion == tls.VersionTLS12 {
 		minVersion = tls.VersionTLS13 // hybrid groups exist in no other
@@ -238,12 +238,10 @@ func (c *Config) limits() (minVersion uint16, timeout time.Duration, problems []
 		timeout = defaultTimeout
 	}
 	if timeout < 0 {
-		problems = append(problems, &ConfigError{Field: "Timeout", Value: timeout.String(),
-			Problem: ProblemUnusable, Err: errors.New("is negative")})
+		problems = append(problems, unusable("Timeout", timeout.String(), errors.New("is negative")))
 	}
 	if c.ResumeFor < 0 {
-		problems = append(problems, &ConfigError{Field: "ResumeFor", Value: c.ResumeFor.String(),
-			Problem: ProblemUnusable, Err: errors.New("is negative")})
+		problems = append(problems, unusable("ResumeFor", c.ResumeFor.String(), errors.New("is negative")))
 	}
 	return minVersion, timeout, problems
 }

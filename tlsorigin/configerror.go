@@ -30,6 +30,10 @@ type ConfigError struct {
 	Err error // the cause, or nil; its text names no field of Config
 }
 
+func unusable(field, value string, err error) error {
+	return &ConfigError{Field: field, Value: value, Problem: ProblemUnusable, Err: err}
+}
+
 // Error names the field, the value and the problem.
 func (e *ConfigError) Error() string {
 	text := e.Text(func(field string) string { return field })

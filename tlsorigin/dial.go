@@ -92,7 +92,8 @@ func (d *Dialer) routesTo(target net.Addr) ([]route, error) {
 
 // dialRoutes tries routes in order until end.
 func (d *Dialer) dialRoutes(ctx context.Context, routes []route, state *tlsState, end time.Time,
-	o options) (*Conn, error) {
+	o options,
+) (*Conn, error) {
 	var failures []*Error
 	for i, r := range routes {
 		// A share for each address that is left, so that a silent first one leaves time for the next.
@@ -119,7 +120,8 @@ type outcome struct {
 // open tries one address within budget: once as a rule, and again if another hello may pass where this one
 // failed.
 func (d *Dialer) open(ctx context.Context, r route, state *tlsState, budget time.Duration,
-	o options) outcome {
+	o options,
+) outcome {
 	end := time.Now().Add(budget)
 	a := d.newAttempt(r, state, budget, o)
 	a.variantFor = func(addr net.Addr) helloVariant { return d.hosts.variant(d.startProbe, r, addr) }
@@ -156,13 +158,18 @@ type attempt struct {
 
 	variant    helloVariant
 	variantFor func(net.Addr) helloVariant // chooses variant for a resolved address; nil means the zero value
-	auth       clientAuth
-	verify     verification
+
+	// tls.Conn keeps these two. They are allocated by themselves, so that it does not keep the attempt.
+	auth   *clientAuth
+	verify *verification
 
 	semaphore semaphore // nil means that computing is not bounded
 	waiters   *waiters  // nil means that waiting is not bounded
 	permit    *permit   // held while the handshake computes
 	waiter    *waiter
+
+	deadline time.Time       // of the whole attempt
+	expire   func(time.Time) // sets the deadline of the connection; see expiry
 
 	resume bool    // a session, if there is one
 	ticket *ticket // nil means that the handshake neither takes nor leaves a session
@@ -180,8 +187,8 @@ func (d *Dialer) newAttempt(r route, state *tlsState, budget time.Duration, o op
 	return &attempt{
 		route: r, state: state, budget: budget, options: o,
 		report:    Attempt{Addr: r.host, Probe: o.probe},
-		auth:      clientAuth{configured: state.client},
-		verify:    verification{policy: state.policy, name: r.name},
+		auth:      &clientAuth{configured: state.client},
+		verify:    &verification{policy: state.policy, name: r.name},
 		semaphore: d.semaphore, waiters: &d.waiters, lost: d.lost,
 	}
 }
@@ -190,8 +197,8 @@ func (d *Dialer) newAttempt(r route, state *tlsState, budget time.Duration, o op
 // The end of ctx interrupts by a deadline in the past. So the deadline has one owner, and the connection is
 // still open, and can be asked about, when it has passed.
 func (a *attempt) run(ctx context.Context, dial dialFunc) (*Conn, *Error) {
-	deadline := time.Now().Add(a.budget)
-	raw, failure := a.connect(ctx, deadline, dial)
+	a.deadline = time.Now().Add(a.budget)
+	raw, failure := a.connect(ctx, dial)
 	if failure != nil {
 		return nil, failure
 	}
@@ -203,10 +210,10 @@ func (a *attempt) run(ctx context.Context, dial dialFunc) (*Conn, *Error) {
 	defer end(nil)
 	a.waiter = a.waiters.join(a.report.Resolved.String(), end)
 	defer a.waiter.leave()
-	expire := expiry(ctx, raw)
-	expire(deadline)
-	stop := context.AfterFunc(ctx, func() { expire(deadline) })
-	conn, failure := a.secure(ctx, raw, deadline, expire)
+	a.expire = expiry(ctx, raw)
+	a.expire(a.deadline)
+	stop := context.AfterFunc(ctx, func() { a.expire(a.deadline) })
+	conn, failure := a.secure(ctx, raw)
 	interrupted := !stop()
 	if failure != nil || interrupted {
 		_ = raw.Close() // never tls.Conn.Close: there is nobody to say goodbye to
@@ -221,8 +228,8 @@ func (a *attempt) run(ctx context.Context, dial dialFunc) (*Conn, *Error) {
 type dialFunc = func(ctx context.Context, network, addr string) (net.Conn, error)
 
 // connect resolves and opens TCP.
-func (a *attempt) connect(ctx context.Context, deadline time.Time, dial dialFunc) (net.Conn, *Error) {
-	ctx, cancel := context.WithDeadline(ctx, deadline)
+func (a *attempt) connect(ctx context.Context, dial dialFunc) (net.Conn, *Error) {
+	ctx, cancel := context.WithDeadline(ctx, a.deadline)
 	defer cancel()
 	defer stopwatch(&a.report.Connect)()
 	raw, err := dial(ctx, "tcp", a.route.dial)
@@ -246,14 +253,13 @@ func expiry(ctx context.Context, raw net.Conn) func(time.Time) {
 }
 
 // secure turns a fresh TCP connection into a verified one.
-func (a *attempt) secure(ctx context.Context, raw net.Conn, deadline time.Time,
-	expire func(time.Time)) (*Conn, *Error) {
+func (a *attempt) secure(ctx context.Context, raw net.Conn) (*Conn, *Error) {
 	if !a.route.direct {
 		if failure := a.requestTLS(raw); failure != nil {
 			return nil, failure
 		}
 	}
-	return a.handshake(ctx, raw, deadline, expire)
+	return a.handshake(ctx, raw)
 }
 
 // requestTLS sends SSLRequest and reads its answer, exactly one byte: what follows belongs to TLS.
@@ -298,17 +304,16 @@ func answerProblem(answer byte) *problem {
 }
 
 // handshake performs the TLS handshake, in which crypto/tls calls verification.verify.
-func (a *attempt) handshake(ctx context.Context, raw net.Conn, deadline time.Time,
-	expire func(time.Time)) (*Conn, *Error) {
+func (a *attempt) handshake(ctx context.Context, raw net.Conn) (*Conn, *Error) {
 	defer stopwatch(&a.report.TLS)()
-	if !a.waiter.mayGreet(ctx, deadline) {
+	if !a.waiter.mayGreet(ctx, a.deadline) {
 		return nil, a.failure(because(ReasonTLSTimeout,
 			"got no ClientHello in time: %d other TLS handshakes waited for its answer", maxHellos), nil)
 	}
-	a.permit = newPermit(ctx, a.semaphore, deadline)
+	a.permit = newPermit(ctx, a.semaphore, a.deadline)
 	defer a.permit.release()
 	w := &wire{Conn: raw, permit: a.permit, waiter: a.waiter}
-	a.limitPatience(w, deadline, expire)
+	a.limitPatience(w)
 	client := tls.Client(w, a.tlsConfig())
 	a.began = true
 	//nolint:noctx // ctx interrupts by run's deadline; HandshakeContext would close the connection
@@ -336,7 +341,7 @@ func (a *attempt) handshake(ctx context.Context, raw net.Conn, deadline time.Tim
 		chains: a.verify.chains,
 		tls:    client,
 		wire:   w,
-		auth:   &a.auth,
+		auth:   a.auth,
 		ticket: a.ticket,
 		remote: &Addr{TCP: raw.RemoteAddr(), Host: a.route.host},
 	}, nil
@@ -344,7 +349,7 @@ func (a *attempt) handshake(ctx context.Context, raw net.Conn, deadline time.Tim
 
 // tlsConfig returns the TLS configuration of this attempt.
 func (a *attempt) tlsConfig() *tls.Config {
-	config := a.state.config(&a.verify, &a.auth)
+	config := a.state.config(a.verify, a.auth)
 	if a.variant.groups != nil {
 		config.CurvePreferences = a.variant.groups
 	}
@@ -390,8 +395,10 @@ func (a *attempt) outwaited(ctx context.Context, failure *Error) *Error {
 
 // failure makes the *Error of this attempt.
 func (a *attempt) failure(p *problem, cause error) *Error {
-	e := &Error{Kind: p.reason, Addr: a.route.host, Text: safetext.Clip(p.text, safetext.MaxLength),
-		Err: cause}
+	e := &Error{
+		Kind: p.reason, Addr: a.route.host, Text: safetext.Clip(p.text, safetext.MaxLength),
+		Err: cause,
+	}
 	if d := a.details; d != nil {
 		e.Also, e.Peer, e.ExpectedName, e.Anchored = d.also, d.peer, d.name, d.anchored
 	}

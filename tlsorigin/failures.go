@@ -95,7 +95,7 @@ func (a *attempt) handshakeFailure(err error, received int64) *problem {
 			"agreed to TLS but did not complete the handshake within %v (received %d bytes)",
 			rounded(a.waited(received)), received)
 	}
-	if found := alertFailure(err, &a.auth); found != nil {
+	if found := alertFailure(err, a.auth); found != nil {
 		return found
 	}
 	switch {
@@ -110,7 +110,7 @@ func (a *attempt) handshakeFailure(err error, received int64) *problem {
 	if found := unusableCertificate(err); found != nil {
 		return found
 	}
-	return &problem{ReasonTLSProtocol, "broke the TLS protocol" + own(err)}
+	return &problem{ReasonTLSProtocol, "broke the TLS protocol" + tlsMessage(err)}
 }
 
 // certificateFailure explains why certificates are refused and keeps the details for the *Error.
@@ -160,12 +160,12 @@ func connectionLost(err error) *problem {
 	case isGone(err):
 		return because(ReasonUpstreamGone, "closed the connection")
 	}
-	return &problem{ReasonTLSProtocol, "broke the TLS protocol" + own(err)}
+	return &problem{ReasonTLSProtocol, "broke the TLS protocol" + tlsMessage(err)}
 }
 
-// own returns the message of crypto/tls in parentheses. Its messages are constants and numbers, except those
-// about certificates, for which own returns "".
-func own(err error) string {
+// tlsMessage returns the message of crypto/tls in parentheses. Its messages are constants and numbers, except those
+// about certificates, for which tlsMessage returns "".
+func tlsMessage(err error) string {
 	text := err.Error()
 	if !strings.Contains(text, "tls: ") || strings.Contains(text, "x509") ||
 		strings.Contains(text, "certificate") {
@@ -222,13 +222,17 @@ func alertFailure(err error, auth *clientAuth) *problem {
 	missing := auth.requested && auth.configured == nil
 	switch {
 	case missing && (aboutCertificate || number == alertHandshakeFailure):
-		return &problem{ReasonClientCertRejected,
-			"asked for a client certificate, and none is configured: " + name}
+		return &problem{
+			ReasonClientCertRejected,
+			"asked for a client certificate, and none is configured: " + name,
+		}
 	case aboutCertificate && auth.unlisted:
-		return &problem{ReasonClientCertRejected,
+		return &problem{
+			ReasonClientCertRejected,
 			fmt.Sprintf("rejected the client certificate %s, "+
 				"whose issuer is not in the list of authorities that it accepts: %s",
-				verify.CertificateName(auth.configured.Leaf), name)}
+				verify.CertificateName(auth.configured.Leaf), name),
+		}
 	case aboutCertificate:
 		return because(ReasonClientCertRejected, "rejected the client certificate %s: %s",
 			verify.CertificateName(auth.configured.Leaf), name)

@@ -116,20 +116,20 @@ func (c *Config) keyExchange(minVersion uint16) (keyExchange, []error) {
 	if minVersion != tls.VersionTLS13 {
 		minVersion = tls.VersionTLS12 // limits reports any other
 	}
-	hello, err := buildHello(&tls.Config{ServerName: "name.invalid", MinVersion: minVersion,
-		CurvePreferences: k.groups})
+	hello, err := buildHello(&tls.Config{
+		ServerName: "name.invalid", MinVersion: minVersion,
+		CurvePreferences: k.groups,
+	})
 	k.hybrid = slices.ContainsFunc(hello.KeyShares, IsHybrid)
 	switch {
 	case k.policy == PostQuantumRequire && !k.hybrid:
-		return k, []error{&ConfigError{Field: "PostQuantum", Value: string(c.PostQuantum),
-			Problem: ProblemUnusable, Err: errors.New(
-				"cannot be honoured: this process sends no hybrid key share, " +
-					"probably because GODEBUG or FIPS 140 settings switch ML-KEM off")}}
+		return k, []error{unusable("PostQuantum", string(c.PostQuantum), errors.New(
+			"cannot be honoured: this process sends no hybrid key share, "+
+				"probably because GODEBUG or FIPS 140 settings switch ML-KEM off"))}
 	case err != nil:
-		return k, []error{&ConfigError{Field: "Groups", Value: strings.Join(GroupNames(c.Groups), ","),
-			Problem: ProblemUnusable, Err: fmt.Errorf(
-				"no ClientHello can be made of it, perhaps because GODEBUG or FIPS 140 settings "+
-					"leave nothing: %w", err)}}
+		return k, []error{unusable("Groups", strings.Join(GroupNames(c.Groups), ","), fmt.Errorf(
+			"no ClientHello can be made of it, perhaps because GODEBUG or FIPS 140 settings "+
+				"leave nothing: %w", err))}
 	}
 	if k.policy == PostQuantumPrefer && k.hybrid && len(k.enabled) > 0 {
 		k.classical = k.enabled
@@ -144,8 +144,7 @@ func (c *Config) keyExchange(minVersion uint16) (keyExchange, []error) {
 func (c *Config) groupProblems() []error {
 	var problems []error
 	complain := func(field, value, text string) {
-		problems = append(problems, &ConfigError{Field: field, Value: value, Problem: ProblemUnusable,
-			Err: errors.New(text)})
+		problems = append(problems, unusable(field, value, errors.New(text)))
 	}
 	exclude := func(group, text string) {
 		problems = append(problems, &ConfigError{

@@ -51,14 +51,14 @@ func (c *Conn) Socket() net.Conn { return c.wire.Conn }
 // not wait either. One goroutine at a time may use these five, because TLS may have to write while it reads.
 // No Read or Write may be under way.
 func (c *Conn) SetNonBlocking(socket net.Conn) {
-	c.wire.carryOn(socket)
+	c.wire.setCarrier(socket)
 	c.wire.polling = polling{on: true}
 }
 
 // SetBlocking makes socket carry the stream, and Read and Write work again. What could not be sent yet goes
 // ahead of the next Write.
 func (c *Conn) SetBlocking(socket net.Conn) {
-	c.wire.carryOn(socket)
+	c.wire.setCarrier(socket)
 	c.wire.on = false
 }
 
@@ -227,8 +227,8 @@ func (w *wire) release() {
 	w.unsent, w.sent = nil, 0
 }
 
-// settle sends what polling left unsent. It waits for room.
-func (w *wire) settle() error {
+// flushBlocking sends what polling left unsent. It waits for room.
+func (w *wire) flushBlocking() error {
 	if w.unsent == nil {
 		return nil
 	}

@@ -41,7 +41,8 @@ func (d *Dialer) Lookup() LookupFunc { return d.resolve }
 
 // Resolve returns all addresses of a configured host:port. It looks a name up by lookup within timeout.
 func (d *Dialer) Resolve(ctx context.Context, hostPort string, timeout time.Duration,
-	lookup LookupFunc) ([]*Addr, *Error) {
+	lookup LookupFunc,
+) ([]*Addr, *Error) {
 	host, portText, _ := net.SplitHostPort(hostPort)      // Config.routes checked it
 	port, _ := netip.ParseAddrPort("0.0.0.0:" + portText) // likewise
 	addr := func(ip netip.Addr) *Addr {
@@ -59,8 +60,10 @@ func (d *Dialer) Resolve(ctx context.Context, hostPort string, timeout time.Dura
 	if err != nil {
 		// The end of ctx comes without the resolver's own error, so the reason of connectFailure may be
 		// another one.
-		return nil, &Error{Kind: ReasonUpstreamDNS, Addr: hostPort, Text: connectFailure(err, timeout).text,
-			Err: err}
+		return nil, &Error{
+			Kind: ReasonUpstreamDNS, Addr: hostPort, Text: connectFailure(err, timeout).text,
+			Err: err,
+		}
 	}
 	var addrs []*Addr
 	var known []netip.Addr
@@ -111,7 +114,8 @@ type Observation struct {
 // If groups are given, Observe makes one attempt that offers only these key-exchange groups. Trace.Attempt
 // does not see it, and the Dialer learns nothing from it.
 func (d *Dialer) Observe(ctx context.Context, target *Addr, timeout time.Duration,
-	groups ...tls.CurveID) (Observation, error) {
+	groups ...tls.CurveID,
+) (Observation, error) {
 	routes, err := d.routesTo(target)
 	if err != nil {
 		return Observation{}, err
@@ -131,8 +135,10 @@ func (d *Dialer) Observe(ctx context.Context, target *Addr, timeout time.Duratio
 		}
 		a.report.Err = result.failure
 	}
-	return Observation{Attempts: rec.observed(), Conn: result.conn, Err: result.failure,
-		Interrupted: result.interrupted}, nil
+	return Observation{
+		Attempts: rec.observed(), Conn: result.conn, Err: result.failure,
+		Interrupted: result.interrupted,
+	}, nil
 }
 
 // Rejection waits, for at most wait, for the rejection of the client certificate. TLS 1.3 delivers it as the

@@ -227,8 +227,10 @@ type reading struct {
 }
 
 func newReloads(cfg *Config, load func(snapshot) (*tlsState, []error)) *reloads {
-	r := &reloads{token: make(chan struct{}, 1), cfg: cfg, read: readFile, load: load,
-		report: func(Reloaded, error) {}}
+	r := &reloads{
+		token: make(chan struct{}, 1), cfg: cfg, read: readFile, load: load,
+		report: func(Reloaded, error) {},
+	}
 	if cfg.Trace != nil && cfg.Trace.Reloaded != nil {
 		r.report = cfg.Trace.Reloaded
 	}
@@ -248,7 +250,7 @@ func (r *reloads) readFiles(ctx context.Context, earlier snapshot) (reading, err
 		return got
 	})
 	if path := r.path.Load(); path != nil && errors.Is(err, configfile.ErrStalled) {
-		err = &ConfigError{Field: r.cfg.fieldOf(*path), Value: *path, Problem: ProblemUnusable, Err: err}
+		err = unusable(r.cfg.fieldOf(*path), *path, err)
 	}
 	return got, err
 }

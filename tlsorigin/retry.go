@@ -66,7 +66,8 @@ func (d *Dialer) retry(ctx context.Context, first *attempt, result outcome, end 
 
 // again makes another attempt at the resolved address of before, with variant.
 func (d *Dialer) again(ctx context.Context, before *attempt, variant helloVariant, end time.Time) (*attempt,
-	outcome) {
+	outcome,
+) {
 	a := d.newAttempt(before.route.to(before.report.Resolved), before.state, time.Until(end), before.options)
 	a.variantFor = func(net.Addr) helloVariant { return variant }
 	if variant.fallback != "" {
@@ -125,11 +126,12 @@ func (a *attempt) vanishing(raw net.Conn, err error) PathCause {
 
 // limitPatience gives the first byte of an answer to a hello that may vanish less time than there is, so that
 // something is left for another hello. Once a byte has come, the handshake has all the time.
-func (a *attempt) limitPatience(w *wire, deadline time.Time, expire func(time.Time)) {
+func (a *attempt) limitPatience(w *wire) {
 	if !a.variant.fallible {
 		return
 	}
-	a.patience = min(maxPatience, time.Until(deadline)/2)
+	a.patience = min(maxPatience, time.Until(a.deadline)/2)
+	expire, deadline := a.expire, a.deadline // wire must not keep the attempt
 	expire(time.Now().Add(a.patience))
 	w.first = func() { expire(deadline) }
 }

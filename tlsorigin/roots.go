@@ -41,8 +41,10 @@ func systemSources() []RootSource {
 	var sources []RootSource
 	if path := os.Getenv(RootsFromFileVariable); path != "" {
 		_, err := os.Stat(path)
-		sources = append(sources, RootSource{Setting: RootsFromFileVariable, Path: path,
-			Unreadable: err != nil})
+		sources = append(sources, RootSource{
+			Setting: RootsFromFileVariable, Path: path,
+			Unreadable: err != nil,
+		})
 	} else {
 		sources = firstThatExists(
 			"/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem",
@@ -51,8 +53,10 @@ func systemSources() []RootSource {
 	if paths := os.Getenv(RootsFromDirVariable); paths != "" {
 		for path := range strings.SplitSeq(paths, ":") {
 			_, err := os.Stat(path)
-			sources = append(sources, RootSource{Setting: RootsFromDirVariable, Path: path,
-				Unreadable: err != nil})
+			sources = append(sources, RootSource{
+				Setting: RootsFromDirVariable, Path: path,
+				Unreadable: err != nil,
+			})
 		}
 		return sources
 	}

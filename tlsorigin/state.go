@@ -83,7 +83,7 @@ func loadState(cfg *Config, files snapshot, minVersion uint16, system systemRoot
 // loadRoots always sets RootCAs, because nil would mean the system roots by omission.
 func (s *tlsState) loadRoots(cfg *Config, system systemRoots) []error {
 	fail := func(field, value string, err error) []error {
-		return []error{&ConfigError{Field: field, Value: value, Problem: ProblemUnusable, Err: err}}
+		return []error{unusable(field, value, err)}
 	}
 	noRoots := func(err error) []error {
 		return []error{&ConfigError{Field: "CAFile", Problem: ProblemNoRoots, Err: err}}
@@ -141,23 +141,23 @@ func (s *tlsState) loadPolicy(cfg *Config) []error {
 	for _, text := range cfg.Pins {
 		pin, err := verify.ParsePin(text)
 		if err != nil {
-			problems = append(problems, &ConfigError{Field: "Pins", Value: text, Problem: ProblemUnusable,
-				Err: err})
+			problems = append(problems, unusable("Pins", text, err))
 		}
 		s.policy.Pins = append(s.policy.Pins, pin)
 	}
 	if cfg.CRLFile != "" {
 		if err := s.loadRevocations(cfg.CRLFile); err != nil {
-			problems = append(problems, &ConfigError{Field: "CRLFile", Value: cfg.CRLFile,
-				Problem: ProblemUnusable, Err: err})
+			problems = append(problems, unusable("CRLFile", cfg.CRLFile, err))
 		}
 	}
 	if !cfg.VerifyCA {
 		return problems
 	}
 	if cfg.CAFile == "" && cfg.CAPEM == "" {
-		return append(problems, &ConfigError{Field: "VerifyCA", Problem: ProblemNeedsRoots,
-			Others: []string{"CAFile", "CAPEM"}})
+		return append(problems, &ConfigError{
+			Field: "VerifyCA", Problem: ProblemNeedsRoots,
+			Others: []string{"CAFile", "CAPEM"},
+		})
 	}
 	s.policy.IgnoreName = true
 	s.warn(Warning{
@@ -188,22 +188,24 @@ func (s *tlsState) loadClient(cfg *Config) []error {
 	case cfg.CertFile == "" && cfg.KeyFile == "":
 		return nil
 	case cfg.CertFile == "":
-		return []error{&ConfigError{Field: "CertFile", Problem: ProblemIncomplete,
-			Others: []string{"KeyFile"}}}
+		return []error{&ConfigError{
+			Field: "CertFile", Problem: ProblemIncomplete,
+			Others: []string{"KeyFile"},
+		}}
 	case cfg.KeyFile == "":
-		return []error{&ConfigError{Field: "KeyFile", Problem: ProblemIncomplete,
-			Others: []string{"CertFile"}}}
+		return []error{&ConfigError{
+			Field: "KeyFile", Problem: ProblemIncomplete,
+			Others: []string{"CertFile"},
+		}}
 	}
 	var problems []error
 	certs, err := s.readChain(cfg.CertFile)
 	if err != nil {
-		problems = append(problems, &ConfigError{Field: "CertFile", Value: cfg.CertFile,
-			Problem: ProblemUnusable, Err: err})
+		problems = append(problems, unusable("CertFile", cfg.CertFile, err))
 	}
 	key, err := s.readKey(cfg.KeyFile)
 	if err != nil {
-		problems = append(problems, &ConfigError{Field: "KeyFile", Value: cfg.KeyFile,
-			Problem: ProblemUnusable, Err: err})
+		problems = append(problems, unusable("KeyFile", cfg.KeyFile, err))
 	}
 	if problems != nil {
 		return problems
@@ -216,7 +218,7 @@ func (s *tlsState) loadClient(cfg *Config) []error {
 	pair, err := tls.X509KeyPair(chain, key)
 	if err != nil {
 		err = fmt.Errorf("does not fit the first certificate of %q: %w", cfg.CertFile, err)
-		return []error{&ConfigError{Field: "KeyFile", Value: cfg.KeyFile, Problem: ProblemUnusable, Err: err}}
+		return []error{unusable("KeyFile", cfg.KeyFile, err)}
 	}
 	if public, ok := certs[0].PublicKey.(*ecdsa.PublicKey); ok && public.Curve == elliptic.P224() {
 		text := "TLS 1.3 has no P-224 signatures, this client certificate can only be presented in TLS 1.2"
@@ -261,8 +263,10 @@ func (s *tlsState) readKey(path string) ([]byte, error) {
 // a failed connection says the same with more certainty.
 func (s *tlsState) warnExpiry(field string, cert *x509.Certificate) {
 	if found := verify.DateProblem(cert, time.Now()); found != nil {
-		s.warn(Warning{Field: field, Kind: WarningDates,
-			Text: "certificate " + verify.CertificateName(cert) + " " + found.Text})
+		s.warn(Warning{
+			Field: field, Kind: WarningDates,
+			Text: "certificate " + verify.CertificateName(cert) + " " + found.Text,
+		})
 	}
 }
 

@@ -76,7 +76,7 @@ func (w *wire) Write(p []byte) (int, error) {
 	w.announce()
 	defer w.announce()
 	defer w.writing.Store(false)
-	if err := w.settle(); err != nil {
+	if err := w.flushBlocking(); err != nil {
 		return 0, err
 	}
 	return w.Conn.Write(p)
@@ -90,8 +90,8 @@ func (w *wire) Close() error {
 	return w.Conn.Close()
 }
 
-// carryOn puts carrier in the place of Conn.
-func (w *wire) carryOn(carrier net.Conn) {
+// setCarrier puts carrier in the place of Conn.
+func (w *wire) setCarrier(carrier net.Conn) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.Conn = carrier

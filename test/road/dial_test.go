@@ -10,8 +10,10 @@ import (
 
 // optional lists the files of what a reader of a dial may skip: each is one call in dial.go, with a name that
 // says what it is for.
-var optional = []string{"admission.go", "hosts.go", "liveness.go", "observe.go", "reload.go", "resumption.go",
-	"retry.go"}
+var optional = []string{
+	"admission.go", "hosts.go", "liveness.go", "observe.go", "reload.go", "resumption.go",
+	"retry.go",
+}
 
 // The bounds are figures of today. To raise one is a decision about how easy a dial is to follow.
 func TestDial(t *testing.T) {
@@ -24,8 +26,10 @@ func TestDial(t *testing.T) {
 		skip           func(file, function string) bool
 		stays, returns int
 	}{
-		{"without optional steps", func(file, _ string) bool { return slices.Contains(optional, file) }, 8,
-			3},
+		{
+			"without optional steps", func(file, _ string) bool { return slices.Contains(optional, file) }, 8,
+			3,
+		},
 		{"with them", func(string, string) bool { return false }, 24, 12},
 	} {
 		r, err := run.Read("Dialer.Dial", row.skip)

@@ -45,7 +45,8 @@ func singleGroups() []tls.CurveID {
 // tryGroups fills the matrix. The walk tried the configuration in force; the groups are tried side by side,
 // so that several that vanish cost the time of one.
 func (w *walker) tryGroups(ctx context.Context, addr *tlsorigin.Addr,
-	inForce tlsorigin.ObservedAttempt) []Trial {
+	inForce tlsorigin.ObservedAttempt,
+) []Trial {
 	groups := singleGroups()
 	rows := make([]Trial, 1+len(groups))
 	rows[0] = newTrial(nil, inForce)

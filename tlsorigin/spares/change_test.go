@@ -20,7 +20,7 @@ func TestReloadDropsSpares(t *testing.T) {
 		name  string
 		after func(r *spareRig)
 	}{
-		{"when told", func(r *spareRig) { r.Look() }},
+		{"when told", func(r *spareRig) { r.Check() }},
 		{"within a second", func(r *spareRig) { r.pass(time.Second) }},
 		{"when one is wanted", func(r *spareRig) {
 			if _, ok := r.takeOne().(*tlsorigin.Conn); !ok {

@@ -57,7 +57,7 @@ func TestSparesModel(t *testing.T) {
 				}
 				r.do(func() { r.sick = func(time.Duration) error { return death } })
 			case 5:
-				r.Look()
+				r.Check()
 			case 6:
 				time.Sleep(time.Duration(random.IntN(5000)) * time.Millisecond)
 			}

@@ -142,7 +142,7 @@ func (s *Spare) Fresh(ctx context.Context) (*tlsorigin.Conn, error) {
 // LoggedIn says that the login on s is over. Only now, and after a moment for the first statement, the pool
 // makes another spare. An earlier handshake would compete with the client's login for processors, here and at
 // the upstream. A login that fails or lasts does without: the pool makes a spare within a second.
-func (s *Spare) LoggedIn() { time.AfterFunc(refillDelay, s.pool.Look) }
+func (s *Spare) LoggedIn() { time.AfterFunc(refillDelay, s.pool.Check) }
 
 // Ready returns how many spares could be handed out now.
 func (p *Pool) Ready() int {
@@ -151,9 +151,9 @@ func (p *Pool) Ready() int {
 	return len(p.ready)
 }
 
-// Look makes the Pool look at its connections now instead of within a second, because something may have
+// Check makes the Pool check its connections now instead of within a second, because something may have
 // changed. It does not wait for that.
-func (p *Pool) Look() {
+func (p *Pool) Check() {
 	select {
 	case p.wake <- struct{}{}:
 	default: // about to look
@@ -221,7 +221,7 @@ func (p *Pool) awaitGone(ctx context.Context) {
 func (p *Pool) gone() {
 	close(p.fewer)
 	p.fewer = make(chan struct{})
-	p.Look()
+	p.Check()
 }
 
 // used tells the hook. p.mu is held.

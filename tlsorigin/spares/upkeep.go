@@ -26,7 +26,7 @@ func (p *Pool) keep(ctx context.Context) {
 	ticker := time.NewTicker(period)
 	defer ticker.Stop()
 	for {
-		p.check(time.Now())
+		p.checkAll(time.Now())
 		select {
 		case <-ctx.Done():
 			return
@@ -36,8 +36,8 @@ func (p *Pool) keep(ctx context.Context) {
 	}
 }
 
-// check drops spares that are not in order, and makes new ones.
-func (p *Pool) check(now time.Time) {
+// checkAll drops spares that are not in order, and makes new ones.
+func (p *Pool) checkAll(now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {

@@ -74,8 +74,10 @@ func (ca *CA) LongCRL(n int) []byte {
 	}
 	der := ca.Resign(ca.CRL(CRL{}), crypto.SHA256, func(elements []asn1.RawValue) []asn1.RawValue {
 		// version, algorithm, issuer, thisUpdate, nextUpdate
-		return slices.Insert(elements, 5, asn1.RawValue{Tag: asn1.TagSequence, IsCompound: true,
-			Bytes: entries})
+		return slices.Insert(elements, 5, asn1.RawValue{
+			Tag: asn1.TagSequence, IsCompound: true,
+			Bytes: entries,
+		})
 	})
 	return CRLPEM(der)
 }

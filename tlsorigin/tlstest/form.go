@@ -63,7 +63,8 @@ func (ca *CA) Resign(der []byte, hash crypto.Hash, edit func([]asn1.RawValue) []
 
 // resign is CA.Resign; without an issuer it leaves the signature, which is then wrong.
 func resign(der []byte, issuer crypto.Signer, hash crypto.Hash,
-	edit func([]asn1.RawValue) []asn1.RawValue) []byte {
+	edit func([]asn1.RawValue) []asn1.RawValue,
+) []byte {
 	var whole signed
 	unmarshal(der, &whole)
 	var elements []asn1.RawValue

@@ -53,8 +53,10 @@ func BadCertificates(ca *tlstest.CA) []BadUpstream {
 		tlstest.P256).Issue(tlstest.Leaf{DNSNames: []string{"db.internal"}, NotAfter: expired})
 	weakCA := ca.Intermediate("Short Authority", tlstest.RSA1024)
 	return []BadUpstream{
-		{"unknown CA", Presents(otherLeaf), Nothing, "cert_unknown_authority",
-			[]string{`"db.test"`, `"Evil Root"`}},
+		{
+			"unknown CA", Presents(otherLeaf), Nothing, "cert_unknown_authority",
+			[]string{`"db.test"`, `"Evil Root"`},
+		},
 		{
 			"expired", leaf(tlstest.Leaf{NotAfter: expired}), Nothing, "cert_expired",
 			[]string{`"db.test" expired ` + expired.UTC().Format(time.RFC3339), "40 days ago"},
@@ -64,8 +66,10 @@ func BadCertificates(ca *tlstest.CA) []BadUpstream {
 			[]string{"not valid before " + future.UTC().Format(time.RFC3339), "in 3 days"},
 		},
 		{
-			"wrong name", leaf(tlstest.Leaf{DNSNames: []string{"db.internal",
-				"db2.internal"}}), Nothing, "cert_name_mismatch",
+			"wrong name", leaf(tlstest.Leaf{DNSNames: []string{
+				"db.internal",
+				"db2.internal",
+			}}), Nothing, "cert_name_mismatch",
 			[]string{`certificate is valid for "db.internal", "db2.internal", not "db.test"`},
 		},
 		{
@@ -81,16 +85,20 @@ func BadCertificates(ca *tlstest.CA) []BadUpstream {
 			[]string{`"db.test"`, "not meant for servers", "clientAuth"},
 		},
 		{
-			"key usage without digitalSignature", leaf(tlstest.Leaf{Key: tlstest.RSA2048,
-				KeyUsage: x509.KeyUsageKeyEncipherment}), Nothing, "cert_usage",
+			"key usage without digitalSignature", leaf(tlstest.Leaf{
+				Key:      tlstest.RSA2048,
+				KeyUsage: x509.KeyUsageKeyEncipherment,
+			}), Nothing, "cert_usage",
 			[]string{`"db.test"`, "digitalSignature"},
 		},
 		{
 			"self-signed leaf", Presents(tlstest.SelfSigned(tlstest.Leaf{DNSNames: []string{Name}})), Nothing, "cert_unknown_authority",
 			[]string{`"db.test" is self-signed`},
 		},
-		{"RSA 1024 leaf", leaf(tlstest.Leaf{Key: tlstest.RSA1024}), Nothing, "cert_invalid",
-			[]string{`"db.test"`, "1024 bits", "2048"}},
+		{
+			"RSA 1024 leaf", leaf(tlstest.Leaf{Key: tlstest.RSA1024}), Nothing, "cert_invalid",
+			[]string{`"db.test"`, "1024 bits", "2048"},
+		},
 		{
 			"RSA 1024 intermediate", Presents(weakCA.Issue(tlstest.Leaf{DNSNames: []string{Name}})), Nothing, "cert_invalid",
 			[]string{`"Short Authority"`, "1024 bits"},
@@ -119,20 +127,33 @@ func BadProtocols(ca *tlstest.CA) []BadUpstream {
 	authOK := "R\x00\x00\x00\x08\x00\x00\x00\x00"
 	errorResponse := "E\x00\x00\x00\x60SFATAL\x00C08P01\x00M" + PeerText + "\x00\x00"
 	return []BadUpstream{
-		{"TLS 1.1 only", SpeaksTLS(old), Nothing, "tls_alert",
-			[]string{"none of the TLS versions", "alert 70"}},
-		{"picks TLS 1.1 unasked", afterHello(ServerHello11), Nothing, "tls_protocol",
-			[]string{"unsupported protocol version 302"}},
+		{
+			"TLS 1.1 only", SpeaksTLS(old), Nothing, "tls_alert",
+			[]string{"none of the TLS versions", "alert 70"},
+		},
+		{
+			"picks TLS 1.1 unasked", afterHello(ServerHello11), Nothing, "tls_protocol",
+			[]string{"unsupported protocol version 302"},
+		},
 		{"TLS 1.2 where 1.3 is the minimum", SpeaksTLS(tls12), OnlyTLS13, "tls_alert", []string{"alert 70"}},
 		{"answers N", Answers("N"), Nothing, "tls_refused", []string{"refuses TLS"}},
-		{"answers an ErrorResponse", Answers(errorResponse), Nothing, "tls_protocol",
-			[]string{"answered SSLRequest with an error"}},
-		{"answers something else", Answers("HTTP/1.1 400 " + PeerText), Nothing, "tls_protocol",
-			[]string{"byte 0x48", "Postgres"}},
-		{"closes at once", func(conn net.Conn) { conn.Close() }, Nothing, "upstream_gone",
-			[]string{"closed the connection"}},
-		{"closes after SSLRequest", func(conn net.Conn) { Answer(conn, ""); conn.Close() }, Nothing,
-			"upstream_gone", []string{"without an answer to SSLRequest"}},
+		{
+			"answers an ErrorResponse", Answers(errorResponse), Nothing, "tls_protocol",
+			[]string{"answered SSLRequest with an error"},
+		},
+		{
+			"answers something else", Answers("HTTP/1.1 400 " + PeerText), Nothing, "tls_protocol",
+			[]string{"byte 0x48", "Postgres"},
+		},
+		{
+			"closes at once", func(conn net.Conn) { conn.Close() }, Nothing, "upstream_gone",
+			[]string{"closed the connection"},
+		},
+		{
+			"closes after SSLRequest", func(conn net.Conn) { Answer(conn, ""); conn.Close() }, Nothing,
+			"upstream_gone",
+			[]string{"without an answer to SSLRequest"},
+		},
 		{
 			"closes after S", func(conn net.Conn) {
 				Answer(conn,
@@ -151,29 +172,48 @@ func BadProtocols(ca *tlstest.CA) []BadUpstream {
 			}, Nothing, "upstream_gone",
 			[]string{"agreed to TLS but closed"},
 		},
-		{"bytes behind S in the same segment", Answers("S" + PeerText), Nothing, "tls_injection",
-			[]string{"behind its answer"}},
-		{"AuthenticationOk behind S in the same segment", Answers("S" + authOK), Nothing, "tls_injection",
-			[]string{"behind its answer"}},
-		{"bytes behind S in a later segment", afterHello(PeerText), Nothing, "tls_protocol",
-			[]string{"not TLS"}},
-		{"AuthenticationOk behind S in a later segment", afterHello(authOK), Nothing, "tls_protocol",
-			[]string{"not TLS"}},
-		{"ErrorResponse behind S in a later segment", afterHello(errorResponse), Nothing, "tls_protocol",
-			[]string{"not TLS"}},
-		{"never answers SSLRequest", func(net.Conn) {}, Soon, "upstream_timeout",
-			[]string{"no answer to SSLRequest within 1s"}},
-		{"silent after S", Answers("S"), Soon, "tls_timeout",
-			[]string{"did not complete the handshake within", "received 0 bytes", "no better"}},
+		{
+			"bytes behind S in the same segment", Answers("S" + PeerText), Nothing, "tls_injection",
+			[]string{"behind its answer"},
+		},
+		{
+			"AuthenticationOk behind S in the same segment", Answers("S" + authOK), Nothing, "tls_injection",
+			[]string{"behind its answer"},
+		},
+		{
+			"bytes behind S in a later segment", afterHello(PeerText), Nothing, "tls_protocol",
+			[]string{"not TLS"},
+		},
+		{
+			"AuthenticationOk behind S in a later segment", afterHello(authOK), Nothing, "tls_protocol",
+			[]string{"not TLS"},
+		},
+		{
+			"ErrorResponse behind S in a later segment", afterHello(errorResponse), Nothing, "tls_protocol",
+			[]string{"not TLS"},
+		},
+		{
+			"never answers SSLRequest", func(net.Conn) {}, Soon, "upstream_timeout",
+			[]string{"no answer to SSLRequest within 1s"},
+		},
+		{
+			"silent after S", Answers("S"), Soon, "tls_timeout",
+			[]string{"did not complete the handshake within", "received 0 bytes", "no better"},
+		},
 		{"half a handshake, then RST", func(conn net.Conn) {
 			Answer(conn, "S")
 			ReadHello(conn)
 			io.WriteString(conn, ServerHello11[:20])
 			Reset(conn)
 		}, Nothing, "upstream_gone", []string{"middle of the TLS handshake", "received 20 bytes"}},
-		{"alert without a certificate request", afterHello("\x15\x03\x03\x00\x02\x02\x50"), Nothing,
-			"tls_alert", []string{"alert 80 (internal error)"}},
-		{"knows no such name", afterHello("\x15\x03\x03\x00\x02\x02\x70"), Nothing, "tls_alert",
-			[]string{"does not know the server name", "alert 112"}},
+		{
+			"alert without a certificate request", afterHello("\x15\x03\x03\x00\x02\x02\x50"), Nothing,
+			"tls_alert",
+			[]string{"alert 80 (internal error)"},
+		},
+		{
+			"knows no such name", afterHello("\x15\x03\x03\x00\x02\x02\x70"), Nothing, "tls_alert",
+			[]string{"does not know the server name", "alert 112"},
+		},
 	}
 }

@@ -97,6 +97,7 @@ func (p *Peer) Received(t *testing.T) []byte {
 	}
 }
 
+// Recorder is a connection of a script. It records what it reads.
 type Recorder struct {
 	net.Conn
 	got bytes.Buffer
@@ -155,6 +156,7 @@ func SpeaksTLS(config *tls.Config) func(net.Conn) {
 // Presents returns a script that Presents pair and echoes.
 func Presents(pair *tlstest.Pair) func(net.Conn) { return SpeaksTLS(ServerConfig(pair)) }
 
+// ServerConfig returns the configuration of a server that presents pair.
 func ServerConfig(pair *tlstest.Pair) *tls.Config {
 	return &tls.Config{Certificates: []tls.Certificate{pair.TLS()}}
 }
@@ -168,6 +170,7 @@ func CheckOnlyTLS(t *testing.T, stream []byte) {
 	}
 }
 
+// OnlyTLS returns an error unless stream is SSLRequest followed by nothing but whole TLS records.
 func OnlyTLS(stream []byte) error {
 	if len(stream) == 0 {
 		return nil // the Peer did not even wait for SSLRequest
@@ -201,6 +204,7 @@ func CheckEcho(t *testing.T, conn net.Conn) {
 	}
 }
 
+// WriteFile writes a file and returns its path.
 func WriteFile(t *testing.T, path string, data []byte, mode os.FileMode) string {
 	t.Helper()
 	if err := os.WriteFile(path, data, mode); err != nil {

@@ -170,8 +170,10 @@ func (p *Policy) chainProblems(chain []*x509.Certificate, now time.Time) []Probl
 		problems = append(problems, p.CRLs.problems(chain, now)...)
 	}
 	if p.Pins != nil && !p.Pins.allow(chain) {
-		problems = append(problems, Problem{PinMismatch,
-			"none of the pinned keys is in its chain, which has " + presentedPins(chain)})
+		problems = append(problems, Problem{
+			PinMismatch,
+			"none of the pinned keys is in its chain, which has " + presentedPins(chain),
+		})
 	}
 	return problems
 }

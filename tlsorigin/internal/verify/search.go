@@ -24,7 +24,8 @@ const (
 // verifiedChains returns chains that crypto/x509 verifies from sent to the roots, apart from the name. It
 // stops at the first that satisfies the policy.
 func (p *Policy) verifiedChains(sent []*x509.Certificate, now time.Time) (chains [][]*x509.Certificate,
-	err error) {
+	err error,
+) {
 	s := p.newSearch(sent, verifyWork)
 	s.run(func(path []*x509.Certificate) (done bool) {
 		found, failure := sent[0].Verify(x509.VerifyOptions{

@@ -22,7 +22,7 @@ func (o *origin) lookAfterReload(trace *tlsorigin.Trace) *tlsorigin.Trace {
 	trace.Reloaded = func(found tlsorigin.Reloaded, err error) {
 		reloaded(found, err)
 		if found.Changed {
-			o.spares.Look()
+			o.spares.Check()
 		}
 	}
 	return trace
