@@ -54,7 +54,7 @@ func TestWithCause(t *testing.T) {
 		{"no cause", &pgwire.Error{Text: "the client is gone"}, "the client is gone"},
 		{
 			"a certificate, which the text explains",
-			&tlsorigin.Error{Addr: "db:1", Text: "is for others", Err: cause, Peer: &tlsorigin.PeerCertificate{}},
+			&tlsorigin.Error{Addr: "db:1", Text: "is for others", Err: cause, Peer: new(tlsorigin.PeerCertificate)},
 			"upstream db:1: is for others",
 		},
 	} {

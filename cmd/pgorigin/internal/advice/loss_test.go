@@ -19,11 +19,11 @@ func TestSQLStatesOfLostConnections(t *testing.T) {
 	for _, row := range []struct {
 		reason tlsorigin.Reason
 		auth   tls.ClientAuthType
-		lose   func(raw *net.TCPConn)
+		lose   func(*net.TCPConn)
 	}{
-		{tlsorigin.ReasonUpstreamGone, tls.NoClientCert, func(raw *net.TCPConn) { raw.SetLinger(0) }},
-		{tlsorigin.ReasonTLSProtocol, tls.NoClientCert, func(raw *net.TCPConn) { io.WriteString(raw, "no TLS record") }},
-		{tlsorigin.ReasonClientCertRejected, tls.RequireAnyClientCert, nil}, // with TLS 1.3, behind the handshake
+		{tlsorigin.ReasonUpstreamGone, tls.NoClientCert, func(c *net.TCPConn) { c.SetLinger(0) }},
+		{tlsorigin.ReasonTLSProtocol, tls.NoClientCert, func(c *net.TCPConn) { io.WriteString(c, "no record") }},
+		{tlsorigin.ReasonClientCertRejected, tls.RequireAnyClientCert, nil}, // TLS 1.3: after the handshake
 	} {
 		err := lostConnection(t, row.auth, row.lose)
 		var lost *tlsorigin.Error

@@ -34,7 +34,8 @@ func TestAskAuthentication(t *testing.T) {
 	if err != nil || !slices.Equal(methods, []string{"md5"}) {
 		t.Errorf("%v, %v", methods, err)
 	}
-	want := append(pgtest.Startup("user", "app", "database", "db", "application_name", "pgorigin check"), pgtest.Terminate()...)
+	want := pgtest.Startup("user", "app", "database", "db", "application_name", "pgorigin check")
+	want = append(want, pgtest.Terminate()...)
 	if stream := <-got; !bytes.Equal(stream, want) {
 		t.Errorf("sent %q, want %q", stream, want)
 	}
@@ -45,11 +46,26 @@ func TestLoginFailure(t *testing.T) {
 		err          error
 		reason, text string
 	}{
-		"said so by the server": {&pgclient.ServerError{Severity: "FATAL", Code: "28000", Message: "no\x1b entry"}, "auth_rejected", `the server says FATAL (28000): "no\x1b entry"`},
-		"said so by a leaf":     {&pgwire.Error{Kind: pgwire.ReasonUpstreamProtocol, Text: "nonsense"}, "upstream_protocol", "nonsense"},
-		"deadline of a read":    {fmt.Errorf("read message: %w", os.ErrDeadlineExceeded), "login_timeout", "the server did not answer in time"},
-		"deadline of a dial":    {fmt.Errorf("dial upstream: %w", context.DeadlineExceeded), "login_timeout", "the server did not answer in time"},
-		"end of the connection": {fmt.Errorf("read message: %w", io.EOF), "upstream_gone", "the server ended the connection before the login was over: read message: EOF"},
+		"said so by the server": {
+			&pgclient.ServerError{Severity: "FATAL", Code: "28000", Message: "no\x1b entry"}, "auth_rejected",
+			`the server says FATAL (28000): "no\x1b entry"`,
+		},
+		"said so by a leaf": {
+			&pgwire.Error{Kind: pgwire.ReasonUpstreamProtocol, Text: "nonsense"}, "upstream_protocol",
+			"nonsense",
+		},
+		"deadline of a read": {
+			fmt.Errorf("read message: %w", os.ErrDeadlineExceeded), "login_timeout",
+			"the server did not answer in time",
+		},
+		"deadline of a dial": {
+			fmt.Errorf("dial upstream: %w", context.DeadlineExceeded), "login_timeout",
+			"the server did not answer in time",
+		},
+		"end of the connection": {
+			fmt.Errorf("read message: %w", io.EOF), "upstream_gone",
+			"the server ended the connection before the login was over: read message: EOF",
+		},
 	} {
 		if reason, text := loginFailure(row.err); reason != row.reason || text != row.text {
 			t.Errorf("%s: %s, %s; want %s, %s", name, reason, text, row.reason, row.text)
@@ -74,18 +90,39 @@ func TestAccount(t *testing.T) {
 		want       string
 		problem    string
 	}{
-		{"PGPASSFILE", "", []string{"PGUSER=app", "PGPASSFILE=" + pass, "PGPASSWORD=never"}, "from pgpass", ""},
+		{
+			"PGPASSFILE", "", []string{"PGUSER=app", "PGPASSFILE=" + pass, "PGPASSWORD=never"}, "from pgpass",
+			"",
+		},
 		{"the usual place", "", []string{"PGUSER=app", "HOME=" + dir}, "from home", ""},
-		{"no file", "", []string{"PGUSER=app", "HOME=" + filepath.Join(dir, "nowhere"), "PGPASSWORD=never"}, "", ""},
+		{
+			"no file", "",
+			[]string{"PGUSER=app", "HOME=" + filepath.Join(dir, "nowhere"), "PGPASSWORD=never"}, "", "",
+		},
 		{"no matching line", "", []string{"PGUSER=other", "PGPASSFILE=" + pass}, "", ""},
-		{"--password-file", write("password", "s3cret word\r\n", 0o644), []string{"PGUSER=app", "PGPASSFILE=" + pass}, "s3cret word", ""},
+		{
+			"--password-file", write("password", "s3cret word\r\n", 0o644),
+			[]string{"PGUSER=app", "PGPASSFILE=" + pass}, "s3cret word", "",
+		},
 		{"no user", "", nil, "", "PGUSER: not set"},
-		{"named file missing", "", []string{"PGUSER=app", "PGPASSFILE=" + filepath.Join(dir, "nowhere")}, "", "PGPASSFILE: saw"},
-		{"others may read it", "", []string{"PGUSER=app", "PGPASSFILE=" + write("open", "x", 0o644)}, "", "mode 0644"},
+		{
+			"named file missing", "", []string{"PGUSER=app", "PGPASSFILE=" + filepath.Join(dir, "nowhere")},
+			"", "PGPASSFILE: saw",
+		},
+		{
+			"others may read it", "", []string{"PGUSER=app", "PGPASSFILE=" + write("open", "x", 0o644)}, "",
+			"mode 0644",
+		},
 		{"empty password file", write("empty", "\n", 0o600), []string{"PGUSER=app"}, "", "is empty"},
-		{"several lines", write("lines", "one\ntwo\n", 0o600), []string{"PGUSER=app"}, "", "more than a password"},
+		{
+			"several lines", write("lines", "one\ntwo\n", 0o600), []string{"PGUSER=app"}, "",
+			"more than a password",
+		},
 		{"password file is a folder", dir, []string{"PGUSER=app"}, "", "is a directory"},
-		{"password file missing", filepath.Join(dir, "nowhere"), []string{"PGUSER=app"}, "", "--password-file: saw"},
+		{
+			"password file missing", filepath.Join(dir, "nowhere"), []string{"PGUSER=app"}, "",
+			"--password-file: saw",
+		},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			a := newAccount(row.env, row.flag)
@@ -104,7 +141,8 @@ func TestAccount(t *testing.T) {
 	if user, database := newAccount(nil, "").startupNames(); user != checkUser || database != checkUser {
 		t.Errorf("without PGUSER: %s, %s", user, database)
 	}
-	if user, database := newAccount([]string{"PGUSER=app"}, "").startupNames(); user != "app" || database != "app" {
+	user, database := newAccount([]string{"PGUSER=app"}, "").startupNames()
+	if user != "app" || database != "app" {
 		t.Errorf("without PGDATABASE: %s, %s", user, database)
 	}
 }

@@ -21,8 +21,10 @@ func sampleReport() *Report {
 	certificate := func(subject, issuer, key, sum string, days int, sent bool) tlsorigin.PeerCertificate {
 		begin := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 		return tlsorigin.PeerCertificate{
-			Subject: subject, Issuer: issuer, Key: key, SignatureAlgorithm: "ECDSA-SHA512", SHA256: strings.Repeat(sum, 32), Serial: "01",
-			NotBefore: begin, NotAfter: begin.AddDate(0, 0, days), DaysLeft: days, Sent: sent, SelfIssued: subject == issuer,
+			Subject: subject, Issuer: issuer, Key: key, SignatureAlgorithm: "ECDSA-SHA512",
+			SHA256: strings.Repeat(sum, 32), Serial: "01",
+			NotBefore: begin, NotAfter: begin.AddDate(0, 0, days), DaysLeft: days,
+			Sent: sent, SelfIssued: subject == issuer,
 		}
 	}
 	root := certificate(`"Root"`, `"Root"`, "ECDSA P-521", "ab", 3650, false)
@@ -33,16 +35,28 @@ func sampleReport() *Report {
 		Stages: []Stage{
 			{Stage: "tcp", Result: resultOK, Milliseconds: ptr(0.25)},
 			{Stage: "sslrequest", Result: resultOK, Milliseconds: ptr(1.5), Text: "answered S"},
-			{Stage: "tls", Result: resultOK, Milliseconds: ptr(12), Text: "TLS 1.3, TLS_AES_128_GCM_SHA256, X25519"},
-			{Stage: "chain", Result: resultWarning, Text: `trusting PGORIGIN_TLS_CA_FILE; "db.test" ends in 9 days`},
+			{
+				Stage: "tls", Result: resultOK, Milliseconds: ptr(12),
+				Text: "TLS 1.3, TLS_AES_128_GCM_SHA256, X25519",
+			},
+			{
+				Stage: "chain", Result: resultWarning,
+				Text: `trusting PGORIGIN_TLS_CA_FILE; "db.test" ends in 9 days`,
+			},
 			{Stage: "name", Result: resultOK, Text: `expected "db.test", presented "db.test"`},
 			{Stage: "client_certificate", Result: resultOK, Text: `"app" presented`},
-			{Stage: "key_exchange", Result: resultFailed, Reason: "tls_timeout", Text: "vanishes", Cure: "do this"},
+			{
+				Stage: "key_exchange", Result: resultFailed, Reason: "tls_timeout", Text: "vanishes",
+				Cure: "do this",
+			},
 			{Stage: "authentication", Result: resultOK, Milliseconds: ptr(20), Text: "SCRAM-SHA-256"},
 			{Stage: "login", Result: resultOK, Milliseconds: ptr(30), Text: "server 18.1"},
 		},
-		TLS:               &TLS{"1.3", "TLS_AES_128_GCM_SHA256", "X25519", true},
-		Chain:             &Chain{true, `"Root"`, "PGORIGIN_TLS_CA_FILE", []tlsorigin.PeerCertificate{root, leaf}, []tlsorigin.PeerCertificate{stray}},
+		TLS: &TLS{"1.3", "TLS_AES_128_GCM_SHA256", "X25519", true},
+		Chain: &Chain{
+			true, `"Root"`, "PGORIGIN_TLS_CA_FILE",
+			[]tlsorigin.PeerCertificate{root, leaf}, []tlsorigin.PeerCertificate{stray},
+		},
 		Name:              &Name{"db.test", `"db.test"`},
 		ClientCertificate: &ClientCertificate{true, `"app"`},
 		KeyExchange: []KeyExchange{
@@ -60,7 +74,10 @@ func sampleReport() *Report {
 			{Stage: "tcp", Result: resultOK, Milliseconds: ptr(0.25)},
 			{Stage: "sslrequest", Result: resultSkipped, Text: "not sent: TLS begins at once"},
 			{Stage: "tls", Result: resultOK, Milliseconds: ptr(12)},
-			{Stage: "chain", Result: resultFailed, Reason: "cert_unknown_authority", Text: "not trusted", Cure: "Set PGORIGIN_TLS_CA_FILE."},
+			{
+				Stage: "chain", Result: resultFailed, Reason: "cert_unknown_authority", Text: "not trusted",
+				Cure: "Set PGORIGIN_TLS_CA_FILE.",
+			},
 		},
 		Chain: &Chain{false, "", "PGORIGIN_TLS_CA_FILE", []tlsorigin.PeerCertificate{leaf}, nil},
 		Name:  &Name{"db.test", `"db.test"`},
@@ -68,10 +85,24 @@ func sampleReport() *Report {
 	r := &Report{
 		Warnings: []string{"PGORIGIN_TLS_KEY_FILE: others may read it"},
 		Problems: []Problem{{"PGORIGIN_X", "y", "unknown variable"}},
-		Stages:   []Stage{{Stage: "config", Result: resultOK}, {Stage: "files", Result: resultOK, Text: "PGORIGIN_TLS_CA_FILE"}},
+		Stages: []Stage{
+			{Stage: "config", Result: resultOK},
+			{Stage: "files", Result: resultOK, Text: "PGORIGIN_TLS_CA_FILE"},
+		},
 		Upstreams: []Upstream{
-			{"default", "db.test:6432", "db.test", Stage{Stage: "dns", Result: resultOK, Milliseconds: ptr(2), Text: "2 addresses"}, []Address{good, bad}},
-			{"reporting", "gone.test:6432", "gone.test", Stage{Stage: "dns", Result: resultFailed, Reason: "upstream_dns", Text: "its name does not exist in DNS"}, []Address{}},
+			{
+				"default", "db.test:6432", "db.test",
+				Stage{Stage: "dns", Result: resultOK, Milliseconds: ptr(2), Text: "2 addresses"},
+				[]Address{good, bad},
+			},
+			{
+				"reporting", "gone.test:6432", "gone.test",
+				Stage{
+					Stage: "dns", Result: resultFailed, Reason: "upstream_dns",
+					Text: "its name does not exist in DNS",
+				},
+				[]Address{},
+			},
 		},
 	}
 	r.conclude()
@@ -102,7 +133,10 @@ func TestTheVerdictIsDials(t *testing.T) {
 	// Dial's.
 	r := Report{Upstreams: []Upstream{{Addresses: []Address{{
 		failed: "name",
-		Stages: []Stage{{Stage: "chain", Result: resultFailed, Reason: "cert_unknown_authority"}, {Stage: "name", Result: resultFailed, Reason: "cert_name_mismatch"}},
+		Stages: []Stage{
+			{Stage: "chain", Result: resultFailed, Reason: "cert_unknown_authority"},
+			{Stage: "name", Result: resultFailed, Reason: "cert_name_mismatch"},
+		},
 	}}}}}
 	r.conclude()
 	if r.OK || r.Failed == nil || r.Failed.Stage != "name" || r.Failed.Reason != "cert_name_mismatch" {
@@ -119,15 +153,31 @@ func TestAFamilyThatIsNotThereIsNoFault(t *testing.T) {
 		results []Address
 		want    []string
 	}{
-		{"no IPv6 here", []Address{address("[::1]:1", resultFailed), address("127.0.0.1:1", resultOK)}, []string{resultWarning, resultOK}},
-		{"no IPv4 here", []Address{address("[::1]:1", resultOK), address("127.0.0.1:1", resultFailed)}, []string{resultOK, resultWarning}},
-		{"one of two is down", []Address{address("127.0.0.1:1", resultFailed), address("127.0.0.2:1", resultOK)}, []string{resultFailed, resultOK}},
+		{
+			"no IPv6 here", []Address{address("[::1]:1", resultFailed), address("127.0.0.1:1", resultOK)},
+			[]string{resultWarning, resultOK},
+		},
+		{
+			"no IPv4 here", []Address{address("[::1]:1", resultOK), address("127.0.0.1:1", resultFailed)},
+			[]string{resultOK, resultWarning},
+		},
+		{
+			"one of two is down",
+			[]Address{address("127.0.0.1:1", resultFailed), address("127.0.0.2:1", resultOK)},
+			[]string{resultFailed, resultOK},
+		},
 		{
 			"one of two IPv6 is down",
-			[]Address{address("[::1]:1", resultFailed), address("[::2]:1", resultOK), address("127.0.0.1:1", resultOK)},
+			[]Address{
+				address("[::1]:1", resultFailed), address("[::2]:1", resultOK),
+				address("127.0.0.1:1", resultOK),
+			},
 			[]string{resultFailed, resultOK, resultOK},
 		},
-		{"all are down", []Address{address("[::1]:1", resultFailed), address("127.0.0.1:1", resultFailed)}, []string{resultFailed, resultFailed}},
+		{
+			"all are down", []Address{address("[::1]:1", resultFailed), address("127.0.0.1:1", resultFailed)},
+			[]string{resultFailed, resultFailed},
+		},
 	} {
 		u := Upstream{Addresses: row.results}
 		u.excuseMissingFamily()
