@@ -20,7 +20,9 @@ Environment variables. The value of an unset one stands in parentheses.
 const processHelp = `
 An origin "reporting" in PGORIGIN_ORIGINS has the variables above, too, with its
 name: PGORIGIN_REPORTING_UPSTREAM_ADDR. If one is unset, the origin inherits the
-value from above. It inherits no address. All that follows is for the process.
+value from above. It inherits no address.
+
+The variables below are for the whole process.
 `
 
 // WriteHelp lists the variables of run, by section.
