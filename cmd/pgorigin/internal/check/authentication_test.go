@@ -91,36 +91,47 @@ func TestAccount(t *testing.T) {
 		problem    string
 	}{
 		{
-			"PGPASSFILE", "", []string{"PGUSER=app", "PGPASSFILE=" + pass, "PGPASSWORD=never"}, "from pgpass",
+			"PGPASSFILE", "",
+			[]string{"PGUSER=app", "PGPASSFILE=" + pass, "PGPASSWORD=never"},
+			"from pgpass",
 			"",
 		},
 		{"the usual place", "", []string{"PGUSER=app", "HOME=" + dir}, "from home", ""},
 		{
 			"no file", "",
-			[]string{"PGUSER=app", "HOME=" + filepath.Join(dir, "nowhere"), "PGPASSWORD=never"}, "", "",
+			[]string{"PGUSER=app", "HOME=" + filepath.Join(dir, "nowhere"), "PGPASSWORD=never"},
+			"", "",
 		},
 		{"no matching line", "", []string{"PGUSER=other", "PGPASSFILE=" + pass}, "", ""},
 		{
 			"--password-file", write("password", "s3cret word\r\n", 0o644),
-			[]string{"PGUSER=app", "PGPASSFILE=" + pass}, "s3cret word", "",
+			[]string{"PGUSER=app", "PGPASSFILE=" + pass},
+			"s3cret word", "",
 		},
 		{"no user", "", nil, "", "PGUSER: not set"},
 		{
-			"named file missing", "", []string{"PGUSER=app", "PGPASSFILE=" + filepath.Join(dir, "nowhere")},
+			"named file missing", "",
+			[]string{"PGUSER=app", "PGPASSFILE=" + filepath.Join(dir, "nowhere")},
 			"", "PGPASSFILE: saw",
 		},
 		{
-			"others may read it", "", []string{"PGUSER=app", "PGPASSFILE=" + write("open", "x", 0o644)}, "",
+			"others may read it", "",
+			[]string{"PGUSER=app", "PGPASSFILE=" + write("open", "x", 0o644)},
+			"",
 			"mode 0644",
 		},
 		{"empty password file", write("empty", "\n", 0o600), []string{"PGUSER=app"}, "", "is empty"},
 		{
-			"several lines", write("lines", "one\ntwo\n", 0o600), []string{"PGUSER=app"}, "",
+			"several lines", write("lines", "one\ntwo\n", 0o600),
+			[]string{"PGUSER=app"},
+			"",
 			"more than a password",
 		},
 		{"password file is a folder", dir, []string{"PGUSER=app"}, "", "is a directory"},
 		{
-			"password file missing", filepath.Join(dir, "nowhere"), []string{"PGUSER=app"}, "",
+			"password file missing", filepath.Join(dir, "nowhere"),
+			[]string{"PGUSER=app"},
+			"",
 			"--password-file: saw",
 		},
 	} {

@@ -55,7 +55,8 @@ func sampleReport() *Report {
 		TLS: &TLS{"1.3", "TLS_AES_128_GCM_SHA256", "X25519", true},
 		Chain: &Chain{
 			true, `"Root"`, "PGORIGIN_TLS_CA_FILE",
-			[]tlsorigin.PeerCertificate{root, leaf}, []tlsorigin.PeerCertificate{stray},
+			[]tlsorigin.PeerCertificate{root, leaf},
+			[]tlsorigin.PeerCertificate{stray},
 		},
 		Name:              &Name{"db.test", `"db.test"`},
 		ClientCertificate: &ClientCertificate{true, `"app"`},
@@ -154,11 +155,13 @@ func TestAFamilyThatIsNotThereIsNoFault(t *testing.T) {
 		want    []string
 	}{
 		{
-			"no IPv6 here", []Address{address("[::1]:1", resultFailed), address("127.0.0.1:1", resultOK)},
+			"no IPv6 here",
+			[]Address{address("[::1]:1", resultFailed), address("127.0.0.1:1", resultOK)},
 			[]string{resultWarning, resultOK},
 		},
 		{
-			"no IPv4 here", []Address{address("[::1]:1", resultOK), address("127.0.0.1:1", resultFailed)},
+			"no IPv4 here",
+			[]Address{address("[::1]:1", resultOK), address("127.0.0.1:1", resultFailed)},
 			[]string{resultOK, resultWarning},
 		},
 		{
@@ -175,7 +178,8 @@ func TestAFamilyThatIsNotThereIsNoFault(t *testing.T) {
 			[]string{resultFailed, resultOK, resultOK},
 		},
 		{
-			"all are down", []Address{address("[::1]:1", resultFailed), address("127.0.0.1:1", resultFailed)},
+			"all are down",
+			[]Address{address("[::1]:1", resultFailed), address("127.0.0.1:1", resultFailed)},
 			[]string{resultFailed, resultFailed},
 		},
 	} {
