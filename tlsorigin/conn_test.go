@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -119,4 +120,29 @@ func TestOrdinaryEndsKeepTheirErrors(t *testing.T) {
 			t.Errorf("read %q, %v", got, err)
 		}
 	})
+}
+
+// A connection must not keep what only its dial needs: there may be thousands of connections.
+func TestConnectionsDoNotKeepTheirAttempt(t *testing.T) {
+	ca := tlstest.NewCA("Test Root", tlstest.P256)
+	p := peertest.Start(t, peertest.Presents(ca.Issue(tlstest.Leaf{DNSNames: []string{testName}})))
+	d := newTestDialer(t, ca, nil, p.Addr)
+	a := d.newAttempt(d.upstream[0], d.state.Load(), d.timeout, options{})
+	freed := make(chan struct{})
+	runtime.AddCleanup(a, func(freed chan struct{}) { close(freed) }, freed)
+	conn, failure := a.run(t.Context(), d.netDial)
+	if failure != nil {
+		t.Fatal(failure)
+	}
+	defer conn.Close()
+	for range 100 {
+		runtime.GC()
+		select {
+		case <-freed:
+			peertest.CheckEcho(t, conn)
+			return
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	t.Error("the attempt is still there")
 }
