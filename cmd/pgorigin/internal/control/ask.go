@@ -67,8 +67,7 @@ func ask(ctx context.Context, within time.Duration, method, addr, path string) e
 	transport := &http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return dialAny(ctx,
-				addr)
+			return dialAny(ctx, addr)
 		},
 	}
 	resp, err := transport.RoundTrip(req)
