@@ -18,13 +18,9 @@ type family struct {
 	server        *tlstest.Pair
 }
 
-func newFamily(betweenEnds time.Time) family {
+func newFamily() family {
 	root := tlstest.NewCA("Test Root", tlstest.P256)
-	between := root.Authority(tlstest.Authority{Name: "Between", Template: func(c *x509.Certificate) {
-		if !betweenEnds.IsZero() {
-			c.NotAfter = betweenEnds
-		}
-	}})
+	between := root.Authority(tlstest.Authority{Name: "Between"})
 	return family{root, between, between.Issue(tlstest.Leaf{DNSNames: []string{testName}})}
 }
 
@@ -50,7 +46,7 @@ func dialKnown(t *testing.T, d **Dialer, ca *tlstest.CA, change func(*Config), p
 func TestKnownPeerIsVerifiedToTheRoots(t *testing.T) {
 	for name, change := range map[string]func(*Config){"verify-full": nil, "verify-ca": func(c *Config) { c.VerifyCA = true }} {
 		t.Run(name, func(t *testing.T) {
-			f := newFamily(time.Time{})
+			f := newFamily()
 			full := f.server.WithChain(f.between.Cert)
 			var d *Dialer
 			var lengths []int
@@ -72,7 +68,7 @@ func TestKnownPeerIsVerifiedToTheRoots(t *testing.T) {
 
 // What is remembered must not make anything pass that would not pass the first time.
 func TestKnownPeerProvesNothingElse(t *testing.T) {
-	f := newFamily(time.Time{})
+	f := newFamily()
 	full := f.server.WithChain(f.between.Cert)
 	forged := tlstest.SelfSigned(tlstest.Leaf{DNSNames: []string{testName}})
 	for name, row := range map[string]struct {
@@ -80,8 +76,8 @@ func TestKnownPeerProvesNothingElse(t *testing.T) {
 		want Reason
 	}{
 		"the chain is not sent any more":   {f.server.WithChain(), ReasonCertUnknownAuthority},
-		"another chain is sent":            {f.server.WithChain(newFamily(time.Time{}).between.Cert), ReasonCertUnknownAuthority},
-		"the same names by somebody else":  {newFamily(time.Time{}).server.WithChain(f.between.Cert), ReasonCertUnknownAuthority},
+		"another chain is sent":            {f.server.WithChain(newFamily().between.Cert), ReasonCertUnknownAuthority},
+		"the same names by somebody else":  {newFamily().server.WithChain(f.between.Cert), ReasonCertUnknownAuthority},
 		"self-signed, with the known leaf": {forged.WithChain(f.server.Leaf, f.between.Cert), ReasonCertUnknownAuthority},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -90,7 +90,7 @@ func TestRealChainsFitTheBudget(t *testing.T) {
 
 func newFamilies(n int) (certs []*x509.Certificate) {
 	for range n {
-		f := newFamily(time.Time{})
+		f := newFamily()
 		certs = append(certs, f.root.Cert, f.between.Cert)
 	}
 	return certs

@@ -294,9 +294,7 @@ func WebhookVariables() []Variable {
 		Word: "WEBHOOK_SHUTDOWN_DELAY", Type: durationOrOff(), Default: "5s",
 		Help: "How long the webhook goes on after SIGTERM, while /readyz fails, until no more requests come.",
 	}}
-	for _, v := range logVariables()[:2] {
-		rows = append(rows, v)
-	}
+	rows = append(rows, logVariables()[:2]...)
 	for i := range rows {
 		rows[i].Section = "Webhook"
 	}
