@@ -29,7 +29,8 @@ type CRL struct {
 func (ca *CA) CRL(list CRL) []byte {
 	now := time.Now()
 	template := &x509.RevocationList{
-		Number: big.NewInt(now.UnixNano()), ThisUpdate: list.ThisUpdate, NextUpdate: list.NextUpdate, ExtraExtensions: list.Extra,
+		Number: big.NewInt(now.UnixNano()), ThisUpdate: list.ThisUpdate, NextUpdate: list.NextUpdate,
+		ExtraExtensions: list.Extra,
 	}
 	if template.NextUpdate.IsZero() {
 		template.NextUpdate = now.Add(24 * time.Hour)
@@ -43,7 +44,8 @@ func (ca *CA) CRL(list CRL) []byte {
 	for _, cert := range list.Revoked {
 		template.RevokedCertificateEntries = append(template.RevokedCertificateEntries,
 			x509.RevocationListEntry{
-				SerialNumber: cert.SerialNumber, RevocationTime: now.Add(-backdated), ReasonCode: list.Reason, ExtraExtensions: list.EntryExtra,
+				SerialNumber: cert.SerialNumber, RevocationTime: now.Add(-backdated), ReasonCode: list.Reason,
+				ExtraExtensions: list.EntryExtra,
 			})
 	}
 	issuer := *ca.Cert

@@ -81,7 +81,7 @@ func saslTableText(t *testing.T, runs []uint32) []byte {
 		"// saslRuns divides all code points: each entry is the first one of a run, and as its last digit the class.\n" +
 		"var saslRuns = [...]uint32{")
 	for i, run := range runs {
-		if i%12 == 0 {
+		if i%10 == 0 {
 			b.WriteByte('\n')
 		}
 		fmt.Fprintf(&b, "%#06x, ", run)

@@ -73,15 +73,18 @@ func BadCertificates(ca *tlstest.CA) []BadUpstream {
 			[]string{`certificate is valid for "db.internal", "db2.internal", not "db.test"`},
 		},
 		{
-			"name only in the Common Name", leaf(tlstest.Leaf{CommonName: Name}), Nothing, "cert_name_mismatch",
+			"name only in the Common Name", leaf(tlstest.Leaf{CommonName: Name}), Nothing,
+			"cert_name_mismatch",
 			[]string{`"db.test" only as its Common Name`, "reissued with a subject alternative name (SAN)"},
 		},
 		{
-			"other name in the Common Name", leaf(tlstest.Leaf{CommonName: "db.internal"}), Nothing, "cert_name_mismatch",
+			"other name in the Common Name", leaf(tlstest.Leaf{CommonName: "db.internal"}), Nothing,
+			"cert_name_mismatch",
 			[]string{`"db.internal" only as its Common Name`, `(SAN) "db.test"`},
 		},
 		{
-			"extended key usage for clients only", leaf(tlstest.Leaf{ExtKeyUsage: clientOnly}), Nothing, "cert_usage",
+			"extended key usage for clients only", leaf(tlstest.Leaf{ExtKeyUsage: clientOnly}), Nothing,
+			"cert_usage",
 			[]string{`"db.test"`, "not meant for servers", "clientAuth"},
 		},
 		{
@@ -92,7 +95,8 @@ func BadCertificates(ca *tlstest.CA) []BadUpstream {
 			[]string{`"db.test"`, "digitalSignature"},
 		},
 		{
-			"self-signed leaf", Presents(tlstest.SelfSigned(tlstest.Leaf{DNSNames: []string{Name}})), Nothing, "cert_unknown_authority",
+			"self-signed leaf", Presents(tlstest.SelfSigned(tlstest.Leaf{DNSNames: []string{Name}})), Nothing,
+			"cert_unknown_authority",
 			[]string{`"db.test" is self-signed`},
 		},
 		{
@@ -100,7 +104,8 @@ func BadCertificates(ca *tlstest.CA) []BadUpstream {
 			[]string{`"db.test"`, "1024 bits", "2048"},
 		},
 		{
-			"RSA 1024 intermediate", Presents(weakCA.Issue(tlstest.Leaf{DNSNames: []string{Name}})), Nothing, "cert_invalid",
+			"RSA 1024 intermediate", Presents(weakCA.Issue(tlstest.Leaf{DNSNames: []string{Name}})), Nothing,
+			"cert_invalid",
 			[]string{`"Short Authority"`, "1024 bits"},
 		},
 		{

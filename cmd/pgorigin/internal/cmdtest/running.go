@@ -26,7 +26,8 @@ func Start(t *testing.T, env []string, run func(context.Context, cli.Process) in
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
 	r := &Running{
-		Listen: FreeAddr(t), Health: FreeAddr(t), Stderr: NewLogWatcher(), Stop: stop, Code: make(chan int, 1),
+		Listen: FreeAddr(t), Health: FreeAddr(t), Stderr: NewLogWatcher(), Stop: stop,
+		Code: make(chan int, 1),
 	}
 	env = append(env, "PGORIGIN_LISTEN_ADDR="+r.Listen, "PGORIGIN_HEALTH_ADDR="+r.Health)
 	go func() {

@@ -50,7 +50,9 @@ func Run(ctx context.Context, p cli.Process) int {
 	case ctx.Err() != nil:
 		return cli.ExitOK // SIGTERM came while the files did not answer
 	case err != nil:
-		problem := config.Problem{Variable: config.Prefix + "WEBHOOK_CERT_FILE", Value: cert, Text: err.Error()}
+		problem := config.Problem{
+			Variable: config.Prefix + "WEBHOOK_CERT_FILE", Value: cert, Text: err.Error(),
+		}
 		config.Report(p.Stderr, []config.Problem{problem})
 		return cli.ExitConfig
 	}
