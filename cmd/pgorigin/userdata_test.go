@@ -33,7 +33,8 @@ func namedOrigin(t *testing.T) (path, listen string, env []string) {
 	pair := tlstest.NewCA(userCA, tlstest.P256).Issue(tlstest.Leaf{IPs: []net.IP{net.IPv4(127, 0, 0, 1)}})
 	upstream := startScripted(t, overTLS(certified(pair), sasl()))
 	return path, listen, []string{
-		"PGORIGIN_UPSTREAM_ADDR=" + upstream.addr, "PGORIGIN_ORIGINS=reporting", "PGORIGIN_LOG_FORMAT=json", "PGORIGIN_TLS_RELOAD_INTERVAL=100ms",
+		"PGORIGIN_UPSTREAM_ADDR=" + upstream.addr, "PGORIGIN_ORIGINS=reporting", "PGORIGIN_LOG_FORMAT=json",
+		"PGORIGIN_TLS_RELOAD_INTERVAL=100ms",
 		"PGORIGIN_REPORTING_UPSTREAM_ADDR=" + upstream.addr, "PGORIGIN_REPORTING_LISTEN_ADDR=" + listen,
 		"PGORIGIN_REPORTING_TLS_CA_FILE=" + path,
 	}
@@ -47,7 +48,10 @@ func wantUserData(t *testing.T, where, text string, data ...string) {
 			t.Errorf("%s lacks %q:\n%s", where, want, text)
 		}
 	}
-	for _, changed := range []string{"PGORIGIN_REPORTING_TLS_PINS", "PGORIGIN_REPORTING_TLS_GROUPS", "/PGORIGIN_TLS_GROUPS/", "PGORIGIN_TLS_POST_QUANTUM Test CA"} {
+	for _, changed := range []string{
+		"PGORIGIN_REPORTING_TLS_PINS", "PGORIGIN_REPORTING_TLS_GROUPS", "/PGORIGIN_TLS_GROUPS/",
+		"PGORIGIN_TLS_POST_QUANTUM Test CA",
+	} {
 		if strings.Contains(text, changed) {
 			t.Errorf("%s has %q, which nobody wrote:\n%s", where, changed, text)
 		}

@@ -25,7 +25,8 @@ type addrRules struct {
 // maxHost is RFC 1035's limit of a name, in bytes.
 const maxHost = 253
 
-// hostPattern is a DNS name as resolvers take it; an underscore is not for host names, but compose services have it.
+// hostPattern is a DNS name as resolvers take it; an underscore is not for host names, but compose services
+// have it.
 var hostPattern = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?$`)
 
 // parseAddrs reads a comma list of addresses and returns each as host:port.
@@ -131,8 +132,8 @@ func splitHostPort(entry string) (host, port string, err error) {
 	return host, port, nil
 }
 
-// checkHost accepts IP addresses and DNS names. Digits and dots that are no IP address are refused here, because a
-// resolver would take its time to say so.
+// checkHost accepts IP addresses and DNS names. Digits and dots that are no IP address are refused here,
+// because a resolver would take its time to say so.
 func checkHost(host string) error {
 	if _, err := netip.ParseAddr(host); err == nil {
 		return nil
@@ -148,7 +149,8 @@ func checkHost(host string) error {
 	return nil
 }
 
-// IsLoopback reports whether only this machine can reach a listener on addr. Of names, only localhost is believed.
+// IsLoopback reports whether only this machine can reach a listener on addr. Of names, only localhost is
+// believed.
 func IsLoopback(addr string) bool {
 	if strings.HasPrefix(addr, UnixScheme) {
 		return true
@@ -186,8 +188,8 @@ func sameAddr(listen, dialled string) bool {
 	return strings.EqualFold(host1, host2)
 }
 
-// LocalIP returns the IP address in host, with localhost as 127.0.0.1, and whether it stands for every address of
-// this machine. For any other name the address is not valid.
+// LocalIP returns the IP address in host, with localhost as 127.0.0.1, and whether it stands for every
+// address of this machine. For any other name the address is not valid.
 func LocalIP(host string) (ip netip.Addr, every bool) {
 	if host == "" {
 		return netip.IPv4Unspecified(), true

@@ -45,8 +45,9 @@ func (o *Origin) AuthMethods() pgwire.AuthMethods {
 	return o.ChannelBinding().Methods(pgwire.AuthMethods(o.Auth.Require))
 }
 
-// DialerProblems returns the problems in err, which tlsorigin.NewDialer returned for o. It leaves out the variables in
-// found: a value that does not parse did not reach NewDialer, and an inherited value is wrong once.
+// DialerProblems returns the problems in err, which tlsorigin.NewDialer returned for o. It leaves out the
+// variables in found: a value that does not parse did not reach NewDialer, and an inherited value is wrong
+// once.
 func (o *Origin) DialerProblems(err error, found []Problem) []Problem {
 	var problems []Problem
 	for _, e := range unjoin(err) {
@@ -54,7 +55,10 @@ func (o *Origin) DialerProblems(err error, found []Problem) []Problem {
 		var wrong *tlsorigin.ConfigError
 		if errors.As(e, &wrong) {
 			v, _ := dialerVariable(wrong.Field)
-			p = Problem{Variable: o.Variable(v.Word), Value: wrong.Value, Text: wrong.Text(o.FieldVariable) + "; " + v.Cure, File: v.File != NoFile}
+			p = Problem{
+				Variable: o.Variable(v.Word), Value: wrong.Value, File: v.File != NoFile,
+				Text: wrong.Text(o.FieldVariable) + "; " + v.Cure,
+			}
 			if v.Secret { // it may be a key, by mistake
 				p.Value = ""
 			}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
@@ -19,7 +20,8 @@ func (o *Origin) check(found []finding) []finding {
 	if len(o.Upstream.Addr) == 0 && !about(found, "UPSTREAM_ADDR") {
 		wrong = append(wrong, finding{
 			word: "UPSTREAM_ADDR", unset: true,
-			text: "expected the address of pgbouncer or PostgreSQL; set it to host:port, for example pgbouncer.prod.svc:6432",
+			text: "expected the address of pgbouncer or PostgreSQL; set it to host:port, " +
+				"for example pgbouncer.prod.svc:6432",
 		})
 	}
 	for _, addr := range o.Listen.Addr {
@@ -40,7 +42,8 @@ func (o *Origin) checkAuth() []finding {
 	bridge := o.ChannelBinding() == pgwire.BridgeChannelBinding
 	require := finding{word: "AUTH_REQUIRE", value: pgwire.AuthMethods(o.Auth.Require).String()}
 	if pgwire.AuthMethods(o.Auth.Require).RequiresBinding() && !bridge {
-		require.text = "only a bridge can bind a login to the TLS channel; set {own:AUTH_CHANNEL_BINDING}=bridge, or scram-sha-256 here"
+		require.text = "only a bridge can bind a login to the TLS channel; set {own:AUTH_CHANNEL_BINDING}=bridge, " +
+			"or scram-sha-256 here"
 		return []finding{require}
 	}
 	if o.AuthMethods().String() == "" && o.Auth.Require != 0 {
@@ -52,8 +55,8 @@ func (o *Origin) checkAuth() []finding {
 		return nil
 	}
 	if !bridge {
-		file.text = "only a bridge logs in itself; set {own:AUTH_CHANNEL_BINDING}=bridge, or leave this out and let clients " +
-			"give their password"
+		file.text = "only a bridge logs in itself; set {own:AUTH_CHANNEL_BINDING}=bridge, or leave this out " +
+			"and let clients give their password"
 		return []finding{file}
 	}
 	if _, err := new(passwordFile).read(file.value); err != nil {
@@ -71,7 +74,8 @@ func (o *Origin) checkSockets() []finding {
 	}
 	return []finding{{
 		word: "LISTEN_ALLOW_UIDS", value: o.values["LISTEN_ALLOW_UIDS"],
-		text:   "expected only Unix sockets in {LISTEN_ADDR}, but it has {}, where nobody's user ID is known; use unix:/dir",
+		text: "expected only Unix sockets in {LISTEN_ADDR}, but it has {}, where nobody's user ID is known; " +
+			"use unix:/dir",
 		detail: o.Listen.Addr[tcp],
 	}}
 }
@@ -91,7 +95,8 @@ func (s *Config) checkAddresses() []Problem {
 				if slices.ContainsFunc(before, func(taken string) bool { return sameListener(taken, addr) }) {
 					problems = append(problems, Problem{
 						Variable: o.Variable("LISTEN_ADDR"), Value: addr,
-						Text: fmt.Sprintf("expected an address that is not in %s already; choose another port", other.Variable("LISTEN_ADDR")),
+						Text: fmt.Sprintf("expected an address that is not in %s already; choose another port",
+							other.Variable("LISTEN_ADDR")),
 					})
 				}
 			}
@@ -99,7 +104,8 @@ func (s *Config) checkAddresses() []Problem {
 		}
 	}
 	if sameListener(string(s.HealthAddr), string(s.AdminAddr)) {
-		problems = append(problems, takenBy(s.Variable("ADMIN_ADDR"), string(s.AdminAddr), s.Variable("HEALTH_ADDR"), string(s.HealthAddr)))
+		problems = append(problems,
+			takenBy(s.Variable("ADMIN_ADDR"), string(s.AdminAddr), s.Variable("HEALTH_ADDR"), string(s.HealthAddr)))
 	}
 	return problems
 }
@@ -150,21 +156,24 @@ func (s *Config) Warnings() []Warning {
 		}
 		for _, host := range hosts(o.Upstream.Addr) {
 			if !slices.Contains(known, host) && !strings.EqualFold(host, o.TLS.ServerName) {
-				warnings = append(warnings, Warning{o.Name(), fmt.Sprintf("the name %s is expected of %s, too, because %s is "+
-					"inherited; if that server has another name, set %s", safetext.Quote(o.TLS.ServerName), safetext.Quote(host),
-					o.Variable("TLS_SERVER_NAME"), o.Own("TLS_SERVER_NAME"))})
+				text := o.Fill("the name {} is expected of {}, too, because {TLS_SERVER_NAME} is inherited; "+
+					"if that server has another name, set {own:TLS_SERVER_NAME}",
+					safetext.Quote(o.TLS.ServerName), safetext.Quote(host))
+				warnings = append(warnings, Warning{o.Name(), text})
 			}
 		}
 	}
 	for _, o := range s.AllOrigins() {
 		const share = 10
 		if o.WarmSpares > 1 && o.MaxSessions > 0 && o.WarmSpares*share > o.MaxSessions {
-			warnings = append(warnings, Warning{o.Name(), fmt.Sprintf("%s=%d is more than a tenth of %s=%d: connections that the "+
-				"upstream holds open unused", o.Variable("WARM_SPARES"), o.WarmSpares, o.Variable("MAX_SESSIONS"), o.MaxSessions)})
+			text := o.Fill("{WARM_SPARES}={} is more than a tenth of {MAX_SESSIONS}={}: connections that the upstream "+
+				"holds open unused", strconv.Itoa(o.WarmSpares), strconv.Itoa(o.MaxSessions))
+			warnings = append(warnings, Warning{o.Name(), text})
 		}
 	}
 	if s.HealthAddr.Off() && (s.Readiness == Upstream || s.StartupCheck == Upstream) {
-		warnings = append(warnings, Warning{Text: s.Fill("{READINESS} and {STARTUP_CHECK} have no effect, because {HEALTH_ADDR}=off")})
+		text := s.Fill("{READINESS} and {STARTUP_CHECK} have no effect, because {HEALTH_ADDR}=off")
+		warnings = append(warnings, Warning{Text: text})
 	}
 	return warnings
 }

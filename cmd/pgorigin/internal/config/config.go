@@ -21,9 +21,10 @@ const (
 // Upstream is the value of READINESS and of STARTUP_CHECK that makes them depend on the upstream.
 const Upstream = "upstream"
 
-// Load reads the settings from env, which looks like os.Environ. It reports every problem at once, sorted by variable.
-// Warnings are unknown variables that UNKNOWN_ENV only warns of. Of files, Load reads only AUTH_PASSWORD_FILE.
-// Load changes the environment of the process for a moment. Calls of Load wait for one another.
+// Load reads the settings from env, which looks like os.Environ. It reports every problem at once, sorted by
+// variable. Warnings are unknown variables that UNKNOWN_ENV only warns of. Of files, Load reads only
+// AUTH_PASSWORD_FILE. Load changes the environment of the process for a moment. Calls of Load wait for one
+// another.
 func Load(env []string) (s Config, warnings, problems []Problem) {
 	values := ours(env)
 	s.given = map[string]string{}
@@ -55,8 +56,8 @@ func Load(env []string) (s Config, warnings, problems []Problem) {
 	return s, warnings, problems
 }
 
-// ours returns the variables with our prefix. An empty value counts as unset, because compose writes one for ${X:-}.
-// So do blanks, but see blankVariables.
+// ours returns the variables with our prefix. An empty value counts as unset, because compose writes one for
+// ${X:-}. So do blanks, but see blankVariables.
 func ours(env []string) map[string]string {
 	values := map[string]string{}
 	for _, entry := range env {
@@ -68,8 +69,8 @@ func ours(env []string) map[string]string {
 	return values
 }
 
-// blankVariables reports variables that somebody relies on and that hold nothing but blanks. If they counted as unset,
-// a policy would be gone without a word.
+// blankVariables reports variables that somebody relies on and that hold nothing but blanks. If they counted
+// as unset, a policy would be gone without a word.
 func blankVariables(env []string) (problems []Problem) {
 	for _, entry := range env {
 		name, value, _ := strings.Cut(entry, "=")
@@ -82,9 +83,9 @@ func blankVariables(env []string) (problems []Problem) {
 	return problems
 }
 
-// read fills spec, a pointer to a struct of settings, with the values of rows or their defaults. The values in given are
-// by word. A value that does not parse becomes a finding, and the default takes its place. The values that it returns
-// are by word, too, as people see them.
+// read fills spec, a pointer to a struct of settings, with the values of rows or their defaults. The values
+// in given are by word. A value that does not parse becomes a finding, and the default takes its place. The
+// values that it returns are by word, too, as people see them.
 func read(rows []Variable, given map[string]string, spec any) (values map[string]string, found []finding) {
 	values = map[string]string{}
 	for _, v := range rows {
@@ -101,14 +102,14 @@ func read(rows []Variable, given map[string]string, spec any) (values map[string
 		}
 	}
 	defer borrowEnviron(values)()
-	if err := envconfig.Process(strings.TrimSuffix(Prefix, "_"), spec); err != nil { // a test holds that it reads what parses
+	if err := envconfig.Process(strings.TrimSuffix(Prefix, "_"), spec); err != nil {
 		found = append(found, finding{word: "*", text: "{}", detail: err.Error()})
 	}
 	return values, found
 }
 
-// borrowEnviron makes values, which are by word, the only PGORIGIN_ variables of the process until restore is called:
-// envconfig reads nothing but the environment of the process.
+// borrowEnviron makes values, which are by word, the only PGORIGIN_ variables of the process until restore is
+// called: envconfig reads nothing but the environment of the process.
 func borrowEnviron(values map[string]string) (restore func()) {
 	environ.Lock()
 	replace := func(with map[string]string) (before map[string]string) {

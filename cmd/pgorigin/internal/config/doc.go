@@ -1,8 +1,9 @@
-// Package config makes a checked Config of the environment. It owns the table of variables: names, types,
-// defaults, help and cures. No other package reads the environment by envconfig.
+// Package config turns environment variables into a checked Config.
 //
-// It knows the fields of tlsorigin.Config and pgwire.Server that variables set. It must not know how a session or
-// a check runs, and it writes no log.
+// It knows the table of variables: names, types, defaults, inheritance between origins, and help. It words what is
+// wrong with a value, and it finds the name that somebody meant. It is the only room that reads the environment.
+// It must not know what is built from a Config: it opens no socket and logs nothing. Of files it reads the password
+// file alone; tlsorigin reads certificates.
 //
-// Start reading at Load in config.go. table.go has one row for each variable.
+// Start reading in table.go, the fields and rows of all variables. Load in config.go tells the rest.
 package config

@@ -35,7 +35,8 @@ func originNames() Type {
 			names = append(names, name)
 		}
 		if len(names) > maxOrigins {
-			return "", fmt.Errorf("expected at most %d origins, there are %d; run another pgorigin for the others", maxOrigins, len(names))
+			return "", fmt.Errorf("expected at most %d origins, there are %d; run another pgorigin for the others",
+				maxOrigins, len(names))
 		}
 		return strings.Join(names, ","), nil
 	}}
@@ -88,8 +89,8 @@ func (o *Origin) prefix() string {
 	return Prefix + strings.ToUpper(o.name) + "_"
 }
 
-// Variable returns the name of the variable that has the value of word, such as TLS_CA_FILE, for this origin. That is
-// the variable of the unnamed origin if the value is inherited, or if word is for the whole process.
+// Variable returns the name of the variable that has the value of word, such as TLS_CA_FILE, for this origin.
+// That is the variable of the unnamed origin if the value is inherited, or if word is for the whole process.
 func (o *Origin) Variable(word string) string {
 	if o.inherited[word] {
 		return Prefix + word
@@ -97,8 +98,8 @@ func (o *Origin) Variable(word string) string {
 	return o.Own(word)
 }
 
-// Own returns the name of the variable that sets word for this origin alone. It is for advice such as "set it". A word
-// that is for the whole process has one name only.
+// Own returns the name of the variable that sets word for this origin alone. It is for advice such as "set
+// it". A word that is for the whole process has one name only.
 func (o *Origin) Own(word string) string {
 	if _, mine := o.inherited[word]; mine {
 		return o.prefix() + word
@@ -131,8 +132,8 @@ func (o *Origin) Fill(template string, data ...string) string {
 	}
 }
 
-// read fills the settings of a named origin. What it finds is not in known, the findings of the unnamed origin, unless
-// this origin has a value of its own.
+// read fills the settings of a named origin. What it finds is not in known, the findings of the unnamed
+// origin, unless this origin has a value of its own.
 func (o *Origin) read(values map[string]string, known []finding) []finding {
 	o.inherit(values)
 	var found []finding
@@ -140,7 +141,8 @@ func (o *Origin) read(values map[string]string, known []finding) []finding {
 	if _, given := o.given["LISTEN_ADDR"]; !given {
 		found = append(found, finding{
 			word: "LISTEN_ADDR", unset: true,
-			text: "expected an address of its own, for example 127.0.0.1:6433; addresses are not taken from another origin",
+			text: "expected an address of its own, for example 127.0.0.1:6433; addresses are not taken " +
+				"from another origin",
 		})
 	}
 	found = append(found, o.check(found)...)
@@ -163,8 +165,8 @@ func (o *Origin) inherit(values map[string]string) {
 	}
 }
 
-// LoopbackOnly reports whether a listener that is bound to that address keeps the promise of LISTEN_ADDR. The meaning
-// of a name such as localhost is in /etc/hosts.
+// LoopbackOnly reports whether a listener that is bound to that address keeps the promise of LISTEN_ADDR. The
+// meaning of a name such as localhost is in /etc/hosts.
 func (o *Origin) LoopbackOnly(bound net.Addr) bool {
 	return o.Listen.AllowNonLoopback || OnlyHere(bound)
 }

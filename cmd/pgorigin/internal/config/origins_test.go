@@ -15,7 +15,8 @@ var twoOriginsEnv = []string{
 	"PGORIGIN_REPORTING_UPSTREAM_ADDR=reports.internal:5432", "PGORIGIN_REPORTING_LISTEN_ADDR=127.0.0.1:6433",
 }
 
-// withSettings returns twoOriginsEnv with settings, which have no prefix, in the place of those of the same name or besides.
+// withSettings returns twoOriginsEnv with settings, which have no prefix, in the place of those of the same
+// name or besides.
 func withSettings(settings string) []string {
 	env := slices.Clone(twoOriginsEnv)
 	for setting := range strings.FieldsSeq(settings) {
@@ -26,8 +27,8 @@ func withSettings(settings string) []string {
 	return env
 }
 
-// inheritance is what an origin makes of settings: name=value pairs that it must have, and must have taken from the unnamed one
-// where a star is in front.
+// inheritance is what an origin makes of settings: name=value pairs that it must have, and must have taken
+// from the unnamed one where a star is in front.
 type inheritance struct{ settings, want string }
 
 func TestInheritance(t *testing.T) {

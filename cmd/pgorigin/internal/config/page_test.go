@@ -9,7 +9,8 @@ import (
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/golden"
 )
 
-// TestVariablesPage compares docs/reference/configuration.md with the table; -update writes what is between its markers.
+// TestVariablesPage compares docs/reference/configuration.md with the table; -update writes what is between
+// its markers.
 func TestVariablesPage(t *testing.T) {
 	const path, begin, end = "../../../../docs/reference/configuration.md", "<!-- variables -->\n", "<!-- /variables -->"
 	content, err := os.ReadFile(path)

@@ -12,8 +12,8 @@ import (
 // maxPasswordFile is far more than a password has. It keeps a wrong path from filling the memory.
 const maxPasswordFile = 64 << 10
 
-// Password returns a function that reads the bridge's password, for pgwire. It returns nil if clients are asked. The
-// function reads the file for each login, so a change counts at once.
+// Password returns a function that reads the bridge's password, for pgwire. It returns nil if clients are
+// asked. The function reads the file for each login, so a change counts at once.
 func (o *Origin) Password() func() (string, error) {
 	path := o.Auth.PasswordFile
 	if path == "" {
@@ -23,8 +23,8 @@ func (o *Origin) Password() func() (string, error) {
 	return func() (string, error) { return file.read(path) }
 }
 
-// passwordFile reads a password file. Logins at the same time share one reading, and fail with it if the file is on a
-// mount that does not answer.
+// passwordFile reads a password file. Logins at the same time share one reading, and fail with it if the file
+// is on a mount that does not answer.
 type passwordFile struct {
 	reader configfile.Reader[passwordReading]
 }

@@ -61,8 +61,8 @@ func appendNew(problems []Problem, p Problem) []Problem {
 	return append(problems, p)
 }
 
-// Shown quotes a value for a message, unless it may contain a secret: people paste keys and connection strings into the
-// wrong variable.
+// Shown quotes a value for a message, unless it may contain a secret: people paste keys and connection
+// strings into the wrong variable.
 func Shown(value string) string {
 	lower := strings.ToLower(value)
 	if strings.Contains(lower, "private key") || strings.Contains(lower, "password") || strings.Contains(value, "\n") {
@@ -74,7 +74,8 @@ func Shown(value string) string {
 	return safetext.Quote(value)
 }
 
-// finding is a problem before it belongs to an origin. Origins that inherit a wrong value have the same finding.
+// finding is a problem before it belongs to an origin. Origins that inherit a wrong value have the same
+// finding.
 type finding struct {
 	word   string // of the variable
 	value  string // as seen; empty if there is none to show
@@ -108,7 +109,8 @@ func (o *Origin) problems(found []finding) []Problem {
 	for _, f := range found {
 		v, _ := Lookup(f.word)
 		problems = append(problems, Problem{
-			Variable: o.Variable(f.word), Value: f.value, Unset: f.unset, Text: o.Fill(f.text, f.detail), File: v.File != NoFile,
+			Variable: o.Variable(f.word), Value: f.value, Unset: f.unset, File: v.File != NoFile,
+			Text: o.Fill(f.text, f.detail),
 		})
 	}
 	return problems

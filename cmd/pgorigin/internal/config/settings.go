@@ -35,7 +35,10 @@ func (s *Config) AllSettings() []Setting {
 func (o *Origin) settings(rows []Variable) []Setting {
 	var list []Setting
 	for _, v := range rows {
-		s := Setting{Word: v.Word, File: v.File != NoFile, Variable: o.Own(v.Word), Value: o.values[v.Word], From: FromDefault}
+		s := Setting{
+			Word: v.Word, File: v.File != NoFile,
+			Variable: o.Own(v.Word), Value: o.values[v.Word], From: FromDefault,
+		}
 		if v.PerOrigin {
 			s.Origin = o.Name()
 		}

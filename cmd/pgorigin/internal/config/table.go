@@ -9,8 +9,9 @@ import (
 	"github.com/pgorigin/pgorigin/tlsorigin"
 )
 
-// Config has the values of the variables. envconfig makes the name of a variable from the names of its fields. The tag
-// envconfig is never used: with it, envconfig also reads the name without prefix. Defaults are in the table.
+// Config has the values of the variables. envconfig makes the name of a variable from the names of its
+// fields. The tag envconfig is never used: with it, envconfig also reads the name without prefix. Defaults
+// are in the table.
 type Config struct {
 	Origin // the unnamed one
 
@@ -32,8 +33,8 @@ type Config struct {
 	named []*Origin // in the order of Origins
 }
 
-// Origin has the values that each origin has for itself. The type is exported because envconfig ignores an embedded
-// struct whose type is not.
+// Origin has the values that each origin has for itself. The type is exported because envconfig ignores an
+// embedded struct whose type is not.
 type Origin struct {
 	Upstream struct {
 		Addr []string
@@ -79,8 +80,8 @@ func upstreamVariables() []Variable {
 		Word: "UPSTREAM_ADDR", Type: addresses("pgbouncer.prod.svc:6432", false), Required: true, Unset: "required",
 		Example: "pgbouncer.prod.svc:6432", Alone: true, Dialer: "Addrs",
 		Cure: "give host:port of pgbouncer or PostgreSQL",
-		Help: "Address of pgbouncer or PostgreSQL, as host or host:port. The default port is 6432. The addresses of a list " +
-			"are tried in order. Names are resolved for each connection.",
+		Help: "Address of pgbouncer or PostgreSQL, as host or host:port. The default port is 6432. The " +
+			"addresses of a list are tried in order. Names are resolved for each connection.",
 	}}
 }
 
@@ -88,7 +89,8 @@ func listenVariables() []Variable {
 	return []Variable{{
 		Word: "LISTEN_ADDR", Type: addresses("127.0.0.1:6432", true), Default: "127.0.0.1:6432",
 		Example: "127.0.0.1:6432,unix:/run/pgorigin", Alone: true,
-		Help: "Plaintext address for clients. unix:/dir makes the socket /dir/.s.PGSQL.6432, and unix:/dir/file that file.",
+		Help: "Plaintext address for clients. unix:/dir makes the socket /dir/.s.PGSQL.6432, and " +
+			"unix:/dir/file that file.",
 	}, {
 		Word: "LISTEN_ALLOW_NON_LOOPBACK", Type: boolean(), Default: "false",
 		Help: "Allow a LISTEN_ADDR that other machines can reach. Their connections are not encrypted.",
@@ -97,8 +99,8 @@ func listenVariables() []Variable {
 		Help: "File mode of Unix sockets.",
 	}, {
 		Word: "LISTEN_ALLOW_UIDS", Type: userIDs(), Unset: "all", Example: "1000,65532", Security: true,
-		Help: "Numeric user IDs that may connect to the Unix sockets, whatever the file mode. LISTEN_ADDR may then have no " +
-			"TCP address.",
+		Help: "Numeric user IDs that may connect to the Unix sockets, whatever the file mode. LISTEN_ADDR " +
+			"may then have no TCP address.",
 	}}
 }
 
@@ -112,7 +114,8 @@ func verificationVariables() []Variable {
 		Word: "TLS_CA_FILE", Type: text("file"), Unset: "system roots", Example: "/etc/pgorigin/ca.crt",
 		Security: true, Unless: "TLS_CA_PEM", File: FileWatched, Dialer: "CAFile",
 		Cure: "give a readable PEM file with the CA certificates that the upstream's certificate chains to",
-		Help: "PEM file with the CA certificates that pgorigin trusts. The upstream's certificate must chain to one of them.",
+		Help: "PEM file with the CA certificates that pgorigin trusts. The upstream's certificate must " +
+			"chain to one of them.",
 	}, {
 		Word: "TLS_CA_PEM", Type: text("PEM text"), Unset: "system roots", Example: "-----BEGIN CERTIFICATE-----…",
 		Secret: true, Security: true, Unless: "TLS_CA_FILE", File: FileInValue, Dialer: "CAPEM",
@@ -121,19 +124,20 @@ func verificationVariables() []Variable {
 	}, {
 		Word: "TLS_VERIFY", Type: verifyModes(), Default: verifyFull, Security: true, Dialer: "VerifyCA",
 		Cure: "set one of them, or verify-full",
-		Help: "verify-full checks the certificate chain and the name. verify-ca does not check the name, and needs " +
-			"TLS_CA_FILE or TLS_CA_PEM.",
+		Help: "verify-full checks the certificate chain and the name. verify-ca does not check the name, " +
+			"and needs TLS_CA_FILE or TLS_CA_PEM.",
 	}, {
 		Word: "TLS_CRL_FILE", Type: text("file"), Unset: "none", Example: "/etc/pgorigin/crl.pem",
 		Security: true, File: FileWatched, Dialer: "CRLFile",
 		Cure: "give a readable PEM file with complete CRLs of every authority in the upstream's chain",
-		Help: "PEM file with certificate revocation lists. Each certificate below the root then needs a valid list of its " +
-			"issuer.",
+		Help: "PEM file with certificate revocation lists. Each certificate below the root then needs a " +
+			"valid list of its issuer.",
 	}, {
-		Word: "TLS_PINS", Type: pins(), Unset: "none", Example: "sha256/jzXEB2Vl57+bMBmTr33uqZ6YnbIdYSiNlDF6Zqg0Zm4=",
+		Word: "TLS_PINS", Type: pins(), Unset: "none",
+		Example:  "sha256/jzXEB2Vl57+bMBmTr33uqZ6YnbIdYSiNlDF6Zqg0Zm4=",
 		Security: true, Dialer: "Pins",
-		Cure: "make one with: openssl x509 -in server.crt -pubkey -noout | openssl pkey -pubin -outform der | " +
-			"openssl dgst -sha256 -binary | base64",
+		Cure: "make one with: openssl x509 -in server.crt -pubkey -noout | openssl pkey -pubin -outform " +
+			"der | openssl dgst -sha256 -binary | base64",
 		Help: "Pins of public keys, each sha256/BASE64. The verified chain must contain one of these keys.",
 	}}
 }
@@ -159,36 +163,40 @@ func tlsVariables() []Variable {
 		Cure: "give a comma list such as X25519MLKEM768,X25519,P-256,P-384,P-521, or leave it out",
 		Help: "Key-exchange groups that pgorigin offers. Their order has no effect: Go has its own.",
 	}, {
-		Word: "TLS_POST_QUANTUM", Type: postQuantumPolicies(), Default: "prefer", Security: true, Dialer: "PostQuantum",
+		Word: "TLS_POST_QUANTUM", Type: postQuantumPolicies(), Default: "prefer",
+		Security: true, Dialer: "PostQuantum",
 		Cure: "set prefer, require or off",
-		Help: "Hybrid post-quantum key exchange. With prefer, pgorigin falls back once, visibly, if the network drops its " +
-			"large ClientHello. With require, it never falls back.",
+		Help: "Hybrid post-quantum key exchange. With prefer, pgorigin falls back once, visibly, if the " +
+			"network drops its large ClientHello. With require, it never falls back.",
 	}, {
-		Word: "TLS_NEGOTIATION", Type: negotiations(), Default: "postgres", Security: true, Dialer: "Negotiation",
+		Word: "TLS_NEGOTIATION", Type: negotiations(), Default: "postgres",
+		Security: true, Dialer: "Negotiation",
 		Cure: "set postgres or direct",
-		Help: "postgres sends SSLRequest first. direct begins with TLS and ALPN, which needs PostgreSQL 17 or pgbouncer 1.25.",
+		Help: "postgres sends SSLRequest first. direct begins with TLS and ALPN, which needs PostgreSQL 17 " +
+			"or pgbouncer 1.25.",
 	}, {
 		Word: "TLS_RESUME_FOR", Type: durationOrOff(), Default: "10m", Security: true, Dialer: "ResumeFor",
 		Cure: "set a duration such as 10m, or 0",
-		Help: "How long after a full TLS 1.3 handshake pgorigin may resume its session. The upstream then signs nothing " +
-			"new. pgorigin still verifies everything else. 0 turns resumption off.",
+		Help: "How long after a full TLS 1.3 handshake pgorigin may resume its session. The upstream then " +
+			"signs nothing new. pgorigin still verifies everything else. 0 turns resumption off.",
 	}, {
 		Word: "TLS_RELOAD_INTERVAL", Type: reloadInterval(), Default: "30s", Security: true,
-		Help: "How often pgorigin compares the certificate files with what is in force. SIGHUP does so at once. 0 leaves " +
-			"only SIGHUP.",
+		Help: "How often pgorigin compares the certificate files with what is in force. SIGHUP does so at " +
+			"once. 0 leaves only SIGHUP.",
 	}}
 }
 
 func authVariables() []Variable {
 	return []Variable{{
 		Word: "AUTH_CHANNEL_BINDING", Type: words("strip", "pass", "bridge"), Default: "strip", Security: true,
-		Help: "strip removes SCRAM-SHA-256-PLUS from the upstream's offer, as libpq needs it. pass leaves it. bridge asks " +
-			"the client for a cleartext password and logs in itself, bound to the TLS channel. It works with every driver.",
+		Help: "strip removes SCRAM-SHA-256-PLUS from the upstream's offer, as libpq needs it. pass leaves " +
+			"it. bridge asks the client for a cleartext password and logs in itself, bound to the TLS " +
+			"channel. It works with every driver.",
 	}, {
 		Word: "AUTH_REQUIRE", Type: authMethods(), Unset: "any", Example: "scram-sha-256", Security: true,
-		Help: "Methods that the upstream may ask for: scram-sha-256, scram-sha-256-plus (bridge only), oauth, md5, " +
-			"password, gss, sspi, none. An exclamation mark before each excludes them. Unless this lists allowed methods, " +
-			"bridge accepts scram-sha-256 alone.",
+		Help: "Methods that the upstream may ask for: scram-sha-256, scram-sha-256-plus (bridge only), " +
+			"oauth, md5, password, gss, sspi, none. An exclamation mark before each excludes them. Unless " +
+			"this lists allowed methods, bridge accepts scram-sha-256 alone.",
 	}, {
 		Word: "AUTH_PASSWORD_FILE", Type: text("file"), Unset: "ask the client", Example: "/run/secrets/password",
 		Security: true, Unless: "AUTH_CHANNEL_BINDING", File: FileEachLogin,
@@ -199,12 +207,12 @@ func authVariables() []Variable {
 func connectionVariables() []Variable {
 	return []Variable{{
 		Word: "WARM_SPARES", Type: spareCount(), Default: "0",
-		Help: "Verified connections that pgorigin keeps ready for clients. Each is a process of PostgreSQL, or counts " +
-			"towards max_client_conn of pgbouncer.",
+		Help: "Verified connections that pgorigin keeps ready for clients. Each is a process of " +
+			"PostgreSQL, or counts towards max_client_conn of pgbouncer.",
 	}, {
 		Word: "MAX_SESSIONS", Type: sessionLimit(), Default: "0",
-		Help: "Limit of sessions. More clients get SQLSTATE 53300. Cancel requests do not count. With 0, memory and open " +
-			"files set the limit.",
+		Help: "Limit of sessions. More clients get SQLSTATE 53300. Cancel requests do not count. With 0, " +
+			"memory and open files set the limit.",
 	}}
 }
 
@@ -217,7 +225,8 @@ func originsVariables() []Variable {
 
 func timeoutVariables() []Variable {
 	return []Variable{{
-		Word: "DIAL_TIMEOUT", Type: duration(), Default: "10s", Dialer: "Timeout", Cure: "set a duration such as 10s",
+		Word: "DIAL_TIMEOUT", Type: duration(), Default: "10s", Dialer: "Timeout",
+		Cure: "set a duration such as 10s",
 		Help: "Limit for name resolution, TCP, SSLRequest and TLS together.",
 	}, {
 		Word: "LOGIN_TIMEOUT", Type: duration(), Default: "60s",
@@ -228,15 +237,15 @@ func timeoutVariables() []Variable {
 func shutdownVariables() []Variable {
 	return []Variable{{
 		Word: "SHUTDOWN_DELAY", Type: durationOrOff(), Default: "0s",
-		Help: "How long pgorigin goes on as before after SIGTERM, while /readyz fails. Applications that open connections " +
-			"while they end need it.",
+		Help: "How long pgorigin goes on as before after SIGTERM, while /readyz fails. Applications that " +
+			"open connections while they end need it.",
 	}, {
 		Word: "SHUTDOWN_TIMEOUT", Type: duration(), Default: "25s",
 		Help: "How long running sessions may go on after SHUTDOWN_DELAY.",
 	}, {
 		Word: "EXIT_WHEN_IDLE", Type: durationOrOff(), Default: "0s",
-		Help: "End this long after the last session, once there was one. It is for a Job without native sidecars. 0s " +
-			"means never.",
+		Help: "End this long after the last session, once there was one. It is for a Job without native " +
+			"sidecars. 0s means never.",
 	}}
 }
 
@@ -246,17 +255,19 @@ func healthVariables() []Variable {
 		Help: "Address for probes and metrics. Kubernetes needs :9632. off turns it off.",
 	}, {
 		Word: "ADMIN_ADDR", Type: adminAddress(), Default: off, Example: "127.0.0.1:9633",
-		Help: "Loopback address or unix:/dir/file for \"pgorigin shutdown\" (POST /quitquitquit) and /debug/pprof.",
+		Help: "Loopback address or unix:/dir/file for \"pgorigin shutdown\" (POST /quitquitquit) and " +
+			"/debug/pprof.",
 	}, {
 		Word: "READINESS", Type: words("local", "upstream"), Default: "local",
-		Help: "With upstream, /readyz fails while the upstream cannot be reached. An outage of the database then takes " +
-			"every pod out of service.",
+		Help: "With upstream, /readyz fails while the upstream cannot be reached. An outage of the " +
+			"database then takes every pod out of service.",
 	}, {
 		Word: "STARTUP_CHECK", Type: words("none", "upstream"), Default: "none",
 		Help: "With upstream, /startupz waits for the first verified connection.",
 	}, {
 		Word: "PROBE_INTERVAL", Type: probeInterval(), Default: "15s",
-		Help: "Interval of the background probe of READINESS and STARTUP_CHECK. Sessions count as probes. Up to 20 % jitter.",
+		Help: "Interval of the background probe of READINESS and STARTUP_CHECK. Sessions count as probes. " +
+			"Up to 20 % jitter.",
 	}}
 }
 
@@ -269,7 +280,8 @@ func logVariables() []Variable {
 		Help: "auto means coloured console lines on a terminal, and JSON elsewhere.",
 	}, {
 		Word: "UNKNOWN_ENV", Type: words("error", "warn", "ignore"), Default: "error",
-		Help: "What to do about unknown PGORIGIN_ variables. Unknown TLS_ and AUTH_ variables are always an error.",
+		Help: "What to do about unknown PGORIGIN_ variables. Unknown TLS_ and AUTH_ variables are always " +
+			"an error.",
 	}}
 }
 
@@ -288,8 +300,10 @@ func WebhookVariables() []Variable {
 		Help: "PEM file with the private key of WEBHOOK_CERT_FILE.",
 	}, {
 		Word: "WEBHOOK_DEFAULTS_DIR", Type: text("folder"), Required: true, Unset: "required", Example: "/defaults",
-		File: FileEachPod, Cure: "expected a folder with a file for each flag of \"pgorigin inject\", such as image and upstream",
-		Help: "Folder with a file for each flag of \"pgorigin inject\", such as image and upstream. Mount a ConfigMap here.",
+		File: FileEachPod,
+		Cure: "expected a folder with a file for each flag of \"pgorigin inject\", such as image and upstream",
+		Help: "Folder with a file for each flag of \"pgorigin inject\", such as image and upstream. Mount " +
+			"a ConfigMap here.",
 	}, {
 		Word: "WEBHOOK_SHUTDOWN_DELAY", Type: durationOrOff(), Default: "5s",
 		Help: "How long the webhook goes on after SIGTERM, while /readyz fails, until no more requests come.",

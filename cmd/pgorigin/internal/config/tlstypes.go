@@ -35,7 +35,8 @@ func pins() Type {
 		var pins []string
 		for pin := range strings.SplitSeq(value, ",") {
 			if pin = strings.TrimSpace(pin); pin == "" {
-				return "", errors.New("expected a comma list of sha256/BASE64, but there is an empty entry; remove the comma too many")
+				return "", errors.New("expected a comma list of sha256/BASE64, but there is an empty entry; " +
+					"remove the comma too many")
 			}
 			pins = append(pins, pin)
 		}
@@ -44,7 +45,8 @@ func pins() Type {
 }
 
 func postQuantumPolicies() Type {
-	return words(string(tlsorigin.PostQuantumPrefer), string(tlsorigin.PostQuantumRequire), string(tlsorigin.PostQuantumOff))
+	return words(string(tlsorigin.PostQuantumPrefer), string(tlsorigin.PostQuantumRequire),
+		string(tlsorigin.PostQuantumOff))
 }
 
 func negotiations() Type {
@@ -123,7 +125,8 @@ func groupAdvice(entry string) string {
 // allGroups are in the order of crypto/tls.
 func allGroups() []tls.CurveID {
 	return []tls.CurveID{
-		tls.X25519MLKEM768, tls.SecP256r1MLKEM768, tls.SecP384r1MLKEM1024, tls.X25519, tls.CurveP256, tls.CurveP384, tls.CurveP521,
+		tls.X25519MLKEM768, tls.SecP256r1MLKEM768, tls.SecP384r1MLKEM1024,
+		tls.X25519, tls.CurveP256, tls.CurveP384, tls.CurveP521,
 	}
 }
 

@@ -111,7 +111,8 @@ func reloadInterval() Type {
 		}
 		d, err := time.ParseDuration(value)
 		if err != nil || d < 100*time.Millisecond {
-			return "", errors.New("expected a duration from 100ms on, with its unit, such as 30s, or 0 to reload at SIGHUP only")
+			return "", errors.New("expected a duration from 100ms on, with its unit, such as 30s, " +
+				"or 0 to reload at SIGHUP only")
 		}
 		return d.String(), nil
 	}}
@@ -136,8 +137,8 @@ func sessionLimit() Type {
 	return number(math.MaxInt, "expected a whole number such as 100; 0 is no limit", "")
 }
 
-// spareCount has a limit because a typing error could use up the connections of the upstream. Refilling could not
-// make use of more.
+// spareCount has a limit because a typing error could use up the connections of the upstream. Refilling could
+// not make use of more.
 func spareCount() Type {
 	return number(32, "expected a whole number such as 1; 0 keeps no connection ready",
 		"expected at most 32; each is a connection that the upstream holds open unused")
@@ -161,7 +162,8 @@ func userIDs() Type {
 		for entry := range strings.SplitSeq(value, ",") {
 			id, err := strconv.ParseUint(strings.TrimSpace(entry), 10, 32)
 			if err != nil {
-				return "", errors.New("expected numeric user IDs such as 1000,65532; \"id -u NAME\" prints that of a user")
+				return "", errors.New("expected numeric user IDs such as 1000,65532; " +
+					"\"id -u NAME\" prints that of a user")
 			}
 			ids = append(ids, strconv.FormatUint(id, 10))
 		}
@@ -169,8 +171,8 @@ func userIDs() Type {
 	}}
 }
 
-// addresses are one or more host:port, and unix:/path for listeners. A listener may have an empty host, which means
-// every address.
+// addresses are one or more host:port, and unix:/path for listeners. A listener may have an empty host, which
+// means every address.
 func addresses(example string, listen bool) Type {
 	rules := addrRules{defaultPort: "6432", example: example, emptyHost: listen, sockets: listen}
 	return Type{Name: "list of addresses", parse: func(value string) (string, error) {
@@ -206,8 +208,9 @@ func adminAddress() Type {
 			return "", err
 		}
 		if !IsLoopback(addr) {
-			return "", errors.New("expected a loopback address such as 127.0.0.1:9633, or unix:/dir/file, because whoever " +
-				"reaches it can end this process; from elsewhere run \"pgorigin shutdown\" inside the container or send SIGTERM")
+			return "", errors.New("expected a loopback address such as 127.0.0.1:9633, or unix:/dir/file, " +
+				"because whoever reaches it can end this process; from elsewhere run \"pgorigin shutdown\" inside " +
+				"the container or send SIGTERM")
 		}
 		if path, ok := strings.CutPrefix(addr, UnixScheme); ok {
 			if info, err := os.Stat(path); err == nil && info.IsDir() {

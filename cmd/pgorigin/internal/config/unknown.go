@@ -7,8 +7,9 @@ import (
 	"strings"
 )
 
-// Names that the kubelet puts into every container for a Service named pgorigin or pgorigin-something. A person might
-// also make up a name that portName matches, such as PGORIGIN_LISTEN_PORT, so its value counts, too.
+// Names that the kubelet puts into every container for a Service named pgorigin or pgorigin-something. A
+// person might also make up a name that portName matches, such as PGORIGIN_LISTEN_PORT, so its value counts,
+// too.
 var (
 	serviceName = regexp.MustCompile(`^PGORIGIN(_[A-Z0-9]+)*_SERVICE_(HOST|PORT(_[A-Z0-9_]+)?)$`)
 	linkName    = regexp.MustCompile(`^PGORIGIN(_[A-Z0-9]+)*_PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?$`)
@@ -24,14 +25,14 @@ var weakeningName = regexp.MustCompile(
 // weakeningValue matches values of TLS_VERIFY that would do so.
 var weakeningValue = regexp.MustCompile(`(?i)^(false|no|none|off|0|disabled?|insecure|never|skip|allow|prefer|require)$`)
 
-// securityName matches names that somebody relies on, in this version or another. UNKNOWN_ENV does not apply to them.
-// A test compares it with Variable.Security.
+// securityName matches names that somebody relies on, in this version or another. UNKNOWN_ENV does not apply
+// to them. A test compares it with Variable.Security.
 var securityName = regexp.MustCompile(`^PGORIGIN(_[A-Z0-9]+)*_(TLS|AUTH)_|_ALLOW_UIDS$|_SOCKET_MODE$`)
 
 // weakeningText is a template for Origin.Fill.
-const weakeningText = "verification cannot be turned off: the upstream's certificate chain is always checked, and its name, " +
-	"too, unless {own:TLS_VERIFY}=verify-ca; for a CA of your own set {own:TLS_CA_FILE}, for a name other than the host in " +
-	"{UPSTREAM_ADDR} set {own:TLS_SERVER_NAME}"
+const weakeningText = "verification cannot be turned off: the upstream's certificate chain is always checked, " +
+	"and its name, too, unless {own:TLS_VERIFY}=verify-ca; for a CA of your own set {own:TLS_CA_FILE}, " +
+	"for a name other than the host in {UPSTREAM_ADDR} set {own:TLS_SERVER_NAME}"
 
 // unknownVariable is a PGORIGIN_ variable that is no setting.
 type unknownVariable struct {
@@ -39,9 +40,9 @@ type unknownVariable struct {
 	security bool // an error whatever UNKNOWN_ENV says
 }
 
-// unknownVariables returns the names in values that are no settings, sorted. It repeats a value only where that cannot be
-// a secret: an unknown variable may be anything. If the list of origins could not be read, it leaves out what looks like
-// a variable of an origin.
+// unknownVariables returns the names in values that are no settings, sorted. It repeats a value only where
+// that cannot be a secret: an unknown variable may be anything. If the list of origins could not be read, it
+// leaves out what looks like a variable of an origin.
 func (s *Config) unknownVariables(values map[string]string, originsUnread bool) []unknownVariable {
 	known := s.names()
 	var unknown []unknownVariable
@@ -62,7 +63,9 @@ func (s *Config) unknownVariables(values map[string]string, originsUnread bool) 
 		}
 		unknown = append(unknown, u)
 	}
-	slices.SortFunc(unknown, func(a, b unknownVariable) int { return strings.Compare(a.Variable, b.Variable) })
+	slices.SortFunc(unknown, func(a, b unknownVariable) int {
+		return strings.Compare(a.Variable, b.Variable)
+	})
 	return unknown
 }
 
@@ -77,7 +80,8 @@ func (s *Config) names() []string {
 	return names
 }
 
-// originOf returns the origin whose prefix begins name, and the one with the longest name if there are several.
+// originOf returns the origin whose prefix begins name, and the one with the longest name if there are
+// several.
 func (s *Config) originOf(name string) *Origin {
 	best := &s.Origin
 	for _, o := range s.named {
@@ -129,8 +133,8 @@ func (o *Origin) advice(word string) string {
 	return "\"pgorigin help\" lists what an origin has"
 }
 
-// undeclaredOrigin takes name apart if it would be the variable of an origin that ORIGINS does not list. The name of the
-// origin is in lower case.
+// undeclaredOrigin takes name apart if it would be the variable of an origin that ORIGINS does not list. The
+// name of the origin is in lower case.
 func undeclaredOrigin(name string) (origin, word string, ok bool) {
 	for _, word := range OriginWords() {
 		rest, found := strings.CutSuffix(strings.TrimPrefix(name, Prefix), "_"+word)
@@ -141,10 +145,12 @@ func undeclaredOrigin(name string) (origin, word string, ok bool) {
 	return "", "", false
 }
 
-// Nearest returns the word that is closest to what was typed, or the only one that begins with it. It returns "" if no
-// word is close.
+// Nearest returns the word that is closest to what was typed, or the only one that begins with it. It returns
+// "" if no word is close.
 func Nearest(typed string, words []string) string {
-	longer := slices.DeleteFunc(slices.Clone(words), func(word string) bool { return !strings.HasPrefix(word, typed+"_") })
+	longer := slices.DeleteFunc(slices.Clone(words), func(word string) bool {
+		return !strings.HasPrefix(word, typed+"_")
+	})
 	if len(longer) == 1 {
 		return longer[0]
 	}

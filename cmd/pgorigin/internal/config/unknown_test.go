@@ -59,8 +59,8 @@ func TestVerificationCannotBeTurnedOff(t *testing.T) {
 	}
 }
 
-// TestServiceLinksAreIgnored has the variables that a kubelet sets for Services called pgorigin, pgorigin-tls and
-// pgorigin-sslmode-test.
+// TestServiceLinksAreIgnored has the variables that a kubelet sets for Services called pgorigin, pgorigin-tls
+// and pgorigin-sslmode-test.
 func TestServiceLinksAreIgnored(t *testing.T) {
 	for _, setting := range []string{
 		"PGORIGIN_SERVICE_HOST=10.0.0.1",
@@ -114,7 +114,8 @@ func TestWeakeningNamesTheAlternatives(t *testing.T) {
 	}
 }
 
-// TestSettingsAreNotTakenForSomethingElse: a setting must never match a pattern of this file before it is recognised.
+// TestSettingsAreNotTakenForSomethingElse: a setting must never match a pattern of this file before it is
+// recognised.
 func TestSettingsAreNotTakenForSomethingElse(t *testing.T) {
 	for _, name := range Names() {
 		if weakeningName.MatchString(name) || isServiceLink(name, "tcp://x") {

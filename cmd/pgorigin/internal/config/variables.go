@@ -46,9 +46,10 @@ const (
 // Name returns the name of the variable, for the unnamed origin if each origin has one.
 func (v Variable) Name() string { return Prefix + v.Word }
 
-// FirstWords is the closed list of words that a variable may begin with. No origin may have a name that begins with
-// one, so a new variable with a new first word would break somebody's ORIGINS. Besides those in use, the list has
-// words for variables to come, the label of the unnamed origin, and what Kubernetes makes of a Service named pgorigin.
+// FirstWords is the closed list of words that a variable may begin with. No origin may have a name that
+// begins with one, so a new variable with a new first word would break somebody's ORIGINS. Besides those in
+// use, the list has words for variables to come, the label of the unnamed origin, and what Kubernetes makes
+// of a Service named pgorigin.
 func FirstWords() []string {
 	return []string{
 		"ADMIN", "AUTH", "DIAL", "EXIT", "HEALTH", "LISTEN", "LOG", "LOGIN", "MAX", "ORIGINS", "PROBE", "READINESS",
@@ -117,7 +118,8 @@ func dialerVariable(field string) (v Variable, ok bool) {
 	return all[i], true
 }
 
-// Lookup returns the variable with that name, or nameless prefix, in any case. Variables of the webhook count, too.
+// Lookup returns the variable with that name, or nameless prefix, in any case. Variables of the webhook
+// count, too.
 func Lookup(name string) (v Variable, ok bool) {
 	word := strings.TrimPrefix(strings.ToUpper(name), Prefix)
 	all := append(Variables(), WebhookVariables()...)
@@ -136,7 +138,8 @@ func (v Variable) WithoutValue() string {
 	return v.Unset
 }
 
-// Scope says in words whether each origin has the variable, and when an origin inherits the value of the unnamed one.
+// Scope says in words whether each origin has the variable, and when an origin inherits the value of the
+// unnamed one.
 func (v Variable) Scope() string {
 	switch {
 	case !v.PerOrigin:

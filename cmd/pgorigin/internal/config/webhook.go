@@ -21,8 +21,8 @@ type WebhookSettings struct {
 	LogFormat LogFormat     `split_words:"true"`
 }
 
-// LoadWebhook reads the settings of the webhook and reports every problem at once. Other variables of pgorigin are
-// problems, too: they would have no effect.
+// LoadWebhook reads the settings of the webhook and reports every problem at once. Other variables of
+// pgorigin are problems, too: they would have no effect.
 func LoadWebhook(env []string) (w WebhookSettings, problems []Problem) {
 	var names []string
 	all, given := ours(env), map[string]string{}

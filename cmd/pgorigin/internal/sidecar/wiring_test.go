@@ -19,7 +19,8 @@ import (
 	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
 )
 
-// otherValue is a value of a variable that is not its default, and how to see that something was built from it.
+// otherValue is a value of a variable that is not its default, and how to see that something was built from
+// it.
 type otherValue struct {
 	word, value string
 	besides     string                                  // other variables that are needed, without prefix
@@ -53,7 +54,10 @@ func otherValues() []otherValue {
 		{"AUTH_PASSWORD_FILE", "$DIR/password", "AUTH_CHANNEL_BINDING=bridge", server},
 		{"WARM_SPARES", "1", "", spareConnections},
 		{"MAX_SESSIONS", "5", "", server},
-		{"ORIGINS", "reporting", "REPORTING_UPSTREAM_ADDR=b REPORTING_LISTEN_ADDR=127.0.0.1:16434 UNKNOWN_ENV=ignore", server},
+		{
+			"ORIGINS", "reporting",
+			"REPORTING_UPSTREAM_ADDR=b REPORTING_LISTEN_ADDR=127.0.0.1:16434 UNKNOWN_ENV=ignore", server,
+		},
 		{"DIAL_TIMEOUT", "5s", "", nil},
 		{"LOGIN_TIMEOUT", "5s", "", server},
 		{"SHUTDOWN_DELAY", "5s", "", endAfterSignal},
@@ -70,8 +74,8 @@ func otherValues() []otherValue {
 	}
 }
 
-// TestEveryVariableIsWired sets each variable to another value and looks at what is built from it. It finds a variable
-// that is read and shown, and never used.
+// TestEveryVariableIsWired sets each variable to another value and looks at what is built from it. It finds a
+// variable that is read and shown, and never used.
 func TestEveryVariableIsWired(t *testing.T) {
 	rows := map[string]otherValue{}
 	for _, row := range otherValues() {
@@ -263,13 +267,16 @@ func endOfDrain(t *testing.T, env []string) string {
 // reloads says whether a changed file is noticed soon.
 func reloads(t *testing.T, env []string) string {
 	t.Helper()
-	mount, err := tlstest.NewMount(filepath.Join(t.TempDir(), "mount"), map[string][]byte{"ca.crt": tlstest.NewCA("before", tlstest.P256).PEM()})
+	files := func(ca string) map[string][]byte {
+		return map[string][]byte{"ca.crt": tlstest.NewCA(ca, tlstest.P256).PEM()}
+	}
+	mount, err := tlstest.NewMount(filepath.Join(t.TempDir(), "mount"), files("before"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	r := start(t, append(env, "PGORIGIN_TLS_CA_FILE="+mount.Path("ca.crt"))...)
 	defer func() { r.Stop(); r.WantExit(t, cli.ExitOK) }()
-	if err := mount.Swap(map[string][]byte{"ca.crt": tlstest.NewCA("after", tlstest.P256).PEM()}); err != nil {
+	if err := mount.Swap(files("after")); err != nil {
 		t.Fatal(err)
 	}
 	return fmt.Sprint(soon(func() bool {
