@@ -15,7 +15,8 @@ const (
 	ProblemIncomplete Problem = "incomplete"      // the field is not set, although Others[0] is
 	ProblemNeedsRoots Problem = "needs_own_roots" // the field needs one of Others
 	ProblemExcluded   Problem = "excluded"        // Others[0] has OtherValue, which excludes what Err names
-	ProblemNoRoots    Problem = "no_roots"        // the field is not set; Err says what is wrong with the system's
+	// the field is not set; Err says what is wrong with the system's
+	ProblemNoRoots Problem = "no_roots"
 )
 
 // ConfigError is one problem of a Config. NewDialer joins all that it finds.

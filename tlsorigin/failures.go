@@ -163,8 +163,8 @@ func connectionLost(err error) *problem {
 	return &problem{ReasonTLSProtocol, "broke the TLS protocol" + tlsMessage(err)}
 }
 
-// tlsMessage returns the message of crypto/tls in parentheses. Its messages are constants and numbers, except those
-// about certificates, for which tlsMessage returns "".
+// tlsMessage returns the message of crypto/tls in parentheses. Its messages are constants and numbers, except
+// those about certificates, for which tlsMessage returns "".
 func tlsMessage(err error) string {
 	text := err.Error()
 	if !strings.Contains(text, "tls: ") || strings.Contains(text, "x509") ||

@@ -47,7 +47,8 @@ func (o *Origin) checkAuth() []finding {
 		return []finding{require}
 	}
 	if o.AuthMethods().String() == "" && o.Auth.Require != 0 {
-		require.text = "it leaves a bridge no method; remove !scram-sha-256, or list the methods that the bridge may answer"
+		require.text = "it leaves a bridge no method; remove !scram-sha-256, or list the methods that the " +
+			"bridge may answer"
 		return []finding{require}
 	}
 	file := finding{word: "AUTH_PASSWORD_FILE", value: o.Auth.PasswordFile}
@@ -68,7 +69,8 @@ func (o *Origin) checkAuth() []finding {
 
 // checkSockets refuses a list of users beside a TCP address, which would make it worthless.
 func (o *Origin) checkSockets() []finding {
-	tcp := slices.IndexFunc(o.Listen.Addr, func(addr string) bool { return !strings.HasPrefix(addr, UnixScheme) })
+	tcp := slices.IndexFunc(o.Listen.Addr,
+		func(addr string) bool { return !strings.HasPrefix(addr, UnixScheme) })
 	if len(o.Listen.AllowUids) == 0 || tcp < 0 {
 		return nil
 	}
@@ -137,8 +139,9 @@ func (s *Config) checkLoops(o *Origin, addr string) []Problem {
 			if sameAddr(addr, upstream) {
 				problems = append(problems, Problem{
 					Variable: other.Variable("UPSTREAM_ADDR"), Value: upstream,
-					Text: fmt.Sprintf("expected another address than our own %s (%s), else pgorigin would connect to itself; "+
-						"name the real server", o.Variable("LISTEN_ADDR"), addr),
+					Text: fmt.Sprintf(
+						"expected another address than our own %s (%s), else pgorigin would connect to itself; "+
+							"name the real server", o.Variable("LISTEN_ADDR"), addr),
 				})
 			}
 		}
@@ -166,8 +169,9 @@ func (s *Config) Warnings() []Warning {
 	for _, o := range s.AllOrigins() {
 		const share = 10
 		if o.WarmSpares > 1 && o.MaxSessions > 0 && o.WarmSpares*share > o.MaxSessions {
-			text := o.Fill("{WARM_SPARES}={} is more than a tenth of {MAX_SESSIONS}={}: connections that the upstream "+
-				"holds open unused", strconv.Itoa(o.WarmSpares), strconv.Itoa(o.MaxSessions))
+			text := o.Fill(
+				"{WARM_SPARES}={} is more than a tenth of {MAX_SESSIONS}={}: connections that the upstream "+
+					"holds open unused", strconv.Itoa(o.WarmSpares), strconv.Itoa(o.MaxSessions))
 			warnings = append(warnings, Warning{o.Name(), text})
 		}
 	}

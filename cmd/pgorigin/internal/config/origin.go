@@ -146,7 +146,8 @@ func (o *Origin) read(values map[string]string, known []finding) []finding {
 		})
 	}
 	found = append(found, o.check(found)...)
-	return slices.DeleteFunc(found, func(f finding) bool { return o.inherited[f.word] && slices.Contains(known, f) })
+	return slices.DeleteFunc(found,
+		func(f finding) bool { return o.inherited[f.word] && slices.Contains(known, f) })
 }
 
 // inherit collects the values of this origin: its own, and from the unnamed origin those that it may take.

@@ -115,7 +115,8 @@ func groupAdvice(entry string) string {
 		return "expected a comma list of groups; remove the comma too many"
 	}
 	names := tlsorigin.GroupNames(allGroups())
-	text := fmt.Sprintf("entry %s: expected a comma list of %s", safetext.Quote(entry), strings.Join(names, ", "))
+	text := fmt.Sprintf("entry %s: expected a comma list of %s", safetext.Quote(entry),
+		strings.Join(names, ", "))
 	if near := Nearest(entry, names); near != "" {
 		text += "; did you mean " + near + "?"
 	}
@@ -143,7 +144,8 @@ func groupNamed(name string) (group tls.CurveID, ok bool) {
 		return tls.X25519, true
 	}
 	all := allGroups()
-	i := slices.IndexFunc(all, func(id tls.CurveID) bool { return strings.EqualFold(name, tlsorigin.GroupName(id)) })
+	i := slices.IndexFunc(all,
+		func(id tls.CurveID) bool { return strings.EqualFold(name, tlsorigin.GroupName(id)) })
 	if i < 0 {
 		return 0, false
 	}

@@ -23,14 +23,16 @@ var weakeningName = regexp.MustCompile(
 		`(TLS|SSL)_(DISABLED?|ENABLED?|OFF|REQUIRED?)$|(DISABLE|NO)_(TLS|SSL)$`)
 
 // weakeningValue matches values of TLS_VERIFY that would do so.
-var weakeningValue = regexp.MustCompile(`(?i)^(false|no|none|off|0|disabled?|insecure|never|skip|allow|prefer|require)$`)
+var weakeningValue = regexp.MustCompile(
+	`(?i)^(false|no|none|off|0|disabled?|insecure|never|skip|allow|prefer|require)$`)
 
 // securityName matches names that somebody relies on, in this version or another. UNKNOWN_ENV does not apply
 // to them. A test compares it with Variable.Security.
 var securityName = regexp.MustCompile(`^PGORIGIN(_[A-Z0-9]+)*_(TLS|AUTH)_|_ALLOW_UIDS$|_SOCKET_MODE$`)
 
 // weakeningText is a template for Origin.Fill.
-const weakeningText = "verification cannot be turned off: the upstream's certificate chain is always checked, " +
+const weakeningText = "verification cannot be turned off: the upstream's certificate chain is " +
+	"always checked, " +
 	"and its name, too, unless {own:TLS_VERIFY}=verify-ca; for a CA of your own set {own:TLS_CA_FILE}, " +
 	"for a name other than the host in {UPSTREAM_ADDR} set {own:TLS_SERVER_NAME}"
 
