@@ -14,19 +14,18 @@ import (
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
 )
 
-// addrRules are what differs between the addresses in the settings.
+// addrRules say which addresses a variable takes.
 type addrRules struct {
-	defaultPort string // empty: the port is not optional
-	example     string
-	emptyHost   bool // ":6432" is every address of this machine
-	sockets     bool // unix:/path is possible
+	defaultPort string // empty means that an address needs a port
+	example     string // for messages
+	emptyHost   bool   // ":6432" means every address of this machine
+	sockets     bool   // unix:/path is an address, too
 }
 
-// maxHost is RFC 1035's limit of a name, in bytes.
+// maxHost is the limit of RFC 1035 for a name, in bytes.
 const maxHost = 253
 
-// hostPattern is a DNS name as resolvers take it; an underscore is not for host names, but compose services
-// have it.
+// hostPattern matches DNS names. Host names have no underscore, but services of compose do.
 var hostPattern = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?$`)
 
 // parseAddrs reads a comma list of addresses and returns each as host:port.
@@ -57,7 +56,7 @@ func parseAddr(value string, rules addrRules) (string, error) {
 	return addrs[0], nil
 }
 
-// parse reads one address. Its error is the expectation and the cure.
+// parse reads one address. Its error says what pgorigin expects, and what to do.
 func (r addrRules) parse(entry string) (string, error) {
 	expected := func(cure string) error {
 		return fmt.Errorf("expected host:port, for example %s; %s", r.example, cure)
@@ -103,7 +102,7 @@ func (r addrRules) parse(entry string) (string, error) {
 	return net.JoinHostPort(host, strconv.FormatUint(n, 10)), nil
 }
 
-// splitHostPort is net.SplitHostPort with an optional port and advice instead of errors.
+// splitHostPort works like net.SplitHostPort with an optional port. Its errors are advice.
 func splitHostPort(entry string) (host, port string, err error) {
 	if inner, ok := strings.CutPrefix(entry, "["); ok {
 		host, rest, closed := strings.Cut(inner, "]")

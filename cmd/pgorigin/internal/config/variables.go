@@ -52,8 +52,8 @@ func (v Variable) Name() string { return Prefix + v.Word }
 // of a Service named pgorigin.
 func FirstWords() []string {
 	return []string{
-		"ADMIN", "AUTH", "DIAL", "EXIT", "HEALTH", "LISTEN", "LOG", "LOGIN", "MAX", "ORIGINS", "PROBE", "READINESS",
-		"SHUTDOWN", "STARTUP", "TLS", "UNKNOWN", "UPSTREAM", "WARM", "WEBHOOK",
+		"ADMIN", "AUTH", "DIAL", "EXIT", "HEALTH", "LISTEN", "LOG", "LOGIN", "MAX", "ORIGINS", "PROBE",
+		"READINESS", "SHUTDOWN", "STARTUP", "TLS", "UNKNOWN", "UPSTREAM", "WARM", "WEBHOOK",
 
 		"CANCEL", "CHECK", "CLIENT", "CONFIG", "DNS", "DRAIN", "EXEC", "IDLE", "ORIGIN", "PROXY",
 		"RELOAD", "SESSION",
@@ -111,24 +111,21 @@ func OriginWords() []string {
 
 // dialerVariable returns the variable whose value is in that field of tlsorigin.Config.
 func dialerVariable(field string) (v Variable, ok bool) {
-	all := Variables()
-	i := slices.IndexFunc(all, func(v Variable) bool { return v.Dialer == field })
-	if i < 0 {
-		return Variable{}, false
-	}
-	return all[i], true
+	return find(Variables(), func(v Variable) bool { return v.Dialer == field })
 }
 
-// Lookup returns the variable with that name, or nameless prefix, in any case. Variables of the webhook
-// count, too.
+// Lookup returns the variable with that name, with or without Prefix, in any case. It knows those of the
+// webhook, too.
 func Lookup(name string) (v Variable, ok bool) {
 	word := strings.TrimPrefix(strings.ToUpper(name), Prefix)
-	all := append(Variables(), WebhookVariables()...)
-	i := slices.IndexFunc(all, func(v Variable) bool { return v.Word == word })
-	if i < 0 {
-		return Variable{}, false
+	return find(append(Variables(), WebhookVariables()...), func(v Variable) bool { return v.Word == word })
+}
+
+func find(all []Variable, is func(Variable) bool) (v Variable, ok bool) {
+	if i := slices.IndexFunc(all, is); i >= 0 {
+		return all[i], true
 	}
-	return all[i], true
+	return Variable{}, false
 }
 
 // WithoutValue says what holds without a value.
