@@ -49,7 +49,8 @@ func TestStalledReader(t *testing.T) {
 // fill writes to p until nobody takes any more, and returns how much that was.
 func fill(t *testing.T, p *pgtest.Peer) (sent int) {
 	t.Helper()
-	const bound = 32 << 20 // four socket buffers and what the relay holds are far below
+	// Far above four socket buffers, which a kernel lets grow to 32 MiB each, and what the relay holds.
+	const bound = 256 << 20
 	for block := bytes.Repeat([]byte("flood"), 8<<10); sent < bound; {
 		_ = p.SetWriteDeadline(time.Now().Add(300 * time.Millisecond))
 		n, err := p.Write(block)
