@@ -25,11 +25,11 @@ type account struct {
 // PGPASSWORD.
 func newAccount(env []string, passwordFile string) account {
 	a := account{
-		user: host.Lookup(env, "PGUSER"), database: host.Lookup(env, "PGDATABASE"),
-		passwordFile: passwordFile, passFile: host.Lookup(env, "PGPASSFILE"),
+		user: host.Getenv(env, "PGUSER"), database: host.Getenv(env, "PGDATABASE"),
+		passwordFile: passwordFile, passFile: host.Getenv(env, "PGPASSFILE"),
 	}
 	a.explicit = a.passFile != ""
-	if home := host.Lookup(env, "HOME"); a.passFile == "" && home != "" {
+	if home := host.Getenv(env, "HOME"); a.passFile == "" && home != "" {
 		a.passFile = filepath.Join(home, ".pgpass")
 	}
 	if a.database == "" {

@@ -56,7 +56,7 @@ type printer struct {
 func newPrinter(w io.Writer, env []string) printer {
 	terminal := host.IsTerminal(w)
 	colour := host.WantsColour(terminal, env)
-	return printer{w: w, drawn: colour || terminal && host.Lookup(env, "TERM") != "dumb", colour: colour}
+	return printer{w: w, drawn: colour || terminal && host.Getenv(env, "TERM") != "dumb", colour: colour}
 }
 
 // branch is what stands in front of the first line of an entry, and of the lines below it.

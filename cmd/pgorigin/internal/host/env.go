@@ -2,8 +2,8 @@ package host
 
 import "strings"
 
-// Lookup returns the value of a variable in env, "" if it is not there.
-func Lookup(env []string, name string) string {
+// Getenv returns the value of a variable in env, or "" if it is not there.
+func Getenv(env []string, name string) string {
 	for _, entry := range env {
 		if value, ok := strings.CutPrefix(entry, name+"="); ok {
 			return value

@@ -5,7 +5,7 @@ import (
 	"os"
 )
 
-// IsTerminal takes a character device for a terminal. That /dev/null is one, too, does no harm.
+// IsTerminal reports whether w is a character device. /dev/null is one, too, which does no harm.
 func IsTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	if !ok {
@@ -15,14 +15,14 @@ func IsTerminal(w io.Writer) bool {
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
-// WantsColour follows no-color.org and bixense.com/clicolors: NO_COLOR wins, then CLICOLOR_FORCE, then the
-// terminal.
+// WantsColour follows no-color.org and bixense.com/clicolors. NO_COLOR takes precedence over
+// CLICOLOR_FORCE, and both over terminal.
 func WantsColour(terminal bool, env []string) bool {
 	switch {
-	case Lookup(env, "NO_COLOR") != "":
+	case Getenv(env, "NO_COLOR") != "":
 		return false
-	case Lookup(env, "CLICOLOR_FORCE") != "" && Lookup(env, "CLICOLOR_FORCE") != "0":
+	case Getenv(env, "CLICOLOR_FORCE") != "" && Getenv(env, "CLICOLOR_FORCE") != "0":
 		return true
 	}
-	return terminal && Lookup(env, "TERM") != "dumb"
+	return terminal && Getenv(env, "TERM") != "dumb"
 }

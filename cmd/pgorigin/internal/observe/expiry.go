@@ -17,22 +17,21 @@ import (
 
 const (
 	repeatExpiry  = 24 * time.Hour
-	maxRemembered = 1000 // certificates; nobody has so many
+	maxRemembered = 1000 // certificates
 )
 
-// expiryLog remembers which certificates were warned of. It has no clock of its own: it is asked whenever
-// certificates are looked at anyway, by a reload or a handshake.
-type expiryLog struct {
-	own func() (roots, client []*x509.Certificate) // nil: none
-	// when the first newest revocation list runs out; nil or zero: there is none
-	lists func() time.Time
+// expiryReminder remembers when a warning of a certificate was logged. It has no timer: reloads and
+// handshakes check certificates.
+type expiryReminder struct {
+	own   func() (roots, client []*x509.Certificate) // configured certificates; nil: none
+	lists func() time.Time                           // end of the first revocation list; nil or zero: none
 
 	mu   sync.Mutex
-	said map[string]time.Time // by fingerprint, or RoleCRL for the lists
+	said map[string]time.Time // by fingerprint, and RoleCRL for revocation lists; may be nil
 }
 
-// due reports whether what key stands for, which is about to expire, has to be mentioned now.
-func (e *expiryLog) due(key string, now time.Time) bool {
+// due reports whether a warning of key has to be logged now, and takes it for logged.
+func (e *expiryReminder) due(key string, now time.Time) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if said, ok := e.said[key]; ok && now.Sub(said) < repeatExpiry {
@@ -45,24 +44,24 @@ func (e *expiryLog) due(key string, now time.Time) bool {
 	return true
 }
 
-// roleCertificate is a certificate and what it is for.
+// roleCertificate is a certificate and its purpose.
 type roleCertificate struct {
 	role string
 	cert *x509.Certificate
 }
 
-// owned returns the configured certificates that matter at now.
-func (e *expiryLog) owned(now time.Time) []roleCertificate {
+// configured returns the configured certificates that can cause trouble.
+func (e *expiryReminder) configured(now time.Time) []roleCertificate {
 	if e.own == nil {
 		return nil
 	}
 	roots, client := e.own()
-	alive := slices.ContainsFunc(roots,
-		func(cert *x509.Certificate) bool { return now.Before(cert.NotAfter) })
+	valid := func(cert *x509.Certificate) bool { return now.Before(cert.NotAfter) }
+	alive := slices.ContainsFunc(roots, valid)
 	var list []roleCertificate
 	for _, cert := range roots {
-		// Beside one that is in force, an expired root is a leftover, which does no harm.
-		if now.Before(cert.NotAfter) || !alive {
+		// An expired root does no harm while another one is valid.
+		if valid(cert) || !alive {
 			list = append(list, roleCertificate{health.RoleCA, cert})
 		}
 	}
@@ -72,8 +71,8 @@ func (e *expiryLog) owned(now time.Time) []roleCertificate {
 	return list
 }
 
-// listsOver returns since when an issuer's newest revocation list is out of date; zero: none is.
-func (e *expiryLog) listsOver(now time.Time) time.Time {
+// crlExpired returns since when a revocation list is out of date. Zero means that none is.
+func (e *expiryReminder) crlExpired(now time.Time) time.Time {
 	if e.lists == nil {
 		return time.Time{}
 	}
@@ -83,37 +82,36 @@ func (e *expiryLog) listsOver(now time.Time) time.Time {
 	return time.Time{}
 }
 
-// ExpiringOwn warns of the configured certificates and revocation lists.
-func (o *Observer) ExpiringOwn(now time.Time) {
-	if end := o.expiry.listsOver(now); !end.IsZero() && o.expiry.due(health.RoleCRL, now) {
-		o.Log.Warn("revocation list has run out", zap.String("origin", o.origin), zap.Time("not_after", end),
+// CheckExpiry warns of configured certificates and revocation lists that expire soon or have expired.
+func (o *Observer) CheckExpiry(now time.Time) {
+	if end := o.expiry.crlExpired(now); !end.IsZero() && o.expiry.due(health.RoleCRL, now) {
+		o.log.Warn("revocation list has run out", zap.String("origin", o.origin), zap.Time("not_after", end),
 			zap.String("cure", advice.ExpiryCure(health.RoleCRL, o.settings)))
 	}
-	for _, c := range o.expiry.owned(now) {
-		o.expiring(c.role, c.cert, now)
+	for _, c := range o.expiry.configured(now) {
+		o.warnOfExpiry(c.role, c.cert, now)
 	}
 }
 
-// expiringUpstream warns of what the upstream presented.
-func (o *Observer) expiringUpstream(chains [][]*x509.Certificate, now time.Time) {
+// checkUpstreamExpiry warns of the certificates that the upstream presented.
+func (o *Observer) checkUpstreamExpiry(chains [][]*x509.Certificate, now time.Time) {
 	if chain := lastingChain(chains); chain != nil {
-		o.expiring(health.RoleUpstream, firstToEnd(chain), now)
+		o.warnOfExpiry(health.RoleUpstream, firstToEnd(chain), now)
 	}
 }
 
-// ExpiryNote says which certificates, the upstream's included, have expired or will soon, and what to do;
-// empty if none will. It is no condition of readiness, for it would hit all pods at once.
-func (o *Observer) ExpiryNote() string {
+// expiryNote names the certificates, the upstream's included, that expire soon or have expired, with their
+// cures. Readiness does not depend on it, because all pods would fail at once.
+func (o *Observer) expiryNote() string {
 	now := time.Now()
-	list := o.expiry.owned(now)
-	if chain := o.Latest.lastChain(); chain != nil {
+	list := o.expiry.configured(now)
+	if chain := o.latest.lastChain(); chain != nil {
 		list = append(list, roleCertificate{health.RoleUpstream, firstToEnd(chain)})
 	}
 	var texts []string
-	if end := o.expiry.listsOver(now); !end.IsZero() {
-		texts = append(texts,
-			fmt.Sprintf("the revocation list has run out at %s: %s", end.UTC().Format(time.RFC3339),
-				advice.ExpiryCure(health.RoleCRL, o.settings)))
+	if end := o.expiry.crlExpired(now); !end.IsZero() {
+		texts = append(texts, fmt.Sprintf("the revocation list has run out at %s: %s",
+			end.UTC().Format(time.RFC3339), advice.ExpiryCure(health.RoleCRL, o.settings)))
 	}
 	for _, c := range list {
 		if advice.Expiry(c.cert.NotBefore, c.cert.NotAfter, now) == advice.NotUrgent {
@@ -124,16 +122,14 @@ func (o *Observer) ExpiryNote() string {
 			verb = "has expired"
 		}
 		d := tlsorigin.Describe([]*x509.Certificate{c.cert}, now)[0]
-		texts = append(texts,
-			fmt.Sprintf("%s certificate %s %s %s: %s", c.role, d.Subject, verb,
-				d.NotAfter.Format(time.RFC3339),
-				advice.ExpiryCure(c.role, o.settings)))
+		texts = append(texts, fmt.Sprintf("%s certificate %s %s %s: %s", c.role, d.Subject, verb,
+			d.NotAfter.Format(time.RFC3339), advice.ExpiryCure(c.role, o.settings)))
 	}
 	return strings.Join(texts, "; ")
 }
 
-// expiring warns, once a day, of a certificate that expires soon or has expired.
-func (o *Observer) expiring(role string, cert *x509.Certificate, now time.Time) {
+// warnOfExpiry warns once a day of a certificate that expires soon or has expired.
+func (o *Observer) warnOfExpiry(role string, cert *x509.Certificate, now time.Time) {
 	urgency := advice.Expiry(cert.NotBefore, cert.NotAfter, now)
 	if urgency == advice.NotUrgent || !o.expiry.due(tlsorigin.Fingerprint(cert), now) {
 		return
@@ -145,9 +141,9 @@ func (o *Observer) expiring(role string, cert *x509.Certificate, now time.Time) 
 	if !now.Before(cert.NotAfter) {
 		message = "certificate has expired"
 	}
-	if line := o.Log.Check(level, message); line != nil {
-		line.Write(zap.String("origin", o.origin), zap.String("role", role),
-			zap.String("subject", tlsorigin.Describe([]*x509.Certificate{cert}, now)[0].Subject),
+	if line := o.log.Check(level, message); line != nil {
+		d := tlsorigin.Describe([]*x509.Certificate{cert}, now)[0]
+		line.Write(zap.String("origin", o.origin), zap.String("role", role), zap.String("subject", d.Subject),
 			zap.String("sha256", tlsorigin.Fingerprint(cert)), zap.Time("not_after", cert.NotAfter),
 			zap.Float64("left", cert.NotAfter.Sub(now).Round(time.Second).Seconds()),
 			zap.String("cure", advice.ExpiryCure(role, o.settings)))

@@ -77,11 +77,11 @@ func TestPathChanges(t *testing.T) {
 			if cause, ok := row.fields["cause"]; ok {
 				want = resolved + " goes by " + string(row.change.Fallback) + ": " + cause.(string)
 			}
-			if got := w.Paths.Note(); got != want {
+			if got := w.keyExchange.note(); got != want {
 				t.Errorf("the note is %q, want %q", got, want)
 			}
 			w.DialTrace().PathChanged(tlsorigin.PathChange{Resolved: resolved, Before: row.change.After, After: tlsorigin.PathNegotiated})
-			if got := w.Paths.Note(); got != "" {
+			if got := w.keyExchange.note(); got != "" {
 				t.Errorf("the note stays: %q", got)
 			}
 		})

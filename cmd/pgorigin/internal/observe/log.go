@@ -14,11 +14,11 @@ import (
 // jsonTime is RFC 3339 in UTC with milliseconds, the same width in every line.
 const jsonTime = "2006-01-02T15:04:05.000Z07:00"
 
-// NewLogger logs to w. Messages are constants, everything else is a snake_case field, and both encoders write
+// NewLogger logs to w. Messages are constants, and data are fields in snake_case. Both encoders write
 // fields as JSON, so that no text from outside can break a line or reach a terminal unescaped.
 func NewLogger(w io.Writer, format config.LogFormat, level zapcore.Level, env []string) *zap.Logger {
 	out := w
-	q, queued := w.(*Queue)
+	q, queued := w.(*logQueue)
 	if queued {
 		out = q.out
 	}
@@ -30,7 +30,7 @@ func NewLogger(w io.Writer, format config.LogFormat, level zapcore.Level, env []
 	}
 	sink := zapcore.Lock(zapcore.AddSync(w))
 	if queued {
-		q.announce(func(lines uint64) []byte {
+		q.setNotice(func(lines uint64) []byte {
 			entry := zapcore.Entry{Level: zapcore.WarnLevel, Time: time.Now(), Message: "log lines dropped"}
 			line, err := encoder.EncodeEntry(entry, []zap.Field{zap.Uint64("lines", lines)})
 			if err != nil {
@@ -53,8 +53,7 @@ func encoderConfig() zapcore.EncoderConfig {
 	}
 }
 
-// consoleConfig is for people: local time without the date, and the level in colour if the terminal likes
-// that.
+// consoleConfig is for people: local time without the date, and the level in colour if wanted.
 func consoleConfig(colour bool) zapcore.EncoderConfig {
 	c := encoderConfig()
 	c.ConsoleSeparator = " "

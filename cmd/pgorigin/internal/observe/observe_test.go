@@ -41,7 +41,7 @@ func newWatched() watched {
 		Origins: []string{config.DefaultOrigin}, Reasons: advice.Words(), DialReasons: advice.DialWords(),
 		CertificateReasons: advice.CertificateWords(), CancelEffects: CancelEffects(), Status: status,
 	})
-	return watched{NewObserver(new(config.Origin), zap.New(core), counts), logs, counts.Handler()}
+	return watched{NewObserver(new(config.Origin), zap.New(core), counts, nil), logs, counts.Handler()}
 }
 
 // metric returns the value of a series as it is in /metrics, "" if there is none.
@@ -231,7 +231,7 @@ func TestHostileClientInALogLine(t *testing.T) {
 	for _, format := range []config.LogFormat{config.FormatJSON, config.FormatConsole} {
 		var out bytes.Buffer
 		w := newWatched()
-		w.Log = NewLogger(&out, format, zapcore.InfoLevel, nil)
+		w.log = NewLogger(&out, format, zapcore.InfoLevel, nil)
 		info := someClient()
 		info.User, info.Database, info.ApplicationName = hostile, hostile, hostile
 		w.SessionTrace().Ended(info, pgwire.SessionResult{Reason: pgwire.ReasonClientProtocol, Err: errors.New(hostile)})
@@ -261,7 +261,7 @@ func TestPeerName(t *testing.T) {
 func TestCancelEffectsAreThoseOfMetrics(t *testing.T) {
 	w := newWatched()
 	for _, effect := range pgwire.CancelEffects() {
-		w.cancelSettled(pgwire.SessionInfo{}, 1, effect)
+		w.cancelEffect(pgwire.SessionInfo{}, 1, effect)
 		if w.metric(`pgorigin_cancel_effects_total{effect="`+string(effect)+`",origin="default"}`) != "1" {
 			t.Errorf("%s is not counted", effect)
 		}

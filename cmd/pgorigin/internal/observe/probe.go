@@ -12,9 +12,21 @@ import (
 	"github.com/pgorigin/pgorigin/tlsorigin"
 )
 
-// Problem describes an error for people. Unlike a log line, it leaves out the cause: anybody may read the
-// status page, and only the text of the error itself is fit for that.
-func (o *Observer) Problem(err error) *health.Problem {
+// Probed counts a probe that ended with err, and returns the problem. Nil means that the probe succeeded.
+func (o *Observer) Probed(err error) *health.Problem {
+	problem := o.problem(err)
+	if err == nil {
+		o.metrics.Probed(o.origin, string(pgwire.ReasonOK))
+		return nil
+	}
+	o.metrics.Probed(o.origin, problem.Reason)
+	o.record.Failed(problem)
+	return problem
+}
+
+// problem describes err for the status page, or returns nil if err has no reason. Unlike a log line, it
+// leaves out the cause, because everybody may read the page.
+func (o *Observer) problem(err error) *health.Problem {
 	var reasoned interface {
 		error
 		Reason() string
@@ -29,46 +41,44 @@ func (o *Observer) Problem(err error) *health.Problem {
 	}
 }
 
-// remember notes the end of a session for the status. A problem is what the log has a warning for.
-func (o *Observer) remember(info pgwire.SessionInfo, result pgwire.SessionResult, level zapcore.Level) {
+// updateStatus notes the end of a session. What is a warning in the log is a problem in the status.
+func (o *Observer) updateStatus(info pgwire.SessionInfo, result pgwire.SessionResult, level zapcore.Level) {
 	var problem *health.Problem
 	if level >= zapcore.WarnLevel {
-		problem = o.Problem(result.Err)
+		problem = o.problem(result.Err)
 	}
-	o.Record.SessionEnded(problem)
+	o.record.SessionEnded(problem)
 	if info.Cancel {
-		o.Record.Cancelled(info.CancelKnown, result.Reason == pgwire.ReasonOK)
+		o.record.Cancelled(info.CancelKnown, result.Reason == pgwire.ReasonOK)
 	}
 	if failure := o.upstreamFailure(info, result); failure != nil {
 		o.Prober.Observed(failure, result.Duration)
 	}
 }
 
-// upstreamFailure returns why a session found out that the upstream cannot be reached, nil if it did not. A
-// client certificate may be rejected only after the handshake, when the login has begun.
+// upstreamFailure returns why a session could not reach the upstream, or nil if it could. An upstream may
+// reject a client certificate after the handshake, when the login has begun.
 func (o *Observer) upstreamFailure(info pgwire.SessionInfo, result pgwire.SessionResult) *health.Problem {
 	var failure *tlsorigin.Error
 	switch {
 	case info.Cancel, !errors.As(result.Err, &failure):
 		return nil
 	case result.Phase == pgwire.PhaseDial, failure.Kind == tlsorigin.ReasonClientCertRejected:
-		return o.Problem(result.Err)
+		return o.problem(result.Err)
 	}
 	return nil
 }
 
-// upstreamChanged is a health.Prober.Changed. Without a probe that runs, sessions have said the same in their
-// own lines.
+// upstreamChanged is a health.Prober.Changed. If no probe runs, the lines of sessions have said the same.
 func (o *Observer) upstreamChanged(p health.Probe) {
 	if !p.Active {
 		return
 	}
 	origin := zap.String("origin", o.origin)
 	if p.Problem == nil {
-		o.Log.Info("upstream is up", origin)
+		o.log.Info("upstream is up", origin)
 		return
 	}
-	o.Log.Warn("upstream is down", origin, zap.String("reason", p.Problem.Reason),
-		zap.String("error", p.Problem.Text),
-		zap.Time("since", p.Since), Text("cure", p.Problem.Cure))
+	o.log.Warn("upstream is down", origin, zap.String("reason", p.Problem.Reason),
+		zap.String("error", p.Problem.Text), zap.Time("since", p.Since), Text("cure", p.Problem.Cure))
 }

@@ -18,27 +18,27 @@ import (
 )
 
 const (
-	repeatReloadError = time.Hour // how soon an unchanged problem is logged again
-	maxFingerprints   = 8         // in one field of a log line; a whole system bundle has more than a hundred
+	repeatReloadError = time.Hour // until an unchanged problem is logged again
+	maxFingerprints   = 8         // in one field of a log line
 )
 
-// reloadLog remembers what is wrong with the certificate files, so that the log says it once and probes can tell.
-type reloadLog struct {
+// reloadState is what is wrong with the certificate files. The log says it once, and /readyz?verbose always.
+type reloadState struct {
 	mu      sync.Mutex
-	problem string    // empty: nothing
+	problem string    // empty: the files are in order
 	since   time.Time // of the first failure in a row
 	logged  time.Time
 }
 
-// AskedFor makes the next failure worth a line even if it is an old one: somebody waits for an answer.
-func (r *reloadLog) AskedFor() {
+// requested makes the next failure due for a line, even if the problem is an old one.
+func (r *reloadState) requested() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.logged = time.Time{}
 }
 
-// failed notes a problem and reports whether it has to be logged.
-func (r *reloadLog) failed(problem string, now time.Time) bool {
+// failed notes a problem and reports whether to log it.
+func (r *reloadState) failed(problem string, now time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.problem == "" {
@@ -51,8 +51,8 @@ func (r *reloadLog) failed(problem string, now time.Time) bool {
 	return true
 }
 
-// worked notes that the files are in order and reports whether they were not before.
-func (r *reloadLog) worked() bool {
+// succeeded notes that the files are in order, and reports whether they were not.
+func (r *reloadState) succeeded() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	failing := r.problem != ""
@@ -60,22 +60,37 @@ func (r *reloadLog) worked() bool {
 	return failing
 }
 
-// Note is the line for /readyz?verbose.
-func (r *reloadLog) Note() string {
+// note is for /readyz?verbose. It is empty if the files are in order.
+func (r *reloadState) note() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.problem == "" {
 		return ""
 	}
-	return fmt.Sprintf("reload failed, the old certificates stay in force since %s: %s", r.since.UTC().Format(time.RFC3339), r.problem)
+	return fmt.Sprintf("reload failed, the old certificates stay in force since %s: %s",
+		r.since.UTC().Format(time.RFC3339), r.problem)
 }
 
-// Loaded records what the files held at the start.
+// Loaded counts what dialer has read at the start, and checks its certificates from now on.
 func (o *Observer) Loaded(dialer *tlsorigin.Dialer) {
 	o.expiry.own, o.expiry.lists = dialer.Certificates, dialer.CRLNextUpdate
-	o.certificates(dialer.NotAfter())
-	o.lists(dialer.CRLNextUpdate())
-	o.Metrics.Loaded(o.origin, time.Now())
+	roots, client := dialer.NotAfter()
+	o.countExpiry(roots, client, dialer.CRLNextUpdate())
+	o.metrics.Loaded(o.origin, time.Now())
+}
+
+// ReloadRequested makes the next failed reload log a line, even if its problem is an old one.
+func (o *Observer) ReloadRequested() { o.reloads.requested() }
+
+// countExpiry sets when the configured certificates and revocation lists end. Zero means that there is none.
+func (o *Observer) countExpiry(roots, client, lists time.Time) {
+	for role, end := range map[string]time.Time{
+		health.RoleCA: roots, health.RoleClient: client, health.RoleCRL: lists,
+	} {
+		if !end.IsZero() {
+			o.metrics.CertificateNotAfter(o.origin, role, end)
+		}
+	}
 }
 
 // reloaded is a tlsorigin.Trace.Reloaded.
@@ -88,33 +103,32 @@ func (o *Observer) reloaded(found tlsorigin.Reloaded, err error) {
 		if errors.Is(err, configfile.ErrStalled) {
 			result, message = health.ReloadStalled, "files stalled, the old certificates stay in force"
 		}
-		o.Metrics.Reloaded(o.origin, result, now)
+		o.metrics.Reloaded(o.origin, result, now)
 		problem := o.reloadProblem(err)
-		if o.Reloads.failed(problem, now) {
-			o.Record.Reloaded(result, problem)
-			o.Log.Error(message, origin, zap.Strings("files", found.Files), Text("error", problem))
+		if o.reloads.failed(problem, now) {
+			o.record.Reloaded(result, problem)
+			o.log.Error(message, origin, zap.Strings("files", found.Files), Text("error", problem))
 		}
 	case found.Changed:
-		o.Metrics.Reloaded(o.origin, health.ReloadOK, now)
-		o.Reloads.worked()
-		o.Record.Reloaded(health.ReloadOK, reloadText(found))
-		o.certificates(found.RootsNotAfter, found.ClientNotAfter)
-		o.lists(found.CRLNextUpdate)
-		o.Log.Info("reloaded", append([]zap.Field{origin}, reloadFields(found)...)...)
+		o.metrics.Reloaded(o.origin, health.ReloadOK, now)
+		o.reloads.succeeded()
+		o.record.Reloaded(health.ReloadOK, reloadText(found))
+		o.countExpiry(found.RootsNotAfter, found.ClientNotAfter, found.CRLNextUpdate)
+		o.log.Info("reloaded", append([]zap.Field{origin}, reloadFields(found)...)...)
 		for _, warning := range found.Warnings {
-			o.Log.Warn("doubtful configuration", origin, Text("doubt", advice.Warning(o.settings, warning)))
+			o.log.Warn("doubtful configuration", origin, Text("doubt", advice.Warning(o.settings, warning)))
 		}
 	default:
-		o.Metrics.Reloaded(o.origin, health.ReloadUnchanged, now)
-		if o.Reloads.worked() {
-			o.Record.Reloaded(health.ReloadOK, "the files hold what is in force again")
-			o.Log.Info("the certificate files are in order again", origin)
+		o.metrics.Reloaded(o.origin, health.ReloadUnchanged, now)
+		if o.reloads.succeeded() {
+			o.record.Reloaded(health.ReloadOK, "the files hold what is in force again")
+			o.log.Info("the certificate files are in order again", origin)
 		}
 	}
-	o.ExpiringOwn(now)
+	o.CheckExpiry(now)
 }
 
-// reloadProblem puts the problems in one line, with the names of variables.
+// reloadProblem returns the problems in err in one line, with the names of variables.
 func (o *Observer) reloadProblem(err error) string {
 	var lines []string
 	for _, p := range o.settings.DialerProblems(err, nil) {
@@ -123,7 +137,7 @@ func (o *Observer) reloadProblem(err error) string {
 	return strings.Join(lines, "; ")
 }
 
-// reloadText says in one line what is in force from now on.
+// reloadText says in one line what a reload has changed.
 func reloadText(found tlsorigin.Reloaded) string {
 	texts := []string{"read " + strings.Join(found.Files, ", ")}
 	if added, removed := len(found.RootsAdded), len(found.RootsRemoved); added+removed > 0 {
@@ -150,13 +164,14 @@ func reloadFields(found tlsorigin.Reloaded) []zap.Field {
 	return fields
 }
 
-// fingerprints is a field with the first of many; none make no field.
+// fingerprints is a field with the first maxFingerprints sums. Without sums it makes no field.
 func fingerprints(key string, sums []string) zap.Field {
 	switch {
 	case len(sums) == 0:
 		return zap.Skip()
 	case len(sums) > maxFingerprints:
-		sums = append(slices.Clone(sums[:maxFingerprints]), fmt.Sprintf("and %d more", len(sums)-maxFingerprints))
+		more := fmt.Sprintf("and %d more", len(sums)-maxFingerprints)
+		sums = append(slices.Clone(sums[:maxFingerprints]), more)
 	}
 	return zap.Strings(key, sums)
 }

@@ -65,7 +65,7 @@ func TestSessionsTellTheStatus(t *testing.T) {
 		t.Errorf("an established session, or a cancel request, was taken for a try: %+v", probe)
 	}
 	var o health.OriginSnapshot
-	w.Record.Describe(&o)
+	w.record.Describe(&o)
 	if len(o.Failures) != 3 || o.Sessions.Open != 0 || o.Sessions.Total != 5 || o.Cancels.UnknownKey != 1 {
 		t.Errorf("status is %+v", o)
 	}
@@ -133,7 +133,7 @@ func TestReloadProblemsAreNotRepeated(t *testing.T) {
 			}
 		}
 		w.reloaded(tlsorigin.Reloaded{}, failing("is empty"))
-		w.Reloads.AskedFor()
+		w.reloads.requested()
 		w.reloaded(tlsorigin.Reloaded{}, failing("is empty"))
 		if n := len(w.logs.TakeAll()); n != 2 {
 			t.Errorf("%d lines, want 2", n)
@@ -145,7 +145,7 @@ func TestReloadProblemsAreNotRepeated(t *testing.T) {
 // checkReloadFailing looks at what is left of the steps of TestReloadProblemsAreNotRepeated.
 func checkReloadFailing(t *testing.T, w watched) {
 	t.Helper()
-	if note := w.Reloads.Note(); !strings.Contains(note, "stay in force since 2000-01-01T01:01:34Z: PGORIGIN_TLS_CA_FILE") {
+	if note := w.reloads.note(); !strings.Contains(note, "stay in force since 2000-01-01T01:01:34Z: PGORIGIN_TLS_CA_FILE") {
 		t.Errorf("note is %q", note)
 	}
 	w.wantMetrics(t, map[string]string{
@@ -230,7 +230,7 @@ func TestSparesAreCountedAndLogged(t *testing.T) {
 	trace.Discarded(spares.EndAged, 22*time.Second, nil)
 	trace.Discarded(spares.EndDead, 3*time.Second, errors.New("the upstream closed the connection"))
 	trace.Paused(&tlsorigin.Error{Kind: tlsorigin.ReasonUpstreamRefused, Addr: "db:6432", Text: "refused"}, 2*time.Second)
-	w.Metrics.WarmSpares(config.DefaultOrigin, func() int { return 3 })
+	w.metrics.WarmSpares(config.DefaultOrigin, func() int { return 3 })
 	w.wantMetrics(t, map[string]string{
 		`pgorigin_warm_spares_ready{origin="default"}`:                             "3",
 		`pgorigin_warm_spare_checkouts_total{origin="default",result="hit"}`:       "2",
@@ -281,12 +281,12 @@ func TestHostileCertificateInTheStatus(t *testing.T) {
 	state := verifiedState()
 	state.VerifiedChains = [][]*x509.Certificate{{cert}}
 	w.DialTrace().Attempt(tlsorigin.Attempt{Addr: "db:6432", Resolved: &net.TCPAddr{IP: net.IPv4(192, 0, 2, 7), Port: 6432}, State: state})
-	verified := w.Latest.Describe(time.Now())
+	verified := w.latest.describe(time.Now())
 	if len(verified.Chain) != 1 {
 		t.Fatalf("chain is %+v", verified.Chain)
 	}
 	c := verified.Chain[0]
-	for _, text := range append([]string{c.Subject, c.Issuer, w.ExpiryNote()}, c.Names...) {
+	for _, text := range append([]string{c.Subject, c.Issuer, w.expiryNote()}, c.Names...) {
 		if text == "" || len(text) > 700 || strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
 			t.Errorf("text is %q", text)
 		}
@@ -329,8 +329,8 @@ func TestExpiryNote(t *testing.T) {
 			w := newWatched()
 			w.expiry.own = func() (roots, client []*x509.Certificate) { return row.roots, row.client }
 			w.expiry.lists = func() time.Time { return row.lists }
-			w.Latest.chain = row.upstream
-			note := w.ExpiryNote()
+			w.latest.chain = row.upstream
+			note := w.expiryNote()
 			if (note == "") != (row.want == nil) {
 				t.Errorf("note is %q", note)
 			}
@@ -356,7 +356,7 @@ func TestReloadHistory(t *testing.T) {
 	}
 	trace.Reloaded(tlsorigin.Reloaded{}, nil)
 	var o health.OriginSnapshot
-	w.Record.Describe(&o)
+	w.record.Describe(&o)
 	var got []string
 	for _, r := range o.Reloads {
 		got = append(got, r.Result+": "+r.Text)

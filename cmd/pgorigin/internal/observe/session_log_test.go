@@ -29,7 +29,7 @@ func logSomeSessions(t *testing.T, format config.LogFormat) string {
 		}
 		log.Info("starting", zap.String("version", "v1.2.3"), zap.Object("settings", LoggedSettings(s.Settings())))
 		w := newWatched()
-		w.Log = log
+		w.log = log
 		trace, info := w.SessionTrace(), someClient()
 		info.Accepted = time.Now()
 		time.Sleep(15 * time.Millisecond)
@@ -50,10 +50,10 @@ func logSomeSessions(t *testing.T, format config.LogFormat) string {
 			Phase: pgwire.PhaseDial, Reason: pgwire.Reason(tlsorigin.ReasonCertExpired), SQLState: "08001", Duration: 20 * time.Millisecond,
 			Err: &tlsorigin.Error{Kind: tlsorigin.ReasonCertExpired, Addr: "db:6432", Text: "its certificate has expired", Err: errors.New("x509: long ago")},
 		})
-		for info.ID = 10; info.ID < 10+3*fullLines; info.ID++ {
+		for info.ID = 10; info.ID < 10+3*logBurst; info.ID++ {
 			trace.Ended(info, pgwire.SessionResult{Phase: pgwire.PhaseDial, Reason: "upstream_refused", SQLState: "08001"})
 		}
-		time.Sleep(repeatPeriod)
+		time.Sleep(logPeriod)
 		synctest.Wait()
 	})
 	return out.String()
@@ -70,7 +70,7 @@ func TestLogOfSessions(t *testing.T) {
 func TestADeadSpareIsOneSession(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWatched()
-		w.Idle = NewIdleWatch(idleAfter)
+		w.idle = NewIdleTimer(idleAfter)
 		trace, info := w.SessionTrace(), someClient()
 		info.Accepted = time.Now()
 		time.Sleep(time.Millisecond)
@@ -84,6 +84,6 @@ func TestADeadSpareIsOneSession(t *testing.T) {
 			t.Errorf("fields are %v", fields)
 		}
 		time.Sleep(idleAfter)
-		wantIdle(t, w.Idle, true)
+		wantIdle(t, w.idle, true)
 	})
 }

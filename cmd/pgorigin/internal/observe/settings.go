@@ -8,8 +8,8 @@ import (
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 )
 
-// LoggedSettings logs effective settings, without those that are empty. The keys are like upstream_addr,
-// whatever the name of the origin.
+// LoggedSettings logs effective settings that are not empty. A key, such as upstream_addr, does not have
+// the name of the origin.
 type LoggedSettings []config.Setting
 
 // MarshalLogObject implements zapcore.ObjectMarshaler.

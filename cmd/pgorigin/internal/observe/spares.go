@@ -9,26 +9,26 @@ import (
 	"github.com/pgorigin/pgorigin/tlsorigin/spares"
 )
 
-// SparesTrace returns the hooks for spares.
+// SparesTrace returns the hooks for warm connections.
 func (o *Observer) SparesTrace() spares.Trace {
 	origin := zap.String("origin", o.origin)
 	return spares.Trace{
 		Used: func(use spares.Use) {
-			o.Metrics.SpareUsed(o.origin, string(use))
+			o.metrics.SpareUsed(o.origin, string(use))
 			if use == spares.Dead {
-				o.Log.Debug("spare was dead, dialling anew", origin)
+				o.log.Debug("spare was dead, dialling anew", origin)
 			}
 		},
 		Discarded: func(end spares.End, age time.Duration, err error) {
-			o.Metrics.SpareDiscarded(o.origin, string(end))
+			o.metrics.SpareDiscarded(o.origin, string(end))
 			fields := []zap.Field{origin, zap.String("cause", string(end)), zap.Float64("age", age.Seconds())}
 			if err != nil {
 				fields = append(fields, Text("error", advice.WithCause(err)))
 			}
-			o.Log.Debug("spare discarded", fields...)
+			o.log.Debug("spare discarded", fields...)
 		},
 		Paused: func(err error, wait time.Duration) {
-			o.Log.Debug("no new spares for a while", origin, zap.Float64("wait", wait.Seconds()),
+			o.log.Debug("no new spares for a while", origin, zap.Float64("wait", wait.Seconds()),
 				Text("error", advice.WithCause(err)))
 		},
 	}

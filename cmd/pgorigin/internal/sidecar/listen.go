@@ -17,44 +17,44 @@ import (
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/host"
 )
 
-// listen binds every address before anything is announced, so that a port in use is an error and not a
-// half-started process. An address that turns out to be reachable from elsewhere is a configuration problem.
-func (in *instance) listen(ctx context.Context, p cli.Process) int {
-	for _, o := range in.origins {
-		if code := in.listenFor(ctx, p, o); code != cli.ExitOK {
+// listen binds every address before anything is served. If one fails, listen closes all listeners, reports
+// the problem and returns the exit code.
+func (s *Sidecar) listen(ctx context.Context, p cli.Process) int {
+	for _, o := range s.origins {
+		if code := s.listenFor(ctx, p, o); code != cli.ExitOK {
 			return code
 		}
 	}
-	if addr := in.settings.HealthAddr; !addr.Off() {
-		ln, err := in.bind(ctx, string(addr), config.Prefix+"HEALTH_ADDR", 0, zap.Skip()) // never a socket
+	if addr := s.settings.HealthAddr; !addr.Off() {
+		ln, err := s.bind(ctx, string(addr), config.Prefix+"HEALTH_ADDR", 0, zap.Skip()) // TCP only
 		if err != nil {
 			return cli.ExitFailed
 		}
-		in.probes = ln
+		s.healthListener = ln
 	}
-	return in.listenForAdmin(ctx, p)
+	return s.listenForAdmin(ctx, p)
 }
 
-// listenForAdmin binds the admin address, if there is one.
-func (in *instance) listenForAdmin(ctx context.Context, p cli.Process) int {
-	addr, variable := string(in.settings.AdminAddr), config.Prefix+"ADMIN_ADDR"
-	if in.settings.AdminAddr.Off() {
+// listenForAdmin binds the admin address. It must be a loopback address or a Unix socket.
+func (s *Sidecar) listenForAdmin(ctx context.Context, p cli.Process) int {
+	addr, variable := string(s.settings.AdminAddr), config.Prefix+"ADMIN_ADDR"
+	if s.settings.AdminAddr.Off() {
 		return cli.ExitOK
 	}
-	ln, err := in.bind(ctx, addr, variable, adminSocketMode, zap.Skip())
+	ln, err := s.bind(ctx, addr, variable, adminSocketMode, zap.Skip())
 	if err != nil {
 		return cli.ExitFailed
 	}
-	in.admin = ln
+	s.adminListener = ln
 	if config.OnlyHere(ln.Addr()) {
 		return cli.ExitOK
 	}
-	return in.boundTooWide(p, variable, addr, ln)
+	return s.refuseAddress(p, variable, addr, ln)
 }
 
-// boundTooWide complains about a name, such as localhost, that stands for an address which others can reach.
-func (in *instance) boundTooWide(p cli.Process, variable, addr string, ln net.Listener) int {
-	in.unbind()
+// refuseAddress reports that addr, which may be a name such as localhost, led to an address of the network.
+func (s *Sidecar) refuseAddress(p cli.Process, variable, addr string, ln net.Listener) int {
+	s.closeListeners()
 	config.Report(p.Stderr, []config.Problem{{
 		Variable: variable, Value: addr,
 		Text: fmt.Sprintf("expected a loopback address, but this is %s; use 127.0.0.1", ln.Addr()),
@@ -63,26 +63,27 @@ func (in *instance) boundTooWide(p cli.Process, variable, addr string, ln net.Li
 }
 
 // listenFor binds the addresses of one origin.
-func (in *instance) listenFor(ctx context.Context, p cli.Process, o *origin) int {
+func (s *Sidecar) listenFor(ctx context.Context, p cli.Process, o *origin) int {
 	variable := o.settings.Variable("LISTEN_ADDR")
 	for _, addr := range o.settings.Listen.Addr {
-		ln, err := in.bind(ctx, addr, variable, os.FileMode(o.settings.Listen.SocketMode),
-			zap.String("origin", o.settings.Name()))
+		mode, label := os.FileMode(o.settings.Listen.SocketMode), zap.String("origin", o.settings.Name())
+		ln, err := s.bind(ctx, addr, variable, mode, label)
 		if err != nil {
 			return cli.ExitFailed
 		}
-		o.clients = append(o.clients, ln)
+		o.listeners = append(o.listeners, ln)
 		if !o.settings.LoopbackOnly(ln.Addr()) {
-			return in.boundTooWide(p, variable, addr, ln)
+			return s.refuseAddress(p, variable, addr, ln)
 		}
 	}
 	return cli.ExitOK
 }
 
-// bind listens on addr, which variable has. On failure it says so, with label, and gives back what was bound
-// before.
-func (in *instance) bind(ctx context.Context, addr, variable string, mode os.FileMode,
-	label zap.Field) (net.Listener, error) {
+// bind listens on addr, the value of variable. After an error it logs a line with label and closes all
+// listeners.
+func (s *Sidecar) bind(
+	ctx context.Context, addr, variable string, mode os.FileMode, label zap.Field,
+) (net.Listener, error) {
 	ln, err := listenOn(ctx, addr, mode)
 	if err == nil {
 		return ln, nil
@@ -95,27 +96,27 @@ func (in *instance) bind(ctx context.Context, addr, variable string, mode os.Fil
 	case strings.HasPrefix(addr, config.UnixScheme):
 		cure = "set " + variable + " to a folder that exists and that this user may write to"
 	}
-	in.log.Error("cannot listen", label, zap.String("address", addr), zap.String("variable", variable),
+	s.log.Error("cannot listen", label, zap.String("address", addr), zap.String("variable", variable),
 		zap.Error(err), zap.String("cure", cure))
-	in.unbind()
+	s.closeListeners()
 	return nil, err
 }
 
-func (in *instance) unbind() {
-	for _, o := range in.origins {
-		for _, ln := range o.clients {
+func (s *Sidecar) closeListeners() {
+	for _, o := range s.origins {
+		for _, ln := range o.listeners {
 			_ = ln.Close()
 		}
 	}
-	if in.probes != nil {
-		_ = in.probes.Close()
+	if s.healthListener != nil {
+		_ = s.healthListener.Close()
 	}
-	if in.admin != nil {
-		_ = in.admin.Close()
+	if s.adminListener != nil {
+		_ = s.adminListener.Close()
 	}
 }
 
-// listenOn listens on one address; mode is that of a Unix socket.
+// listenOn listens on a TCP address, or on a Unix socket with the given mode.
 func listenOn(ctx context.Context, addr string, mode os.FileMode) (net.Listener, error) {
 	if !strings.HasPrefix(addr, config.UnixScheme) {
 		return host.TCPListenConfig(config.IsLoopback(addr)).Listen(ctx, "tcp", addr)
@@ -131,8 +132,8 @@ func listenOn(ctx context.Context, addr string, mode os.FileMode) (net.Listener,
 	return socket, nil
 }
 
-// allowUIDs returns pgwire.Server.Allow for the users with these IDs, nil for everybody. The kernel knows the
-// client's ID.
+// allowUIDs returns a pgwire.Server.Allow for the users with these IDs. Without IDs it returns nil, which
+// allows every client. The kernel tells the ID of the client.
 func allowUIDs(uids []uint32) func(net.Conn) error {
 	if len(uids) == 0 {
 		return nil

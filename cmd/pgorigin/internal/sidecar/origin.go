@@ -2,7 +2,6 @@ package sidecar
 
 import (
 	"context"
-	"errors"
 	"net"
 	"time"
 
@@ -11,88 +10,151 @@ import (
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/advice"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/observe"
+	"github.com/pgorigin/pgorigin/health"
+	"github.com/pgorigin/pgorigin/health/metrics"
 	"github.com/pgorigin/pgorigin/pgwire"
 	"github.com/pgorigin/pgorigin/tlsorigin"
 	"github.com/pgorigin/pgorigin/tlsorigin/spares"
 )
 
-// origin is one upstream with all that serves it. Nothing in it is shared with another origin but the log and
-// the metrics, which tell them apart by label.
+// origin is one upstream and what serves it. Origins share only log, metrics and capacity.
 type origin struct {
-	settings *config.Origin
-	dialer   *tlsorigin.Dialer // nil in one that came with problems
-	spares   *spares.Pool      // between server and dialer
-	observer *observe.Observer
-	server   *pgwire.Server
-	clients  []net.Listener
+	settings  *config.Origin
+	observer  *observe.Observer
+	dialer    *tlsorigin.Dialer
+	spares    *spares.Pool // dials for sessions, by dialer
+	server    *pgwire.Server
+	listeners []net.Listener // for clients
 }
 
-// newOrigin makes what serves o and returns what is wrong besides found.
-func newOrigin(s *config.Config, o *config.Origin, observer *observe.Observer,
-	found []config.Problem) (*origin, []config.Problem) {
-	made := &origin{settings: o, observer: observer}
-	dialer, err := tlsorigin.NewDialer(s.DialerConfig(o, made.lookAfterReload(observer.DialTrace())))
+// newOrigin builds what serves settings. If it returns problems, they are not in found, and the origin cannot
+// be used.
+func (s *Sidecar) newOrigin(
+	settings *config.Origin, counts *metrics.Metrics, found []config.Problem,
+) (*origin, []config.Problem) {
+	o := &origin{settings: settings, observer: observe.NewObserver(settings, s.log, counts, s.idle)}
+	dialer, err := tlsorigin.NewDialer(s.settings.DialerConfig(settings, o.dialTrace()))
 	if err != nil {
-		return made, o.DialerProblems(err, found)
+		return o, settings.DialerProblems(err, found)
 	}
-	made.dialer, made.spares = dialer, newSpares(o, dialer, observer)
-	observer.Prober.Try, observer.Prober.Interval = made.probe, time.Duration(s.ProbeInterval)
-	made.server = &pgwire.Server{
-		Dial:        made.dial,
-		DialSession: made.dialSession,
-		Hint:        advice.NewCures(o).Hint,
-		Allow:       allowUIDs(o.Listen.AllowUids),
+	o.dialer = dialer
+	o.spares = spares.New(dialer, int(settings.WarmSpares), o.observer.SparesTrace())
+	o.observer.Prober.Try, o.observer.Prober.Interval = o.probe, time.Duration(s.settings.ProbeInterval)
+	o.server = &pgwire.Server{
+		Dial:        o.dial,
+		DialSession: o.dialSession,
+		Hint:        advice.NewCures(settings).Hint,
+		Allow:       allowUIDs(settings.Listen.AllowUids),
 
-		ChannelBinding: o.ChannelBinding(),
-		RequireAuth:    pgwire.AuthMethods(o.Auth.Require),
-		Password:       o.Password(),
+		ChannelBinding: settings.ChannelBinding(),
+		RequireAuth:    pgwire.AuthMethods(settings.Auth.Require),
+		Password:       settings.Password(),
 
-		LoginTimeout: time.Duration(s.LoginTimeout),
-		MaxSessions:  int(o.MaxSessions),
-		Trace:        observer.SessionTrace(),
+		LoginTimeout: time.Duration(s.settings.LoginTimeout),
+		MaxSessions:  int(settings.MaxSessions),
+		Capacity:     s.capacity,
+		Trace:        o.observer.SessionTrace(),
 	}
-	observer.Metrics.SessionsOffLoop(o.Name(), made.server.SessionsOffLoop)
-	return made, nil
+	counts.SessionsOffLoop(settings.Name(), o.server.SessionsOffLoop)
+	counts.WarmSpares(settings.Name(), o.spares.Ready)
+	counts.WatchProber(settings.Name(), o.observer.Prober.Snapshot)
+	return o, nil
 }
 
-// shutdown drains all origins at once; no new clients means no more spares. Its error joins theirs.
-func (in *instance) shutdown(ctx context.Context) error {
-	ends := make(chan error, len(in.origins))
-	for _, o := range in.origins {
-		go func() {
-			_ = o.spares.Close()
-			ends <- o.server.Shutdown(ctx)
-		}()
+// dialTrace returns the observer's hooks. In addition, changed files end the spares that used the old ones.
+func (o *origin) dialTrace() *tlsorigin.Trace {
+	trace := o.observer.DialTrace()
+	reloaded := trace.Reloaded
+	trace.Reloaded = func(found tlsorigin.Reloaded, err error) {
+		reloaded(found, err)
+		if found.Changed {
+			o.spares.Check()
+		}
 	}
-	var errs []error
-	for range in.origins {
-		errs = append(errs, <-ends)
-	}
-	return errors.Join(errs...)
+	return trace
 }
 
-func (in *instance) closeServers() {
-	for _, o := range in.origins {
-		_ = o.server.Close()
-	}
-}
+// pgwire relays to connections of tlsorigin. The two packages do not know each other, so their agreement is
+// checked here: renaming a method of Conn that pgwire needs breaks the build.
+var _ pgwire.Upstream = (*tlsorigin.Conn)(nil)
 
-func (in *instance) closeDialers() {
-	for _, o := range in.origins {
-		_ = o.spares.Close()
-		_ = o.dialer.Close()
-	}
-}
-
-// logHello says what the upstream is offered, before anybody asks why a firewall dislikes it.
-func (o *origin) logHello() {
-	log, label := o.observer.Log, zap.String("origin", o.settings.Name())
-	hello, err := o.dialer.Hello()
+// asUpstream makes a pgwire.Upstream of what a dial returned. A nil *Conn must not become an Upstream that is
+// not nil.
+func asUpstream(conn *tlsorigin.Conn, err error) (pgwire.Upstream, error) {
 	if err != nil {
-		log.Warn("client hello unknown", label, observe.Text("error", err.Error()))
+		return nil, err
+	}
+	return conn, nil
+}
+
+// dial implements pgwire.Server.Dial.
+func (o *origin) dial(ctx context.Context, target net.Addr) (pgwire.Upstream, error) {
+	return asUpstream(o.dialer.Dial(ctx, target))
+}
+
+// dialSession implements pgwire.Server.DialSession.
+func (o *origin) dialSession(ctx context.Context) (pgwire.Upstream, *pgwire.Spare, error) {
+	conn, spare, err := o.spares.Dial(ctx)
+	if err != nil || spare == nil {
+		upstream, err := asUpstream(conn, err)
+		return upstream, nil, err
+	}
+	return conn, &pgwire.Spare{
+		Replace:  func(ctx context.Context) (pgwire.Upstream, error) { return asUpstream(spare.Fresh(ctx)) },
+		LoggedIn: spare.LoggedIn,
+	}, nil
+}
+
+// keepSpares begins to keep spares ready. drain and closeUpstreams end it.
+func (s *Sidecar) keepSpares() {
+	for _, o := range s.origins {
+		if o.settings.WarmSpares > 0 {
+			s.log.Info("keeping spares", zap.String("origin", o.settings.Name()),
+				zap.Int("spares", int(o.settings.WarmSpares)))
+		}
+		o.spares.Start()
+	}
+}
+
+// addConditions makes startup and readiness depend on the upstream of o as the settings say. If readiness
+// does not depend on it, a known outage is a note.
+func (s *Sidecar) addConditions(o *origin) {
+	name, prober := o.settings.NoteName(health.NoteUpstream), o.observer.Prober
+	once := s.settings.StartupCheck == config.Upstream
+	if once {
+		s.status.AddStartup(name, prober.Verified)
+	}
+	switch {
+	case s.settings.Readiness == config.Upstream:
+		s.status.AddReadiness(name, prober.Up)
+		return
+	case once: // a process that has not started is not ready
+		s.status.AddReadiness(name, prober.Verified)
+	}
+	s.status.AddNote(name, func() string {
+		if _, err := prober.Verified(); once && err != nil {
+			return "" // the condition says so
+		}
+		return prober.Note()
+	})
+}
+
+// probeUpstreams probes until ctx ends. If no endpoint depends on the upstream, it dials nothing.
+func (s *Sidecar) probeUpstreams(ctx context.Context) {
+	always, once := s.settings.Readiness == config.Upstream, s.settings.StartupCheck == config.Upstream
+	if s.healthListener == nil || !always && !once {
 		return
 	}
-	log.Info("client hello", label, zap.Int("bytes", hello.Bytes),
-		zap.Strings("groups", tlsorigin.GroupNames(hello.Groups)),
-		zap.Strings("key_shares", tlsorigin.GroupNames(hello.KeyShares)))
+	for _, o := range s.origins {
+		s.tasks.Go(func() { o.observer.Prober.Run(ctx, !always) })
+	}
+}
+
+// probe implements health.Prober.Try.
+func (o *origin) probe(ctx context.Context) *health.Problem {
+	err := o.dialer.Probe(ctx)
+	if ctx.Err() != nil {
+		return nil // the process ends
+	}
+	return o.observer.Probed(err)
 }

@@ -58,14 +58,14 @@ func TestSIGHUP(t *testing.T) {
 	r, mount, pem := startMounted(t)
 	client := r.Login(t)
 	defer client.Close()
-	r.instance.hangups <- syscall.SIGHUP
+	r.hangups <- syscall.SIGHUP
 	r.Stderr.Wait(t, "nothing to reload")
 
 	next := tlstest.NewCA("next", tlstest.P256)
 	if err := mount.Swap(map[string][]byte{"ca.crt": append(pem, next.PEM()...)}); err != nil {
 		t.Fatal(err)
 	}
-	r.instance.hangups <- syscall.SIGHUP
+	r.hangups <- syscall.SIGHUP
 	line := r.Stderr.Wait(t, "reloaded")
 	if added, _ := line["ca_added"].([]any); len(added) != 1 || added[0] != tlsorigin.Fingerprint(next.Cert) || line["level"] != "info" {
 		t.Errorf("line is %v", line)
@@ -74,7 +74,7 @@ func TestSIGHUP(t *testing.T) {
 	if err := mount.Swap(nil); err != nil {
 		t.Fatal(err)
 	}
-	r.instance.hangups <- syscall.SIGHUP
+	r.hangups <- syscall.SIGHUP
 	line = r.Stderr.Wait(t, "reload failed, the old certificates stay in force")
 	if text, _ := line["error"].(string); !strings.Contains(text, "PGORIGIN_TLS_CA_FILE") || line["level"] != "error" {
 		t.Errorf("line is %v", line)
@@ -99,7 +99,7 @@ func TestSIGHUPWhileDraining(t *testing.T) {
 	client := r.Begin(t)
 	r.signals <- syscall.SIGTERM
 	r.Stderr.Wait(t, "draining")
-	r.instance.hangups <- syscall.SIGHUP
+	r.hangups <- syscall.SIGHUP
 	r.Stderr.Wait(t, "reload ignored, draining")
 	client.Send(pgtest.Terminate())
 	client.ExpectEOF()

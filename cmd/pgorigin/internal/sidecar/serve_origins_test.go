@@ -243,7 +243,7 @@ func TestSIGHUPReloadsBothOrigins(t *testing.T) {
 	if err := mounts["reporting"].Swap(nil); err != nil {
 		t.Fatal(err)
 	}
-	r.instance.hangups <- syscall.SIGHUP
+	r.hangups <- syscall.SIGHUP
 	if line := r.Stderr.Wait(t, "reloaded"); line["origin"] != "default" {
 		t.Errorf("line is %v", line)
 	}

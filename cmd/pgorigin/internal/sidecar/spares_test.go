@@ -23,9 +23,9 @@ func TestTooManySparesAreDoubtful(t *testing.T) {
 		if len(problems) > 0 {
 			t.Fatal(problems)
 		}
-		doubts := s.Warnings()
-		if want == "" && len(doubts) > 0 || want != "" && (len(doubts) != 1 || !strings.HasPrefix(doubts[0].Text, want)) {
-			t.Errorf("%s: doubts %v, want %q", settings, doubts, want)
+		warnings := s.Warnings()
+		if want == "" && len(warnings) > 0 || want != "" && (len(warnings) != 1 || !strings.HasPrefix(warnings[0].Text, want)) {
+			t.Errorf("%s: warnings %v, want %q", settings, warnings, want)
 		}
 	}
 }

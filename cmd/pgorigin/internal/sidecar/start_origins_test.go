@@ -53,7 +53,7 @@ func TestSecondSignalCutsAllOrigins(t *testing.T) {
 // TestAFailedListenerOfAnOrigin ends the process, as that of the only one does; the log says which.
 func TestAFailedListenerOfAnOrigin(t *testing.T) {
 	r, _ := startTwo(t, startCancellable(t, "first"), startCancellable(t, "second"))
-	_ = r.instance.origins[1].clients[0].Close()
+	_ = r.sidecar.origins[1].listeners[0].Close()
 	r.WantExit(t, cli.ExitFailed)
 	if line := r.Stderr.Wait(t, "listener failed"); !strings.HasPrefix(line["error"].(string), "listener of origin reporting: ") {
 		t.Errorf("line is %v", line)

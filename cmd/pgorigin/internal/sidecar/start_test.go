@@ -81,7 +81,7 @@ func TestSIGTERM(t *testing.T) {
 
 func TestAFailedListenerEndsTheProcess(t *testing.T) {
 	r := start(t, cmdtest.StartUpstream(t)...)
-	_ = r.instance.origins[0].clients[0].Close()
+	_ = r.sidecar.origins[0].listeners[0].Close()
 	r.WantExit(t, cli.ExitFailed)
 	r.Stderr.Wait(t, "listener failed")
 }

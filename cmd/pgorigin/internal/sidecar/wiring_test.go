@@ -125,24 +125,24 @@ func dialerField(env []string, name string) string {
 	return fmt.Sprint(field)
 }
 
-// built makes an instance, with its log in w, and does not start it.
-func built(t *testing.T, env []string, w io.Writer) (*instance, cli.Process) {
+// built makes a Sidecar, with its log in w, and does not start it.
+func built(t *testing.T, env []string, w io.Writer) (*Sidecar, cli.Process) {
 	t.Helper()
 	p := cli.Process{Env: env, Stdout: io.Discard, Stderr: w}
-	in, problems := newInstance(p)
+	s, problems := New(p)
 	if len(problems) > 0 {
 		t.Fatal(problems)
 	}
-	t.Cleanup(in.closeDialers)
-	return in, p
+	t.Cleanup(s.closeUpstreams)
+	return s, p
 }
 
 // server returns the exported fields of the servers. Of hooks it tells whether they are there.
 func server(t *testing.T, env []string) string {
 	t.Helper()
-	in, _ := built(t, env, io.Discard)
+	s, _ := built(t, env, io.Discard)
 	var text strings.Builder
-	for _, o := range in.origins {
+	for _, o := range s.origins {
 		fields := reflect.ValueOf(o.server).Elem()
 		for i := range fields.NumField() {
 			field, info := fields.Field(i), fields.Type().Field(i)
@@ -161,25 +161,25 @@ func server(t *testing.T, env []string) string {
 // listeners returns the addresses that are bound, and the modes of sockets.
 func listeners(t *testing.T, env []string) string {
 	t.Helper()
-	in, p := built(t, env, io.Discard)
-	if code := in.listen(t.Context(), p); code != cli.ExitOK {
+	s, p := built(t, env, io.Discard)
+	if code := s.listen(t.Context(), p); code != cli.ExitOK {
 		t.Fatalf("it cannot listen: %d", code)
 	}
-	defer in.unbind()
+	defer s.closeListeners()
 	var text strings.Builder
-	for _, o := range in.origins {
-		for _, ln := range o.clients {
+	for _, o := range s.origins {
+		for _, ln := range o.listeners {
 			fmt.Fprintln(&text, ln.Addr())
 			if info, err := os.Stat(ln.Addr().String()); err == nil {
 				fmt.Fprintln(&text, info.Mode())
 			}
 		}
 	}
-	if in.probes != nil {
-		fmt.Fprintln(&text, "health", in.probes.Addr())
+	if s.healthListener != nil {
+		fmt.Fprintln(&text, "health", s.healthListener.Addr())
 	}
-	if in.admin != nil {
-		fmt.Fprintln(&text, "admin", in.admin.Addr())
+	if s.adminListener != nil {
+		fmt.Fprintln(&text, "admin", s.adminListener.Addr())
 	}
 	return text.String()
 }
@@ -187,12 +187,12 @@ func listeners(t *testing.T, env []string) string {
 // answers returns what probes are told before the upstream was tried.
 func answers(t *testing.T, env []string) string {
 	t.Helper()
-	in, _ := built(t, env, io.Discard)
-	in.status.Started()
+	s, _ := built(t, env, io.Discard)
+	s.status.Started()
 	var text strings.Builder
 	for _, path := range []string{"/startupz", "/readyz"} {
 		recorder := httptest.NewRecorder()
-		in.web.Handler.ServeHTTP(recorder, httptest.NewRequest("GET", path, nil))
+		s.healthServer.Handler.ServeHTTP(recorder, httptest.NewRequest("GET", path, nil))
 		fmt.Fprintln(&text, path, recorder.Code)
 	}
 	return text.String()
@@ -200,17 +200,17 @@ func answers(t *testing.T, env []string) string {
 
 func prober(t *testing.T, env []string) string {
 	t.Helper()
-	in, _ := built(t, env, io.Discard)
-	return in.origins[0].observer.Prober.Interval.String()
+	s, _ := built(t, env, io.Discard)
+	return s.origins[0].observer.Prober.Interval.String()
 }
 
 // logLines returns a line of each kind, without times.
 func logLines(t *testing.T, env []string) string {
 	t.Helper()
 	var out strings.Builder
-	in, _ := built(t, env, &out)
-	in.log.Info("informs")
-	in.log.Error("complains")
+	s, _ := built(t, env, &out)
+	s.log.Info("informs")
+	s.log.Error("complains")
 	return fmt.Sprint(strings.Count(out.String(), "\n"), strings.HasPrefix(out.String(), "{"))
 }
 
@@ -224,9 +224,9 @@ func endAfterSignal(t *testing.T, env []string) string {
 func endWhenIdle(t *testing.T, env []string) string {
 	t.Helper()
 	return timeToEnd(t, env, func(e *ending) {
-		e.idle.Began()
+		e.idle.SessionBegan()
 		e.idle.LoggedIn()
-		e.idle.Ended()
+		e.idle.SessionEnded()
 	})
 }
 

@@ -10,11 +10,11 @@ import (
 const idleAfter = 30 * time.Second
 
 // wantIdle checks what the watch says at this very moment.
-func wantIdle(t *testing.T, w *IdleWatch, want bool) {
+func wantIdle(t *testing.T, w *IdleTimer, want bool) {
 	t.Helper()
 	synctest.Wait()
 	select {
-	case <-w.Idle():
+	case <-w.Expired():
 		if !want {
 			t.Fatal("it is called idle")
 		}
@@ -27,17 +27,17 @@ func wantIdle(t *testing.T, w *IdleWatch, want bool) {
 
 func TestIdleAfterTheLastSession(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := NewIdleWatch(idleAfter)
+		w := NewIdleTimer(idleAfter)
 		time.Sleep(time.Hour)
 		wantIdle(t, w, false) // nobody has come yet
 		for range 2 {
-			w.Began()
+			w.SessionBegan()
 			w.LoggedIn()
 		}
-		w.Ended()
+		w.SessionEnded()
 		time.Sleep(time.Hour)
 		wantIdle(t, w, false) // one is left
-		w.Ended()
+		w.SessionEnded()
 		time.Sleep(idleAfter - time.Nanosecond)
 		wantIdle(t, w, false)
 		time.Sleep(time.Nanosecond)
@@ -49,18 +49,18 @@ func TestIdleAfterTheLastSession(t *testing.T) {
 
 func TestANewSessionBeginsTheIdleTimeAnew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := NewIdleWatch(idleAfter)
+		w := NewIdleTimer(idleAfter)
 		for range 3 {
-			w.Began()
+			w.SessionBegan()
 			w.LoggedIn()
-			w.Ended()
+			w.SessionEnded()
 			time.Sleep(idleAfter - time.Nanosecond)
 			wantIdle(t, w, false)
 		}
-		w.Began() // whoever tries counts, even if the login fails
+		w.SessionBegan() // whoever tries counts, even if the login fails
 		time.Sleep(time.Hour)
 		wantIdle(t, w, false)
-		w.Ended()
+		w.SessionEnded()
 		time.Sleep(idleAfter)
 		wantIdle(t, w, true)
 	})
@@ -68,20 +68,20 @@ func TestANewSessionBeginsTheIdleTimeAnew(t *testing.T) {
 
 func TestFailedLoginsAreNoSession(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := NewIdleWatch(idleAfter)
-		w.Began()
-		w.Ended()
+		w := NewIdleTimer(idleAfter)
+		w.SessionBegan()
+		w.SessionEnded()
 		time.Sleep(time.Hour)
 		wantIdle(t, w, false)
 	})
 }
 
 func TestNeverIdle(t *testing.T) {
-	w := NewIdleWatch(0)
-	w.Began()
+	w := NewIdleTimer(0)
+	w.SessionBegan()
 	w.LoggedIn()
-	w.Ended()
-	if w.Idle() != nil {
+	w.SessionEnded()
+	if w.Expired() != nil {
 		t.Error("zero is not never")
 	}
 }

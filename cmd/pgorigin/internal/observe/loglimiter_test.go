@@ -13,10 +13,10 @@ func TestRepeatsAreCountedAndNotLost(t *testing.T) {
 			count int
 		}
 		told := make(chan summary, 2)
-		r := &repeats{leftOut: func(kind string, count int) { told <- summary{kind, count} }}
+		l := &logLimiter{suppressed: func(kind string, count int) { told <- summary{kind, count} }}
 		admitted := func(kind string, times int) (count int) {
 			for range times {
-				if r.admit(kind) {
+				if l.admit(kind) {
 					count++
 				}
 			}
@@ -25,25 +25,25 @@ func TestRepeatsAreCountedAndNotLost(t *testing.T) {
 		for _, row := range []struct {
 			kind        string
 			times, want int
-		}{{"upstream_refused", 1000, fullLines}, {"cert_expired", fullLines, fullLines}, {"upstream_refused", 5, 0}} {
+		}{{"upstream_refused", 1000, logBurst}, {"cert_expired", logBurst, logBurst}, {"upstream_refused", 5, 0}} {
 			if got := admitted(row.kind, row.times); got != row.want {
 				t.Errorf("%d of %d %s are logged, want %d", got, row.times, row.kind, row.want)
 			}
 		}
-		time.Sleep(repeatPeriod - time.Nanosecond)
+		time.Sleep(logPeriod - time.Nanosecond)
 		synctest.Wait()
 		if len(told) != 0 {
 			t.Fatalf("summed up before the period is over: %v", <-told)
 		}
 		time.Sleep(time.Nanosecond)
-		if got, want := <-told, (summary{"upstream_refused", 1005 - fullLines}); got != want {
+		if got, want := <-told, (summary{"upstream_refused", 1005 - logBurst}); got != want {
 			t.Errorf("left out are %v, want %v", got, want)
 		}
-		if got := admitted("upstream_refused", 2*fullLines); got != fullLines {
-			t.Errorf("%d are logged in the next period, want %d", got, fullLines)
+		if got := admitted("upstream_refused", 2*logBurst); got != logBurst {
+			t.Errorf("%d are logged in the next period, want %d", got, logBurst)
 		}
-		r.Flush() // the process ends
-		if got, want := <-told, (summary{"upstream_refused", fullLines}); got != want {
+		l.flush() // the process ends
+		if got, want := <-told, (summary{"upstream_refused", logBurst}); got != want {
 			t.Errorf("left out at the end are %v, want %v", got, want)
 		}
 		time.Sleep(time.Hour)

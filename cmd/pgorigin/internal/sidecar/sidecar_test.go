@@ -19,24 +19,25 @@ import (
 // running is a pgorigin within this process.
 type running struct {
 	*cmdtest.Running
-	signals  chan os.Signal
-	instance *instance
+	signals chan os.Signal
+	hangups chan os.Signal
+	sidecar *Sidecar
 }
 
 func start(t *testing.T, env ...string) *running {
 	t.Helper()
-	r := &running{signals: make(chan os.Signal, 2)}
+	r := &running{signals: make(chan os.Signal, 2), hangups: make(chan os.Signal, 1)}
 	r.Running = cmdtest.Start(t, env, func(ctx context.Context, p cli.Process) int {
-		in, problems := newInstance(p)
+		s, problems := New(p)
 		if len(problems) > 0 {
 			config.Report(p.Stderr, problems)
 			return cli.ExitConfig
 		}
-		if code := in.listen(ctx, p); code != cli.ExitOK {
+		if code := s.listen(ctx, p); code != cli.ExitOK {
 			return code
 		}
-		r.instance = in
-		return in.serve(ctx, r.signals)
+		r.sidecar = s
+		return s.serve(ctx, r.signals, r.hangups)
 	})
 	return r
 }

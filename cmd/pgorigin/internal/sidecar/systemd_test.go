@@ -49,7 +49,7 @@ func TestServiceManagerIsTold(t *testing.T) {
 	manager := serviceManager(t)
 	r := start(t, cmdtest.StartUpstream(t)...)
 	wantState(t, manager, "READY=1")
-	r.instance.hangups <- syscall.SIGHUP
+	r.hangups <- syscall.SIGHUP
 	reloading := wantState(t, manager, "RELOADING=1\nMONOTONIC_USEC=")
 	var usec int64
 	if _, err := fmt.Sscanf(reloading, "RELOADING=1\nMONOTONIC_USEC=%d", &usec); err != nil || usec <= 0 {
@@ -96,18 +96,18 @@ func TestWatchdog(t *testing.T) {
 func TestReadyWhenStarted(t *testing.T) {
 	manager := serviceManager(t)
 	var reached atomic.Bool
-	in := &instance{status: new(health.Status), log: zap.NewNop()}
-	in.status.Started()
-	in.status.AddStartup("upstream", func() (string, error) {
+	s := &Sidecar{status: new(health.Status), log: zap.NewNop()}
+	s.status.Started()
+	s.status.AddStartup("upstream", func() (string, error) {
 		if !reached.Load() {
 			return "", errors.New("not reached yet")
 		}
 		return "", nil
 	})
-	in.notifyStarted(t.Context())
-	in.notify("STATUS=not yet")
+	s.notifyStarted(t.Context())
+	s.notify("STATUS=not yet")
 	wantState(t, manager, "STATUS=not yet")
 	reached.Store(true)
 	wantState(t, manager, "READY=1")
-	in.listening.Wait()
+	s.tasks.Wait()
 }

@@ -20,12 +20,12 @@ func TestMemoryIsGivenBackWhenItHasGrown(t *testing.T) {
 		"given by Go":    {[]uint64{60, 60, 20, 20, 30, 30}, 55, []int{1, 5}},
 		"never anything": {[]uint64{1, 1, 1, 1}, 1, nil},
 	} {
-		var level memoryLevel
+		var growth memoryGrowth
 		var got []int
 		for i, held := range row.looks {
-			if level.grown(held * mb) {
+			if growth.observe(held * mb) {
 				got = append(got, i)
-				level.settle(row.left * mb)
+				growth.base = row.left * mb
 			}
 		}
 		if !slices.Equal(got, row.want) {

@@ -12,19 +12,20 @@ import (
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 )
 
-// trustOf logs what an origin verifies, and against which roots.
-type trustOf struct{ *origin }
+// verification logs what an origin verifies, and against which roots.
+type verification struct{ *origin }
 
 // MarshalLogObject implements zapcore.ObjectMarshaler.
-func (t trustOf) MarshalLogObject(out zapcore.ObjectEncoder) error {
-	out.AddString("verification", advice.Verification(t.settings))
-	zap.Strings("roots", advice.Roots(t.settings, t.dialer.Roots())).AddTo(out)
+func (v verification) MarshalLogObject(out zapcore.ObjectEncoder) error {
+	out.AddString("verification", advice.Verification(v.settings))
+	zap.Strings("roots", advice.Roots(v.settings, v.dialer.Roots())).AddTo(out)
 	return nil
 }
 
-// showRoots puts into list, for origins without a CA of their own, where their roots come from.
-func (in *instance) showRoots(list []config.Setting) {
-	for _, o := range in.origins {
+// showRoots completes TLS_CA_FILE in list for origins that use the roots of the system: it shows where these
+// roots come from.
+func (s *Sidecar) showRoots(list []config.Setting) {
+	for _, o := range s.origins {
 		if o.settings.TLS.CAFile != "" || o.settings.TLS.CAPem != "" {
 			continue
 		}
@@ -41,16 +42,16 @@ func (in *instance) showRoots(list []config.Setting) {
 	}
 }
 
-// Settings returns the effective settings of p and where each comes from, with what is doubtful about them, or
-// every problem.
+// Settings returns the effective settings of p, where each comes from, and warnings. If anything is wrong, it
+// returns every problem instead.
 func Settings(p cli.Process) ([]config.Setting, []config.Warning, []config.Problem) {
-	p.Stderr = io.Discard // nothing is served, so nothing is logged
-	in, problems := newInstance(p)
+	p.Stderr = io.Discard // New may log
+	s, problems := New(p)
 	if len(problems) > 0 {
 		return nil, nil, problems
 	}
-	defer in.closeDialers()
-	list := in.settings.AllSettings()
-	in.showRoots(list)
-	return list, in.doubts, nil
+	defer s.closeUpstreams()
+	list := s.settings.AllSettings()
+	s.showRoots(list)
+	return list, s.warnings, nil
 }

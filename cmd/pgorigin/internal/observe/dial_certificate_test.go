@@ -55,8 +55,8 @@ func TestEachReasonOfARefusedCertificateIsCounted(t *testing.T) {
 func TestWhenListsRunOut(t *testing.T) {
 	const sample = `pgorigin_tls_certificate_not_after_timestamp_seconds{origin="default",role="crl"}`
 	w := newWatched()
-	w.lists(time.Time{})
+	w.countExpiry(time.Time{}, time.Time{}, time.Time{})
 	w.wantMetrics(t, map[string]string{sample: ""})
-	w.lists(time.Unix(1_800_000_000, 0))
+	w.countExpiry(time.Time{}, time.Time{}, time.Unix(1_800_000_000, 0))
 	w.wantMetrics(t, map[string]string{sample: "1.8e+09"})
 }

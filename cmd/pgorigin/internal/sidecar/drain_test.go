@@ -20,9 +20,9 @@ import (
 	"github.com/pgorigin/pgorigin/health"
 )
 
-// ending is an instance without listeners, in a bubble with a clock of its own.
+// ending is a Sidecar without listeners, in a bubble with a clock of its own.
 type ending struct {
-	*instance
+	*Sidecar
 	log     bytes.Buffer
 	signals chan os.Signal
 	failed  chan error
@@ -31,12 +31,12 @@ type ending struct {
 
 func newEnding(s config.Config) *ending {
 	e := &ending{signals: make(chan os.Signal, 2), failed: make(chan error), code: make(chan int, 1)}
-	e.instance = &instance{
-		settings: s, status: new(health.Status), quit: make(chan struct{}, 1), idle: observe.NewIdleWatch(time.Duration(s.ExitWhenIdle)),
+	e.Sidecar = &Sidecar{
+		settings: s, status: new(health.Status), quit: make(chan struct{}, 1), idle: observe.NewIdleTimer(time.Duration(s.ExitWhenIdle)),
 		log: observe.NewLogger(&e.log, config.FormatJSON, zapcore.InfoLevel, nil),
 	}
 	e.status.Started()
-	go func() { e.code <- e.end(context.Background(), e.signals, e.failed) }()
+	go func() { e.code <- e.awaitEnd(context.Background(), e.signals, e.failed) }()
 	return e
 }
 
@@ -72,13 +72,13 @@ func TestShutdownDelay(t *testing.T) {
 		{"so does somebody who is done", func(e *ending) {
 			e.signals <- os.Interrupt
 			time.Sleep(2 * time.Second)
-			e.askToQuit()
+			e.requestEnd()
 		}, 0, "interrupt"},
-		{"whoever asks is done and needs no delay", func(e *ending) { e.askToQuit(); e.askToQuit() }, 0, "asked by /quitquitquit"},
+		{"whoever asks is done and needs no delay", func(e *ending) { e.requestEnd(); e.requestEnd() }, 0, "asked by /quitquitquit"},
 		{"nor does anybody if nobody is there", func(e *ending) {
-			e.idle.Began()
+			e.idle.SessionBegan()
 			e.idle.LoggedIn()
-			e.idle.Ended()
+			e.idle.SessionEnded()
 		}, time.Minute, "no session for 1m0s"},
 	} {
 		t.Run(row.story, func(t *testing.T) {

@@ -44,8 +44,8 @@ func TestPlanCapacity(t *testing.T) {
 				t.Errorf("%s: %+v leaves less than a fifth of the memory", name, p)
 			}
 		}
-		if doubted := p.doubt != ""; doubted != (strings.Contains(name, "too much") || name == "hardly any files") {
-			t.Errorf("%s: doubt %q", name, p.doubt)
+		if warned := p.warning != ""; warned != (strings.Contains(name, "too much") || name == "hardly any files") {
+			t.Errorf("%s: warning %q", name, p.warning)
 		}
 		var c pgwire.Capacity
 		p.apply(&c, row.granted.memory)
@@ -60,11 +60,11 @@ func TestPlanCapacity(t *testing.T) {
 
 // Everything that takes descriptors beside sessions is counted before there are any.
 func TestDescriptorsInUse(t *testing.T) {
-	s := config.Config{Origin: config.Origin{}, AdminAddr: "127.0.0.1:9633"}
-	s.Listen.Addr, s.WarmSpares = []string{"unix:/run/a", "127.0.0.1:6432"}, 3
-	in := &instance{settings: s}
+	settings := config.Config{Origin: config.Origin{}, AdminAddr: "127.0.0.1:9633"}
+	settings.Listen.Addr, settings.WarmSpares = []string{"unix:/run/a", "127.0.0.1:6432"}, 3
+	s := &Sidecar{settings: settings}
 	const want = 2 + 1 + 3 + adminDescriptors // a socket has a lock file
-	if got := in.resources(0).inUse; got != want {
+	if got := s.resources(0).inUse; got != want {
 		t.Errorf("%d descriptors in use, want %d", got, want)
 	}
 }

@@ -20,58 +20,57 @@ const (
 	// logWrite bounds one write. A pipe takes up to PIPE_BUF bytes whole, so lines never mix with those of
 	// other writers.
 	logWrite = 4096
-	// LogFlushTimeout is how long the end of the process waits for a slow reader of the log.
-	LogFlushTimeout = time.Second
-	// keptLogBuffer is the largest buffer that stays allocated between bursts.
+	// logFlushTimeout is how long the end of the process waits for a slow reader of the log.
+	logFlushTimeout = time.Second
+	// keptLogBuffer is the largest buffer that is kept for the next lines.
 	keptLogBuffer = 64 << 10
 )
 
-// Queue passes whole lines to out in a goroutine of its own, so that nothing else waits for the reader of
-// the log. It drops and counts the lines that do not fit, and those that out refuses. Its methods may be
+// logQueue writes whole lines to out in a goroutine of its own, so that nothing else waits for the reader
+// of the log. It drops and counts lines that do not fit, and lines that out refuses. Its methods may be
 // called concurrently.
 //
-// A write to a blocking pipe cannot be interrupted. The goroutine may hang there for ever; the process ends
-// nevertheless.
-type Queue struct {
+// A write to a blocking pipe cannot be interrupted. The goroutine may hang in it until the process ends.
+type logQueue struct {
 	out   io.Writer
 	ended chan struct{} // closed by the goroutine at its end
-	wake  chan struct{} // holds one token: there is something to do
+	wake  chan struct{} // wakes the goroutine; holds one token
 
 	mu      sync.Mutex
 	notice  func(lines uint64) []byte // makes the line about dropped lines; nil: none is written
 	queued  []byte
 	spare   []byte // an empty buffer for the next lines; may be nil
 	held    int    // bytes that are queued or being written
-	dropped uint64 // lines that no notice has told of yet
+	dropped uint64 // lines dropped since the last notice
 	total   uint64 // lines dropped since the start
 	closed  bool
 
-	// Only the goroutine uses what follows.
+	// For the goroutine only.
 	failing bool // the last write failed
 	torn    bool // the last write ended within a line
 }
 
-func NewQueue(out io.Writer) *Queue {
-	q := &Queue{out: out, ended: make(chan struct{}), wake: make(chan struct{}, 1)}
+func newLogQueue(out io.Writer) *logQueue {
+	q := &logQueue{out: out, ended: make(chan struct{}), wake: make(chan struct{}, 1)}
 	go q.run()
 	return q
 }
 
-// QuitOn ends the process at SIGQUIT as the runtime does, with every stack in the log and exit code 2. The
-// runtime itself would write to stderr, and wait for its reader for ever. It returns when quits is closed.
-func (q *Queue) QuitOn(quits <-chan os.Signal) {
+// quitOn ends the process at SIGQUIT as the runtime does: with every stack in the log and exit code 2. The
+// runtime itself might wait for the reader of stderr for ever. quitOn returns when quits is closed.
+func (q *logQueue) quitOn(quits <-chan os.Signal) {
 	if _, came := <-quits; !came {
 		return
 	}
 	stacks := make([]byte, maxQueuedLog/2)
 	stacks = stacks[:runtime.Stack(stacks, true)]
 	_, _ = q.Write(append([]byte("SIGQUIT: quit\n\n"), append(stacks, '\n')...))
-	q.Close(LogFlushTimeout)
-	os.Exit(2) //nolint:forbidigo // as the runtime does: nothing that main could end is worth waiting for
+	q.close(logFlushTimeout)
+	os.Exit(2) //nolint:forbidigo // the runtime does not return to main, either
 }
 
 // Write queues or drops one or more whole lines. It never blocks and never fails.
-func (q *Queue) Write(lines []byte) (int, error) {
+func (q *logQueue) Write(lines []byte) (int, error) {
 	q.mu.Lock()
 	if q.held+len(lines) > maxQueuedLog {
 		q.drop(bytes.Count(lines, []byte{'\n'}))
@@ -84,22 +83,22 @@ func (q *Queue) Write(lines []byte) (int, error) {
 	return len(lines), nil
 }
 
-// announce sets the notice about dropped lines.
-func (q *Queue) announce(notice func(lines uint64) []byte) {
+// setNotice sets what makes the line about dropped lines.
+func (q *logQueue) setNotice(notice func(lines uint64) []byte) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.notice = notice
 }
 
-// Lost returns how many lines have been dropped since the start.
-func (q *Queue) Lost() uint64 {
+// lost returns how many lines have been dropped since the start.
+func (q *logQueue) lost() uint64 {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.total
 }
 
-// Close ends the goroutine when everything queued is written, and waits for that at most for timeout.
-func (q *Queue) Close(timeout time.Duration) {
+// close ends the goroutine when everything queued is written, and waits for that at most for timeout.
+func (q *logQueue) close(timeout time.Duration) {
 	q.mu.Lock()
 	q.closed = true
 	q.mu.Unlock()
@@ -112,7 +111,7 @@ func (q *Queue) Close(timeout time.Duration) {
 	}
 }
 
-func (q *Queue) signal() {
+func (q *logQueue) signal() {
 	select {
 	case q.wake <- struct{}{}:
 	default: // it is awake already
@@ -120,13 +119,13 @@ func (q *Queue) signal() {
 }
 
 // drop counts dropped lines. The caller holds mu.
-func (q *Queue) drop(lines int) {
+func (q *logQueue) drop(lines int) {
 	q.dropped += uint64(lines)
 	q.total += uint64(lines)
 }
 
 // run writes until the queue is closed and empty.
-func (q *Queue) run() {
+func (q *logQueue) run() {
 	defer close(q.ended)
 	for {
 		batch, dropped, closed := q.take()
@@ -145,9 +144,8 @@ func (q *Queue) run() {
 	}
 }
 
-// take waits for something to write, or for the end. Dropped counts the lines behind batch that no notice has
-// told of.
-func (q *Queue) take() (batch []byte, dropped uint64, closed bool) {
+// take waits for lines to write, or for the end. dropped lines followed batch, and had no notice yet.
+func (q *logQueue) take() (batch []byte, dropped uint64, closed bool) {
 	for {
 		q.mu.Lock()
 		if len(q.queued) > 0 || q.closed || q.dropped > 0 && !q.failing {
@@ -161,8 +159,8 @@ func (q *Queue) take() (batch []byte, dropped uint64, closed bool) {
 	}
 }
 
-// write writes lines and gives their room back. A line that was cut off by an error gets its line end first.
-func (q *Queue) write(lines []byte) {
+// write writes lines and frees their room. If an error has cut off the last line, it writes a line end first.
+func (q *logQueue) write(lines []byte) {
 	if q.torn {
 		_, err := q.out.Write([]byte{'\n'})
 		q.torn = err != nil
@@ -180,7 +178,7 @@ func (q *Queue) write(lines []byte) {
 }
 
 // writeNotice writes the notice about dropped lines.
-func (q *Queue) writeNotice(dropped uint64) {
+func (q *logQueue) writeNotice(dropped uint64) {
 	q.mu.Lock()
 	notice := q.notice
 	q.mu.Unlock()
@@ -198,7 +196,7 @@ func (q *Queue) writeNotice(dropped uint64) {
 }
 
 // recycle keeps a small buffer for the next lines.
-func (q *Queue) recycle(batch []byte) {
+func (q *logQueue) recycle(batch []byte) {
 	if cap(batch) > keptLogBuffer {
 		return
 	}
@@ -222,19 +220,28 @@ func wholeLines(text []byte, size int) []byte {
 	return text[:end+1]
 }
 
-// QueueStderr puts a logQueue before the stderr of p, for a command that serves. The caller calls stop at its
-// end, which waits for a slow reader no longer than logFlushTimeout. A reader that has gone is no reason to
-// end: without a channel for SIGPIPE, the runtime would end the process at its next line.
+// DroppedLines returns a function that counts the lines that w has dropped, or nil if QueueStderr did not
+// make w.
+func DroppedLines(w io.Writer) func() uint64 {
+	if q, ok := w.(*logQueue); ok {
+		return q.lost
+	}
+	return nil
+}
+
+// QueueStderr puts a queue before the stderr of p, for a command that serves. The caller calls stop at its
+// end. It waits for a slow reader of the log, but not longer than logFlushTimeout. The process goes on when
+// the reader is gone: without a channel for SIGPIPE, the runtime would end it.
 func QueueStderr(p *cli.Process) (stop func()) {
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // until the process ends
-	q := NewQueue(p.Stderr)
+	q := newLogQueue(p.Stderr)
 	p.Stderr = q
 	quits := make(chan os.Signal, 1)
 	signal.Notify(quits, syscall.SIGQUIT)
-	go q.QuitOn(quits)
+	go q.quitOn(quits)
 	return func() {
 		signal.Stop(quits)
 		close(quits)
-		q.Close(LogFlushTimeout)
+		q.close(logFlushTimeout)
 	}
 }

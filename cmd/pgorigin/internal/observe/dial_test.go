@@ -26,7 +26,7 @@ func TestAttempts(t *testing.T) {
 	resumed := verifiedState()
 	resumed.DidResume = true
 	trace.Attempt(tlsorigin.Attempt{Addr: "b:6432", Resolved: &net.TCPAddr{IP: net.IPv4(192, 0, 2, 7), Port: 6432}, State: resumed})
-	if !w.Latest.Describe(time.Now()).Resumed {
+	if !w.latest.describe(time.Now()).Resumed {
 		t.Error("the status does not say that a session was resumed")
 	}
 	for _, line := range w.logs.TakeAll() {
@@ -45,7 +45,7 @@ func TestAttempts(t *testing.T) {
 		`pgorigin_tls_certificate_not_after_timestamp_seconds{origin="default",role="ca"}`:                   "",
 		`pgorigin_upstream_connect_duration_seconds_bucket{origin="default",phase="sslrequest",le="0.0005"}`: "0",
 	})
-	w.certificates(time.Unix(1_700_000_000, 0), time.Time{})
+	w.countExpiry(time.Unix(1_700_000_000, 0), time.Time{}, time.Time{})
 	w.wantMetrics(t, map[string]string{
 		`pgorigin_tls_certificate_not_after_timestamp_seconds{origin="default",role="ca"}`:     "1.7e+09",
 		`pgorigin_tls_certificate_not_after_timestamp_seconds{origin="default",role="client"}`: "",

@@ -53,8 +53,8 @@ func (o *scriptedOut) read() string {
 	return o.text.String()
 }
 
-func queueAndLog(out *scriptedOut) (*Queue, *zap.Logger) {
-	q := NewQueue(out)
+func queueAndLog(out *scriptedOut) (*logQueue, *zap.Logger) {
+	q := newLogQueue(out)
 	return q, NewLogger(q, config.FormatJSON, zapcore.InfoLevel, nil)
 }
 
@@ -74,12 +74,12 @@ func TestStoppedReaderOfTheLog(t *testing.T) {
 		if q.held > maxQueuedLog || q.held < maxQueuedLog-4096 {
 			t.Errorf("%d bytes are held", q.held)
 		}
-		lost := q.Lost()
+		lost := q.lost()
 		if lost == 0 || lost >= lines {
 			t.Errorf("%d of %d lines are lost", lost, lines)
 		}
-		q.Close(LogFlushTimeout)
-		if took := time.Since(began); took != LogFlushTimeout {
+		q.close(logFlushTimeout)
+		if took := time.Since(began); took != logFlushTimeout {
 			t.Errorf("the end took %v", took)
 		}
 		close(out.pause) // the reader is back: each line is there, or in the notice
@@ -126,10 +126,10 @@ func TestFullDiskOfTheLog(t *testing.T) {
 		}
 		out.refuse(nil, 0)
 		log.Info("kept")
-		q.Close(LogFlushTimeout)
+		q.close(logFlushTimeout)
 		text := out.read()
-		if q.Lost() != 3 || q.held != 0 || q.dropped != 0 {
-			t.Errorf("lost %d, held %d, untold %d", q.Lost(), q.held, q.dropped)
+		if q.lost() != 3 || q.held != 0 || q.dropped != 0 {
+			t.Errorf("lost %d, held %d, untold %d", q.lost(), q.held, q.dropped)
 		}
 		lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
 		if len(lines) < 3 || !strings.Contains(lines[len(lines)-2], `"kept"`) ||
@@ -158,9 +158,9 @@ func TestLogQueueLosesNothingUncounted(t *testing.T) {
 	group.Wait()
 	out.refuse(nil, 0)
 	log.Info("last")
-	q.Close(time.Minute)
+	q.close(time.Minute)
 	written := strings.Count(out.read(), `"message":"line"`)
-	if lost := q.Lost(); uint64(written)+lost < writers*each || written > writers*each || q.held != 0 {
+	if lost := q.lost(); uint64(written)+lost < writers*each || written > writers*each || q.held != 0 {
 		t.Errorf("%d written, %d lost of %d", written, lost, writers*each)
 	}
 }

@@ -1,0 +1,235 @@
+package sidecar
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/advice"
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cli"
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/host"
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/observe"
+	"github.com/pgorigin/pgorigin/health"
+	"github.com/pgorigin/pgorigin/health/metrics"
+	"github.com/pgorigin/pgorigin/health/page"
+	"github.com/pgorigin/pgorigin/pgwire"
+)
+
+// cleanUpTimeout bounds the work at the end of the process. It takes milliseconds unless something hangs.
+const cleanUpTimeout = 2 * time.Second
+
+// Sidecar is one running pgorigin. What lives as long as the process is a field here.
+type Sidecar struct {
+	settings config.Config
+	build    cli.Build
+	warnings []config.Warning
+	log      *zap.Logger
+	status   *health.Status
+	origins  []*origin        // the unnamed one first
+	capacity *pgwire.Capacity // of all origins together
+	plan     capacityPlan     // what capacity was set to
+	memory   memoryPlan
+
+	healthServer, adminServer     *http.Server
+	healthListener, adminListener net.Listener // nil: these endpoints are off
+
+	tasks    sync.WaitGroup // everything that runs beside serve
+	quit     chan struct{}  // receives at POST /quitquitquit
+	idle     *observe.IdleTimer
+	draining atomic.Bool
+}
+
+// Run builds a Sidecar and serves until a signal, the end of ctx or a failure. It returns the exit code.
+func Run(ctx context.Context, p cli.Process) int {
+	flush := observe.QueueStderr(&p)
+	defer flush()
+	// Nothing takes these signals back, so a late one cannot interrupt the flush.
+	signals, hangups := make(chan os.Signal, 2), make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGTERM, os.Interrupt)
+	signal.Notify(hangups, syscall.SIGHUP)
+
+	// A start may hang in a file that cannot be read, so it runs beside the wait for signals.
+	starting, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var s *Sidecar
+	var code int
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s, code = prepare(starting, p)
+	}()
+	select {
+	case <-done:
+		if s == nil {
+			return code
+		}
+		return s.serve(ctx, signals, hangups)
+	case <-signals:
+	case <-ctx.Done():
+	}
+	cancel()
+	select {
+	case <-done:
+		if s != nil {
+			s.closeListeners()
+		}
+	case <-time.After(cleanUpTimeout):
+	}
+	return cli.ExitOK
+}
+
+// prepare returns a Sidecar that listens. If anything is wrong, it reports that to stderr and returns nil and
+// the exit code.
+func prepare(ctx context.Context, p cli.Process) (*Sidecar, int) {
+	s, problems := New(p)
+	if len(problems) > 0 {
+		config.Report(p.Stderr, problems)
+		return nil, cli.ExitConfig
+	}
+	s.planResources(p.Env, host.CgroupMemory(os.DirFS("/")))
+	if code := s.listen(ctx, p); code != cli.ExitOK {
+		return nil, code
+	}
+	return s, cli.ExitOK
+}
+
+// New builds a Sidecar from the variables of p and the files that they name. It opens no connection and no
+// listener. If anything is wrong, New returns nil and every problem.
+func New(p cli.Process) (*Sidecar, []config.Problem) {
+	settings, unknown, problems := config.Load(p.Env)
+	s := &Sidecar{
+		settings: settings, build: p.Build, warnings: settings.Warnings(),
+		log:      observe.NewLogger(p.Stderr, settings.LogFormat, settings.LogLevel, p.Env),
+		status:   new(health.Status),
+		capacity: new(pgwire.Capacity),
+		quit:     make(chan struct{}, 1),
+		idle:     observe.NewIdleTimer(time.Duration(settings.ExitWhenIdle)),
+	}
+	counts := metrics.New(metrics.Options{
+		Version: p.Build.Version, Revision: p.Build.Revision, GoVersion: p.Build.Go,
+		Origins: settings.Labels(), Reasons: advice.Words(), DialReasons: advice.DialWords(),
+		CertificateReasons: advice.CertificateWords(),
+		LoginMethods:       pgwire.LoginMethods(),
+		CancelEffects:      observe.CancelEffects(),
+		Status:             s.status,
+		LogLinesDropped:    observe.DroppedLines(p.Stderr),
+	})
+	for _, o := range settings.AllOrigins() {
+		made, wrong := s.newOrigin(o, counts, problems)
+		problems = append(problems, wrong...)
+		s.origins = append(s.origins, made)
+	}
+	if len(problems) > 0 {
+		config.SortProblems(problems)
+		return nil, problems
+	}
+	for _, w := range unknown {
+		s.warnings = append(s.warnings, config.Warning{Text: w.String()})
+	}
+	s.status.About = describeBuild(p.Build, host.Getenv(p.Env, "GODEBUG"))
+	for _, o := range s.origins {
+		s.warnings = append(s.warnings, advice.Warnings(o.settings, o.dialer.Warnings())...)
+		o.observer.Loaded(o.dialer)
+		o.observer.AddNotes(s.status)
+		s.addConditions(o)
+		s.status.AddOrigin(o.describe)
+	}
+	endpoints := health.Handler(s.status, page.Handler(s.status.Snapshot), counts.Handler())
+	s.healthServer = health.NewServer(endpoints)
+	s.adminServer = newAdminServer(s.requestEnd)
+	s.healthServer.ErrorLog, _ = zap.NewStdLogAt(s.log, zap.DebugLevel) // only probes that hang up
+	s.adminServer.ErrorLog = s.healthServer.ErrorLog
+	return s, nil
+}
+
+// serve serves until a signal, the end of ctx or a failure, then ends everything. It returns the exit code.
+func (s *Sidecar) serve(ctx context.Context, signals, hangups <-chan os.Signal) int {
+	s.announce()
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer s.cleanUp(stop)
+	s.watchFiles(background, hangups)
+	s.keepSpares()
+	s.probeUpstreams(background)
+	failed := s.accept()
+	s.status.Started()
+	s.log.Info("ready")
+	s.notifyStarted(background)
+	s.watchdog(background)
+	s.freeMemory(background)
+	return s.awaitEnd(ctx, signals, failed)
+}
+
+// announce logs what is about to be served.
+func (s *Sidecar) announce() {
+	s.log.Info("starting", zap.String("version", s.build.Version), observe.Text("revision", s.build.Revision),
+		zap.Object("settings", observe.LoggedSettings(s.settings.Settings())), zap.Object("memory", s.memory),
+		zap.Object("capacity", s.plan), zap.Inline(verification{s.origins[0]}))
+	for _, o := range s.origins {
+		if !o.settings.Unnamed() {
+			s.log.Info("origin", zap.String("origin", o.settings.Name()),
+				zap.Object("settings", observe.LoggedSettings(o.settings.Settings())),
+				zap.Inline(verification{o}))
+		}
+		o.observer.ClientHello(o.dialer.Hello())
+	}
+	for _, w := range s.warnings {
+		s.log.Warn("doubtful configuration", observe.Text("origin", w.Origin), observe.Text("doubt", w.Text))
+	}
+	for _, o := range s.origins {
+		o.observer.CheckExpiry(time.Now())
+	}
+}
+
+// every calls do at once and then in each period, until it returns false or ctx ends.
+func (s *Sidecar) every(ctx context.Context, period time.Duration, do func() (more bool)) {
+	s.tasks.Go(func() {
+		tick := time.NewTicker(period)
+		defer tick.Stop()
+		for do() {
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+				return
+			}
+		}
+	})
+}
+
+// cleanUp ends what runs beside the sessions. The end of the process ends what takes longer than
+// cleanUpTimeout.
+func (s *Sidecar) cleanUp(stop context.CancelFunc) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		stop()
+		// "pgorigin shutdown --wait" takes the end of the admin listener for the end of everything.
+		_ = s.healthServer.Close()
+		_ = s.adminServer.Close()
+		s.tasks.Wait()
+		s.closeUpstreams()
+	}()
+	timer := time.NewTimer(cleanUpTimeout)
+	defer timer.Stop()
+	select {
+	case <-done:
+	case <-timer.C:
+		s.log.Warn("cleaning up cut short", zap.Float64("timeout", cleanUpTimeout.Seconds()))
+	}
+}
+
+// closeUpstreams closes what dials. The servers have ended.
+func (s *Sidecar) closeUpstreams() {
+	for _, o := range s.origins {
+		_ = o.spares.Close()
+		_ = o.dialer.Close()
+	}
+}
