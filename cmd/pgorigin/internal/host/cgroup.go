@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// CgroupMemory returns the lowest memory limit, in bytes, of the cgroup of this process and of those above it
-// as far as they can be seen, or 0 if there is none. root is the file system of this process.
+// CgroupMemory returns the lowest memory limit, in bytes, of the cgroup of this process and of its visible
+// ancestors. Zero means no limit. root is the root of the file system.
 func CgroupMemory(root fs.FS) int64 {
 	group, v1 := ownCgroup(readAll(root, "proc/self/cgroup"))
 	mount, top := cgroupMount(readAll(root, "proc/self/mountinfo"), v1)
@@ -22,7 +22,8 @@ func CgroupMemory(root fs.FS) int64 {
 	if v1 {
 		files = []string{"memory.limit_in_bytes"}
 	}
-	// In a container the mount usually shows the container's own cgroup, by whatever name the host calls it.
+	// In a container, the mount usually shows the container's own cgroup, whose path on the host is another
+	// one.
 	inside, below := strings.CutPrefix(group+"/", strings.TrimSuffix(top, "/")+"/")
 	if !below || strings.Contains(group, "/..") {
 		inside = ""
@@ -42,8 +43,8 @@ func CgroupMemory(root fs.FS) int64 {
 	return limit
 }
 
-// ownCgroup returns the cgroup that accounts for memory, from /proc/self/cgroup: lines of
-// number:controllers:path. The controller is in version 1 unless no line names it.
+// ownCgroup returns the cgroup that accounts for memory, and whether it is one of cgroup v1. text is
+// /proc/self/cgroup, with lines of number:controllers:path. Under v1, a line names the memory controller.
 func ownCgroup(text []byte) (group string, v1 bool) {
 	for line := range strings.Lines(string(text)) {
 		parts := strings.SplitN(strings.TrimSpace(line), ":", 3)
@@ -58,9 +59,9 @@ func ownCgroup(text []byte) (group string, v1 bool) {
 	return group, false
 }
 
-// cgroupMount returns where the hierarchy is mounted, as a path in an fs.FS, and which of its cgroups is at
-// the top there, from /proc/self/mountinfo: id, parent, device, top, mount point, options, then optional
-// fields up to a hyphen, file system, source, super options.
+// cgroupMount returns the mount point of the hierarchy as a path in an fs.FS, and the cgroup at its top.
+// text is /proc/self/mountinfo, with lines of id, parent, device, top, mount point, options, optional
+// fields, a hyphen, file system, source, super options.
 func cgroupMount(text []byte, v1 bool) (mount, top string) {
 	for line := range strings.Lines(string(text)) {
 		here, kind, found := strings.Cut(line, " - ")
@@ -68,16 +69,15 @@ func cgroupMount(text []byte, v1 bool) (mount, top string) {
 		if !found || len(fields) < 5 || len(kinds) < 3 {
 			continue
 		}
-		if v1 && kinds[0] == "cgroup" && slices.Contains(strings.Split(kinds[2], ","), "memory") ||
-			!v1 && kinds[0] == "cgroup2" {
+		memory := kinds[0] == "cgroup" && slices.Contains(strings.Split(kinds[2], ","), "memory")
+		if v1 && memory || !v1 && kinds[0] == "cgroup2" {
 			return strings.TrimPrefix(fields[4], "/"), fields[3]
 		}
 	}
 	return "", ""
 }
 
-// parseLimit returns math.MaxInt64 for no limit, which version 2 writes as max and version 1 as a number near
-// that one.
+// parseLimit returns math.MaxInt64 for no limit. cgroup v2 writes no limit as "max", and v1 as a huge number.
 func parseLimit(text []byte) int64 {
 	n, err := strconv.ParseInt(string(bytes.TrimSpace(text)), 10, 64)
 	if err != nil || n <= 0 || n > math.MaxInt64/2 {
@@ -86,7 +86,7 @@ func parseLimit(text []byte) int64 {
 	return n
 }
 
-// readAll returns nothing for a file that cannot be read: without it there is no limit.
+// readAll returns nil for a file that cannot be read. Then there is no limit.
 func readAll(root fs.FS, name string) []byte {
 	data, err := fs.ReadFile(root, name)
 	if err != nil {

@@ -2,5 +2,5 @@
 
 package host
 
-// DescriptorLimit knows of no limit here.
+// DescriptorLimit returns zero, which means no limit.
 func DescriptorLimit() int { return 0 }

@@ -1,8 +1,4 @@
-// Package host asks this machine: for its memory limit and open files, for the peer of a Unix socket, for the
-// service manager. It also listens, on TCP and on Unix sockets with their lock files.
-//
-// It imports no other package of this repository. Where a system cannot answer, a function says so by the
-// value that its comment names.
-//
-// Each file answers one question; socket.go and socket_unix.go take over a Unix socket safely.
+// Package host asks the machine: memory limit of the cgroup, limit of open files, environment, terminal,
+// peer of a socket, service manager. It also listens, on Unix sockets with a lock file and on TCP. It knows
+// nothing of Postgres, TLS or pgorigin's settings.
 package host

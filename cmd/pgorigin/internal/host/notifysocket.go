@@ -6,11 +6,11 @@ import (
 	"time"
 )
 
-// notifyTimeout bounds the wait for a service manager that does not read what it is told.
+// notifyTimeout bounds the wait for a service manager that does not read.
 const notifyTimeout = time.Second
 
-// Notify is daemon.SdNotify with a deadline: the library's waits for as long as the queue of the socket is
-// full.
+// Notify sends message to the service manager at socket. An empty socket means that there is none. Unlike
+// daemon.SdNotify, it does not wait for ever while the queue of the socket is full.
 func Notify(socket, message string) error {
 	if socket == "" {
 		return nil
@@ -20,7 +20,7 @@ func Notify(socket, message string) error {
 		return fmt.Errorf("connect: %w", err)
 	}
 	defer func() { _ = conn.Close() }()
-	_ = conn.SetWriteDeadline(time.Now().Add(notifyTimeout)) // it fails for closed connections only
+	_ = conn.SetWriteDeadline(time.Now().Add(notifyTimeout)) // fails only on a closed connection
 	if _, err := conn.Write([]byte(message)); err != nil {
 		return fmt.Errorf("send: %w", err)
 	}

@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// PeerUID returns the user on the other end of a Unix socket, as the kernel knows it.
+// PeerUID returns the ID of the user at the other end of a Unix socket, from the kernel.
 func PeerUID(conn *net.UnixConn) (uint32, error) {
 	raw, err := conn.SyscallConn()
 	if err != nil {

@@ -7,7 +7,7 @@ import (
 	"net"
 )
 
-// PeerUID always fails here, so that who is allowed by uid only is refused.
+// PeerUID always fails, so that LISTEN_ALLOW_UIDS refuses every client.
 func PeerUID(*net.UnixConn) (uint32, error) {
 	return 0, errors.New("the uid of a peer cannot be told on this system")
 }

@@ -2,5 +2,5 @@
 
 package host
 
-// Readable knows nothing here.
+// Readable returns false.
 func Readable(uintptr) bool { return false }

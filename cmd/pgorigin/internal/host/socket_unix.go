@@ -22,12 +22,12 @@ type unixSocket struct {
 	lock  *os.File
 }
 
-// ListenUnix makes a socket at path with mode. It replaces a dead socket that another pgorigin left behind,
-// and nothing else.
+// ListenUnix listens on a socket at path with mode. It replaces a dead socket of another pgorigin, and no
+// other file. Close removes the socket and its lock file.
 //
-// A lock file beside the socket has the name that PostgreSQL gives to its own, so that neither program takes
-// the other's place. Ours is recognised by its content, and in use for as long as the kernel has a lock on
-// it. PostgreSQL decides by process IDs, which mean nothing across containers that share a volume.
+// The lock file has the name that PostgreSQL would use, so that neither program replaces the socket of the
+// other. Its content marks it as ours. It is in use while a process holds a kernel lock on it. PostgreSQL
+// compares process IDs instead, which mean nothing between containers that share a volume.
 func ListenUnix(ctx context.Context, path string, mode os.FileMode) (*unixSocket, error) {
 	lock, err := lockSocket(path + ".lock")
 	if err != nil {
@@ -50,21 +50,26 @@ func ListenUnix(ctx context.Context, path string, mode os.FileMode) (*unixSocket
 	return s, nil
 }
 
-// lockMark is the second line of a lock file of pgorigin; the first is a process ID, for people and for
-// PostgreSQL.
-const lockMark = "pgorigin"
-
-// lockTries bounds how often a lock file that is removed at the same moment is made again.
-const lockTries = 100
+const (
+	// lockMark is the second line of a lock file of pgorigin. The first is a process ID, for people and for
+	// PostgreSQL.
+	lockMark = "pgorigin"
+	// maxLockFile is how many bytes of a lock file are read. One of pgorigin has fewer than 32.
+	maxLockFile = 1 << 10
+	// lockTries is how often a lock file is made again that another process has removed meanwhile.
+	lockTries = 100
+	// dialTimeout bounds the test whether a process listens on a socket.
+	dialTimeout = time.Second
+)
 
 // socketLock is a lock file that is locked for as long as it is open.
 type socketLock struct {
 	*os.File
-	found bool // a pgorigin that has ended left it
+	found bool // a pgorigin that has ended left the file
 }
 
-// lockSocket takes the lock. A process that had it before may be about to remove the file, so the lock counts
-// only if the file is still there afterwards.
+// lockSocket takes the lock. Its last owner may be about to remove the file, so the lock is valid only if
+// the file is still there afterwards.
 func lockSocket(path string) (socketLock, error) {
 	for range lockTries {
 		switch info, err := os.Lstat(path); {
@@ -92,7 +97,7 @@ func lockSocket(path string) (socketLock, error) {
 
 var errLockReplaced = errors.New("the lock file was replaced")
 
-// takeLock locks an open lock file and puts our content there, unless it is somebody else's.
+// takeLock locks an open lock file and writes our content, unless the file belongs to another program.
 func takeLock(file *os.File, path string) (socketLock, error) {
 	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		if errors.Is(err, syscall.EWOULDBLOCK) {
@@ -107,7 +112,7 @@ func takeLock(file *os.File, path string) (socketLock, error) {
 	if there, err := os.Lstat(path); err != nil || !os.SameFile(held, there) {
 		return socketLock{}, errLockReplaced
 	}
-	content := make([]byte, 1<<10)
+	content := make([]byte, maxLockFile)
 	n, err := file.ReadAt(content, 0)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return socketLock{}, fmt.Errorf("read lock file: %w", err)
@@ -116,8 +121,8 @@ func takeLock(file *os.File, path string) (socketLock, error) {
 	ours := n > 0 && len(lines) == 3 && lines[1] == lockMark
 	switch stat, ok := held.Sys().(*syscall.Stat_t); {
 	case n > 0 && !ours:
-		return socketLock{},
-			&ForeignFileError{path, "is the lock file of another program, such as PostgreSQL"}
+		const is = "is the lock file of another program, such as PostgreSQL"
+		return socketLock{}, &ForeignFileError{path, is}
 	case ok && stat.Nlink > 1:
 		return socketLock{}, &ForeignFileError{path, "has another name elsewhere (a hard link)"}
 	}
@@ -126,21 +131,21 @@ func takeLock(file *os.File, path string) (socketLock, error) {
 	return socketLock{file, ours}, nil
 }
 
-// bindSocket listens at path, where nothing is.
+// bindSocket listens at path, where no file is.
 func bindSocket(path string, mode os.FileMode) (*net.UnixListener, error) {
-	// The mode must hold from the first moment on, so it cannot be set afterwards. Nothing else makes files
-	// meanwhile.
+	// A mode that is set afterwards would leave the socket open to others for a moment. Nothing else makes
+	// files meanwhile.
 	before := syscall.Umask(int(^mode & 0o777))
 	ln, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
 	syscall.Umask(before)
 	if err != nil {
 		return nil, err
 	}
-	ln.SetUnlinkOnClose(false) // Close does that, while it still has the lock
+	ln.SetUnlinkOnClose(false) // Close removes it while it holds the lock
 	return ln, nil
 }
 
-// removeDeadSocket removes a socket that a pgorigin left behind. Ours says that the lock file was left there,
+// removeDeadSocket removes a socket that a pgorigin left behind, which is ours if its lock file is there,
 // too.
 func removeDeadSocket(ctx context.Context, path string, ours bool) error {
 	info, err := os.Lstat(path)
@@ -152,7 +157,7 @@ func removeDeadSocket(ctx context.Context, path string, ours bool) error {
 	case info.Mode().Type() != os.ModeSocket:
 		return &ForeignFileError{path, "is no socket"}
 	}
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	conn, err := new(net.Dialer).DialContext(ctx, "unix", path)
 	switch {
@@ -167,10 +172,10 @@ func removeDeadSocket(ctx context.Context, path string, ours bool) error {
 	return os.Remove(path)
 }
 
-// Close stops listening and removes the socket and its lock file, if they are still those that listenUnix
+// Close stops listening. It removes the socket and its lock file if they are still the ones that ListenUnix
 // made.
 func (s *unixSocket) Close() error {
-	// The kernel gives the inode to no other file before the socket is closed.
+	// Before the socket is closed, no other file can have its inode.
 	there, err := os.Lstat(s.path)
 	ours := err == nil && os.SameFile(s.bound, there)
 	if err := s.UnixListener.Close(); err != nil {
@@ -183,7 +188,7 @@ func (s *unixSocket) Close() error {
 	return nil
 }
 
-// unlock removes the lock file, if it is still there, and gives up the lock.
+// unlock removes the lock file, if it is still ours, and releases the lock.
 func (s *unixSocket) unlock() {
 	held, err := s.lock.Stat()
 	if there, err2 := os.Lstat(s.lock.Name()); err == nil && err2 == nil && os.SameFile(held, there) {
