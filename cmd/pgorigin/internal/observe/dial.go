@@ -21,7 +21,7 @@ import (
 func (o *Observer) ClientHello(hello tlsorigin.Hello, err error) {
 	origin := zap.String("origin", o.origin)
 	if err != nil {
-		o.log.Warn("client hello unknown", origin, Text("error", err.Error()))
+		o.log.Warn("cannot build client hello", origin, Text("error", err.Error()))
 		return
 	}
 	o.log.Info("client hello", origin, zap.Int("bytes", hello.Bytes),

@@ -85,7 +85,7 @@ func (o *Observer) Flush() { o.limiter.flush() }
 
 // logSuppressed is logLimiter.suppressed.
 func (o *Observer) logSuppressed(kind string, count int) {
-	o.log.Warn("repeats left out", zap.String("origin", o.origin), zap.String("of", kind),
+	o.log.Warn("repeated log lines suppressed", zap.String("origin", o.origin), zap.String("of", kind),
 		zap.Int("count", count), zap.Float64("within", logPeriod.Seconds()))
 }
 

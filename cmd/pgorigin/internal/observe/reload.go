@@ -116,7 +116,7 @@ func (o *Observer) reloaded(found tlsorigin.Reloaded, err error) {
 		o.countExpiry(found.RootsNotAfter, found.ClientNotAfter, found.CRLNextUpdate)
 		o.log.Info("reloaded", append([]zap.Field{origin}, reloadFields(found)...)...)
 		for _, warning := range found.Warnings {
-			o.log.Warn("doubtful configuration", origin, Text("doubt", advice.Warning(o.settings, warning)))
+			o.log.Warn("configuration warning", origin, Text("warning", advice.Warning(o.settings, warning)))
 		}
 	default:
 		o.metrics.Reloaded(o.origin, health.ReloadUnchanged, now)

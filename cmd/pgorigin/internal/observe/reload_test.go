@@ -113,7 +113,7 @@ func TestReloadProblemsAreNotRepeated(t *testing.T) {
 			{time.Second, tlsorigin.Reloaded{}, nil, "the certificate files are in order again"},
 			{time.Second, tlsorigin.Reloaded{}, nil, ""},
 			{time.Second, tlsorigin.Reloaded{}, failing("is a directory"), "reload failed"},
-			{time.Second, changed, nil, "reloaded, doubtful configuration"},
+			{time.Second, changed, nil, "reloaded, configuration warning"},
 		} {
 			time.Sleep(step.after)
 			w.reloaded(step.found, step.err)

@@ -182,7 +182,7 @@ func (s *Sidecar) announce() {
 		o.observer.ClientHello(o.dialer.Hello())
 	}
 	for _, w := range s.warnings {
-		s.log.Warn("doubtful configuration", observe.Text("origin", w.Origin), observe.Text("doubt", w.Text))
+		s.log.Warn("configuration warning", observe.Text("origin", w.Origin), observe.Text("warning", w.Text))
 	}
 	for _, o := range s.origins {
 		o.observer.CheckExpiry(time.Now())
@@ -222,7 +222,7 @@ func (s *Sidecar) cleanUp(stop context.CancelFunc) {
 	select {
 	case <-done:
 	case <-timer.C:
-		s.log.Warn("cleaning up cut short", zap.Float64("timeout", cleanUpTimeout.Seconds()))
+		s.log.Warn("cleanup timed out", zap.Float64("timeout", cleanUpTimeout.Seconds()))
 	}
 }
 

@@ -52,7 +52,7 @@ func TestRunEndsWithItsContext(t *testing.T) {
 	code := make(chan int, 1)
 	go func() { code <- Run(ctx, cli.Process{Env: env, Stdout: io.Discard, Stderr: stderr}) }()
 	stderr.Wait(t, "ready")
-	if line := stderr.Wait(t, "doubtful configuration"); !strings.Contains(line["doubt"].(string), "PGORIGIN_FROBNICATE") {
+	if line := stderr.Wait(t, "configuration warning"); !strings.Contains(line["warning"].(string), "PGORIGIN_FROBNICATE") {
 		t.Errorf("line is %v", line)
 	}
 	stop()

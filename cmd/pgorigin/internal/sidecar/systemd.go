@@ -24,7 +24,7 @@ const startedPeriod = 100 * time.Millisecond
 // notify sends states to the service manager, if NOTIFY_SOCKET names one.
 func (s *Sidecar) notify(states ...string) {
 	if err := host.Notify(os.Getenv("NOTIFY_SOCKET"), strings.Join(states, "\n")); err != nil {
-		s.log.Warn("service manager not told", zap.Strings("states", states), zap.Error(err))
+		s.log.Warn("cannot notify service manager", zap.Strings("states", states), zap.Error(err))
 	}
 }
 
@@ -53,7 +53,7 @@ func (s *Sidecar) notifyReloading() {
 func (s *Sidecar) watchdog(ctx context.Context) {
 	limit, err := daemon.SdWatchdogEnabled(false)
 	if err != nil {
-		s.log.Warn("watchdog not understood", zap.Error(err))
+		s.log.Warn("invalid watchdog interval", zap.Error(err))
 	}
 	if limit == 0 {
 		return

@@ -74,7 +74,7 @@ func TestServiceManagerThatDoesNotRead(t *testing.T) {
 	}
 	r.Stop()
 	r.WantExit(t, cli.ExitOK)
-	r.Stderr.Wait(t, "service manager not told")
+	r.Stderr.Wait(t, "cannot notify service manager")
 }
 
 func TestWatchdog(t *testing.T) {
