@@ -58,7 +58,7 @@ func FuzzNegotiate(f *testing.F) {
 			t.Fatalf("answered %q", answer)
 		}
 		if err != nil {
-			if d, ok := asDescribed(err); !ok || d.Reason() == "" {
+			if d, ok := AsFailure(err); !ok || d.Reason() == "" {
 				t.Fatalf("error %v has no reason", err)
 			}
 			return

@@ -130,7 +130,7 @@ func checkLoginOrder(t *testing.T, legal *regexp.Regexp, letters string) {
 	if taken != want {
 		t.Fatalf("%q: took %d messages, want %d (%v)", letters, taken, want, err)
 	}
-	if d, ok := asDescribed(err); err != nil && (!ok || d.SQLState() != stateProtocolViolation) {
+	if d, ok := AsFailure(err); err != nil && (!ok || d.SQLState() != stateProtocolViolation) {
 		t.Fatalf("%q: ended with %v", letters, err)
 	}
 }
@@ -244,7 +244,7 @@ func TestOffers(t *testing.T) {
 			}
 			m := newLoginMachine(tt.binding, tt.binding.Methods(required))
 			shown, _, err := m.upstreamSays(pgtest.AuthenticationSASL(tt.offer...))
-			if d, ok := asDescribed(err); ok != (tt.reason != "") || ok && Reason(d.Reason()) != tt.reason {
+			if d, ok := AsFailure(err); ok != (tt.reason != "") || ok && Reason(d.Reason()) != tt.reason {
 				t.Fatalf("ended with %v, want %q", err, tt.reason)
 			}
 			var want []byte
@@ -283,7 +283,7 @@ func TestInitialResponses(t *testing.T) {
 			t.Fatal(err)
 		}
 		err := m.clientSays(pgtest.Message('p', tt.body))
-		if d, ok := asDescribed(err); ok != (tt.reason != "") || ok && Reason(d.Reason()) != tt.reason {
+		if d, ok := AsFailure(err); ok != (tt.reason != "") || ok && Reason(d.Reason()) != tt.reason {
 			t.Errorf("%s: %v, want %q", name, err, tt.reason)
 		}
 		if err != nil && strings.Contains(err.Error(), "secret") {
@@ -325,7 +325,7 @@ func TestMalformedLogin(t *testing.T) {
 	} {
 		m := newLoginMachine(StripChannelBinding, 0)
 		shown, _, err := m.upstreamSays(message)
-		if d, ok := asDescribed(err); !ok || Reason(d.Reason()) != ReasonUpstreamProtocol || shown != nil {
+		if d, ok := AsFailure(err); !ok || Reason(d.Reason()) != ReasonUpstreamProtocol || shown != nil {
 			t.Errorf("%s: showed %q (%v)", name, shown, err)
 		}
 	}

@@ -59,24 +59,24 @@ func (e *Error) Reason() string { return string(e.Kind) }
 // SQLState returns State.
 func (e *Error) SQLState() string { return e.State }
 
-// described is an error with a reason and an SQLSTATE, of this package or of the upstream connection.
-type described interface {
+// Failure is an error with a reason and an SQLSTATE, of this package or of the upstream connection. Its text is
+// one sentence that is fit for the client.
+type Failure interface {
 	error
 	Reason() string
 	SQLState() string
 }
 
-// asDescribed returns the first described error in the chain of err.
-func asDescribed(err error) (described, bool) {
-	var d described
-	ok := errors.As(err, &d)
-	return d, ok
+// AsFailure returns the first Failure in the chain of err.
+func AsFailure(err error) (failure Failure, ok bool) {
+	ok = errors.As(err, &failure)
+	return failure, ok
 }
 
-// dialError makes a described error of an error of Dial. The client does not see the text of any other error,
+// dialError makes a Failure of an error of Dial. The client does not see the text of any other error,
 // because it may not be fit for it.
 func dialError(err error) error {
-	if _, ok := asDescribed(err); ok {
+	if _, ok := AsFailure(err); ok {
 		return err
 	}
 	return &Error{
@@ -87,7 +87,7 @@ func dialError(err error) error {
 
 // upstreamLost describes an error of reading from or writing to the upstream.
 func upstreamLost(phase Phase, err error) error {
-	if _, ok := asDescribed(err); ok {
+	if _, ok := AsFailure(err); ok {
 		return err
 	}
 	what := "the upstream closed the connection"

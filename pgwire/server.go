@@ -24,8 +24,7 @@ type Server struct {
 	// connection, and the new one must go to that address: only there is a cancel request understood. The
 	// session closes the connection.
 	//
-	// An error may have the methods Reason() string and SQLState() string. Its text is then shown to the
-	// client and must be one sentence that is fit for it. The text of any other error is not shown.
+	// The client sees the text of an error that is a Failure. It does not see the text of any other error.
 	Dial func(ctx context.Context, target net.Addr) (Upstream, error)
 
 	// DialSession opens the upstream connection of a session. Unlike Dial it may return one that was made

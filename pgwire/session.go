@@ -226,7 +226,7 @@ func (s *session) unlessTerminated(err error) error {
 
 // tellClient writes err as an ErrorResponse, where the protocol has a place for one.
 func (s *session) tellClient(err error) {
-	d, ok := asDescribed(err)
+	d, ok := AsFailure(err)
 	if !ok || d.SQLState() == "" || s.info.Cancel || !s.expectsMessage() {
 		return
 	}
@@ -274,7 +274,7 @@ func (s *session) result(err error) SessionResult {
 	if s.rejected() {
 		r.SQLState = s.login.sqlState
 	}
-	if d, ok := asDescribed(err); ok {
+	if d, ok := AsFailure(err); ok {
 		r.Reason = Reason(d.Reason())
 	}
 	if s.told != "" {

@@ -87,7 +87,7 @@ func TestNegotiate(t *testing.T) {
 						t.Fatal("no error")
 					}
 					contains(t, err.Error(), tt.errText)
-					if d, ok := asDescribed(err); !ok || d.SQLState() != tt.state {
+					if d, ok := AsFailure(err); !ok || d.SQLState() != tt.state {
 						t.Errorf("error %v has not SQLSTATE %q", err, tt.state)
 					}
 					return

@@ -8,7 +8,7 @@ import (
 // Upstream is a verified connection to the upstream: all that a Server needs of one. Read, Write, Close and
 // the deadlines work as in net.Conn. [Server.Dial] returns it; the session closes it.
 //
-// An error of its methods may have the methods Reason() string and SQLState() string; see [Server.Dial].
+// An error of its methods may be a [Failure].
 type Upstream interface {
 	net.Conn
 

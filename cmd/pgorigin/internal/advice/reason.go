@@ -1,12 +1,12 @@
 package advice
 
 import (
-	"errors"
 	"slices"
 	"strings"
 
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 	"github.com/pgorigin/pgorigin/pgwire"
+	"github.com/pgorigin/pgorigin/tlsorigin"
 	"github.com/pgorigin/pgorigin/tlsorigin/diagnose"
 )
 
@@ -126,12 +126,15 @@ func NewCures(o *config.Origin) Cures {
 	return cures
 }
 
+// A client gets the reason, the text and the hint of an error of tlsorigin only because that is a Failure.
+var _ pgwire.Failure = (*tlsorigin.Error)(nil)
+
 // Hint is what pgwire tells a client below the error itself: the cure for the reason of err. It is empty
 // without one.
 func (c Cures) Hint(err error) string {
-	var reasoned interface{ Reason() string }
-	if !errors.As(err, &reasoned) {
+	failure, ok := pgwire.AsFailure(err)
+	if !ok {
 		return ""
 	}
-	return c[reasoned.Reason()]
+	return c[failure.Reason()]
 }

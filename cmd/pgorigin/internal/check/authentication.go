@@ -150,15 +150,12 @@ func (f *LoginFacts) text() string {
 
 // loginFailure returns the reason and the sentence for a failure after verification.
 func loginFailure(err error) (reason, text string) {
-	var reasoned interface {
-		error
-		Reason() string
+	if failure, ok := pgwire.AsFailure(err); ok {
+		return failure.Reason(), safetext.Printable(failure.Error())
 	}
 	var refused *pgclient.ServerError
 	var timedOut net.Error
 	switch {
-	case errors.As(err, &reasoned):
-		return reasoned.Reason(), safetext.Printable(reasoned.Error())
 	case errors.As(err, &refused):
 		return string(pgwire.ReasonAuthRejected), serverSays(refused)
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timedOut) && timedOut.Timeout():
