@@ -32,7 +32,6 @@ const (
 	stateConnectionFailure  = "08006" // connection_failure
 	stateProtocolViolation  = "08P01" // protocol_violation
 	stateInvalidAuth        = "28000" // invalid_authorization_specification
-	stateInvalidPassword    = "28P01" // invalid_password
 	stateTooManyConnections = "53300" // too_many_connections
 	stateQueryCanceled      = "57014" // query_canceled, as PostgreSQL's own authentication timeout
 	stateAdminShutdown      = "57P01" // admin_shutdown
