@@ -63,12 +63,14 @@ func uses(p listed, exports map[string]string) (graph, int, error) {
 	var files []*ast.File
 	g := graph{}
 	for _, name := range p.GoFiles {
-		file, err := parser.ParseFile(set, filepath.Join(p.Dir, name), nil, parser.SkipObjectResolution)
+		file, err := parser.ParseFile(set, filepath.Join(p.Dir, name), nil, parser.ParseComments|parser.SkipObjectResolution)
 		if err != nil {
 			return nil, 0, fmt.Errorf("parse: %w", err)
 		}
 		files = append(files, file)
-		lines += set.File(file.FileStart).LineCount()
+		if !ast.IsGenerated(file) {
+			lines += set.File(file.FileStart).LineCount()
+		}
 		g[name] = map[string]bool{}
 	}
 	open := func(path string) (io.ReadCloser, error) { return os.Open(exports[path]) }

@@ -90,7 +90,8 @@ func reachable(found imports, folder string) map[string]bool {
 }
 
 const legend = `
-Go files for this system, tests excepted. A use is a pair of files of one package: the first uses names of the second.
+Lines are those of Go files for this system, without tests and generated files.
+A use is a pair of files of one package: the first uses names of the second.
 It runs upward when the second stands before the first, in the order that puts users first as far as possible.
 A file is in a circle when it uses itself by way of others. Between packages, Go allows no circle.
 Helpers of tests are the packages that the command does not import, directly or by way of others.
