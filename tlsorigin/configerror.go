@@ -71,27 +71,10 @@ func (e *ConfigError) Text(name func(field string) string) string {
 // Unwrap returns the cause.
 func (e *ConfigError) Unwrap() error { return e.Err }
 
-// WarningKind says in one word what is doubtful about a field of Config.
-type WarningKind string
-
-// The kinds of warnings.
-const (
-	WarningRootsReplaced WarningKind = "roots_replaced" // the environment replaces the system's roots
-	WarningDates         WarningKind = "dates"          // a certificate has expired, or is not valid yet
-	WarningListDates     WarningKind = "list_dates"     // a revocation list is out of date, or not valid yet
-	WarningNameUnchecked WarningKind = "name_unchecked" // Config.VerifyCA is set
-	WarningNoSNI         WarningKind = "no_sni"         // the name to verify is an IP address
-	WarningKeyType       WarningKind = "key_type"       // TLS 1.3 cannot use the client's key
-	WarningKeyAccess     WarningKind = "key_access"     // group or others may read the private key
-	WarningGroupsMissing WarningKind = "groups_missing" // this process cannot offer a group
-	WarningGroupsReorder WarningKind = "groups_reorder" // the order of the groups has no effect
-)
-
 // Warning is one thing about a Config that is doubtful but no reason to refuse it.
 type Warning struct {
 	Field string // name of the field of Config
-	Value string // the path of the file that Kind is about; empty if there is none
-	Kind  WarningKind
+	Value string // the path of the file that Text is about; empty if there is none
 	Text  string // says what is doubtful; may be shown to anybody and names no field of Config
 }
 

@@ -189,7 +189,7 @@ func (k *keyExchange) warnGroups(hello Hello) {
 	if missing != nil {
 		text := strings.Join(GroupNames(missing), ", ") +
 			" cannot be offered by this process (GODEBUG or FIPS 140 settings)"
-		k.warnings = append(k.warnings, Warning{Field: "Groups", Kind: WarningGroupsMissing, Text: text})
+		k.warnings = append(k.warnings, Warning{Field: "Groups", Text: text})
 	}
 	if len(hello.KeyShares) > 0 && hello.KeyShares[0] != k.groups[0] &&
 		!slices.Contains(missing, k.groups[0]) {
@@ -197,6 +197,6 @@ func (k *keyExchange) warnGroups(hello Hello) {
 			"and %s is merely allowed; to begin with a group, leave out those before it (%s)",
 			strings.Join(GroupNames(hello.KeyShares), " and "), GroupName(k.groups[0]),
 			strings.Join(GroupNames(slices.Concat(hybridGroups(), classicalGroups())), ", "))
-		k.warnings = append(k.warnings, Warning{Field: "Groups", Kind: WarningGroupsReorder, Text: text})
+		k.warnings = append(k.warnings, Warning{Field: "Groups", Text: text})
 	}
 }

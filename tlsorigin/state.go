@@ -108,7 +108,7 @@ func (s *tlsState) loadRoots(cfg *Config, system systemRoots) []error {
 			if source.Setting != "" {
 				text := fmt.Sprintf("is not set, and %s in the environment replaces the system's roots by %s",
 					source.Setting, safetext.Quote(source.Path))
-				s.warn(Warning{Field: "CAFile", Kind: WarningRootsReplaced, Text: text})
+				s.warn(Warning{Field: "CAFile", Text: text})
 			}
 		}
 		return nil
@@ -161,7 +161,7 @@ func (s *tlsState) loadPolicy(cfg *Config) []error {
 	}
 	s.policy.IgnoreName = true
 	s.warn(Warning{
-		Field: "VerifyCA", Kind: WarningNameUnchecked,
+		Field: "VerifyCA",
 		Text: "the upstream's name is not checked, whoever has a certificate of the configured authorities " +
 			"is accepted",
 	})
@@ -177,7 +177,7 @@ func (s *tlsState) loadRevocations(path string) error {
 		return err
 	}
 	for _, text := range s.policy.CRLs.Warnings(time.Now()) {
-		s.warn(Warning{Field: "CRLFile", Kind: WarningListDates, Text: text})
+		s.warn(Warning{Field: "CRLFile", Text: text})
 	}
 	return nil
 }
@@ -222,7 +222,7 @@ func (s *tlsState) loadClient(cfg *Config) []error {
 	}
 	if public, ok := certs[0].PublicKey.(*ecdsa.PublicKey); ok && public.Curve == elliptic.P224() {
 		text := "TLS 1.3 has no P-224 signatures, this client certificate can only be presented in TLS 1.2"
-		s.warn(Warning{Field: "CertFile", Kind: WarningKeyType, Text: text})
+		s.warn(Warning{Field: "CertFile", Text: text})
 	}
 	s.client, s.chain, s.clientNotAfter = &pair, certs, earliestEnd(certs)
 	return nil
@@ -254,7 +254,7 @@ func (s *tlsState) readKey(path string) ([]byte, error) {
 	}
 	if mode.IsRegular() && mode.Perm()&0o077 != 0 {
 		text := fmt.Sprintf("group or others may access this private key (mode %04o)", mode.Perm())
-		s.warn(Warning{Field: "KeyFile", Value: path, Kind: WarningKeyAccess, Text: text})
+		s.warn(Warning{Field: "KeyFile", Value: path, Text: text})
 	}
 	return verify.PrivateKeyBlock(data)
 }
@@ -264,8 +264,8 @@ func (s *tlsState) readKey(path string) ([]byte, error) {
 func (s *tlsState) warnExpiry(field string, cert *x509.Certificate) {
 	if found := verify.DateProblem(cert, time.Now()); found != nil {
 		s.warn(Warning{
-			Field: field, Kind: WarningDates,
-			Text: "certificate " + verify.CertificateName(cert) + " " + found.Text,
+			Field: field,
+			Text:  "certificate " + verify.CertificateName(cert) + " " + found.Text,
 		})
 	}
 }
@@ -274,7 +274,7 @@ func (s *tlsState) warnNames(routes []route) {
 	for _, r := range routes {
 		if _, err := netip.ParseAddr(r.name); err == nil {
 			text := r.name + " is an IP address: the certificate needs it as an IP SAN, and no SNI is sent"
-			s.warn(Warning{Field: "ServerName", Kind: WarningNoSNI, Text: text})
+			s.warn(Warning{Field: "ServerName", Text: text})
 			return
 		}
 	}
