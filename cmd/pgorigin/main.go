@@ -30,13 +30,6 @@ func run(ctx context.Context, args, env []string, stdout, stderr io.Writer) int 
 	return p.code
 }
 
-// program is one run of pgorigin. A command stores its exit code and returns nil. An error of a command means
-// that the command line is wrong.
-type program struct {
-	cli.Process
-	code int
-}
-
 // The groups of commands, in the order of help.
 const (
 	groupServe      = "serve"

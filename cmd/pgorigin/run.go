@@ -6,9 +6,6 @@ import (
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/sidecar"
 )
 
-// defaultCommand is the name of the command that runs if none is given.
-const defaultCommand = "run"
-
 func newRunCommand(p *program) *cobra.Command {
 	return &cobra.Command{
 		Use:        defaultCommand,
