@@ -1,6 +1,7 @@
 package health
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"slices"
@@ -93,4 +94,22 @@ func (r *report) verbose() string {
 	}
 	fmt.Fprintf(&lines, "%s check %s\n", r.Check, result)
 	return lines.String()
+}
+
+// answer writes a whole plain-text response. A failed write means that the client left.
+func answer(w http.ResponseWriter, code int, body string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(code)
+	_, _ = w.Write([]byte(body))
+}
+
+// answerJSON writes a whole JSON response, indented for people.
+func answerJSON(w http.ResponseWriter, code int, value any) {
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(code)
+	out := json.NewEncoder(w)
+	out.SetIndent("", "  ")
+	_ = out.Encode(value) // a failed write means that the client left
 }

@@ -1,7 +1,6 @@
 package health
 
 import (
-	"encoding/json"
 	"net/http"
 	"time"
 )
@@ -61,27 +60,9 @@ func readOnly(next http.Handler) http.Handler {
 	})
 }
 
-// answer writes a whole plain-text response. A failed write means that the client left.
-func answer(w http.ResponseWriter, code int, body string) {
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	w.Header().Set("X-Content-Type-Options", "nosniff")
-	w.WriteHeader(code)
-	_, _ = w.Write([]byte(body))
-}
-
 // statusz answers 200 whatever the state. It is for reading, not for probes.
 func statusz(s *Status) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		answerJSON(w, http.StatusOK, s.Snapshot())
 	})
-}
-
-// answerJSON writes a whole JSON response, indented for people.
-func answerJSON(w http.ResponseWriter, code int, value any) {
-	w.Header().Set("Content-Type", "application/json; charset=utf-8")
-	w.Header().Set("X-Content-Type-Options", "nosniff")
-	w.WriteHeader(code)
-	out := json.NewEncoder(w)
-	out.SetIndent("", "  ")
-	_ = out.Encode(value) // a failed write means that the client left
 }
