@@ -3,6 +3,7 @@ package check
 import (
 	"crypto/tls"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -67,14 +68,14 @@ func (c *originChecker) newAddress(d *diagnose.Address, u *diagnose.Upstream) *A
 		a.Chain = c.newChain(&d.Certificate)
 		a.Name = &Name{Expected: u.ServerName, Presented: d.Certificate.Names}
 	}
-	for _, s := range c.stages(d, u) {
-		if s.Stage == d.Failed {
-			c.fail(&s, d.Err.Reason(), d.Err.Text)
+	a.Stages = c.stages(d, u)
+	if d.Failed != "" {
+		failed := slices.IndexFunc(a.Stages, func(s Stage) bool { return s.Stage == d.Failed })
+		if failed < 0 { // none of these, so nobody knows which of them went well
+			a.Stages, failed = []Stage{{Stage: d.Failed}}, 0
 		}
-		a.Stages = append(a.Stages, s)
-		if s.Stage == d.Failed {
-			break
-		}
+		a.Stages = a.Stages[:failed+1]
+		c.fail(&a.Stages[failed], d.Err.Reason(), d.Err.Text)
 	}
 	c.addKeyExchange(a, d)
 	return a
