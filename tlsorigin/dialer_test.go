@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
+	"net/netip"
 	"os"
 	"runtime"
 	"slices"
@@ -95,6 +96,33 @@ func TestConnectFailures(t *testing.T) {
 				t.Errorf("%v does not unwrap to its cause", failure)
 			}
 			checkSafe(t, failure.Error())
+		})
+	}
+}
+
+func TestLookupFailures(t *testing.T) {
+	d := newTestDialer(t, tlstest.NewCA("Test Root", tlstest.P256), nil, "db.test:6432")
+	for _, row := range []struct {
+		name string
+		err  error
+		want string
+	}{
+		{"no such host", &net.DNSError{Err: "no such host", IsNotFound: true}, "its name does not exist in DNS, or has no address there"},
+		{"a name without an address", nil, "its name has no address"},
+		{"DNS timeout", &net.DNSError{Err: "i/o timeout", IsTimeout: true}, "DNS gave no answer for its name within 7s"},
+		{"end of the context", context.DeadlineExceeded, "DNS gave no answer for its name within 7s"},
+		{"DNS failure", &net.DNSError{Err: "server misbehaving \x1b[2J"}, "DNS lookup of its name went wrong"},
+		{"a resolver's own error", errors.New("boom \x1b[2J"), "DNS lookup of its name went wrong"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			addrs, failure := d.Resolve(t.Context(), "db.test:6432", 7*time.Second,
+				func(context.Context, string, string) ([]netip.Addr, error) { return nil, row.err })
+			if addrs != nil || failure == nil {
+				t.Fatalf("got %v, %v", addrs, failure)
+			}
+			if failure.Kind != ReasonUpstreamDNS || failure.Text != row.want || !errors.Is(failure.Err, row.err) {
+				t.Errorf("got %s: %s (%v), want %s", failure.Kind, failure.Text, failure.Err, row.want)
+			}
 		})
 	}
 }

@@ -28,17 +28,26 @@ func because(reason Reason, format string, args ...any) *problem {
 	return &problem{reason, fmt.Sprintf(format, args...)}
 }
 
+// lookupFailure explains why a lookup of at most budget gave no address. Nil as err means that its answer was
+// empty.
+func lookupFailure(err error, budget time.Duration) *problem {
+	var dns *net.DNSError
+	switch {
+	case err == nil:
+		return because(ReasonUpstreamDNS, "its name has no address")
+	case errors.As(err, &dns) && dns.IsNotFound:
+		return because(ReasonUpstreamDNS, "its name does not exist in DNS, or has no address there")
+	case isTimeout(err):
+		return because(ReasonUpstreamDNS, "DNS gave no answer for its name within %v", rounded(budget))
+	}
+	return because(ReasonUpstreamDNS, "DNS lookup of its name went wrong")
+}
+
 // connectFailure explains why there is no TCP connection after budget.
 func connectFailure(err error, budget time.Duration) *problem {
 	var dns *net.DNSError
 	if errors.As(err, &dns) {
-		switch {
-		case dns.IsNotFound:
-			return because(ReasonUpstreamDNS, "its name does not exist in DNS")
-		case dns.IsTimeout:
-			return because(ReasonUpstreamDNS, "DNS gave no answer for its name within %v", rounded(budget))
-		}
-		return because(ReasonUpstreamDNS, "DNS lookup of its name went wrong")
+		return lookupFailure(err, budget)
 	}
 	where := ""
 	var op *net.OpError

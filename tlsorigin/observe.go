@@ -54,16 +54,9 @@ func (d *Dialer) Resolve(ctx context.Context, hostPort string, timeout time.Dura
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	ips, err := lookup(ctx, "ip", host)
-	if err == nil && len(ips) == 0 {
-		err = &net.DNSError{Err: "no address", Name: host, IsNotFound: true}
-	}
-	if err != nil {
-		// The end of ctx comes without the resolver's own error, so the reason of connectFailure may be
-		// another one.
-		return nil, &Error{
-			Kind: ReasonUpstreamDNS, Addr: hostPort, Text: connectFailure(err, timeout).text,
-			Err: err,
-		}
+	if err != nil || len(ips) == 0 {
+		found := lookupFailure(err, timeout)
+		return nil, &Error{Kind: found.reason, Addr: hostPort, Text: found.text, Err: err}
 	}
 	var addrs []*Addr
 	var known []netip.Addr

@@ -115,7 +115,7 @@ func upstreamReasons() []Reason {
 		Reached: LayerNetwork,
 		Stages:  []diagnose.Stage{diagnose.StageDNS},
 		Ends:    ofDial(),
-		Meaning: "The upstream's name has no address.",
+		Meaning: "DNS gives no address for the upstream's name.",
 		Cures: []string{
 			"Check the host in {UPSTREAM_ADDR}.",
 			"Check the name service of this machine or pod.",
