@@ -104,7 +104,7 @@ func (r *Record) Reloaded(result, text string) {
 	r.reloads = append(r.reloads, Reload{At: time.Now().UTC(), Result: result, Text: text})
 }
 
-// Describe sets Sessions (except Limit and OffLoop), Cancels, Failures and Reloads.
+// Describe sets Sessions (except Limit, LimitFrom and OffLoop), Cancels, Failures and Reloads.
 func (r *Record) Describe(o *OriginSnapshot) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

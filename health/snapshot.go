@@ -132,12 +132,14 @@ const (
 
 // Sessions counts clients, cancel requests included.
 type Sessions struct {
-	Open    int      `json:"open"`
-	Total   int64    `json:"total"`    // since the start, open ones included
-	Limit   int      `json:"limit"`    // zero: none
-	OffLoop int      `json:"off_loop"` // that no event loop relays
-	Logins  []Logins `json:"logins"`   // since the start, one for each used method
-	Minutes []Minute `json:"minutes"`  // the last hour, the oldest first
+	Open  int   `json:"open"`
+	Total int64 `json:"total"` // since the start, open ones included
+	Limit int   `json:"limit"` // of open sessions; zero: none
+	// LimitFrom is what sets Limit: a variable, or the machine for all origins together.
+	LimitFrom string   `json:"limit_from,omitempty"`
+	OffLoop   int      `json:"off_loop"` // that no event loop relays
+	Logins    []Logins `json:"logins"`   // since the start, one for each used method
+	Minutes   []Minute `json:"minutes"`  // the last hour, the oldest first
 }
 
 // Logins counts the logins by one method.

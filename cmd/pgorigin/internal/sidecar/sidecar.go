@@ -141,7 +141,7 @@ func New(p cli.Process) (*Sidecar, []config.Problem) {
 		o.observer.Loaded(o.dialer)
 		o.observer.AddNotes(s.status)
 		s.addConditions(o)
-		s.status.AddOrigin(o.describe)
+		s.status.AddOrigin(func() health.OriginSnapshot { return s.describe(o) })
 	}
 	endpoints := health.Handler(s.status, page.Handler(s.status.Snapshot), counts.Handler())
 	s.healthServer = health.NewServer(endpoints)

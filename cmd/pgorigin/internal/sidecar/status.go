@@ -26,7 +26,7 @@ func describeBuild(b cli.Build, godebug string) health.About {
 }
 
 // describe returns what the status says about o.
-func (o *origin) describe() health.OriginSnapshot {
+func (s *Sidecar) describe(o *origin) health.OriginSnapshot {
 	now, settings := time.Now(), o.settings
 	roots := advice.Roots(settings, o.dialer.Roots())
 	snapshot := health.OriginSnapshot{
@@ -42,8 +42,22 @@ func (o *origin) describe() health.OriginSnapshot {
 		snapshot.Spares = &health.Spares{Wanted: int(settings.WarmSpares), Ready: o.spares.Ready()}
 	}
 	o.observer.Describe(&snapshot, now)
-	snapshot.Sessions.Limit, snapshot.Sessions.OffLoop = int(settings.MaxSessions), o.server.SessionsOffLoop()
+	snapshot.Sessions.Limit, snapshot.Sessions.LimitFrom = s.sessionLimit(o)
+	snapshot.Sessions.OffLoop = o.server.SessionsOffLoop()
 	return snapshot
+}
+
+// sessionLimit returns how many sessions o may have, and what sets that limit. The limit of a machine counts
+// the sessions of all origins. Zero means no limit.
+func (s *Sidecar) sessionLimit(o *origin) (limit int, from string) {
+	own := int(o.settings.MaxSessions)
+	if s.plan.sessions > 0 && (own == 0 || s.plan.sessions < own) {
+		return s.plan.sessions, s.plan.from
+	}
+	if own == 0 {
+		return 0, ""
+	}
+	return own, o.settings.Variable("MAX_SESSIONS")
 }
 
 // expiries lists configured certificates and revocation lists by their end.

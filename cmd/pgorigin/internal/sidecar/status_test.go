@@ -9,6 +9,7 @@ import (
 
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cli"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cmdtest"
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 	"github.com/pgorigin/pgorigin/health"
 	"github.com/pgorigin/pgorigin/pgwire/pgtest"
 )
@@ -97,4 +98,27 @@ func TestStartLineSaysWhatIsVerified(t *testing.T) {
 	}
 	r.Stop()
 	r.WantExit(t, cli.ExitOK)
+}
+
+// The status shows the limit that a client meets first, and its source.
+func TestSessionLimit(t *testing.T) {
+	const files, memory = "the limit of 64 open files", "the memory limit of 32 MiB"
+	for _, row := range []struct {
+		own   int
+		plan  capacityPlan
+		limit int
+		from  string
+	}{
+		{0, capacityPlan{}, 0, ""},
+		{20, capacityPlan{}, 20, "PGORIGIN_MAX_SESSIONS"},
+		{0, capacityPlan{sessions: 300, from: memory}, 300, memory},
+		{20, capacityPlan{sessions: 10, from: files}, 10, files},
+		{5, capacityPlan{sessions: 10, from: files}, 5, "PGORIGIN_MAX_SESSIONS"},
+	} {
+		s := &Sidecar{plan: row.plan}
+		limit, from := s.sessionLimit(&origin{settings: &config.Origin{MaxSessions: row.own}})
+		if limit != row.limit || from != row.from {
+			t.Errorf("MAX_SESSIONS=%d and %+v: %d from %q, want %d from %q", row.own, row.plan, limit, from, row.limit, row.from)
+		}
+	}
 }
