@@ -29,7 +29,7 @@ func (e *UnknownWordError) Error() string {
 // prefix of a variable may be left out. The error is an *UnknownWordError, or one of writing.
 func Explain(w io.Writer, word string) error {
 	var pages []string
-	if r, ok := Lookup(word); ok {
+	if r, ok := lookup(word); ok {
 		pages = append(pages, explainReason(r))
 	}
 	if v, ok := lookupVariable(word); ok {
@@ -74,17 +74,17 @@ func nearest(word string) string {
 }
 
 // explainReason uses the variables of the unnamed origin.
-func explainReason(r Reason) string {
+func explainReason(r reason) string {
 	page := new(strings.Builder)
 	fmt.Fprintf(page, "%s\n\n", r.Word)
 	paragraph(page, "  ", "  ", r.Meaning)
 	fmt.Fprintf(page, "\n  A session ends with it in\n    %-9s %-17s closed by\n", "phase", "SQLSTATE")
 	for _, end := range r.Ends {
 		state := end.SQLState
-		if state == NoAnswer {
+		if state == noAnswer {
 			state = "no answer"
 		}
-		fmt.Fprintf(page, "    %-9v %-17s %s\n", end.Phase, state, r.ClosedBy(end.Phase))
+		fmt.Fprintf(page, "    %-9v %-17s %s\n", end.Phase, state, r.closedBy(end.Phase))
 	}
 	if len(r.Stages) > 0 {
 		fmt.Fprintln(page)
@@ -136,7 +136,7 @@ func explainVariable(v config.Variable) string {
 // reasonsThatName returns the reasons that have a cure with the variable word in it.
 func reasonsThatName(word string) []string {
 	var words []string
-	for _, r := range Reasons() {
+	for _, r := range reasons() {
 		if slices.Contains(variablesIn(strings.Join(r.Cures, " ")), word) {
 			words = append(words, r.Word)
 		}

@@ -30,7 +30,7 @@ func TestSQLStatesOfLostConnections(t *testing.T) {
 		if !errors.As(err, &lost) || lost.Kind != row.reason {
 			t.Fatalf("%v, want %s", err, row.reason)
 		}
-		if r, _ := Lookup(lost.Reason()); !slices.Contains(r.Ends, End{pgwire.PhaseAuth, lost.SQLState()}) {
+		if r, _ := lookup(lost.Reason()); !slices.Contains(r.Ends, end{pgwire.PhaseAuth, lost.SQLState()}) {
 			t.Errorf("a login that loses its connection for %s ends with SQLSTATE %s, and the table has %v",
 				r.Word, lost.SQLState(), r.Ends)
 		}

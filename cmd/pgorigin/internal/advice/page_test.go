@@ -42,7 +42,7 @@ func TestReasonsPage(t *testing.T) {
 func reasonTables() string {
 	const columns = 100
 	var page strings.Builder
-	for _, group := range Groups() {
+	for _, group := range groups() {
 		fmt.Fprintf(&page, "\n## %s\n\n| reason | SQLSTATE | what it means |\n| --- | --- | --- |\n",
 			group.Title)
 		for _, r := range group.Reasons {
@@ -62,12 +62,12 @@ func reasonTables() string {
 }
 
 // states lists SQLSTATEs, each with its phases if there are several.
-func states(ends []End) string {
+func states(ends []end) string {
 	var codes []string
 	phases := map[string][]string{}
 	for _, end := range ends {
 		code := end.SQLState
-		if code == NoAnswer {
+		if code == noAnswer {
 			code = "none"
 		}
 		if !slices.Contains(codes, code) {
@@ -86,7 +86,7 @@ func states(ends []End) string {
 
 // codeVariables returns the cures of a reason with its variables, and the values that they are set to, as
 // code.
-func codeVariables(r Reason) string {
+func codeVariables(r reason) string {
 	variable := regexp.MustCompile(`\{(?:own:)?(\w+)\}(=[\w-]+)?`)
 	return variable.ReplaceAllString(strings.Join(r.Cures, " "), "`"+config.Prefix+"$1$2`")
 }

@@ -10,24 +10,24 @@ import (
 	"github.com/pgorigin/pgorigin/tlsorigin/diagnose"
 )
 
-// Reason is one row of the table: all that there is to say about one reason word.
-type Reason struct {
+// reason is one row of the table: all that there is to say about one reason word.
+type reason struct {
 	Word    string
-	Reached Layer            // how far a failed dial came; empty if no dial ends with Word
+	Reached layer            // how far a failed dial came; empty if no dial ends with Word
 	Stages  []diagnose.Stage // stages of "pgorigin check" that fail with Word
-	Ends    []End            // phases in which a session ends with Word
+	Ends    []end            // phases in which a session ends with Word
 	Meaning string           // one sentence
 	Cures   []string         // templates of sentences, the best one first; none if there is nothing to do
 }
 
-// Layer is how far a dial came.
-type Layer string
+// layer is how far a dial came.
+type layer string
 
 // The layers, in the order of the way to a verified connection.
 const (
-	LayerNetwork     Layer = "network"
-	LayerTLS         Layer = "TLS"
-	LayerCertificate Layer = "certificates" // of either side
+	layerNetwork     layer = "network"
+	layerTLS         layer = "TLS"
+	layerCertificate layer = "certificates" // of either side
 )
 
 // The stages of "pgorigin check" besides those of package diagnose: the first two, and the last two.
@@ -38,48 +38,48 @@ const (
 	StageLogin          diagnose.Stage = "login"
 )
 
-// End is one way in which a session ends with a reason.
-type End struct {
+// end is one way in which a session ends with a reason.
+type end struct {
 	Phase    pgwire.Phase
-	SQLState string // what the client gets; NoAnswer or ServersOwn in place of a code
+	SQLState string // what the client gets; noAnswer or serversOwn in place of a code
 }
 
 // What a client gets when pgorigin has no SQLSTATE for it.
 const (
-	NoAnswer   = ""
-	ServersOwn = "the server's own"
+	noAnswer   = ""
+	serversOwn = "the server's own"
 )
 
-// ClosedBy says who ends a session that ends for r in phase. It asks pgwire, which decides.
-func (r Reason) ClosedBy(phase pgwire.Phase) string {
+// closedBy says who ends a session that ends for r in phase. It asks pgwire, which decides.
+func (r reason) closedBy(phase pgwire.Phase) string {
 	return string(pgwire.SessionResult{Phase: phase, Reason: pgwire.Reason(r.Word)}.ClosedBy())
 }
 
-// Cure returns the sentences that say what to change, with the names that o has for variables.
-func (r Reason) Cure(o *config.Origin) string { return o.Fill(strings.Join(r.Cures, " ")) }
+// cure returns the sentences that say what to change, with the names that o has for variables.
+func (r reason) cure(o *config.Origin) string { return o.Fill(strings.Join(r.Cures, " ")) }
 
-// Reasons returns all rows of the table.
-func Reasons() []Reason {
-	var rows []Reason
-	for _, g := range Groups() {
+// reasons returns all rows of the table.
+func reasons() []reason {
+	var rows []reason
+	for _, g := range groups() {
 		rows = append(rows, g.Reasons...)
 	}
 	return rows
 }
 
-// Lookup returns the row of a word; ok is false if there is none.
-func Lookup(word string) (r Reason, ok bool) {
-	rows := Reasons()
-	if i := slices.IndexFunc(rows, func(r Reason) bool { return r.Word == word }); i >= 0 {
+// lookup returns the row of a word; ok is false if there is none.
+func lookup(word string) (r reason, ok bool) {
+	rows := reasons()
+	if i := slices.IndexFunc(rows, func(r reason) bool { return r.Word == word }); i >= 0 {
 		return rows[i], true
 	}
-	return Reason{}, false
+	return reason{}, false
 }
 
 // Words returns all reason words.
 func Words() []string {
 	var words []string
-	for _, r := range Reasons() {
+	for _, r := range reasons() {
 		words = append(words, r.Word)
 	}
 	return words
@@ -88,7 +88,7 @@ func Words() []string {
 // DialWords returns the words with which a dial can end.
 func DialWords() []string {
 	words := []string{string(pgwire.ReasonOK)}
-	for _, r := range Reasons() {
+	for _, r := range reasons() {
 		if r.Reached != "" {
 			words = append(words, r.Word)
 		}
@@ -99,7 +99,7 @@ func DialWords() []string {
 // CertificateWords returns the words with which a certificate of the upstream is refused.
 func CertificateWords() []string {
 	var words []string
-	for _, r := range Reasons() {
+	for _, r := range reasons() {
 		if slices.Contains(r.Stages, diagnose.StageChain) || slices.Contains(r.Stages, diagnose.StageName) {
 			words = append(words, r.Word)
 		}
@@ -109,8 +109,8 @@ func CertificateWords() []string {
 
 // CureOf returns the cure of a reason word; it is empty for a word without one.
 func CureOf(word string, o *config.Origin) string {
-	r, _ := Lookup(word)
-	return r.Cure(o)
+	r, _ := lookup(word)
+	return r.cure(o)
 }
 
 // Cures has the cure for each reason, with the names that one origin has for variables. It is for a process
@@ -120,8 +120,8 @@ type Cures map[string]string
 // NewCures returns the cures for o.
 func NewCures(o *config.Origin) Cures {
 	cures := Cures{}
-	for _, r := range Reasons() {
-		cures[r.Word] = r.Cure(o)
+	for _, r := range reasons() {
+		cures[r.Word] = r.cure(o)
 	}
 	return cures
 }

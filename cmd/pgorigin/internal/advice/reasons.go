@@ -18,25 +18,25 @@ const (
 )
 
 // ofDial are the ends for a reason that only a dial has.
-func ofDial() []End { return []End{{pgwire.PhaseDial, cannotConnect}} }
+func ofDial() []end { return []end{{pgwire.PhaseDial, cannotConnect}} }
 
 // ofConnection are the ends for a reason that a dial has, and an established connection has, too.
-func ofConnection() []End { return append(ofDial(), ofLoss()...) }
+func ofConnection() []end { return append(ofDial(), ofLoss()...) }
 
 // ofLoss are the ends for a reason that only an established connection has.
-func ofLoss() []End {
-	return []End{{pgwire.PhaseAuth, connectionLost}, {pgwire.PhaseRelay, connectionLost}}
+func ofLoss() []end {
+	return []end{{pgwire.PhaseAuth, connectionLost}, {pgwire.PhaseRelay, connectionLost}}
 }
 
-// Group is a part of the table of reasons.
-type Group struct {
+// group is a part of the table of reasons.
+type group struct {
 	Title   string
-	Reasons []Reason
+	Reasons []reason
 }
 
-// Groups is the table of reasons.
-func Groups() []Group {
-	return []Group{
+// groups is the table of reasons.
+func groups() []group {
+	return []group{
 		{"Clients", clientReasons()},
 		{"The upstream", upstreamReasons()},
 		{"TLS", tlsReasons()},
@@ -45,15 +45,15 @@ func Groups() []Group {
 	}
 }
 
-func clientReasons() []Reason {
-	return []Reason{{
+func clientReasons() []reason {
+	return []reason{{
 		Word:    "ok",
-		Ends:    []End{{pgwire.PhaseRelay, NoAnswer}},
+		Ends:    []end{{pgwire.PhaseRelay, noAnswer}},
 		Meaning: "The client ended its session in the orderly way.",
 	}, {
 		Word: "client_protocol",
-		Ends: []End{
-			{pgwire.PhaseStartup, NoAnswer},
+		Ends: []end{
+			{pgwire.PhaseStartup, noAnswer},
 			{pgwire.PhaseStartup, protocolViolation},
 			{pgwire.PhaseAuth, protocolViolation},
 		},
@@ -64,21 +64,21 @@ func clientReasons() []Reason {
 		},
 	}, {
 		Word: "client_gone",
-		Ends: []End{
-			{pgwire.PhaseStartup, NoAnswer},
-			{pgwire.PhaseDial, NoAnswer},
-			{pgwire.PhaseAuth, NoAnswer},
-			{pgwire.PhaseRelay, NoAnswer},
+		Ends: []end{
+			{pgwire.PhaseStartup, noAnswer},
+			{pgwire.PhaseDial, noAnswer},
+			{pgwire.PhaseAuth, noAnswer},
+			{pgwire.PhaseRelay, noAnswer},
 		},
 		Meaning: "The client left without a goodbye.",
 	}, {
 		Word:    "client_timeout",
-		Ends:    []End{{pgwire.PhaseStartup, NoAnswer}},
+		Ends:    []end{{pgwire.PhaseStartup, noAnswer}},
 		Meaning: "The client sent no startup packet in time. Port checks do that, too.",
 		Cures:   []string{"Let the client send its startup packet at once.", "Or raise {LOGIN_TIMEOUT}."},
 	}, {
 		Word:    "client_denied",
-		Ends:    []End{{pgwire.PhaseStartup, notAuthorized}},
+		Ends:    []end{{pgwire.PhaseStartup, notAuthorized}},
 		Meaning: "The client's user may not connect to the Unix socket.",
 		Cures: []string{
 			"Add the client's user ID to {LISTEN_ALLOW_UIDS}.",
@@ -86,7 +86,7 @@ func clientReasons() []Reason {
 		},
 	}, {
 		Word:    "too_many_sessions",
-		Ends:    []End{{pgwire.PhaseStartup, tooManyConnections}},
+		Ends:    []end{{pgwire.PhaseStartup, tooManyConnections}},
 		Meaning: "The limit of sessions that the message names is reached.",
 		Cures: []string{
 			"Use fewer connections.",
@@ -94,8 +94,8 @@ func clientReasons() []Reason {
 		},
 	}, {
 		Word: "draining",
-		Ends: []End{
-			{pgwire.PhaseStartup, NoAnswer},
+		Ends: []end{
+			{pgwire.PhaseStartup, noAnswer},
 			{pgwire.PhaseStartup, cannotConnectNow},
 			{pgwire.PhaseDial, cannotConnectNow},
 			{pgwire.PhaseAuth, cannotConnectNow},
@@ -109,10 +109,10 @@ func clientReasons() []Reason {
 	}}
 }
 
-func upstreamReasons() []Reason {
-	return []Reason{{
+func upstreamReasons() []reason {
+	return []reason{{
 		Word:    "upstream_dns",
-		Reached: LayerNetwork,
+		Reached: layerNetwork,
 		Stages:  []diagnose.Stage{diagnose.StageDNS},
 		Ends:    ofDial(),
 		Meaning: "DNS gives no address for the upstream's name.",
@@ -122,7 +122,7 @@ func upstreamReasons() []Reason {
 		},
 	}, {
 		Word:    "upstream_refused",
-		Reached: LayerNetwork,
+		Reached: layerNetwork,
 		Stages:  []diagnose.Stage{diagnose.StageTCP},
 		Ends:    ofDial(),
 		Meaning: "The upstream's machine refuses connections to this port.",
@@ -132,7 +132,7 @@ func upstreamReasons() []Reason {
 		},
 	}, {
 		Word:    "upstream_unreachable",
-		Reached: LayerNetwork,
+		Reached: layerNetwork,
 		Stages:  []diagnose.Stage{diagnose.StageTCP, diagnose.StageSSLRequest, diagnose.StageTLS},
 		Ends:    ofDial(),
 		Meaning: "No route leads to the upstream.",
@@ -142,7 +142,7 @@ func upstreamReasons() []Reason {
 		},
 	}, {
 		Word:    "upstream_timeout",
-		Reached: LayerNetwork,
+		Reached: layerNetwork,
 		Stages:  []diagnose.Stage{diagnose.StageTCP, diagnose.StageSSLRequest},
 		Ends:    ofDial(),
 		Meaning: "The upstream accepted no connection in time, or gave no answer to SSLRequest.",
@@ -152,7 +152,7 @@ func upstreamReasons() []Reason {
 		},
 	}, {
 		Word:    "upstream_gone",
-		Reached: LayerNetwork,
+		Reached: layerNetwork,
 		Ends:    ofConnection(),
 		Stages: []diagnose.Stage{
 			diagnose.StageSSLRequest, diagnose.StageTLS, StageAuthentication, StageLogin,
@@ -164,7 +164,7 @@ func upstreamReasons() []Reason {
 		},
 	}, {
 		Word:    "upstream_lost",
-		Reached: LayerNetwork,
+		Reached: layerNetwork,
 		Stages:  []diagnose.Stage{StageAuthentication, StageLogin},
 		Ends:    ofLoss(),
 		Meaning: "The upstream has acknowledged nothing for half a minute, or no route leads there any more.",
@@ -175,16 +175,16 @@ func upstreamReasons() []Reason {
 	}, {
 		Word:    "upstream_protocol",
 		Stages:  []diagnose.Stage{StageAuthentication, StageLogin},
-		Ends:    []End{{pgwire.PhaseAuth, protocolViolation}, {pgwire.PhaseRelay, protocolViolation}},
+		Ends:    []end{{pgwire.PhaseAuth, protocolViolation}, {pgwire.PhaseRelay, protocolViolation}},
 		Meaning: "The upstream breaks the Postgres protocol inside TLS.",
 		Cures:   []string{"Check that {UPSTREAM_ADDR} is the address of a pgbouncer or PostgreSQL."},
 	}}
 }
 
-func tlsReasons() []Reason {
-	return []Reason{{
+func tlsReasons() []reason {
+	return []reason{{
 		Word:    "tls_refused",
-		Reached: LayerTLS,
+		Reached: layerTLS,
 		Stages:  []diagnose.Stage{diagnose.StageSSLRequest},
 		Ends:    ofDial(),
 		Meaning: "The upstream answered SSLRequest with N: it has no TLS.",
@@ -194,7 +194,7 @@ func tlsReasons() []Reason {
 		},
 	}, {
 		Word:    "tls_injection",
-		Reached: LayerTLS,
+		Reached: layerTLS,
 		Stages:  []diagnose.Stage{diagnose.StageSSLRequest},
 		Ends:    ofDial(),
 		Meaning: "Plaintext came behind the answer to SSLRequest. Somebody on the way may have injected it.",
@@ -203,7 +203,7 @@ func tlsReasons() []Reason {
 		},
 	}, {
 		Word:    "tls_protocol",
-		Reached: LayerTLS,
+		Reached: layerTLS,
 		Stages:  []diagnose.Stage{diagnose.StageSSLRequest, diagnose.StageTLS},
 		Ends:    ofConnection(),
 		Meaning: "What the upstream sent is no TLS, or breaks its rules.",
@@ -214,7 +214,7 @@ func tlsReasons() []Reason {
 		},
 	}, {
 		Word:    "tls_timeout",
-		Reached: LayerTLS,
+		Reached: layerTLS,
 		Stages:  []diagnose.Stage{diagnose.StageTLS, diagnose.StageKeyExchange},
 		Ends:    ofDial(),
 		Meaning: "The upstream accepted the connection, but did not finish TLS in time.",
@@ -225,7 +225,7 @@ func tlsReasons() []Reason {
 		},
 	}, {
 		Word:    "tls_alert",
-		Reached: LayerTLS,
+		Reached: layerTLS,
 		Stages:  []diagnose.Stage{diagnose.StageTLS, StageAuthentication, StageLogin},
 		Ends:    ofConnection(),
 		Meaning: "The upstream ended TLS with an alert.",
@@ -236,7 +236,7 @@ func tlsReasons() []Reason {
 		},
 	}, {
 		Word:    "tls_alpn",
-		Reached: LayerTLS,
+		Reached: layerTLS,
 		Stages:  []diagnose.Stage{diagnose.StageTLS},
 		Ends:    ofDial(),
 		Meaning: "The upstream did not agree to speak Postgres inside TLS.",
@@ -247,10 +247,10 @@ func tlsReasons() []Reason {
 	}}
 }
 
-func certificateReasons() []Reason {
-	return []Reason{{
+func certificateReasons() []reason {
+	return []reason{{
 		Word:    "cert_unknown_authority",
-		Reached: LayerCertificate,
+		Reached: layerCertificate,
 		Stages:  []diagnose.Stage{diagnose.StageChain},
 		Ends:    ofDial(),
 		Meaning: "The upstream's chain ends at a CA that is not trusted here.",
@@ -260,7 +260,7 @@ func certificateReasons() []Reason {
 		},
 	}, {
 		Word:    "cert_name_mismatch",
-		Reached: LayerCertificate,
+		Reached: layerCertificate,
 		Stages:  []diagnose.Stage{diagnose.StageName},
 		Ends:    ofDial(),
 		Meaning: "The upstream's certificate is valid for other names.",
@@ -271,7 +271,7 @@ func certificateReasons() []Reason {
 		},
 	}, {
 		Word:    "cert_expired",
-		Reached: LayerCertificate,
+		Reached: layerCertificate,
 		Stages:  []diagnose.Stage{diagnose.StageChain},
 		Ends:    ofDial(),
 		Meaning: "The upstream's certificate has expired, or an authority above it.",
@@ -282,7 +282,7 @@ func certificateReasons() []Reason {
 		},
 	}, {
 		Word:    "cert_not_yet_valid",
-		Reached: LayerCertificate,
+		Reached: layerCertificate,
 		Stages:  []diagnose.Stage{diagnose.StageChain},
 		Ends:    ofDial(),
 		Meaning: "The upstream's certificate, or an authority above it, is not valid yet.",
@@ -292,7 +292,7 @@ func certificateReasons() []Reason {
 		},
 	}, {
 		Word:    "cert_revoked",
-		Reached: LayerCertificate,
+		Reached: layerCertificate,
 		Stages:  []diagnose.Stage{diagnose.StageChain},
 		Ends:    ofDial(),
 		Meaning: "A revocation list names the upstream's certificate, or an authority above it.",
@@ -302,7 +302,7 @@ func certificateReasons() []Reason {
 		},
 	}, {
 		Word:    "cert_pin_mismatch",
-		Reached: LayerCertificate,
+		Reached: layerCertificate,
 		Stages:  []diagnose.Stage{diagnose.StageChain},
 		Ends:    ofDial(),
 		Meaning: "The upstream's chain is valid, but has none of the pinned keys.",
@@ -312,7 +312,7 @@ func certificateReasons() []Reason {
 		},
 	}, {
 		Word:    "cert_usage",
-		Reached: LayerCertificate,
+		Reached: layerCertificate,
 		Stages:  []diagnose.Stage{diagnose.StageChain},
 		Ends:    ofDial(),
 		Meaning: "The upstream's certificate is not for servers.",
@@ -321,7 +321,7 @@ func certificateReasons() []Reason {
 		},
 	}, {
 		Word:    "cert_invalid",
-		Reached: LayerCertificate,
+		Reached: layerCertificate,
 		Stages:  []diagnose.Stage{diagnose.StageChain},
 		Ends:    ofDial(),
 		Meaning: "A certificate is broken or too weak, or a revocation list is missing or out of date.",
@@ -331,9 +331,9 @@ func certificateReasons() []Reason {
 		},
 	}, {
 		Word:    "client_cert_rejected",
-		Reached: LayerCertificate,
+		Reached: layerCertificate,
 		Stages:  []diagnose.Stage{diagnose.StageClientCertificate},
-		Ends:    append(ofDial(), End{pgwire.PhaseAuth, cannotConnect}),
+		Ends:    append(ofDial(), end{pgwire.PhaseAuth, cannotConnect}),
 		Meaning: "The upstream rejects pgorigin's client certificate, or wants one and gets none.",
 		Cures: []string{
 			"Set {own:TLS_CERT_FILE} and {own:TLS_KEY_FILE} to a certificate that the upstream trusts.",
@@ -342,11 +342,11 @@ func certificateReasons() []Reason {
 	}}
 }
 
-func loginReasons() []Reason {
-	return []Reason{{
+func loginReasons() []reason {
+	return []reason{{
 		Word:    "auth_rejected",
 		Stages:  []diagnose.Stage{StageAuthentication, StageLogin},
-		Ends:    []End{{pgwire.PhaseAuth, ServersOwn}, {pgwire.PhaseAuth, notAuthorized}},
+		Ends:    []end{{pgwire.PhaseAuth, serversOwn}, {pgwire.PhaseAuth, notAuthorized}},
 		Meaning: "The upstream refused the login, or asked for a method that is not allowed.",
 		Cures: []string{
 			"Check user, password and database; the upstream's own message says more.",
@@ -356,7 +356,7 @@ func loginReasons() []Reason {
 	}, {
 		Word:    "auth_channel_binding",
 		Stages:  []diagnose.Stage{StageAuthentication, StageLogin},
-		Ends:    []End{{pgwire.PhaseAuth, notAuthorized}},
+		Ends:    []end{{pgwire.PhaseAuth, notAuthorized}},
 		Meaning: "The login cannot be bound to the TLS channel, or must not be unbound.",
 		Cures: []string{
 			"Set {own:AUTH_CHANNEL_BINDING}=bridge: pgorigin then logs in itself, bound, for every driver.",
@@ -366,7 +366,7 @@ func loginReasons() []Reason {
 	}, {
 		Word:    "login_timeout",
 		Stages:  []diagnose.Stage{StageAuthentication, StageLogin},
-		Ends:    []End{{pgwire.PhaseDial, queryCanceled}, {pgwire.PhaseAuth, queryCanceled}},
+		Ends:    []end{{pgwire.PhaseDial, queryCanceled}, {pgwire.PhaseAuth, queryCanceled}},
 		Meaning: "The login took too long.",
 		Cures:   []string{"Check the load of the upstream at {UPSTREAM_ADDR}.", "Or raise {LOGIN_TIMEOUT}."},
 	}}

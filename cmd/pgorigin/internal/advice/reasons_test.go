@@ -22,7 +22,7 @@ const root = "../../../../"
 // TestEveryReasonIsComplete names each field that a row lacks.
 func TestEveryReasonIsComplete(t *testing.T) {
 	seen := map[string]bool{}
-	for _, r := range Reasons() {
+	for _, r := range reasons() {
 		lacks := func(field string, missing bool) {
 			if missing {
 				t.Errorf("reasons.go: the row of %q lacks %s", r.Word, field)
@@ -37,7 +37,7 @@ func TestEveryReasonIsComplete(t *testing.T) {
 		lacks("Stages, because a dial ends with it", r.Reached != "" && len(r.Stages) == 0)
 		lacks("an end in the auth phase, because check fails with it behind TLS",
 			slices.Contains(r.Stages, StageAuthentication) &&
-				!slices.ContainsFunc(r.Ends, func(e End) bool { return e.Phase == pgwire.PhaseAuth }))
+				!slices.ContainsFunc(r.Ends, func(e end) bool { return e.Phase == pgwire.PhaseAuth }))
 		for _, text := range append([]string{r.Meaning}, r.Cures...) {
 			checkSentence(t, r.Word, text)
 		}
@@ -102,7 +102,7 @@ func TestEveryReasonOfTheLeavesHasARow(t *testing.T) {
 			t.Fatalf("%s: found only %v; has the type been renamed?", leaf, found)
 		}
 		for _, word := range found {
-			r, ok := Lookup(word)
+			r, ok := lookup(word)
 			if !ok {
 				t.Errorf("%s has the reason %q, which has no row in reasons.go", leaf, word)
 			} else if leaf == "tlsorigin" && r.Reached == "" {
@@ -169,18 +169,18 @@ func TestSQLStatesAreThoseOfPgwire(t *testing.T) {
 		t.Fatalf("found only %v; has Error been changed?", made)
 	}
 	for word, states := range made {
-		r, _ := Lookup(word)
+		r, _ := lookup(word)
 		for _, state := range states {
-			known := slices.ContainsFunc(r.Ends, func(e End) bool {
-				return e.SQLState == state || e.SQLState == ServersOwn && state == NoAnswer
+			known := slices.ContainsFunc(r.Ends, func(e end) bool {
+				return e.SQLState == state || e.SQLState == serversOwn && state == noAnswer
 			})
-			if !known && (state != NoAnswer || !onlyOfCancels(word)) {
+			if !known && (state != noAnswer || !onlyOfCancels(word)) {
 				t.Errorf("pgwire ends sessions for %s with SQLSTATE %q, and the table has %v",
 					word, state, r.Ends)
 			}
 		}
 		for _, end := range r.Ends {
-			if end.SQLState != ServersOwn && r.Reached == "" && !slices.Contains(states, end.SQLState) {
+			if end.SQLState != serversOwn && r.Reached == "" && !slices.Contains(states, end.SQLState) {
 				t.Errorf("the table has SQLSTATE %q for %s, and pgwire makes only %q",
 					end.SQLState, word, states)
 			}
@@ -195,27 +195,27 @@ func onlyOfCancels(word string) bool { return word == "too_many_sessions" || wor
 // TestReasonsAreThoseOfDials: whatever a dial ends with, the table has its layer and its code.
 func TestReasonsAreThoseOfDials(t *testing.T) {
 	for _, word := range reasonConstants(t, "tlsorigin") {
-		r, _ := Lookup(word)
+		r, _ := lookup(word)
 		state := (&tlsorigin.Error{Kind: tlsorigin.Reason(word)}).SQLState()
-		layers := []Layer{LayerNetwork, LayerTLS, LayerCertificate}
+		layers := []layer{layerNetwork, layerTLS, layerCertificate}
 		if want := layers[tlsorigin.Reason(word).Layer()]; r.Reached != want {
 			t.Errorf("reasons.go: %s has Reached: %q, and Reason.Layer of tlsorigin says %q",
 				word, r.Reached, want)
 		}
-		if word != "upstream_lost" && !slices.Contains(r.Ends, End{pgwire.PhaseDial, state}) {
+		if word != "upstream_lost" && !slices.Contains(r.Ends, end{pgwire.PhaseDial, state}) {
 			t.Errorf("a dial that ends for %s has SQLSTATE %s, and the table has %v", word, state, r.Ends)
 		}
 	}
 }
 
 func TestSQLStatesOfTheDialPhase(t *testing.T) {
-	for word, want := range map[string]End{
+	for word, want := range map[string]end{
 		"client_denied": {pgwire.PhaseStartup, "28000"},
 		"upstream_gone": {pgwire.PhaseDial, "08001"},
 		"tls_refused":   {pgwire.PhaseDial, "08001"},
 		"login_timeout": {pgwire.PhaseDial, "57014"},
 	} {
-		if r, _ := Lookup(word); !slices.Contains(r.Ends, want) {
+		if r, _ := lookup(word); !slices.Contains(r.Ends, want) {
 			t.Errorf("%s ends with %v, want %v", word, r.Ends, want)
 		}
 	}
@@ -232,9 +232,9 @@ func TestClosedBy(t *testing.T) {
 		{"tls_alert", pgwire.PhaseRelay, pgwire.ClosedByUpstream},
 		{"draining", pgwire.PhaseRelay, pgwire.ClosedByPgorigin},
 	} {
-		if r, _ := Lookup(row.word); r.ClosedBy(row.phase) != string(row.want) {
+		if r, _ := lookup(row.word); r.closedBy(row.phase) != string(row.want) {
 			t.Errorf("%s in the %v phase is closed by %s, want %s",
-				row.word, row.phase, r.ClosedBy(row.phase), row.want)
+				row.word, row.phase, r.closedBy(row.phase), row.want)
 		}
 	}
 }
