@@ -17,6 +17,46 @@ const (
 	cannotConnectNow   = "57P03"
 )
 
+// reason is one row of the table: all that there is to say about one reason word.
+type reason struct {
+	Word    string
+	Reached layer            // how far a failed dial came; empty if no dial ends with Word
+	Stages  []diagnose.Stage // stages of "pgorigin check" that fail with Word
+	Ends    []end            // phases in which a session ends with Word
+	Meaning string           // one sentence
+	Cures   []string         // templates of sentences, the best one first; none if there is nothing to do
+}
+
+// layer is how far a dial came.
+type layer string
+
+// The layers, in the order of the way to a verified connection.
+const (
+	layerNetwork     layer = "network"
+	layerTLS         layer = "TLS"
+	layerCertificate layer = "certificates" // of either side
+)
+
+// The stages of "pgorigin check" besides those of package diagnose: the first two, and the last two.
+const (
+	StageConfig         diagnose.Stage = "config"
+	StageFiles          diagnose.Stage = "files"
+	StageAuthentication diagnose.Stage = "authentication"
+	StageLogin          diagnose.Stage = "login"
+)
+
+// end is one way in which a session ends with a reason.
+type end struct {
+	Phase    pgwire.Phase
+	SQLState string // what the client gets; noAnswer or serversOwn in place of a code
+}
+
+// What a client gets when pgorigin has no SQLSTATE for it.
+const (
+	noAnswer   = ""
+	serversOwn = "the server's own"
+)
+
 // ofDial are the ends for a reason that only a dial has.
 func ofDial() []end { return []end{{pgwire.PhaseDial, cannotConnect}} }
 
