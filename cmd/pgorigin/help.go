@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
 )
 
 const rootHelp = `pgorigin accepts plaintext Postgres clients on localhost and connects them to
@@ -24,9 +25,6 @@ Documentation: https://github.com/pgorigin/pgorigin`
 const rootExample = `  PGORIGIN_UPSTREAM_ADDR=pgbouncer.prod.svc:6432 \
   PGORIGIN_TLS_CA_FILE=/etc/pgorigin/ca.crt pgorigin
   psql "host=127.0.0.1 port=6432 sslmode=disable dbname=app user=app"`
-
-// helpWidth is the width of the narrowest terminal that help is for.
-const helpWidth = 80
 
 func newHelpCommand() *cobra.Command {
 	cmd := &cobra.Command{
@@ -90,7 +88,7 @@ func writeUsage(w io.Writer, cmd *cobra.Command) {
 		}
 	}
 	cmd.InitDefaultHelpFlag()
-	fmt.Fprintf(w, "\nFlags:\n%s", cmd.LocalFlags().FlagUsagesWrapped(helpWidth))
+	fmt.Fprintf(w, "\nFlags:\n%s", cmd.LocalFlags().FlagUsagesWrapped(safetext.Columns))
 	if cmd.Example != "" {
 		fmt.Fprintf(w, "\nExamples:\n%s\n", cmd.Example)
 	}

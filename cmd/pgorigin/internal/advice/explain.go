@@ -11,9 +11,6 @@ import (
 	"github.com/pgorigin/pgorigin/tlsorigin/diagnose"
 )
 
-// columns is the width of a plain terminal.
-const columns = 80
-
 // UnknownWordError says that a word is neither a reason nor a variable.
 type UnknownWordError struct{ Word, Nearest string } // Nearest is empty if no word is like it
 
@@ -147,7 +144,7 @@ func reasonsThatName(word string) []string {
 // paragraph writes text in lines that fit a terminal, with first in front of the first line and rest of the
 // others.
 func paragraph(page *strings.Builder, first, rest, text string) {
-	for i, line := range safetext.Wrap(text, columns-len(first)) {
+	for i, line := range safetext.Wrap(text, safetext.Columns-len(first)) {
 		if i > 0 {
 			first = rest
 		}

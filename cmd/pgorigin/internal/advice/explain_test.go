@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
 )
 
 // TestEverythingIsExplained: each word has a page that fits a terminal and that leaves no placeholder.
@@ -20,7 +21,7 @@ func TestEverythingIsExplained(t *testing.T) {
 			t.Errorf("%s:\n%s", word, page.String())
 		}
 		for line := range strings.Lines(page.String()) {
-			if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > columns {
+			if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > safetext.Columns {
 				t.Errorf("%s: a line of %d characters: %s", word, n, line)
 			}
 		}

@@ -16,10 +16,8 @@ import (
 	"github.com/pgorigin/pgorigin/tlsorigin/diagnose"
 )
 
-const (
-	columns      = 80 // of a plain terminal
-	labelColumns = 19 // of a label and the blank behind it
-)
+// labelColumns is the width of a label and the blank behind it.
+const labelColumns = 19
 
 // write writes the report, as JSON or for people.
 func (r *Report) write(p cli.Process, asJSON bool) error {
@@ -165,7 +163,7 @@ func (k *KeyExchange) text() string {
 func (p printer) line(at branch, result, label, text string) {
 	mark := p.mark(result)
 	indent := utf8.RuneCountInString(mark)
-	room := columns - utf8.RuneCountInString(at.first) - indent
+	room := safetext.Columns - utf8.RuneCountInString(at.first) - indent
 	mark = p.paint(result, mark)
 	hanging := indent + labelColumns
 	lines := []string{strings.TrimRight(fmt.Sprintf("%-*s%s", labelColumns, label, text), " ")}
@@ -234,15 +232,15 @@ func (p printer) verdict(f *Failure) {
 	if f.Origin != "" && f.Origin != config.DefaultOrigin {
 		head += ", origin " + f.Origin
 	}
-	for _, line := range safetext.Wrap(head, columns) {
+	for _, line := range safetext.Wrap(head, safetext.Columns) {
 		fmt.Fprintf(p.w, "%s\n", p.paint(resultFailed, line))
 	}
 	if f.Reason != "" {
 		fmt.Fprintf(p.w, "reason: %s\n", f.Reason)
 	}
-	lines := safetext.Wrap(f.Text, columns)
+	lines := safetext.Wrap(f.Text, safetext.Columns)
 	if f.Cure != "" {
-		lines = append(lines, safetext.Wrap("cure: "+f.Cure, columns)...)
+		lines = append(lines, safetext.Wrap("cure: "+f.Cure, safetext.Columns)...)
 	}
 	for _, line := range lines {
 		fmt.Fprintf(p.w, "%s\n", line)

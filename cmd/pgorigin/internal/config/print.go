@@ -10,9 +10,6 @@ import (
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
 )
 
-// width is the width of the narrowest terminal that help is for.
-const width = 80
-
 const variablesHelp = `
 Environment variables. The value of an unset one stands in parentheses.
 `
@@ -60,7 +57,7 @@ func writeVariable(w io.Writer, v Variable) {
 
 // indented breaks text into lines that begin with prefix.
 func indented(prefix, text string) string {
-	lines := safetext.Wrap(text, width-len(prefix))
+	lines := safetext.Wrap(text, safetext.Columns-len(prefix))
 	return prefix + strings.Join(lines, "\n"+prefix) + "\n"
 }
 

@@ -5,6 +5,9 @@ import (
 	"unicode/utf8"
 )
 
+// Columns is the width of the narrowest terminal that help, explanations and reports are for.
+const Columns = 80
+
 // Wrap breaks text at blanks into lines of at most width characters. A word that is longer than a line is
 // cut. Several blanks in a row stay, so that columns stay aligned.
 func Wrap(text string, width int) []string {
