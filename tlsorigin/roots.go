@@ -13,8 +13,8 @@ import (
 
 // Environment variables that replace the system's roots in crypto/x509.
 const (
-	RootsFromFileVariable = "SSL_CERT_FILE"
-	RootsFromDirVariable  = "SSL_CERT_DIR"
+	rootsFileVariable = "SSL_CERT_FILE"
+	rootsDirVariable  = "SSL_CERT_DIR"
 )
 
 // RootSource is one place that trusted certificates come from.
@@ -39,10 +39,10 @@ func systemSources() []RootSource {
 		return []RootSource{{}}
 	}
 	var sources []RootSource
-	if path := os.Getenv(RootsFromFileVariable); path != "" {
+	if path := os.Getenv(rootsFileVariable); path != "" {
 		_, err := os.Stat(path)
 		sources = append(sources, RootSource{
-			Setting: RootsFromFileVariable, Path: path,
+			Setting: rootsFileVariable, Path: path,
 			Unreadable: err != nil,
 		})
 	} else {
@@ -50,11 +50,11 @@ func systemSources() []RootSource {
 			"/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem",
 			"/etc/pki/tls/cacert.pem", "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem", "/etc/ssl/cert.pem")
 	}
-	if paths := os.Getenv(RootsFromDirVariable); paths != "" {
+	if paths := os.Getenv(rootsDirVariable); paths != "" {
 		for path := range strings.SplitSeq(paths, ":") {
 			_, err := os.Stat(path)
 			sources = append(sources, RootSource{
-				Setting: RootsFromDirVariable, Path: path,
+				Setting: rootsDirVariable, Path: path,
 				Unreadable: err != nil,
 			})
 		}

@@ -21,10 +21,10 @@ func TestRootsThatCannotBeRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, row := range map[string]struct{ variable, path, want string }{
-		"pipe":             {RootsFromFileVariable, pipe, "which is no regular file"},
-		"device":           {RootsFromFileVariable, "/dev/zero", "which is no regular file"},
-		"huge":             {RootsFromFileVariable, huge, "which is larger than 4 MiB"},
-		"folder with pipe": {RootsFromDirVariable, dir + ":" + filepath.Dir(pipe), ""},
+		"pipe":             {rootsFileVariable, pipe, "which is no regular file"},
+		"device":           {rootsFileVariable, "/dev/zero", "which is no regular file"},
+		"huge":             {rootsFileVariable, huge, "which is larger than 4 MiB"},
+		"folder with pipe": {rootsDirVariable, dir + ":" + filepath.Dir(pipe), ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Setenv(row.variable, row.path)

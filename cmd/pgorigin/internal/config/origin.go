@@ -95,12 +95,12 @@ func (o *Origin) Variable(word string) string {
 	if o.inherited[word] {
 		return Prefix + word
 	}
-	return o.Own(word)
+	return o.own(word)
 }
 
-// Own returns the name of the variable that sets word for this origin alone. It is for advice such as "set
+// own returns the name of the variable that sets word for this origin alone. It is for advice such as "set
 // it". A word that is for the whole process has one name only.
-func (o *Origin) Own(word string) string {
+func (o *Origin) own(word string) string {
 	if _, mine := o.inherited[word]; mine {
 		return o.prefix() + word
 	}
@@ -108,7 +108,7 @@ func (o *Origin) Own(word string) string {
 }
 
 // Fill puts names of variables into a constant template, in one pass. {TLS_CA_FILE} stands for Variable, and
-// {own:TLS_CA_FILE} for Own. {} stands for the next of data, which Fill does not search for names.
+// {own:TLS_CA_FILE} for own. {} stands for the next of data, which Fill does not search for names.
 func (o *Origin) Fill(template string, data ...string) string {
 	var text strings.Builder
 	for {
@@ -124,7 +124,7 @@ func (o *Origin) Fill(template string, data ...string) string {
 			text.WriteString(data[0])
 			data = data[1:]
 		case isOwn:
-			text.WriteString(o.Own(own))
+			text.WriteString(o.own(own))
 		default:
 			text.WriteString(o.Variable(word))
 		}

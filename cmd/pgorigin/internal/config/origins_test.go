@@ -230,10 +230,10 @@ func TestVariableAndOwn(t *testing.T) {
 		{"DIAL_TIMEOUT", "PGORIGIN_DIAL_TIMEOUT", "PGORIGIN_DIAL_TIMEOUT"},
 	} {
 		o := s.named[0]
-		if variable, own := o.Variable(row.word), o.Own(row.word); variable != row.variable || own != row.own {
+		if variable, own := o.Variable(row.word), o.own(row.word); variable != row.variable || own != row.own {
 			t.Errorf("%s is %s and %s, want %s and %s", row.word, variable, own, row.variable, row.own)
 		}
-		if variable, own := s.Variable(row.word), s.Own(row.word); variable != Prefix+row.word || own != variable {
+		if variable, own := s.Variable(row.word), s.own(row.word); variable != Prefix+row.word || own != variable {
 			t.Errorf("of the unnamed origin, %s is %s and %s", row.word, variable, own)
 		}
 	}

@@ -29,7 +29,7 @@ func TestVariablesPage(t *testing.T) {
 func variablesTable() string {
 	var page strings.Builder
 	section, seen := "", map[string]bool{}
-	for _, v := range append(Variables(), WebhookVariables()...) {
+	for _, v := range append(Variables(), webhookVariables()...) {
 		if seen[v.Word] {
 			continue // the webhook has some variables of run
 		}

@@ -42,7 +42,7 @@ func WriteHelp(w io.Writer) {
 // WriteWebhookHelp lists the variables of the webhook.
 func WriteWebhookHelp(w io.Writer) {
 	fmt.Fprintf(w, "%s\n", variablesHelp)
-	for _, v := range WebhookVariables() {
+	for _, v := range webhookVariables() {
 		writeVariable(w, v)
 	}
 }

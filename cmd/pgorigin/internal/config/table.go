@@ -285,8 +285,8 @@ func logVariables() []Variable {
 	}}
 }
 
-// WebhookVariables returns the variables of "pgorigin webhook".
-func WebhookVariables() []Variable {
+// webhookVariables returns the variables of "pgorigin webhook".
+func webhookVariables() []Variable {
 	rows := []Variable{{
 		Word: "WEBHOOK_LISTEN_ADDR", Type: oneAddress(":8443"), Default: ":8443",
 		Help: "Address for the API server and the kubelet. It speaks TLS only.",

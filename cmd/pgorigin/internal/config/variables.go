@@ -118,7 +118,7 @@ func dialerVariable(field string) (v Variable, ok bool) {
 // webhook, too.
 func Lookup(name string) (v Variable, ok bool) {
 	word := strings.TrimPrefix(strings.ToUpper(name), Prefix)
-	return find(append(Variables(), WebhookVariables()...), func(v Variable) bool { return v.Word == word })
+	return find(append(Variables(), webhookVariables()...), func(v Variable) bool { return v.Word == word })
 }
 
 func find(all []Variable, is func(Variable) bool) (v Variable, ok bool) {

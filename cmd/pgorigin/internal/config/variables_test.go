@@ -18,7 +18,7 @@ func TestRowsAndFieldsAreTheSame(t *testing.T) {
 	for _, group := range []struct {
 		rows   []Variable
 		fields any
-	}{{Variables(), new(Config)}, {originVariables(), new(Origin)}, {WebhookVariables(), new(WebhookSettings)}} {
+	}{{Variables(), new(Config)}, {originVariables(), new(Origin)}, {webhookVariables(), new(WebhookSettings)}} {
 		var out bytes.Buffer
 		table := tabwriter.NewWriter(&out, 0, 0, 0, ' ', 0)
 		if err := envconfig.Usagef("pgorigin", group.fields, table, "{{range .}}{{usage_key .}}\n{{end}}"); err != nil {
@@ -45,7 +45,7 @@ func TestRowsAndFieldsAreTheSame(t *testing.T) {
 // TestRowsAreComplete names what a row lacks.
 func TestRowsAreComplete(t *testing.T) {
 	words := OriginWords()
-	for _, v := range append(Variables(), WebhookVariables()...) {
+	for _, v := range append(Variables(), webhookVariables()...) {
 		if v.Help == "" || v.Type.Name == "" {
 			t.Errorf("%s lacks Help or Type", v.Word)
 		}
@@ -106,7 +106,7 @@ func TestFirstWordsAreClosed(t *testing.T) {
 	if want := strings.Fields(frozen); !slices.Equal(FirstWords(), want) {
 		t.Errorf("the first words are %v,\nwant %v", FirstWords(), want)
 	}
-	for _, v := range append(Variables(), WebhookVariables()...) {
+	for _, v := range append(Variables(), webhookVariables()...) {
 		first, _, _ := strings.Cut(v.Word, "_")
 		if !slices.Contains(FirstWords(), first) {
 			t.Errorf("%s begins with %s, which may be the name of an origin; begin it with one of %v", v.Word, first, FirstWords())

@@ -29,8 +29,8 @@ func LoadWebhook(env []string) (w WebhookSettings, problems []Problem) {
 	for name, value := range all {
 		given[strings.TrimPrefix(name, Prefix)] = value
 	}
-	_, found := read(WebhookVariables(), given, &w)
-	for _, v := range WebhookVariables() {
+	_, found := read(webhookVariables(), given, &w)
+	for _, v := range webhookVariables() {
 		names = append(names, v.Name())
 		if _, ok := given[v.Word]; v.Required && !ok {
 			found = append(found, finding{word: v.Word, unset: true, text: v.Cure})
