@@ -47,6 +47,9 @@ func classicalGroups() []tls.CurveID {
 	return []tls.CurveID{tls.X25519, tls.CurveP256, tls.CurveP384, tls.CurveP521}
 }
 
+// Groups returns the key-exchange groups that can be negotiated, in the order of crypto/tls.
+func Groups() []tls.CurveID { return slices.Concat(hybridGroups(), classicalGroups()) }
+
 // IsHybrid reports whether a group combines a post-quantum key exchange with a classical one.
 func IsHybrid(id tls.CurveID) bool { return slices.Contains(hybridGroups(), id) }
 
@@ -196,7 +199,7 @@ func (k *keyExchange) warnGroups(hello Hello) {
 		text := fmt.Sprintf("its order has no effect, TLS in Go has an order of its own: the key share is for %s, "+
 			"and %s is merely allowed; to begin with a group, leave out those before it (%s)",
 			strings.Join(GroupNames(hello.KeyShares), " and "), GroupName(k.groups[0]),
-			strings.Join(GroupNames(slices.Concat(hybridGroups(), classicalGroups())), ", "))
+			strings.Join(GroupNames(Groups()), ", "))
 		k.warnings = append(k.warnings, Warning{Field: "Groups", Text: text})
 	}
 }

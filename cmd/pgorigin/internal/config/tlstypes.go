@@ -114,21 +114,13 @@ func groupAdvice(entry string) string {
 	if entry == "" {
 		return "expected a comma list of groups; remove the comma too many"
 	}
-	names := tlsorigin.GroupNames(allGroups())
+	names := tlsorigin.GroupNames(tlsorigin.Groups())
 	text := fmt.Sprintf("entry %s: expected a comma list of %s", safetext.Quote(entry),
 		strings.Join(names, ", "))
 	if near := Nearest(entry, names); near != "" {
 		text += "; did you mean " + near + "?"
 	}
 	return text
-}
-
-// allGroups are in the order of crypto/tls.
-func allGroups() []tls.CurveID {
-	return []tls.CurveID{
-		tls.X25519MLKEM768, tls.SecP256r1MLKEM768, tls.SecP384r1MLKEM1024,
-		tls.X25519, tls.CurveP256, tls.CurveP384, tls.CurveP521,
-	}
 }
 
 // groupNamed returns the group with that name, in any case.
@@ -143,7 +135,7 @@ func groupNamed(name string) (group tls.CurveID, ok bool) {
 	case "curve25519":
 		return tls.X25519, true
 	}
-	all := allGroups()
+	all := tlsorigin.Groups()
 	i := slices.IndexFunc(all,
 		func(id tls.CurveID) bool { return strings.EqualFold(name, tlsorigin.GroupName(id)) })
 	if i < 0 {
