@@ -276,8 +276,9 @@ func logVariables() []Variable {
 		Word: "LOG_LEVEL", Type: words("debug", "info", "warn", "error"), Default: "info",
 		Help: "Lowest level that is logged.",
 	}, {
-		Word: "LOG_FORMAT", Type: words("auto", "json", "console"), Default: "auto",
-		Help: "auto means coloured console lines on a terminal, and JSON elsewhere.",
+		Word: "LOG_FORMAT", Type: words(string(FormatAuto), string(FormatJSON), string(FormatConsole)),
+		Default: string(FormatAuto),
+		Help:    "auto means coloured console lines on a terminal, and JSON elsewhere.",
 	}, {
 		Word: "UNKNOWN_ENV", Type: words("error", "warn", "ignore"), Default: "error",
 		Help: "What to do about unknown PGORIGIN_ variables. Unknown TLS_ and AUTH_ variables are always " +
