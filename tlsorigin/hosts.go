@@ -183,9 +183,9 @@ func (e *hostState) learnGroup(k *keyExchange, state tls.ConnectionState, now ti
 	}
 }
 
-// forgetGroups forgets the groups that were learned for addr and returns the hello to try instead. The
+// dropGroups forgets the groups that were learned for addr and returns the hello to try instead. The
 // fallback stays. If ok is false, no groups had been learned.
-func (h *hosts) forgetGroups(addr net.Addr) (wide helloVariant, ok bool) {
+func (h *hosts) dropGroups(addr net.Addr) (wide helloVariant, ok bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	e := h.known[addr.String()]

@@ -18,8 +18,8 @@ const (
 const (
 	// silenceLimit is how long a peer may acknowledge nothing of what it was sent.
 	silenceLimit = 30 * time.Second
-	// lookPeriod is the time between two checks of connections with unacknowledged data.
-	lookPeriod = 2 * time.Second
+	// checkPeriod is the time between two checks of connections with unacknowledged data.
+	checkPeriod = 2 * time.Second
 )
 
 // liveness ends connections whose peer acknowledges nothing any more. TCP sends no keep-alive probes while
@@ -35,7 +35,7 @@ type liveness struct {
 	wires []*wire // to check; a timer runs while there are any
 }
 
-func newLiveness() *liveness { return &liveness{limit: silenceLimit, period: lookPeriod} }
+func newLiveness() *liveness { return &liveness{limit: silenceLimit, period: checkPeriod} }
 
 // watch adds wires to the next check.
 func (l *liveness) watch(wires ...*wire) {
@@ -45,13 +45,13 @@ func (l *liveness) watch(wires ...*wire) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.wires) == 0 {
-		time.AfterFunc(l.period, l.look)
+		time.AfterFunc(l.period, l.check)
 	}
 	l.wires = append(l.wires, wires...)
 }
 
-// look ends dead connections, and keeps those that still wait for an acknowledgement for the next check.
-func (l *liveness) look() {
+// check ends dead connections, and keeps those that still wait for an acknowledgement for the next check.
+func (l *liveness) check() {
 	l.mu.Lock()
 	wires := l.wires
 	l.wires = nil

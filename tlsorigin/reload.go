@@ -377,6 +377,6 @@ func (r *reloads) reject(files snapshot, problem error) {
 		r.since = time.Now()
 	}
 	if time.Since(r.since) >= settleTime {
-		r.refused, r.problem = files.forget(), problem
+		r.refused, r.problem = files.withoutContent(), problem
 	}
 }

@@ -53,7 +53,7 @@ func (d *Dialer) retry(ctx context.Context, first *attempt, result outcome, end 
 	}
 	if number, ok := alertNumber(result.failure.Err); ok && number == alertHandshakeFailure &&
 		len(last.variant.groups) > 0 {
-		if wide, ok := d.hosts.forgetGroups(last.report.Resolved); ok && time.Until(end) > 0 {
+		if wide, ok := d.hosts.dropGroups(last.report.Resolved); ok && time.Until(end) > 0 {
 			_, result = d.again(ctx, last, wide, end)
 			return result
 		}

@@ -114,8 +114,8 @@ func (s snapshot) changed(paths []string, later snapshot) []string {
 	return changed
 }
 
-// forget returns s without what a comparison does not need in memory.
-func (s snapshot) forget() snapshot {
+// withoutContent returns s without what a comparison does not need in memory.
+func (s snapshot) withoutContent() snapshot {
 	kept := make(snapshot, len(s))
 	for path, f := range s {
 		f.data = nil

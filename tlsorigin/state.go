@@ -76,7 +76,7 @@ func loadState(cfg *Config, files snapshot, minVersion uint16, system systemRoot
 		return nil, problems
 	}
 	s.sessions = newSessions(cfg.ResumeFor, s.client)
-	s.files = files.forget()
+	s.files = files.withoutContent()
 	return s, nil
 }
 

@@ -97,8 +97,8 @@ func (m *Metrics) CancelUnknownKey(origin string) {
 	m.cancels.WithLabelValues(origin, unknownKey).Inc()
 }
 
-// CancelSettled counts a delivered cancel request by its effect on the session, one of Options.CancelEffects.
-func (m *Metrics) CancelSettled(origin, effect string) {
+// CancelEffect counts a delivered cancel request by its effect on the session, one of Options.CancelEffects.
+func (m *Metrics) CancelEffect(origin, effect string) {
 	m.cancelEffects.WithLabelValues(origin, known(effect, m.opts.CancelEffects)).Inc()
 }
 

@@ -34,7 +34,7 @@ func (r *Report) write(p cli.Process, asJSON bool) error {
 	for _, w := range r.Warnings {
 		out.line(branch{}, resultWarning, "warning", w)
 	}
-	out.verdict(r.Failed)
+	out.conclusion(r.Failed)
 	return nil
 }
 
@@ -214,9 +214,9 @@ func (p printer) paint(result, text string) string {
 	return "\x1b[" + colour + "m" + text + "\x1b[0m"
 }
 
-// verdict ends the report. If f is nil, all is good. Problems of the configuration follow on stderr, as those
+// conclusion ends the report. If f is nil, all is good. Problems of the configuration follow on stderr, as those
 // of run do.
-func (p printer) verdict(f *Failure) {
+func (p printer) conclusion(f *Failure) {
 	fmt.Fprintf(p.w, "\n")
 	if f == nil {
 		fmt.Fprintf(p.w, "%s\n", p.paint(resultOK, "all good"))

@@ -15,9 +15,9 @@ func refusalOf(t *testing.T, i *Injector, annotations map[string]string, spec st
 	t.Helper()
 	meta := fmt.Sprintf(`{"namespace": "shop", "generateName": "web-", "labels": {"pgorigin/inject": "true"}, "annotations": %s}`, encodeJSON(t, annotations))
 	object := fmt.Sprintf(`{"apiVersion": "v1", "kind": "Pod", "metadata": %s, "spec": {%s"containers": [{"name": "a"}]}}`, meta, spec)
-	answer, verdict := ask(t, i, reviewOf(object))
-	if answer.Allowed || answer.Patch != nil || answer.Status.Code != 422 || len(verdict.Problems) == 0 {
-		t.Fatalf("answer %+v, verdict %+v", answer, verdict)
+	answer, decision := ask(t, i, reviewOf(object))
+	if answer.Allowed || answer.Patch != nil || answer.Status.Code != 422 || len(decision.Problems) == 0 {
+		t.Fatalf("answer %+v, decision %+v", answer, decision)
 	}
 	_, _, err := i.Inject([]byte(object))
 	refused := new(Refusal)

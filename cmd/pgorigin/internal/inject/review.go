@@ -49,8 +49,8 @@ type status struct {
 // reviewVersion is the only version since Kubernetes 1.22.
 const reviewVersion = "admission.k8s.io/v1"
 
-// Verdict is the result of a review.
-type Verdict struct {
+// Decision is the result of a review.
+type Decision struct {
 	Object   string   // such as "Pod shop/web-1"
 	Injected bool     // the pod got a sidecar
 	Problems []string // why the pod is refused; nil otherwise
@@ -60,70 +60,70 @@ type Verdict struct {
 // review answers an AdmissionReview. It allows everything as it is, except a new pod that asks for injection.
 // It also allows what this version cannot read: the API server decides about that. An error means that the
 // body cannot be answered at all.
-func (i *Injector) review(body []byte) ([]byte, Verdict, error) {
+func (i *Injector) review(body []byte) ([]byte, Decision, error) {
 	var asked review
 	if err := json.Unmarshal(body, &asked); err != nil {
-		return nil, Verdict{}, fmt.Errorf("read AdmissionReview: %w", err)
+		return nil, Decision{}, fmt.Errorf("read AdmissionReview: %w", err)
 	}
 	isReview := asked.APIVersion == reviewVersion && asked.Kind == "AdmissionReview"
 	if !isReview || asked.Request == nil || asked.Request.UID == "" {
-		return nil, Verdict{},
+		return nil, Decision{},
 			errors.New("expected an AdmissionReview of " + reviewVersion + " with a request")
 	}
 	answer := &response{UID: asked.Request.UID, Allowed: true}
-	verdict, patch := i.decide(asked.Request)
+	decision, patch := i.decide(asked.Request)
 	switch {
-	case len(verdict.Problems) > 0:
+	case len(decision.Problems) > 0:
 		answer.Allowed = false
 		answer.Status = &status{
 			Status: "Failure", Reason: "Invalid", Code: 422,
-			Message: "pgorigin: " + verdict.Object + ": " + strings.Join(verdict.Problems, "; "),
+			Message: "pgorigin: " + decision.Object + ": " + strings.Join(decision.Problems, "; "),
 		}
-	case verdict.Injected:
+	case decision.Injected:
 		text, err := json.Marshal(patch)
 		if err != nil {
-			return nil, Verdict{}, fmt.Errorf("encode patch: %w", err)
+			return nil, Decision{}, fmt.Errorf("encode patch: %w", err)
 		}
 		answer.PatchType, answer.Patch = "JSONPatch", text
 	}
 	text, err := json.Marshal(review{APIVersion: reviewVersion, Kind: "AdmissionReview", Response: answer})
 	if err != nil {
-		return nil, Verdict{}, fmt.Errorf("encode answer: %w", err)
+		return nil, Decision{}, fmt.Errorf("encode answer: %w", err)
 	}
-	return text, verdict, nil
+	return text, decision, nil
 }
 
 // decide decides about one request. It changes nothing outside, so a dry run needs no special case.
-func (i *Injector) decide(r *request) (Verdict, []operation) {
-	verdict := Verdict{Object: describe(r.Kind.Kind, metadata{Namespace: r.Namespace})}
+func (i *Injector) decide(r *request) (Decision, []operation) {
+	decision := Decision{Object: describe(r.Kind.Kind, metadata{Namespace: r.Namespace})}
 	if (r.Kind != groupKind{Version: "v1", Kind: "Pod"}) || r.Operation != "CREATE" || r.SubResource != "" {
-		verdict.Skipped = "not the creation of a pod"
-		return verdict, nil
+		decision.Skipped = "not the creation of a pod"
+		return decision, nil
 	}
 	var p pod
 	if err := json.Unmarshal(r.Object, &p); err != nil {
-		verdict.Skipped = "cannot be read: " + err.Error()
-		return verdict, nil
+		decision.Skipped = "cannot be read: " + err.Error()
+		return decision, nil
 	}
 	p.Metadata.Namespace = r.Namespace
-	verdict.Object = describe("Pod", p.Metadata)
+	decision.Object = describe("Pod", p.Metadata)
 	switch {
 	case p.Metadata.Labels[askLabel] != "true":
-		verdict.Skipped = "does not ask for injection"
-		return verdict, nil
+		decision.Skipped = "does not ask for injection"
+		return decision, nil
 	case p.hasSidecar():
-		verdict.Skipped = "has the sidecar"
-		return verdict, nil
+		decision.Skipped = "has the sidecar"
+		return decision, nil
 	case i.broken != nil:
-		verdict.Problems = []string{"the injector's defaults are wrong: " + oneLine(i.broken)}
-		return verdict, nil
+		decision.Problems = []string{"the injector's defaults are wrong: " + oneLine(i.broken)}
+		return decision, nil
 	}
 	decided, problems := i.plan(p)
-	if verdict.Problems = problems; len(problems) > 0 {
-		return verdict, nil
+	if decision.Problems = problems; len(problems) > 0 {
+		return decision, nil
 	}
-	verdict.Injected = true
-	return verdict, decided.patch(p)
+	decision.Injected = true
+	return decision, decided.patch(p)
 }
 
 // operation is one step of a JSON Patch (RFC 6902). All our steps add.

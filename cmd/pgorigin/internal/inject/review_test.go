@@ -31,9 +31,9 @@ func reviewOf(object string) string {
 }
 
 // ask sends a review to i and decodes the answer.
-func ask(t *testing.T, i *Injector, body string) (*response, Verdict) {
+func ask(t *testing.T, i *Injector, body string) (*response, Decision) {
 	t.Helper()
-	text, verdict, err := i.review([]byte(body))
+	text, decision, err := i.review([]byte(body))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,16 +44,16 @@ func ask(t *testing.T, i *Injector, body string) (*response, Verdict) {
 	if answer.APIVersion != reviewVersion || answer.Kind != "AdmissionReview" || answer.Response == nil || answer.Response.UID != "u-1" {
 		t.Fatalf("answer %s", text)
 	}
-	return answer.Response, verdict
+	return answer.Response, decision
 }
 
 // The webhook and inject turn the same pod into the same pod.
 func TestReviewDoesWhatInjectDoes(t *testing.T) {
 	for name, object := range askedPods() {
 		t.Run(name, func(t *testing.T) {
-			answer, verdict := ask(t, testInjector(t), reviewOf(object))
-			if !answer.Allowed || answer.PatchType != "JSONPatch" || !verdict.Injected {
-				t.Fatalf("answer %+v, verdict %+v", answer, verdict)
+			answer, decision := ask(t, testInjector(t), reviewOf(object))
+			if !answer.Allowed || answer.PatchType != "JSONPatch" || !decision.Injected {
+				t.Fatalf("answer %+v, decision %+v", answer, decision)
 			}
 			patched := applyPatch(t, object, answer.Patch)
 
@@ -70,9 +70,9 @@ func TestReviewDoesWhatInjectDoes(t *testing.T) {
 				t.Errorf("webhook: %v\ninject:  %v", patched, injected)
 			}
 
-			again, verdict := ask(t, testInjector(t), reviewOf(encodeJSON(t, patched)))
-			if !again.Allowed || again.Patch != nil || verdict.Skipped != "has the sidecar" {
-				t.Errorf("second time: %+v, %+v", again, verdict)
+			again, decision := ask(t, testInjector(t), reviewOf(encodeJSON(t, patched)))
+			if !again.Allowed || again.Patch != nil || decision.Skipped != "has the sidecar" {
+				t.Errorf("second time: %+v, %+v", again, decision)
 			}
 		})
 	}
@@ -179,9 +179,9 @@ func TestReviewAllows(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			i := testInjector(t)
 			i.broken = errTest
-			answer, verdict := ask(t, i, body)
-			if !answer.Allowed || answer.Patch != nil || answer.PatchType != "" || verdict.Skipped == "" {
-				t.Errorf("answer %+v, verdict %+v", answer, verdict)
+			answer, decision := ask(t, i, body)
+			if !answer.Allowed || answer.Patch != nil || answer.PatchType != "" || decision.Skipped == "" {
+				t.Errorf("answer %+v, decision %+v", answer, decision)
 			}
 		})
 	}

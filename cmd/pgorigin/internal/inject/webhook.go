@@ -28,7 +28,7 @@ type Webhook struct {
 	Injector func() (*Injector, error)
 	// Reviewed is called after each review, with an error if the request could not be answered. It may be
 	// nil.
-	Reviewed func(Verdict, error)
+	Reviewed func(Decision, error)
 
 	draining atomic.Bool
 }
@@ -60,9 +60,9 @@ func (w *Webhook) Server(pair *KeyPair) *http.Server {
 
 // serveReview answers one AdmissionReview.
 func (w *Webhook) serveReview(rw http.ResponseWriter, r *http.Request) {
-	answer, verdict, err := w.review(http.MaxBytesReader(rw, r.Body, maxReview))
+	answer, decision, err := w.review(http.MaxBytesReader(rw, r.Body, maxReview))
 	if w.Reviewed != nil {
-		w.Reviewed(verdict, err)
+		w.Reviewed(decision, err)
 	}
 	if err != nil {
 		http.Error(rw, err.Error(), http.StatusBadRequest)
@@ -72,10 +72,10 @@ func (w *Webhook) serveReview(rw http.ResponseWriter, r *http.Request) {
 	_, _ = rw.Write(answer)
 }
 
-func (w *Webhook) review(body io.Reader) ([]byte, Verdict, error) {
+func (w *Webhook) review(body io.Reader) ([]byte, Decision, error) {
 	text, err := io.ReadAll(body)
 	if err != nil {
-		return nil, Verdict{}, fmt.Errorf("read request: %w", err)
+		return nil, Decision{}, fmt.Errorf("read request: %w", err)
 	}
 	injector, err := w.Injector()
 	if err != nil {

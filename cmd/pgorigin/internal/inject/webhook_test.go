@@ -24,7 +24,7 @@ type rig struct {
 
 	mu       sync.Mutex
 	reloads  []error
-	verdicts []Verdict
+	verdicts []Decision
 	failures []error
 	broken   error // of the defaults
 }
@@ -50,7 +50,7 @@ func newRig(t *testing.T) *rig {
 			defer r.mu.Unlock()
 			return testInjector(t), r.broken
 		},
-		Reviewed: func(v Verdict, err error) {
+		Reviewed: func(v Decision, err error) {
 			r.mu.Lock()
 			defer r.mu.Unlock()
 			if err != nil {

@@ -128,7 +128,7 @@ func CancelEffects() []string {
 
 // cancelEffect logs what a delivered cancel request did to its target session.
 func (o *Observer) cancelEffect(info pgwire.SessionInfo, target uint64, effect pgwire.CancelEffect) {
-	o.metrics.CancelSettled(o.origin, string(effect))
+	o.metrics.CancelEffect(o.origin, string(effect))
 	o.log.Info("cancel request finished", zap.String("origin", o.origin), zap.Uint64("session", info.ID),
 		zap.Uint64("target_session", target), zap.String("cancel_effect", string(effect)))
 }

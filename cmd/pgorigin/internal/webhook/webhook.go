@@ -109,8 +109,8 @@ func (s *server) newInjector() (*inject.Injector, error) {
 	return injector, injector.ReadDefaults(os.DirFS(s.settings.Webhook.DefaultsDir))
 }
 
-// logReview logs the verdict about a pod.
-func (s *server) logReview(v inject.Verdict, err error) {
+// logReview logs the decision about a pod.
+func (s *server) logReview(v inject.Decision, err error) {
 	object := zap.String("object", safetext.Printable(v.Object))
 	switch {
 	case err != nil:
