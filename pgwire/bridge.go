@@ -13,8 +13,6 @@ import (
 	"github.com/pgorigin/pgorigin/pgwire/internal/scram"
 )
 
-const typePasswordMessage = 'p' // also SASLInitialResponse, SASLResponse and GSSResponse
-
 // answerRequest answers one authentication request for a client that gives a cleartext password, or none. So
 // the login is bound to the verified channel, whatever the client is able to do.
 func (s *session) answerRequest(request []byte) error {

@@ -32,6 +32,9 @@ const (
 	typeReadyForQuery    = 'Z'
 )
 
+// typePasswordMessage is of a client: also SASLInitialResponse, SASLResponse and GSSResponse.
+const typePasswordMessage = 'p'
+
 // Authentication request codes; manual, "Message Formats".
 const (
 	authOK           = 0
