@@ -13,14 +13,14 @@ const head = `# Performance
 ` + "`make bench UPDATE=-update`" + ` writes this page from the samples in
 [performance.json](performance.json). Edit bench/, not this page.
 
-A sidecar costs something in every pod. So every figure stands beside the alternatives:
+A sidecar costs something in every pod. So every figure is beside the alternatives:
 
 - a direct TLS connection of libpq (` + "`sslmode=verify-full`" + `);
 - stunnel (` + "`protocol = pgsql`" + `);
 - pgbouncer as a sidecar (` + "`server_tls_sslmode=verify-full`" + `);
-- as the floor, a naive relay in Go: two ` + "`io.Copy`" + ` and nothing else.
+- as the lower limit, a naive relay in Go: two ` + "`io.Copy`" + ` and nothing else.
 
-All of them verify chain and name of the same server.
+All of them verify the chain and the name of the same server.
 
 `
 

@@ -79,7 +79,7 @@ func attackers(real, other string) []attacker {
 			play: func(c *caller) { c.send(askSASL(both...)); c.await(patience); welcome(c) },
 		},
 		{
-			name: "says that the proof was wrong, then Ok", wants: "to be believed all the same", lies: true, asks: "scram",
+			name: "says that the proof was wrong, then Ok", wants: "to be believed nevertheless", lies: true, asks: "scram",
 			play: func(c *caller) { errorFinal(c, both) },
 		},
 		{
@@ -107,7 +107,7 @@ func attackers(real, other string) []attacker {
 			play: lying(scram{password: servers.Password, iterations: "4294967297"}),
 		},
 		{
-			name: "asks for a cleartext password behind SCRAM", wants: "the password of a client that proved nothing yet", lies: true,
+			name: "asks for a cleartext password after SCRAM", wants: "the password of a client that has proved nothing yet", lies: true,
 			play: func(c *caller) { scramThenCleartext(c, both) },
 		},
 		{

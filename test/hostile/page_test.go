@@ -21,18 +21,18 @@ Each row is an attacker between client and server. The attacker's certificate is
 right name and comes from the same CA. That happens after a theft, or where one CA serves many
 servers. Each cell says what the attacker got.
 
-- *refused*: the client got an error, and no secret left.
+- *refused*: the client got an error, and sent no secret.
 - **in the middle**: the client is logged in, and the attacker reads and changes what it likes.
 - **believed**: the client takes the attacker for the server.
-- **password**, **hash**: the password or its MD5 hash has left.
+- **password**, **hash**: the attacker got the password or its MD5 hash.
 - *the client computes*: the client itself spends minutes on its proof, with or without pgorigin.
 
-In the rows about nonces and iterations the attacker knows the password. They show who notices that
-it breaks the rules of SCRAM. libpq accepts a nonce to which the server has added nothing. It reads
-4,294,967,297 iterations as one.
+In the rows about nonces and iterations, the attacker knows the password. They show which client
+notices that it breaks the rules of SCRAM. libpq accepts a nonce to which the server has added
+nothing. It reads 4,294,967,297 iterations as one.
 
 libpq 18 is the judge in every column. It uses its own TLS (` + "`sslmode=verify-full`" + `) in the columns
-named libpq. In the other columns it uses a plaintext connection to pgorigin.
+named libpq. In the other columns, it uses a plaintext connection to pgorigin.
 
 ## What each mode protects from
 
@@ -41,7 +41,7 @@ named libpq. In the other columns it uses a plaintext connection to pgorigin.
 const pageRequire = `
 ## ` + "`bridge`" + ` with ` + "`PGORIGIN_AUTH_REQUIRE`" + `
 
-Each column allows one method, and only that. A server that asks for it gets it.
+Each column allows exactly one method. A server that asks for that method gets it.
 
 `
 
