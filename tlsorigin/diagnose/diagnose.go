@@ -189,21 +189,45 @@ func (w *walker) walk(ctx context.Context, addr *tlsorigin.Addr) Address {
 	return report
 }
 
+// StagesOf returns the stages at which a walk can fail for reason. It is empty for a reason that no walk has.
+func StagesOf(reason tlsorigin.Reason) []Stage {
+	switch reason {
+	case tlsorigin.ReasonUpstreamDNS:
+		return []Stage{StageDNS}
+	case tlsorigin.ReasonUpstreamRefused:
+		return []Stage{StageTCP}
+	case tlsorigin.ReasonUpstreamTimeout:
+		return []Stage{StageTCP, StageSSLRequest}
+	case tlsorigin.ReasonUpstreamUnreachable:
+		return []Stage{StageTCP, StageSSLRequest, StageTLS}
+	case tlsorigin.ReasonTLSRefused, tlsorigin.ReasonTLSInjection:
+		return []Stage{StageSSLRequest}
+	case tlsorigin.ReasonUpstreamGone, tlsorigin.ReasonTLSProtocol:
+		return []Stage{StageSSLRequest, StageTLS}
+	case tlsorigin.ReasonTLSTimeout, tlsorigin.ReasonTLSAlert, tlsorigin.ReasonTLSALPN:
+		return []Stage{StageTLS}
+	case tlsorigin.ReasonCertNameMismatch:
+		return []Stage{StageName}
+	case tlsorigin.ReasonCertUnknownAuthority, tlsorigin.ReasonCertExpired, tlsorigin.ReasonCertNotYetValid,
+		tlsorigin.ReasonCertRevoked, tlsorigin.ReasonCertPinMismatch, tlsorigin.ReasonCertUsage,
+		tlsorigin.ReasonCertInvalid:
+		return []Stage{StageChain}
+	case tlsorigin.ReasonClientCertRejected:
+		return []Stage{StageClientCertificate}
+	case tlsorigin.ReasonUpstreamLost: // of an established connection
+	}
+	return nil
+}
+
 // stageOf tells at which stage an attempt failed.
 func stageOf(failure *tlsorigin.Error, report *tlsorigin.Attempt) Stage {
-	switch kind := failure.Kind; {
-	case kind == tlsorigin.ReasonClientCertRejected:
-		return StageClientCertificate
-	case kind == tlsorigin.ReasonCertNameMismatch:
-		return StageName
-	case kind.Layer() == tlsorigin.LayerCertificate:
-		return StageChain
-	case kind == tlsorigin.ReasonUpstreamDNS:
-		return StageDNS
+	stages := StagesOf(failure.Kind)
+	switch {
+	case len(stages) == 1:
+		return stages[0]
 	case report.Resolved == nil:
 		return StageTCP
-	case kind == tlsorigin.ReasonTLSRefused, kind == tlsorigin.ReasonTLSInjection,
-		report.TLS == 0 && report.SSLRequest > 0:
+	case report.TLS == 0 && report.SSLRequest > 0:
 		return StageSSLRequest
 	}
 	return StageTLS

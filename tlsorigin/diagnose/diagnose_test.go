@@ -103,6 +103,9 @@ func TestDiagnosisAgreesWithDial(t *testing.T) {
 			if found.Failed != want {
 				t.Errorf("failed at %q, want %q", found.Failed, want)
 			}
+			if stages := StagesOf(found.Err.Kind); !slices.Contains(stages, found.Failed) {
+				t.Errorf("%s failed at %q, StagesOf says %q", found.Err.Kind, found.Failed, stages)
+			}
 			for range max(1, len(found.KeyExchange)) {
 				peertest.CheckOnlyTLS(t, p.Received(t))
 			}

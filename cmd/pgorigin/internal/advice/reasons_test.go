@@ -14,6 +14,7 @@ import (
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 	"github.com/pgorigin/pgorigin/pgwire"
 	"github.com/pgorigin/pgorigin/tlsorigin"
+	"github.com/pgorigin/pgorigin/tlsorigin/diagnose"
 )
 
 // root is the top of the repository.
@@ -204,6 +205,21 @@ func TestReasonsAreThoseOfDials(t *testing.T) {
 		}
 		if word != "upstream_lost" && !slices.Contains(r.Ends, end{pgwire.PhaseDial, state}) {
 			t.Errorf("a dial that ends for %s has SQLSTATE %s, and the table has %v", word, state, r.Ends)
+		}
+	}
+}
+
+// TestStagesAreThoseOfDiagnoses: check adds three stages to those of package diagnose.
+func TestStagesAreThoseOfDiagnoses(t *testing.T) {
+	ofCheck := []diagnose.Stage{diagnose.StageKeyExchange, StageAuthentication, StageLogin}
+	for _, word := range reasonConstants(t, "tlsorigin") {
+		r, _ := lookup(word)
+		stages := slices.DeleteFunc(slices.Clone(r.Stages), func(s diagnose.Stage) bool {
+			return slices.Contains(ofCheck, s)
+		})
+		if want := diagnose.StagesOf(tlsorigin.Reason(word)); !slices.Equal(stages, want) {
+			t.Errorf("reasons.go: %s has the Stages %q, and StagesOf of tlsorigin/diagnose says %q",
+				word, stages, want)
 		}
 	}
 }
