@@ -5,6 +5,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -70,10 +71,10 @@ func checkSentence(t *testing.T, word, text string) {
 	}
 }
 
-// TestTheDesignHasEveryReason: a word is a promise to dashboards, so that a change of this list is a
-// decision.
-func TestTheDesignHasEveryReason(t *testing.T) {
-	design := strings.Fields(`
+// TestReasonsAreAgreed: a word is a promise to dashboards. Add it to this list if a page of docs/decisions
+// agrees.
+func TestReasonsAreAgreed(t *testing.T) {
+	agreed := strings.Fields(`
 		ok client_protocol client_gone client_timeout client_denied too_many_sessions draining
 		upstream_dns upstream_refused upstream_unreachable upstream_timeout
 		upstream_gone upstream_lost upstream_protocol
@@ -82,13 +83,13 @@ func TestTheDesignHasEveryReason(t *testing.T) {
 		cert_pin_mismatch cert_usage cert_invalid
 		client_cert_rejected auth_rejected auth_channel_binding login_timeout`)
 	for _, word := range Words() {
-		if !slices.Contains(design, word) {
-			t.Errorf("%s is in reasons.go, but not in the design", word)
+		if !slices.Contains(agreed, word) {
+			t.Errorf("%s has a row in reasons.go; add it to this list if a page of docs/decisions agrees", word)
 		}
 	}
-	for _, word := range design {
+	for _, word := range agreed {
 		if !slices.Contains(Words(), word) {
-			t.Errorf("%s is in the design, but has no row in reasons.go", word)
+			t.Errorf("%s is agreed, but has no row in reasons.go", word)
 		}
 	}
 }
@@ -124,18 +125,26 @@ func reasonConstants(t *testing.T, leaf string) []string {
 	t.Helper()
 	var words []string
 	eachFile(t, leaf, func(file *ast.File) {
-		ast.Inspect(file, func(n ast.Node) bool {
-			spec, ok := n.(*ast.ValueSpec)
-			if !ok {
-				return true
-			}
-			for _, value := range spec.Values {
-				if literal, ok := value.(*ast.BasicLit); ok && isNamed(spec.Type, "Reason") {
-					words = append(words, unquote(t, literal))
-				}
-			}
+		words = slices.AppendSeq(words, maps.Values(reasonNames(t, file)))
+	})
+	return words
+}
+
+// reasonNames returns the constants of type Reason that a file declares with a word: words by name.
+func reasonNames(t *testing.T, file *ast.File) map[string]string {
+	t.Helper()
+	words := map[string]string{}
+	ast.Inspect(file, func(n ast.Node) bool {
+		spec, ok := n.(*ast.ValueSpec)
+		if !ok || !isNamed(spec.Type, "Reason") {
 			return true
-		})
+		}
+		for i, value := range spec.Values {
+			if literal, ok := value.(*ast.BasicLit); ok {
+				words[spec.Names[i].Name] = unquote(t, literal)
+			}
+		}
+		return true
 	})
 	return words
 }
@@ -255,17 +264,27 @@ func TestClosedBy(t *testing.T) {
 	}
 }
 
-// eachFile parses the Go files of a leaf and of the packages below it, without tests and their helpers.
+// eachFile parses the Go files of a leaf and of the packages below it, without tests.
 func eachFile(t *testing.T, leaf string, visit func(*ast.File)) {
 	t.Helper()
-	err := filepath.WalkDir(root+leaf, func(path string, entry fs.DirEntry, err error) error {
-		isProduct := strings.HasSuffix(path, ".go") && !strings.HasSuffix(path, "_test.go")
-		if err != nil || entry.IsDir() || !isProduct {
-			return err
+	eachPath(t, leaf, func(path string) {
+		if strings.HasSuffix(path, "_test.go") {
+			return
 		}
 		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
-		if err == nil {
-			visit(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		visit(file)
+	})
+}
+
+// eachPath visits the Go files in a folder of the repository and below it.
+func eachPath(t *testing.T, folder string, visit func(path string)) {
+	t.Helper()
+	err := filepath.WalkDir(root+folder, func(path string, entry fs.DirEntry, err error) error {
+		if err == nil && !entry.IsDir() && strings.HasSuffix(path, ".go") {
+			visit(path)
 		}
 		return err
 	})
