@@ -166,7 +166,7 @@ func (p printer) line(at branch, result, label, text string) {
 	room := safetext.Columns - utf8.RuneCountInString(at.first) - indent
 	mark = p.paint(result, mark)
 	hanging := indent + labelColumns
-	lines := []string{strings.TrimRight(fmt.Sprintf("%-*s%s", labelColumns, label, text), " ")}
+	lines := []string{strings.TrimRight(fmt.Sprintf("%-*s %s", labelColumns-1, label, text), " ")}
 	if utf8.RuneCountInString(lines[0]) > room {
 		lines = safetext.Wrap(text, room-labelColumns)
 		if utf8.RuneCountInString(label) < labelColumns && longestWord(text) <= room-labelColumns {
