@@ -1,12 +1,14 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"io"
 
 	"github.com/spf13/cobra"
 
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cli"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
 )
@@ -26,7 +28,7 @@ const rootExample = `  PGORIGIN_UPSTREAM_ADDR=pgbouncer.prod.svc:6432 \
   PGORIGIN_TLS_CA_FILE=/etc/pgorigin/ca.crt pgorigin
   psql "host=127.0.0.1 port=6432 sslmode=disable dbname=app user=app"`
 
-func newHelpCommand() *cobra.Command {
+func newHelpCommand(p *program) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:                   "help [command]",
 		DisableFlagsInUseLine: true,
@@ -54,19 +56,22 @@ func newHelpCommand() *cobra.Command {
 			return refuseArguments(cmd, args[1:])
 		},
 	}
-	cmd.SetHelpFunc(func(cmd *cobra.Command, _ []string) { printHelp(cmd.Root(), nil) })
+	cmd.SetHelpFunc(func(cmd *cobra.Command, _ []string) { p.printHelp(cmd.Root(), nil) })
 	return cmd
 }
 
 // printHelp writes the help of cmd. That of the root command and of run lists the variables, too.
-func printHelp(cmd *cobra.Command, _ []string) {
+func (p *program) printHelp(cmd *cobra.Command, _ []string) {
 	if cmd.Name() == defaultCommand {
 		cmd = cmd.Root()
 	}
-	out := cmd.OutOrStdout()
-	writeHelp(out, cmd)
+	var text bytes.Buffer
+	writeHelp(&text, cmd)
 	if !cmd.HasParent() {
-		config.WriteHelp(out)
+		config.WriteHelp(&text)
+	}
+	if _, err := text.WriteTo(p.Stdout); err != nil {
+		p.code = cli.ExitFailed
 	}
 }
 

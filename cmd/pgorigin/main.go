@@ -21,7 +21,7 @@ func run(ctx context.Context, args, env []string, stdout, stderr io.Writer) int 
 		Env: env, Stdout: stdout, Stderr: stderr, Build: cli.ReadBuild(version, revision, date),
 	}}
 	root := newRootCommand(p)
-	root.SetArgs(acceptSingleDash(root, args))
+	root.SetArgs(flagsToCommands(acceptSingleDash(root, args)))
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	if cmd, err := root.ExecuteContextC(ctx); err != nil {
@@ -62,7 +62,7 @@ func newRootCommand(p *program) *cobra.Command {
 	root.Flags().BoolVar(&showVersion, "version", false, "print the version")
 	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
 	root.SetFlagErrorFunc(explainFlagError)
-	root.SetHelpFunc(printHelp)
+	root.SetHelpFunc(p.printHelp)
 	root.AddGroup(
 		&cobra.Group{ID: groupServe, Title: "Serve and control:"},
 		&cobra.Group{ID: groupDiagnose, Title: "Configure and diagnose:"},
@@ -75,7 +75,7 @@ func newRootCommand(p *program) *cobra.Command {
 		newCheckCommand(p), newExplainCommand(p), newConfigCommand(p), newEnvCommand(p))
 	addCommands(root, groupKubernetes, newInjectCommand(p), newUninjectCommand(p), newWebhookCommand(p))
 	addCommands(root, groupOther, newCompletionCommand(p), newVersionCommand(p))
-	root.SetHelpCommand(newHelpCommand())
+	root.SetHelpCommand(newHelpCommand(p))
 	root.SetHelpCommandGroupID(groupOther)
 	return root
 }

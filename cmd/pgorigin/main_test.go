@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
+	"io"
 	"strings"
 	"testing"
 
@@ -73,6 +75,34 @@ func TestSingleDash(t *testing.T) {
 	}
 }
 
+// TestFlagsThatAreCommands: --version and --help as the first argument mean the command of that name.
+func TestFlagsThatAreCommands(t *testing.T) {
+	for _, row := range []struct{ flag, command []string }{
+		{[]string{"--version", "--json"}, []string{"version", "--json"}},
+		{[]string{"-version", "-json"}, []string{"version", "--json"}},
+		{[]string{"--help", "check"}, []string{"help", "check"}},
+		{[]string{"-h", "check"}, []string{"help", "check"}},
+	} {
+		want := runWith(t, nil, row.command...)
+		if got := runWith(t, nil, row.flag...); want.code != cli.ExitOK || got != want {
+			t.Errorf("%v: %+v, want %+v", row.flag, got, want)
+		}
+	}
+}
+
+// TestHelpThatCannotBeWritten: help on a full disk is a failure.
+func TestHelpThatCannotBeWritten(t *testing.T) {
+	for _, args := range [][]string{{"help"}, {"--help"}, {"help", "check"}, {"check", "--help"}} {
+		if code := run(t.Context(), args, nil, fullDisk{}, io.Discard); code != cli.ExitFailed {
+			t.Errorf("%v: exit code %d, want %d", args, code, cli.ExitFailed)
+		}
+	}
+}
+
+type fullDisk struct{}
+
+func (fullDisk) Write([]byte) (int, error) { return 0, errors.New("no space left on device") }
+
 func TestWrongUsage(t *testing.T) {
 	for _, row := range []struct {
 		args []string
@@ -94,6 +124,10 @@ func TestWrongUsage(t *testing.T) {
 		{[]string{"version", "--json", "x"}, "version: unexpected argument"},
 		{[]string{"help", "nobody"}, `there is no command "nobody"`},
 		{[]string{"help", "run", "run"}, "help: unexpected argument"},
+		{[]string{"--help", "nobody"}, `there is no command "nobody"`},
+		{[]string{"--version", "x"}, "version: unexpected argument"},
+		{[]string{""}, "there is no command \"\"\n"},
+		{[]string{"--", "run"}, "there is no command \"run\"\n"},
 		{[]string{"x\x1b[31m"}, `"x\x1b[31m"`},
 		{[]string{"--=\x1b[31m"}, `bad flag syntax: --=\x1b[31m`},
 	} {

@@ -47,7 +47,7 @@ func refuseCommand(root *cobra.Command, args []string) error {
 	if others := root.SuggestionsFor(args[0]); near == "" && len(others) > 0 {
 		near = others[0] // also what SuggestFor says
 	}
-	if near != "" {
+	if near != "" && args[0] != "" && near != args[0] {
 		text += "; did you mean " + near + "?"
 	}
 	return errors.New(text)
@@ -104,4 +104,19 @@ func acceptSingleDash(root *cobra.Command, args []string) []string {
 		out = append(out, arg)
 	}
 	return out
+}
+
+// flagsToCommands makes a first argument --help or --version the command of that name, so that what follows
+// means the same: "pgorigin --version --json", "pgorigin --help check".
+func flagsToCommands(args []string) []string {
+	if len(args) == 0 {
+		return args
+	}
+	switch args[0] {
+	case "-h", "--help":
+		return append([]string{"help"}, args[1:]...)
+	case "--version":
+		return append([]string{"version"}, args[1:]...)
+	}
+	return args
 }
