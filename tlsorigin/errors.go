@@ -117,7 +117,7 @@ func furthest(failures []*Error) *Error {
 	return &merged
 }
 
-// Layer returns how far an attempt came that ended for r.
+// Layer returns how far an attempt came that ended for r. It returns LayerNone if none ends for r.
 func (r Reason) Layer() Layer {
 	switch r {
 	case ReasonUpstreamDNS, ReasonUpstreamRefused, ReasonUpstreamUnreachable, ReasonUpstreamTimeout,
@@ -131,7 +131,7 @@ func (r Reason) Layer() Layer {
 		ReasonClientCertRejected:
 		return LayerCertificate
 	}
-	return LayerNetwork
+	return LayerNone
 }
 
 // Layer is a part of the way to a verified connection. The layers stand in the order of that way.
@@ -139,7 +139,11 @@ type Layer int
 
 // The layers.
 const (
-	LayerNetwork Layer = iota
+	LayerNone Layer = iota // no attempt ends for the word
+	LayerNetwork
 	LayerTLS
 	LayerCertificate // of either side
 )
+
+// String returns the layer in a word.
+func (l Layer) String() string { return [...]string{"none", "network", "TLS", "certificates"}[l] }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
+	"github.com/pgorigin/pgorigin/tlsorigin"
 	"github.com/pgorigin/pgorigin/tlsorigin/diagnose"
 )
 
@@ -88,8 +89,8 @@ func explainReason(r reason) string {
 		stages := "In \"pgorigin check\", these stages fail with it: " + stageNames(r.Stages) + "."
 		paragraph(page, "  ", "  ", stages)
 	}
-	if r.Reached != "" {
-		paragraph(page, "  ", "  ", fmt.Sprintf("A dial that ends with it came as far as: %s.", r.Reached))
+	if layer := r.layer(); layer != tlsorigin.LayerNone {
+		paragraph(page, "  ", "  ", fmt.Sprintf("A dial that ends with it came as far as: %v.", layer))
 	}
 	if len(r.Cures) > 0 {
 		fmt.Fprintf(page, "\n  What to do:\n")

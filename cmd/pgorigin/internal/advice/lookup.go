@@ -15,6 +15,9 @@ func (r reason) closedBy(phase pgwire.Phase) string {
 	return string(pgwire.SessionResult{Phase: phase, Reason: pgwire.Reason(r.Word)}.ClosedBy())
 }
 
+// layer says how far a dial came that ends with r. It asks tlsorigin, which decides.
+func (r reason) layer() tlsorigin.Layer { return tlsorigin.Reason(r.Word).Layer() }
+
 // cure returns the sentences that say what to change, with the names that o has for variables.
 func (r reason) cure(o *config.Origin) string { return o.Fill(strings.Join(r.Cures, " ")) }
 
@@ -49,7 +52,7 @@ func Words() []string {
 func DialWords() []string {
 	words := []string{string(pgwire.ReasonOK)}
 	for _, r := range reasons() {
-		if r.Reached != "" {
+		if r.layer() != tlsorigin.LayerNone {
 			words = append(words, r.Word)
 		}
 	}

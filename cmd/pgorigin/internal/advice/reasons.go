@@ -20,22 +20,11 @@ const (
 // reason is one row of the table: all that there is to say about one reason word.
 type reason struct {
 	Word    string
-	Reached layer            // how far a failed dial came; empty if no dial ends with Word
 	Stages  []diagnose.Stage // stages of "pgorigin check" that fail with Word
 	Ends    []end            // phases in which a session ends with Word
 	Meaning string           // one sentence
 	Cures   []string         // templates of sentences, the best one first; none if there is nothing to do
 }
-
-// layer is how far a dial came.
-type layer string
-
-// The layers, in the order of the way to a verified connection.
-const (
-	layerNetwork     layer = "network"
-	layerTLS         layer = "TLS"
-	layerCertificate layer = "certificates" // of either side
-)
 
 // The stages of "pgorigin check" besides those of package diagnose: the first two, and the last two.
 const (
@@ -152,7 +141,6 @@ func clientReasons() []reason {
 func upstreamReasons() []reason {
 	return []reason{{
 		Word:    "upstream_dns",
-		Reached: layerNetwork,
 		Stages:  []diagnose.Stage{diagnose.StageDNS},
 		Ends:    ofDial(),
 		Meaning: "DNS gives no address for the upstream's name.",
@@ -162,7 +150,6 @@ func upstreamReasons() []reason {
 		},
 	}, {
 		Word:    "upstream_refused",
-		Reached: layerNetwork,
 		Stages:  []diagnose.Stage{diagnose.StageTCP},
 		Ends:    ofDial(),
 		Meaning: "The upstream's machine refuses connections to this port.",
@@ -172,7 +159,6 @@ func upstreamReasons() []reason {
 		},
 	}, {
 		Word:    "upstream_unreachable",
-		Reached: layerNetwork,
 		Stages:  []diagnose.Stage{diagnose.StageTCP, diagnose.StageSSLRequest, diagnose.StageTLS},
 		Ends:    ofDial(),
 		Meaning: "No route leads to the upstream.",
@@ -182,7 +168,6 @@ func upstreamReasons() []reason {
 		},
 	}, {
 		Word:    "upstream_timeout",
-		Reached: layerNetwork,
 		Stages:  []diagnose.Stage{diagnose.StageTCP, diagnose.StageSSLRequest},
 		Ends:    ofDial(),
 		Meaning: "The upstream accepted no connection in time, or gave no answer to SSLRequest.",
@@ -191,9 +176,8 @@ func upstreamReasons() []reason {
 			"Or raise {DIAL_TIMEOUT}.",
 		},
 	}, {
-		Word:    "upstream_gone",
-		Reached: layerNetwork,
-		Ends:    ofConnection(),
+		Word: "upstream_gone",
+		Ends: ofConnection(),
 		Stages: []diagnose.Stage{
 			diagnose.StageSSLRequest, diagnose.StageTLS, StageAuthentication, StageLogin,
 		},
@@ -204,7 +188,6 @@ func upstreamReasons() []reason {
 		},
 	}, {
 		Word:    "upstream_lost",
-		Reached: layerNetwork,
 		Stages:  []diagnose.Stage{StageAuthentication, StageLogin},
 		Ends:    ofLoss(),
 		Meaning: "The upstream has acknowledged nothing for half a minute, or no route leads there any more.",
@@ -224,7 +207,6 @@ func upstreamReasons() []reason {
 func tlsReasons() []reason {
 	return []reason{{
 		Word:    "tls_refused",
-		Reached: layerTLS,
 		Stages:  []diagnose.Stage{diagnose.StageSSLRequest},
 		Ends:    ofDial(),
 		Meaning: "The upstream answered SSLRequest with N: it has no TLS.",
@@ -234,7 +216,6 @@ func tlsReasons() []reason {
 		},
 	}, {
 		Word:    "tls_injection",
-		Reached: layerTLS,
 		Stages:  []diagnose.Stage{diagnose.StageSSLRequest},
 		Ends:    ofDial(),
 		Meaning: "Plaintext came behind the answer to SSLRequest. Somebody on the way may have injected it.",
@@ -243,7 +224,6 @@ func tlsReasons() []reason {
 		},
 	}, {
 		Word:    "tls_protocol",
-		Reached: layerTLS,
 		Stages:  []diagnose.Stage{diagnose.StageSSLRequest, diagnose.StageTLS},
 		Ends:    ofConnection(),
 		Meaning: "What the upstream sent is no TLS, or breaks its rules.",
@@ -254,7 +234,6 @@ func tlsReasons() []reason {
 		},
 	}, {
 		Word:    "tls_timeout",
-		Reached: layerTLS,
 		Stages:  []diagnose.Stage{diagnose.StageTLS, diagnose.StageKeyExchange},
 		Ends:    ofDial(),
 		Meaning: "The upstream accepted the connection, but did not finish TLS in time.",
@@ -265,7 +244,6 @@ func tlsReasons() []reason {
 		},
 	}, {
 		Word:    "tls_alert",
-		Reached: layerTLS,
 		Stages:  []diagnose.Stage{diagnose.StageTLS, StageAuthentication, StageLogin},
 		Ends:    ofConnection(),
 		Meaning: "The upstream ended TLS with an alert.",
@@ -276,7 +254,6 @@ func tlsReasons() []reason {
 		},
 	}, {
 		Word:    "tls_alpn",
-		Reached: layerTLS,
 		Stages:  []diagnose.Stage{diagnose.StageTLS},
 		Ends:    ofDial(),
 		Meaning: "The upstream did not agree to speak Postgres inside TLS.",
@@ -290,7 +267,6 @@ func tlsReasons() []reason {
 func certificateReasons() []reason {
 	return []reason{{
 		Word:    "cert_unknown_authority",
-		Reached: layerCertificate,
 		Stages:  []diagnose.Stage{diagnose.StageChain},
 		Ends:    ofDial(),
 		Meaning: "The upstream's chain ends at a CA that is not trusted here.",
@@ -300,7 +276,6 @@ func certificateReasons() []reason {
 		},
 	}, {
 		Word:    "cert_name_mismatch",
-		Reached: layerCertificate,
 		Stages:  []diagnose.Stage{diagnose.StageName},
 		Ends:    ofDial(),
 		Meaning: "The upstream's certificate is valid for other names.",
@@ -311,7 +286,6 @@ func certificateReasons() []reason {
 		},
 	}, {
 		Word:    "cert_expired",
-		Reached: layerCertificate,
 		Stages:  []diagnose.Stage{diagnose.StageChain},
 		Ends:    ofDial(),
 		Meaning: "The upstream's certificate has expired, or an authority above it.",
@@ -322,7 +296,6 @@ func certificateReasons() []reason {
 		},
 	}, {
 		Word:    "cert_not_yet_valid",
-		Reached: layerCertificate,
 		Stages:  []diagnose.Stage{diagnose.StageChain},
 		Ends:    ofDial(),
 		Meaning: "The upstream's certificate, or an authority above it, is not valid yet.",
@@ -332,7 +305,6 @@ func certificateReasons() []reason {
 		},
 	}, {
 		Word:    "cert_revoked",
-		Reached: layerCertificate,
 		Stages:  []diagnose.Stage{diagnose.StageChain},
 		Ends:    ofDial(),
 		Meaning: "A revocation list names the upstream's certificate, or an authority above it.",
@@ -342,7 +314,6 @@ func certificateReasons() []reason {
 		},
 	}, {
 		Word:    "cert_pin_mismatch",
-		Reached: layerCertificate,
 		Stages:  []diagnose.Stage{diagnose.StageChain},
 		Ends:    ofDial(),
 		Meaning: "The upstream's chain is valid, but has none of the pinned keys.",
@@ -352,7 +323,6 @@ func certificateReasons() []reason {
 		},
 	}, {
 		Word:    "cert_usage",
-		Reached: layerCertificate,
 		Stages:  []diagnose.Stage{diagnose.StageChain},
 		Ends:    ofDial(),
 		Meaning: "The upstream's certificate is not for servers.",
@@ -361,7 +331,6 @@ func certificateReasons() []reason {
 		},
 	}, {
 		Word:    "cert_invalid",
-		Reached: layerCertificate,
 		Stages:  []diagnose.Stage{diagnose.StageChain},
 		Ends:    ofDial(),
 		Meaning: "A certificate is broken or too weak, or a revocation list is missing or out of date.",
@@ -371,7 +340,6 @@ func certificateReasons() []reason {
 		},
 	}, {
 		Word:    "client_cert_rejected",
-		Reached: layerCertificate,
 		Stages:  []diagnose.Stage{diagnose.StageClientCertificate},
 		Ends:    append(ofDial(), end{pgwire.PhaseAuth, cannotConnect}),
 		Meaning: "The upstream rejects pgorigin's client certificate, or wants one and gets none.",

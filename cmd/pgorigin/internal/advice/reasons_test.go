@@ -36,14 +36,14 @@ func TestEveryReasonIsComplete(t *testing.T) {
 		lacks("Ends", len(r.Ends) == 0)
 		lacks("Meaning", r.Meaning == "")
 		lacks("Cures", len(r.Cures) == 0 && r.Word != "ok" && r.Word != "client_gone")
-		lacks("Stages, because a dial ends with it", r.Reached != "" && len(r.Stages) == 0)
+		lacks("Stages, because a dial ends with it", r.layer() != tlsorigin.LayerNone && len(r.Stages) == 0)
 		lacks("an end in the auth phase, because check fails with it behind TLS",
 			slices.Contains(r.Stages, StageAuthentication) &&
 				!slices.ContainsFunc(r.Ends, func(e end) bool { return e.Phase == pgwire.PhaseAuth }))
 		for _, text := range append([]string{r.Meaning}, r.Cures...) {
 			checkSentence(t, r.Word, text)
 		}
-		if r.Reached != "" && len(variablesIn(strings.Join(r.Cures, " "))) == 0 {
+		if r.layer() != tlsorigin.LayerNone && len(variablesIn(strings.Join(r.Cures, " "))) == 0 {
 			t.Errorf("%s: the cures name no variable", r.Word)
 		}
 	}
@@ -107,8 +107,8 @@ func TestEveryReasonOfTheLeavesHasARow(t *testing.T) {
 			r, ok := lookup(word)
 			if !ok {
 				t.Errorf("%s has the reason %q, which has no row in reasons.go", leaf, word)
-			} else if leaf == "tlsorigin" && r.Reached == "" {
-				t.Errorf("reasons.go: the row of %q lacks Reached, because a dial ends with it", word)
+			} else if leaf == "tlsorigin" && r.layer() == tlsorigin.LayerNone {
+				t.Errorf("tlsorigin/errors.go: Reason.Layer lacks %q", word)
 			}
 			all = append(all, word)
 		}
@@ -190,7 +190,8 @@ func TestSQLStatesAreThoseOfPgwire(t *testing.T) {
 			}
 		}
 		for _, end := range r.Ends {
-			if end.SQLState != serversOwn && r.Reached == "" && !slices.Contains(states, end.SQLState) {
+			if end.SQLState != serversOwn && r.layer() == tlsorigin.LayerNone &&
+				!slices.Contains(states, end.SQLState) {
 				t.Errorf("the table has SQLSTATE %q for %s, and pgwire makes only %q",
 					end.SQLState, word, states)
 			}
@@ -202,16 +203,11 @@ func TestSQLStatesAreThoseOfPgwire(t *testing.T) {
 // an answer.
 func onlyOfCancels(word string) bool { return word == "too_many_sessions" || word == "login_timeout" }
 
-// TestReasonsAreThoseOfDials: whatever a dial ends with, the table has its layer and its code.
+// TestReasonsAreThoseOfDials: whatever a dial ends with, the table has its code.
 func TestReasonsAreThoseOfDials(t *testing.T) {
 	for _, word := range reasonConstants(t, "tlsorigin") {
 		r, _ := lookup(word)
 		state := (&tlsorigin.Error{Kind: tlsorigin.Reason(word)}).SQLState()
-		layers := []layer{layerNetwork, layerTLS, layerCertificate}
-		if want := layers[tlsorigin.Reason(word).Layer()]; r.Reached != want {
-			t.Errorf("reasons.go: %s has Reached: %q, and Reason.Layer of tlsorigin says %q",
-				word, r.Reached, want)
-		}
 		if word != "upstream_lost" && !slices.Contains(r.Ends, end{pgwire.PhaseDial, state}) {
 			t.Errorf("a dial that ends for %s has SQLSTATE %s, and the table has %v", word, state, r.Ends)
 		}
