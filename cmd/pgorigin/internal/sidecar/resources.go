@@ -1,13 +1,11 @@
 package sidecar
 
 import (
-	"context"
 	"fmt"
 	"math"
 	"runtime/debug"
 	"runtime/metrics"
 	"strings"
-	"time"
 
 	"go.uber.org/zap/zapcore"
 
@@ -212,28 +210,6 @@ func (p memoryPlan) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 	return nil
 }
 
-const (
-	// freePeriod is how often the memory in use is checked. Two checks must find it grown, so the memory of a
-	// burst is free within a minute.
-	freePeriod = 20 * time.Second
-	// freeGrowth is the growth, in bytes and besides a quarter, that is worth a collection.
-	freeGrowth = 4 << 20
-)
-
-// freeMemory returns unused memory to the kernel after a burst of logins, until ctx ends. Go itself keeps
-// the heap of the burst until the next collection, which an idle process does not start soon. A burst of
-// 500 logins leaves 36 MB resident without freeMemory, and 20 MB with it.
-func (s *Sidecar) freeMemory(ctx context.Context) {
-	var growth memoryGrowth
-	s.every(ctx, freePeriod, func() bool {
-		if growth.observe(heldMemory()) {
-			debug.FreeOSMemory()
-			growth.base = heldMemory()
-		}
-		return true
-	})
-}
-
 // heldMemory returns how many bytes Go has from the kernel.
 func heldMemory() uint64 {
 	samples := []metrics.Sample{
@@ -241,19 +217,4 @@ func heldMemory() uint64 {
 	}
 	metrics.Read(samples)
 	return samples[0].Value.Uint64() - samples[1].Value.Uint64()
-}
-
-// memoryGrowth compares the memory in use with what the process needed after its last collection.
-type memoryGrowth struct {
-	base uint64 // bytes in use after the last collection; zero: there was none
-	high bool   // the last check found growth
-}
-
-// observe takes how many bytes are in use. It reports whether two checks in a row have found growth.
-func (g *memoryGrowth) observe(held uint64) bool {
-	g.base = min(g.base, held)
-	high := held > g.base+g.base/4+freeGrowth
-	twice := high && g.high
-	g.high = high && !twice
-	return twice
 }

@@ -164,7 +164,6 @@ func (s *Sidecar) serve(ctx context.Context, signals, hangups <-chan os.Signal) 
 	s.log.Info("ready")
 	s.notifyStarted(background)
 	s.watchdog(background)
-	s.freeMemory(background)
 	return s.awaitEnd(ctx, signals, failed)
 }
 
