@@ -4,6 +4,7 @@ package golden
 import (
 	"flag"
 	"os"
+	"strings"
 	"testing"
 )
 
@@ -26,6 +27,36 @@ func Compare(t *testing.T, path, got string) {
 		t.Fatal(err)
 	}
 	if got != string(want) {
-		t.Errorf("output differs from %s (run with -update and read the diff):\n%s", path, got)
+		t.Errorf("output differs from %s (run with -update and read the diff):\n%s",
+			path, firstDifference(string(want), got))
 	}
+}
+
+const (
+	shownBefore = 2 // equal lines before the first difference
+	shownOfEach = 5 // lines of want, and lines of got
+)
+
+// firstDifference returns the first lines in which want and got differ, and the lines before them. "-" marks
+// lines of want, "+" lines of got.
+func firstDifference(want, got string) string {
+	wants, gots := strings.Split(want, "\n"), strings.Split(got, "\n")
+	first := 0
+	for first < min(len(wants), len(gots)) && wants[first] == gots[first] {
+		first++
+	}
+	var text strings.Builder
+	show := func(mark string, lines []string) {
+		for _, line := range lines {
+			text.WriteString(mark + line + "\n")
+		}
+	}
+	show("  ", wants[max(0, first-shownBefore):first])
+	wants, gots = wants[first:], gots[first:]
+	for len(wants) > 0 && len(gots) > 0 && wants[len(wants)-1] == gots[len(gots)-1] {
+		wants, gots = wants[:len(wants)-1], gots[:len(gots)-1]
+	}
+	show("- ", wants[:min(shownOfEach, len(wants))])
+	show("+ ", gots[:min(shownOfEach, len(gots))])
+	return text.String()
 }
