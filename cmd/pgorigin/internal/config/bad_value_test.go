@@ -3,6 +3,7 @@ package config
 import (
 	"net"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -27,8 +28,28 @@ func (v badValue) check(t *testing.T) {
 	})
 }
 
-func TestBadUpstreams(t *testing.T) {
-	for _, row := range []badValue{
+// TestBadValues: every variable refuses something, save those that take any text. What a file holds, and
+// whether a name can be verified, is up to tlsorigin.
+func TestBadValues(t *testing.T) {
+	rows := slices.Concat(badUpstreams(), badListeners(), badWords(), badAdminAddresses(t.TempDir()), badProbeSettings())
+	refuses := map[string]bool{}
+	for _, row := range rows {
+		row.check(t)
+		word, _, _ := strings.Cut(row.setting, "=")
+		refuses[word] = true
+	}
+	anyText := []string{
+		"TLS_SERVER_NAME", "TLS_CA_FILE", "TLS_CA_PEM", "TLS_CRL_FILE", "TLS_CERT_FILE", "TLS_KEY_FILE",
+	}
+	for _, v := range Variables() {
+		if refuses[v.Word] == slices.Contains(anyText, v.Word) {
+			t.Errorf("%s needs a value that is refused, or a place among those that take any text", v.Word)
+		}
+	}
+}
+
+func badUpstreams() []badValue {
+	return []badValue{
 		{"UPSTREAM_ADDR=db:0", `saw "db:0": expected host:port, for example pgbouncer.prod.svc:6432; a port is a number from 1 to 65535`},
 		{"UPSTREAM_ADDR=db:65536", "from 1 to 65535"},
 		{"UPSTREAM_ADDR=db:+5", "from 1 to 65535"},
@@ -54,13 +75,11 @@ func TestBadUpstreams(t *testing.T) {
 		{"UPSTREAM_ADDR=127.0.0.1:6432", "pgorigin would connect to itself"},
 		{"UPSTREAM_ADDR=localhost", "pgorigin would connect to itself"},
 		{"UPSTREAM_ADDR=0.0.0.0", "pgorigin would connect to itself"},
-	} {
-		row.check(t)
 	}
 }
 
-func TestBadListeners(t *testing.T) {
-	for _, row := range []badValue{
+func badListeners() []badValue {
+	return []badValue{
 		{"LISTEN_ADDR=unix:run/pgorigin", "no absolute path"},
 		{"LISTEN_ADDR=/run/pgorigin", "is written unix:/run/pgorigin"},
 		{"LISTEN_SOCKET_MODE=rw", "octal"},
@@ -80,13 +99,11 @@ func TestBadListeners(t *testing.T) {
 		{"HEALTH_ADDR=false", "for example 127.0.0.1:9632 or off; the port is missing"},
 		{"HEALTH_ADDR=127.0.0.1:6432", "expected another address than PGORIGIN_LISTEN_ADDR"},
 		{"HEALTH_ADDR=:6432", "expected another address than PGORIGIN_LISTEN_ADDR"},
-	} {
-		row.check(t)
 	}
 }
 
-func TestBadValues(t *testing.T) {
-	for _, row := range []badValue{
+func badWords() []badValue {
+	return []badValue{
 		{"LISTEN_ADDR=:6432", "PGORIGIN_LISTEN_ALLOW_NON_LOOPBACK=true"},
 		{"LISTEN_ALLOW_NON_LOOPBACK=maybe", `saw "maybe": expected true or false`},
 		{"TLS_MIN_VERSION=1.1", "update the upstream instead"},
@@ -101,6 +118,14 @@ func TestBadValues(t *testing.T) {
 		{"TLS_VERIFY=verify-cs", "did you mean verify-ca?"},
 		{"TLS_VERIFY=true", "expected verify-full or verify-ca"},
 		{"TLS_PINS=sha256/x,", "remove the comma too many"},
+		{"TLS_RESUME_FOR=-10m", "expected a duration such as 10s, or 0 for none"},
+		{"TLS_RELOAD_INTERVAL=10ms", "expected a duration from 100ms on"},
+		{"AUTH_CHANNEL_BINDING=stripe", "did you mean strip?"},
+		{"AUTH_REQUIRE=scram", `"scram" is no authentication method`},
+		{"AUTH_PASSWORD_FILE=/run/password", "PGORIGIN_AUTH_CHANNEL_BINDING=bridge"},
+		{"ORIGINS=Reporting", "lower"},
+		{"SHUTDOWN_DELAY=5", "did you mean 5s?"},
+		{"EXIT_WHEN_IDLE=-1s", "or 0 for none"},
 		{"DIAL_TIMEOUT=10", "did you mean 10s?"},
 		{"DIAL_TIMEOUT=0s", "above zero"},
 		{"LOGIN_TIMEOUT=-1m", "above zero"},
@@ -116,8 +141,6 @@ func TestBadValues(t *testing.T) {
 		{"UNKNOWN_ENV=allow", "expected error, warn or ignore"},
 		{"LOG_LEVEL=" + strings.Repeat("x", 500), strings.Repeat("x", 100) + `...": expected`},
 		{"LOG_LEVEL=a\x1bb", `saw "a\x1bb"`},
-	} {
-		row.check(t)
 	}
 }
 
@@ -170,9 +193,8 @@ func TestNonLoopbackIsAllowedOnRequest(t *testing.T) {
 	}
 }
 
-func TestBadAdminAddresses(t *testing.T) {
-	dir := t.TempDir()
-	for _, row := range []badValue{
+func badAdminAddresses(dir string) []badValue {
+	return []badValue{
 		{"ADMIN_ADDR=0.0.0.0:9633", "expected a loopback address such as 127.0.0.1:9633"},
 		{"ADMIN_ADDR=10.0.0.7:9633", "whoever reaches it can end this process"},
 		{"ADMIN_ADDR=pod.example:9633", "expected a loopback address"},
@@ -183,21 +205,17 @@ func TestBadAdminAddresses(t *testing.T) {
 		{"ADMIN_ADDR=unix:" + dir, "use unix:" + dir + "/admin.sock"},
 		{"ADMIN_ADDR=127.0.0.1:9632", "expected another address than PGORIGIN_HEALTH_ADDR"},
 		{"ADMIN_ADDR=localhost:6432", "expected another address than PGORIGIN_LISTEN_ADDR"},
-	} {
-		row.check(t)
 	}
 }
 
-func TestBadProbeSettings(t *testing.T) {
-	for _, row := range []badValue{
+func badProbeSettings() []badValue {
+	return []badValue{
 		{"READINESS=remote", "expected local or upstream"},
 		{"READINESS=upsteam", "did you mean upstream?"},
 		{"STARTUP_CHECK=local", "expected none or upstream"},
 		{"PROBE_INTERVAL=15", "did you mean 15s?"},
 		{"PROBE_INTERVAL=0", "expected a duration above zero"},
 		{"PROBE_INTERVAL=100ms", "expected at least 1s; each probe is a TLS handshake"},
-	} {
-		row.check(t)
 	}
 }
 

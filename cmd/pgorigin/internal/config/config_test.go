@@ -2,6 +2,7 @@ package config
 
 import (
 	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 )
@@ -57,14 +58,27 @@ func TestDefaults(t *testing.T) {
 		"PGORIGIN_LOG_FORMAT":                "auto",
 		"PGORIGIN_UNKNOWN_ENV":               "error",
 	}
-	for name, value := range want {
+	for _, name := range Names() {
+		value, ok := want[name]
+		if !ok {
+			t.Errorf("%s has no row: add what holds by default", name)
+		}
 		if shown, ok := got[name]; !ok || shown != value {
 			t.Errorf("%s is %q by default, want %q", name, shown, value)
 		}
+		delete(want, name)
+	}
+	for name := range want {
+		t.Errorf("there is a row for %s, and no such variable", name)
 	}
 }
 
 func TestEveryValueIsRead(t *testing.T) {
+	password := filepath.Join(t.TempDir(), "password")
+	if err := os.WriteFile(password, []byte("s3cret"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	sockets := []string{upstreamSetting, "PGORIGIN_LISTEN_ADDR=unix:/run/a/socket", "PGORIGIN_LISTEN_ALLOW_UIDS= 5, 70000"}
 	env := []string{
 		"PGORIGIN_UPSTREAM_ADDR=a:1, b.example. , [::1]:7,192.0.2.1",
 		"PGORIGIN_LISTEN_ADDR=127.0.0.1:7001,[::1]:7001",
@@ -74,24 +88,32 @@ func TestEveryValueIsRead(t *testing.T) {
 		"PGORIGIN_TLS_CRL_FILE=/revoked.pem", "PGORIGIN_TLS_PINS=sha256/a=, sha256/b=", "PGORIGIN_TLS_CERT_FILE=/c.crt",
 		"PGORIGIN_TLS_KEY_FILE=/c.key", "PGORIGIN_TLS_MIN_VERSION=TLSv1.3", "PGORIGIN_DIAL_TIMEOUT=5s",
 		"PGORIGIN_LOGIN_TIMEOUT=2m", "PGORIGIN_MAX_SESSIONS=40", "PGORIGIN_WARM_SPARES=2", "PGORIGIN_SHUTDOWN_DELAY=3s", "PGORIGIN_SHUTDOWN_TIMEOUT=500ms", "PGORIGIN_EXIT_WHEN_IDLE=1m", "PGORIGIN_ADMIN_ADDR=localhost:9633",
-		"PGORIGIN_TLS_RESUME_FOR=off", "PGORIGIN_TLS_RELOAD_INTERVAL=1m", "PGORIGIN_TLS_GROUPS=x25519mlkem768, prime256v1", "PGORIGIN_TLS_POST_QUANTUM=Prefer",
+		"PGORIGIN_TLS_RESUME_FOR=off", "PGORIGIN_TLS_RELOAD_INTERVAL=1m", "PGORIGIN_TLS_GROUPS=x25519mlkem768, prime256v1", "PGORIGIN_TLS_POST_QUANTUM=Require",
 		"PGORIGIN_TLS_NEGOTIATION=direct", "PGORIGIN_HEALTH_ADDR=off", "PGORIGIN_READINESS=Upstream", "PGORIGIN_STARTUP_CHECK=upstream",
 		"PGORIGIN_PROBE_INTERVAL=5s", "PGORIGIN_LOG_LEVEL=WARN", "PGORIGIN_LOG_FORMAT=json", "PGORIGIN_UNKNOWN_ENV=warn",
+		"PGORIGIN_AUTH_PASSWORD_FILE=" + password, "PGORIGIN_ORIGINS= reporting, audit",
+		"PGORIGIN_REPORTING_UPSTREAM_ADDR=r", "PGORIGIN_REPORTING_LISTEN_ADDR=127.0.0.1:7002",
+		"PGORIGIN_AUDIT_UPSTREAM_ADDR=u", "PGORIGIN_AUDIT_LISTEN_ADDR=127.0.0.1:7003",
 		"OTHER=1", "PGHOST=elsewhere", "pgorigin_upstream_addr=lower.case",
 	}
-	s, warnings, problems := Load(env)
-	if len(warnings)+len(problems) > 0 {
-		t.Fatalf("warnings %v, problems %v", warnings, problems)
-	}
 	got := map[string]string{}
-	for _, v := range s.Settings() {
-		got[v.Word] = v.Value
+	for _, env := range [][]string{sockets, env} {
+		s, warnings, problems := Load(env)
+		if len(warnings)+len(problems) > 0 {
+			t.Fatalf("warnings %v, problems %v", warnings, problems)
+		}
+		for _, v := range s.Settings() {
+			if v.From == fromEnvironment {
+				got[v.Word] = v.Value
+			}
+		}
 	}
-	for word, want := range map[string]string{
+	want := map[string]string{
 		"UPSTREAM_ADDR":             "a:1,b.example.:6432,[::1]:7,192.0.2.1:6432",
 		"LISTEN_ADDR":               "127.0.0.1:7001,[::1]:7001",
 		"LISTEN_ALLOW_NON_LOOPBACK": "true",
 		"LISTEN_SOCKET_MODE":        "0660",
+		"LISTEN_ALLOW_UIDS":         "5,70000",
 		"TLS_SERVER_NAME":           "pgbouncer.prod",
 		"TLS_CA_FILE":               "/ca.crt",
 		"TLS_CA_PEM":                "(set)",
@@ -102,12 +124,14 @@ func TestEveryValueIsRead(t *testing.T) {
 		"TLS_KEY_FILE":              "/c.key",
 		"TLS_MIN_VERSION":           "1.3",
 		"TLS_GROUPS":                "X25519MLKEM768,P-256",
-		"TLS_POST_QUANTUM":          "prefer",
+		"TLS_POST_QUANTUM":          "require",
 		"TLS_NEGOTIATION":           "direct",
 		"TLS_RESUME_FOR":            "0s",
 		"TLS_RELOAD_INTERVAL":       "1m0s",
 		"AUTH_CHANNEL_BINDING":      "bridge",
 		"AUTH_REQUIRE":              "scram-sha-256",
+		"AUTH_PASSWORD_FILE":        password,
+		"ORIGINS":                   "reporting,audit",
 		"WARM_SPARES":               "2",
 		"MAX_SESSIONS":              "40",
 		"DIAL_TIMEOUT":              "5s",
@@ -123,10 +147,19 @@ func TestEveryValueIsRead(t *testing.T) {
 		"LOG_LEVEL":                 "warn",
 		"LOG_FORMAT":                "json",
 		"UNKNOWN_ENV":               "warn",
-	} {
-		if got[word] != want {
-			t.Errorf("%s is %q, want %q", word, got[word], want)
+	}
+	for _, v := range Variables() {
+		value, ok := want[v.Word]
+		if !ok {
+			t.Errorf("%s has no row: set it above, and add how it is shown", v.Word)
 		}
+		if got[v.Word] != value || value == v.Default {
+			t.Errorf("%s is %q, want %q, which is not the default", v.Word, got[v.Word], value)
+		}
+		delete(want, v.Word)
+	}
+	for word := range want {
+		t.Errorf("there is a row for %s, and no such variable", word)
 	}
 }
 
