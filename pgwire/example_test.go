@@ -77,7 +77,7 @@ func ExampleParseAuthMethods() {
 	fmt.Println(err)
 	// Output:
 	// false true
-	// "scram" is no authentication method: expected password, md5, gss, sspi, scram-sha-256, none, oauth, scram-sha-256-plus
+	// "scram" is not an authentication method: expected password, md5, gss, sspi, scram-sha-256, none, oauth, scram-sha-256-plus
 }
 
 func listen() net.Listener {

@@ -57,7 +57,7 @@ func ParseAuthMethods(list string) (AuthMethods, error) {
 		bit := methodBit(name)
 		switch {
 		case bit == 0:
-			return 0, fmt.Errorf("%q is no authentication method: expected %s",
+			return 0, fmt.Errorf("%q is not an authentication method: expected %s",
 				name, strings.Join(methodNames(), ", "))
 		case set&bit != 0:
 			return 0, fmt.Errorf("%s stands twice", name)

@@ -37,7 +37,7 @@ func (c *Conn) ServerEndPoint() ([]byte, error) {
 	case x509.SHA512WithRSA, x509.SHA512WithRSAPSS, x509.ECDSAWithSHA512:
 		hash = crypto.SHA512
 	default:
-		return nil, fmt.Errorf("no hash is known for a certificate signed with %v", leaf.SignatureAlgorithm)
+		return nil, fmt.Errorf("no hash is defined for a certificate signed with %v", leaf.SignatureAlgorithm)
 	}
 	h := hash.New()
 	h.Write(leaf.Raw)

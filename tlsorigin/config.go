@@ -207,7 +207,7 @@ func verifiableName(name string) (string, error) {
 	}
 	for label := range strings.SplitSeq(trimmed, ".") {
 		if len(label) == 0 || len(label) > 63 {
-			return "", errors.New("is no DNS name: its parts between dots have 1 to 63 characters")
+			return "", errors.New("is not a DNS name: its parts between dots have 1 to 63 characters")
 		}
 		for _, c := range []byte(label) {
 			letter := 'a' <= c|0x20 && c|0x20 <= 'z'

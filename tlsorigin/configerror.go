@@ -57,7 +57,7 @@ func (e *ConfigError) Text(name func(field string) string) string {
 	case ProblemIncomplete:
 		return fmt.Sprintf("is not set although %s is; set both or none", list)
 	case ProblemNeedsRoots:
-		return fmt.Sprintf("leaves out the name, so it needs an authority of your own: set %s; "+
+		return fmt.Sprintf("skips the name, so it needs your own CA: set %s; "+
 			"everybody can get a certificate of a public authority", list)
 	case ProblemExcluded:
 		return fmt.Sprintf("%v although %s is %s; leave it out", e.Err, list, e.OtherValue)

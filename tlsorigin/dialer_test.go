@@ -76,7 +76,7 @@ func TestConnectFailures(t *testing.T) {
 	}{
 		{"no such host", op(&net.DNSError{Err: "no such host", Name: "db.test", Server: "192.0.2.1", IsNotFound: true}), ReasonUpstreamDNS, "does not exist"},
 		{"DNS timeout", op(&net.DNSError{Err: "i/o timeout", IsTimeout: true}), ReasonUpstreamDNS, "no answer for its name within 10s"},
-		{"DNS failure", op(&net.DNSError{Err: "server misbehaving \x1b[2J"}), ReasonUpstreamDNS, "went wrong"},
+		{"DNS failure", op(&net.DNSError{Err: "server misbehaving \x1b[2J"}), ReasonUpstreamDNS, "failed"},
 		{"refused", op(os.NewSyscallError("connect", syscall.ECONNREFUSED)), ReasonUpstreamRefused, "10.0.0.1:6432 refused"},
 		{"no route", op(os.NewSyscallError("connect", syscall.EHOSTUNREACH)), ReasonUpstreamUnreachable, "10.0.0.1:6432: no route to host"},
 		{"network unreachable", op(os.NewSyscallError("connect", syscall.ENETUNREACH)), ReasonUpstreamUnreachable, "network is unreachable"},
@@ -111,8 +111,8 @@ func TestLookupFailures(t *testing.T) {
 		{"a name without an address", nil, "its name has no address"},
 		{"DNS timeout", &net.DNSError{Err: "i/o timeout", IsTimeout: true}, "DNS gave no answer for its name within 7s"},
 		{"end of the context", context.DeadlineExceeded, "DNS gave no answer for its name within 7s"},
-		{"DNS failure", &net.DNSError{Err: "server misbehaving \x1b[2J"}, "DNS lookup of its name went wrong"},
-		{"a resolver's own error", errors.New("boom \x1b[2J"), "DNS lookup of its name went wrong"},
+		{"DNS failure", &net.DNSError{Err: "server misbehaving \x1b[2J"}, "DNS lookup of its name failed"},
+		{"a resolver's own error", errors.New("boom \x1b[2J"), "DNS lookup of its name failed"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			addrs, failure := d.Resolve(t.Context(), "db.test:6432", 7*time.Second,

@@ -40,7 +40,7 @@ func lookupFailure(err error, budget time.Duration) *problem {
 	case isTimeout(err):
 		return because(ReasonUpstreamDNS, "DNS gave no answer for its name within %v", rounded(budget))
 	}
-	return because(ReasonUpstreamDNS, "DNS lookup of its name went wrong")
+	return because(ReasonUpstreamDNS, "DNS lookup of its name failed")
 }
 
 // connectFailure explains why there is no TCP connection after budget.
@@ -86,7 +86,7 @@ func (a *attempt) handshakeFailure(err error, received int64) *problem {
 	switch {
 	case errors.As(err, &noPermit):
 		return because(ReasonTLSTimeout,
-			"answered, but this machine was busy with %d other TLS handshakes until the time was up",
+			"answered, but this machine was busy with %d other TLS handshakes until the timeout",
 			noPermit.others)
 	case errors.As(err, &refused):
 		return a.certificateFailure(refused)

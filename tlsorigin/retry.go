@@ -98,7 +98,7 @@ func (d *Dialer) fallBack(ctx context.Context, first *attempt, result outcome, e
 	}
 	reported := *result.failure
 	if last.Kind == reported.Kind {
-		reported.Text += "; a smaller ClientHello fared no better"
+		reported.Text += "; a smaller ClientHello failed, too"
 	} else {
 		reported.Text += "; with a smaller ClientHello: " + last.Text
 	}

@@ -225,7 +225,7 @@ func TestFallbackFailsToo(t *testing.T) {
 		took   time.Duration
 		text   string
 	}{
-		{"the same way", swallow, 10 * time.Second, "within 3s (received 0 bytes); a smaller ClientHello fared no better"},
+		{"the same way", swallow, 10 * time.Second, "within 3s (received 0 bytes); a smaller ClientHello failed, too"},
 		{"another way", hangUp, 3 * time.Second, "within 3s (received 0 bytes); with a smaller ClientHello: agreed to TLS but closed the connection"},
 		{"with an alert", func(conn net.Conn) { io.WriteString(conn, "\x15\x03\x03\x00\x02\x02\x28") }, 3 * time.Second, "; with a smaller ClientHello: refused the TLS handshake"},
 	} {

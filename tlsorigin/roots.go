@@ -84,7 +84,7 @@ func readableSources(sources []RootSource) error {
 			switch {
 			case err != nil || info.IsDir(): // passed over
 			case !info.Mode().IsRegular():
-				return fmt.Errorf("%s leads to %s, which is no regular file", source.Setting,
+				return fmt.Errorf("%s leads to %s, which is not a regular file", source.Setting,
 					safetext.Quote(path))
 			case info.Size() > maxFileSize:
 				return fmt.Errorf("%s leads to %s, which is larger than %d MiB", source.Setting,

@@ -21,8 +21,8 @@ func TestRootsThatCannotBeRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, row := range map[string]struct{ variable, path, want string }{
-		"pipe":             {rootsFileVariable, pipe, "which is no regular file"},
-		"device":           {rootsFileVariable, "/dev/zero", "which is no regular file"},
+		"pipe":             {rootsFileVariable, pipe, "which is not a regular file"},
+		"device":           {rootsFileVariable, "/dev/zero", "which is not a regular file"},
 		"huge":             {rootsFileVariable, huge, "which is larger than 4 MiB"},
 		"folder with pipe": {rootsDirVariable, dir + ":" + filepath.Dir(pipe), ""},
 	} {

@@ -106,7 +106,7 @@ func (s *tlsState) loadRoots(cfg *Config, system systemRoots) []error {
 		s.template.RootCAs, s.policy = pool, verify.NewSystemPolicy(pool)
 		for _, source := range s.sources {
 			if source.Setting != "" {
-				text := fmt.Sprintf("is not set, and %s in the environment replaces the system's roots by %s",
+				text := fmt.Sprintf("is not set, and %s in the environment replaces the system's roots with %s",
 					source.Setting, safetext.Quote(source.Path))
 				s.warn(Warning{Field: "CAFile", Text: text})
 			}
@@ -162,8 +162,8 @@ func (s *tlsState) loadPolicy(cfg *Config) []error {
 	s.policy.IgnoreName = true
 	s.warn(Warning{
 		Field: "VerifyCA",
-		Text: "the upstream's name is not checked, whoever has a certificate of the configured authorities " +
-			"is accepted",
+		Text: "the upstream's name is not checked: any server with a certificate of the configured CA is " +
+			"accepted",
 	})
 	return problems
 }

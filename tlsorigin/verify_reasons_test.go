@@ -70,7 +70,7 @@ func authorityRows(root, oldBetween *tlstest.CA) []reasonRow {
 			"no authority, and expired", notCA.Issue(tlstest.Leaf{DNSNames: []string{testName}, NotAfter: past}), nil, nil,
 			ReasonCertInvalid,
 			[]Reason{ReasonCertExpired},
-			[]string{`"No CA" signed another one but is not that of an authority`},
+			[]string{`"No CA" signed another certificate but is not an authority`},
 		},
 		{
 			"name constraints, and another name", narrow.Issue(tlstest.Leaf{DNSNames: []string{"other.test"}}), nil, nil,

@@ -72,7 +72,7 @@ func TestCheckDoubtsInheritedNames(t *testing.T) {
 	good := startScripted(t, overTLS(w.good, sasl()))
 	env := w.env(good.addr, "PGORIGIN_ORIGINS=reporting", "PGORIGIN_REPORTING_LISTEN_ADDR=127.0.0.1:6433",
 		"PGORIGIN_REPORTING_UPSTREAM_ADDR="+strings.Replace(good.addr, "127.0.0.1", "localhost", 1))
-	cmdtest.Contains(t, unwrapped(runWith(t, env, "check").stdout), `origin reporting: the name "db.test" is expected of "localhost", too, because PGORIGIN_TLS_SERVER_NAME is inherited`)
+	cmdtest.Contains(t, unwrapped(runWith(t, env, "check").stdout), `origin reporting: pgorigin expects the name "db.test" from "localhost", too, because PGORIGIN_TLS_SERVER_NAME is inherited`)
 }
 
 // TestCheckSendsNoPasswordAround: a password without a host is not for several origins.

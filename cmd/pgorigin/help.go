@@ -16,8 +16,8 @@ import (
 const rootHelp = `pgorigin accepts plaintext Postgres clients on localhost and connects them to
 pgbouncer or PostgreSQL over verified TLS. Without a command, it runs.
 
-pgorigin always verifies the certificate chain and the name of the upstream. No
-setting turns that off.
+pgorigin verifies the certificate chain and the name of the upstream before a
+login. Only PGORIGIN_TLS_VERIFY=verify-ca checks less: it skips the name.
 
 Exit codes: 0 clean end, 1 failure or drain cut short, 2 wrong usage,
 78 wrong configuration.

@@ -63,7 +63,7 @@ func TestConfigSaysWhereRootsComeFrom(t *testing.T) {
 	if want := "SSL_CERT_FILE " + file + ", SSL_CERT_DIR /does/not/exist (not found)"; row.Unset != want || !strings.HasPrefix(row.From, "SSL_CERT_") {
 		t.Errorf("%+v, want %s", row, want)
 	}
-	if !strings.Contains(doubts, "SSL_CERT_FILE in the environment replaces the system's roots by") || !strings.Contains(doubts, "PGORIGIN_TLS_CA_FILE") {
+	if !strings.Contains(doubts, "SSL_CERT_FILE in the environment replaces the system's roots with") || !strings.Contains(doubts, "PGORIGIN_TLS_CA_FILE") {
 		t.Errorf("doubts are %q", doubts)
 	}
 	row, doubts = rowOf(upstream, "PGORIGIN_TLS_CA_FILE="+file)

@@ -120,11 +120,11 @@ func expiry() health.Snapshot {
 
 func attention() health.Snapshot {
 	o := serving("default", "pgbouncer.prod:6432")
-	const boxed = "the hello was delivered but not answered: an inspection box or a server that reads once"
+	const boxed = "the ClientHello arrived but got no answer: an inspection box, or a server that reads once"
 	o.Verified.Group, o.Verified.PostQuantum, o.Verified.Resumed = "X25519", false, true
 	o.KeyExchange = []health.KeyExchange{{
 		Upstream: o.Upstream[0], Address: "10.2.0.7:6432", State: "path_blocked", Fallback: "classical", Cause: boxed, Until: ago(-8 * time.Minute),
-		Cure: "let the box on the way pass a ClientHello in two segments; PGORIGIN_TLS_POST_QUANTUM=off stops asking, =require refuses to go without",
+		Cure: "let the firewall pass a ClientHello in two segments; PGORIGIN_TLS_POST_QUANTUM=off offers no hybrids, =require never falls back",
 	}}
 	o.Own[0].NotAfter, o.Own[0].DaysLeft = ago(-7*time.Hour), 0
 	broken := "PGORIGIN_TLS_CERT_FILE: /etc/pgorigin/tls.crt and the key in /etc/pgorigin/tls.key do not belong together"

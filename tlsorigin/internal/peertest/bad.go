@@ -203,7 +203,7 @@ func BadProtocols(ca *tlstest.CA) []BadUpstream {
 		},
 		{
 			"silent after S", Answers("S"), Soon, "tls_timeout",
-			[]string{"did not complete the handshake within", "received 0 bytes", "no better"},
+			[]string{"did not complete the handshake within", "received 0 bytes", "a smaller ClientHello failed"},
 		},
 		{"half a handshake, then RST", func(conn net.Conn) {
 			Answer(conn, "S")

@@ -241,9 +241,9 @@ func mayBeAuthority(cert *x509.Certificate, i, n int) error {
 		return nil
 	case cert.BasicConstraintsValid && !cert.IsCA, !cert.BasicConstraintsValid &&
 		(cert.Version >= 3 || !anchor):
-		return errors.New("signed another one but is not that of an authority")
+		return errors.New("signed another certificate but is not an authority")
 	case cert.KeyUsage != 0 && cert.KeyUsage&x509.KeyUsageCertSign == 0:
-		return errors.New("signed another one although its key usage lacks keyCertSign")
+		return errors.New("signed another certificate, but its key usage lacks keyCertSign")
 	case cert.BasicConstraintsValid && cert.MaxPathLen >= 0 && i-1 > cert.MaxPathLen:
 		return fmt.Errorf("allows %d authorities below it, and the chain has %d (path length)",
 			cert.MaxPathLen, i-1)

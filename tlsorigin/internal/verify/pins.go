@@ -39,7 +39,7 @@ func ParsePin(text string) (Pin, error) {
 	case len(encoded) == base64.StdEncoding.EncodedLen(sha256.Size)+1 && encoded[0] == '/':
 		return Pin{}, errors.New("want sha256/ with one slash, not two")
 	default:
-		return Pin{}, errors.New("want 32 bytes in base64 behind sha256/, which are 44 characters and end " +
+		return Pin{}, errors.New("want 32 bytes in base64 after sha256/, which are 44 characters and end " +
 			"with =")
 	}
 	return Pin(sum), nil

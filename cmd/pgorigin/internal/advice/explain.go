@@ -76,7 +76,7 @@ func explainReason(r reason) string {
 	page := new(strings.Builder)
 	fmt.Fprintf(page, "%s\n\n", r.Word)
 	paragraph(page, "  ", "  ", r.Meaning)
-	fmt.Fprintf(page, "\n  A session ends with it in\n    %-9s %-17s closed by\n", "phase", "SQLSTATE")
+	fmt.Fprintf(page, "\n  When a session ends with it:\n    %-9s %-17s closed by\n", "phase", "SQLSTATE")
 	for _, end := range r.Ends {
 		state := end.SQLState
 		if state == noAnswer {
@@ -86,11 +86,11 @@ func explainReason(r reason) string {
 	}
 	if len(r.Stages) > 0 {
 		fmt.Fprintln(page)
-		stages := "In \"pgorigin check\", these stages fail with it: " + stageNames(r.Stages) + "."
+		stages := "Stages of \"pgorigin check\" that fail with it: " + stageNames(r.Stages) + "."
 		paragraph(page, "  ", "  ", stages)
 	}
 	if layer := r.layer(); layer != tlsorigin.LayerNone {
-		paragraph(page, "  ", "  ", fmt.Sprintf("A dial that ends with it came as far as: %v.", layer))
+		paragraph(page, "  ", "  ", fmt.Sprintf("How far the connection came: %v.", layer))
 	}
 	if len(r.Cures) > 0 {
 		fmt.Fprintf(page, "\n  What to do:\n")

@@ -54,23 +54,23 @@ func VanishCure(o *config.Origin) string {
 func FallbackCause(cause tlsorigin.PathCause) string {
 	switch cause {
 	case tlsorigin.CausePacketsLost:
-		return "large packets are lost on the way: check MTU"
+		return "large packets are lost on the way: check the MTU"
 	case tlsorigin.CauseUnanswered:
-		return "the hello was delivered but not answered: an inspection box or a server that reads once"
+		return "the ClientHello arrived but got no answer: an inspection box, or a server that reads once"
 	case tlsorigin.CauseReset:
-		return "the hello was answered by a reset: an inspection box or a server that reads once"
+		return "the answer to the ClientHello was a reset: an inspection box, or a server that reads once"
 	case tlsorigin.CauseClosed:
-		return "the hello was answered by closing the connection: " +
-			"an inspection box or a server that reads once"
+		return "the answer to the ClientHello was the end of the connection: " +
+			"an inspection box, or a server that reads once"
 	}
-	return "the hello was not answered"
+	return "the ClientHello got no answer"
 }
 
 // FallbackCure says what to change so that connections need no fallback.
 func FallbackCure(f tlsorigin.Fallback, o *config.Origin) string {
 	if f == tlsorigin.FallbackSmallSegments {
-		return "repair the MTU, or let ICMP 'fragmentation needed' pass; until then TCP segments are small"
+		return "repair the MTU, or let ICMP 'fragmentation needed' pass; until then, pgorigin sends small TCP segments"
 	}
-	return o.Fill("let the box on the way pass a ClientHello in two segments; " +
-		"{TLS_POST_QUANTUM}=off stops asking, =require refuses to go without")
+	return o.Fill("let the firewall pass a ClientHello in two segments; " +
+		"{TLS_POST_QUANTUM}=off offers no hybrids, =require never falls back")
 }

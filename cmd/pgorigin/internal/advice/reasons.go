@@ -78,7 +78,7 @@ func clientReasons() []reason {
 	return []reason{{
 		Word:    "ok",
 		Ends:    []end{{pgwire.PhaseRelay, noAnswer}},
-		Meaning: "The client ended its session in the orderly way.",
+		Meaning: "The client ended its session normally.",
 	}, {
 		Word: "client_protocol",
 		Ends: []end{
@@ -99,7 +99,7 @@ func clientReasons() []reason {
 			{pgwire.PhaseAuth, noAnswer},
 			{pgwire.PhaseRelay, noAnswer},
 		},
-		Meaning: "The client left without a goodbye.",
+		Meaning: "The client left without a Terminate message.",
 	}, {
 		Word:    "client_timeout",
 		Ends:    []end{{pgwire.PhaseStartup, noAnswer}},
@@ -133,7 +133,7 @@ func clientReasons() []reason {
 		Meaning: "This pgorigin is shutting down.",
 		Cures: []string{
 			"Connect again.",
-			"{SHUTDOWN_TIMEOUT} is how long running sessions may go on.",
+			"{SHUTDOWN_TIMEOUT} says how long running sessions may go on.",
 		},
 	}}
 }
@@ -218,7 +218,7 @@ func tlsReasons() []reason {
 		Word:    "tls_injection",
 		Stages:  []diagnose.Stage{diagnose.StageSSLRequest},
 		Ends:    ofDial(),
-		Meaning: "Plaintext came behind the answer to SSLRequest. Somebody on the way may have injected it.",
+		Meaning: "Plaintext came after the answer to SSLRequest. Somebody on the way may have injected it.",
 		Cures: []string{
 			"Find out who injects plaintext on the way to {UPSTREAM_ADDR} before you connect again.",
 		},
@@ -226,10 +226,10 @@ func tlsReasons() []reason {
 		Word:    "tls_protocol",
 		Stages:  []diagnose.Stage{diagnose.StageSSLRequest, diagnose.StageTLS},
 		Ends:    ofConnection(),
-		Meaning: "What the upstream sent is no TLS, or breaks its rules.",
+		Meaning: "What the upstream sent is not TLS, or breaks the rules of TLS.",
 		Cures: []string{
 			"Check that {UPSTREAM_ADDR} is a Postgres port.",
-			"Check that the upstream has a TLS version from {TLS_MIN_VERSION} on.",
+			"Check that the upstream supports a TLS version that {TLS_MIN_VERSION} allows.",
 			"{TLS_NEGOTIATION}=direct needs PostgreSQL 17, pgbouncer 1.25 or later.",
 		},
 	}, {
@@ -238,7 +238,7 @@ func tlsReasons() []reason {
 		Ends:    ofDial(),
 		Meaning: "The upstream accepted the connection, but did not finish TLS in time.",
 		Cures: []string{
-			"Check the upstream's load and the MTU of the way there.",
+			"Check the load of the upstream and the MTU on the way there.",
 			"Try {own:TLS_POST_QUANTUM}=off: the ClientHello then fits into one packet.",
 			"Or raise {DIAL_TIMEOUT}.",
 		},
@@ -250,7 +250,7 @@ func tlsReasons() []reason {
 		Cures: []string{
 			"Read the upstream's log: it says why.",
 			"If it wants a client certificate, set {own:TLS_CERT_FILE} and {own:TLS_KEY_FILE}.",
-			"It must have a TLS version from {TLS_MIN_VERSION} on.",
+			"It must support a TLS version that {TLS_MIN_VERSION} allows.",
 		},
 	}, {
 		Word:    "tls_alpn",
@@ -359,13 +359,13 @@ func loginReasons() []reason {
 		Cures: []string{
 			"Check user, password and database; the upstream's own message says more.",
 			"{AUTH_REQUIRE} lists the methods that the upstream may ask for.",
-			"Unless it lists allowed methods, a bridge accepts scram-sha-256 alone.",
+			"Unless it lists allowed methods, a bridge accepts only scram-sha-256.",
 		},
 	}, {
 		Word:    "auth_channel_binding",
 		Stages:  []diagnose.Stage{StageAuthentication, StageLogin},
 		Ends:    []end{{pgwire.PhaseAuth, notAuthorized}},
-		Meaning: "The login cannot be bound to the TLS channel, or must not be unbound.",
+		Meaning: "Client and upstream do not agree on binding the login to the TLS channel.",
 		Cures: []string{
 			"Set {own:AUTH_CHANNEL_BINDING}=bridge: pgorigin then logs in itself, bound, for every driver.",
 			"A bridge needs {LISTEN_ADDR} on loopback or a Unix socket, or {AUTH_PASSWORD_FILE}.",

@@ -111,7 +111,7 @@ func splitHostPort(entry string) (host, port string, err error) {
 		}
 		port, ok := strings.CutPrefix(rest, ":")
 		if rest != "" && (!ok || port == "") {
-			return "", "", errors.New("behind the bracket there is only :port")
+			return "", "", errors.New("only :port may follow the bracket")
 		}
 		return host, port, nil
 	}
@@ -123,7 +123,7 @@ func splitHostPort(entry string) (host, port string, err error) {
 	}
 	host, port, colon := strings.Cut(entry, ":")
 	if colon && port == "" {
-		return "", "", errors.New("there is no port behind the colon")
+		return "", "", errors.New("there is no port after the colon")
 	}
 	if _, err := strconv.Atoi(host); err == nil && !colon {
 		return "", "", fmt.Errorf("%s looks like a port alone, add the host", safetext.Quote(host))

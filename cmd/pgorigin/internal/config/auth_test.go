@@ -56,7 +56,7 @@ func TestBadAuthSettings(t *testing.T) {
 		want string
 	}{
 		"unknown mode":            {[]string{"PGORIGIN_AUTH_CHANNEL_BINDING=stripe"}, "did you mean strip?"},
-		"unknown method":          {[]string{"PGORIGIN_AUTH_REQUIRE=scram"}, `"scram" is no authentication method`},
+		"unknown method":          {[]string{"PGORIGIN_AUTH_REQUIRE=scram"}, `"scram" is not an authentication method`},
 		"binding by strip":        {[]string{"PGORIGIN_AUTH_REQUIRE=scram-sha-256-plus"}, "set PGORIGIN_AUTH_CHANNEL_BINDING=bridge"},
 		"binding by pass":         {[]string{"PGORIGIN_AUTH_CHANNEL_BINDING=pass", "PGORIGIN_AUTH_REQUIRE=md5,scram-sha-256-plus"}, "set PGORIGIN_AUTH_CHANNEL_BINDING=bridge"},
 		"nothing for a bridge":    {[]string{bridge, "PGORIGIN_AUTH_REQUIRE=!scram-sha-256"}, "leaves a bridge no method"},

@@ -159,7 +159,7 @@ func (s *Config) Warnings() []Warning {
 		}
 		for _, host := range hosts(o.Upstream.Addr) {
 			if !slices.Contains(known, host) && !strings.EqualFold(host, o.TLS.ServerName) {
-				text := o.Fill("the name {} is expected of {}, too, because {TLS_SERVER_NAME} is inherited; "+
+				text := o.Fill("pgorigin expects the name {} from {}, too, because {TLS_SERVER_NAME} is inherited; "+
 					"if that server has another name, set {own:TLS_SERVER_NAME}",
 					safetext.Quote(o.TLS.ServerName), safetext.Quote(host))
 				warnings = append(warnings, Warning{o.Name(), text})

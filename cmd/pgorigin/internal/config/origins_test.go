@@ -195,7 +195,7 @@ func TestUnknownVariablesOfOrigins(t *testing.T) {
 		{"AUDIT_UPSTREAM_ADDR=x", "there is no origin audit; add it to PGORIGIN_ORIGINS", false},
 		{"AUDIT_TLS_PINS=x", "there is no origin audit; add it to PGORIGIN_ORIGINS", true},
 		{"REPORTING_SSLMODE=disable", `saw "disable": verification cannot be turned off`, true},
-		{"REPORTING_TLS_INSECURE=1", "for a CA of your own set PGORIGIN_REPORTING_TLS_CA_FILE", true},
+		{"REPORTING_TLS_INSECURE=1", "for your own CA, set PGORIGIN_REPORTING_TLS_CA_FILE", true},
 		{"AUDIT_TLS_INSECURE=1", "verification cannot be turned off", true},
 	} {
 		for _, policy := range []string{"error", "warn", "ignore"} {

@@ -146,7 +146,7 @@ func tlsVariables() []Variable {
 	return []Variable{{
 		Word: "TLS_CERT_FILE", Type: text("file"), Unset: "none", Example: "/etc/pgorigin/client.crt",
 		Security: true, Unless: "TLS_KEY_FILE", File: FileWatched, Dialer: "CertFile",
-		Cure: "give a readable PEM file with the client certificate, its chain behind it",
+		Cure: "give a readable PEM file with the client certificate, followed by its chain",
 		Help: "PEM file with the client certificate and its chain.",
 	}, {
 		Word: "TLS_KEY_FILE", Type: text("file"), Unset: "none", Example: "/etc/pgorigin/client.key",
@@ -181,22 +181,22 @@ func tlsVariables() []Variable {
 			"signs nothing new. pgorigin still verifies everything else. 0 turns resumption off.",
 	}, {
 		Word: "TLS_RELOAD_INTERVAL", Type: reloadInterval(), Default: "30s", Security: true,
-		Help: "How often pgorigin compares the certificate files with what is in force. SIGHUP does so at " +
-			"once. 0 leaves only SIGHUP.",
+		Help: "How often pgorigin looks for changes in the certificate files. SIGHUP makes it look at once. " +
+			"0 turns the interval off.",
 	}}
 }
 
 func authVariables() []Variable {
 	return []Variable{{
 		Word: "AUTH_CHANNEL_BINDING", Type: words("strip", "pass", "bridge"), Default: "strip", Security: true,
-		Help: "strip removes SCRAM-SHA-256-PLUS from the upstream's offer, as libpq needs it. pass leaves " +
-			"it. bridge asks the client for a cleartext password and logs in itself, bound to the TLS " +
-			"channel. It works with every driver.",
+		Help: "strip removes SCRAM-SHA-256-PLUS from the upstream's offer, because libpq refuses it. pass " +
+			"leaves it. With bridge, pgorigin asks the client for a cleartext password and logs in " +
+			"itself, bound to the TLS channel. bridge works with every driver.",
 	}, {
 		Word: "AUTH_REQUIRE", Type: authMethods(), Unset: "any", Example: "scram-sha-256", Security: true,
 		Help: "Methods that the upstream may ask for: scram-sha-256, scram-sha-256-plus (bridge only), " +
-			"oauth, md5, password, gss, sspi, none. An exclamation mark before each excludes them. Unless " +
-			"this lists allowed methods, bridge accepts scram-sha-256 alone.",
+			"oauth, md5, password, gss, sspi, none. With an exclamation mark before each, the list " +
+			"excludes them. Without a list of allowed methods, bridge accepts only scram-sha-256.",
 	}, {
 		Word: "AUTH_PASSWORD_FILE", Type: text("file"), Unset: "ask the client", Example: "/run/secrets/password",
 		Security: true, Unless: "AUTH_CHANNEL_BINDING", File: FileEachLogin,
@@ -211,8 +211,8 @@ func connectionVariables() []Variable {
 			"PostgreSQL, or counts towards max_client_conn of pgbouncer.",
 	}, {
 		Word: "MAX_SESSIONS", Type: sessionLimit(), Default: "0",
-		Help: "Limit of sessions. More clients get SQLSTATE 53300. Cancel requests do not count. With 0, " +
-			"memory and open files set the limit.",
+		Help: "Limit of sessions. Further clients get SQLSTATE 53300. Cancel requests do not count. With " +
+			"0, memory and open files set the limit.",
 	}}
 }
 
@@ -237,15 +237,15 @@ func timeoutVariables() []Variable {
 func shutdownVariables() []Variable {
 	return []Variable{{
 		Word: "SHUTDOWN_DELAY", Type: durationOrOff(), Default: "0s",
-		Help: "How long pgorigin goes on as before after SIGTERM, while /readyz fails. Applications that " +
-			"open connections while they end need it.",
+		Help: "How long pgorigin still accepts clients after SIGTERM, while /readyz fails. Set it for " +
+			"applications that open connections while they end.",
 	}, {
 		Word: "SHUTDOWN_TIMEOUT", Type: duration(), Default: "25s",
 		Help: "How long running sessions may go on after SHUTDOWN_DELAY.",
 	}, {
 		Word: "EXIT_WHEN_IDLE", Type: durationOrOff(), Default: "0s",
-		Help: "End this long after the last session, once there was one. It is for a Job without native " +
-			"sidecars. 0s means never.",
+		Help: "How long after the last session pgorigin ends. Before the first session, it does not end. It " +
+			"is for a Job without native sidecars. 0s means never.",
 	}}
 }
 
@@ -266,7 +266,7 @@ func healthVariables() []Variable {
 		Help: "With upstream, /startupz waits for the first verified connection.",
 	}, {
 		Word: "PROBE_INTERVAL", Type: probeInterval(), Default: "15s",
-		Help: "Interval of the background probe of READINESS and STARTUP_CHECK. Sessions count as probes. " +
+		Help: "Interval of the background probe for READINESS and STARTUP_CHECK. Sessions count as probes. " +
 			"Up to 20 % jitter.",
 	}}
 }
@@ -307,7 +307,7 @@ func webhookVariables() []Variable {
 			"a ConfigMap here.",
 	}, {
 		Word: "WEBHOOK_SHUTDOWN_DELAY", Type: durationOrOff(), Default: "5s",
-		Help: "How long the webhook goes on after SIGTERM, while /readyz fails, until no more requests come.",
+		Help: "How long the webhook still answers after SIGTERM, while /readyz fails.",
 	}}
 	rows = append(rows, logVariables()[:2]...)
 	for i := range rows {

@@ -36,7 +36,7 @@ func pins() Type {
 		for pin := range strings.SplitSeq(value, ",") {
 			if pin = strings.TrimSpace(pin); pin == "" {
 				return "", errors.New("expected a comma list of sha256/BASE64, but there is an empty entry; " +
-					"remove the comma too many")
+					"remove the extra comma")
 			}
 			pins = append(pins, pin)
 		}
@@ -112,7 +112,7 @@ func parseGroups(value string) (list []tls.CurveID, err error) {
 // groupAdvice is what to write instead of entry.
 func groupAdvice(entry string) string {
 	if entry == "" {
-		return "expected a comma list of groups; remove the comma too many"
+		return "expected a comma list of groups; remove the extra comma"
 	}
 	names := tlsorigin.GroupNames(tlsorigin.Groups())
 	text := fmt.Sprintf("entry %s: expected a comma list of %s", safetext.Quote(entry),

@@ -66,7 +66,7 @@ func parseDuration(value string) (string, error) {
 	value = strings.TrimSpace(value)
 	d, err := time.ParseDuration(value)
 	if err == nil && d <= 0 {
-		return "", errors.New("expected a duration above zero, such as 10s; nothing may wait for ever")
+		return "", errors.New("expected a duration above zero, such as 10s; zero would mean no limit")
 	}
 	if err == nil {
 		return d.String(), nil
@@ -134,13 +134,13 @@ func number(most int, expected, tooMany string) Type {
 
 // sessionLimit is a number; zero is no limit.
 func sessionLimit() Type {
-	return number(math.MaxInt, "expected a whole number such as 100; 0 is no limit", "")
+	return number(math.MaxInt, "expected a whole number such as 100; 0 means no limit", "")
 }
 
 // spareCount has a limit because a typing error could use up the connections of the upstream. Refilling could
 // not make use of more.
 func spareCount() Type {
-	return number(32, "expected a whole number such as 1; 0 keeps no connection ready",
+	return number(32, "expected a whole number such as 1; 0 means none",
 		"expected at most 32; each is a connection that the upstream holds open unused")
 }
 
@@ -209,7 +209,7 @@ func adminAddress() Type {
 		}
 		if !IsLoopback(addr) {
 			return "", errors.New("expected a loopback address such as 127.0.0.1:9633, or unix:/dir/file, " +
-				"because whoever reaches it can end this process; from elsewhere run \"pgorigin shutdown\" inside " +
+				"because anyone who reaches it can end this process; from elsewhere run \"pgorigin shutdown\" inside " +
 				"the container or send SIGTERM")
 		}
 		if path, ok := strings.CutPrefix(addr, UnixScheme); ok {

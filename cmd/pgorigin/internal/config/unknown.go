@@ -31,10 +31,9 @@ var weakeningValue = regexp.MustCompile(
 var securityName = regexp.MustCompile(`^PGORIGIN(_[A-Z0-9]+)*_(TLS|AUTH)_|_ALLOW_UIDS$|_SOCKET_MODE$`)
 
 // weakeningText is a template for Origin.Fill.
-const weakeningText = "verification cannot be turned off: the upstream's certificate chain is " +
-	"always checked, " +
-	"and its name, too, unless {own:TLS_VERIFY}=verify-ca; for a CA of your own set {own:TLS_CA_FILE}, " +
-	"for a name other than the host in {UPSTREAM_ADDR} set {own:TLS_SERVER_NAME}"
+const weakeningText = "verification cannot be turned off; for your own CA, set {own:TLS_CA_FILE}; if the " +
+	"certificate has another name than {UPSTREAM_ADDR}, set {own:TLS_SERVER_NAME}; only " +
+	"{own:TLS_VERIFY}=verify-ca skips the name"
 
 // unknownVariable is a PGORIGIN_ variable that is no setting.
 type unknownVariable struct {

@@ -9,5 +9,5 @@ import (
 
 // PeerUID always fails, so that LISTEN_ALLOW_UIDS refuses every client.
 func PeerUID(*net.UnixConn) (uint32, error) {
-	return 0, errors.New("the uid of a peer cannot be told on this system")
+	return 0, errors.New("this system does not tell the user ID of a peer")
 }

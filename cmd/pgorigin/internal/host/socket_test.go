@@ -128,12 +128,12 @@ func TestListenUnixLeavesOthersAlone(t *testing.T) {
 			if err := os.Symlink("precious", path+".lock"); err != nil {
 				t.Fatal(err)
 			}
-		}, "no regular file"},
+		}, "not a regular file"},
 		"lock file is a dangling link": {func(t *testing.T, _, path string) {
 			if err := os.Symlink("nowhere", path+".lock"); err != nil {
 				t.Fatal(err)
 			}
-		}, "no regular file"},
+		}, "not a regular file"},
 		"lock file is a hard link": {func(t *testing.T, dir, path string) {
 			write(t, filepath.Join(dir, "precious"), "")
 			if err := os.Link(filepath.Join(dir, "precious"), path+".lock"); err != nil {
@@ -144,7 +144,7 @@ func TestListenUnixLeavesOthersAlone(t *testing.T) {
 			if err := syscall.Mkfifo(path+".lock", 0o600); err != nil {
 				t.Fatal(err)
 			}
-		}, "no regular file"},
+		}, "not a regular file"},
 		"socket is a link to a socket": {func(t *testing.T, dir, path string) {
 			deadSocket(t, filepath.Join(dir, "other"))
 			if err := os.Symlink("other", path); err != nil {

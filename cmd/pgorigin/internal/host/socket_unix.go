@@ -77,7 +77,7 @@ func lockSocket(path string) (socketLock, error) {
 		case err != nil:
 			return socketLock{}, fmt.Errorf("look at lock file: %w", err)
 		case !info.Mode().IsRegular():
-			return socketLock{}, &ForeignFileError{path, "is no regular file"}
+			return socketLock{}, &ForeignFileError{path, "is not a regular file"}
 		}
 		file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0o600)
 		if err != nil {

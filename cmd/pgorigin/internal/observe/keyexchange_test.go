@@ -34,7 +34,7 @@ func TestPathChanges(t *testing.T) {
 			zapcore.WarnLevel,
 			map[string]any{
 				"state": "path_blocked", "before": "negotiated", "fallback": "classical", "probe_after": until,
-				"cause": "the hello was delivered but not answered: an inspection box or a server that reads once",
+				"cause": "the ClientHello arrived but got no answer: an inspection box, or a server that reads once",
 			},
 		},
 		{
@@ -43,19 +43,19 @@ func TestPathChanges(t *testing.T) {
 				After: tlsorigin.PathNegotiated, Fallback: tlsorigin.FallbackSmallSegments, Cause: tlsorigin.CausePacketsLost, Until: until,
 			},
 			zapcore.WarnLevel,
-			map[string]any{"state": "negotiated", "fallback": "small_segments", "cause": "large packets are lost on the way: check MTU"},
+			map[string]any{"state": "negotiated", "fallback": "small_segments", "cause": "large packets are lost on the way: check the MTU"},
 		},
 		{
 			"reset",
 			tlsorigin.PathChange{After: tlsorigin.PathBlocked, Fallback: tlsorigin.FallbackClassical, Cause: tlsorigin.CauseReset, Until: until},
 			zapcore.WarnLevel,
-			map[string]any{"cause": "the hello was answered by a reset: an inspection box or a server that reads once"},
+			map[string]any{"cause": "the answer to the ClientHello was a reset: an inspection box, or a server that reads once"},
 		},
 		{
 			"end",
 			tlsorigin.PathChange{After: tlsorigin.PathBlocked, Fallback: tlsorigin.FallbackClassical, Cause: tlsorigin.CauseClosed, Until: until},
 			zapcore.WarnLevel,
-			map[string]any{"cause": "the hello was answered by closing the connection: an inspection box or a server that reads once"},
+			map[string]any{"cause": "the answer to the ClientHello was the end of the connection: an inspection box, or a server that reads once"},
 		},
 	} {
 		t.Run(row.name, func(t *testing.T) {
