@@ -133,7 +133,7 @@ func attention() health.Snapshot {
 	s := healthy(o)
 	s.Notes = []health.Note{
 		{Name: "certificates", Text: "reload failed, the old certificates stay in force since 2026-03-01T08:35:02Z: " + broken},
-		{Name: health.NoteKeyExchange, Text: "10.2.0.7:6432 goes by classical: " + boxed},
+		{Name: health.NoteKeyExchange, Text: "10.2.0.7:6432 uses the fallback classical: " + boxed},
 		{Name: "expiry", Text: `client certificate "orders" expires 2026-03-01T16:15:02Z`},
 	}
 	return s

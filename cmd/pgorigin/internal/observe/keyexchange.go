@@ -49,7 +49,7 @@ func (p *keyExchangeStates) note() string {
 	for _, c := range p.list() {
 		if c.Fallback != "" {
 			cause := advice.FallbackCause(c.Cause)
-			texts = append(texts, fmt.Sprintf("%s goes by %s: %s", c.Resolved, c.Fallback, cause))
+			texts = append(texts, fmt.Sprintf("%s uses the fallback %s: %s", c.Resolved, c.Fallback, cause))
 		}
 	}
 	return strings.Join(texts, "; ")

@@ -75,7 +75,7 @@ func TestPathChanges(t *testing.T) {
 			w.wantMetrics(t, map[string]string{`pgorigin_tls_post_quantum_state{origin="default",state="` + string(row.change.After) + `"}`: "1"})
 			want := ""
 			if cause, ok := row.fields["cause"]; ok {
-				want = resolved + " goes by " + string(row.change.Fallback) + ": " + cause.(string)
+				want = resolved + " uses the fallback " + string(row.change.Fallback) + ": " + cause.(string)
 			}
 			if got := w.keyExchange.note(); got != want {
 				t.Errorf("the note is %q, want %q", got, want)
