@@ -29,6 +29,14 @@ type Socket struct {
 	urgent int8 // so many reads may come short of what is there: urgent data are in between
 }
 
+// What carries TLS over a Socket finds these methods by type assertion. Without one of them it would do less,
+// and nobody would notice.
+var _ interface {
+	syscall.Conn
+	CloseWrite() error
+	WriteMore(p []byte) (int, error)
+} = (*Socket)(nil)
+
 // NewSocket returns a socket for conn's connection, with a descriptor of its own: the runtime's poller
 // watches a descriptor until that very one is closed. The caller closes both, conn first.
 func NewSocket(conn net.Conn) (*Socket, error) {
