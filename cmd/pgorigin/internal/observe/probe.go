@@ -27,17 +27,14 @@ func (o *Observer) Probed(err error) *health.Problem {
 // problem describes err for the status page, or returns nil if err has no reason. Unlike a log line, it
 // leaves out the cause, because everybody may read the page.
 func (o *Observer) problem(err error) *health.Problem {
-	var reasoned interface {
-		error
-		Reason() string
-	}
-	if !errors.As(err, &reasoned) {
+	failure, ok := pgwire.AsFailure(err)
+	if !ok {
 		return nil
 	}
 	return &health.Problem{
-		Reason: reasoned.Reason(),
-		Text:   safetext.Printable(reasoned.Error()),
-		Cure:   o.cures[reasoned.Reason()],
+		Reason: failure.Reason(),
+		Text:   safetext.Printable(failure.Error()),
+		Cure:   o.cures[failure.Reason()],
 	}
 }
 
