@@ -39,7 +39,7 @@ func NewLogger(w io.Writer, format config.LogFormat, level zapcore.Level, env []
 			return line.Bytes()
 		})
 	}
-	return zap.New(zapcore.NewCore(encoder, sink, zapcore.Level(level)))
+	return zap.New(zapcore.NewCore(encoder, sink, level))
 }
 
 func encoderConfig() zapcore.EncoderConfig {

@@ -23,7 +23,7 @@ func (s *Sidecar) requestEnd() {
 // awaitEnd waits for a reason to end, then ends: delay, drain, close. Each further signal skips to the next
 // step. It returns the exit code.
 func (s *Sidecar) awaitEnd(ctx context.Context, signals <-chan os.Signal, failed <-chan error) int {
-	delay := time.Duration(s.settings.ShutdownDelay)
+	delay := s.settings.ShutdownDelay
 	var cause string
 	select {
 	case <-ctx.Done():
@@ -44,7 +44,7 @@ func (s *Sidecar) awaitEnd(ctx context.Context, signals <-chan os.Signal, failed
 	s.status.Drain()
 	s.notify(notifyStopping)
 	s.log.Info("shutting down", zap.String("cause", cause), zap.Float64("delay", delay.Seconds()),
-		zap.Float64("timeout", time.Duration(s.settings.ShutdownTimeout).Seconds()))
+		zap.Float64("timeout", s.settings.ShutdownTimeout.Seconds()))
 	if delay > 0 {
 		s.delayDrain(delay, signals)
 	}
@@ -66,7 +66,7 @@ func (s *Sidecar) delayDrain(delay time.Duration, signals <-chan os.Signal) {
 // drain lets running sessions end by themselves. A signal or ShutdownTimeout ends the rest. The health
 // endpoints answer meanwhile, because a kubelet kills what does not answer. It returns the exit code.
 func (s *Sidecar) drain(ctx context.Context, signals <-chan os.Signal) int {
-	timeout := time.Duration(s.settings.ShutdownTimeout)
+	timeout := s.settings.ShutdownTimeout
 	s.draining.Store(true)
 	for _, o := range s.origins {
 		o.server.Refuse() // all of them refuse before the line below

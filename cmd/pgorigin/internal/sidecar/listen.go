@@ -66,7 +66,7 @@ func (s *Sidecar) refuseAddress(p cli.Process, variable, addr string, ln net.Lis
 func (s *Sidecar) listenFor(ctx context.Context, p cli.Process, o *origin) int {
 	variable := o.settings.Variable("LISTEN_ADDR")
 	for _, addr := range o.settings.Listen.Addr {
-		mode, label := os.FileMode(o.settings.Listen.SocketMode), zap.String("origin", o.settings.Name())
+		mode, label := o.settings.Listen.SocketMode, zap.String("origin", o.settings.Name())
 		ln, err := s.bind(ctx, addr, variable, mode, label)
 		if err != nil {
 			return cli.ExitFailed

@@ -3,7 +3,6 @@ package sidecar
 import (
 	"context"
 	"net"
-	"time"
 
 	"go.uber.org/zap"
 
@@ -38,8 +37,8 @@ func (s *Sidecar) newOrigin(
 		return o, settings.DialerProblems(err, found)
 	}
 	o.dialer = dialer
-	o.spares = spares.New(dialer, int(settings.WarmSpares), o.observer.SparesTrace())
-	o.observer.Prober.Try, o.observer.Prober.Interval = o.probe, time.Duration(s.settings.ProbeInterval)
+	o.spares = spares.New(dialer, settings.WarmSpares, o.observer.SparesTrace())
+	o.observer.Prober.Try, o.observer.Prober.Interval = o.probe, s.settings.ProbeInterval
 	o.server = &pgwire.Server{
 		Dial:        o.dial,
 		DialSession: o.dialSession,
@@ -50,8 +49,8 @@ func (s *Sidecar) newOrigin(
 		RequireAuth:    pgwire.AuthMethods(settings.Auth.Require),
 		Password:       settings.Password(),
 
-		LoginTimeout: time.Duration(s.settings.LoginTimeout),
-		MaxSessions:  int(settings.MaxSessions),
+		LoginTimeout: s.settings.LoginTimeout,
+		MaxSessions:  settings.MaxSessions,
 		Capacity:     s.capacity,
 		Trace:        o.observer.SessionTrace(),
 	}
@@ -110,7 +109,7 @@ func (s *Sidecar) keepSpares() {
 	for _, o := range s.origins {
 		if o.settings.WarmSpares > 0 {
 			s.log.Info("keeping spares", zap.String("origin", o.settings.Name()),
-				zap.Int("spares", int(o.settings.WarmSpares)))
+				zap.Int("spares", o.settings.WarmSpares))
 		}
 		o.spares.Start()
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"os"
 	"sync"
-	"time"
 
 	"go.uber.org/zap"
 )
@@ -13,7 +12,7 @@ import (
 // process that drains ignores SIGHUP. The interval goes on, because cancel requests still dial.
 func (s *Sidecar) watchFiles(ctx context.Context, hangups <-chan os.Signal) {
 	for _, o := range s.origins {
-		s.tasks.Go(func() { o.dialer.Watch(ctx, time.Duration(o.settings.TLS.ReloadInterval)) })
+		s.tasks.Go(func() { o.dialer.Watch(ctx, o.settings.TLS.ReloadInterval) })
 	}
 	s.tasks.Go(func() {
 		for {

@@ -139,13 +139,13 @@ func (s *Sidecar) resources(memory int64) resources {
 	r := resources{memory: memory, descriptors: host.DescriptorLimit()}
 	unlimited := false
 	for _, o := range s.settings.AllOrigins() {
-		r.inUse += len(o.Listen.Addr) + int(o.WarmSpares)
+		r.inUse += len(o.Listen.Addr) + o.WarmSpares
 		for _, addr := range o.Listen.Addr {
 			if strings.HasPrefix(addr, config.UnixScheme) {
 				r.inUse++ // the lock file
 			}
 		}
-		r.maxSessions += int(o.MaxSessions)
+		r.maxSessions += o.MaxSessions
 		unlimited = unlimited || o.MaxSessions == 0
 	}
 	if unlimited {

@@ -112,7 +112,7 @@ func New(p cli.Process) (*Sidecar, []config.Problem) {
 		status:   new(health.Status),
 		capacity: new(pgwire.Capacity),
 		quit:     make(chan struct{}, 1),
-		idle:     observe.NewIdleTimer(time.Duration(settings.ExitWhenIdle)),
+		idle:     observe.NewIdleTimer(settings.ExitWhenIdle),
 	}
 	counts := metrics.New(metrics.Options{
 		Version: p.Build.Version, Revision: p.Build.Revision, GoVersion: p.Build.Go,

@@ -31,7 +31,7 @@ func (s *Sidecar) describe(o *origin) health.OriginSnapshot {
 	roots := advice.Roots(settings, o.dialer.Roots())
 	snapshot := health.OriginSnapshot{
 		Name: settings.Name(), Listen: []string{}, Upstream: settings.Upstream.Addr,
-		ServerName: settings.TLS.ServerName, Verify: string(settings.TLS.Verify),
+		ServerName: settings.TLS.ServerName, Verify: settings.TLS.Verify,
 		MinVersion:   settings.TLS.MinVersion.String(),
 		Verification: advice.Verification(settings), Roots: roots, Own: o.expiries(now),
 	}
@@ -39,7 +39,7 @@ func (s *Sidecar) describe(o *origin) health.OriginSnapshot {
 		snapshot.Listen = append(snapshot.Listen, ln.Addr().String())
 	}
 	if settings.WarmSpares > 0 {
-		snapshot.Spares = &health.Spares{Wanted: int(settings.WarmSpares), Ready: o.spares.Ready()}
+		snapshot.Spares = &health.Spares{Wanted: settings.WarmSpares, Ready: o.spares.Ready()}
 	}
 	o.observer.Describe(&snapshot, now)
 	snapshot.Sessions.Limit, snapshot.Sessions.LimitFrom = s.sessionLimit(o)
@@ -50,7 +50,7 @@ func (s *Sidecar) describe(o *origin) health.OriginSnapshot {
 // sessionLimit returns how many sessions o may have, and what sets that limit. The limit of a machine counts
 // the sessions of all origins. Zero means no limit.
 func (s *Sidecar) sessionLimit(o *origin) (limit int, from string) {
-	own := int(o.settings.MaxSessions)
+	own := o.settings.MaxSessions
 	if s.plan.sessions > 0 && (own == 0 || s.plan.sessions < own) {
 		return s.plan.sessions, s.plan.from
 	}
