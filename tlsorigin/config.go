@@ -87,9 +87,9 @@ type Trace struct {
 	// caller's context cut short is not reported: it says nothing about the upstream.
 	Attempt func(Attempt)
 
-	// PathChanged is called when key exchange with a resolved address has changed. It may also run on the
-	// goroutine of a background probe.
-	PathChanged func(PathChange)
+	// KeyExchangeChanged is called when key exchange with a resolved address has changed. It may also run on
+	// the goroutine of a background probe.
+	KeyExchangeChanged func(KeyExchangeChange)
 
 	// Reloaded is called after each Reload, those of Watch included. It is also called if a failed Dial found
 	// new files. The error is that of Reload. Calls do not overlap. Connections that were made ahead of their
@@ -111,7 +111,7 @@ type Attempt struct {
 
 	// Fallback is set if this attempt followed one whose ClientHello vanished. Cause says how that one ended.
 	Fallback Fallback
-	Cause    PathCause
+	Cause    VanishCause
 	Probe    bool // made for no client
 }
 

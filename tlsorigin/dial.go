@@ -177,7 +177,7 @@ type attempt struct {
 	lost     func(net.Conn) bool // packetsLost; nil where nobody can tell
 	began    bool                // a ClientHello has been sent, or was about to be
 	patience time.Duration       // how long its first answer was waited for; zero means as long as the budget
-	vanished PathCause           // set if not one byte answered it, in a way that may be due to its size
+	vanished VanishCause         // set if not one byte answered it, in a way that may be due to its size
 
 	observe func(*tls.Config)   // sees the configuration of the handshake; nil means that nobody does
 	details *certificateDetails // set when the upstream's certificate is refused

@@ -61,7 +61,9 @@ func newDialer(cfg Config, system systemRoots) (*Dialer, error) {
 		semaphore: make(semaphore, maxHandshakes),
 		liveness:  newLiveness(),
 	}
-	d.hosts = hosts{exchange: &d.exchange, changed: func(PathChange) {}, known: map[string]*hostState{}}
+	d.hosts = hosts{
+		exchange: &d.exchange, changed: func(KeyExchangeChange) {}, known: map[string]*hostState{},
+	}
 	if d.netDial == nil {
 		dialer := newNetDialer()
 		dialer.ControlContext, d.lost = d.controlSocket, packetsLost
@@ -70,8 +72,8 @@ func newDialer(cfg Config, system systemRoots) (*Dialer, error) {
 	if cfg.Trace != nil && cfg.Trace.Attempt != nil {
 		d.attempt = cfg.Trace.Attempt
 	}
-	if cfg.Trace != nil && cfg.Trace.PathChanged != nil {
-		d.hosts.changed = cfg.Trace.PathChanged
+	if cfg.Trace != nil && cfg.Trace.KeyExchangeChanged != nil {
+		d.hosts.changed = cfg.Trace.KeyExchangeChanged
 	}
 	d.state.Store(loaded)
 	return d, nil

@@ -8,32 +8,38 @@ import (
 	"time"
 )
 
-// PathState is what is known about post-quantum key exchange with one resolved address.
-type PathState string
+// KeyExchangeState is what is known about post-quantum key exchange with one resolved address.
+type KeyExchangeState string
 
 // The states. The zero value means that nothing is known.
 const (
-	PathNegotiated  PathState = "negotiated"   // hybrid key exchange works
-	PathServerLacks PathState = "server_lacks" // the server chose a classical group from an offer with hybrids
-	PathBlocked     PathState = "path_blocked" // a hello with a hybrid vanished, a classical one did not
-	PathDisabled    PathState = "disabled"     // no hybrid is offered
+	// KeyExchangeNegotiated: hybrid key exchange works.
+	KeyExchangeNegotiated KeyExchangeState = "negotiated"
+	// KeyExchangeServerLacks: the server chose a classical group from an offer with hybrids.
+	KeyExchangeServerLacks KeyExchangeState = "server_lacks"
+	// KeyExchangeBlocked: a hello with a hybrid vanished, a classical one did not.
+	KeyExchangeBlocked KeyExchangeState = "path_blocked"
+	// KeyExchangeDisabled: no hybrid is offered.
+	KeyExchangeDisabled KeyExchangeState = "disabled"
 )
 
-// PathStates returns all states.
-func PathStates() []PathState {
-	return []PathState{PathNegotiated, PathServerLacks, PathBlocked, PathDisabled}
+// KeyExchangeStates returns all states.
+func KeyExchangeStates() []KeyExchangeState {
+	return []KeyExchangeState{
+		KeyExchangeNegotiated, KeyExchangeServerLacks, KeyExchangeBlocked, KeyExchangeDisabled,
+	}
 }
 
-// PathChange is a change of what is known about one resolved address.
-type PathChange struct {
+// KeyExchangeChange is a change of what is known about one resolved address.
+type KeyExchangeChange struct {
 	Addr     string // host:port as configured
 	Resolved string
 
-	Before, After PathState // empty: nothing is known
+	Before, After KeyExchangeState // empty: nothing is known
 
 	// Fallback is what connections use now, and Cause why. Both are empty if there is no fallback.
 	Fallback Fallback
-	Cause    PathCause
+	Cause    VanishCause
 	// Until is how long the fallback lasts at least. Then a background probe decides.
 	Until time.Time
 }
@@ -60,9 +66,9 @@ func (v helloVariant) isDefault() bool { return v.groups == nil && !v.small && v
 // else: every connection is verified, whatever stands here.
 type hostState struct {
 	route    route // as configured, with the resolved address
-	state    PathState
+	state    KeyExchangeState
 	fallback Fallback
-	cause    PathCause
+	cause    VanishCause
 	groups   []tls.CurveID // nil means those of the configuration
 	hold     time.Duration // from one probe to the next
 	due      time.Time     // of the next probe; zero means that there is nothing to probe for
@@ -75,7 +81,7 @@ type hostState struct {
 // hosts remembers resolved addresses.
 type hosts struct {
 	exchange *keyExchange
-	changed  func(PathChange) // never nil
+	changed  func(KeyExchangeChange) // never nil
 
 	mu    sync.Mutex
 	known map[string]*hostState
@@ -121,20 +127,20 @@ func (h *hosts) verified(a *attempt) {
 		e.learnGroup(h.exchange, a.report.State, now)
 		switch {
 		case e.fallback == FallbackClassical:
-			e.state = PathBlocked
+			e.state = KeyExchangeBlocked
 		case !h.exchange.hybrid:
-			e.state = PathDisabled
+			e.state = KeyExchangeDisabled
 		case IsHybrid(a.report.State.CurveID):
-			e.state = PathNegotiated
+			e.state = KeyExchangeNegotiated
 		case a.variant.groups == nil: // a narrower offer proves nothing
-			e.state = PathServerLacks
+			e.state = KeyExchangeServerLacks
 		}
 	})
 }
 
 // fallBack notes that a fallback has worked. If several connections find that out at the same time, the first
 // counts.
-func (e *hostState) fallBack(c helloVariant, cause PathCause, now time.Time) {
+func (e *hostState) fallBack(c helloVariant, cause VanishCause, now time.Time) {
 	if e.fallback == c.fallback {
 		return
 	}
@@ -220,10 +226,12 @@ func (h *hosts) update(r route, addr net.Addr, change func(*hostState)) {
 	after := *e
 	h.mu.Unlock()
 	if dropped != nil {
-		h.changed(PathChange{Addr: dropped.route.host, Resolved: dropped.route.dial, Before: dropped.state})
+		h.changed(KeyExchangeChange{
+			Addr: dropped.route.host, Resolved: dropped.route.dial, Before: dropped.state,
+		})
 	}
 	if before.state != after.state || before.fallback != after.fallback {
-		h.changed(PathChange{
+		h.changed(KeyExchangeChange{
 			Addr: r.host, Resolved: key, Before: before.state, After: after.state,
 			Fallback: after.fallback, Cause: after.cause, Until: after.due,
 		})

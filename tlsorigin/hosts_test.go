@@ -124,8 +124,8 @@ func TestCloseEndsProbes(t *testing.T) {
 
 // TestPathsAreBounded: a name may have other addresses each time.
 func TestPathsAreBounded(t *testing.T) {
-	left := map[PathState]int{}
-	p := hosts{exchange: &keyExchange{hybrid: true}, known: map[string]*hostState{}, changed: func(c PathChange) {
+	left := map[KeyExchangeState]int{}
+	p := hosts{exchange: &keyExchange{hybrid: true}, known: map[string]*hostState{}, changed: func(c KeyExchangeChange) {
 		if c.Before != "" {
 			left[c.Before]--
 		}
@@ -139,10 +139,10 @@ func TestPathsAreBounded(t *testing.T) {
 		a.report.State = tls.ConnectionState{CurveID: tls.X25519}
 		p.verified(a)
 	}
-	if len(p.known) != maxHosts || left[PathServerLacks] != maxHosts {
+	if len(p.known) != maxHosts || left[KeyExchangeServerLacks] != maxHosts {
 		t.Errorf("%d addresses are remembered, %v reported", len(p.known), left)
 	}
-	if states := PathStates(); len(states) != 4 || !slices.Contains(states, PathBlocked) {
+	if states := KeyExchangeStates(); len(states) != 4 || !slices.Contains(states, KeyExchangeBlocked) {
 		t.Error(fmt.Sprint(states))
 	}
 }

@@ -82,8 +82,8 @@ func TestSessionsFullOfBars(t *testing.T) {
 func TestPathsModel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		random := rand.New(rand.NewPCG(4, 11))
-		known, forgotten := map[string]PathState{}, 0
-		p := hosts{exchange: &keyExchange{hybrid: true}, known: map[string]*hostState{}, changed: func(c PathChange) {
+		known, forgotten := map[string]KeyExchangeState{}, 0
+		p := hosts{exchange: &keyExchange{hybrid: true}, known: map[string]*hostState{}, changed: func(c KeyExchangeChange) {
 			if c.After == "" {
 				forgotten++
 				delete(known, c.Resolved)
@@ -92,7 +92,7 @@ func TestPathsModel(t *testing.T) {
 			}
 		}}
 		var recent []string // the most recently used last
-		states := PathStates()
+		states := KeyExchangeStates()
 		for step := range 20_000 {
 			time.Sleep(time.Nanosecond) // no two uses at one time
 			addr := &net.TCPAddr{IP: net.IPv4(192, 0, 2, byte(random.IntN(2))), Port: 1 + random.IntN(maxHosts/2+20)}

@@ -23,7 +23,7 @@ const oneSegment = 1448
 // lab is an upstream behind a middlebox, over pipes in a bubble of synctest, and a Dialer that leads there.
 type lab struct {
 	*Dialer
-	changes  []PathChange
+	changes  []KeyExchangeChange
 	attempts []Attempt
 
 	mu     sync.Mutex
@@ -42,8 +42,8 @@ func newLab(t *testing.T, change func(*Config)) *lab {
 			return &resettable{conn}, err
 		}
 		c.Trace = &Trace{
-			Attempt:     func(a Attempt) { l.locked(func() { l.attempts = append(l.attempts, a) }) },
-			PathChanged: func(c PathChange) { l.locked(func() { l.changes = append(l.changes, c) }) },
+			Attempt:            func(a Attempt) { l.locked(func() { l.attempts = append(l.attempts, a) }) },
+			KeyExchangeChanged: func(c KeyExchangeChange) { l.locked(func() { l.changes = append(l.changes, c) }) },
 		}
 		if change != nil {
 			change(c)
@@ -60,7 +60,7 @@ func (l *lab) locked(f func()) {
 }
 
 // take returns and forgets what was reported.
-func (l *lab) take() (attempts []Attempt, changes []PathChange) {
+func (l *lab) take() (attempts []Attempt, changes []KeyExchangeChange) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	attempts, changes = l.attempts, l.changes

@@ -77,7 +77,7 @@ type ObservedAttempt struct {
 	Hello    Hello               // zero if none could be made
 	State    tls.ConnectionState // as the policy saw it; zero if the handshake did not come that far
 	Accepted bool                // by the policy; the upstream may still have rejected the client certificate
-	Vanished PathCause           // set if nothing answered the hello, in a way that may be due to its size
+	Vanished VanishCause         // set if nothing answered the hello, in a way that may be due to its size
 
 	Sent  []*x509.Certificate // by the upstream, leaf first
 	Chain []*x509.Certificate // from the leaf to the root, apart from the name; nil if no chain is accepted

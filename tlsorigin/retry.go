@@ -22,15 +22,15 @@ const (
 	FallbackClassical     Fallback = "classical"      // a ClientHello without hybrid groups
 )
 
-// PathCause is how a ClientHello came to nothing although not one byte of TLS was received.
-type PathCause string
+// VanishCause is how a ClientHello came to nothing although not one byte of TLS was received.
+type VanishCause string
 
 // The causes. None of them is proven: anybody on the path can bring about each.
 const (
-	CausePacketsLost PathCause = "packets_lost" // sent again and still not acknowledged
-	CauseUnanswered  PathCause = "unanswered"   // acknowledged, as far as is known, and not answered in time
-	CauseReset       PathCause = "reset"        // answered by a reset of the connection
-	CauseClosed      PathCause = "closed"       // answered by the end of the connection
+	CausePacketsLost VanishCause = "packets_lost" // sent again and still not acknowledged
+	CauseUnanswered  VanishCause = "unanswered"   // acknowledged, as far as is known, and not answered in time
+	CauseReset       VanishCause = "reset"        // answered by a reset of the connection
+	CauseClosed      VanishCause = "closed"       // answered by the end of the connection
 )
 
 // retry tries the address of first, which failed, until end with another hello, if one may pass. There are
@@ -107,7 +107,7 @@ func (d *Dialer) fallBack(ctx context.Context, first *attempt, result outcome, e
 
 // vanishing returns how a handshake ended in which nothing was received. It returns "" if a ClientHello of
 // another size would not have helped. The connection raw is still open.
-func (a *attempt) vanishing(raw net.Conn, err error) PathCause {
+func (a *attempt) vanishing(raw net.Conn, err error) VanishCause {
 	switch {
 	case errors.Is(err, syscall.ETIMEDOUT):
 		return CausePacketsLost // the kernel gave up repeating

@@ -18,7 +18,7 @@ import (
 )
 
 // describe puts what was reported into words that a table can compare.
-func describeReports(attempts []Attempt, changes []PathChange) string {
+func describeReports(attempts []Attempt, changes []KeyExchangeChange) string {
 	var words []string
 	// A probe runs beside the connection that has started it.
 	slices.SortStableFunc(attempts, func(a, b Attempt) int { return strings.Compare(fmt.Sprint(a.Probe), fmt.Sprint(b.Probe)) })

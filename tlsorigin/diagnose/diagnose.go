@@ -67,7 +67,7 @@ type Address struct {
 	// Fallback is set if the first ClientHello vanished and another one led to a connection. Cause says how
 	// it vanished.
 	Fallback tlsorigin.Fallback
-	Cause    tlsorigin.PathCause
+	Cause    tlsorigin.VanishCause
 
 	Handshake   Handshake
 	Certificate Chain

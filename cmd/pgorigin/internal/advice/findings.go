@@ -51,7 +51,7 @@ func VanishCure(o *config.Origin) string {
 }
 
 // FallbackCause says how the first ClientHello came to nothing, and what that usually means.
-func FallbackCause(cause tlsorigin.PathCause) string {
+func FallbackCause(cause tlsorigin.VanishCause) string {
 	switch cause {
 	case tlsorigin.CausePacketsLost:
 		return "large packets are lost on the way: check the MTU"

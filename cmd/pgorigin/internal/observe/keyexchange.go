@@ -18,10 +18,10 @@ import (
 // keyExchangeStates is what is known about key exchange with each resolved address.
 type keyExchangeStates struct {
 	mu    sync.Mutex
-	known map[string]tlsorigin.PathChange // the latest one, by resolved address; may be nil
+	known map[string]tlsorigin.KeyExchangeChange // the latest one, by resolved address; may be nil
 }
 
-func (p *keyExchangeStates) changed(c tlsorigin.PathChange) {
+func (p *keyExchangeStates) changed(c tlsorigin.KeyExchangeChange) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if c.After == "" {
@@ -29,16 +29,16 @@ func (p *keyExchangeStates) changed(c tlsorigin.PathChange) {
 		return
 	}
 	if p.known == nil {
-		p.known = map[string]tlsorigin.PathChange{}
+		p.known = map[string]tlsorigin.KeyExchangeChange{}
 	}
 	p.known[c.Resolved] = c
 }
 
 // list returns the states, sorted by address.
-func (p *keyExchangeStates) list() []tlsorigin.PathChange {
+func (p *keyExchangeStates) list() []tlsorigin.KeyExchangeChange {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return slices.SortedFunc(maps.Values(p.known), func(a, b tlsorigin.PathChange) int {
+	return slices.SortedFunc(maps.Values(p.known), func(a, b tlsorigin.KeyExchangeChange) int {
 		return strings.Compare(a.Resolved, b.Resolved)
 	})
 }
@@ -71,8 +71,9 @@ func (o *Observer) describeKeyExchange() []health.KeyExchange {
 	return list
 }
 
-// pathChanged logs a change in what is known about key exchange with an address. A fallback is a warning.
-func (o *Observer) pathChanged(c tlsorigin.PathChange) {
+// keyExchangeChanged logs a change in what is known about key exchange with an address. A fallback is a
+// warning.
+func (o *Observer) keyExchangeChanged(c tlsorigin.KeyExchangeChange) {
 	o.metrics.PostQuantumState(o.origin, string(c.Before), string(c.After))
 	o.keyExchange.changed(c)
 	if c.After == "" {

@@ -15,20 +15,20 @@ func TestPathChanges(t *testing.T) {
 	until := time.Unix(1_800_000_000, 0)
 	for _, row := range []struct {
 		name   string
-		change tlsorigin.PathChange
+		change tlsorigin.KeyExchangeChange
 		level  zapcore.Level
 		fields map[string]any
 	}{
 		{
 			"works",
-			tlsorigin.PathChange{After: tlsorigin.PathNegotiated},
+			tlsorigin.KeyExchangeChange{After: tlsorigin.KeyExchangeNegotiated},
 			zapcore.InfoLevel,
 			map[string]any{"state": "negotiated", "upstream_addr": addr, "upstream": resolved, "origin": "default"},
 		},
 		{
 			"box",
-			tlsorigin.PathChange{
-				Before: tlsorigin.PathNegotiated, After: tlsorigin.PathBlocked, Fallback: tlsorigin.FallbackClassical,
+			tlsorigin.KeyExchangeChange{
+				Before: tlsorigin.KeyExchangeNegotiated, After: tlsorigin.KeyExchangeBlocked, Fallback: tlsorigin.FallbackClassical,
 				Cause: tlsorigin.CauseUnanswered, Until: until,
 			},
 			zapcore.WarnLevel,
@@ -39,21 +39,21 @@ func TestPathChanges(t *testing.T) {
 		},
 		{
 			"MTU",
-			tlsorigin.PathChange{
-				After: tlsorigin.PathNegotiated, Fallback: tlsorigin.FallbackSmallSegments, Cause: tlsorigin.CausePacketsLost, Until: until,
+			tlsorigin.KeyExchangeChange{
+				After: tlsorigin.KeyExchangeNegotiated, Fallback: tlsorigin.FallbackSmallSegments, Cause: tlsorigin.CausePacketsLost, Until: until,
 			},
 			zapcore.WarnLevel,
 			map[string]any{"state": "negotiated", "fallback": "small_segments", "cause": "large packets are lost on the way: check the MTU"},
 		},
 		{
 			"reset",
-			tlsorigin.PathChange{After: tlsorigin.PathBlocked, Fallback: tlsorigin.FallbackClassical, Cause: tlsorigin.CauseReset, Until: until},
+			tlsorigin.KeyExchangeChange{After: tlsorigin.KeyExchangeBlocked, Fallback: tlsorigin.FallbackClassical, Cause: tlsorigin.CauseReset, Until: until},
 			zapcore.WarnLevel,
 			map[string]any{"cause": "the answer to the ClientHello was a reset: an inspection box, or a server that reads once"},
 		},
 		{
 			"end",
-			tlsorigin.PathChange{After: tlsorigin.PathBlocked, Fallback: tlsorigin.FallbackClassical, Cause: tlsorigin.CauseClosed, Until: until},
+			tlsorigin.KeyExchangeChange{After: tlsorigin.KeyExchangeBlocked, Fallback: tlsorigin.FallbackClassical, Cause: tlsorigin.CauseClosed, Until: until},
 			zapcore.WarnLevel,
 			map[string]any{"cause": "the answer to the ClientHello was the end of the connection: an inspection box, or a server that reads once"},
 		},
@@ -61,7 +61,7 @@ func TestPathChanges(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			w := newWatched()
 			row.change.Addr, row.change.Resolved = addr, resolved
-			w.DialTrace().PathChanged(row.change)
+			w.DialTrace().KeyExchangeChanged(row.change)
 			lines := w.logs.TakeAll()
 			if len(lines) != 1 || lines[0].Level != row.level {
 				t.Fatalf("lines are %v", lines)
@@ -80,7 +80,7 @@ func TestPathChanges(t *testing.T) {
 			if got := w.keyExchange.note(); got != want {
 				t.Errorf("the note is %q, want %q", got, want)
 			}
-			w.DialTrace().PathChanged(tlsorigin.PathChange{Resolved: resolved, Before: row.change.After, After: tlsorigin.PathNegotiated})
+			w.DialTrace().KeyExchangeChanged(tlsorigin.KeyExchangeChange{Resolved: resolved, Before: row.change.After, After: tlsorigin.KeyExchangeNegotiated})
 			if got := w.keyExchange.note(); got != "" {
 				t.Errorf("the note stays: %q", got)
 			}
@@ -91,12 +91,12 @@ func TestPathChanges(t *testing.T) {
 // TestStateOfAddresses: the gauge counts addresses, and an address that is forgotten is no event.
 func TestStateOfAddresses(t *testing.T) {
 	w := newWatched()
-	change := w.DialTrace().PathChanged
-	change(tlsorigin.PathChange{After: tlsorigin.PathServerLacks})
-	change(tlsorigin.PathChange{After: tlsorigin.PathServerLacks})
-	change(tlsorigin.PathChange{Before: tlsorigin.PathServerLacks, After: tlsorigin.PathNegotiated})
+	change := w.DialTrace().KeyExchangeChanged
+	change(tlsorigin.KeyExchangeChange{After: tlsorigin.KeyExchangeServerLacks})
+	change(tlsorigin.KeyExchangeChange{After: tlsorigin.KeyExchangeServerLacks})
+	change(tlsorigin.KeyExchangeChange{Before: tlsorigin.KeyExchangeServerLacks, After: tlsorigin.KeyExchangeNegotiated})
 	w.logs.TakeAll()
-	change(tlsorigin.PathChange{Before: tlsorigin.PathServerLacks})
+	change(tlsorigin.KeyExchangeChange{Before: tlsorigin.KeyExchangeServerLacks})
 	if lines := w.logs.TakeAll(); len(lines) != 0 {
 		t.Errorf("lines are %v", lines)
 	}
@@ -110,7 +110,7 @@ func TestStateOfAddresses(t *testing.T) {
 
 // TestStatesAreThoseOfMetrics: a state that health does not know would be counted under another name.
 func TestStatesAreThoseOfMetrics(t *testing.T) {
-	for _, state := range tlsorigin.PathStates() {
+	for _, state := range tlsorigin.KeyExchangeStates() {
 		w := newWatched()
 		if w.metric(`pgorigin_tls_post_quantum_state{origin="default",state="`+string(state)+`"}`) != "0" {
 			t.Errorf("no series for %s", state)

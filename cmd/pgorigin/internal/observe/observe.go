@@ -63,7 +63,11 @@ func (o *Observer) SessionTrace() *pgwire.Trace {
 
 // DialTrace returns the hooks for tlsorigin.
 func (o *Observer) DialTrace() *tlsorigin.Trace {
-	return &tlsorigin.Trace{Attempt: o.attempt, PathChanged: o.pathChanged, Reloaded: o.reloaded}
+	return &tlsorigin.Trace{
+		Attempt:            o.attempt,
+		KeyExchangeChanged: o.keyExchangeChanged,
+		Reloaded:           o.reloaded,
+	}
 }
 
 // AddNotes adds what /readyz?verbose says about files, key exchange and certificates.
