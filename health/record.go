@@ -57,7 +57,7 @@ func (r *Record) SessionEnded(problem *Problem) {
 	}
 }
 
-// Failed records a problem that ended no session.
+// Failed records a problem outside any session.
 func (r *Record) Failed(problem *Problem) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -22,20 +22,20 @@
 //
 // # What is read, and what is not
 //
-// A startup packet is read exactly, never a byte more: what a client sends behind it is kept. It is forwarded
-// as received: any version 3.x, any _pq_. option, parameters in their order. During the login, one table says
-// which message may come when. Only one message is ever changed: an AuthenticationSASL offer loses the
-// mechanisms that [Server.RequireAuth] does not allow, and by default those with channel binding. A client on
-// a plaintext connection cannot use them, and libpq refuses to see them. [PassChannelBinding] leaves them in.
-// With [BridgeChannelBinding] the server answers authentication requests itself.
+// The server reads exactly the startup packet and leaves everything after it in the connection. It forwards
+// the packet as received: any version 3.x, any _pq_. option, parameters in their order. During the login, one
+// table says which message may come when. Only one message is ever changed: an AuthenticationSASL offer loses
+// the mechanisms that [Server.RequireAuth] does not allow, and by default those with channel binding. A
+// client on a plaintext connection cannot use them, and libpq refuses to see them. [PassChannelBinding]
+// leaves them in. With [BridgeChannelBinding] the server answers authentication requests itself.
 //
 // From the first ReadyForQuery on, nothing is changed or kept. The server follows message headers for three
-// reasons. A drain has to know which sessions are idle, an ErrorResponse of the server must stand between two
-// messages, and the client must not see a second request for a password.
+// reasons. A drain has to know which sessions are idle. An ErrorResponse of the server may only come between
+// two messages. And the client must not see a second request for a password.
 //
 // # What a client may rely on
 //
-// Nothing that it sent has gone anywhere before Dial returned a connection. It learns of a failure by an
+// The server forwards nothing before Dial has returned a connection. It learns of a failure by an
 // ErrorResponse with an SQLSTATE and an orderly close. For message formats and flow see the PostgreSQL
 // manual, part "Frontend/Backend Protocol".
 package pgwire

@@ -60,8 +60,8 @@ func (s *session) logIn(packet []byte) (replace bool, err error) {
 	return false, nil
 }
 
-// followUpstream deals with the whole messages that have come from the upstream, and shows the client what it
-// may see of them in as few writes as possible. For replace see logIn.
+// followUpstream handles the whole messages that have come from the upstream. It shows the client what it may
+// see of them, in as few writes as possible. For replace see logIn.
 func (s *session) followUpstream() (replace bool, err error) {
 	var out []byte
 	for !s.login.ended() {

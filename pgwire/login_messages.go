@@ -94,7 +94,7 @@ func (m *loginMessages) next() (message []byte, complete bool, err error) {
 	return rest[:size:size], true, nil
 }
 
-// rest returns the bytes behind the messages that next has returned.
+// rest returns the bytes after the messages that next has returned.
 func (m *loginMessages) rest() []byte { return m.held[m.read:] }
 
 // sqlStateOf returns the SQLSTATE of an ErrorResponse's body, or "" if there is none.

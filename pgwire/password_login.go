@@ -10,7 +10,7 @@ import (
 )
 
 // PasswordLogin is the client's side of one login with a password, for a client of pgorigin's own: messages
-// of the upstream in, answers out. It follows the rules that a session holds an upstream to, and picks the
+// of the upstream in, answers out. It accepts from the upstream what a session accepts. It picks the
 // strongest method that is offered, bound to the TLS channel if that is possible. It reads and writes
 // nothing.
 type PasswordLogin struct {

@@ -9,7 +9,7 @@ import (
 // startup packet was read from the client, and nothing was written to it. A session without a spare does none
 // of the following.
 
-// replaceSpare closes a spare that is of no use, and dials anew. The new connection is no spare.
+// replaceSpare closes a spare that cannot be used, and dials again. The new connection is not a spare.
 func (s *session) replaceSpare() error {
 	dead := s.spare
 	s.spare = nil

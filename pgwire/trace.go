@@ -19,8 +19,8 @@ type Trace struct {
 	Authenticated func(SessionInfo)
 	// Ended is called once for each Accepted, as the last hook.
 	Ended func(SessionInfo, SessionResult)
-	// CancelEffect is called when the effect of a delivered cancel request on the session with the number
-	// target is known, up to some seconds after Ended. info is about the request.
+	// CancelEffect is called when the effect of a delivered cancel request is known, up to some seconds after
+	// Ended. target is the number of the session that it was for. info is about the request.
 	CancelEffect func(info SessionInfo, target uint64, effect CancelEffect)
 	// AcceptFailed is called when Accept has returned an error. The next try is after retryIn.
 	AcceptFailed func(err error, retryIn time.Duration)

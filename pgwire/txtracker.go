@@ -83,7 +83,7 @@ type txTracker struct {
 
 	counting bool // states are not used
 	due      int  // upper bound of the ReadyForQuery to come
-	unsynced bool // there may be work behind the last message that asks for a ReadyForQuery
+	unsynced bool // there may be work after the last message that asks for a ReadyForQuery
 	broken   bool // the upstream sent an impossible message: the session is never idle again
 
 	awaitsStatus bool // the body of a ReadyForQuery comes next

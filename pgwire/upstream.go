@@ -12,7 +12,7 @@ import (
 type Upstream interface {
 	net.Conn
 
-	// CloseWrite ends the stream to the upstream, behind everything that was written. Reading goes on.
+	// CloseWrite ends the stream to the upstream, after everything that was written. Reading goes on.
 	CloseWrite() error
 
 	// CanBind reports whether a SCRAM login can be bound to the connection. A certificate signed with Ed25519

@@ -19,7 +19,7 @@ const (
 
 // Config says where the upstream is, what it must prove and what is presented to it.
 type Config struct {
-	// Addrs are host:port pairs, tried in order within one Timeout. Names are resolved anew for each Dial.
+	// Addrs are host:port pairs, tried in order within one Timeout. Each Dial resolves the names.
 	Addrs []string
 
 	// ServerName is the DNS name or IP address that the certificate must carry. A DNS name is also sent as
@@ -64,10 +64,10 @@ type Config struct {
 	// Negotiation says how TLS begins. Empty means NegotiatePostgres.
 	Negotiation Negotiation
 
-	// ResumeFor is how long after a whole handshake its session may be resumed. In a resumed session the
-	// upstream proves that it knows the secret of the session, instead of a new signature with the key of its
-	// certificate. Everything else is verified as ever. Only sessions of TLS 1.3 without a client certificate
-	// are resumed, and a reload that changes something ends them. Zero means never.
+	// ResumeFor is how long after a whole handshake its session may be resumed. In a resumed session, the
+	// upstream proves that it knows the secret of the session. It makes no new signature with the key of its
+	// certificate. Everything else is verified as always. Only sessions of TLS 1.3 without a client
+	// certificate are resumed, and a reload that changes something ends them. Zero means never.
 	ResumeFor time.Duration
 
 	// Timeout bounds resolving, TCP, SSLRequest and TLS for all addresses together. Zero means ten seconds.

@@ -97,7 +97,7 @@ func (c *Conn) failure(err error) error {
 	return lost
 }
 
-// CloseWrite sends close_notify and the end of the TCP stream, behind all that was written. It waits for room
+// CloseWrite sends close_notify and the end of the TCP stream, after all that was written. It waits for room
 // in the peer's window, as Write does. The connection can still be read, and not written any more.
 func (c *Conn) CloseWrite() error {
 	if err := c.tls.CloseWrite(); err != nil {

@@ -117,8 +117,7 @@ type outcome struct {
 	interrupted bool // the caller's context has ended, which says nothing about the upstream
 }
 
-// open tries one address within budget: once as a rule, and again if another hello may pass where this one
-// failed.
+// open tries one address within budget. It usually tries once. It tries again if another hello may pass.
 func (d *Dialer) open(ctx context.Context, r route, state *tlsState, budget time.Duration,
 	o options,
 ) outcome {
@@ -278,9 +277,9 @@ func (a *attempt) requestTLS(raw net.Conn) *Error {
 	if found := answerProblem(answer[0]); found != nil {
 		return a.failure(found, nil)
 	}
-	// An attacker in the path may send bytes behind 'S' that are not TLS, in the hope that they pass for
-	// something received inside TLS (CVE-2021-23222). Bytes that are here already get their own reason. Later
-	// ones break the handshake, because nothing between here and TLS has a buffer.
+	// An attacker in the path may send bytes that are not TLS after 'S'. A client could take them for data
+	// from inside TLS (CVE-2021-23222). Bytes that have arrived already get their own reason. Later ones
+	// break the handshake, because nothing between here and TLS has a buffer.
 	if pendingInput(raw) {
 		return a.failure(because(ReasonTLSInjection,
 			"sent bytes behind its answer to SSLRequest; someone in the path may be tampering"), nil)

@@ -18,9 +18,9 @@
 // Until then no byte leaves the process except SSLRequest and the TLS handshake. No option, field or error
 // path weakens this. A connection that resumes a session verifies, too, against the roots that are in force.
 //
-// Every failure is an *Error with a reason, one word of a closed list, and one sentence that may be shown to
-// a client that has not authenticated. Of what an unverified upstream sent, the sentence holds only names
-// from its certificate, quoted, without control characters and cut to a bounded length.
+// Every failure is an *Error with a reason and one sentence. The reason is one word of a closed list. A
+// client that has not authenticated may see the sentence. Of what an unverified upstream sent, the sentence
+// holds only names from its certificate, quoted, without control characters and cut to a bounded length.
 //
 // # What the package knows
 //

@@ -21,7 +21,7 @@ const (
 	ReasonUpstreamLost        Reason = "upstream_lost" // the peer of an established connection is silent
 
 	ReasonTLSRefused   Reason = "tls_refused"   // answered 'N'
-	ReasonTLSInjection Reason = "tls_injection" // sent bytes behind 'S'
+	ReasonTLSInjection Reason = "tls_injection" // sent bytes after 'S'
 	ReasonTLSProtocol  Reason = "tls_protocol"
 	ReasonTLSTimeout   Reason = "tls_timeout"
 	ReasonTLSAlert     Reason = "tls_alert"

@@ -156,7 +156,7 @@ func unusableCertificate(err error) *problem {
 	return nil
 }
 
-// connectionLost explains an error of an established connection that is no alert.
+// connectionLost explains an error of an established connection that is not an alert.
 func connectionLost(err error) *problem {
 	switch {
 	case errors.Is(err, syscall.ETIMEDOUT):
@@ -217,8 +217,8 @@ func alertName(err error) string {
 		strings.TrimPrefix(tls.AlertError(number).Error(), "tls: "))
 }
 
-// alertFailure explains an alert that the peer sent before any data. Nil means that err is no alert. An alert
-// about certificates means the client certificate only if the peer has asked for one.
+// alertFailure explains an alert that the peer sent before any data. Nil means that err is not an alert. An
+// alert about certificates means the client certificate only if the peer has asked for one.
 func alertFailure(err error, auth *clientAuth) *problem {
 	number, ok := alertNumber(err)
 	if !ok {

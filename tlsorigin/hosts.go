@@ -88,7 +88,7 @@ type hosts struct {
 }
 
 // variant returns the ClientHello for addr. If what is remembered has become old, it calls startProbe, once.
-// The caller's connection gets the remembered hello all the same.
+// The caller's connection still gets the remembered hello.
 func (h *hosts) variant(startProbe func(route, net.Addr), r route, addr net.Addr) helloVariant {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// pendingInput cannot look ahead here. Bytes behind 'S' then break the handshake, which ends the connection,
+// pendingInput cannot look ahead here. Bytes after 'S' then break the handshake, which ends the connection,
 // too.
 func pendingInput(net.Conn) bool { return false }
 

@@ -65,8 +65,7 @@ func (d *Dialer) Reload(ctx context.Context) (Reloaded, error) {
 	return found, err
 }
 
-// Watch calls Reload every interval until ctx is done. Zero means not at all. Trace.Reloaded gets the
-// results.
+// Watch calls Reload every interval until ctx is done. Zero means never. Trace.Reloaded gets the results.
 //
 // Reload compares contents, not times or inodes: mounted Secrets change by a symbolic link, and other files
 // are rewritten within one tick of the clock.

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// maxSessions bounds how many sessions are kept. As a rule there is one for each server behind the addresses.
+// maxSessions bounds how many sessions are kept. Usually there is one for each server of the addresses.
 const maxSessions = 64
 
 // sessions holds TLS 1.3 sessions that may be resumed (RFC 8446, section 2.2). They belong to one tlsState

@@ -39,7 +39,7 @@ const (
 //   - first offered a session: some upstreams cannot resume what they have handed out. The same hello goes
 //     without it.
 //   - first offered the few groups that the upstream chose before, and it no longer takes them. The full list
-//     has those and more, so this is no step down, whoever sent the alert.
+//     has those and more, so this is not a step down, even if an attacker sent the alert.
 //   - the hello vanished: see fallBack.
 //
 // Otherwise the failure of first stands.
@@ -124,8 +124,8 @@ func (a *attempt) vanishing(raw net.Conn, err error) VanishCause {
 	return ""
 }
 
-// limitPatience gives the first byte of an answer to a hello that may vanish less time than there is, so that
-// something is left for another hello. Once a byte has come, the handshake has all the time.
+// limitPatience limits the wait for the first byte in answer to a hello that may vanish. So there is time
+// left for another hello. Once a byte has come, the handshake has all the time.
 func (a *attempt) limitPatience(w *wire) {
 	if !a.variant.fallible {
 		return

@@ -12,7 +12,7 @@ import (
 const (
 	tcpRTOMaxMS = 44 // TCP_RTO_MAX_MS of linux/tcp.h, since 6.15
 	// maxRTO is the longest pause between repetitions and between window probes. By default both back off to
-	// two minutes. A peer behind a shut window would be asked that seldom.
+	// two minutes. A peer with a closed window would be asked that seldom.
 	maxRTO = 10 * time.Second
 	// smallSegment passes every path, tunnels inside tunnels included. IPv6 promises 1280 bytes per packet.
 	smallSegment = 1200

@@ -259,8 +259,8 @@ func (s *tlsState) readKey(path string) ([]byte, error) {
 	return verify.PrivateKeyBlock(data)
 }
 
-// warnExpiry warns of a certificate that is outside its dates. That is no error: the clock may be wrong, and
-// a failed connection says the same with more certainty.
+// warnExpiry warns of a certificate that is outside its dates. That is not an error: the clock may be wrong,
+// and a failed connection says the same with more certainty.
 func (s *tlsState) warnExpiry(field string, cert *x509.Certificate) {
 	if found := verify.DateProblem(cert, time.Now()); found != nil {
 		s.warn(Warning{

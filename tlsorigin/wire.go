@@ -10,7 +10,7 @@ import (
 // CloseGrace is the longest that Conn.Close waits for room in the peer's window for a close_notify.
 const CloseGrace = 250 * time.Millisecond
 
-// wire is the connection under tls.Conn. It begins behind 'S'.
+// wire is the connection under tls.Conn. It begins after 'S'.
 type wire struct {
 	net.Conn
 	received atomic.Int64 // bytes since 'S', or since TCP in direct TLS

@@ -144,7 +144,7 @@ func (c *Client) Query(sql string) (string, error) {
 	return string(c.row[head:][:size]), nil
 }
 
-// Terminate says goodbye. An upstream that is gone already is no concern.
+// Terminate sends a Terminate message. It ignores an upstream that has gone.
 func (c *Client) Terminate() { _ = c.write([]byte{'X', 0, 0, 0, 4}) }
 
 func (c *Client) write(message []byte) error {

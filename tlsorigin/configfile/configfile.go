@@ -1,4 +1,4 @@
-// Package configfile reads configured files, even on a mount whose server is away or behind a path that is no
+// Package configfile reads configured files. The mount of a file may not answer, and a path may not lead to a
 // regular file.
 //
 // It knows paths and time. It must not know what a file holds. Start with Read, which reads one file, and

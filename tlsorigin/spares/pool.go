@@ -120,8 +120,8 @@ func (p *Pool) Close() error {
 // the Spare is nil. The caller closes the connection. Dial is for sessions. A cancel request needs a
 // connection that is known to be alive and younger than its session, so it needs Dialer.Dial.
 //
-// A Spare may be dead all the same, because the upstream may end it at any moment. A caller that notices
-// before it has received anything should call Fresh.
+// A Spare may still be dead, because the upstream may end it at any moment. A caller that notices before it
+// has received anything should call Fresh.
 func (p *Pool) Dial(ctx context.Context) (*tlsorigin.Conn, *Spare, error) {
 	if spare := p.take(); spare != nil {
 		return spare.Conn, spare, nil
@@ -130,9 +130,8 @@ func (p *Pool) Dial(ctx context.Context) (*tlsorigin.Conn, *Spare, error) {
 	return conn, nil, err
 }
 
-// Fresh dials anew, because s turned out to be dead. The caller still closes s. The pool first closes all
-// other spares: what happened to s has probably happened to them, and an upstream that is full gets their
-// places.
+// Fresh dials again, because s was dead. The caller still closes s. The pool first closes all other spares:
+// what happened to s has probably happened to them, and an upstream that is full gets their places.
 func (s *Spare) Fresh(ctx context.Context) (*tlsorigin.Conn, error) {
 	s.pool.noteDead()
 	s.pool.awaitGone(ctx)

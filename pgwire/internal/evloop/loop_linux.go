@@ -31,9 +31,9 @@ type Pair struct {
 // Done.
 func (p *Pair) Wake() { p.loop.wakeUp(p) }
 
-// loop runs many relays on one goroutine, with edge-triggered epoll: each descriptor is registered once, and
-// after a read that did not fill its buffer no second one is needed to learn that there is no more (epoll(7),
-// question 9). Urgent data are the exception: a read stops in front of them. EPOLLPRI announces them.
+// loop runs many relays on one goroutine, with edge-triggered epoll. Each descriptor is registered once. A
+// read that did not fill its buffer has read everything, so it needs no second one (epoll(7), question 9).
+// Urgent data are the exception: a read stops before them. EPOLLPRI announces them.
 type loop struct {
 	group       *Group
 	epoll, wake int

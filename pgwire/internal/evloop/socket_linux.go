@@ -23,8 +23,8 @@ type Socket struct {
 	// Readable means that there may be something to read. A new Socket is readable: what came before it was
 	// watched is found by looking.
 	Readable bool
-	// HungUp means that the stream has ended, or will end behind what can be read. No later event says so
-	// again.
+	// HungUp means that the stream has ended, or will end after what can be read. No later event repeats
+	// that.
 	HungUp bool
 	urgent int8 // so many reads may come short of what is there: urgent data are in between
 }

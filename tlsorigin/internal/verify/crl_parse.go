@@ -69,7 +69,7 @@ func parseList(der []byte) (*revocationList, error) {
 	return l, nil
 }
 
-// splitEntries takes apart the signed part of a list. The entries are the sequence behind the dates.
+// splitEntries takes apart the signed part of a list. The entries are the sequence after the dates.
 func splitEntries(signed cryptobyte.String) (entries, others cryptobyte.String, err error) {
 	if !signed.ReadASN1(&signed, asn1.SEQUENCE) {
 		return nil, nil, errUnreadable

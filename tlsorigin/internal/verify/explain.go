@@ -183,7 +183,7 @@ func (p *Policy) signedChains(sent []*x509.Certificate) (chains [][]*x509.Certif
 	return chains
 }
 
-// relax returns cert without everything that crypto/x509 could object to, save its signature.
+// relax returns cert without everything that crypto/x509 could object to, except its signature.
 func relax(cert *x509.Certificate) *x509.Certificate {
 	changed := *cert
 	changed.NotBefore, changed.NotAfter = time.Time{}, time.Now().AddDate(1000, 0, 0)
@@ -197,7 +197,7 @@ func relax(cert *x509.Certificate) *x509.Certificate {
 }
 
 // linkProblems returns what is wrong with each certificate of a chain, leaf first, in its place: dates,
-// extensions, usage, and that what signed another one is an authority.
+// extensions, usage, and that each signer is an authority.
 func linkProblems(chain []*x509.Certificate, now time.Time) []Problem {
 	var problems []Problem
 	for i, cert := range chain {

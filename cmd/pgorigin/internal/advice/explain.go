@@ -142,7 +142,7 @@ func reasonsThatName(word string) []string {
 	return words
 }
 
-// paragraph writes text in lines that fit a terminal, with first in front of the first line and rest of the
+// paragraph writes text in lines that fit a terminal, with first before the first line and rest before the
 // others.
 func paragraph(page *strings.Builder, first, rest, text string) {
 	for i, line := range safetext.Wrap(text, safetext.Columns-len(first)) {

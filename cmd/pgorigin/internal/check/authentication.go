@@ -68,7 +68,7 @@ func (c *originChecker) checkLogin(ctx context.Context, address *Address, addr *
 	address.Stages = append(address.Stages, stage)
 }
 
-// withConnection calls use with a new verified connection to addr, and closes it. Use has no longer than a
+// withConnection calls use with a new verified connection to addr, and closes it. use has the time of a
 // login.
 func (c *originChecker) withConnection(
 	ctx context.Context, addr net.Addr, use func(pgwire.Upstream) error,

@@ -21,7 +21,7 @@ type Options struct {
 	Timeout                time.Duration
 }
 
-// Run checks the way to every upstream with the settings that "run" would use, and writes a report. It
+// Run checks the path to every upstream with the settings that "run" would use, and writes a report. It
 // returns the exit code.
 func Run(ctx context.Context, o Options, p cli.Process) int {
 	c := &checker{options: o, account: newAccount(p.Env, o.PasswordFile)}

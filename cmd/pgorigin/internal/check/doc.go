@@ -1,4 +1,4 @@
-// Package check is "pgorigin check": it finds out how far the way to each upstream leads, and what is wrong.
+// Package check is "pgorigin check": it tests the path to each upstream and says what is wrong.
 //
 // It knows the settings, the diagnoses of tlsorigin and the logins of pgclient. It neither listens nor logs
 // nor counts, and it knows nothing of a running pgorigin. It sends nothing but SSLRequest and TLS before an

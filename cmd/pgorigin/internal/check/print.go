@@ -16,7 +16,7 @@ import (
 	"github.com/pgorigin/pgorigin/tlsorigin/diagnose"
 )
 
-// labelColumns is the width of a label and the blank behind it.
+// labelColumns is the width of a label and the blank after it.
 const labelColumns = 19
 
 // write writes the report, as JSON or for people.
@@ -57,7 +57,7 @@ func newPrinter(w io.Writer, env []string) printer {
 	return printer{w: w, drawn: colour || terminal && host.Getenv(env, "TERM") != "dumb", colour: colour}
 }
 
-// branch is what stands in front of the first line of an entry, and of the lines below it.
+// branch is the text before the first line of an entry, and of the lines below it.
 type branch struct{ first, rest string }
 
 // below returns the branch of an entry below that of b.

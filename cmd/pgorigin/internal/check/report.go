@@ -136,7 +136,7 @@ func (s *Stage) took(d time.Duration) {
 	s.Milliseconds = &ms
 }
 
-// milliseconds has three digits behind the point.
+// milliseconds has three digits after the point.
 func milliseconds(d time.Duration) float64 {
 	return math.Round(float64(d.Microseconds())) / 1000
 }

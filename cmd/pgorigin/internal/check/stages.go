@@ -179,9 +179,8 @@ func (c *originChecker) newChain(chain *diagnose.Chain) *Chain {
 	return out
 }
 
-// addKeyExchange adds the matrix. Its stage fails only if a ClientHello that pgorigin sends as a rule
-// vanishes while a smaller one is answered: connections are then late, or none. That an upstream lacks a
-// group is no fault.
+// addKeyExchange adds the matrix. Its stage fails only if a usual ClientHello of pgorigin vanishes and a
+// smaller one gets an answer. Connections are then late, or fail. An upstream may lack a group.
 func (c *originChecker) addKeyExchange(a *Address, d *diagnose.Address) {
 	if len(d.KeyExchange) == 0 {
 		return

@@ -131,8 +131,8 @@ func splitHostPort(entry string) (host, port string, err error) {
 	return host, port, nil
 }
 
-// checkHost accepts IP addresses and DNS names. Digits and dots that are no IP address are refused here,
-// because a resolver would take its time to say so.
+// checkHost accepts IP addresses and DNS names. It refuses digits and dots that are not an IP address,
+// because a resolver would need time to do so.
 func checkHost(host string) error {
 	if _, err := netip.ParseAddr(host); err == nil {
 		return nil

@@ -108,7 +108,7 @@ func (o *Origin) own(word string) string {
 }
 
 // Fill puts names of variables into a constant template, in one pass. {TLS_CA_FILE} stands for Variable, and
-// {own:TLS_CA_FILE} for own. {} stands for the next of data, which Fill does not search for names.
+// {own:TLS_CA_FILE} for own. {} stands for the next of data. Fill does not search data for names.
 func (o *Origin) Fill(template string, data ...string) string {
 	var text strings.Builder
 	for {

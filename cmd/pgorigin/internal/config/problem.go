@@ -117,7 +117,7 @@ func (o *Origin) problems(found []finding) []Problem {
 	return problems
 }
 
-// Warning is something odd about an origin that is no reason not to start.
+// Warning says what is odd about an origin. It does not stop the start.
 type Warning struct {
 	Origin string // its name; empty: the whole process
 	Text   string

@@ -35,7 +35,7 @@ const weakeningText = "verification cannot be turned off; for your own CA, set {
 	"certificate has another name than {UPSTREAM_ADDR}, set {own:TLS_SERVER_NAME}; only " +
 	"{own:TLS_VERIFY}=verify-ca skips the name"
 
-// unknownVariable is a PGORIGIN_ variable that is no setting.
+// unknownVariable is a PGORIGIN_ variable that is not a setting.
 type unknownVariable struct {
 	Problem
 	security bool // an error whatever UNKNOWN_ENV says
@@ -119,7 +119,7 @@ func (s *Config) advice(o *Origin, name string, known []string) string {
 	return "\"pgorigin help\" lists all"
 }
 
-// advice is about an unknown word behind the prefix of a named origin.
+// advice is about an unknown word after the prefix of a named origin.
 func (o *Origin) advice(word string) string {
 	if slices.Contains(Names(), Prefix+word) {
 		return Prefix + word + " is for the whole process, not for an origin"

@@ -8,7 +8,7 @@ import (
 // Prefix begins the name of every variable.
 const Prefix = "PGORIGIN_"
 
-// Variable describes one environment variable. All that pgorigin knows about a variable stands in its row.
+// Variable describes one environment variable. Its row has all that pgorigin knows about it.
 type Variable struct {
 	Word    string // the name without Prefix, such as TLS_CA_FILE
 	Type    Type
@@ -47,9 +47,9 @@ const (
 func (v Variable) Name() string { return Prefix + v.Word }
 
 // FirstWords is the closed list of words that a variable may begin with. No origin may have a name that
-// begins with one, so a new variable with a new first word would break somebody's ORIGINS. Besides those in
-// use, the list has words for variables to come, the label of the unnamed origin, and what Kubernetes makes
-// of a Service named pgorigin.
+// begins with one, so a new variable with a new first word would break somebody's ORIGINS. The list has the
+// words in use and words for later versions. It also has the label of the unnamed origin, and the words that
+// Kubernetes makes of a Service named pgorigin.
 func FirstWords() []string {
 	return []string{
 		"ADMIN", "AUTH", "DIAL", "EXIT", "HEALTH", "LISTEN", "LOG", "LOGIN", "MAX", "ORIGINS", "PROBE",

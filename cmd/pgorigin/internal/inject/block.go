@@ -136,7 +136,7 @@ func blockLines(value any) []string {
 	return lines
 }
 
-// indent puts first in front of the first line, and rest in front of the others.
+// indent puts first before the first line, and rest before the others.
 func indent(first, rest string, lines []string) []string {
 	out := make([]string, 0, len(lines))
 	for i, line := range lines {

@@ -11,7 +11,7 @@
 // The charts define the container in their own languages. A test compares all definitions with
 // testdata/container.yaml.
 //
-// inject never parses text and writes it anew. A YAML library finds lines and columns, and inject edits the
+// inject never parses text and writes it again. A YAML library finds lines and columns, and inject edits the
 // text there. Then it parses the result and compares its meaning with the plan. So an unusual style can lead
 // to an error, but never to YAML that means something else. For the same reason, uninject restores every
 // byte.

@@ -10,15 +10,15 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// place says where in a block mapping a new key goes: in front of the key before, else below the key after,
-// else in front of the first key.
+// place says where in a block mapping a new key goes: above the key before, else below the key after, else
+// above the first key.
 type place struct{ before, after string }
 
-// emptyMark stands behind a key whose value was null. Behind it stands how null was written, so that uninject
+// emptyMark follows a key whose value was null. The text after it is how null was written, so that uninject
 // can restore it.
 const emptyMark = " # pgorigin: was"
 
-// add merges members into a mapping. It adds missing keys, puts items in front of a list, and merges
+// add merges members into a mapping. It adds missing keys, puts items at the head of a list, and merges
 // mappings. The source itself does not change.
 func (e *edits) add(mapping *yaml.Node, members object, where place) error {
 	var absent object
@@ -72,7 +72,7 @@ func (e *edits) addTo(mapping, present *yaml.Node, m member) error {
 	return e.addToNull(mapping, present, m)
 }
 
-// addItems puts items in front of a list.
+// addItems puts items at the head of a list.
 func (e *edits) addItems(list *yaml.Node, items []any) error {
 	if err := e.checkNotShared(list); err != nil {
 		return err
@@ -99,8 +99,8 @@ func (e *edits) addItems(list *yaml.Node, items []any) error {
 	return nil
 }
 
-// addFlow puts texts behind the opening bracket. If the collection was empty, a space stays there. It tells
-// uninject to leave an empty collection.
+// addFlow puts texts after the opening bracket. If the collection was empty, it leaves a space there. It
+// tells uninject to leave an empty collection.
 func (e *edits) addFlow(n *yaml.Node, texts []string) error {
 	bracket, err := e.start(n)
 	if err != nil {
@@ -148,7 +148,7 @@ func (e *edits) addLines(mapping *yaml.Node, lines []string, where place) error 
 		e.insertLines(e.aboveComments(start, false), start, lines)
 		return nil
 	}
-	// The mapping begins behind a dash. The lines go there, and the former first key goes below them.
+	// The mapping begins after a dash. The lines go there, and the former first key goes below them.
 	between := e.newline() + strings.Repeat(" ", mapping.Column-1)
 	e.insert(start, strings.Join(lines, between)+between)
 	return nil

@@ -69,7 +69,7 @@ type entry struct {
 	first, value *yaml.Node // first is where it begins
 }
 
-// entriesOf returns nil for a node that is no collection.
+// entriesOf returns nil for a node that is not a collection.
 func entriesOf(n *yaml.Node) []entry {
 	var entries []entry
 	if n.Kind == yaml.MappingNode {
@@ -125,7 +125,7 @@ func (e *edits) holdsOnly(n *yaml.Node, ours nodes) bool {
 	return len(entries) > 0 && !slices.ContainsFunc(entries, stays)
 }
 
-// keptSpace reports whether a flow collection was empty before inject: then addFlow left a space behind its
+// keptSpace reports whether a flow collection was empty before inject: then addFlow left a space after its
 // bracket.
 func (e *edits) keptSpace(n *yaml.Node) bool {
 	if n.Style&yaml.FlowStyle == 0 {
@@ -136,7 +136,7 @@ func (e *edits) keptSpace(n *yaml.Node) bool {
 	return err == nil && err2 == nil && first == bracket+2 && e.text[bracket+1] == ' '
 }
 
-// emptied matches what addToNull leaves behind the colon of a key.
+// emptied matches what addToNull leaves after the colon of a key.
 var emptied = regexp.MustCompile(`^ # pgorigin: was( empty| *(?:null|Null|NULL|~))`)
 
 // formerNull returns three offsets: the start and the end of the mark of addToNull, and the start of the
@@ -166,7 +166,7 @@ func (e *edits) makeEmpty(one entry) error {
 	}
 	mark := e.formerNull(one)
 	if mark == nil {
-		e.replace(start+1, end, "") // behind the bracket
+		e.replace(start+1, end, "") // after the bracket
 		return nil
 	}
 	was := string(e.text[mark[2]:mark[1]])
@@ -197,7 +197,7 @@ func (e *edits) removeRun(n *yaml.Node, entries []entry, from, to int) error {
 		e.removeLines(start, end)
 		return nil
 	}
-	// In flow style, and in a mapping behind a dash, the next entry moves up.
+	// In flow style, and in a mapping after a dash, the next entry moves up.
 	switch {
 	case to < len(entries):
 		end, err = e.start(entries[to].first)

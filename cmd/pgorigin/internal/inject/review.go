@@ -58,8 +58,8 @@ type Decision struct {
 }
 
 // review answers an AdmissionReview. It allows everything as it is, except a new pod that asks for injection.
-// It also allows what this version cannot read: the API server decides about that. An error means that the
-// body cannot be answered at all.
+// It also allows what this version cannot read: the API server decides about that. An error means that there
+// is no answer to the body.
 func (i *Injector) review(body []byte) ([]byte, Decision, error) {
 	var asked review
 	if err := json.Unmarshal(body, &asked); err != nil {
@@ -165,7 +165,7 @@ func (p plan) patch(of pod) []operation {
 	return steps
 }
 
-// addEnv puts variables in front of the present ones, because the values of those may refer to them.
+// addEnv puts variables before the present ones, whose values may refer to them.
 func addEnv(add func(string, any), path string, present []named, env []envVar) {
 	if len(present) == 0 {
 		add(path, env)

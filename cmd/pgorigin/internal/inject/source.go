@@ -86,7 +86,7 @@ func (s *source) start(n *yaml.Node) (int, error) {
 	return offset, nil
 }
 
-// end returns the offset behind a node. Nodes do not know their end. end finds it for what inject writes and
+// end returns the offset after a node. Nodes do not know their end. end finds it for what inject writes and
 // for usual YAML around it, and returns an error for the rest.
 func (s *source) end(n *yaml.Node) (int, error) {
 	start, err := s.start(n)
@@ -103,7 +103,7 @@ func (s *source) end(n *yaml.Node) (int, error) {
 		}
 		return start + length, nil
 	}
-	last := start + 1 // behind the bracket of an empty collection
+	last := start + 1 // after the bracket of an empty collection
 	if len(n.Content) > 0 {
 		if last, err = s.end(n.Content[len(n.Content)-1]); err != nil {
 			return 0, err

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// annotationPrefix stands in front of a word that is an annotation.
+// annotationPrefix begins an annotation. A word follows.
 const annotationPrefix = "pgorigin/"
 
 // Word is one setting of an injected container. The annotation pgorigin/NAME, the flag --NAME and the file
