@@ -114,3 +114,13 @@ func (d *Dialer) NotAfter() (roots, client time.Time) {
 // issuer the newest counts. From then on no chain that needs the list is accepted. Zero means that there is
 // none.
 func (d *Dialer) CRLNextUpdate() time.Time { return d.state.Load().policy.CRLs.NextUpdate() }
+
+// Hello returns the default ClientHello for the first address, with the configuration in force.
+func (d *Dialer) Hello() (Hello, error) {
+	t := d.state.Load()
+	return buildHello(t.config(&verification{policy: t.policy, name: d.upstream[0].name},
+		&clientAuth{configured: t.client}))
+}
+
+// Roots returns where the certificates that are trusted now come from.
+func (d *Dialer) Roots() []RootSource { return slices.Clone(d.state.Load().sources) }

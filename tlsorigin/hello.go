@@ -20,13 +20,6 @@ type Hello struct {
 	Protocols  []string      // ALPN
 }
 
-// Hello returns the default ClientHello for the first address, with the configuration in force.
-func (d *Dialer) Hello() (Hello, error) {
-	t := d.state.Load()
-	return buildHello(t.config(&verification{policy: t.policy, name: d.upstream[0].name},
-		&clientAuth{configured: t.client}))
-}
-
 // buildHello returns the ClientHello that crypto/tls writes for config. It connects to nobody.
 func buildHello(config *tls.Config) (Hello, error) {
 	var sink helloSink

@@ -5,7 +5,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strings"
 
 	"github.com/pgorigin/pgorigin/tlsorigin/internal/safetext"
@@ -29,9 +28,6 @@ type RootSource struct {
 	// Unreadable says that crypto/x509 found nothing there and goes on without.
 	Unreadable bool
 }
-
-// Roots returns where the certificates that are trusted now come from.
-func (d *Dialer) Roots() []RootSource { return slices.Clone(d.state.Load().sources) }
 
 // systemSources are the places where x509.SystemCertPool looks for roots.
 func systemSources() []RootSource {

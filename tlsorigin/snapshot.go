@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io/fs"
 	"slices"
+
+	"github.com/pgorigin/pgorigin/tlsorigin/configfile"
 )
 
 // steadyReadings is how often files that keep changing are read again at once.
@@ -47,6 +49,17 @@ func (c *Config) fieldOf(path string) string {
 	}
 	return "KeyFile"
 }
+
+// maxFileSize is far above any real bundle of certificates: system roots have a quarter of a megabyte.
+// maxListSize is for revocation lists: one with a million entries has 50 MB. Without a limit a mistaken path
+// could fill the memory.
+const (
+	maxFileSize = 4 << 20
+	maxListSize = 64 << 20
+)
+
+// readFile returns the content and the mode of a file.
+func readFile(path string) ([]byte, fs.FileMode, error) { return configfile.Read(path, maxListSize) }
 
 // readFunc reads one file. It is readFile, except in tests.
 type readFunc func(path string) ([]byte, fs.FileMode, error)

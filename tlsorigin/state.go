@@ -14,7 +14,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/pgorigin/pgorigin/tlsorigin/configfile"
 	"github.com/pgorigin/pgorigin/tlsorigin/internal/safetext"
 	"github.com/pgorigin/pgorigin/tlsorigin/internal/verify"
 )
@@ -39,17 +38,6 @@ type tlsState struct {
 
 // systemRoots is x509.SystemCertPool, except in tests.
 type systemRoots func() (*x509.CertPool, error)
-
-// maxFileSize is far above any real bundle of certificates: system roots have a quarter of a megabyte.
-// maxListSize is for revocation lists: one with a million entries has 50 MB. Without a limit a mistaken path
-// could fill the memory.
-const (
-	maxFileSize = 4 << 20
-	maxListSize = 64 << 20
-)
-
-// readFile returns the content and the mode of a file.
-func readFile(path string) ([]byte, fs.FileMode, error) { return configfile.Read(path, maxListSize) }
 
 // loadState parses files, a snapshot of cfg.files, and returns either a tlsState or every problem.
 func loadState(cfg *Config, files snapshot, minVersion uint16, system systemRoots) (*tlsState, []error) {
