@@ -8,14 +8,14 @@ import (
 )
 
 const (
-	// maxConnections bounds the connections of one server. Probes, a scraper and a browser need a few; each
+	// MaxConnections bounds the connections of one server. Probes, a scraper and a browser need a few; each
 	// connection costs a descriptor of those that the process reserves for what runs beside sessions.
-	maxConnections = 16
+	MaxConnections = 16
 	// graceTime is how long a connection may be silent before a newer one may take its place.
 	graceTime = 5 * time.Millisecond
 )
 
-// Serve runs server on ln until one of them is closed, with at most maxConnections. One more connection
+// Serve runs server on ln until one of them is closed, with at most MaxConnections. One more connection
 // replaces the one that has been silent for longest. A connection is silent between two requests and within
 // half a request. So open connections cannot keep a probe out. Serve sets server.ConnState.
 func Serve(server *http.Server, ln net.Listener) error {
@@ -81,7 +81,7 @@ func (l *limitListener) admit(c *limitedConn) (wait time.Duration, victim *limit
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := time.Now()
-	if len(l.conns) < maxConnections {
+	if len(l.conns) < MaxConnections {
 		c.since = now
 		l.conns[c] = struct{}{}
 		return 0, nil

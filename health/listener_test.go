@@ -72,7 +72,7 @@ func TestConnectionsThatSayNothing(t *testing.T) {
 		t.Run(story, func(t *testing.T) {
 			addr := serveLimited(t, handlerIn(t, "ready"))
 			var held []net.Conn
-			for range 4 * maxConnections {
+			for range 4 * MaxConnections {
 				conn := dialTCP(t, addr)
 				if err := hold(conn); err != nil {
 					t.Fatal(err)
@@ -85,7 +85,7 @@ func TestConnectionsThatSayNothing(t *testing.T) {
 				}
 			}
 			// The oldest went first, in the order in which they came.
-			for i, conn := range held[:2*maxConnections] {
+			for i, conn := range held[:2*MaxConnections] {
 				_ = conn.SetReadDeadline(time.Now().Add(20 * time.Second))
 				if _, err := conn.Read(make([]byte, 1)); err == nil || errors.Is(err, net.ErrClosed) {
 					t.Fatalf("connection %d is open: %v", i, err)
@@ -110,7 +110,7 @@ func TestBusyConnectionsStay(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-busy
-	for range 2 * maxConnections {
+	for range 2 * MaxConnections {
 		dialTCP(t, addr)
 	}
 	if status := askOn(dialTCP(t, addr)); status != "200 OK" {
@@ -130,7 +130,7 @@ func TestCloseWhileAConnectionWaits(t *testing.T) {
 		t.Fatal(err)
 	}
 	limited := &limitListener{Listener: ln, conns: map[*limitedConn]struct{}{}, left: make(chan struct{}, 1), closed: make(chan struct{})}
-	for range maxConnections { // from the future, so that nobody has to go
+	for range MaxConnections { // from the future, so that nobody has to go
 		limited.conns[&limitedConn{since: time.Now().Add(time.Hour)}] = struct{}{}
 	}
 	accepted := make(chan error, 1)

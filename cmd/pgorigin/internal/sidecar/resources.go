@@ -11,6 +11,7 @@ import (
 
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/host"
+	"github.com/pgorigin/pgorigin/health"
 	"github.com/pgorigin/pgorigin/pgwire"
 )
 
@@ -30,9 +31,8 @@ const pressedPercent = 85
 const (
 	// reservedDescriptors are for everything but sessions: the process, health, metrics, reloads, lookups.
 	reservedDescriptors = 32
-	// adminDescriptors are for the admin endpoints: the listener, and as many connections as health.Serve
-	// accepts.
-	adminDescriptors = 17
+	// adminDescriptors are for the admin endpoints: the listener and its connections.
+	adminDescriptors = 1 + health.MaxConnections
 )
 
 // A large machine gets the first limits, which are pgwire's own where it has some. The smallest machine
