@@ -175,7 +175,7 @@ func (s *Config) Warnings() []Warning {
 			warnings = append(warnings, Warning{o.Name(), text})
 		}
 	}
-	if s.HealthAddr.Off() && (s.Readiness == Upstream || s.StartupCheck == Upstream) {
+	if s.HealthAddr.Off() && (s.Readiness == DependsOnUpstream || s.StartupCheck == DependsOnUpstream) {
 		text := s.Fill("{READINESS} and {STARTUP_CHECK} have no effect, because {HEALTH_ADDR}=off")
 		warnings = append(warnings, Warning{Text: text})
 	}

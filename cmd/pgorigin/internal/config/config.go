@@ -18,8 +18,8 @@ const (
 	FormatConsole LogFormat = "console"
 )
 
-// Upstream is the value of READINESS and of STARTUP_CHECK that makes them depend on the upstream.
-const Upstream = "upstream"
+// DependsOnUpstream is the value of READINESS and of STARTUP_CHECK that makes them depend on the upstream.
+const DependsOnUpstream = "upstream"
 
 // Load reads the settings from env, which looks like os.Environ. It reports every problem at once, sorted by
 // variable. Warnings are unknown variables that UNKNOWN_ENV only warns of. Of files, Load reads only

@@ -119,12 +119,12 @@ func (s *Sidecar) keepSpares() {
 // does not depend on it, a known outage is a note.
 func (s *Sidecar) addConditions(o *origin) {
 	name, prober := o.settings.NoteName(health.NoteUpstream), o.observer.Prober
-	once := s.settings.StartupCheck == config.Upstream
+	once := s.settings.StartupCheck == config.DependsOnUpstream
 	if once {
 		s.status.AddStartup(name, prober.Verified)
 	}
 	switch {
-	case s.settings.Readiness == config.Upstream:
+	case s.settings.Readiness == config.DependsOnUpstream:
 		s.status.AddReadiness(name, prober.Up)
 		return
 	case once: // a process that has not started is not ready
@@ -140,7 +140,8 @@ func (s *Sidecar) addConditions(o *origin) {
 
 // probeUpstreams probes until ctx ends. If no endpoint depends on the upstream, it dials nothing.
 func (s *Sidecar) probeUpstreams(ctx context.Context) {
-	always, once := s.settings.Readiness == config.Upstream, s.settings.StartupCheck == config.Upstream
+	always := s.settings.Readiness == config.DependsOnUpstream
+	once := s.settings.StartupCheck == config.DependsOnUpstream
 	if s.healthListener == nil || !always && !once {
 		return
 	}
