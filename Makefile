@@ -4,17 +4,17 @@ ACTIONLINT    = github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 GO           ?= go
 # A release is compiled by exactly the Go that the image is compiled by.
 RELEASE_GO    = go$(shell sed -nE 's/^ARG BUILD_IMAGE=.*golang:([0-9.]+)-.*/\1/p' Dockerfile)
-# Runs, not a time: before Go 1.27 the end of a time can be taken for a finding, "context deadline exceeded" (go.dev/issue/75804).
+# A number of runs: before Go 1.27, the end of a time may count as a finding (go.dev/issue/75804).
 FUZZTIME     ?= 20000x
 DURATION     ?= 30m
 VERSION      ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 REVISION     ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
-# The commit's time and not the clock's: two builds of one commit are the same, byte for byte.
+# The time of the commit, so that two builds of one commit are the same, byte for byte.
 CREATED      ?= $(shell TZ=UTC0 git log -1 --date=format-local:%Y-%m-%dT%H:%M:%SZ --format=%cd 2>/dev/null || echo unknown)
 LDFLAGS       = -s -w -X main.version=$(VERSION) -X main.revision=$(REVISION) -X main.date=$(CREATED)
 BINARY       ?= bin/pgorigin
 MAN          ?= bin/man
-# docker, podman or buildah, with their own flags for the build behind it.
+# docker, podman or buildah, and flags for its build command.
 ENGINE       ?= docker
 ENGINE_FLAGS ?=
 IMAGE        ?= pgorigin:$(VERSION)
@@ -23,78 +23,78 @@ IMAGE_ARGS    = --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) 
 
 .PHONY: help build docs man test quick drivers hostile soak stall burst suites metrics browser pictures charts admission lint house fuzz demo bench check image install image-test reproducible dist publish-image publish-charts
 
-help: ## this list
+help: ## prints this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
 
-build: ## a static bin/pgorigin
+build: ## builds bin/pgorigin, a static binary
 	CGO_ENABLED=0 GOFLAGS= GOAMD64=v1 GOARM64=v8.0 $(GO) build -trimpath -buildvcs=false -ldflags "$(LDFLAGS)" -o $(BINARY) ./cmd/pgorigin
 
-docs: ## the generated pages of docs/reference, from the code
+docs: ## writes the generated pages of docs/reference
 	$(GO) test -count=1 ./cmd/pgorigin ./cmd/pgorigin/internal/advice ./cmd/pgorigin/internal/config -run 'Page$$|^TestHelp' -update
 
-man: ## the man pages, in MAN
+man: ## writes the man pages to MAN (bin/man)
 	mkdir -p $(MAN)
 	SOURCE_DATE_EPOCH=$(shell git log -1 --format=%ct) $(GO) test -count=1 ./cmd/pgorigin -run '^TestManPages$$' -man=$(abspath $(MAN))
 
-install: ## the Debian packages that tests and demo need, if they are missing
+install: ## installs the Debian packages that tests and demo need
 	@test/install
 
-# The longest suite comes first, so that everything else runs beside it.
-test: install ## all tests with the race detector, end to end over real servers included
+# The longest suite comes first. Everything else runs beside it.
+test: install ## all tests with the race detector, with real servers
 	$(GO) test -race -shuffle=on -timeout=20m ./test/e2e ./...
 
-quick: ## the tests that need no server, without the race detector: seconds, once it has run
+quick: ## tests that need no server, without the race detector: seconds after the first run
 	$(GO) test ./cmd/... ./pgwire/... ./tlsorigin/... ./health/... ./test ./test/house ./test/promises
 
-drivers: install ## real drivers against real servers; UPDATE=-update writes docs/reference/compatibility.md
+drivers: install ## real drivers with real servers; UPDATE=-update writes docs/reference/compatibility.md
 	$(GO) test -tags drivers -count=1 -timeout=14m ./test/drivers $(UPDATE)
 
-hostile: install ## attackers of every kind against the built binary, with real drivers as judges; UPDATE=-update writes docs/reference/attackers.md
+hostile: install ## attackers against the built binary, with real drivers as judges; UPDATE=-update writes docs/reference/attackers.md
 	$(GO) test -tags hostile -count=1 -timeout=9m ./test/hostile $(UPDATE)
 
-soak: install ## half an hour of all kinds of sessions against real servers, watched for leaks; DURATION=30m
+soak: install ## all kinds of sessions with real servers, for DURATION (30m); looks for leaks
 	$(GO) test -tags soak -count=1 -v -timeout=0 -run='^TestSoak$$' ./test/soak -duration=$(DURATION)
 
-stall: install ## sessions that are silent for longer than every timeout, and networks that vanish, beside direct libpq; needs root
+stall: install ## silent sessions and networks that vanish, beside direct libpq; needs root
 	@test/install iproute2 iptables
 	$(GO) test -tags stall -count=1 -v -timeout=8m -run='^TestStalls$$' ./test/stall
 
-burst: install ## 2,000 logins at once on top of 2,000 sessions in 64 MiB, beside stunnel; sessions off the event loop; needs root
+burst: install ## 2,000 logins at once beside 2,000 sessions in 64 MiB, and sessions off the event loop; needs root
 	$(GO) test -tags stall -count=1 -v -timeout=20m -run='^(TestBurst|TestOffLoop)$$' ./test/stall
 
-suites: install ## the tests that pgx and lib/pq ship, beside direct runs; REGRESS=1 adds PostgreSQL's regression tests
+suites: install ## the tests of pgx and lib/pq, beside direct runs; REGRESS=1 adds PostgreSQL's regression tests
 	$(GO) test -tags suites$(if $(REGRESS),$(comma)regress) -count=1 -v -timeout=30m ./test/suites $(if $(REGRESS),-regress="$$(test/suites/install)")
 
-metrics: install ## Debian's promtool over what a live process has at /metrics
+metrics: install ## checks /metrics of a running pgorigin with Debian's promtool
 	@test/promtool
 	PATH="$(CURDIR)/bin:$$PATH" $(GO) test -tags promtool -count=1 -run TestPromtool ./test/e2e
 
-browser: ## the status page in Debian's Chromium; SCREENS=/folder keeps the screenshots
+browser: ## tests the status page in Debian's Chromium; SCREENS=/folder keeps the screenshots
 	@test/install chromium fonts-dejavu-core
 	$(GO) test -tags browser -count=1 -timeout=14m -run Chromium ./health/page -screens="$(SCREENS)"
 
-pictures: install ## the pictures of README, in docs/images
+pictures: install ## makes the pictures of README, in docs/images
 	@test/install chromium fonts-dejavu-core
 	$(GO) run ./test/pictures
 
-charts: install ## lint, render and refuse, on both Helms; alerts and dashboard; builds Helm once. UPDATE=-update writes the charts' READMEs
+charts: install ## tests the charts with Helm 3 and 4; UPDATE=-update writes their READMEs
 	@test/promtool
 	tools=$$(test/admission/build charts) && KUBE_TOOLS=$$tools PATH="$(CURDIR)/bin:$$PATH" $(GO) test -tags charts -count=1 -timeout=14m ./test/charts $(UPDATE)
 
-admission: install ## the charts and injection on a real API server, which it builds once (ten minutes); SHOW=-show prints the containers
+admission: install ## tests injection on a real API server, which it builds once (ten minutes); SHOW=-show prints the containers
 	tools=$$(test/admission/build) && KUBE_TOOLS=$$tools $(GO) test -tags admission -count=1 -v -timeout=20m ./test/admission $(SHOW)
 
-lint: ## format, go vet (for macOS and Windows, too), golangci-lint, actionlint
+lint: ## gofmt, go vet (for macOS and Windows, too), golangci-lint, actionlint
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "gofmt would change:"; echo "$$unformatted"; exit 1; }
 	$(GO) vet -tags drivers,hostile,soak,stall,suites,regress,image,charts,admission,browser ./...
 	for system in darwin windows; do GOOS=$$system $(GO) vet ./pgwire/... ./tlsorigin/... ./health/... ./cmd/... || exit; done
 	$(GO) run $(GOLANGCI_LINT) run ./...
 	$(GO) run $(ACTIONLINT) -shellcheck= -pyflakes=
 
-house: ## the packages of the product: lines, files, imports, and which files use one another against the order
+house: ## lists the packages: lines, files, imports, and uses against the reading order
 	@$(GO) run ./test/house $(ROOM)
 
-fuzz: ## each fuzz target FUZZTIME (20000x) times, or for 60s
+fuzz: ## runs each fuzz target FUZZTIME (20000x) times; FUZZTIME=60s runs it for a minute
 	@set -e; found=; \
 	for file in $$(grep -rl --include='*_test.go' '^func Fuzz' .); do \
 	  for target in $$(sed -nE 's/^func (Fuzz[A-Za-z0-9_]*)\(.*/\1/p' "$$file"); do \
@@ -104,36 +104,36 @@ fuzz: ## each fuzz target FUZZTIME (20000x) times, or for 60s
 	done; \
 	test -n "$$found" || { echo "no fuzz target found"; exit 1; }
 
-demo: install ## pgorigin between psql and a TLS-only pgbouncer; KEEP=1 leaves it running
+demo: install ## shows pgorigin between psql and a TLS-only pgbouncer; KEEP=1 leaves it running
 	@$(GO) build -o bin/demo ./test/demo
 	@bin/demo
 
-bench: install build ## pgorigin beside what one would use instead, an hour long; UPDATE=-update writes docs/performance.md; BENCH='-only tps -rounds 3'
+bench: install build ## pgorigin beside its alternatives, for an hour; UPDATE=-update writes docs/performance.md; BENCH='-only tps -rounds 3'
 	$(GO) run ./bench -pgorigin $(BINARY) $(UPDATE) $(BENCH)
 
-check: lint test ## what a change must pass
+check: lint test ## what every change must pass
 
-image: ## a container image
+image: ## builds a container image
 	$(ENGINE) build $(ENGINE_FLAGS) $(IMAGE_ARGS) -t $(IMAGE) .
 
-image-test: ## the image and the compose files for real; needs root and Debian
+image-test: ## builds and runs the image and the compose files; needs root and Debian
 	@test/install buildah podman runc debootstrap iproute2
 	cd release/sbom && $(GO) vet ./... && $(GO) test ./...
 	cd test/compose && $(GO) vet ./... && $(GO) test ./...
 	$(GO) test -tags image -count=1 -v -timeout=60m -skip TestTwoBuildsAreTheSame ./test/image
 
-reproducible: ## programs and images of a release, built twice and compared; needs root and Debian
+reproducible: ## builds a release twice and compares; needs root and Debian
 	@test/install buildah podman runc debootstrap iproute2
 	$(GO) test -tags image -count=1 -v -timeout=60m -run TestTwoBuildsAreTheSame ./test/image
 
-dist: ## the files of a release, in dist/
+dist: ## makes the files of a release, in dist/
 	GOTOOLCHAIN=$(RELEASE_GO) VERSION=$(VERSION) REVISION=$(REVISION) CREATED=$(CREATED) release/dist
 
-publish-image: ## images of all platforms with bill of materials and provenance, to the registry of IMAGE; needs docker buildx
+publish-image: ## pushes the images with bill of materials and provenance to the registry of IMAGE; needs docker buildx
 	mkdir -p dist
 	SOURCE_DATE_EPOCH=$(shell git log -1 --format=%ct) docker buildx build --platform linux/amd64,linux/arm64 $(IMAGE_ARGS) \
 	  --sbom=true --provenance=mode=max --metadata-file dist/image.json \
 	  --output type=image,name=$(IMAGE),push=true,rewrite-timestamp=true .
 
-publish-charts: ## the charts, packed, to the registry REGISTRY; needs helm
+publish-charts: ## pushes the charts to REGISTRY; needs helm
 	release/charts $(VERSION) $(REGISTRY)
