@@ -9,9 +9,6 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// nodes is a set of nodes of a source: items of lists, and values of mappings.
-type nodes map[*yaml.Node]bool
-
 // additions finds what inject added to a pod, by labels, annotations and names.
 func (w workload) additions() nodes {
 	ours := nodes{}
@@ -62,26 +59,6 @@ func namedItems(mapping *yaml.Node, key string, names ...string) []*yaml.Node {
 		}
 	}
 	return found
-}
-
-// entry is an item of a list, or a key of a mapping with its value.
-type entry struct {
-	first, value *yaml.Node // first is where it begins
-}
-
-// entriesOf returns nil for a node that is not a collection.
-func entriesOf(n *yaml.Node) []entry {
-	var entries []entry
-	if n.Kind == yaml.MappingNode {
-		for i := 0; i+1 < len(n.Content); i += 2 {
-			entries = append(entries, entry{n.Content[i], n.Content[i+1]})
-		}
-		return entries
-	}
-	for _, item := range n.Content {
-		entries = append(entries, entry{item, item})
-	}
-	return entries
 }
 
 // remove removes what is ours from a collection, with the collections that inject made for it.

@@ -180,3 +180,26 @@ func (s *source) lineOf(offset int) int {
 func (s *source) isIndented(offset int) bool {
 	return len(bytes.Trim(s.text[s.lines[s.lineOf(offset)]:offset], " ")) == 0
 }
+
+// nodes is a set of nodes of a source: items of lists, and values of mappings.
+type nodes map[*yaml.Node]bool
+
+// entry is an item of a list, or a key of a mapping with its value.
+type entry struct {
+	first, value *yaml.Node // first is where it begins
+}
+
+// entriesOf returns nil for a node that is not a collection.
+func entriesOf(n *yaml.Node) []entry {
+	var entries []entry
+	if n.Kind == yaml.MappingNode {
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			entries = append(entries, entry{n.Content[i], n.Content[i+1]})
+		}
+		return entries
+	}
+	for _, item := range n.Content {
+		entries = append(entries, entry{item, item})
+	}
+	return entries
+}
