@@ -38,6 +38,9 @@ func newAccount(env []string, passwordFile string) account {
 	return a
 }
 
+// checkUser is the user of a startup packet unless PGUSER is set.
+const checkUser = "pgorigin_check"
+
 // startupNames returns the user and the database for a startup packet that goes no further.
 func (a account) startupNames() (user, database string) {
 	if a.user == "" {

@@ -16,10 +16,8 @@ import (
 	"github.com/pgorigin/pgorigin/tlsorigin"
 )
 
-const (
-	checkUser        = "pgorigin_check" // the user of a startup packet unless PGUSER is set
-	checkApplication = "pgorigin check" // its application_name
-)
+// checkApplication is the application_name of a startup packet.
+const checkApplication = "pgorigin check"
 
 // pings is how many round trips are measured; the shortest counts.
 const pings = 5
