@@ -18,13 +18,13 @@ const (
 	// and for pgbouncer, which may wait ten seconds for a connection.
 	cancelTimeout = 20 * time.Second
 
-	// maxOwnedWaiting is how many may wait beyond MaxCancels.
+	// maxOwnedWaiting is how many more may wait.
 	maxOwnedWaiting = 4096
 	// maxSessionCancels is how many of the MaxCancels may be for one session. One more waits. It has not been
 	// sent, so it will have the effect of any later one; later ones are closed at once.
 	maxSessionCancels = 2
 	// maxUnknownCancels is how many with keys of no session are on their way at one time, and
-	// maxUnknownWaiting how many more may wait. The keys may be invented.
+	// maxUnknownWaiting how many more may wait. Anybody can invent such keys.
 	maxUnknownCancels = 4
 	maxUnknownWaiting = 16
 )
@@ -161,7 +161,7 @@ type CancelEffect string
 const (
 	CancelCanceled CancelEffect = "canceled" // the upstream said 57014, query_canceled
 	CancelFinished CancelEffect = "finished" // the query ended in another way
-	CancelNone     CancelEffect = "none"     // nothing within three seconds, perhaps for want of a query
+	CancelNone     CancelEffect = "none"     // nothing within three seconds, perhaps because no query ran
 )
 
 // CancelEffects returns all of them.

@@ -139,7 +139,7 @@ const (
 	// MaxPending is how many clients of one server may be silent at one time. A further one ends the oldest.
 	MaxPending = 512
 	// pendingGrace is how long any client may take to send its startup packet. Clients are on the same
-	// machine and send it at once: an honest burst needs a fraction of this.
+	// machine and send it at once. An ordinary burst needs a fraction of this time.
 	pendingGrace = 2 * time.Second
 )
 

@@ -9,7 +9,7 @@ import (
 	"os"
 )
 
-// login is what a session needs until ReadyForQuery; the relay keeps nothing of it.
+// login is what a session needs until ReadyForQuery. The relay does not keep it.
 type login struct {
 	loginMachine
 	user     string        // as in the startup packet
@@ -23,8 +23,8 @@ type login struct {
 // logIn sends the startup packet and follows the login to ReadyForQuery. It reads from the upstream, and from
 // the client only what the upstream asks for: what the client sends ahead stays in the socket for the relay.
 //
-// If replace is true, the upstream leg is a spare that is of no use, and the client has not been told
-// anything: the login may begin again on another connection.
+// If replace is true, the upstream leg is a spare that cannot be used. The client has not been told anything,
+// so the login may begin again on another connection.
 func (s *session) logIn(packet []byte) (replace bool, err error) {
 	s.phase.Store(int32(PhaseAuth))
 	binding := s.server.ChannelBinding

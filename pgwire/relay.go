@@ -158,7 +158,7 @@ func (s *session) describeEnding(e *ending) error {
 // relayBuffer is the size of a pooled buffer: two full TLS records.
 const relayBuffer = 32 << 10
 
-//nolint:gochecknoglobals // a pool is worth something only if all sessions share it
+//nolint:gochecknoglobals // a pool only helps if all sessions share it
 var buffers = sync.Pool{New: func() any { b := make([]byte, relayBuffer); return &b }}
 
 func getBuffer() *[]byte  { return buffers.Get().(*[]byte) }
@@ -210,8 +210,8 @@ func (s *session) copyToUpstream() {
 	}
 }
 
-// discardFromClient reads what cannot be forwarded any more: the client may have to write it before it reads.
-// The end of the session ends it.
+// discardFromClient reads what can no longer be forwarded, because the client may have to write it before it
+// reads. The end of the session ends this.
 func (s *session) discardFromClient(scrap []byte) {
 	for {
 		if _, err := s.client.Read(scrap); err != nil {

@@ -42,7 +42,7 @@ type direction struct {
 	streak int  // bytes since the other side last sent something
 }
 
-//nolint:gochecknoglobals // a pool is worth something only if all sessions share it
+//nolint:gochecknoglobals // a pool only helps if all sessions share it
 var backlogs = sync.Pool{New: func() any { b := make([]byte, 0, relayRead+relaySlack); return &b }}
 
 // moveToLoop hands both connections to an event loop, if that is possible, and reports whether it did. The
@@ -117,7 +117,7 @@ func (c *relayConn) End() {
 	s.finish(err)
 }
 
-// over reports whether there is nothing left to relay or deliver.
+// over reports whether nothing is left to relay or deliver.
 func (c *relayConn) over() bool {
 	return c.session.ctx.Err() != nil || c.fromUpstream.done && !evloop.Undelivered(c.session.client.Conn)
 }
@@ -134,8 +134,8 @@ func (c *relayConn) awaitDelivery() {
 	c.delivery.Reset(c.pause)
 }
 
-// hold reports whether nothing may be read from d now, because to has no room. Under a memory limit no
-// session of many may keep a buffer for a peer that takes nothing. An event tells when there is room.
+// hold reports whether nothing may be read from d now, because to has no room. Under a memory limit, sessions
+// must not keep buffers for peers that read nothing. An event tells when there is room.
 func (c *relayConn) hold(d *direction, to *evloop.Socket) bool {
 	limited := c.session.server.capacity().Pressed != nil
 	d.held = limited && d.streak >= streamAfter && !c.refused && !to.HasRoom()

@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// A spare that has died costs the client nothing but time: until the first message of the upstream, only the
-// startup packet was read from the client, and nothing was written to it. A session without a spare does none
-// of the following.
+// A spare that has died only costs the client time. Until the first message of the upstream, only the startup
+// packet was read from the client, and nothing was written to it. A session without a spare does none of the
+// following.
 
 // replaceSpare closes a spare that cannot be used, and dials again. The new connection is not a spare.
 func (s *session) replaceSpare() error {

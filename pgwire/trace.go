@@ -37,7 +37,7 @@ type SessionInfo struct {
 	User, Database, ApplicationName string
 
 	// RefusedEncryption means that the client asked for TLS or GSSAPI and got the answer 'N'. If it then
-	// left, it probably insists (sslmode=require).
+	// left, it probably insists on encryption (sslmode=require).
 	RefusedEncryption bool
 
 	// Method is how the client logged in, one of LoginMethods. It is "" before ReadyForQuery.

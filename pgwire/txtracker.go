@@ -258,7 +258,7 @@ func (t *txTracker) idle() bool {
 	})
 }
 
-// doNothing are the messages that a client may send outside a transaction without any effect.
+// doNothing are the messages that have no effect outside a transaction.
 const doNothing = string(typeSync) + string(typeCloseObject) + string(typeCopyDone) + string(typeCopyFail)
 
 // remember notes a message that is about to be forwarded to the upstream.

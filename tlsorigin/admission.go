@@ -13,11 +13,11 @@ const (
 	// maxHandshakes bounds how many handshakes compute at one time. Each costs milliseconds of a processor: a
 	// burst of a thousand clients would make running sessions wait for seconds.
 	maxHandshakes = 32
-	// maxSilent is how many attempts may wait for one resolved address before the oldest of them have to go.
-	// A hung machine would collect as many connections as there are logins within the dial timeout.
+	// maxSilent is how many attempts may wait for one resolved address before the oldest are ended. Otherwise
+	// a hung machine would collect a connection for each login within the dial timeout.
 	maxSilent = 64
-	// silentGrace is what any attempt may wait in all, however many others there are. It is long for a busy
-	// server.
+	// silentGrace is how long any attempt may wait, however many others there are. Even a busy server answers
+	// in that time.
 	silentGrace = maxPatience
 	// maxHellos is how many ClientHellos one address gets before it has answered one of them, and helloGrace
 	// how long one counts. A burst sent at once makes a server so slow that its hellos look lost.
@@ -37,7 +37,7 @@ type semaphore chan struct{}
 type permit struct {
 	semaphore semaphore
 	deadline  time.Time
-	left      <-chan struct{} // closed when nobody wants the handshake any more
+	left      <-chan struct{} // closed when nobody needs the handshake any more
 	held      bool
 }
 

@@ -118,7 +118,7 @@ func (c *Conn) Close() error {
 	if errors.Is(err, net.ErrClosed) {
 		return err
 	}
-	return nil // the caller need not know that close_notify found no room
+	return nil // the caller need not know that there was no room for close_notify
 }
 
 // ConnectionState describes the verified TLS connection.

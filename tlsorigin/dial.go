@@ -215,7 +215,7 @@ func (a *attempt) run(ctx context.Context, dial dialFunc) (*Conn, *Error) {
 	conn, failure := a.secure(ctx, raw)
 	interrupted := !stop()
 	if failure != nil || interrupted {
-		_ = raw.Close() // never tls.Conn.Close: there is nobody to say goodbye to
+		_ = raw.Close() // never tls.Conn.Close: no verified peer needs a close_notify
 		return nil, a.outwaited(ctx, failure)
 	}
 	_ = raw.SetDeadline(time.Time{})

@@ -68,7 +68,7 @@ func (s *sessions) set(key sessionKey, r resumable) {
 	}
 }
 
-// makeRoom forgets something for r if there is no room: what has expired, else the session with the oldest
+// makeRoom forgets a session for r if there is no room: an expired one, or else the one with the oldest
 // proof. That costs its server one whole handshake. A session does not replace a disabled key, and nothing
 // replaces a key that is disabled for ever. makeRoom reports whether there is room.
 func (s *sessions) makeRoom(r resumable, now time.Time) bool {

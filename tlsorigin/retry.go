@@ -77,8 +77,8 @@ func (d *Dialer) again(ctx context.Context, before *attempt, variant helloVarian
 	return a, d.try(ctx, a)
 }
 
-// fallBack tries what may pass where the hello of first has vanished. If nothing does, the hello was not the
-// trouble, and the failure of first is the one to report.
+// fallBack tries hellos that may pass where the hello of first has vanished. If none does, the hello was not
+// the problem, and the failure of first is reported.
 func (d *Dialer) fallBack(ctx context.Context, first *attempt, result outcome, end time.Time) outcome {
 	variants := []helloVariant{{groups: d.exchange.classical, fallback: FallbackClassical}}
 	if first.vanished == CausePacketsLost && d.lost != nil && !first.variant.small {

@@ -12,7 +12,7 @@ import (
 // recently is how long a failure stays in the summary.
 const recently = 5 * time.Minute
 
-// level is how bad something is, and its class in page.css.
+// level says how bad a state is. It is also the class in page.css.
 type level string
 
 const (

@@ -53,7 +53,7 @@ type Use string
 const (
 	Hit  Use = "hit"
 	Miss Use = "miss" // none was ready
-	Dead Use = "dead" // a hit that turned out to be dead: Fresh was called
+	Dead Use = "dead" // a hit that was dead: Fresh was called
 )
 
 // Uses returns all of them.

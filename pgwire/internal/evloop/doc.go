@@ -1,6 +1,6 @@
-// Package evloop runs the relays of many sessions on few goroutines. All raw system calls, everything unsafe
-// and all that depends on the operating system live here. The package knows sockets and readiness. It knows
-// nothing of sessions, Postgres and TLS, and must not.
+// Package evloop runs the relays of many sessions on few goroutines. It has all raw system calls, everything
+// unsafe, and everything that depends on the operating system. The package knows sockets and readiness. It
+// knows nothing of sessions, Postgres and TLS, and must not.
 //
 // # What it offers
 //
@@ -16,20 +16,21 @@
 //
 // # How it works
 //
-// A goroutine for each direction costs a stack and a wake-up for each message; that is most of what a relay
-// of small messages costs. So each session gives its two sockets to one of a few loops, one less than there
+// A goroutine for each direction costs a stack and a wake-up for each message. That is most of the cost of a
+// relay of small messages. So each session gives its two sockets to one of a few loops, one less than there
 // are processors. A loop goes round:
 //
 //	poll ─► note: events make sockets Readable ─► turn: each ready relay moves a buffer each way ─► poll
 //
-// Epoll is edge-triggered: a socket is registered once, and an event is news. [Socket] remembers it until a
-// read finds nothing more. Nothing waits while it relays: Read and Write of a Socket return EAGAIN.
+// Epoll is edge-triggered: a socket is registered once, and the kernel reports each change once. [Socket]
+// remembers it until a read finds nothing more. Nothing waits while it relays: Read and Write of a Socket
+// return EAGAIN.
 //
 // A loop that finds nothing waits a millisecond in the system call, without telling the scheduler. The
 // scheduler would give the processor away and look for another one at each event, which costs as much as the
 // relay. A loop with nothing to do for longer parks like any goroutine (parking).
 //
-// A Socket has a descriptor of its own, a duplicate: the runtime's poller would go on watching the first one.
+// A Socket has its own descriptor, a duplicate, because the runtime's poller would still watch the first one.
 // The relay closes the original connections in Adopt. After End it owns the sockets again and closes them.
 //
 // Start reading at loop.run.

@@ -10,7 +10,7 @@ type Relay interface {
 	// Turn moves what can be moved now, at most buf in each direction, and waits for nothing. buf belongs to
 	// the loop and must not be kept.
 	Turn(buf []byte) Next
-	// End is called when the loop has let go of the sockets. It may take its time.
+	// End is called when the loop has let go of the sockets. It may wait.
 	End()
 }
 

@@ -20,13 +20,13 @@ type Socket struct {
 	net.Conn     // closed; it still knows its addresses
 	fd       int // -1 once closed or given back
 
-	// Readable means that there may be something to read. A new Socket is readable: what came before it was
-	// watched is found by looking.
+	// Readable means that there may be something to read. A new Socket is readable, because data may have
+	// come before it was watched.
 	Readable bool
 	// HungUp means that the stream has ended, or will end after what can be read. No later event repeats
 	// that.
 	HungUp bool
-	urgent int8 // so many reads may come short of what is there: urgent data are in between
+	urgent int8 // so many reads may end early, at urgent data
 }
 
 // What carries TLS over a Socket finds these methods by type assertion. Without one of them it would do less,

@@ -70,7 +70,7 @@ func ours(env []string) map[string]string {
 }
 
 // blankVariables reports variables that somebody relies on and that hold nothing but blanks. If they counted
-// as unset, a policy would be gone without a word.
+// as unset, a policy would silently disappear.
 func blankVariables(env []string) (problems []Problem) {
 	for _, entry := range env {
 		name, value, _ := strings.Cut(entry, "=")

@@ -11,7 +11,7 @@ import (
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/host"
 )
 
-// jsonTime is RFC 3339 in UTC with milliseconds, the same width in every line.
+// jsonTime is RFC 3339 in UTC with milliseconds, with the same width in every line.
 const jsonTime = "2006-01-02T15:04:05.000Z07:00"
 
 // NewLogger logs to w. Messages are constants, and data are fields in snake_case. Both encoders write

@@ -12,7 +12,7 @@ import (
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cli"
 )
 
-// requestEnd asks for the end, as a signal does. Unlike a second signal, a second request changes nothing.
+// requestEnd asks for the end, as a signal does. A second request changes nothing. A second signal does.
 func (s *Sidecar) requestEnd() {
 	select {
 	case s.quit <- struct{}{}:
