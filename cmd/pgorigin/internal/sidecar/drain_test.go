@@ -32,7 +32,7 @@ type ending struct {
 func newEnding(s config.Config) *ending {
 	e := &ending{signals: make(chan os.Signal, 2), failed: make(chan error), code: make(chan int, 1)}
 	e.Sidecar = &Sidecar{
-		settings: s, status: new(health.Status), quit: make(chan struct{}, 1), idle: observe.NewIdleTimer(time.Duration(s.ExitWhenIdle)),
+		settings: s, status: new(health.Status), quit: make(chan struct{}, 1), idle: observe.NewIdleTimer(s.ExitWhenIdle),
 		log: observe.NewLogger(&e.log, config.FormatJSON, zapcore.InfoLevel, nil),
 	}
 	e.status.Started()
