@@ -118,9 +118,9 @@ func TestMiddleboxes(t *testing.T) {
 		patience time.Duration // of the first login, at the least; what it took on a busy machine is only logged
 		cause    string
 	}{
-		{"swallows", boxSwallows, 3 * time.Second, "the hello was delivered but not answered"},
-		{"closes", boxCloses, 0, "the hello was answered by closing the connection"},
-		{"resets", boxResets, 0, "the hello was answered by"},
+		{"swallows", boxSwallows, 3 * time.Second, "the ClientHello arrived but got no answer"},
+		{"closes", boxCloses, 0, "the answer to the ClientHello was the end of the connection"},
+		{"resets", boxResets, 0, "the answer to the ClientHello was a reset"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
