@@ -44,7 +44,7 @@ func (r *Record) LoggedIn(method string) {
 	r.logins[method]++
 }
 
-// SessionEnded records the end of a session. Problem is nil if nobody needs to look into it.
+// SessionEnded records the end of a session. Problem is nil if the end needs no attention.
 func (r *Record) SessionEnded(problem *Problem) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

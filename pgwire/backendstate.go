@@ -16,8 +16,8 @@ const (
 	modeSkip                             // failed in an extended query: ignores all up to a Sync
 )
 
-// backendState is where the upstream stands among the messages that the client sent. Flush and CopyData are
-// left out, because they never change the state.
+// backendState says how far the upstream has read the messages of the client. Flush and CopyData are left
+// out, because they never change the state.
 type backendState struct {
 	next  int // index of the first message that the upstream has not read
 	mode  backendMode

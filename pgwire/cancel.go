@@ -175,7 +175,7 @@ const (
 	cancelEffectWait = 3 * time.Second
 	// maxCancelWatches bounds how many cancel requests of one session wait for their effect.
 	maxCancelWatches = 4
-	// maxErrorRead is how much of an ErrorResponse is read for its SQLSTATE, which stands before the long
+	// maxErrorRead is how much of an ErrorResponse is read for its SQLSTATE, which comes before the long
 	// fields.
 	maxErrorRead = 64
 )

@@ -58,7 +58,7 @@ func (s *semaphore) queue(limit, maxWaiting int) (*waiter, error) {
 	return w, nil
 }
 
-// abandon gives up waiting, or what w acquired in this moment.
+// abandon ends the wait. If w has just acquired a place, abandon frees it.
 func (s *semaphore) abandon(w *waiter) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

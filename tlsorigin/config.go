@@ -76,7 +76,7 @@ type Config struct {
 	// NetDial opens the TCP connection. Nil means a net.Dialer with keep-alive.
 	NetDial func(ctx context.Context, network, addr string) (net.Conn, error)
 
-	// Trace observes. Nil means that nobody does.
+	// Trace observes the Dialer. Nil means no hooks.
 	Trace *Trace
 }
 

@@ -14,8 +14,8 @@ import (
 	"github.com/pgorigin/pgorigin/tlsorigin/internal/verify"
 )
 
-// This file is the whole road from a name to a verified connection: Dial, dialRoutes, open, try, and the
-// steps of one attempt: connect, requestTLS, handshake, verify. What is optional is one call here and stands
+// This file has every step from a name to a verified connection: Dial, dialRoutes, open, try, and the steps
+// of one attempt: connect, requestTLS, handshake, verify. An optional step is one call here. Its code is
 // elsewhere:
 //
 //	reload.go      files that were replaced: try again under the new ones
@@ -31,7 +31,7 @@ const sslRequest = "\x00\x00\x00\x08\x04\xd2\x16\x2f"
 // options say for whom a dial is. The zero value is a dial for a client.
 type options struct {
 	probe    bool      // for no client; it resumes nothing, so that it sees everything
-	recorder *recorder // nil: nobody records the attempts
+	recorder *recorder // nil: attempts are not recorded
 }
 
 // Dial returns a *Conn whose peer has proved its name, ready for a startup packet; the caller closes it. A
@@ -173,12 +173,12 @@ type attempt struct {
 	resume bool    // a session, if there is one
 	ticket *ticket // nil means that the handshake neither takes nor leaves a session
 
-	lost     func(net.Conn) bool // packetsLost; nil where nobody can tell
+	lost     func(net.Conn) bool // packetsLost; nil where the system does not tell
 	began    bool                // a ClientHello has been sent, or was about to be
 	patience time.Duration       // how long its first answer was waited for; zero means as long as the budget
 	vanished VanishCause         // set if not one byte answered it, in a way that may be due to its size
 
-	observe func(*tls.Config)   // sees the configuration of the handshake; nil means that nobody does
+	observe func(*tls.Config)   // gets the configuration of the handshake; may be nil
 	details *certificateDetails // set when the upstream's certificate is refused
 }
 
@@ -192,7 +192,7 @@ func (d *Dialer) newAttempt(r route, state *tlsState, budget time.Duration, o op
 	}
 }
 
-// run connects, asks for TLS and verifies, all before one deadline. The deadline stands on the connection.
+// run connects, asks for TLS and verifies, all before one deadline. The deadline is set on the connection.
 // The end of ctx interrupts by a deadline in the past. So the deadline has one owner, and the connection is
 // still open, and can be asked about, when it has passed.
 func (a *attempt) run(ctx context.Context, dial dialFunc) (*Conn, *Error) {
@@ -288,7 +288,7 @@ func (a *attempt) requestTLS(raw net.Conn) *Error {
 }
 
 // answerProblem says what is wrong with the answer to SSLRequest. An 'E' begins an ErrorResponse. It comes
-// from a peer that has proved nothing, so nobody reads it (CVE-2024-10977).
+// from a peer that has proved nothing, so it is not read (CVE-2024-10977).
 func answerProblem(answer byte) *problem {
 	switch answer {
 	case 'S':

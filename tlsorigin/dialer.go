@@ -21,7 +21,7 @@ type Dialer struct {
 
 	exchange   keyExchange
 	hosts      hosts
-	lost       func(net.Conn) bool // packetsLost; nil means that nobody can tell, or do anything about it
+	lost       func(net.Conn) bool // packetsLost; nil means that the system does not tell, or cannot send small segments
 	background *background.Group   // probes; never nil
 	semaphore  semaphore
 	waiters    waiters

@@ -30,9 +30,9 @@
 //
 // # Where to start reading
 //
-// dial.go has the whole road, from Dialer.Dial to a verified connection. Its first comment says where the
-// optional steps stand. state.go has what a handshake takes from the Config and its files, reload.go replaces
-// it. conn.go has the connection, nonblocking.go the same for an event loop.
+// dial.go has every step from Dialer.Dial to a verified connection. Its first comment says where the optional
+// steps are. state.go has what a handshake takes from the Config and its files. reload.go replaces it.
+// conn.go has the connection, nonblocking.go the same for an event loop.
 //
 // Package spares keeps connections ready ahead of their use. Package diagnose walks the road for the check
 // command. Package internal/verify decides about certificates.

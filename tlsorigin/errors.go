@@ -134,7 +134,7 @@ func (r Reason) Layer() Layer {
 	return LayerNone
 }
 
-// Layer is a part of the way to a verified connection. The layers stand in the order of that way.
+// Layer says how far an attempt came. The layers are in order.
 type Layer int
 
 // The layers.

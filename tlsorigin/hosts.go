@@ -62,8 +62,8 @@ type helloVariant struct {
 // isDefault reports whether nothing remembered and no fallback has changed the hello.
 func (v helloVariant) isDefault() bool { return v.groups == nil && !v.small && v.fallback == "" }
 
-// hostState is what is remembered about one resolved address. It decides the next ClientHello and nothing
-// else: every connection is verified, whatever stands here.
+// hostState is what is remembered about one resolved address. It only decides the next ClientHello. It has no
+// effect on verification.
 type hostState struct {
 	route    route // as configured, with the resolved address
 	state    KeyExchangeState

@@ -19,7 +19,7 @@ const (
 	unsentSize = 4*maxPlaintext + 1<<10
 )
 
-//nolint:gochecknoglobals // a pool is of use only if all connections share it
+//nolint:gochecknoglobals // a pool only helps if all connections share it
 var (
 	wireBuffers   = sync.Pool{New: func() any { b := make([]byte, 0, gatherSize+maxPlaintext); return &b }}
 	unsentBuffers = sync.Pool{New: func() any { b := make([]byte, 0, unsentSize); return &b }}

@@ -136,7 +136,7 @@ func (t *ticket) Get(string) (*tls.ClientSessionState, bool) {
 	return t.offered.state, t.offered.state != nil
 }
 
-// Put implements tls.ClientSessionCache. If state is nil, the session that Get returned is of no use.
+// Put implements tls.ClientSessionCache. If state is nil, the session that Get returned cannot be used.
 func (t *ticket) Put(_ string, state *tls.ClientSessionState) {
 	switch {
 	case state == nil:

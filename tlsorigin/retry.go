@@ -42,7 +42,7 @@ const (
 //     has those and more, so this is not a step down, even if an attacker sent the alert.
 //   - the hello vanished: see fallBack.
 //
-// Otherwise the failure of first stands.
+// Otherwise the result is the failure of first.
 func (d *Dialer) retry(ctx context.Context, first *attempt, result outcome, end time.Time) outcome {
 	last := first
 	if last.ticket.failed() && time.Until(end) > 0 {

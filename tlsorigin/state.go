@@ -281,7 +281,7 @@ func (s *tlsState) config(v *verification, auth *clientAuth) *tls.Config {
 
 // replaceVerification makes config verify by package verify alone. crypto/tls would verify all or nothing,
 // with up to 100 signature checks: a peer without any proof could burn a third of a second per connection. A
-// configuration without a verification of its own accepts nobody.
+// configuration without its own verification accepts no peer.
 func replaceVerification(config *tls.Config) {
 	config.InsecureSkipVerify = true //nolint:forbidigo // verification.verify takes its place
 	config.VerifyConnection = func(tls.ConnectionState) error { return errNoConnection }

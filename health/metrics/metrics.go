@@ -205,7 +205,7 @@ func (m *Metrics) series(labels []label) [][]string {
 	return all
 }
 
-// other is the label value for what nobody planned.
+// other is the label value for an unknown value.
 const other = "other"
 
 // known returns value if it is one of values, else other.

@@ -30,14 +30,14 @@ const (
 	typeReadyForQuery   = 'Z'
 )
 
-// Messages that may stand before the one that the client waits for.
+// Messages that may come before the one that the client waits for.
 const (
 	besideRequest = "Nv"                          // notices, and the answer to a protocol version
 	besideRow     = "NSTCI" + string(typeDataRow) // what goes with a row
 )
 
 // Client is a client of a verified upstream. The connection stays with the caller, whose deadline bounds each
-// step and who closes it. After an error a Client is of no use.
+// step and who closes it. After an error, a Client must not be used.
 //
 // An ErrorResponse is returned as a *ServerError, a breach of the protocol as a *pgwire.Error; errors of the
 // connection are wrapped.
@@ -154,7 +154,7 @@ func (c *Client) write(message []byte) error {
 	return nil
 }
 
-// await reads messages up to the first of a kind, which it returns. Only those of other kinds may stand
+// await reads messages up to the first of a kind, which it returns. Only messages of the other kinds may come
 // before it.
 func (c *Client) await(kind byte, others string) ([]byte, error) {
 	for range maxMessages {

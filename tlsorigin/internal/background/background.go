@@ -1,4 +1,4 @@
-// Package background runs goroutines that somebody ends and waits for.
+// Package background runs goroutines, ends them and waits for them.
 package background
 
 import (

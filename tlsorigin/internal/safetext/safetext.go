@@ -1,4 +1,4 @@
-// Package safetext makes text that somebody else chose fit for a terminal, a log line and an ErrorResponse.
+// Package safetext makes foreign text safe for a terminal, a log line and an ErrorResponse.
 package safetext
 
 import (
@@ -16,10 +16,10 @@ const (
 	maxQuotedBytes = 256
 )
 
-// Quote makes a text that somebody else chose fit for a terminal, a log line and an ErrorResponse. No such
-// text gets into a message by another way. The result stands in double quotes, has none inside, and has a
-// bounded length. One U+FFFD stands for each run of invalid bytes and of characters that control, change the
-// direction or are invisible.
+// Quote makes a foreign text safe for a terminal, a log line and an ErrorResponse. Every such text in a
+// message goes through Quote. The result is in double quotes, has none inside, and has a bounded length. One
+// U+FFFD replaces each run of invalid bytes and of characters that control, change the direction or are
+// invisible.
 func Quote(s string) string {
 	var b strings.Builder
 	b.WriteByte('"')

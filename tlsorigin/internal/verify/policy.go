@@ -60,7 +60,7 @@ type Policy struct {
 	Pins       PinSet // one of them must be in the chain; nil means that none is needed
 	CRLs       *CRLs  // nil means that revocation is not checked
 
-	pool        *x509.CertPool                 // nil: nobody is trusted
+	pool        *x509.CertPool                 // nil: nothing is trusted
 	roots       []*x509.Certificate            // nil means those of the system, which cannot be listed
 	rootsByName map[string][]*x509.Certificate // by the DER of their subject
 	known       atomic.Pointer[knownPeers]     // nil: none yet

@@ -71,7 +71,7 @@ func (c *originChecker) newAddress(d *diagnose.Address, u *diagnose.Upstream) *A
 	a.Stages = c.stages(d, u)
 	if d.Failed != "" {
 		failed := slices.IndexFunc(a.Stages, func(s Stage) bool { return s.Stage == d.Failed })
-		if failed < 0 { // none of these, so nobody knows which of them went well
+		if failed < 0 { // none of these, so it is not known which of them succeeded
 			a.Stages, failed = []Stage{{Stage: d.Failed}}, 0
 		}
 		a.Stages = a.Stages[:failed+1]

@@ -69,8 +69,8 @@ func ours(env []string) map[string]string {
 	return values
 }
 
-// blankVariables reports variables that somebody relies on and that hold nothing but blanks. If they counted
-// as unset, a policy would silently disappear.
+// blankVariables reports variables for security that hold only blanks. If they counted as unset, a policy
+// would silently disappear.
 func blankVariables(env []string) (problems []Problem) {
 	for _, entry := range env {
 		name, value, _ := strings.Cut(entry, "=")

@@ -199,7 +199,7 @@ func healthAddress() Type {
 	return orOff(oneAddress("127.0.0.1:9632 or off"))
 }
 
-// adminAddress is one that only this machine can reach, because nobody has to log in there, or off.
+// adminAddress is off or an address that only this machine can reach, because there is no login.
 func adminAddress() Type {
 	rules := addrRules{example: "127.0.0.1:9633, unix:/run/pgorigin/admin.sock or off", sockets: true}
 	return orOff(Type{Name: "address", parse: func(value string) (string, error) {

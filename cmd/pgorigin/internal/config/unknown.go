@@ -26,8 +26,8 @@ var weakeningName = regexp.MustCompile(
 var weakeningValue = regexp.MustCompile(
 	`(?i)^(false|no|none|off|0|disabled?|insecure|never|skip|allow|prefer|require)$`)
 
-// securityName matches names that somebody relies on, in this version or another. UNKNOWN_ENV does not apply
-// to them. A test compares it with Variable.Security.
+// securityName matches names of variables for security, in this version or another. UNKNOWN_ENV does not
+// apply to them. A test compares it with Variable.Security.
 var securityName = regexp.MustCompile(`^PGORIGIN(_[A-Z0-9]+)*_(TLS|AUTH)_|_ALLOW_UIDS$|_SOCKET_MODE$`)
 
 // weakeningText is a template for Origin.Fill.
