@@ -18,7 +18,7 @@ type report struct {
 
 // conditions answers 200 if every condition holds, else 503. Machines read the status code. People read the
 // body. ?verbose lists every condition and note in the style of kube-apiserver. ?exclude=NAME leaves a
-// condition out and may be repeated. ?format=json or the Accept header asks for JSON.
+// condition out. It may be repeated. ?format=json or the Accept header asks for JSON.
 func conditions(name string, read func() []Condition, notes func() []Note) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		query := r.URL.Query()

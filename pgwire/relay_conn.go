@@ -10,8 +10,8 @@ import (
 	"github.com/pgorigin/pgorigin/pgwire/internal/evloop"
 )
 
-// streamAfter is how many bytes one side sends, without a byte from the other, before it counts as the sender
-// of a large result or a COPY.
+// streamAfter is how many bytes one side sends, without a byte from the other, until the relay takes them for
+// a large result or a COPY.
 const streamAfter = 128 << 10
 
 // relayConn relays one session on an event loop, and is the owner of both connections from Adopt to End: the
