@@ -222,8 +222,10 @@ func TestPrinterStyle(t *testing.T) {
 
 // TestALongLabelAndAShortText: a blank separates them, however long the label is.
 func TestALongLabelAndAShortText(t *testing.T) {
-	for _, label := range []string{"CN=short", "CN=eighteen-column",
-		"CN=nineteen-columns", "CN=PostQuantum Test CA"} {
+	for _, label := range []string{
+		"CN=short", "CN=eighteen-column",
+		"CN=nineteen-columns", "CN=PostQuantum Test CA",
+	} {
 		var out strings.Builder
 		printer{w: &out}.line(branch{}, "", label, "not sent")
 		if !strings.Contains(out.String(), label+" ") || !strings.HasSuffix(out.String(), " not sent\n") {
