@@ -14,6 +14,10 @@ import (
 // a large result or a COPY.
 const streamAfter = 128 << 10
 
+// lotSize is how much of a large result should have arrived before the loop looks at it: most of what one
+// TryRead takes.
+const lotSize = 24 << 10
+
 // relayConn relays one session on an event loop, and is the owner of both connections from Adopt to End: the
 // goroutine of the loop alone reads, writes and half-closes them. Then End, on a goroutine of its own, closes
 // them. It holds no buffer while it waits, unless for a client that is slower than its upstream.
@@ -139,6 +143,9 @@ func (c *relayConn) awaitDelivery() {
 func (c *relayConn) hold(d *direction, to *evloop.Socket) bool {
 	limited := c.session.server.capacity().Pressed != nil
 	d.held = limited && d.streak >= streamAfter && !c.refused && !to.HasRoom()
+	if d.held {
+		c.AwaitAny(c.carrier)
+	}
 	return d.held
 }
 
@@ -154,6 +161,9 @@ func (c *relayConn) relayToUpstream(buf []byte) {
 	n, err := c.client.Read(buf)
 	c.client.WasRead(n == len(buf), err)
 	c.fromClient.count(n, &c.fromUpstream)
+	if n > 0 {
+		c.AwaitAny(c.carrier) // an answer is due
+	}
 	if n > 0 && !c.refused {
 		if !s.tracker.clientSays(buf[:n]) {
 			return // the session has been ended
@@ -210,6 +220,7 @@ func (c *relayConn) relayToClient(buf []byte) {
 	if n > 0 && !c.deliver(buf[:n]) {
 		return
 	}
+	c.awaitUpstream(n)
 	if err == nil || errors.Is(err, syscall.EAGAIN) && !c.refused {
 		if !c.unflushed {
 			c.flush() // TLS may have had something to answer
@@ -221,6 +232,18 @@ func (c *relayConn) relayToClient(buf []byte) {
 		c.carrier.Readable = true // the end is found again when the client has taken the rest
 	} else {
 		c.fromUpstream.done, c.refused, c.unflushed = true, true, false
+		c.AwaitAny(c.carrier)
+	}
+}
+
+// awaitUpstream says what the loop waits for from the upstream after a read of n bytes: a lot of a large
+// result, any byte of anything else, and of a result that the client has no room for.
+func (c *relayConn) awaitUpstream(n int) {
+	switch {
+	case c.backlog != nil, n == 0 && c.carrier.LotIsLate():
+		c.AwaitAny(c.carrier)
+	case n > 0 && c.fromUpstream.streak >= streamAfter:
+		c.AwaitLot(c.carrier, lotSize)
 	}
 }
 

@@ -42,7 +42,10 @@ type loop struct {
 	relays      atomic.Int64
 	buf         []byte
 	events      []unix.EpollEvent // here and not on a stack, which may move during a system call
+	timeout     unix.Timespec     // likewise
+	precise     bool              // the kernel can wait for less than a millisecond
 	ready       []*Pair           // whose Turn is due
+	lots        []waiting
 
 	mu     sync.Mutex
 	pairs  []*Pair // by slot
@@ -76,6 +79,10 @@ func newLoop(group *Group, brief bool) (*loop, error) {
 		_ = unix.Close(wake)
 		return nil, err
 	}
+	// Linux 5.11, and a sandbox that allows it.
+	_, _, errno := syscall.Syscall6(unix.SYS_EPOLL_PWAIT2, uintptr(epoll),
+		uintptr(unsafe.Pointer(unsafe.SliceData(l.events))), 1, uintptr(unsafe.Pointer(&l.timeout)), 0, 0)
+	l.precise = errno == 0
 	return l, nil
 }
 
@@ -135,8 +142,9 @@ func (l *loop) wakeUp(p *Pair) {
 // run is the loop.
 func (l *loop) run() {
 	for {
-		n := l.poll()
-		if n == 0 && len(l.ready) == 0 {
+		pause := l.overdue()
+		n := l.poll(pause)
+		if n == 0 && len(l.ready) == 0 && pause < 0 {
 			if n = l.wait(); n < 0 {
 				return
 			}
@@ -146,13 +154,21 @@ func (l *loop) run() {
 	}
 }
 
-// poll returns how many events there are, or come within briefWait. The scheduler is not told of that wait:
-// it would give the processor away and have to find another one for each event. It ends the wait by its
-// signals if it needs the processor. While goroutines have work to do, there is no wait.
-func (l *loop) poll() int {
-	pause := briefWait
-	if len(l.ready) > 0 || !l.brief || l.group.busy.Load() > 0 {
+// poll returns how many events there are, or come within briefWait or, if it is not negative, within pause.
+// The scheduler is not told of that wait: it would give the processor away and have to find another one for
+// each event. It ends the wait by its signals if it needs the processor. While goroutines have work to do,
+// there is no wait that the scheduler does not know of.
+func (l *loop) poll(pause time.Duration) int {
+	busy := !l.brief || l.group.busy.Load() > 0
+	switch {
+	case len(l.ready) > 0:
 		pause = 0
+	case pause >= 0 && busy:
+		return l.waitFor(pause, syscall.Syscall6)
+	case busy:
+		pause = 0
+	case pause < 0:
+		pause = briefWait
 	}
 	return l.waitFor(pause, syscall.RawSyscall6)
 }
@@ -160,11 +176,20 @@ func (l *loop) poll() int {
 // systemCall is syscall.Syscall6 or syscall.RawSyscall6, which does not tell the scheduler.
 type systemCall func(trap, a1, a2, a3, a4, a5, a6 uintptr) (uintptr, uintptr, syscall.Errno)
 
-// waitFor waits for events, for d in whole milliseconds, and returns how many there are.
+// waitFor waits for events, for d at most, and returns how many there are. Unless l.precise, d is in whole
+// milliseconds.
 func (l *loop) waitFor(d time.Duration, call systemCall) int {
-	n, _, errno := call(unix.SYS_EPOLL_PWAIT, uintptr(l.epoll),
-		uintptr(unsafe.Pointer(unsafe.SliceData(l.events))), uintptr(len(l.events)),
-		uintptr(d.Milliseconds()), 0, 0)
+	epoll, count := uintptr(l.epoll), uintptr(len(l.events))
+	events := unsafe.Pointer(unsafe.SliceData(l.events))
+	var n uintptr
+	var errno syscall.Errno
+	if l.precise {
+		l.timeout = unix.NsecToTimespec(int64(d))
+		n, _, errno = call(unix.SYS_EPOLL_PWAIT2, epoll, uintptr(events), count,
+			uintptr(unsafe.Pointer(&l.timeout)), 0, 0)
+	} else {
+		n, _, errno = call(unix.SYS_EPOLL_PWAIT, epoll, uintptr(events), count, uintptr(d.Milliseconds()), 0, 0)
+	}
 	if errno != 0 {
 		return 0 // a signal; nothing else happens to a valid descriptor
 	}
@@ -250,6 +275,7 @@ func (l *loop) turn() {
 func (l *loop) remove(p *Pair) {
 	for _, s := range p.sockets {
 		l.unwatch(s)
+		s.lot.on = false
 	}
 	l.relays.Add(-1)
 	l.mu.Lock()

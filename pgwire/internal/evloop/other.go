@@ -22,6 +22,12 @@ type Pair struct{}
 // Wake does nothing.
 func (*Pair) Wake() {}
 
+// AwaitLot does nothing.
+func (*Pair) AwaitLot(*Socket, int) {}
+
+// AwaitAny does nothing.
+func (*Pair) AwaitAny(*Socket) {}
+
 // Socket cannot be made on this system.
 type Socket struct {
 	net.Conn
@@ -30,6 +36,9 @@ type Socket struct {
 
 // NewSocket returns an error.
 func NewSocket(net.Conn) (*Socket, error) { return nil, errors.ErrUnsupported }
+
+// LotIsLate returns false.
+func (*Socket) LotIsLate() bool { return false }
 
 // WasRead does nothing.
 func (*Socket) WasRead(bool, error) {}

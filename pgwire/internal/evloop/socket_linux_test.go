@@ -10,26 +10,8 @@ import (
 
 // The kernel holds back what more is to follow, and sends both.
 func TestWriteMore(t *testing.T) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	near, err := net.Dial("tcp", ln.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer near.Close()
-	far, err := ln.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer far.Close()
-	s, err := NewSocket(near)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
+	s, far := socketPair(t)
+	var err error
 	held := 0
 	for range 5 { // it lets go after 200 ms, which a busy machine may take to look
 		if _, err := s.WriteMore([]byte("one ")); err != nil {
@@ -52,4 +34,30 @@ func TestWriteMore(t *testing.T) {
 	if held != len("one ") {
 		t.Errorf("%d bytes were held back", held)
 	}
+}
+
+// socketPair returns a socket and the other end of its connection. The test closes both at its end.
+func socketPair(t *testing.T) (*Socket, net.Conn) {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	near, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { near.Close() })
+	far, err := ln.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { far.Close() })
+	s, err := NewSocket(near)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s, far
 }
