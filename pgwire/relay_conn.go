@@ -14,9 +14,9 @@ import (
 // a large result or a COPY.
 const streamAfter = 128 << 10
 
-// lotSize is how much of a large result should have arrived before the loop looks at it: most of what one
+// batchSize is how much of a large result should have arrived before the loop looks at it: most of what one
 // TryRead takes.
-const lotSize = 24 << 10
+const batchSize = 24 << 10
 
 // relayConn relays one session on an event loop, and is the owner of both connections from Adopt to End: the
 // goroutine of the loop alone reads, writes and half-closes them. Then End, on a goroutine of its own, closes
@@ -236,14 +236,14 @@ func (c *relayConn) relayToClient(buf []byte) {
 	}
 }
 
-// awaitUpstream says what the loop waits for from the upstream after a read of n bytes: a lot of a large
+// awaitUpstream says what the loop waits for from the upstream after a read of n bytes: a batch of a large
 // result, any byte of anything else, and of a result that the client has no room for.
 func (c *relayConn) awaitUpstream(n int) {
 	switch {
-	case c.backlog != nil, n == 0 && c.carrier.LotIsLate():
+	case c.backlog != nil, n == 0 && c.carrier.BatchTimedOut():
 		c.AwaitAny(c.carrier)
 	case n > 0 && c.fromUpstream.streak >= streamAfter:
-		c.AwaitLot(c.carrier, lotSize)
+		c.AwaitBatch(c.carrier, batchSize)
 	}
 }
 

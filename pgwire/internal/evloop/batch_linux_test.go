@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The kernel calls a socket readable for a lot, and the clock finds less.
-func TestLot(t *testing.T) {
+// The kernel calls a socket readable for a batch, and the clock finds less.
+func TestBatch(t *testing.T) {
 	l, err := newLoop(new(Group), false)
 	if err != nil {
 		t.Fatal(err)
@@ -27,27 +27,27 @@ func TestLot(t *testing.T) {
 		}
 	}
 	if wait := l.overdue(); wait >= 0 {
-		t.Errorf("the loop looks again after %v without a lot", wait)
+		t.Errorf("the loop looks again after %v without a batch", wait)
 	}
 
 	const size = 24 << 10
-	p.AwaitLot(s, size)
+	p.AwaitBatch(s, size)
 	lowWater(size)
 	s.Readable = false
 	if _, err := peer.Write([]byte("less")); err != nil {
 		t.Fatal(err)
 	}
-	if wait := l.overdue(); wait < 0 || wait > lotPause {
-		t.Errorf("the loop looks again after %v, want at most %v", wait, lotPause)
+	if wait := l.overdue(); wait < 0 || wait > batchTimeout {
+		t.Errorf("the loop looks again after %v, want at most %v", wait, batchTimeout)
 	}
-	s.lot.due = time.Now().Add(-time.Second)
-	if l.overdue(); !s.Readable || !s.LotIsLate() || len(l.ready) != 1 {
-		t.Errorf("readable %t, late %t, %d pairs ready, when the time is over", s.Readable, s.LotIsLate(), len(l.ready))
+	s.batch.due = time.Now().Add(-time.Second)
+	if l.overdue(); !s.Readable || !s.BatchTimedOut() || len(l.ready) != 1 {
+		t.Errorf("readable %t, timed out %t, %d pairs ready, when the time is over", s.Readable, s.BatchTimedOut(), len(l.ready))
 	}
 
-	p.AwaitLot(s, size) // after a read that brought something
-	if s.LotIsLate() {
-		t.Error("late from the start")
+	p.AwaitBatch(s, size) // after a read that brought something
+	if s.BatchTimedOut() {
+		t.Error("timed out from the start")
 	}
 	s.Readable = false
 	p.AwaitAny(s)
@@ -55,13 +55,13 @@ func TestLot(t *testing.T) {
 	if !s.Readable {
 		t.Error("what came meanwhile is not looked at")
 	}
-	if wait := l.overdue(); wait >= 0 || len(l.lots) > 0 {
-		t.Errorf("the loop looks again after %v, %d lots, although nobody waits", wait, len(l.lots))
+	if wait := l.overdue(); wait >= 0 || len(l.batches) > 0 {
+		t.Errorf("the loop looks again after %v, %d batches, although nobody waits", wait, len(l.batches))
 	}
 }
 
 // A pair that leaves its loop is not looked at any more.
-func TestLotOfAPairThatIsOver(t *testing.T) {
+func TestBatchOfAPairThatIsOver(t *testing.T) {
 	l, err := newLoop(new(Group), false)
 	if err != nil {
 		t.Fatal(err)
@@ -69,8 +69,8 @@ func TestLotOfAPairThatIsOver(t *testing.T) {
 	defer l.close()
 	s, _ := socketPair(t)
 	p := &Pair{loop: l}
-	p.AwaitLot(s, 1<<10)
-	s.lot.on, s.lot.due = false, time.Time{} // as loop.remove does
+	p.AwaitBatch(s, 1<<10)
+	s.batch.on, s.batch.due = false, time.Time{} // as loop.remove does
 	if wait := l.overdue(); wait >= 0 || len(l.ready) > 0 {
 		t.Errorf("the loop looks again after %v, and %d pairs are ready", wait, len(l.ready))
 	}

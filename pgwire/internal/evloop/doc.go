@@ -30,6 +30,9 @@
 // scheduler would give the processor away and look for another one at each event, which costs as much as the
 // relay. A loop with nothing to do for longer parks like any goroutine (parking).
 //
+// A large result comes in small records. [Pair.AwaitBatch] has the loop wait for a batch of them, and
+// [Pair.AwaitAny] for any byte again (batch).
+//
 // A Socket has its own descriptor, a duplicate, because the runtime's poller would still watch the first one.
 // The relay closes the original connections in Adopt. After End it owns the sockets again and closes them.
 //

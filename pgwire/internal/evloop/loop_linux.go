@@ -45,7 +45,7 @@ type loop struct {
 	timeout     unix.Timespec     // likewise
 	precise     bool              // the kernel can wait for less than a millisecond
 	ready       []*Pair           // whose Turn is due
-	lots        []waiting
+	batches     []waiting
 
 	mu     sync.Mutex
 	pairs  []*Pair // by slot
@@ -275,7 +275,7 @@ func (l *loop) turn() {
 func (l *loop) remove(p *Pair) {
 	for _, s := range p.sockets {
 		l.unwatch(s)
-		s.lot.on = false
+		s.batch.on = false
 	}
 	l.relays.Add(-1)
 	l.mu.Lock()

@@ -22,8 +22,8 @@ type Pair struct{}
 // Wake does nothing.
 func (*Pair) Wake() {}
 
-// AwaitLot does nothing.
-func (*Pair) AwaitLot(*Socket, int) {}
+// AwaitBatch does nothing.
+func (*Pair) AwaitBatch(*Socket, int) {}
 
 // AwaitAny does nothing.
 func (*Pair) AwaitAny(*Socket) {}
@@ -37,8 +37,8 @@ type Socket struct {
 // NewSocket returns an error.
 func NewSocket(net.Conn) (*Socket, error) { return nil, errors.ErrUnsupported }
 
-// LotIsLate returns false.
-func (*Socket) LotIsLate() bool { return false }
+// BatchTimedOut returns false.
+func (*Socket) BatchTimedOut() bool { return false }
 
 // WasRead does nothing.
 func (*Socket) WasRead(bool, error) {}

@@ -27,7 +27,7 @@ type Socket struct {
 	// that.
 	HungUp bool
 	urgent int8 // so many reads may end early, at urgent data
-	lot    lot
+	batch  batch
 }
 
 // What carries TLS over a Socket finds these methods by type assertion. Without one of them it would do less,
