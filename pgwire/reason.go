@@ -26,6 +26,10 @@ const (
 	ReasonLoginTimeout       Reason = "login_timeout"        // no ReadyForQuery within LoginTimeout
 )
 
+// Case tells apart what one Reason has several cures for. The table of reasons has the cures of each. Users
+// never see the word.
+type Case string
+
 // SQLSTATEs that this package answers with; PostgreSQL manual, appendix "Error Codes".
 const (
 	stateCannotConnect      = "08001" // sqlclient_unable_to_establish_sqlconnection
@@ -41,6 +45,8 @@ const (
 // Error is why a session ended or was refused.
 type Error struct {
 	Kind  Reason
+	Case  Case   // "" means that Kind says all
+	Value string // what a cure names, such as a method; "" for none; safe to show
 	State string // SQLSTATE; "" means that the client gets no answer
 	Text  string // one sentence that the client may see
 	Err   error  // the cause, for the log; nil if Text has it, or if there is none

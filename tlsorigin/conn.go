@@ -89,7 +89,7 @@ func (c *Conn) failure(err error) error {
 			c.rejected()
 		}
 	case found != nil:
-		found = &problem{ReasonTLSAlert, "ended the connection with " + alertName(err)}
+		found = because(ReasonTLSAlert, "ended the connection with %s", alertName(err))
 	default:
 		found = connectionLost(err)
 	}

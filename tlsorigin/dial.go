@@ -395,8 +395,8 @@ func (a *attempt) outwaited(ctx context.Context, failure *Error) *Error {
 // failure makes the *Error of this attempt.
 func (a *attempt) failure(p *problem, cause error) *Error {
 	e := &Error{
-		Kind: p.reason, Addr: a.route.host, Text: safetext.Clip(p.text, safetext.MaxLength),
-		Err: cause,
+		Kind: p.reason, Case: p.which, Value: p.value,
+		Addr: a.route.host, Text: safetext.Clip(p.text, safetext.MaxLength), Err: cause,
 	}
 	if d := a.details; d != nil {
 		e.Also, e.Peer, e.ExpectedName, e.Anchored = d.also, d.peer, d.name, d.anchored

@@ -39,6 +39,15 @@ const (
 	ReasonClientCertRejected Reason = "client_cert_rejected"
 )
 
+// Case tells apart what one Reason has several cures for. The table of reasons has the cures of each. Users
+// never see the word.
+type Case string
+
+// The cases.
+const (
+	CaseNoDirectTLS Case = "no_direct_tls" // of ReasonTLSProtocol: the server does not take direct TLS
+)
+
 // SQLSTATEs of class 08, connection exception.
 const (
 	sqlStateCannotConnect  = "08001" // sqlclient_unable_to_establish_sqlconnection
@@ -50,10 +59,12 @@ const mentionedOthers = 4
 
 // Error says why an address of the upstream gave no verified connection, or why one was lost.
 type Error struct {
-	Kind Reason
-	Addr string // host:port as configured
-	Text string // what happened; safe to show to a client, at most 1 KiB
-	Err  error  // the cause, or nil; its text may hold what the peer sent, and is not safe to show
+	Kind  Reason
+	Case  Case   // "" means that Kind says all
+	Value string // what a cure names, such as a setting that works; "" for none; safe to show
+	Addr  string // host:port as configured
+	Text  string // what happened; safe to show to a client, at most 1 KiB
+	Err   error  // the cause, or nil; its text may hold what the peer sent, and is not safe to show
 
 	// Also are the further reasons why the upstream's certificate is refused, without Kind, each once.
 	Also []Reason

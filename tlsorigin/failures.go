@@ -22,10 +22,18 @@ import (
 type problem struct {
 	reason Reason
 	text   string
+	which  Case   // "" means that reason says all
+	value  string // for the cure; see Error.Value
 }
 
 func because(reason Reason, format string, args ...any) *problem {
-	return &problem{reason, fmt.Sprintf(format, args...)}
+	return &problem{reason: reason, text: fmt.Sprintf(format, args...)}
+}
+
+// as adds the case of the reason.
+func (p *problem) as(which Case) *problem {
+	p.which = which
+	return p
 }
 
 // lookupFailure explains why a lookup of at most budget gave no address. Nil as err means that its answer was
@@ -63,7 +71,7 @@ func connectFailure(err error, budget time.Duration) *problem {
 	case errors.As(err, &errno):
 		return because(ReasonUpstreamUnreachable, "no TCP connection%s: %s", where, errno.Error())
 	}
-	return &problem{ReasonUpstreamUnreachable, "no TCP connection" + where}
+	return because(ReasonUpstreamUnreachable, "no TCP connection%s", where)
 }
 
 // lostFailure explains the end of a connection before TLS. The text when says how far it had come.
@@ -73,9 +81,9 @@ func lostFailure(err error, when string, budget time.Duration) *problem {
 			rounded(budget))
 	}
 	if isUnreachable(err) {
-		return &problem{ReasonUpstreamUnreachable, "became unreachable " + when}
+		return because(ReasonUpstreamUnreachable, "became unreachable %s", when)
 	}
-	return &problem{ReasonUpstreamGone, "closed the connection " + when}
+	return because(ReasonUpstreamGone, "closed the connection %s", when)
 }
 
 // handshakeFailure explains why a handshake failed in which the peer sent received bytes.
@@ -96,7 +104,7 @@ func (a *attempt) handshakeFailure(err error, received int64) *problem {
 		// (CVE-2024-10977).
 		return because(ReasonTLSProtocol,
 			"does not take direct TLS: the server is probably too old for it "+
-				"(needs PostgreSQL 17 or pgbouncer 1.25)")
+				"(needs PostgreSQL 17 or pgbouncer 1.25)").as(CaseNoDirectTLS)
 	case errors.As(err, &notTLS):
 		return because(ReasonTLSProtocol, "agreed to TLS but then sent something that is not TLS")
 	case isTimeout(err):
@@ -119,7 +127,7 @@ func (a *attempt) handshakeFailure(err error, received int64) *problem {
 	if found := unusableCertificate(err); found != nil {
 		return found
 	}
-	return &problem{ReasonTLSProtocol, "broke the TLS protocol" + tlsMessage(err)}
+	return because(ReasonTLSProtocol, "broke the TLS protocol%s", tlsMessage(err))
 }
 
 // certificateFailure explains why certificates are refused and keeps the details for the *Error.
@@ -137,7 +145,7 @@ func (a *attempt) certificateFailure(r *verify.Refusal) *problem {
 		peer := DescribeCertificate(r.Sent[0], now)
 		a.details.peer = &peer
 	}
-	return &problem{Reason(e.Reason), e.Text}
+	return &problem{reason: Reason(e.Reason), text: e.Text}
 }
 
 // unusableCertificate explains a certificate that crypto/tls does not even verify. Only the text of err says
@@ -169,7 +177,7 @@ func connectionLost(err error) *problem {
 	case isGone(err):
 		return because(ReasonUpstreamGone, "closed the connection")
 	}
-	return &problem{ReasonTLSProtocol, "broke the TLS protocol" + tlsMessage(err)}
+	return because(ReasonTLSProtocol, "broke the TLS protocol%s", tlsMessage(err))
 }
 
 // tlsMessage returns the message of crypto/tls in parentheses. Its messages are constants and numbers, except
@@ -231,28 +239,23 @@ func alertFailure(err error, auth *clientAuth) *problem {
 	missing := auth.requested && auth.configured == nil
 	switch {
 	case missing && (aboutCertificate || number == alertHandshakeFailure):
-		return &problem{
-			ReasonClientCertRejected,
-			"asked for a client certificate, and none is configured: " + name,
-		}
+		return because(ReasonClientCertRejected,
+			"asked for a client certificate, and none is configured: %s", name)
 	case aboutCertificate && auth.unlisted:
-		return &problem{
-			ReasonClientCertRejected,
-			fmt.Sprintf("rejected the client certificate %s, "+
-				"whose issuer is not in the list of authorities that it accepts: %s",
-				verify.CertificateName(auth.configured.Leaf), name),
-		}
+		return because(ReasonClientCertRejected, "rejected the client certificate %s, "+
+			"whose issuer is not in the list of authorities that it accepts: %s",
+			verify.CertificateName(auth.configured.Leaf), name)
 	case aboutCertificate:
 		return because(ReasonClientCertRejected, "rejected the client certificate %s: %s",
 			verify.CertificateName(auth.configured.Leaf), name)
 	case number == alertNoProtocol:
-		return &problem{ReasonTLSALPN, "does not know the protocol " + protocolName + " (ALPN): " + name}
+		return because(ReasonTLSALPN, "does not know the protocol %s (ALPN): %s", protocolName, name)
 	case number == alertProtocolVersion:
-		return &problem{ReasonTLSAlert, "speaks none of the TLS versions that are allowed here: " + name}
+		return because(ReasonTLSAlert, "speaks none of the TLS versions that are allowed here: %s", name)
 	case number == alertUnrecognizedName:
-		return &problem{ReasonTLSAlert, "does not know the server name that it was asked for: " + name}
+		return because(ReasonTLSAlert, "does not know the server name that it was asked for: %s", name)
 	}
-	return &problem{ReasonTLSAlert, "refused the TLS handshake with " + name}
+	return because(ReasonTLSAlert, "refused the TLS handshake with %s", name)
 }
 
 func isTimeout(err error) bool {

@@ -11,14 +11,17 @@ import (
 	"github.com/pgorigin/pgorigin/tlsorigin"
 )
 
-// TestEveryReasonIsGiven: a constant that only has its declaration and its place in lists ends no session.
+// TestEveryReasonIsGiven: a constant that only has its declaration and its place in lists ends no session. The
+// same holds for cases.
 func TestEveryReasonIsGiven(t *testing.T) {
 	declared := map[string]string{} // word by name, such as tlsorigin.ReasonTLSAlert
 	given := map[string]bool{}      // names
 	for _, leaf := range []string{"pgwire", "tlsorigin"} {
 		eachFile(t, leaf, func(file *ast.File) {
-			for name, word := range reasonNames(t, file) {
-				declared[file.Name.Name+"."+name] = word
+			for _, typeName := range []string{"Reason", "Case"} {
+				for name, word := range constantsOf(t, file, typeName) {
+					declared[file.Name.Name+"."+name] = word
+				}
 			}
 			for _, name := range givenNames(file) {
 				given[name] = true

@@ -95,10 +95,19 @@ func explainReason(r reason) string {
 	if len(r.Cures) > 0 {
 		fmt.Fprintf(page, "\n  What to do:\n")
 	}
-	for _, cure := range r.Cures {
-		paragraph(page, "  - ", "    ", new(config.Origin).Fill(cure))
+	listCures(page, r.Cures)
+	for _, c := range r.Cases {
+		fmt.Fprintln(page)
+		paragraph(page, "  ", "  ", "If "+c.When+":")
+		listCures(page, c.Cures)
 	}
 	return page.String()
+}
+
+func listCures(page *strings.Builder, cures []string) {
+	for _, cure := range cures {
+		paragraph(page, "  - ", "    ", new(config.Origin).Fill(cure, "VALUE"))
+	}
 }
 
 func stageNames(stages []diagnose.Stage) string {
@@ -135,7 +144,7 @@ func explainVariable(v config.Variable) string {
 func reasonsThatName(word string) []string {
 	var words []string
 	for _, r := range reasons() {
-		if slices.Contains(variablesIn(strings.Join(r.Cures, " ")), word) {
+		if slices.Contains(variablesIn(strings.Join(r.allCures(), " ")), word) {
 			words = append(words, r.Word)
 		}
 	}

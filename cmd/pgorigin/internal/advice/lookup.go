@@ -2,9 +2,7 @@ package advice
 
 import (
 	"slices"
-	"strings"
 
-	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 	"github.com/pgorigin/pgorigin/pgwire"
 	"github.com/pgorigin/pgorigin/tlsorigin"
 	"github.com/pgorigin/pgorigin/tlsorigin/diagnose"
@@ -18,8 +16,24 @@ func (r reason) closedBy(phase pgwire.Phase) string {
 // layer says how far a dial came that ends with r. It asks tlsorigin, which decides.
 func (r reason) layer() tlsorigin.Layer { return tlsorigin.Reason(r.Word).Layer() }
 
-// cure returns the sentences that say what to change, with the names that o has for variables.
-func (r reason) cure(o *config.Origin) string { return o.Fill(strings.Join(r.Cures, " ")) }
+// cures returns the templates for a case of the reason. A case without a row has those of the reason.
+func (r reason) cures(which string) []string {
+	for _, c := range r.Cases {
+		if c.Case == which {
+			return c.Cures
+		}
+	}
+	return r.Cures
+}
+
+// allCures returns the templates of the reason and of all its cases.
+func (r reason) allCures() []string {
+	all := slices.Clone(r.Cures)
+	for _, c := range r.Cases {
+		all = append(all, c.Cures...)
+	}
+	return all
+}
 
 // reasons returns all rows of the table.
 func reasons() []reason {
@@ -70,34 +84,5 @@ func CertificateWords() []string {
 	return words
 }
 
-// CureOf returns the cure of a reason word; it is empty for a word without one.
-func CureOf(word string, o *config.Origin) string {
-	r, _ := lookup(word)
-	return r.cure(o)
-}
-
-// Cures has the cure for each reason, with the names that one origin has for variables. It is for a process
-// that words many failures: a flood of refused clients must not cost a table each.
-type Cures map[string]string
-
-// NewCures returns the cures for o.
-func NewCures(o *config.Origin) Cures {
-	cures := Cures{}
-	for _, r := range reasons() {
-		cures[r.Word] = r.cure(o)
-	}
-	return cures
-}
-
 // A client gets the reason, the text and the hint of an error of tlsorigin only because that is a Failure.
 var _ pgwire.Failure = (*tlsorigin.Error)(nil)
-
-// Hint is what pgwire tells a client below the error itself: the cure for the reason of err. It is empty
-// without one.
-func (c Cures) Hint(err error) string {
-	failure, ok := pgwire.AsFailure(err)
-	if !ok {
-		return ""
-	}
-	return c[failure.Reason()]
-}

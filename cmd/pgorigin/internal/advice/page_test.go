@@ -50,12 +50,16 @@ func reasonTables() string {
 		}
 		fmt.Fprintf(&page, "\nWhat to do:\n\n")
 		for _, r := range group.Reasons {
-			cure := codeVariables(r)
+			cure := codeVariables(r.Cures)
 			if cure == "" {
 				cure = "nothing."
 			}
 			lines := safetext.Wrap("`"+r.Word+"`: "+cure, columns-2)
 			fmt.Fprintf(&page, "- %s\n", strings.Join(lines, "\n  "))
+			for _, c := range r.Cases {
+				lines := safetext.Wrap("If "+c.When+": "+codeVariables(c.Cures), columns-4)
+				fmt.Fprintf(&page, "  - %s\n", strings.Join(lines, "\n    "))
+			}
 		}
 	}
 	return page.String() + "\n"
@@ -84,9 +88,9 @@ func states(ends []end) string {
 	return strings.Join(codes, ", ")
 }
 
-// codeVariables returns the cures of a reason with its variables, and the values that they are set to, as
-// code.
-func codeVariables(r reason) string {
+// codeVariables returns cures with their variables, and the values that they are set to, as code.
+func codeVariables(cures []string) string {
 	variable := regexp.MustCompile(`\{(?:own:)?(\w+)\}(=[\w-]+)?`)
-	return variable.ReplaceAllString(strings.Join(r.Cures, " "), "`"+config.Prefix+"$1$2`")
+	text := strings.ReplaceAll(strings.Join(cures, " "), "{}", "VALUE")
+	return variable.ReplaceAllString(text, "`"+config.Prefix+"$1$2`")
 }

@@ -2,6 +2,7 @@ package advice
 
 import (
 	"github.com/pgorigin/pgorigin/pgwire"
+	"github.com/pgorigin/pgorigin/tlsorigin"
 	"github.com/pgorigin/pgorigin/tlsorigin/diagnose"
 )
 
@@ -24,6 +25,14 @@ type reason struct {
 	Ends    []end            // phases in which a session ends with Word
 	Meaning string           // one sentence
 	Cures   []string         // templates of sentences, the best one first; none if there is nothing to do
+	Cases   []reasonCase     // findings of the same reason that have cures of their own; usually none
+}
+
+// reasonCase is a row below a reason: what the program knows when it has found out more than the word says.
+type reasonCase struct {
+	Case  string   // of tlsorigin or pgwire
+	When  string   // completes "If …", such as "the server does not take direct TLS"
+	Cures []string // in place of those of the reason; {} stands for the Value of the error
 }
 
 // The stages of "pgorigin check" besides those of package diagnose: the first two, and the last two.
@@ -230,8 +239,12 @@ func tlsReasons() []reason {
 		Cures: []string{
 			"Check that {UPSTREAM_ADDR} is a Postgres port.",
 			"Check that the upstream supports a TLS version that {TLS_MIN_VERSION} allows.",
-			"{TLS_NEGOTIATION}=direct needs PostgreSQL 17, pgbouncer 1.25 or later.",
 		},
+		Cases: []reasonCase{{
+			Case:  string(tlsorigin.CaseNoDirectTLS),
+			When:  "the upstream does not take direct TLS",
+			Cures: []string{"Set {own:TLS_NEGOTIATION}=postgres.", "Direct TLS needs PostgreSQL 17 or pgbouncer 1.25."},
+		}},
 	}, {
 		Word:    "tls_timeout",
 		Stages:  []diagnose.Stage{diagnose.StageTLS, diagnose.StageKeyExchange},

@@ -40,8 +40,12 @@ func TestEveryReasonIsComplete(t *testing.T) {
 		lacks("an end in the auth phase, because check fails with it behind TLS",
 			slices.Contains(r.Stages, StageAuthentication) &&
 				!slices.ContainsFunc(r.Ends, func(e end) bool { return e.Phase == pgwire.PhaseAuth }))
-		for _, text := range append([]string{r.Meaning}, r.Cures...) {
+		for _, text := range append([]string{r.Meaning}, r.allCures()...) {
 			checkSentence(t, r.Word, text)
+		}
+		for _, c := range r.Cases {
+			lacks("Cures of the case "+c.Case, len(c.Cures) == 0)
+			checkSentence(t, r.Word, "If "+c.When+".")
 		}
 		if r.layer() != tlsorigin.LayerNone && len(variablesIn(strings.Join(r.Cures, " "))) == 0 {
 			t.Errorf("%s: the cures name no variable", r.Word)
@@ -120,6 +124,35 @@ func TestEveryReasonOfTheLeavesHasARow(t *testing.T) {
 	}
 }
 
+// TestEveryCaseOfTheLeavesHasARow: a case without a row would have the cures of its reason.
+func TestEveryCaseOfTheLeavesHasARow(t *testing.T) {
+	declared := map[string]bool{}
+	for _, leaf := range []string{"pgwire", "tlsorigin"} {
+		eachFile(t, leaf, func(file *ast.File) {
+			for name, word := range constantsOf(t, file, "Case") {
+				if declared[word] {
+					t.Errorf("%s: the case %q stands twice", name, word)
+				}
+				declared[word] = true
+			}
+		})
+	}
+	rows := map[string]bool{}
+	for _, r := range reasons() {
+		for _, c := range r.Cases {
+			if !declared[c.Case] {
+				t.Errorf("reasons.go: %s has the case %q, which no leaf has", r.Word, c.Case)
+			}
+			rows[c.Case] = true
+		}
+	}
+	for word := range declared {
+		if !rows[word] {
+			t.Errorf("the case %q has no row in reasons.go", word)
+		}
+	}
+}
+
 // reasonConstants returns the values of the constants of type Reason in the Go files of a leaf.
 func reasonConstants(t *testing.T, leaf string) []string {
 	t.Helper()
@@ -133,10 +166,16 @@ func reasonConstants(t *testing.T, leaf string) []string {
 // reasonNames returns the constants of type Reason that a file declares with a word: words by name.
 func reasonNames(t *testing.T, file *ast.File) map[string]string {
 	t.Helper()
+	return constantsOf(t, file, "Reason")
+}
+
+// constantsOf returns the constants of a type that a file declares with a word: words by name.
+func constantsOf(t *testing.T, file *ast.File, typeName string) map[string]string {
+	t.Helper()
 	words := map[string]string{}
 	ast.Inspect(file, func(n ast.Node) bool {
 		spec, ok := n.(*ast.ValueSpec)
-		if !ok || !isNamed(spec.Type, "Reason") {
+		if !ok || !isNamed(spec.Type, typeName) {
 			return true
 		}
 		for i, value := range spec.Values {

@@ -11,7 +11,9 @@ func variablesIn(template string) []string {
 		if !found || !closed {
 			return words
 		}
-		words = append(words, strings.TrimPrefix(word, "own:"))
+		if word != "" { // else it stands for the value of an error
+			words = append(words, strings.TrimPrefix(word, "own:"))
+		}
 		template = after
 	}
 }

@@ -38,8 +38,7 @@ func (c *originChecker) checkAuthentication(ctx context.Context, address *Addres
 		stage.Text = fmt.Sprintf("not known: %s for the made-up user %s; "+
 			"set PGUSER and PGDATABASE to real ones", serverSays(refused), checkUser)
 	case err != nil:
-		reason, text := loginFailure(err)
-		c.fail(&stage, reason, text)
+		stage.fail(c.loginFailure(err))
 	default:
 		c.describeOffer(&stage, address.Authentication)
 	}
@@ -58,8 +57,7 @@ func (c *originChecker) checkLogin(ctx context.Context, address *Address, addr *
 	})
 	stage := newStage(advice.StageLogin, time.Since(began), "")
 	if err != nil {
-		reason, text := loginFailure(err)
-		c.fail(&stage, reason, text)
+		stage.fail(c.loginFailure(err))
 	} else {
 		stage.Text = address.Login.text()
 	}
@@ -146,21 +144,21 @@ func (f *LoginFacts) text() string {
 		f.ServerVersion, role, inMilliseconds(f.RoundTrip), by)
 }
 
-// loginFailure returns the reason and the sentence for a failure after verification.
-func loginFailure(err error) (reason, text string) {
-	if failure, ok := pgwire.AsFailure(err); ok {
-		return failure.Reason(), safetext.Printable(failure.Error())
+// loginFailure returns the finding for a failure after verification.
+func (c *originChecker) loginFailure(err error) advice.Finding {
+	if found, ok := c.cures.Find(err); ok {
+		return found
 	}
 	var refused *pgclient.ServerError
 	var timedOut net.Error
 	switch {
 	case errors.As(err, &refused):
-		return string(pgwire.ReasonAuthRejected), serverSays(refused)
+		return c.cures.Plain(string(pgwire.ReasonAuthRejected), serverSays(refused))
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timedOut) && timedOut.Timeout():
-		return string(pgwire.ReasonLoginTimeout), "the server did not answer in time"
+		return c.cures.Plain(string(pgwire.ReasonLoginTimeout), "the server did not answer in time")
 	}
-	return string(pgwire.ReasonUpstreamGone),
-		"the server ended the connection before the login was over: " + safetext.Printable(err.Error())
+	return c.cures.Plain(string(pgwire.ReasonUpstreamGone),
+		"the server ended the connection before the login was over: "+safetext.Printable(err.Error()))
 }
 
 // serverSays repeats the words of a verified server.
@@ -190,13 +188,13 @@ func (c *originChecker) describeOffer(stage *Stage, methods []string) {
 	}
 	switch {
 	case len(free)+len(bound) == 0:
-		c.fail(stage, string(pgwire.ReasonAuthRejected), fmt.Sprintf(
+		stage.fail(c.cures.Plain(string(pgwire.ReasonAuthRejected), fmt.Sprintf(
 			"the server asks for %s, and only these methods are allowed: %v",
-			strings.Join(methods, ", "), allowed))
+			strings.Join(methods, ", "), allowed)))
 		return
 	case len(free) == 0 && c.origin.ChannelBinding() == pgwire.StripChannelBinding:
-		c.fail(stage, string(pgwire.ReasonAuthChannelBinding), "the server offers nothing but "+
-			strings.Join(bound, ", ")+", which a client without TLS of its own cannot use")
+		stage.fail(c.cures.Plain(string(pgwire.ReasonAuthChannelBinding), "the server offers nothing but "+
+			strings.Join(bound, ", ")+", which a client without TLS of its own cannot use"))
 		return
 	}
 	stage.Text = strings.Join(methods, ", ")

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/advice"
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 	"github.com/pgorigin/pgorigin/pgwire"
 	"github.com/pgorigin/pgorigin/pgwire/pgclient"
 	"github.com/pgorigin/pgorigin/pgwire/pgtest"
@@ -42,6 +44,7 @@ func TestAskAuthentication(t *testing.T) {
 }
 
 func TestLoginFailure(t *testing.T) {
+	c := &originChecker{cures: advice.NewCures(new(config.Origin))}
 	for name, row := range map[string]struct {
 		err          error
 		reason, text string
@@ -67,8 +70,8 @@ func TestLoginFailure(t *testing.T) {
 			"the server ended the connection before the login was over: read message: EOF",
 		},
 	} {
-		if reason, text := loginFailure(row.err); reason != row.reason || text != row.text {
-			t.Errorf("%s: %s, %s; want %s, %s", name, reason, text, row.reason, row.text)
+		if found := c.loginFailure(row.err); found.Reason != row.reason || found.Text != row.text {
+			t.Errorf("%s: %s, %s; want %s, %s", name, found.Reason, found.Text, row.reason, row.text)
 		}
 	}
 }

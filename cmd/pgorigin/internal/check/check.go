@@ -58,6 +58,7 @@ type checker struct {
 type originChecker struct {
 	*checker
 	origin *config.Origin
+	cures  advice.Cures
 	dialer *tlsorigin.Dialer
 }
 
@@ -70,7 +71,7 @@ func (c *checker) configure(env []string) []config.Problem {
 		dialer, err := tlsorigin.NewDialer(c.settings.DialerConfig(o, nil))
 		all = append(all, o.DialerProblems(err, all)...)
 		if err == nil {
-			c.origins = append(c.origins, originChecker{c, o, dialer})
+			c.origins = append(c.origins, originChecker{c, o, advice.NewCures(o), dialer})
 			warnings = append(warnings, advice.Warnings(o, dialer.Warnings())...)
 		}
 	}

@@ -195,10 +195,10 @@ func TestAFamilyThatIsNotThereIsNoFault(t *testing.T) {
 
 // Every reason that a diagnosis can give has a cure.
 func TestEveryStageFailureHasACure(t *testing.T) {
-	c := &originChecker{origin: new(config.Origin)}
+	cures := advice.NewCures(new(config.Origin))
 	for _, reason := range advice.DialWords() {
 		s := Stage{Stage: diagnose.StageTLS}
-		if c.fail(&s, reason, "text"); reason != "ok" && s.Cure == "" {
+		if s.fail(cures.Plain(reason, "text")); reason != "ok" && s.Cure == "" {
 			t.Errorf("%s has no cure", reason)
 		}
 	}

@@ -23,9 +23,16 @@ func newStage(stage diagnose.Stage, took time.Duration, text string) Stage {
 	return s
 }
 
-// fail makes s a failure, with the cure for its reason.
-func (c *originChecker) fail(s *Stage, reason, text string) {
-	s.Result, s.Reason, s.Text, s.Cure = resultFailed, reason, text, advice.CureOf(reason, c.origin)
+// fail makes s a failure.
+func (s *Stage) fail(found advice.Finding) {
+	s.Result, s.Reason, s.Text, s.Cure = resultFailed, found.Reason, found.Text, found.Cure()
+}
+
+// finding is what a dial that failed says, without the other addresses that it tried.
+func (c *originChecker) finding(err *tlsorigin.Error) advice.Finding {
+	found, _ := c.cures.Find(err)
+	found.Text = err.Text
+	return found
 }
 
 // newUpstream reports on one configured address, without the addresses that its name resolved to.
@@ -42,7 +49,8 @@ func (c *originChecker) newUpstream(d *diagnose.Upstream) *Upstream {
 	}
 	dns := newStage(diagnose.StageDNS, d.Lookup, text)
 	if d.Err != nil {
-		c.fail(&dns, d.Err.Reason(), d.Err.Error())
+		found, _ := c.cures.Find(d.Err)
+		dns.fail(found)
 	}
 	return &Upstream{
 		Origin: c.origin.Name(), Upstream: d.Addr, ServerName: d.ServerName,
@@ -55,8 +63,10 @@ func (c *originChecker) newAddress(d *diagnose.Address, u *diagnose.Upstream) *A
 	a := &Address{Address: d.Addr.String(), failed: d.Failed}
 	if d.Skipped {
 		stage := newStage(diagnose.StageTCP, 0, "")
-		c.fail(&stage, string(tlsorigin.ReasonUpstreamTimeout), "no time was left to find out")
-		stage.Cure = "Raise --timeout, so that every address has its turn."
+		stage.fail(advice.Finding{
+			Reason: string(tlsorigin.ReasonUpstreamTimeout), Text: "no time was left to find out",
+			Cures: []string{"Raise --timeout, so that every address has its turn."},
+		})
 		a.Stages = []Stage{stage}
 		return a
 	}
@@ -75,7 +85,7 @@ func (c *originChecker) newAddress(d *diagnose.Address, u *diagnose.Upstream) *A
 			a.Stages, failed = []Stage{{Stage: d.Failed}}, 0
 		}
 		a.Stages = a.Stages[:failed+1]
-		c.fail(&a.Stages[failed], d.Err.Reason(), d.Err.Text)
+		a.Stages[failed].fail(c.finding(d.Err))
 	}
 	c.addKeyExchange(a, d)
 	return a
@@ -198,11 +208,11 @@ func (c *originChecker) addKeyExchange(a *Address, d *diagnose.Address) {
 		stage.Text = "working alone: " + strings.Join(works, ", ")
 	}
 	if hello := vanished(d.KeyExchange); hello != nil {
-		c.fail(&stage, hello.Err.Reason(), fmt.Sprintf(
-			"a ClientHello of %d bytes (%s) gets no answer, smaller ones do: "+
-				"something on the way drops or swallows it",
-			hello.Hello.Bytes, offeredName(hello)))
-		stage.Cure = advice.VanishCure(c.origin)
+		stage.fail(advice.Finding{
+			Reason: hello.Err.Reason(), Cures: []string{advice.VanishCure(c.origin)},
+			Text: fmt.Sprintf("a ClientHello of %d bytes (%s) gets no answer, smaller ones do: "+
+				"something on the way drops or swallows it", hello.Hello.Bytes, offeredName(hello)),
+		})
 		if d.Failed == diagnose.StageTLS {
 			a.Stages[len(a.Stages)-1].Cure = stage.Cure // the same thing, seen earlier
 		}

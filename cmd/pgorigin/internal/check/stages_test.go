@@ -5,6 +5,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/advice"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 	"github.com/pgorigin/pgorigin/tlsorigin"
 	"github.com/pgorigin/pgorigin/tlsorigin/diagnose"
@@ -12,7 +13,7 @@ import (
 
 // A failure that belongs to no printed stage is a failure all the same, and nothing else is called ok.
 func TestStagesUpToTheFailure(t *testing.T) {
-	c := &originChecker{origin: new(config.Origin)}
+	c := &originChecker{origin: new(config.Origin), cures: advice.NewCures(new(config.Origin))}
 	for _, row := range []struct {
 		name   string
 		failed diagnose.Stage

@@ -6,7 +6,6 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
-	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
 	"github.com/pgorigin/pgorigin/health"
 	"github.com/pgorigin/pgorigin/pgwire"
 	"github.com/pgorigin/pgorigin/tlsorigin"
@@ -27,15 +26,11 @@ func (o *Observer) Probed(err error) *health.Problem {
 // problem describes err for the status page, or returns nil if err has no reason. Unlike a log line, it
 // leaves out the cause, because everybody may read the page.
 func (o *Observer) problem(err error) *health.Problem {
-	failure, ok := pgwire.AsFailure(err)
+	found, ok := o.cures.Find(err)
 	if !ok {
 		return nil
 	}
-	return &health.Problem{
-		Reason: failure.Reason(),
-		Text:   safetext.Printable(failure.Error()),
-		Cure:   o.cures[failure.Reason()],
-	}
+	return &health.Problem{Reason: found.Reason, Text: found.Text, Cure: found.Cure()}
 }
 
 // updateStatus notes the end of a session. What is a warning in the log is a problem in the status.

@@ -100,6 +100,9 @@ func (o *Observer) ended(info pgwire.SessionInfo, result pgwire.SessionResult) {
 		return
 	}
 	fields := append([]zap.Field{zap.String("origin", o.origin)}, sessionFields(info, result)...)
+	if found, ok := o.cures.Find(result.Err); ok {
+		fields = append(fields, Text("cure", found.Cure()))
+	}
 	if dialled {
 		fields = append(fields, leg.fields()...)
 		fields = append(fields, leg.timings(info, result)...)

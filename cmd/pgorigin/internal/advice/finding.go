@@ -1,0 +1,76 @@
+package advice
+
+import (
+	"strings"
+
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
+	"github.com/pgorigin/pgorigin/pgwire"
+	"github.com/pgorigin/pgorigin/tlsorigin"
+)
+
+// Finding is what went wrong, in words for people. The client's message and hint, the log, the status page
+// and check all show the same Finding.
+type Finding struct {
+	Reason string
+	Text   string   // one sentence; fit for a client, a terminal and a page
+	Cures  []string // sentences that say what to change, the one that most likely works first; may be empty
+}
+
+// Cure returns all cures in one text; it is empty without any.
+func (f Finding) Cure() string { return strings.Join(f.Cures, " ") }
+
+// Cures turns the errors of one origin into findings, with the names that the origin has for variables. It
+// keeps the table of reasons, because a flood of refused clients must not cost a table each.
+type Cures struct {
+	origin  *config.Origin
+	reasons map[string]reason // by word
+}
+
+// NewCures returns the cures for o.
+func NewCures(o *config.Origin) Cures {
+	c := Cures{o, map[string]reason{}}
+	for _, r := range reasons() {
+		c.reasons[r.Word] = r
+	}
+	return c
+}
+
+// Find returns what err says. ok is false if err has no reason.
+func (c Cures) Find(err error) (found Finding, ok bool) {
+	failure, ok := pgwire.AsFailure(err)
+	if !ok {
+		return Finding{}, false
+	}
+	var which, value string
+	switch e := failure.(type) {
+	case *tlsorigin.Error:
+		which, value = string(e.Case), e.Value
+	case *pgwire.Error:
+		which, value = string(e.Case), e.Value
+	}
+	return Finding{
+		Reason: failure.Reason(), Text: safetext.Printable(failure.Error()),
+		Cures: c.cures(failure.Reason(), which, value),
+	}, true
+}
+
+// Plain returns a finding of a reason that no error carries.
+func (c Cures) Plain(reason, text string) Finding {
+	return Finding{Reason: reason, Text: text, Cures: c.cures(reason, "", "")}
+}
+
+// cures returns the cures of a case of a reason. value is what the templates name as {}.
+func (c Cures) cures(reason, which, value string) []string {
+	var filled []string
+	for _, template := range c.reasons[reason].cures(which) {
+		filled = append(filled, c.origin.Fill(template, value))
+	}
+	return filled
+}
+
+// Hint is what pgwire tells a client below the error itself: the cures. It is empty without one.
+func (c Cures) Hint(err error) string {
+	found, _ := c.Find(err)
+	return found.Cure()
+}
