@@ -22,7 +22,7 @@ Without PGUSER, the user is pgorigin_check. check never reads PGPASSWORD.
 Exit codes: 0 all good, 1 a stage failed, 2 wrong usage, 78 wrong configuration.`
 
 func newCheckCommand(p *program) *cobra.Command {
-	var o check.Options
+	o := check.Options{Timeout: 15 * time.Second}
 	cmd := &cobra.Command{
 		Use:        "check [flags]",
 		Short:      "Test the path to the upstream and say what is wrong",
@@ -30,8 +30,6 @@ func newCheckCommand(p *program) *cobra.Command {
 		SuggestFor: []string{"doctor", "test", "verify"},
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			switch {
-			case o.Timeout <= 0:
-				return errors.New("--timeout must be above zero, such as 15s")
 			case o.Login && o.NoStartup:
 				return errors.New("--login and --no-startup exclude each other")
 			case o.PasswordFile != "" && !o.Login:
@@ -43,7 +41,7 @@ func newCheckCommand(p *program) *cobra.Command {
 	}
 	flags := cmd.Flags()
 	flags.BoolVar(&o.JSON, "json", false, "print the report as JSON")
-	flags.DurationVar(&o.Timeout, "timeout", 15*time.Second,
+	flags.Var(durationFlag{&o.Timeout}, "timeout",
 		"time for the whole check; PGORIGIN_DIAL_TIMEOUT limits each connection, too")
 	flags.BoolVar(&o.NoStartup, "no-startup", false, "stop after TLS, without a startup packet")
 	flags.BoolVar(&o.Login, "login", false,

@@ -312,7 +312,7 @@ func TestCheckUsage(t *testing.T) {
 		args []string
 		want string
 	}{
-		{[]string{"--timeout", "0s"}, "--timeout must be above zero"},
+		{[]string{"--timeout", "0s"}, "--timeout: expected a duration above zero"},
 		{[]string{"--login", "--no-startup"}, "exclude each other"},
 		{[]string{"--password-file", "x"}, "is for --login"},
 		{[]string{"now"}, `unexpected argument "now"`},

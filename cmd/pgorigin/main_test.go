@@ -118,7 +118,7 @@ func TestWrongUsage(t *testing.T) {
 		{[]string{"healthcheck", "-raedy"}, "did you mean --ready?"},
 		{[]string{"chekc", "--json"}, `there is no command "chekc"; did you mean check?`},
 		{[]string{"--listen-addr=:5432"}, "did you mean PGORIGIN_LISTEN_ADDR?"},
-		{[]string{"check", "--timeout", "soon"}, `check: --timeout: time: invalid duration "soon"`},
+		{[]string{"check", "--timeout", "soon"}, `check: --timeout: expected a duration with its unit`},
 		{[]string{"start"}, "did you mean run?"},
 		{[]string{"help", "chekc"}, "did you mean check?"},
 		{[]string{"version", "--json", "x"}, "version: unexpected argument"},

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -26,13 +25,10 @@ func newShutdownCommand(p *program) *cobra.Command {
 		Long:       shutdownHelp,
 		SuggestFor: []string{"stop", "quit"},
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if wait < 0 {
-				return errors.New("--wait must be above zero, such as 30s")
-			}
 			p.code = control.Shutdown(cmd.Context(), p.Process, wait)
 			return nil
 		},
 	}
-	cmd.Flags().DurationVar(&wait, "wait", 0, "return when pgorigin has ended, or after this time")
+	cmd.Flags().Var(durationFlag{&wait}, "wait", "return when pgorigin has ended, or after this time")
 	return cmd
 }

@@ -44,7 +44,7 @@ func TestShutdownCommand(t *testing.T) {
 		{env, nil, cli.ExitFailed, "connection refused\nIs it running, with PGORIGIN_ADMIN_ADDR=" + admin},
 		{nil, nil, cli.ExitFailed, "PGORIGIN_ADMIN_ADDR=off: there is nothing to ask"},
 		{[]string{"PGORIGIN_ADMIN_ADDR=0.0.0.0:1"}, nil, cli.ExitConfig, "expected a loopback address"},
-		{env, []string{"--wait=-1s"}, cli.ExitUsage, "--wait must be above zero"},
+		{env, []string{"--wait=-1s"}, cli.ExitUsage, "--wait: expected a duration above zero"},
 	} {
 		got := runWith(t, row.env, append([]string{"shutdown"}, row.args...)...)
 		if got.code != row.code || !strings.Contains(got.stderr, row.want) {

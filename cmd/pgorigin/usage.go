@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -85,6 +86,26 @@ func explainFlagError(cmd *cobra.Command, err error) error {
 	}
 	return errors.New(text)
 }
+
+// durationFlag is a flag whose value is a duration, as variables have them.
+type durationFlag struct{ *time.Duration }
+
+// Set reads the value.
+func (f durationFlag) Set(value string) (err error) {
+	*f.Duration, err = config.ParseDuration(value)
+	return err
+}
+
+// String is for the help, which shows no default if it is empty.
+func (f durationFlag) String() string {
+	if f.Duration == nil || *f.Duration == 0 {
+		return ""
+	}
+	return f.Duration.String()
+}
+
+// Type is the word for the value in the help.
+func (durationFlag) Type() string { return "duration" }
 
 // acceptSingleDash turns -name into --name for every flag that exists, as Go's own package flag does.
 func acceptSingleDash(root *cobra.Command, args []string) []string {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -18,19 +17,16 @@ Exit codes: 0 pgorigin is up, 1 not in time, 2 wrong usage, 78 wrong
 PGORIGIN_HEALTH_ADDR.`
 
 func newWaitCommand(p *program) *cobra.Command {
-	var timeout time.Duration
+	timeout := time.Minute
 	cmd := &cobra.Command{
 		Use:   "wait [--timeout 60s]",
 		Short: "Wait until pgorigin is up, even if it has not started yet",
 		Long:  waitHelp,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if timeout <= 0 {
-				return errors.New("--timeout must be above zero, such as 60s")
-			}
 			p.code = control.Wait(cmd.Context(), p.Process, timeout)
 			return nil
 		},
 	}
-	cmd.Flags().DurationVar(&timeout, "timeout", time.Minute, "how long to wait")
+	cmd.Flags().Var(durationFlag{&timeout}, "timeout", "how long to wait")
 	return cmd
 }

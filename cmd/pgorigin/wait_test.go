@@ -69,7 +69,13 @@ func TestWaitSaysWhatItSawLast(t *testing.T) {
 			t.Errorf("%s: %+v, want %d and %q", row.addr, got, row.code, row.want)
 		}
 	}
-	if got := runWith(t, nil, "wait", "--timeout=0s"); got.code != cli.ExitUsage {
-		t.Errorf("%+v, want %d", got, cli.ExitUsage)
+	for value, want := range map[string]string{
+		"0s": "wait: --timeout: expected a duration above zero",
+		"1":  "wait: --timeout: expected a duration with its unit, such as 500ms, 10s or 1m30s; did you mean 1s?",
+	} {
+		got := runWith(t, nil, "wait", "--timeout", value)
+		if got.code != cli.ExitUsage || !strings.Contains(got.stderr, want) {
+			t.Errorf("%s: %+v, want %d and %q", value, got, cli.ExitUsage, want)
+		}
 	}
 }

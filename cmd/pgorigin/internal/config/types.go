@@ -59,22 +59,28 @@ func boolean() Type {
 }
 
 // duration is above zero: nothing may wait for ever.
-func duration() Type { return Type{Name: "duration", parse: parseDuration} }
+func duration() Type {
+	return Type{Name: "duration", parse: func(value string) (string, error) {
+		d, err := ParseDuration(value)
+		return d.String(), err
+	}}
+}
 
-func parseDuration(value string) (string, error) {
+// ParseDuration returns a duration above zero, of a variable or a flag. The error says what is expected.
+func ParseDuration(value string) (time.Duration, error) {
 	const expected = "expected a duration with its unit, such as 500ms, 10s or 1m30s"
 	value = strings.TrimSpace(value)
 	d, err := time.ParseDuration(value)
-	if err == nil && d <= 0 {
-		return "", errors.New("expected a duration above zero, such as 10s; zero would mean no limit")
+	if err == nil && d > 0 {
+		return d, nil
 	}
 	if err == nil {
-		return d.String(), nil
+		return 0, errors.New("expected a duration above zero, such as 10s")
 	}
 	if _, err := strconv.ParseFloat(value, 64); err == nil {
-		return "", fmt.Errorf("%s; did you mean %ss?", expected, value)
+		return 0, fmt.Errorf("%s; did you mean %ss?", expected, value)
 	}
-	return "", errors.New(expected)
+	return 0, errors.New(expected)
 }
 
 // durationOrOff may be zero or "off", too.
@@ -87,18 +93,18 @@ func durationOrOff() Type {
 		case err == nil && d < 0:
 			return "", errors.New("expected a duration such as 10s, or 0 for none")
 		}
-		return parseDuration(value)
+		return duration().parse(value)
 	}}
 }
 
 // probeInterval has a limit because a typing error could keep the upstream busy with handshakes.
 func probeInterval() Type {
 	return Type{Name: "duration", parse: func(value string) (string, error) {
-		parsed, err := parseDuration(value)
-		if d, _ := time.ParseDuration(parsed); err == nil && d < time.Second {
+		d, err := ParseDuration(value)
+		if err == nil && d < time.Second {
 			return "", errors.New("expected at least 1s; each probe is a TLS handshake of the upstream")
 		}
-		return parsed, err
+		return d.String(), err
 	}}
 }
 
