@@ -8,7 +8,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"syscall"
 
 	"go.uber.org/zap"
 
@@ -88,16 +87,9 @@ func (s *Sidecar) bind(
 	if err == nil {
 		return ln, nil
 	}
-	cure := "set " + variable + " to an address of this machine"
-	switch {
-	case errors.Is(err, syscall.EADDRINUSE), errors.Is(err, host.ErrSocketInUse),
-		errors.As(err, new(*host.ForeignFileError)):
-		cure = "set " + variable + " to a free address, or stop the program that listens there"
-	case strings.HasPrefix(addr, config.UnixScheme):
-		cure = "set " + variable + " to a folder that exists and that this user may write to"
-	}
 	s.log.Error("cannot listen", label, zap.String("address", addr), zap.String("variable", variable),
-		zap.Error(err), zap.String("cure", cure))
+		zap.Error(err),
+		zap.String("cure", host.ListenCure(variable, addr, err)))
 	s.closeListeners()
 	return nil, err
 }
