@@ -18,6 +18,7 @@ func TestAuthSettings(t *testing.T) {
 	s, _, problems := Load([]string{
 		upstream, "PGORIGIN_AUTH_CHANNEL_BINDING=Bridge",
 		"PGORIGIN_AUTH_REQUIRE=scram-sha-256,md5", "PGORIGIN_AUTH_PASSWORD_FILE=" + file,
+		"PGORIGIN_LISTEN_ADDR=0.0.0.0:6432", "PGORIGIN_LISTEN_ALLOW_NON_LOOPBACK=true", // nobody is asked
 	})
 	if len(problems) > 0 {
 		t.Fatal(problems)
@@ -60,6 +61,8 @@ func TestBadAuthSettings(t *testing.T) {
 		"binding by strip":        {[]string{"PGORIGIN_AUTH_REQUIRE=scram-sha-256-plus"}, "set PGORIGIN_AUTH_CHANNEL_BINDING=bridge"},
 		"binding by pass":         {[]string{"PGORIGIN_AUTH_CHANNEL_BINDING=pass", "PGORIGIN_AUTH_REQUIRE=md5,scram-sha-256-plus"}, "set PGORIGIN_AUTH_CHANNEL_BINDING=bridge"},
 		"nothing for a bridge":    {[]string{bridge, "PGORIGIN_AUTH_REQUIRE=!scram-sha-256"}, "leaves a bridge no method"},
+		"bridge for a network":    {[]string{bridge, "PGORIGIN_LISTEN_ADDR=127.0.0.1:6432,0.0.0.0:6433", "PGORIGIN_LISTEN_ALLOW_NON_LOOPBACK=true"}, `LISTEN_ADDR: saw "0.0.0.0:6433": expected a loopback address, because PGORIGIN_AUTH_CHANNEL_BINDING=bridge asks clients`},
+		"network, not allowed":    {[]string{bridge, "PGORIGIN_LISTEN_ADDR=0.0.0.0:6433"}, "this leg is plaintext"},
 		"password without bridge": {[]string{"PGORIGIN_AUTH_PASSWORD_FILE=" + write("p", "x")}, "PGORIGIN_AUTH_CHANNEL_BINDING=bridge"},
 		"missing file":            {[]string{bridge, "PGORIGIN_AUTH_PASSWORD_FILE=" + filepath.Join(dir, "no")}, "no such file"},
 		"empty file":              {[]string{bridge, "PGORIGIN_AUTH_PASSWORD_FILE=" + write("e", "\n")}, "is empty"},

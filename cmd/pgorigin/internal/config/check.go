@@ -52,7 +52,17 @@ func (o *Origin) checkAuth() []finding {
 		return []finding{require}
 	}
 	file := finding{word: "AUTH_PASSWORD_FILE", value: o.Auth.PasswordFile}
-	if file.value == "" {
+	open := slices.IndexFunc(o.Listen.Addr, func(addr string) bool { return !IsLoopback(addr) })
+	switch {
+	case file.value != "":
+	case bridge && o.Listen.AllowNonLoopback && open >= 0:
+		return []finding{{
+			word: "LISTEN_ADDR", value: o.Listen.Addr[open],
+			text: "expected a loopback address, because {AUTH_CHANNEL_BINDING}=bridge asks clients for their " +
+				"password in plaintext; use 127.0.0.1 or unix:/dir, or set {own:AUTH_PASSWORD_FILE}, so that " +
+				"nobody is asked",
+		}}
+	default:
 		return nil
 	}
 	if !bridge {
