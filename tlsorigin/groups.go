@@ -127,8 +127,8 @@ func (c *Config) keyExchange(minVersion uint16) (keyExchange, []error) {
 	switch {
 	case k.policy == PostQuantumRequire && !k.hybrid:
 		return k, []error{unusable("PostQuantum", string(c.PostQuantum), errors.New(
-			"cannot be honoured: this process sends no hybrid key share, "+
-				"probably because GODEBUG or FIPS 140 settings switch ML-KEM off"))}
+			"cannot be honoured: GODEBUG or FIPS 140 settings of this process switch ML-KEM off, "+
+				"so it has no hybrid group to offer"))}
 	case err != nil:
 		return k, []error{unusable("Groups", strings.Join(GroupNames(c.Groups), ","), fmt.Errorf(
 			"no ClientHello can be made of it, perhaps because GODEBUG or FIPS 140 settings "+

@@ -34,7 +34,7 @@ func TestContradictingKeyExchange(t *testing.T) {
 func TestRequireThatCannotBeHonoured(t *testing.T) {
 	t.Setenv("GODEBUG", "tlsmlkem=0")
 	got := runWith(t, []string{cmdtest.Upstream, "PGORIGIN_TLS_POST_QUANTUM=require"})
-	want := `PGORIGIN_TLS_POST_QUANTUM: saw "require": cannot be honoured: this process sends no hybrid key share`
+	want := `PGORIGIN_TLS_POST_QUANTUM: saw "require": cannot be honoured: GODEBUG or FIPS 140`
 	if got.code != cli.ExitConfig || !strings.Contains(got.stderr, want) {
 		t.Errorf("%+v, want %s", got, want)
 	}

@@ -57,7 +57,10 @@ func (o *Origin) DialerProblems(err error, found []Problem) []Problem {
 			v, _ := dialerVariable(wrong.Field)
 			p = Problem{
 				Variable: o.Variable(v.Word), Value: wrong.Value, File: v.File != NoFile,
-				Text: wrong.Text(o.FieldVariable) + "; " + v.Cure,
+				Text: wrong.Text(o.FieldVariable),
+			}
+			if wrong.Problem != tlsorigin.ProblemExcluded { // which says what to leave out
+				p.Text += "; " + v.Cure
 			}
 			if v.Secret { // it may be a key, by mistake
 				p.Value = ""

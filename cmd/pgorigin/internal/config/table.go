@@ -165,7 +165,7 @@ func tlsVariables() []Variable {
 	}, {
 		Word: "TLS_POST_QUANTUM", Type: postQuantumPolicies(), Default: "prefer",
 		Security: true, Dialer: "PostQuantum",
-		Cure: "set prefer, require or off",
+		Cure: "remove tlsmlkem=0 from GODEBUG, or set prefer",
 		Help: "Hybrid post-quantum key exchange. With prefer, pgorigin falls back once, visibly, if the " +
 			"network drops its large ClientHello. With require, it never falls back.",
 	}, {
