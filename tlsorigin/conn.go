@@ -79,7 +79,7 @@ func (c *Conn) failure(err error) error {
 	if c.wire.lost.Load() {
 		err = fmt.Errorf("%w, seen as %w", syscall.ETIMEDOUT, err)
 	}
-	lost := &Error{Addr: c.remote.Host, Err: err, sqlState: sqlStateConnectionLost}
+	lost := &Error{Addr: c.remote.Host, Resolved: c.remote.TCP, Err: err, sqlState: sqlStateConnectionLost}
 	found := alertFailure(err, c.auth)
 	switch {
 	case found != nil && !c.answered.Load():

@@ -155,6 +155,7 @@ type attempt struct {
 	options options
 	report  Attempt
 
+	exchange   *keyExchange
 	variant    helloVariant
 	variantFor func(net.Addr) helloVariant // chooses variant for a resolved address; nil means the zero value
 
@@ -188,6 +189,7 @@ func (d *Dialer) newAttempt(r route, state *tlsState, budget time.Duration, o op
 		report:    Attempt{Addr: r.host, Probe: o.probe},
 		auth:      &clientAuth{configured: state.client},
 		verify:    &verification{policy: state.policy, name: r.name},
+		exchange:  &d.exchange,
 		semaphore: d.semaphore, waiters: &d.waiters, lost: d.lost,
 	}
 }
@@ -231,9 +233,10 @@ func (a *attempt) connect(ctx context.Context, dial dialFunc) (net.Conn, *Error)
 	ctx, cancel := context.WithDeadline(ctx, a.deadline)
 	defer cancel()
 	defer stopwatch(&a.report.Connect)()
-	raw, err := dial(ctx, "tcp", a.route.dial)
+	var tried triedAddrs
+	raw, err := dial(context.WithValue(ctx, triedKey{}, &tried), "tcp", a.route.dial)
 	if err != nil {
-		return nil, a.failure(connectFailure(err, a.budget), err)
+		return nil, a.failure(connectFailure(err, tried.all(), a.budget), err)
 	}
 	return raw, nil
 }
@@ -265,14 +268,14 @@ func (a *attempt) secure(ctx context.Context, raw net.Conn) (*Conn, *Error) {
 func (a *attempt) requestTLS(raw net.Conn) *Error {
 	defer stopwatch(&a.report.SSLRequest)()
 	if _, err := io.WriteString(raw, sslRequest); err != nil {
-		return a.failure(lostFailure(err, "while SSLRequest was sent", a.budget), err)
+		return a.failure(a.lostFailure(err, "while SSLRequest was sent"), err)
 	}
 	var answer [1]byte
 	a.waiter.startWait()
 	_, err := io.ReadFull(raw, answer[:])
 	a.waiter.stopWait()
 	if err != nil {
-		return a.failure(lostFailure(err, "without an answer to SSLRequest", a.budget), err)
+		return a.failure(a.lostFailure(err, "without an answer to SSLRequest"), err)
 	}
 	if found := answerProblem(answer[0]); found != nil {
 		return a.failure(found, nil)
@@ -385,7 +388,7 @@ func (a *attempt) outwaited(ctx context.Context, failure *Error) *Error {
 	}
 	reason := ReasonTLSTimeout
 	if !a.began {
-		reason = ReasonUpstreamTimeout
+		reason = ReasonUpstreamSilent
 	}
 	return a.failure(because(reason,
 		"sent nothing for %v while more than %d connections waited for its address", silentGrace, maxSilent),
@@ -396,7 +399,7 @@ func (a *attempt) outwaited(ctx context.Context, failure *Error) *Error {
 func (a *attempt) failure(p *problem, cause error) *Error {
 	e := &Error{
 		Kind: p.reason, Case: p.which, Value: p.value,
-		Addr: a.route.host, Text: safetext.Clip(p.text, safetext.MaxLength), Err: cause,
+		Addr: a.route.host, Resolved: a.report.Resolved, Text: safetext.Clip(p.text, safetext.MaxLength), Err: cause,
 	}
 	if d := a.details; d != nil {
 		e.Also, e.Peer, e.ExpectedName, e.Anchored = d.also, d.peer, d.name, d.anchored

@@ -101,18 +101,32 @@ func TestConnectFailures(t *testing.T) {
 }
 
 func TestLookupFailures(t *testing.T) {
-	d := newTestDialer(t, tlstest.NewCA("Test Root", tlstest.P256), nil, "db.test:6432")
+	d := newTestDialer(t, tlstest.NewCA("Test Root", tlstest.P256), nil, "db.test:6432", "db:6432")
+	const server = "192.0.2.1:53"
+	missing := func(name string) error { return &net.DNSError{Err: "no such host", Name: name, IsNotFound: true} }
+	refused := &net.DNSError{UnwrapErr: syscall.ECONNREFUSED, Server: server}
 	for _, row := range []struct {
-		name string
-		err  error
-		want string
+		name   string
+		err    error
+		reason Reason
+		which  Case
+		want   string
 	}{
-		{"no such host", &net.DNSError{Err: "no such host", IsNotFound: true}, "its name does not exist in DNS, or has no address there"},
-		{"a name without an address", nil, "its name has no address"},
-		{"DNS timeout", &net.DNSError{Err: "i/o timeout", IsTimeout: true}, "DNS gave no answer for its name within 7s"},
-		{"end of the context", context.DeadlineExceeded, "DNS gave no answer for its name within 7s"},
-		{"DNS failure", &net.DNSError{Err: "server misbehaving \x1b[2J"}, "DNS lookup of its name failed"},
-		{"a resolver's own error", errors.New("boom \x1b[2J"), "DNS lookup of its name failed"},
+		{"no such host", missing("db.test"), ReasonUpstreamDNS, "", "its name does not exist in DNS, or has no address there"},
+		{"no such host, DNS was asked", &checkedNameError{err: missing("db.test")}, ReasonUpstreamDNS, "", "its name does not exist in DNS"},
+		{"no such host of one word", missing("db"), ReasonUpstreamDNS, CaseShortName, "its name does not exist in DNS, or has no address there"},
+		{"a name without an address", nil, ReasonDNSNoAddress, "", "its name has no address"},
+		{
+			"a name without an address, DNS was asked", &checkedNameError{missing("db"), "db.prod\x1b[2J"}, ReasonDNSNoAddress, "",
+			"the name \"db.prod\ufffd[2J\" exists in DNS, but has neither an IPv4 nor an IPv6 address there",
+		},
+		{"DNS timeout", &net.DNSError{Err: "i/o timeout", IsTimeout: true, Server: server}, ReasonUpstreamDNS, CaseNameServer, "DNS server 192.0.2.1:53 gave no answer for its name within 7s"},
+		{"end of the context", context.DeadlineExceeded, ReasonUpstreamDNS, CaseNameServer, "DNS gave no answer for its name within 7s"},
+		{"server refuses connections", refused, ReasonUpstreamDNS, CaseNameServer, "DNS server 192.0.2.1:53 refuses connections, so its name is unknown"},
+		{"SERVFAIL", &net.DNSError{Err: "server misbehaving", IsTemporary: true, Server: server}, ReasonUpstreamDNS, CaseNameServer, "DNS server 192.0.2.1:53 failed to look up its name (SERVFAIL, for example)"},
+		{"REFUSED", &net.DNSError{Err: "server misbehaving", Server: server}, ReasonUpstreamDNS, CaseNameServer, "DNS server 192.0.2.1:53 does not look up its name (REFUSED, for example)"},
+		{"DNS failure", &net.DNSError{Err: "server misbehaving \x1b[2J"}, ReasonUpstreamDNS, CaseNameServer, "DNS lookup of its name failed"},
+		{"a resolver's own error", errors.New("boom \x1b[2J"), ReasonUpstreamDNS, CaseNameServer, "DNS lookup of its name failed"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			addrs, failure := d.Resolve(t.Context(), "db.test:6432", 7*time.Second,
@@ -120,8 +134,11 @@ func TestLookupFailures(t *testing.T) {
 			if addrs != nil || failure == nil {
 				t.Fatalf("got %v, %v", addrs, failure)
 			}
-			if failure.Kind != ReasonUpstreamDNS || failure.Text != row.want || !errors.Is(failure.Err, row.err) {
-				t.Errorf("got %s: %s (%v), want %s", failure.Kind, failure.Text, failure.Err, row.want)
+			if failure.Kind != row.reason || failure.Case != row.which || failure.Text != row.want || !errors.Is(failure.Err, row.err) {
+				t.Errorf("got %s %s: %s (%v), want %s", failure.Kind, failure.Case, failure.Text, failure.Err, row.want)
+			}
+			if row.which == CaseShortName && failure.Value != "db.NAMESPACE.svc" {
+				t.Errorf("the cure names %q", failure.Value)
 			}
 		})
 	}

@@ -7,6 +7,7 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/pgorigin/pgorigin/tlsorigin/internal/peertest"
 	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
@@ -101,5 +102,20 @@ func TestALPNBehindSSLRequest(t *testing.T) {
 		}
 		peertest.CheckEcho(t, conn)
 		conn.Close()
+	}
+}
+
+// TestSilentDirectTLS: a port that answers neither a large ClientHello nor a small one answers nothing.
+func TestSilentDirectTLS(t *testing.T) {
+	for _, policy := range []PostQuantum{PostQuantumPrefer, PostQuantumOff} {
+		synctest.Test(t, func(t *testing.T) {
+			d := newTestDialer(t, tlstest.NewCA("Test Root", tlstest.P256), func(c *Config) {
+				direct(c)
+				c.PostQuantum, c.NetDial = policy, peertest.PipeTo(swallow)
+			}, "db.test:6432")
+			if failure := dialFailure(t, d); failure.Kind != ReasonUpstreamSilent || !strings.Contains(failure.Text, "no answer to a ClientHello within") {
+				t.Errorf("%s: got %s: %v", policy, failure.Kind, failure)
+			}
+		})
 	}
 }

@@ -2,6 +2,8 @@ package tlsorigin
 
 import (
 	"fmt"
+	"net"
+	"net/netip"
 	"strings"
 
 	"github.com/pgorigin/pgorigin/tlsorigin/internal/safetext"
@@ -14,11 +16,13 @@ type Reason string
 // The reasons for which a connection to the upstream fails.
 const (
 	ReasonUpstreamDNS         Reason = "upstream_dns"
+	ReasonDNSNoAddress        Reason = "dns_no_address" // the name exists, but has no address
 	ReasonUpstreamRefused     Reason = "upstream_refused"
 	ReasonUpstreamUnreachable Reason = "upstream_unreachable"
-	ReasonUpstreamTimeout     Reason = "upstream_timeout" // TCP or the answer to SSLRequest
+	ReasonUpstreamTimeout     Reason = "upstream_timeout" // no TCP
+	ReasonUpstreamSilent      Reason = "upstream_silent"  // TCP, but no answer
 	ReasonUpstreamGone        Reason = "upstream_gone"
-	ReasonUpstreamLost        Reason = "upstream_lost" // the peer of an established connection is silent
+	ReasonUpstreamLost        Reason = "upstream_lost" // acknowledges nothing
 
 	ReasonTLSRefused   Reason = "tls_refused"   // answered 'N'
 	ReasonTLSInjection Reason = "tls_injection" // sent bytes after 'S'
@@ -45,7 +49,11 @@ type Case string
 
 // The cases.
 const (
-	CaseNoDirectTLS Case = "no_direct_tls" // of ReasonTLSProtocol: the server does not take direct TLS
+	CaseNameServer   Case = "name_server"   // of ReasonUpstreamDNS: no DNS server gave an answer
+	CaseShortName    Case = "short_name"    // of ReasonUpstreamDNS: a name without a dot does not exist
+	CaseWorkedBefore Case = "worked_before" // of ReasonUpstreamSilent: this address was verified before
+	CaseNoAnswer     Case = "no_answer"     // of ReasonUpstreamGone: the end came in answer to SSLRequest
+	CaseNoDirectTLS  Case = "no_direct_tls" // of ReasonTLSProtocol: the server does not take direct TLS
 )
 
 // SQLSTATEs of class 08, connection exception.
@@ -63,8 +71,11 @@ type Error struct {
 	Case  Case   // "" means that Kind says all
 	Value string // what a cure names, such as a setting that works; "" for none; safe to show
 	Addr  string // host:port as configured
-	Text  string // what happened; safe to show to a client, at most 1 KiB
-	Err   error  // the cause, or nil; its text may hold what the peer sent, and is not safe to show
+	// Resolved is the address behind Addr to which there was a TCP connection; nil if there was none.
+	Resolved net.Addr
+
+	Text string // what happened; safe to show to a client, at most 1 KiB
+	Err  error  // the cause, or nil; its text may hold what the peer sent, and is not safe to show
 
 	// Also are the further reasons why the upstream's certificate is refused, without Kind, each once.
 	Also []Reason
@@ -85,15 +96,25 @@ type Error struct {
 // Error returns one sentence of at most 2 KiB that may be shown to a client that has not authenticated.
 func (e *Error) Error() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "upstream %s: %s", e.Addr, e.Text)
+	fmt.Fprintf(&b, "upstream %s: %s", e.place(), e.Text)
 	for i, other := range e.Others {
 		if i == mentionedOthers {
 			fmt.Fprintf(&b, "; and %d more addresses failed", len(e.Others)-i)
 			break
 		}
-		fmt.Fprintf(&b, "; upstream %s: %s", other.Addr, other.Text)
+		fmt.Fprintf(&b, "; upstream %s: %s", other.place(), other.Text)
 	}
 	return safetext.Clip(b.String(), 2*safetext.MaxLength)
+}
+
+// place returns Addr, and behind the name of a host the address that was tried.
+func (e *Error) place() string {
+	tcp, ok := e.Resolved.(*net.TCPAddr)
+	host, _, _ := net.SplitHostPort(e.Addr)
+	if _, err := netip.ParseAddr(host); !ok || err == nil {
+		return e.Addr
+	}
+	return e.Addr + " (" + tcp.AddrPort().Addr().Unmap().String() + ")"
 }
 
 // Unwrap returns the cause.
@@ -131,8 +152,8 @@ func furthest(failures []*Error) *Error {
 // Layer returns how far an attempt came that ended for r. It returns LayerNone if none ends for r.
 func (r Reason) Layer() Layer {
 	switch r {
-	case ReasonUpstreamDNS, ReasonUpstreamRefused, ReasonUpstreamUnreachable, ReasonUpstreamTimeout,
-		ReasonUpstreamGone, ReasonUpstreamLost:
+	case ReasonUpstreamDNS, ReasonDNSNoAddress, ReasonUpstreamRefused, ReasonUpstreamUnreachable,
+		ReasonUpstreamTimeout, ReasonUpstreamSilent, ReasonUpstreamGone, ReasonUpstreamLost:
 		return LayerNetwork
 	case ReasonTLSRefused, ReasonTLSInjection, ReasonTLSProtocol, ReasonTLSTimeout, ReasonTLSAlert,
 		ReasonTLSALPN:

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"reflect"
 	"strings"
@@ -39,51 +40,96 @@ func (p *problem) as(which Case) *problem {
 // lookupFailure explains why a lookup of at most budget gave no address. Nil as err means that its answer was
 // empty.
 func lookupFailure(err error, budget time.Duration) *problem {
-	var dns *net.DNSError
-	switch {
-	case err == nil:
-		return because(ReasonUpstreamDNS, "its name has no address")
-	case errors.As(err, &dns) && dns.IsNotFound:
-		return because(ReasonUpstreamDNS, "its name does not exist in DNS, or has no address there")
-	case isTimeout(err):
-		return because(ReasonUpstreamDNS, "DNS gave no answer for its name within %v", rounded(budget))
+	if err == nil {
+		return because(ReasonDNSNoAddress, "its name has no address")
 	}
-	return because(ReasonUpstreamDNS, "DNS lookup of its name failed")
+	var checked *checkedNameError
+	var dns *net.DNSError
+	asked, name := "DNS", ""
+	if errors.As(err, &dns) {
+		name = dns.Name
+		if server, err := netip.ParseAddrPort(dns.Server); err == nil {
+			asked = "DNS server " + server.String()
+		}
+	}
+	switch {
+	case errors.As(err, &checked) && checked.exists != "":
+		return because(ReasonDNSNoAddress, "the name %s exists in DNS, but has neither an IPv4 nor an IPv6 "+
+			"address there", safetext.Quote(checked.exists))
+	case dns != nil && dns.IsNotFound:
+		text := "its name does not exist in DNS"
+		if checked == nil {
+			text += ", or has no address there"
+		}
+		found := because(ReasonUpstreamDNS, "%s", text)
+		if name != "" && !strings.Contains(name, ".") {
+			found = found.as(CaseShortName)
+			found.value = name + ".NAMESPACE.svc"
+		}
+		return found
+	case isTimeout(err):
+		return because(ReasonUpstreamDNS, "%s gave no answer for its name within %v", asked, rounded(budget)).
+			as(CaseNameServer)
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return because(ReasonUpstreamDNS, "%s refuses connections, so its name is unknown", asked).
+			as(CaseNameServer)
+	case dns != nil && dns.Server != "" && dns.IsTemporary:
+		return because(ReasonUpstreamDNS, "%s failed to look up its name (SERVFAIL, for example)", asked).
+			as(CaseNameServer)
+	case dns != nil && dns.Server != "":
+		return because(ReasonUpstreamDNS, "%s does not look up its name (REFUSED, for example)", asked).
+			as(CaseNameServer)
+	}
+	return because(ReasonUpstreamDNS, "DNS lookup of its name failed").as(CaseNameServer)
 }
 
-// connectFailure explains why there is no TCP connection after budget.
-func connectFailure(err error, budget time.Duration) *problem {
+// connectFailure explains why there is no TCP connection after budget. tried are the addresses of the name
+// that were tried.
+func connectFailure(err error, tried []string, budget time.Duration) *problem {
 	var dns *net.DNSError
 	if errors.As(err, &dns) {
 		return lookupFailure(err, budget)
 	}
-	where := ""
+	where, others := "", ""
 	var op *net.OpError
 	if errors.As(err, &op) && op.Addr != nil {
 		where = " to " + op.Addr.String() // resolved by us, so an IP address and a port
 	}
+	if len(tried) > 1 {
+		others = " (tried " + strings.Join(tried[:min(len(tried), safetext.MaxNames)], ", ")
+		if more := len(tried) - safetext.MaxNames; more > 0 {
+			others += fmt.Sprintf(" and %d more", more)
+		}
+		others += ")"
+	}
 	var errno syscall.Errno
 	switch {
 	case isTimeout(err):
-		return because(ReasonUpstreamTimeout, "no TCP connection%s within %v", where, rounded(budget))
+		return because(ReasonUpstreamTimeout, "no TCP connection%s within %v%s", where, rounded(budget), others)
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return because(ReasonUpstreamRefused, "TCP connection%s refused", where)
+		return because(ReasonUpstreamRefused, "TCP connection%s refused%s", where, others)
 	case errors.As(err, &errno):
-		return because(ReasonUpstreamUnreachable, "no TCP connection%s: %s", where, errno.Error())
+		return because(ReasonUpstreamUnreachable, "no TCP connection%s: %s%s", where, errno.Error(), others)
 	}
-	return because(ReasonUpstreamUnreachable, "no TCP connection%s", where)
+	return because(ReasonUpstreamUnreachable, "no TCP connection%s%s", where, others)
 }
 
 // lostFailure explains the end of a connection before TLS. The text when says how far it had come.
-func lostFailure(err error, when string, budget time.Duration) *problem {
-	if isTimeout(err) {
-		return because(ReasonUpstreamTimeout, "accepted TCP but gave no answer to SSLRequest within %v",
-			rounded(budget))
-	}
-	if isUnreachable(err) {
+func (a *attempt) lostFailure(err error, when string) *problem {
+	switch {
+	case errors.Is(err, syscall.ETIMEDOUT):
+		return because(ReasonUpstreamLost, "accepted TCP but then acknowledged nothing: the connection is lost")
+	case isTimeout(err):
+		found := because(ReasonUpstreamSilent, "accepted TCP but gave no answer to SSLRequest within %v",
+			rounded(a.budget))
+		if a.variant.known {
+			return found.as(CaseWorkedBefore)
+		}
+		return found
+	case isUnreachable(err):
 		return because(ReasonUpstreamUnreachable, "became unreachable %s", when)
 	}
-	return because(ReasonUpstreamGone, "closed the connection %s", when)
+	return because(ReasonUpstreamGone, "closed the connection %s", when).as(CaseNoAnswer)
 }
 
 // handshakeFailure explains why a handshake failed in which the peer sent received bytes.
@@ -107,6 +153,12 @@ func (a *attempt) handshakeFailure(err error, received int64) *problem {
 				"(needs PostgreSQL 17 or pgbouncer 1.25)").as(CaseNoDirectTLS)
 	case errors.As(err, &notTLS):
 		return because(ReasonTLSProtocol, "agreed to TLS but then sent something that is not TLS")
+	case errors.Is(err, syscall.ETIMEDOUT):
+		return because(ReasonUpstreamLost,
+			"acknowledged nothing during the TLS handshake: the connection is lost")
+	case isTimeout(err) && received == 0 && a.route.direct && !a.hybrid():
+		return because(ReasonUpstreamSilent, "accepted TCP but gave no answer to a ClientHello within %v",
+			rounded(a.budget))
 	case isTimeout(err):
 		return because(ReasonTLSTimeout,
 			"agreed to TLS but did not complete the handshake within %v (received %d bytes)",

@@ -56,6 +56,7 @@ type helloVariant struct {
 	groups   []tls.CurveID // nil means those of the configuration
 	small    bool          // in small segments
 	fallback Fallback      // this attempt is that fallback
+	known    bool          // the address was verified before
 	fallible bool          // carries a hybrid, and another hello may follow if it vanishes
 }
 
@@ -100,6 +101,7 @@ func (h *hosts) variant(startProbe func(route, net.Addr), r route, addr net.Addr
 			e.probing = true
 			startProbe(r.to(addr), addr)
 		}
+		c.known = true
 		c.groups, c.small = e.groups, e.fallback == FallbackSmallSegments
 	}
 	c.fallible = c.groups == nil && h.exchange.classical != nil

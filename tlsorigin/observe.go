@@ -56,7 +56,9 @@ func (d *Dialer) Resolve(ctx context.Context, hostPort string, timeout time.Dura
 	ips, err := lookup(ctx, "ip", host)
 	if err != nil || len(ips) == 0 {
 		found := lookupFailure(err, timeout)
-		return nil, &Error{Kind: found.reason, Addr: hostPort, Text: found.text, Err: err}
+		return nil, &Error{
+			Kind: found.reason, Case: found.which, Value: found.value, Addr: hostPort, Text: found.text, Err: err,
+		}
 	}
 	var addrs []*Addr
 	var known []netip.Addr

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"slices"
 	"syscall"
 	"time"
 )
@@ -96,6 +97,9 @@ func (d *Dialer) fallBack(ctx context.Context, first *attempt, result outcome, e
 			break // something was answered, so the path lets hellos pass; or it is too late to find out
 		}
 	}
+	if first.route.direct && last.Kind == ReasonUpstreamSilent {
+		return outcome{failure: last} // nothing is answered there, whatever its size
+	}
 	reported := *result.failure
 	if last.Kind == reported.Kind {
 		reported.Text += "; a smaller ClientHello failed, too"
@@ -136,6 +140,14 @@ func (a *attempt) limitPatience(w *wire) {
 	w.first = func() { expire(deadline) }
 }
 
+// hybrid reports whether the ClientHello has a hybrid key share, which makes it large.
+func (a *attempt) hybrid() bool {
+	if a.variant.groups != nil {
+		return slices.ContainsFunc(a.variant.groups, IsHybrid)
+	}
+	return a.exchange.hybrid
+}
+
 // waited is how long the handshake had, of which received bytes came.
 func (a *attempt) waited(received int64) time.Duration {
 	if a.patience > 0 && received == 0 {
@@ -163,6 +175,9 @@ func withSegments(ctx context.Context, small bool) context.Context {
 
 // controlSocket prepares a socket that is about to be connected to addr.
 func (d *Dialer) controlSocket(ctx context.Context, network, addr string, conn syscall.RawConn) error {
+	if tried, ok := ctx.Value(triedKey{}).(*triedAddrs); ok {
+		tried.add(addr)
+	}
 	small, told := ctx.Value(segmentsKey{}).(bool)
 	if !told {
 		small = d.hosts.small(addr)

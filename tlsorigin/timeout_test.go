@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -33,8 +34,8 @@ func TestTimeoutsAreExact(t *testing.T) {
 	}{
 		{"TCP", blackHole, ReasonUpstreamTimeout},
 		{"DNS", dnsHole, ReasonUpstreamDNS},
-		{"SSLRequest is not read", peertest.PipeTo(func(conn net.Conn) { io.WriteString(conn, "both write") }), ReasonUpstreamTimeout},
-		{"SSLRequest is not answered", peertest.PipeTo(func(net.Conn) {}), ReasonUpstreamTimeout},
+		{"SSLRequest is not read", peertest.PipeTo(func(conn net.Conn) { io.WriteString(conn, "both write") }), ReasonUpstreamSilent},
+		{"SSLRequest is not answered", peertest.PipeTo(func(net.Conn) {}), ReasonUpstreamSilent},
 		{"silent after S", peertest.PipeTo(peertest.Answers("S")), ReasonTLSTimeout},
 		{"drip-fed handshake", peertest.PipeTo(func(conn net.Conn) {
 			peertest.Answer(conn, "S")
@@ -192,4 +193,41 @@ func TestConnectionOutlivesContextAndDeadline(t *testing.T) {
 		}
 		conn.Close()
 	})
+}
+
+// TestSilentAddressThatWasVerified: the port is right, so the cure is another.
+func TestSilentAddressThatWasVerified(t *testing.T) {
+	ca := tlstest.NewCA("Test Root", tlstest.P256)
+	silent := make(chan struct{})
+	serve := peertest.Presents(ca.Issue(tlstest.Leaf{DNSNames: []string{testName}}))
+	p := peertest.Start(t, func(conn net.Conn) {
+		select {
+		case <-silent:
+			swallow(conn)
+		default:
+			serve(conn)
+		}
+	})
+	d := newTestDialer(t, ca, func(c *Config) { c.Timeout = time.Second }, p.Addr)
+	conn, err := d.Dial(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn.Close()
+	close(silent)
+	if failure := dialFailure(t, d); failure.Kind != ReasonUpstreamSilent || failure.Case != CaseWorkedBefore {
+		t.Errorf("got %s %s: %v", failure.Kind, failure.Case, failure)
+	}
+}
+
+// TestLostBeforeTLS: the kernel gives up sending, long before a timeout of ours or after a lowered limit.
+func TestLostBeforeTLS(t *testing.T) {
+	lost := &net.OpError{Op: "read", Err: os.NewSyscallError("read", syscall.ETIMEDOUT)}
+	a := &attempt{}
+	if found := a.lostFailure(lost, ""); found.reason != ReasonUpstreamLost {
+		t.Errorf("after SSLRequest: %s", found.reason)
+	}
+	if found := a.handshakeFailure(lost, 7); found.reason != ReasonUpstreamLost {
+		t.Errorf("in the handshake: %s", found.reason)
+	}
 }

@@ -63,7 +63,7 @@ func checkFaults(t *testing.T, w checkWorld) []checkFault {
 		},
 		{"injects bytes", answersSSL("Sgive me your password"), "", nil, "sslrequest", "tls_injection", "PGORIGIN_UPSTREAM_ADDR", 1, nil},
 		{"silent after S", answersSSL("S"), "", brief, "tls", "tls_timeout", "PGORIGIN_DIAL_TIMEOUT", 1, []string{"vanishes"}},
-		{"silent to SSLRequest", answersSSL(""), "", brief, "sslrequest", "upstream_timeout", "PGORIGIN_DIAL_TIMEOUT", 1, nil},
+		{"silent to SSLRequest", answersSSL(""), "", brief, "sslrequest", "upstream_silent", "PGORIGIN_UPSTREAM_ADDR", 1, nil},
 		{
 			"wrong name", overTLS(issue(tlstest.Leaf{DNSNames: []string{"other.test"}})), "", nil,
 			"name", "cert_name_mismatch", "PGORIGIN_TLS_SERVER_NAME", 1,

@@ -3,7 +3,6 @@ package diagnose
 import (
 	"context"
 	"crypto/tls"
-	"net"
 	"net/netip"
 	"sync"
 	"time"
@@ -89,7 +88,7 @@ type Handshake struct {
 
 // Options change how Run works. The zero value is fine.
 type Options struct {
-	// LookupNetIP resolves a name. Nil means net.DefaultResolver, which Dial uses, too.
+	// LookupNetIP resolves a name. Nil means tlsorigin.LookupNetIP, as Dial does it.
 	LookupNetIP tlsorigin.LookupFunc
 }
 
@@ -100,7 +99,7 @@ type Options struct {
 func Run(ctx context.Context, d *tlsorigin.Dialer, o Options) []Upstream {
 	w := &walker{dialer: d, lookup: o.LookupNetIP, places: make(chan struct{}, diagnosedAtOnce)}
 	if w.lookup == nil {
-		w.lookup = net.DefaultResolver.LookupNetIP
+		w.lookup = tlsorigin.LookupNetIP
 	}
 	addrs := d.UpstreamAddrs()
 	reports := make([]Upstream, len(addrs))
@@ -192,17 +191,16 @@ func (w *walker) walk(ctx context.Context, addr *tlsorigin.Addr) Address {
 // StagesOf returns the stages at which a walk can fail for reason. It is empty for a reason that no walk has.
 func StagesOf(reason tlsorigin.Reason) []Stage {
 	switch reason {
-	case tlsorigin.ReasonUpstreamDNS:
+	case tlsorigin.ReasonUpstreamDNS, tlsorigin.ReasonDNSNoAddress:
 		return []Stage{StageDNS}
-	case tlsorigin.ReasonUpstreamRefused:
+	case tlsorigin.ReasonUpstreamRefused, tlsorigin.ReasonUpstreamTimeout:
 		return []Stage{StageTCP}
-	case tlsorigin.ReasonUpstreamTimeout:
-		return []Stage{StageTCP, StageSSLRequest}
 	case tlsorigin.ReasonUpstreamUnreachable:
 		return []Stage{StageTCP, StageSSLRequest, StageTLS}
 	case tlsorigin.ReasonTLSRefused, tlsorigin.ReasonTLSInjection:
 		return []Stage{StageSSLRequest}
-	case tlsorigin.ReasonUpstreamGone, tlsorigin.ReasonTLSProtocol:
+	case tlsorigin.ReasonUpstreamGone, tlsorigin.ReasonUpstreamSilent, tlsorigin.ReasonUpstreamLost,
+		tlsorigin.ReasonTLSProtocol:
 		return []Stage{StageSSLRequest, StageTLS}
 	case tlsorigin.ReasonTLSTimeout, tlsorigin.ReasonTLSAlert, tlsorigin.ReasonTLSALPN:
 		return []Stage{StageTLS}
@@ -214,7 +212,6 @@ func StagesOf(reason tlsorigin.Reason) []Stage {
 		return []Stage{StageChain}
 	case tlsorigin.ReasonClientCertRejected:
 		return []Stage{StageClientCertificate}
-	case tlsorigin.ReasonUpstreamLost: // of an established connection
 	}
 	return nil
 }

@@ -65,7 +65,7 @@ func changeFor(setting peertest.Setting) func(*tlsorigin.Config) {
 // wantStage is the stage of most failures with that reason; rows that fail earlier say so by their names.
 func wantStage(reason tlsorigin.Reason) Stage {
 	switch {
-	case reason == tlsorigin.ReasonTLSRefused, reason == tlsorigin.ReasonTLSInjection, reason == tlsorigin.ReasonUpstreamTimeout:
+	case reason == tlsorigin.ReasonTLSRefused, reason == tlsorigin.ReasonTLSInjection, reason == tlsorigin.ReasonUpstreamSilent:
 		return StageSSLRequest
 	case reason == tlsorigin.ReasonCertNameMismatch:
 		return StageName

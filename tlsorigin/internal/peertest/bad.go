@@ -198,7 +198,7 @@ func BadProtocols(ca *tlstest.CA) []BadUpstream {
 			[]string{"not TLS"},
 		},
 		{
-			"never answers SSLRequest", func(net.Conn) {}, Soon, "upstream_timeout",
+			"never answers SSLRequest", func(net.Conn) {}, Soon, "upstream_silent",
 			[]string{"no answer to SSLRequest within 1s"},
 		},
 		{

@@ -152,10 +152,35 @@ func upstreamReasons() []reason {
 		Word:    "upstream_dns",
 		Stages:  []diagnose.Stage{diagnose.StageDNS},
 		Ends:    ofDial(),
-		Meaning: "DNS gives no address for the upstream's name.",
+		Meaning: "The upstream's name does not exist in DNS, or DNS gave no answer.",
 		Cures: []string{
-			"Check the host in {UPSTREAM_ADDR}.",
-			"Check the name service of this machine or pod.",
+			"Correct the host in {UPSTREAM_ADDR}.",
+			"In Kubernetes, the host of a service is NAME.NAMESPACE.svc.",
+		},
+		Cases: []reasonCase{{
+			Case: string(tlsorigin.CaseShortName),
+			When: "the name has no dot and does not exist",
+			Cures: []string{
+				"Correct the host in {UPSTREAM_ADDR}.",
+				"In Kubernetes, the host of a service in another namespace is {}.",
+			},
+		}, {
+			Case: string(tlsorigin.CaseNameServer),
+			When: "no DNS server gave an answer",
+			Cures: []string{
+				"Check the name servers in /etc/resolv.conf.",
+				"Let network policies pass DNS: UDP and TCP port 53.",
+				"Or set {own:UPSTREAM_ADDR} to an IP address, and {own:TLS_SERVER_NAME} to the name.",
+			},
+		}},
+	}, {
+		Word:    "dns_no_address",
+		Stages:  []diagnose.Stage{diagnose.StageDNS},
+		Ends:    ofDial(),
+		Meaning: "The upstream's name exists in DNS, but has neither an IPv4 nor an IPv6 address.",
+		Cures: []string{
+			"Correct the host in {UPSTREAM_ADDR}, or give it an A or AAAA record.",
+			"In Kubernetes, a headless service has no address while none of its pods is ready.",
 		},
 	}, {
 		Word:    "upstream_refused",
@@ -177,13 +202,32 @@ func upstreamReasons() []reason {
 		},
 	}, {
 		Word:    "upstream_timeout",
-		Stages:  []diagnose.Stage{diagnose.StageTCP, diagnose.StageSSLRequest},
+		Stages:  []diagnose.Stage{diagnose.StageTCP},
 		Ends:    ofDial(),
-		Meaning: "The upstream accepted no connection in time, or gave no answer to SSLRequest.",
+		Meaning: "The upstream's machine accepted no TCP connection in time.",
 		Cures: []string{
 			"Check firewalls and network policies on the way to {UPSTREAM_ADDR}.",
 			"Or raise {DIAL_TIMEOUT}.",
 		},
+	}, {
+		Word:    "upstream_silent",
+		Stages:  []diagnose.Stage{diagnose.StageSSLRequest, diagnose.StageTLS},
+		Ends:    ofDial(),
+		Meaning: "The upstream accepted TCP, but gave no answer. So firewalls let it pass.",
+		Cures: []string{
+			"Correct the port in {UPSTREAM_ADDR}: pgbouncer usually has 6432, PostgreSQL 5432.",
+			"Check that the server there does not hang, and that a load balancer has a server to lead to.",
+			"For a port that takes TLS only, set {own:TLS_NEGOTIATION}=direct.",
+		},
+		Cases: []reasonCase{{
+			Case: string(tlsorigin.CaseWorkedBefore),
+			When: "the address was verified before",
+			Cures: []string{
+				"Check that the server at {UPSTREAM_ADDR} does not hang: it answered before.",
+				"A load balancer must have a server to lead to.",
+				"Or raise {DIAL_TIMEOUT}.",
+			},
+		}},
 	}, {
 		Word: "upstream_gone",
 		Ends: ofConnection(),
@@ -195,11 +239,22 @@ func upstreamReasons() []reason {
 			"Connect again.",
 			"If this repeats, read the log of the upstream at {UPSTREAM_ADDR}: it says why.",
 		},
+		Cases: []reasonCase{{
+			Case: string(tlsorigin.CaseNoAnswer),
+			When: "it did so in answer to SSLRequest",
+			Cures: []string{
+				"Check that a Postgres server runs behind {UPSTREAM_ADDR}: a load balancer without one closes like this.",
+				"Check the port: pgbouncer usually has 6432, PostgreSQL 5432.",
+				"For a port that takes TLS only, set {own:TLS_NEGOTIATION}=direct.",
+			},
+		}},
 	}, {
-		Word:    "upstream_lost",
-		Stages:  []diagnose.Stage{StageAuthentication, StageLogin},
-		Ends:    ofLoss(),
-		Meaning: "The upstream has acknowledged nothing for half a minute, or no route leads there any more.",
+		Word: "upstream_lost",
+		Stages: []diagnose.Stage{
+			diagnose.StageSSLRequest, diagnose.StageTLS, StageAuthentication, StageLogin,
+		},
+		Ends:    ofConnection(),
+		Meaning: "The upstream does not acknowledge what it was sent, or no route leads there any more.",
 		Cures: []string{
 			"Connect again.",
 			"If this repeats, check the machine at {UPSTREAM_ADDR} and the network on the way there.",

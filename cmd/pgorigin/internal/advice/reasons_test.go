@@ -80,7 +80,7 @@ func checkSentence(t *testing.T, word, text string) {
 func TestReasonsAreAgreed(t *testing.T) {
 	agreed := strings.Fields(`
 		ok client_protocol client_gone client_timeout client_denied too_many_sessions draining
-		upstream_dns upstream_refused upstream_unreachable upstream_timeout
+		upstream_dns dns_no_address upstream_refused upstream_unreachable upstream_timeout upstream_silent
 		upstream_gone upstream_lost upstream_protocol
 		tls_refused tls_injection tls_protocol tls_timeout tls_alert tls_alpn
 		cert_unknown_authority cert_name_mismatch cert_expired cert_not_yet_valid cert_revoked
@@ -247,7 +247,7 @@ func TestReasonsAreThoseOfDials(t *testing.T) {
 	for _, word := range reasonConstants(t, "tlsorigin") {
 		r, _ := lookup(word)
 		state := (&tlsorigin.Error{Kind: tlsorigin.Reason(word)}).SQLState()
-		if word != "upstream_lost" && !slices.Contains(r.Ends, end{pgwire.PhaseDial, state}) {
+		if !slices.Contains(r.Ends, end{pgwire.PhaseDial, state}) {
 			t.Errorf("a dial that ends for %s has SQLSTATE %s, and the table has %v", word, state, r.Ends)
 		}
 	}
