@@ -53,12 +53,13 @@ func DescribeCertificate(cert *x509.Certificate, now time.Time) PeerCertificate 
 	}
 }
 
-// DaysLeft returns how many whole days it is from now to end. The first day after the end is -1.
+// DaysLeft returns how many whole days it is from now to end, and after the end, how many it was ago as a
+// negative number. The first day after the end is -1, so that it is not taken for the last one before.
 func DaysLeft(end, now time.Time) int {
 	const day = 24 * time.Hour
 	left := end.Sub(now)
 	if left < 0 {
-		return int(left/day) - 1
+		return min(int(left/day), -1)
 	}
 	return int(left / day)
 }
