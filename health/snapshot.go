@@ -168,6 +168,8 @@ type Problem struct {
 	Reason string `json:"reason"` // a word of the documentation
 	Text   string `json:"text"`   // one sentence
 	Cure   string `json:"cure"`   // what to change; empty: unknown
+	// Cures are the sentences of Cure, the one that most likely works first.
+	Cures []string `json:"cures"`
 }
 
 // Failure is a reason with which sessions and probes ended and that somebody should look into.

@@ -38,7 +38,7 @@ func TestProbeEndsInOrder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := d.Probe(t.Context()); err != nil {
+	if err := d.Probe(t.Context(), nil); err != nil {
 		t.Fatal(err)
 	}
 	if err := <-after; !errors.Is(err, io.EOF) {
@@ -62,7 +62,7 @@ func TestProbeVerifies(t *testing.T) {
 		t.Fatal(err)
 	}
 	var failure *Error
-	if err := d.Probe(t.Context()); !errors.As(err, &failure) || failure.Kind != ReasonCertNameMismatch {
+	if err := d.Probe(t.Context(), nil); !errors.As(err, &failure) || failure.Kind != ReasonCertNameMismatch {
 		t.Errorf("Probe = %v", err)
 	}
 }
@@ -83,7 +83,7 @@ func TestProbeHearsALateRejection(t *testing.T) {
 	client := issueClient(foreign)
 	r := newRotation(t, secret(ca, client), nil, p.Addr)
 	var failure *Error
-	if err := r.Probe(t.Context()); !errors.As(err, &failure) || failure.Kind != ReasonClientCertRejected {
+	if err := r.Probe(t.Context(), nil); !errors.As(err, &failure) || failure.Kind != ReasonClientCertRejected {
 		t.Errorf("Probe = %v", err)
 	}
 }
@@ -99,7 +99,7 @@ func TestProbeIsInterrupted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := d.Probe(ctx); !errors.Is(err, context.Canceled) {
+	if err := d.Probe(ctx, nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("Probe = %v", err)
 	}
 }

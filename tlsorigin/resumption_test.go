@@ -173,7 +173,7 @@ func TestResumptionEnds(t *testing.T) {
 func TestProbesResumeNothing(t *testing.T) {
 	r := newResuming(t, nil)
 	r.connect(t)
-	if err := r.dialer.Probe(t.Context()); err != nil {
+	if err := r.dialer.Probe(t.Context(), nil); err != nil {
 		t.Fatal(err)
 	}
 	if last := r.attempts[len(r.attempts)-1]; !last.Probe || last.State.DidResume {

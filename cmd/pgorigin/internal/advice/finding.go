@@ -15,6 +15,8 @@ type Finding struct {
 	Reason string
 	Text   string   // one sentence; fit for a client, a terminal and a page
 	Cures  []string // sentences that say what to change, the one that most likely works first; may be empty
+
+	Everybody bool // the upstream refuses every login for this, whoever the user is
 }
 
 // Cure returns all cures in one text; it is empty without any.
@@ -51,7 +53,7 @@ func (c Cures) Find(err error) (found Finding, ok bool) {
 	}
 	return Finding{
 		Reason: failure.Reason(), Text: safetext.Printable(failure.Error()),
-		Cures: c.cures(failure.Reason(), which, value),
+		Cures: c.cures(failure.Reason(), which, value), Everybody: c.reasons[failure.Reason()].everybody(which),
 	}, true
 }
 

@@ -26,6 +26,11 @@ func (r reason) cures(which string) []string {
 	return r.Cures
 }
 
+// everybody reports whether the upstream refuses every login for a case of the reason.
+func (r reason) everybody(which string) bool {
+	return r.Everybody && !slices.ContainsFunc(r.Cases, func(c reasonCase) bool { return c.Case == which && c.Some })
+}
+
 // allCures returns the templates of the reason and of all its cases.
 func (r reason) allCures() []string {
 	all := slices.Clone(r.Cures)

@@ -26,6 +26,9 @@ type reason struct {
 	Meaning string           // one sentence
 	Cures   []string         // templates of sentences, the best one first; none if there is nothing to do
 	Cases   []reasonCase     // findings of the same reason that have cures of their own; usually none
+
+	// Everybody means that the upstream refuses every login for this, whoever the user is.
+	Everybody bool
 }
 
 // reasonCase is a row below a reason: what the program knows when it has found out more than the word says.
@@ -33,6 +36,9 @@ type reasonCase struct {
 	Case  string   // of tlsorigin or pgwire
 	When  string   // completes "If …", such as "the server does not take direct TLS"
 	Cures []string // in place of those of the reason; {} stands for the Value of the error
+
+	// Some means that this case concerns only some users or databases, although the reason has Everybody.
+	Some bool
 }
 
 // The stages of "pgorigin check" besides those of package diagnose: the first two, and the last two.

@@ -36,7 +36,7 @@ func (c *originChecker) checkAuthentication(ctx context.Context, address *Addres
 	case errors.As(err, &refused) && c.account.user == "" && noSuchAccount(refused):
 		stage.Result = resultWarning
 		stage.Text = fmt.Sprintf("not known: %s for the made-up user %s; "+
-			"set PGUSER and PGDATABASE to real ones", serverSays(refused), checkUser)
+			"set PGUSER and PGDATABASE to real ones", advice.ServerSays(refused), checkUser)
 	case err != nil:
 		stage.fail(c.loginFailure(err))
 	default:
@@ -146,25 +146,7 @@ func (f *LoginFacts) text() string {
 
 // loginFailure returns the finding for a failure after verification.
 func (c *originChecker) loginFailure(err error) advice.Finding {
-	if found, ok := c.cures.Find(err); ok {
-		return found
-	}
-	var refused *pgclient.ServerError
-	var timedOut net.Error
-	switch {
-	case errors.As(err, &refused):
-		return c.cures.Plain(string(pgwire.ReasonAuthRejected), serverSays(refused))
-	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timedOut) && timedOut.Timeout():
-		return c.cures.Plain(string(pgwire.ReasonLoginTimeout), "the server did not answer in time")
-	}
-	return c.cures.Plain(string(pgwire.ReasonUpstreamGone),
-		"the server ended the connection before the login was over: "+safetext.Printable(err.Error()))
-}
-
-// serverSays repeats the words of a verified server.
-func serverSays(e *pgclient.ServerError) string {
-	return fmt.Sprintf("the server says %s (%s): %s",
-		safetext.Printable(e.Severity), safetext.Printable(e.Code), safetext.Quote(e.Message))
+	return c.cures.FindLogin(err)
 }
 
 // noSuchAccount reports whether e only means that the made-up user or database does not exist or may not log

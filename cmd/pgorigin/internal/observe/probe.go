@@ -6,18 +6,25 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/advice"
 	"github.com/pgorigin/pgorigin/health"
 	"github.com/pgorigin/pgorigin/pgwire"
+	"github.com/pgorigin/pgorigin/pgwire/pgclient"
 	"github.com/pgorigin/pgorigin/tlsorigin"
 )
 
-// Probed counts a probe that ended with err, and returns the problem. Nil means that the probe succeeded.
+// Probed counts a probe that ended with err, and returns the problem. Nil means that the probe succeeded. An
+// upstream that only refuses the account of the probe takes the logins of others.
 func (o *Observer) Probed(err error) *health.Problem {
-	problem := o.problem(err)
 	if err == nil {
 		o.metrics.Probed(o.origin, string(pgwire.ReasonOK))
 		return nil
 	}
+	found := o.cures.FindLogin(err)
+	if errors.As(err, new(*pgclient.ServerError)) && !found.Everybody {
+		return o.Probed(nil)
+	}
+	problem := asProblem(found)
 	o.metrics.Probed(o.origin, problem.Reason)
 	o.record.Failed(problem)
 	return problem
@@ -30,7 +37,13 @@ func (o *Observer) problem(err error) *health.Problem {
 	if !ok {
 		return nil
 	}
-	return &health.Problem{Reason: found.Reason, Text: found.Text, Cure: found.Cure()}
+	return asProblem(found)
+}
+
+// asProblem returns a finding as the status has it.
+func asProblem(f advice.Finding) *health.Problem {
+	cures := append([]string{}, f.Cures...) // an empty list in JSON, not null
+	return &health.Problem{Reason: f.Reason, Text: f.Text, Cure: f.Cure(), Cures: cures}
 }
 
 // updateStatus notes the end of a session. What is a warning in the log is a problem in the status.
@@ -48,17 +61,42 @@ func (o *Observer) updateStatus(info pgwire.SessionInfo, result pgwire.SessionRe
 	}
 }
 
-// upstreamFailure returns why a session could not reach the upstream, or nil if it could. An upstream may
-// reject a client certificate after the handshake, when the login has begun.
+// upstreamFailure returns why a session could not use the upstream, or nil if it could, or if only its own
+// login was refused. An upstream may reject a client certificate after the handshake, when the login has
+// begun.
 func (o *Observer) upstreamFailure(info pgwire.SessionInfo, result pgwire.SessionResult) *health.Problem {
-	var failure *tlsorigin.Error
-	switch {
-	case info.Cancel, !errors.As(result.Err, &failure):
+	found, ok := o.cures.Find(result.Err)
+	if !ok || info.Cancel {
 		return nil
-	case result.Phase == pgwire.PhaseDial, failure.Kind == tlsorigin.ReasonClientCertRejected:
-		return o.problem(result.Err)
+	}
+	var ofDial *tlsorigin.Error
+	switch fromDial := errors.As(result.Err, &ofDial); {
+	case fromDial && (result.Phase == pgwire.PhaseDial || ofDial.Kind == tlsorigin.ReasonClientCertRejected):
+		return asProblem(found)
+	case result.Phase == pgwire.PhaseAuth && found.Everybody:
+		o.remember(info)
+		return asProblem(found)
 	}
 	return nil
+}
+
+// account is what a startup packet names.
+type account struct{ user, database string }
+
+// remember keeps the account of a session that the upstream has answered. The caller does not hold o.mu.
+func (o *Observer) remember(info pgwire.SessionInfo) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.account = account{info.User, info.Database}
+}
+
+// Suspect returns the account of a recent session, if the last try of the upstream has failed. Then a probe
+// has to ask the upstream whether it takes logins: one that starts, or is full, verifies like any other.
+func (o *Observer) Suspect() (user, database string, suspect bool) {
+	o.mu.Lock()
+	a := o.account
+	o.mu.Unlock()
+	return a.user, a.database, a.user != "" && o.Prober.Snapshot().Problem != nil
 }
 
 // upstreamChanged is a health.Prober.Changed. If no probe runs, the lines of sessions have said the same.

@@ -65,6 +65,7 @@ func (o *Observer) authenticated(info pgwire.SessionInfo) {
 	leg := o.upstreams[info.ID]
 	leg.auth = time.Since(info.Accepted) - leg.startup - leg.dial
 	o.upstreams[info.ID] = leg
+	o.account = account{info.User, info.Database}
 	o.mu.Unlock()
 	o.metrics.LoggedIn(o.origin, info.Method, leg.auth)
 	o.record.LoggedIn(info.Method)

@@ -12,6 +12,7 @@ import (
 	"github.com/pgorigin/pgorigin/health"
 	"github.com/pgorigin/pgorigin/health/metrics"
 	"github.com/pgorigin/pgorigin/pgwire"
+	"github.com/pgorigin/pgorigin/pgwire/pgclient"
 	"github.com/pgorigin/pgorigin/tlsorigin"
 	"github.com/pgorigin/pgorigin/tlsorigin/spares"
 )
@@ -150,9 +151,17 @@ func (s *Sidecar) probeUpstreams(ctx context.Context) {
 	}
 }
 
-// probe implements health.Prober.Try.
+// probe implements health.Prober.Try. After a failure it also sends a startup packet, as sessions do, and reads
+// the first answer. It sends no password.
 func (o *origin) probe(ctx context.Context) *health.Problem {
-	err := o.dialer.Probe(ctx)
+	var ask func(*tlsorigin.Conn) error
+	if user, database, suspect := o.observer.Suspect(); suspect {
+		ask = func(conn *tlsorigin.Conn) error {
+			_, err := pgclient.Greet(conn, user, database, "pgorigin")
+			return err
+		}
+	}
+	err := o.dialer.Probe(ctx, ask)
 	if ctx.Err() != nil {
 		return nil // the process ends
 	}
