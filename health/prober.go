@@ -221,8 +221,12 @@ func (p Probe) upText(now time.Time) string {
 }
 
 func (p Probe) downText(now time.Time) string {
-	return fmt.Sprintf("%s (%s since %s, last try %s ago)",
+	text := fmt.Sprintf("%s (%s since %s, last try %s ago)",
 		p.Problem.Text, p.Problem.Reason, p.Since.Format(time.RFC3339), age(now, p.LastTry))
+	if p.Problem.Cure != "" {
+		text += ". " + p.Problem.Cure
+	}
+	return text
 }
 
 // age is the time since then, in whole seconds.

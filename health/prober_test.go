@@ -237,7 +237,7 @@ func TestProberTexts(t *testing.T) {
 			p.Observed(refused, 0)
 		}
 		pass(time.Second)
-		want := "upstream db:6432: nobody listens there (upstream_refused since 2000-01-01T00:00:04Z, last try 1s ago)"
+		want := "upstream db:6432: nobody listens there (upstream_refused since 2000-01-01T00:00:04Z, last try 1s ago). start it"
 		if _, err := p.Up(); err == nil || err.Error() != want || p.Note() != want {
 			t.Errorf("Up() = %v,\nwant %s", err, want)
 		}

@@ -89,7 +89,7 @@ func (o origin) Chain() []certificate {
 		case 0:
 			role = "Authority"
 		}
-		chain = append(chain, certificate{c, validity{o.Moment(c.NotAfter), c.DaysLeft}, role})
+		chain = append(chain, certificate{c, validity{o.Moment(c.NotAfter)}, role})
 	}
 	return chain
 }
@@ -103,7 +103,7 @@ func (o origin) FirstToEnd() *validity {
 	first := slices.MinFunc(o.Verified.Chain, func(a, b health.Certificate) int {
 		return a.NotAfter.Compare(b.NotAfter)
 	})
-	return &validity{o.Moment(first.NotAfter), first.DaysLeft}
+	return &validity{o.Moment(first.NotAfter)}
 }
 
 // configured is a certificate or revocation list of our own.
@@ -119,7 +119,7 @@ func (o origin) Configured() []configured {
 	}
 	var list []configured
 	for _, e := range o.Own {
-		list = append(list, configured{validity{o.Moment(e.NotAfter), e.DaysLeft}, roles[e.Role], e.Subject})
+		list = append(list, configured{validity{o.Moment(e.NotAfter)}, roles[e.Role], e.Subject})
 	}
 	return list
 }

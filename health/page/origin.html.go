@@ -142,7 +142,7 @@ func streamfailures(qw422016 *qt422016.Writer, o origin) {
 			streamforeign(qw422016, f.Text)
 			qw422016.N().S(`</p>
 `)
-			streamwhatToChange(qw422016, f.Cure)
+			streamwhatToChange(qw422016, f.Cures)
 			qw422016.N().S(`</li>
 `)
 		}

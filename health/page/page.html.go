@@ -125,7 +125,7 @@ func streamstatus(qw422016 *qt422016.Writer, s summary) {
 			streamforeign(qw422016, f.Text)
 			qw422016.N().S(`</p>
 `)
-			streamwhatToChange(qw422016, f.Cure)
+			streamwhatToChange(qw422016, f.Cures)
 			if len(f.Times) > 0 {
 				qw422016.N().S(`<p class="when">`)
 				for _, t := range f.Times {

@@ -45,12 +45,13 @@ func TestSummary(t *testing.T) {
 		"ready":               "Working",
 		"expiry":              "Working, needs attention: A certificate has expired or expires soon",
 		"attention":           "Working, needs attention: Key exchange with 10.2.0.7:6432 uses a fallback; Recent failures; New certificate files were refused; A certificate has expired or expires soon",
-		"upstream-down":       "Not working: No verified connection to the upstream",
-		"certificate-expired": "Not working: No verified connection to the upstream; A certificate has expired or expires soon",
+		"upstream-down":       "Not working: The upstream cannot be used",
+		"certificate-expired": "Not working: The upstream cannot be used; A certificate has expired or expires soon",
+		"server-full":         "Not working: The upstream cannot be used",
 		"readiness-upstream":  "Not ready: Condition: upstream",
 		"stuck":               "Not working",
 		"draining":            "Stopping",
-		"several-origins":     "Partly down: No verified connection to the upstream",
+		"several-origins":     "Partly down: The upstream cannot be used",
 	} {
 		s := summarize(stateNamed(name))
 		titles := []string{}

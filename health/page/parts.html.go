@@ -128,24 +128,40 @@ func sign(l level) string {
 	return qs422016
 }
 
-func streamwhatToChange(qw422016 *qt422016.Writer, cure string) {
-	if cure != "" {
+// What to change, the likeliest first.
+
+func streamwhatToChange(qw422016 *qt422016.Writer, cures []string) {
+	if len(cures) == 1 {
 		qw422016.N().S(`<p class="cure"><b>What to change:</b> `)
-		qw422016.E().S(text(cure))
+		qw422016.E().S(text(cures[0]))
 		qw422016.N().S(`</p>
+`)
+	} else if len(cures) > 1 {
+		qw422016.N().S(`<div class="cure">
+<b>What to change, the likeliest first:</b>
+<ol>
+`)
+		for _, cure := range cures {
+			qw422016.N().S(`<li>`)
+			qw422016.E().S(text(cure))
+			qw422016.N().S(`</li>
+`)
+		}
+		qw422016.N().S(`</ol>
+</div>
 `)
 	}
 }
 
-func writewhatToChange(qq422016 qtio422016.Writer, cure string) {
+func writewhatToChange(qq422016 qtio422016.Writer, cures []string) {
 	qw422016 := qt422016.AcquireWriter(qq422016)
-	streamwhatToChange(qw422016, cure)
+	streamwhatToChange(qw422016, cures)
 	qt422016.ReleaseWriter(qw422016)
 }
 
-func whatToChange(cure string) string {
+func whatToChange(cures []string) string {
 	qb422016 := qt422016.AcquireByteBuffer()
-	writewhatToChange(qb422016, cure)
+	writewhatToChange(qb422016, cures)
 	qs422016 := string(qb422016.B)
 	qt422016.ReleaseByteBuffer(qb422016)
 	return qs422016

@@ -30,6 +30,7 @@ func pageStates() []pageState {
 		{"attention", attention()},
 		{"upstream-down", upstreamDown()},
 		{"certificate-expired", certificateExpired()},
+		{"server-full", serverFull()},
 		{"readiness-upstream", notReady()},
 		{"stuck", stuck()},
 		{"draining", draining()},
@@ -129,7 +130,7 @@ func attention() health.Snapshot {
 	o.Own[0].NotAfter, o.Own[0].DaysLeft = ago(-7*time.Hour), 0
 	broken := "PGORIGIN_TLS_CERT_FILE: /etc/pgorigin/tls.crt and the key in /etc/pgorigin/tls.key do not belong together"
 	o.Reloads = append([]health.Reload{{At: ago(40 * time.Minute), Result: health.ReloadFailed, Text: broken}}, o.Reloads...)
-	o.Failures = []health.Failure{{Problem: health.Problem{Reason: "auth_rejected", Text: "the server refused the login: SQLSTATE 28P01", Cure: "Check user, password and database; the server's own message says more."}, Count: 15, Last: ago(3 * time.Minute)}}
+	o.Failures = []health.Failure{{Problem: health.Problem{Reason: "auth_rejected", Text: "the server refused the login: SQLSTATE 28P01", Cures: []string{"Check user, password and database; the server's own message says more."}}, Count: 15, Last: ago(3 * time.Minute)}}
 	s := healthy(o)
 	s.Notes = []health.Note{
 		{Name: "certificates", Text: "reload failed, the old certificates stay in force since 2026-03-01T08:35:02Z: " + broken},
@@ -150,7 +151,7 @@ func fail(o *health.OriginSnapshot, p health.Problem) {
 	}
 	o.Failures = []health.Failure{
 		{Problem: p, Count: 37, Last: ago(4 * time.Second)},
-		{Problem: health.Problem{Reason: "client_timeout", Text: "the client sent no startup packet within 10s", Cure: "Let the client send its startup packet at once, or raise PGORIGIN_LOGIN_TIMEOUT."}, Count: 1, Last: ago(5 * time.Hour)},
+		{Problem: health.Problem{Reason: "client_timeout", Text: "the client sent no startup packet within 10s", Cures: []string{"Let the client send its startup packet at once.", "Or raise PGORIGIN_LOGIN_TIMEOUT."}}, Count: 1, Last: ago(5 * time.Hour)},
 	}
 	if o.Sessions.Limit > 0 {
 		for i := chartMinutes - 3; i < chartMinutes; i++ {
@@ -160,7 +161,7 @@ func fail(o *health.OriginSnapshot, p health.Problem) {
 }
 
 func refusedProblem() health.Problem {
-	return health.Problem{Reason: "upstream_refused", Text: "upstream pgbouncer.prod:6432: TCP connection to 10.2.0.7:6432 refused", Cure: "Check that the server runs and that PGORIGIN_UPSTREAM_ADDR has its port; pgbouncer usually has 6432, PostgreSQL 5432."}
+	return health.Problem{Reason: "upstream_refused", Text: "upstream pgbouncer.prod:6432: TCP connection to 10.2.0.7:6432 refused", Cures: []string{"Check that the upstream runs.", "Check the port in PGORIGIN_UPSTREAM_ADDR: pgbouncer usually has 6432, PostgreSQL 5432."}}
 }
 
 func upstreamDown() health.Snapshot {
@@ -173,7 +174,7 @@ func upstreamDown() health.Snapshot {
 }
 
 func expiredProblem() health.Problem {
-	return health.Problem{Reason: "cert_expired", Text: `upstream pgbouncer.prod:6432: certificate "pgbouncer.prod" expired 2026-03-01T09:12:31Z, 2 minutes ago`, Cure: "Renew the server's certificate (the one at PGORIGIN_UPSTREAM_ADDR) and check this machine's clock; an expired CA is replaced in PGORIGIN_TLS_CA_FILE."}
+	return health.Problem{Reason: "cert_expired", Text: `upstream pgbouncer.prod:6432: certificate "pgbouncer.prod" expired 2026-03-01T09:12:31Z, 2 minutes ago`, Cures: []string{"Renew the certificate of the upstream at PGORIGIN_UPSTREAM_ADDR."}}
 }
 
 func certificateExpired() health.Snapshot {
@@ -183,6 +184,18 @@ func certificateExpired() health.Snapshot {
 	leaf.NotAfter, leaf.DaysLeft = ago(151*time.Second), -1
 	s := healthy(o)
 	s.Notes = []health.Note{{Name: health.NoteUpstream, Text: downText(o)}, {Name: "expiry", Text: `upstream certificate "pgbouncer.prod" has expired 2026-03-01T09:12:31Z`}}
+	return s
+}
+
+// serverFull is an origin whose upstream has proved who it is, and refuses every login.
+func serverFull() health.Snapshot {
+	o := serving("default", "pgbouncer.prod:6432")
+	fail(&o, health.Problem{
+		Reason: "server_full", Text: `the upstream refused the login: "sorry, too many clients already"`,
+		Cures: []string{"Use fewer connections.", "Or raise max_connections of the upstream at PGORIGIN_UPSTREAM_ADDR."},
+	})
+	s := healthy(o)
+	s.Notes = []health.Note{{Name: health.NoteUpstream, Text: downText(o)}}
 	return s
 }
 
@@ -210,7 +223,7 @@ func draining() health.Snapshot {
 func several() health.Snapshot {
 	reporting := serving("reporting", "reports.example.net:5432")
 	reporting.Listen, reporting.Upstream = []string{"/run/pgorigin/.s.PGSQL.5432"}, []string{"reports.example.net:5432", "reports-2.example.net:5432"}
-	fail(&reporting, health.Problem{Reason: "cert_name_mismatch", Text: `upstream reports.example.net:5432: certificate "db-7.internal" is not for reports.example.net but for "db-7.internal"`, Cure: "Set PGORIGIN_REPORTING_TLS_SERVER_NAME to a name that the certificate carries, if that is the server you mean, or get a certificate for the host in PGORIGIN_REPORTING_UPSTREAM_ADDR."})
+	fail(&reporting, health.Problem{Reason: "cert_name_mismatch", Text: `upstream reports.example.net:5432: certificate "db-7.internal" is not for reports.example.net but for "db-7.internal"`, Cures: []string{"Set PGORIGIN_REPORTING_TLS_SERVER_NAME=db-7.internal.", "Or get a certificate for the host in PGORIGIN_REPORTING_UPSTREAM_ADDR."}})
 	s := healthy(serving("default", "pgbouncer.prod:6432"), reporting, fresh("archive", "archive.example.net:6432"))
 	s.Notes = []health.Note{{Name: "reporting/" + health.NoteUpstream, Text: downText(reporting)}}
 	return s
@@ -244,11 +257,11 @@ func hostilePage(texts []string) health.Snapshot {
 	o.KeyExchange = []health.KeyExchange{{Upstream: evil(), Address: evil(), State: evil(), Fallback: evil(), Cause: evil(), Cure: evil()}}
 	o.Reloads, o.Own = nil, nil
 	for range texts {
-		o.Failures = append(o.Failures, health.Failure{Problem: health.Problem{Reason: evil(), Text: evil(), Cure: evil()}, Count: 1, Last: ago(time.Minute)})
+		o.Failures = append(o.Failures, health.Failure{Problem: health.Problem{Reason: evil(), Text: evil(), Cures: []string{evil(), evil()}}, Count: 1, Last: ago(time.Minute)})
 		o.Reloads = append(o.Reloads, health.Reload{At: ago(time.Minute), Result: evil(), Text: evil()})
 		o.Own = append(o.Own, health.Expiry{Role: evil(), Subject: evil(), NotAfter: pageNow()})
 	}
-	o.Probe.State, o.Probe.Problem = health.ProbeDown, &health.Problem{Reason: evil(), Text: evil(), Cure: evil()}
+	o.Probe.State, o.Probe.Problem = health.ProbeDown, &health.Problem{Reason: evil(), Text: evil(), Cures: []string{evil(), evil()}}
 	s := healthy(o, o)
 	s.About = health.About{Version: evil(), Revision: evil(), Go: evil(), Platform: evil(), GODEBUG: evil()}
 	for range texts {
@@ -261,6 +274,6 @@ func hostilePage(texts []string) health.Snapshot {
 // downText is what Prober.Note says of o.
 func downText(o health.OriginSnapshot) string {
 	p := o.Probe
-	return fmt.Sprintf("%s (%s since %s, last try %v ago)",
-		p.Problem.Text, p.Problem.Reason, p.Since.Format(time.RFC3339), pageNow().Sub(p.LastTry))
+	return fmt.Sprintf("%s (%s since %s, last try %v ago). %s", p.Problem.Text, p.Problem.Reason,
+		p.Since.Format(time.RFC3339), pageNow().Sub(p.LastTry), strings.Join(p.Problem.Cures, " "))
 }

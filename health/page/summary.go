@@ -44,7 +44,7 @@ type finding struct {
 	Origin string // empty: the whole process, or the only origin
 	Title  string
 	Text   string
-	Cure   string // empty: nothing is known
+	Cures  []string // the best one first; empty: nothing is known
 	Times  []timed
 }
 
@@ -92,11 +92,11 @@ func summarize(s health.Snapshot) summary {
 			"A restart helps, and ends the open sessions."
 	case len(down) > 0 && len(down) < len(s.Origins):
 		sum.Word = "Partly down"
-		sum.Sentence = fmt.Sprintf("%d of %d upstreams cannot be reached or fail verification: %s.",
+		sum.Sentence = fmt.Sprintf("%d of %d upstreams cannot be used: %s.",
 			len(down), len(s.Origins), strings.Join(down, ", "))
 	case len(down) > 0:
 		sum.Word = "Not working"
-		sum.Sentence = "No client gets through: the upstream cannot be reached or fails verification."
+		sum.Sentence = "No client gets through. The cause and what to change are below."
 	}
 	return sum
 }
@@ -148,15 +148,20 @@ func (sum *summary) raise(l level) {
 	}
 }
 
-// calm is the sentence for a process with which nothing is wrong.
+// calm is the sentence for a process that serves clients.
 func calm(s health.Snapshot) string {
-	untried := 0
+	untried, failed := 0, false
 	for _, o := range s.Origins {
 		if o.Probe.State == health.ProbeUnknown {
 			untried++
 		}
+		failed = failed || o.Probe.Problem != nil ||
+			slices.ContainsFunc(o.Failures, func(f health.Failure) bool { return s.Time.Sub(f.Last) < recently })
 	}
 	switch {
+	case failed:
+		return "Clients can connect, but something has failed in the last minutes. The cause and what to change " +
+			"are below."
 	case untried > 0 && len(s.Origins) > 1:
 		return fmt.Sprintf("Clients can connect. No session has used %d of %d upstreams yet, "+
 			"so their state is unknown.", untried, len(s.Origins))
@@ -196,12 +201,12 @@ func findings(o health.OriginSnapshot, now now) []finding {
 	if p := o.Probe; p.Problem != nil {
 		reason = p.Problem.Reason
 		f := finding{
-			Title: "The last connection to the upstream failed", Level: warn,
-			Text: p.Problem.Text, Cure: p.Problem.Cure,
+			Title: "The last try of the upstream failed", Level: warn,
+			Text: p.Problem.Text, Cures: p.Problem.Cures,
 			Times: []timed{{reason + " at", now.Moment(p.LastTry)}},
 		}
 		if p.State == health.ProbeDown {
-			f.Title, f.Level = "No verified connection to the upstream", bad
+			f.Title, f.Level = "The upstream cannot be used", bad
 			f.Times = []timed{
 				{reason + " since", now.Moment(p.Since)}, {"; last tried", now.Moment(p.LastTry)},
 			}
@@ -212,7 +217,7 @@ func findings(o health.OriginSnapshot, now now) []finding {
 		if k.Fallback != "" {
 			found = append(found, finding{
 				Title: "Key exchange with " + k.Address + " uses a fallback", Level: warn,
-				Text: k.Cause, Cure: k.Cure,
+				Text: k.Cause, Cures: []string{k.Cure},
 				Times: []timed{{"next try at", now.Moment(k.Until)}},
 			})
 		}
@@ -220,7 +225,7 @@ func findings(o health.OriginSnapshot, now now) []finding {
 	for _, f := range o.Failures {
 		if now.time.Sub(f.Last) < recently && f.Reason != reason {
 			found = append(found, finding{
-				Level: warn, Title: "Recent failures", Text: f.Text, Cure: f.Cure,
+				Level: warn, Title: "Recent failures", Text: f.Text, Cures: f.Cures,
 				Times: []timed{{f.Reason + ", " + times(f.Count) + ", last at", now.Moment(f.Last)}},
 			})
 		}

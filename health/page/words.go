@@ -61,23 +61,17 @@ func (m moment) Distance() string {
 }
 
 // validity is how long a certificate is still valid.
-type validity struct {
-	end      moment
-	daysLeft int
-}
+type validity struct{ end moment }
 
 // Expired reports whether the certificate has ended.
 func (v validity) Expired() bool { return !v.end.now.Before(v.end.t) }
 
 // Remaining returns how long the certificate is still valid, or how long ago it ended.
 func (v validity) Remaining() string {
-	switch {
-	case v.Expired():
+	if v.Expired() {
 		return v.end.Distance()
-	case v.daysLeft < 1:
-		return length(v.end.t.Sub(v.end.now)) + " left"
 	}
-	return count(v.daysLeft, "day") + " left"
+	return length(v.end.t.Sub(v.end.now)) + " left"
 }
 
 // length is d in the largest unit of which there are at least two.
