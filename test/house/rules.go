@@ -37,6 +37,7 @@ const (
 	check    = internal + "check"
 	observe  = internal + "observe"
 	advice   = internal + "advice"
+	stacks   = internal + "stacks"
 	control  = internal + "control"
 	config   = internal + "config"
 	inject   = internal + "inject"
@@ -67,6 +68,8 @@ func house() []room {
 			Rooms:     []string{advice, config, host, cli, safetext, leafPgwire, leafTLS},
 			Libraries: []string{cryptoTLS, passfile},
 		},
+		// stacks predicts, from what it is told.
+		{Package: stacks, Rooms: []string{leafTLS}},
 		// webhook serves what inject does.
 		{Package: webhook, Rooms: []string{observe, config, inject, host, cli, safetext}, Libraries: []string{zap}},
 		// observe is the only room that logs or counts.

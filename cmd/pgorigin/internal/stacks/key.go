@@ -1,0 +1,92 @@
+package stacks
+
+import (
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"fmt"
+	"math/big"
+)
+
+// key is the kind of a public key, as far as it is known.
+type key struct {
+	bits       int    // of RSA; zero for others
+	curve      string // of ECDSA, or "Ed25519"
+	pss, mldsa bool
+}
+
+// keyOf returns the kind of the key of a certificate.
+func keyOf(cert *x509.Certificate) key {
+	switch public := cert.PublicKey.(type) {
+	case *rsa.PublicKey:
+		return key{bits: public.N.BitLen()}
+	case *ecdsa.PublicKey:
+		return key{curve: public.Curve.Params().Name}
+	case ed25519.PublicKey:
+		return key{curve: "Ed25519"}
+	}
+	var info struct {
+		Algorithm pkix.AlgorithmIdentifier
+		Key       asn1.BitString
+	}
+	if _, err := asn1.Unmarshal(cert.RawSubjectPublicKeyInfo, &info); err != nil {
+		return key{}
+	}
+	pss := asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 10}
+	mldsa := asn1.ObjectIdentifier{2, 16, 840, 1, 101, 3, 4, 3}
+	id, n := info.Algorithm.Algorithm, len(mldsa)
+	return key{
+		pss:   id.Equal(pss),
+		mldsa: len(id) == n+1 && id[:n].Equal(mldsa) && id[n] >= 17 && id[n] <= 19, // FIPS 204 has three
+	}
+}
+
+// signerOf returns what the signature of a certificate tells about the key that made it, if the certificate of
+// that key is not there. The size of a signature follows from the size of the key.
+func signerOf(cert *x509.Certificate) key {
+	switch cert.SignatureAlgorithm { //nolint:exhaustive // the others tell nothing that matters here
+	case x509.PureEd25519:
+		return key{curve: "Ed25519"}
+	case x509.ECDSAWithSHA1, x509.ECDSAWithSHA256, x509.ECDSAWithSHA384, x509.ECDSAWithSHA512:
+		var signature struct{ R, S *big.Int }
+		if _, err := asn1.Unmarshal(cert.Signature, &signature); err != nil {
+			return key{}
+		}
+		switch bits := max(signature.R.BitLen(), signature.S.BitLen()); {
+		case bits > 521:
+			return key{}
+		case bits > 384:
+			return key{curve: "P-521"}
+		case bits > 256:
+			return key{curve: "P-384"}
+		}
+		return key{curve: "P-256"}
+	case x509.SHA1WithRSA, x509.SHA256WithRSA, x509.SHA384WithRSA, x509.SHA512WithRSA:
+		return key{bits: len(cert.Signature) * 8}
+	}
+	return key{}
+}
+
+// lax says which extension of RFC 5280 a certificate of Path lacks. Python 3.13 asks for these.
+func (s *Server) lax(place int, cert *x509.Certificate) string {
+	lacks := func(what string) string { return fmt.Sprintf("the certificate %s %s", subject(cert), what) }
+	switch {
+	case !s.isAnchor(place) && len(cert.AuthorityKeyId) == 0:
+		return lacks("has no authority key identifier")
+	case place == 0 && !cert.IsCA:
+		return ""
+	case len(cert.SubjectKeyId) == 0:
+		return lacks("has no subject key identifier")
+	case cert.KeyUsage == 0:
+		return lacks("has no key usage")
+	}
+	for _, extension := range cert.Extensions {
+		if extension.Id.Equal(asn1.ObjectIdentifier{2, 5, 29, 19}) && !extension.Critical {
+			return lacks("has basic constraints that are not marked as critical")
+		}
+	}
+	return ""
+}
