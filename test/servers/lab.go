@@ -132,11 +132,11 @@ func (l *Lab) serverFolder(name string) (string, error) {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return "", fmt.Errorf("create folder: %w", err)
 	}
-	return dir, l.give(dir)
+	return dir, l.Give(dir)
 }
 
-// give hands a file or folder to the servers' user.
-func (l *Lab) give(paths ...string) error {
+// Give hands a file or folder to the servers' user.
+func (l *Lab) Give(paths ...string) error {
 	if l.user == nil {
 		return nil
 	}

@@ -54,8 +54,11 @@ func (l *Lab) Peer(ctx context.Context, name, port, path string, args ...string)
 
 // Sidecar starts a pgbouncer in the place of a tunnel: plaintext clients on loopback, server_tls_sslmode=verify-full to
 // upstream, host:port. Pooling is by session, what a tunnel does too and what applications notice least; its pool is as
-// big as its number of clients. users are further accounts with their passwords or SCRAM secrets. ctx bounds the start only.
-func (l *Lab) Sidecar(ctx context.Context, upstream string, users map[string]string) (p *Process, addr string, err error) {
+// big as its number of clients. users are further accounts with their passwords or SCRAM secrets. settings are further
+// lines of its configuration, and may name other files than the Lab's. ctx bounds the start only.
+func (l *Lab) Sidecar(
+	ctx context.Context, upstream string, users map[string]string, settings ...string,
+) (p *Process, addr string, err error) {
 	port, err := l.Port()
 	if err != nil {
 		return nil, "", err
@@ -67,7 +70,7 @@ func (l *Lab) Sidecar(ctx context.Context, upstream string, users map[string]str
 	host, upstreamPort, _ := net.SplitHostPort(upstream) // an address without port makes a pgbouncer that fails
 	files := map[string][]byte{
 		"ca.crt": l.CA.PEM(), "userlist.txt": userlist(users),
-		"pgbouncer.ini": []byte(strings.Join([]string{
+		"pgbouncer.ini": []byte(strings.Join(append([]string{
 			"[databases]", "* = host=" + host + " port=" + upstreamPort,
 			"[pgbouncer]", "listen_addr = 127.0.0.1", "listen_port = " + port, "unix_socket_dir =",
 			"auth_type = md5", // SCRAM for who has a SCRAM secret
@@ -75,14 +78,14 @@ func (l *Lab) Sidecar(ctx context.Context, upstream string, users map[string]str
 			"server_tls_sslmode = verify-full", "server_tls_ca_file = " + filepath.Join(folder, "ca.crt"),
 			"pool_mode = session", "max_client_conn = 20000", "default_pool_size = 20000",
 			"ignore_startup_parameters = extra_float_digits,options",
-		}, "\n") + "\n"),
+		}, settings...), "\n") + "\n"),
 	}
 	for name, text := range files {
 		path := filepath.Join(folder, name)
 		if err := os.WriteFile(path, text, 0o600); err != nil {
 			return nil, "", fmt.Errorf("configure pgbouncer: %w", err)
 		}
-		if err := l.give(path); err != nil {
+		if err := l.Give(path); err != nil {
 			return nil, "", err
 		}
 	}

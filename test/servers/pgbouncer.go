@@ -64,7 +64,7 @@ func (l *Lab) PgBouncer(ctx context.Context, pg *Postgres, o PgBouncerOptions) (
 		if err := os.WriteFile(path, text, 0o600); err != nil {
 			return nil, fmt.Errorf("configure pgbouncer: %w", err)
 		}
-		if err := l.give(path); err != nil {
+		if err := l.Give(path); err != nil {
 			return nil, err
 		}
 	}

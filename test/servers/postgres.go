@@ -1,6 +1,7 @@
 package servers
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net"
@@ -19,6 +20,11 @@ type PostgresOptions struct {
 	NoTLS bool
 	// Env and Settings are further environment variables ("NAME=value") and lines of postgresql.conf.
 	Env, Settings []string
+	// HBA replaces pg_hba.conf. Files are further files of the data directory.
+	HBA   string
+	Files map[string]string
+	// Ready is what its log says when it has started; empty means that it accepts connections.
+	Ready string
 	// BinDir has the initdb and the postgres of another version than Debian's; empty means Debian's.
 	BinDir string
 }
@@ -32,11 +38,12 @@ type Postgres struct {
 	// Certificate is what the server presents.
 	Certificate *tlstest.Pair
 
-	lab  *Lab
-	data string
-	port string
-	env  []string
-	bin  binaries
+	lab   *Lab
+	data  string
+	port  string
+	env   []string
+	ready string
+	bin   binaries
 }
 
 // MutualDatabase is the database that demands a client certificate (clientcert=verify-full).
@@ -87,7 +94,10 @@ func (l *Lab) Postgres(ctx context.Context, o PostgresOptions) (*Postgres, error
 	if err != nil {
 		return nil, err
 	}
-	pg := &Postgres{Addr: "127.0.0.1:" + port, lab: l, data: filepath.Join(folder, "data"), port: port, env: o.Env, bin: bin}
+	pg := &Postgres{
+		Addr: "127.0.0.1:" + port, lab: l, data: filepath.Join(folder, "data"), port: port, env: o.Env, bin: bin,
+		ready: cmp.Or(o.Ready, "database system is ready to accept connections"),
+	}
 	// cp keeps owners and modes; the template saves the second and a half that initdb takes.
 	if err := l.serverCommand(syscall.SIGKILL, "/bin/cp", "-a", template, pg.data).Run(); err != nil {
 		return nil, fmt.Errorf("copy data directory: %w", err)
@@ -141,13 +151,19 @@ func (pg *Postgres) configure(o PostgresOptions) error {
 			"ssl_ca_file = 'clients.crt'")
 	}
 	settings = append(settings, o.Settings...)
+	if o.HBA != "" {
+		files["pg_hba.conf"] = []byte(o.HBA)
+	}
+	for name, text := range o.Files {
+		files[name] = []byte(text)
+	}
 	files["postgresql.auto.conf"] = []byte(strings.Join(settings, "\n") + "\n")
 	for name, text := range files {
 		path := filepath.Join(pg.data, name)
 		if err := os.WriteFile(path, text, 0o600); err != nil {
 			return fmt.Errorf("configure PostgreSQL: %w", err)
 		}
-		if err := pg.lab.give(path); err != nil {
+		if err := pg.lab.Give(path); err != nil {
 			return err
 		}
 	}
@@ -171,8 +187,23 @@ func (pg *Postgres) Start(ctx context.Context) error {
 		return err
 	}
 	pg.Process = p
-	return p.awaitLine(ctx, "database system is ready to accept connections")
+	return p.awaitLine(ctx, pg.ready)
 }
+
+// Write replaces a file of the data directory, or removes it if text is empty. It does not make the server read it.
+func (pg *Postgres) Write(name, text string) error {
+	path := filepath.Join(pg.data, name)
+	if text == "" {
+		return os.Remove(path)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		return fmt.Errorf("configure PostgreSQL: %w", err)
+	}
+	return pg.lab.Give(path)
+}
+
+// Settle says that the next Start is an ordinary one.
+func (pg *Postgres) Settle() { pg.ready = "database system is ready to accept connections" }
 
 // SocketDir is the folder of the Unix socket, through which everybody is let in; only the servers' user and root get there.
 func (pg *Postgres) SocketDir() string { return filepath.Dir(pg.data) }

@@ -1,0 +1,231 @@
+package faults
+
+import (
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"net"
+	"time"
+
+	"github.com/pgorigin/pgorigin/test/servers"
+	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
+)
+
+// day is a day.
+const day = 24 * time.Hour
+
+// presents is a pgbouncer with a certificate of its own. The cure is a good one.
+func presents(issue func() *tlstest.Pair) func(*scene) {
+	return func(s *scene) {
+		b := s.bouncer(servers.PgBouncerOptions{Certificate: issue()})
+		s.upstream = b.Addr
+		s.cure = func() { s.do(b.Present(s.ctx, shared.lab.ServerCertificate(tlstest.P256))) }
+	}
+}
+
+// fronted is presents for certificates that OpenSSL does not serve.
+func fronted(issue func() *tlstest.Pair) func(*scene) {
+	return func(s *scene) {
+		g := s.gate(fronts(serves(issue())))
+		s.upstream = g.Addr
+		s.cure = func() { g.become(fronts(goodTLS())) }
+	}
+}
+
+// with changes the usual certificate.
+func with(change func(*tlstest.Leaf)) func() *tlstest.Pair {
+	return func() *tlstest.Pair {
+		l := leaf()
+		change(&l)
+		return shared.lab.CA.Issue(l)
+	}
+}
+
+func certificateFaults() []fault {
+	ca := func() *tlstest.CA { return shared.lab.CA }
+	return append([]fault{
+		{
+			name: "another CA is trusted here", reason: "cert_unknown_authority",
+			cause: []string{`stranger's CA`, `throw-away CA`}, first: `PGORIGIN_TLS_CA_FILE`,
+			make: func(s *scene) {
+				s.upstream = shared.postgres.Addr
+				s.env = []string{"PGORIGIN_TLS_CA_FILE=" + shared.stranger}
+				s.set = map[string]string{"PGORIGIN_TLS_CA_FILE": shared.lab.CAFile}
+			},
+		},
+		{
+			name: "the system's roots are trusted, the CA is private", reason: "cert_unknown_authority",
+			cause: []string{`system`, `throw-away CA`}, first: `PGORIGIN_TLS_CA_FILE`,
+			make: func(s *scene) {
+				s.upstream = shared.postgres.Addr
+				s.env = []string{"PGORIGIN_TLS_CA_FILE="}
+				s.set = map[string]string{"PGORIGIN_TLS_CA_FILE": shared.lab.CAFile}
+			},
+		},
+		{
+			name: "the CA has a new key and the same name", reason: "cert_unknown_authority",
+			cause: []string{`throw-away CA`, `key`}, first: `PGORIGIN_TLS_CA_FILE`,
+			make: func(s *scene) {
+				s.upstream = shared.postgres.Addr
+				old := tlstest.NewCA("pgorigin throw-away CA", tlstest.P521).PEM()
+				s.env = []string{"PGORIGIN_TLS_CA_FILE=" + writeFile(s.T, "old.crt", old)}
+				s.set = map[string]string{"PGORIGIN_TLS_CA_FILE": shared.lab.CAFile}
+			},
+		},
+		{
+			name: "the server's certificate is self-signed", reason: "cert_unknown_authority",
+			cause: []string{`self-signed`}, first: `PGORIGIN_TLS_CA_FILE`,
+			make: func(s *scene) {
+				pair := tlstest.SelfSigned(leaf())
+				s.upstream = s.bouncer(servers.PgBouncerOptions{Certificate: pair}).Addr
+				s.set = map[string]string{"PGORIGIN_TLS_CA_FILE": writeFile(s.T, "self.crt", pair.CertPEM())}
+			},
+		},
+		{
+			name: "the server sends its own certificate without the intermediate", reason: "chain_incomplete",
+			cause: []string{`Issuing CA 1`, `not sent`}, first: `intermediate`,
+			make: func(s *scene) {
+				pair := ca().Intermediate("Issuing CA 1", tlstest.P256).Issue(leaf())
+				b := s.bouncer(servers.PgBouncerOptions{Certificate: pair.WithChain()})
+				s.upstream = b.Addr
+				s.cure = func() { s.do(b.Present(s.ctx, pair)) }
+			},
+		},
+		{
+			name: "the server's certificate has expired", reason: "cert_expired",
+			cause: []string{`expired`, `ago|20\d\d-`}, first: `renew`,
+			make: presents(with(func(l *tlstest.Leaf) { l.NotBefore, l.NotAfter = time.Now().Add(-9*day), time.Now().Add(-day) })),
+		},
+		{
+			name: "an intermediate has expired", reason: "cert_expired",
+			cause: []string{`Issuing CA 2`, `expired`}, first: `intermediate|Issuing CA 2`,
+			make: presents(func() *tlstest.Pair {
+				return ca().Authority(tlstest.Authority{Name: "Issuing CA 2", Template: func(c *x509.Certificate) {
+					c.NotBefore, c.NotAfter = time.Now().Add(-9*day), time.Now().Add(-day)
+				}}).Issue(leaf())
+			}),
+		},
+		{
+			name: "the CA in the CA file has expired", reason: "cert_expired",
+			cause: []string{`Old Root`, `expired`}, first: `PGORIGIN_TLS_CA_FILE`,
+			make: func(s *scene) {
+				root := tlstest.NewAuthority(tlstest.Authority{Name: "Old Root", Template: func(c *x509.Certificate) {
+					c.NotBefore, c.NotAfter = time.Now().Add(-9*day), time.Now().Add(-day)
+				}})
+				fresh := tlstest.NewCA("New Root", tlstest.P256)
+				s.env = []string{"PGORIGIN_TLS_CA_FILE=" + writeFile(s.T, "old.crt", root.PEM())}
+				b := s.bouncer(servers.PgBouncerOptions{Certificate: root.Issue(leaf())})
+				s.upstream = b.Addr
+				s.set = map[string]string{"PGORIGIN_TLS_CA_FILE": writeFile(s.T, "new.crt", fresh.PEM())}
+				s.cure = func() { s.do(b.Present(s.ctx, fresh.Issue(leaf()))) }
+			},
+		},
+		{
+			name: "the server's certificate is not valid yet", reason: "cert_not_yet_valid",
+			cause: []string{`not valid (yet|before)|not yet valid`, `20\d\d-`}, first: `clock`,
+			simulated: "The clock of the machine stays; the server gets a certificate for now.",
+			make:      presents(with(func(l *tlstest.Leaf) { l.NotBefore = time.Now().Add(5 * day) })),
+		},
+	}, certificateNames()...)
+}
+
+func certificateNames() []fault {
+	noNames := func(l *tlstest.Leaf) { l.DNSNames, l.IPs = nil, nil }
+	anchored := map[string]string{"PGORIGIN_TLS_SERVER_NAME": servers.ServerName}
+	return append([]fault{
+		{
+			name: "the certificate has another name", reason: "cert_name_mismatch",
+			cause: []string{`db\.elsewhere\.test`, `db\.pgorigin\.test`}, first: `PGORIGIN_TLS_SERVER_NAME=db\.pgorigin\.test`,
+			make: func(s *scene) {
+				s.upstream = shared.postgres.Addr
+				s.env = []string{"PGORIGIN_TLS_SERVER_NAME=db.elsewhere.test"}
+				s.set = anchored
+			},
+		},
+		{
+			name: "the host is an IP address, the certificate has a name only", reason: "cert_name_mismatch",
+			cause: []string{`127\.0\.0\.1`, `db\.pgorigin\.test`}, first: `PGORIGIN_TLS_SERVER_NAME=db\.pgorigin\.test`,
+			make: func(s *scene) {
+				s.upstream = s.bouncer(servers.PgBouncerOptions{Certificate: with(func(l *tlstest.Leaf) { l.IPs = nil })()}).Addr
+				s.set = anchored
+			},
+		},
+		{
+			name: "the certificate has a common name only", reason: "cert_name_mismatch",
+			cause: []string{`common name|CN\b|subject alternative name|SAN\b`}, first: `issue|subject alternative|SAN`,
+			make: func(s *scene) {
+				presents(with(noNames))(s)
+				s.env = []string{"PGORIGIN_TLS_SERVER_NAME=" + servers.ServerName}
+			},
+		},
+		{
+			name: "the certificate has a wildcard for another domain", reason: "cert_name_mismatch",
+			cause: []string{`db\.elsewhere\.test`, `\*\.pgorigin\.test`}, first: `issue|certificate for|name that`,
+			make: func(s *scene) {
+				b := s.bouncer(servers.PgBouncerOptions{Certificate: with(func(l *tlstest.Leaf) {
+					l.DNSNames, l.IPs = []string{"*.pgorigin.test"}, nil
+				})()})
+				s.upstream = b.Addr
+				s.env = []string{"PGORIGIN_TLS_SERVER_NAME=db.elsewhere.test"}
+				s.cure = func() {
+					s.do(b.Present(s.ctx, with(func(l *tlstest.Leaf) { l.DNSNames = []string{"db.elsewhere.test"} })()))
+				}
+			},
+		},
+		{
+			name: "the certificate has another IP address", reason: "cert_name_mismatch",
+			cause: []string{`10\.1\.2\.3`, `127\.0\.0\.1`}, first: `PGORIGIN_TLS_SERVER_NAME=10\.1\.2\.3`,
+			make: func(s *scene) {
+				s.upstream = s.bouncer(servers.PgBouncerOptions{Certificate: with(func(l *tlstest.Leaf) {
+					l.DNSNames, l.IPs = nil, []net.IP{net.IPv4(10, 1, 2, 3)}
+				})()}).Addr
+			},
+		},
+	}, certificateRules()...)
+}
+
+func certificateRules() []fault {
+	authority := func(change func(*x509.Certificate)) func() *tlstest.Pair {
+		return func() *tlstest.Pair {
+			return shared.lab.CA.Authority(tlstest.Authority{Name: "Issuing CA 3", Template: change}).Issue(leaf())
+		}
+	}
+	return []fault{
+		{
+			name: "the certificate is for clients", reason: "cert_usage",
+			cause: []string{`server|usage`, `client|usage`}, first: `issue|server authentication`,
+			make: presents(with(func(l *tlstest.Leaf) { l.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} })),
+		},
+		{
+			name: "the key of the certificate is too short", reason: "cert_invalid",
+			cause: []string{`1024`, `RSA|bits?`}, first: `issue|replace|key`,
+			make: fronted(with(func(l *tlstest.Leaf) { l.Key = tlstest.RSA1024 })),
+		},
+		{
+			name: "the certificate is signed with SHA-1", reason: "cert_invalid",
+			cause: []string{`SHA-?1`}, first: `issue|replace|SHA-256`,
+			make: fronted(with(func(l *tlstest.Leaf) { l.Form.SHA1 = true })),
+		},
+		{
+			name: "the authority may not issue for this name", reason: "cert_invalid",
+			cause: []string{`db\.pgorigin\.test`, `constrain|not allowed|permitted`}, first: `issue|authority|Issuing CA 3`,
+			make: presents(authority(func(c *x509.Certificate) {
+				c.PermittedDNSDomainsCritical, c.PermittedDNSDomains = true, []string{"example.com"}
+			})),
+		},
+		{
+			name: "the issuer is no authority", reason: "cert_invalid",
+			cause: []string{`Issuing CA 3`, `not an? (CA|authority)|may not (issue|sign)|authority`}, first: `issue|replace`,
+			make: presents(authority(func(c *x509.Certificate) { c.IsCA, c.KeyUsage = false, x509.KeyUsageDigitalSignature })),
+		},
+		{
+			name: "a critical extension is unknown", reason: "cert_invalid",
+			cause: []string{`critical`, `1\.2\.3\.4`}, first: `issue|replace`,
+			make: presents(with(func(l *tlstest.Leaf) {
+				l.Template = func(c *x509.Certificate) {
+					c.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{1, 2, 3, 4}, Critical: true, Value: []byte{5, 0}}}
+				}
+			})),
+		},
+	}
+}
