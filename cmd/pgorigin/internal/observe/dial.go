@@ -108,12 +108,15 @@ func certificateFields(err error) []zap.Field {
 		Text("expected_name", failure.ExpectedName),
 		zap.String("cert_subject", peer.Subject), zap.String("cert_issuer", peer.Issuer),
 		zap.Strings("cert_names", peer.Names),
-		zap.Time("cert_not_before", peer.NotBefore), zap.Time("cert_not_after", peer.NotAfter),
+		moment("cert_not_before", peer.NotBefore), moment("cert_not_after", peer.NotAfter),
 		zap.String("cert_serial", peer.Serial), zap.String("cert_sha256", peer.SHA256),
 	}
 	var also []string
 	for _, reason := range failure.Also {
 		also = append(also, string(reason))
+	}
+	if also == nil {
+		return fields
 	}
 	return append(fields, zap.Strings("also", also))
 }

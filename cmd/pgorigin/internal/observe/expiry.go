@@ -85,7 +85,7 @@ func (e *expiryReminder) crlExpired(now time.Time) time.Time {
 // CheckExpiry warns of configured certificates and revocation lists that expire soon or have expired.
 func (o *Observer) CheckExpiry(now time.Time) {
 	if end := o.expiry.crlExpired(now); !end.IsZero() && o.expiry.due(health.RoleCRL, now) {
-		o.log.Warn("revocation list has run out", zap.String("origin", o.origin), zap.Time("not_after", end),
+		o.log.Warn("revocation list has run out", zap.String("origin", o.origin), moment("not_after", end),
 			zap.String("cure", advice.ExpiryCure(health.RoleCRL, o.settings)))
 	}
 	for _, c := range o.expiry.configured(now) {
@@ -144,7 +144,7 @@ func (o *Observer) warnOfExpiry(role string, cert *x509.Certificate, now time.Ti
 	if line := o.log.Check(level, message); line != nil {
 		d := tlsorigin.Describe([]*x509.Certificate{cert}, now)[0]
 		line.Write(zap.String("origin", o.origin), zap.String("role", role), zap.String("subject", d.Subject),
-			zap.String("sha256", tlsorigin.Fingerprint(cert)), zap.Time("not_after", cert.NotAfter),
+			zap.String("sha256", tlsorigin.Fingerprint(cert)), moment("not_after", cert.NotAfter),
 			zap.Float64("left", cert.NotAfter.Sub(now).Round(time.Second).Seconds()),
 			zap.String("cure", advice.ExpiryCure(role, o.settings)))
 	}

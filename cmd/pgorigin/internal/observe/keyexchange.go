@@ -90,5 +90,5 @@ func (o *Observer) keyExchangeChanged(c tlsorigin.KeyExchangeChange) {
 	o.log.Warn("key exchange fell back", append(fields, zap.String("fallback", string(c.Fallback)),
 		zap.String("cause", advice.FallbackCause(c.Cause)),
 		zap.String("cure", advice.FallbackCure(c.Fallback, o.settings)),
-		zap.Time("probe_after", c.Until.Truncate(time.Second)))...)
+		moment("probe_after", c.Until.Truncate(time.Second)))...)
 }

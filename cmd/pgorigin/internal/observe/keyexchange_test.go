@@ -33,7 +33,7 @@ func TestPathChanges(t *testing.T) {
 			},
 			zapcore.WarnLevel,
 			map[string]any{
-				"state": "path_blocked", "before": "negotiated", "fallback": "classical", "probe_after": until,
+				"state": "path_blocked", "before": "negotiated", "fallback": "classical", "probe_after": until.UTC().Format(jsonTime),
 				"cause": "the ClientHello arrived but got no answer: an inspection box, or a server that reads once",
 			},
 		},

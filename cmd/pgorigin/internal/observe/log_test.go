@@ -106,3 +106,13 @@ func TestAFileIsNoTerminal(t *testing.T) {
 		t.Error("a file or a buffer was taken for a terminal")
 	}
 }
+
+// The clock of a console line has no date, and a field has one.
+func TestConsoleShowsDates(t *testing.T) {
+	var out bytes.Buffer
+	log := NewLogger(&out, config.FormatConsole, zapcore.InfoLevel, nil)
+	log.Warn("certificate has expired", moment("not_after", time.Date(2026, 3, 1, 9, 15, 2, 0, time.UTC)))
+	if want := `{"not_after": "2026-03-01T09:15:02.000Z"}`; !strings.Contains(out.String(), want) {
+		t.Errorf("%q, want %s in it", out.String(), want)
+	}
+}

@@ -94,6 +94,9 @@ func (o *Observer) logSuppressed(kind string, count int) {
 		zap.Int("count", count), zap.Float64("within", logPeriod.Seconds()))
 }
 
+// moment is a field with a date, in both formats of the log. zap.Time has only the time of day for people.
+func moment(key string, t time.Time) zap.Field { return zap.String(key, t.UTC().Format(jsonTime)) }
+
 // Text is a field with a value from outside. An empty value makes no field.
 func Text(key, value string) zap.Field {
 	if value == "" {

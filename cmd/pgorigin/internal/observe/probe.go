@@ -110,5 +110,5 @@ func (o *Observer) upstreamChanged(p health.Probe) {
 		return
 	}
 	o.log.Warn("upstream is down", origin, zap.String("reason", p.Problem.Reason),
-		zap.String("error", p.Problem.Text), zap.Time("since", p.Since), Text("cure", p.Problem.Cure))
+		zap.String("error", p.Problem.Text), moment("since", p.Since), Text("cure", p.Problem.Cure))
 }

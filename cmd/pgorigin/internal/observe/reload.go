@@ -156,10 +156,10 @@ func reloadFields(found tlsorigin.Reloaded) []zap.Field {
 		Text("client", found.Client),
 	}
 	if !found.RootsNotAfter.IsZero() {
-		fields = append(fields, zap.Time("ca_not_after", found.RootsNotAfter))
+		fields = append(fields, moment("ca_not_after", found.RootsNotAfter))
 	}
 	if !found.ClientNotAfter.IsZero() {
-		fields = append(fields, zap.Time("client_not_after", found.ClientNotAfter))
+		fields = append(fields, moment("client_not_after", found.ClientNotAfter))
 	}
 	return fields
 }
