@@ -84,6 +84,12 @@ func FreeAddr(t *testing.T) string {
 // lead there.
 func StartUpstream(t *testing.T) (env []string) {
 	t.Helper()
+	return StartUpstreamOf(t, serveLogin)
+}
+
+// StartUpstreamOf runs serve for each connection, after SSLRequest. It returns the variables that lead there.
+func StartUpstreamOf(t *testing.T, serve func(*tls.Conn)) (env []string) {
+	t.Helper()
 	ca := tlstest.NewCA("serve test", tlstest.P256)
 	leaf := ca.Issue(tlstest.Leaf{IPs: []net.IP{net.IPv4(127, 0, 0, 1)}})
 	config := &tls.Config{Certificates: []tls.Certificate{leaf.TLS()}}
@@ -98,7 +104,15 @@ func StartUpstream(t *testing.T) (env []string) {
 			if err != nil {
 				return
 			}
-			go serveLogin(conn, config)
+			go func() {
+				defer func() { _ = conn.Close() }()
+				if ReadStartup(conn) != nil {
+					return
+				}
+				if _, err := conn.Write([]byte("S")); err == nil {
+					serve(tls.Server(conn, config))
+				}
+			}()
 		}
 	}()
 	return []string{
@@ -109,15 +123,7 @@ func StartUpstream(t *testing.T) (env []string) {
 
 // serveLogin is an upstream that accepts every user. It reports no errors: the test sees that its client gets
 // no answer.
-func serveLogin(raw net.Conn, config *tls.Config) {
-	defer func() { _ = raw.Close() }()
-	if ReadStartup(raw) != nil {
-		return
-	}
-	if _, err := raw.Write([]byte("S")); err != nil {
-		return
-	}
-	conn := tls.Server(raw, config)
+func serveLogin(conn *tls.Conn) {
 	if ReadStartup(conn) != nil {
 		return
 	}
