@@ -270,39 +270,17 @@ func (a *attempt) requestTLS(raw net.Conn) *Error {
 	if _, err := io.WriteString(raw, sslRequest); err != nil {
 		return a.failure(a.lostFailure(err, "while SSLRequest was sent"), err)
 	}
-	var answer [1]byte
+	greeting := make([]byte, greetingSize)
 	a.waiter.startWait()
-	_, err := io.ReadFull(raw, answer[:])
+	_, err := io.ReadFull(raw, greeting[:1])
 	a.waiter.stopWait()
 	if err != nil {
 		return a.failure(a.lostFailure(err, "without an answer to SSLRequest"), err)
 	}
-	if found := answerProblem(answer[0]); found != nil {
+	if found := answerProblem(greeting[:1+peek(raw, greeting[1:])]); found != nil {
 		return a.failure(found, nil)
 	}
-	// An attacker in the path may send bytes that are not TLS after 'S'. A client could take them for data
-	// from inside TLS (CVE-2021-23222). Bytes that have arrived already get their own reason. Later ones
-	// break the handshake, because nothing between here and TLS has a buffer.
-	if pendingInput(raw) {
-		return a.failure(because(ReasonTLSInjection,
-			"sent bytes behind its answer to SSLRequest; someone in the path may be tampering"), nil)
-	}
 	return nil
-}
-
-// answerProblem says what is wrong with the answer to SSLRequest. An 'E' begins an ErrorResponse. It comes
-// from a peer that has proved nothing, so it is not read (CVE-2024-10977).
-func answerProblem(answer byte) *problem {
-	switch answer {
-	case 'S':
-		return nil
-	case 'N':
-		return because(ReasonTLSRefused, "refuses TLS (answered SSLRequest with N)")
-	case 'E':
-		return because(ReasonTLSProtocol, "answered SSLRequest with an error")
-	}
-	return because(ReasonTLSProtocol,
-		"answered SSLRequest with byte 0x%02x instead of S or N; is it a Postgres server?", answer)
 }
 
 // handshake performs the TLS handshake, in which crypto/tls calls verification.verify.

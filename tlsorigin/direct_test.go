@@ -59,10 +59,18 @@ func TestRefusedDirectTLS(t *testing.T) {
 			peertest.ReadHello(conn)
 			io.WriteString(conn, "E\x00\x00\x00\x60SFATAL\x00C08P01\x00M"+peertest.PeerText+"\x00\x00")
 		}, ReasonTLSProtocol, "needs PostgreSQL 17 or pgbouncer 1.25"},
-		{"something else that is not TLS", func(conn net.Conn) {
+		{"resets", func(conn net.Conn) {
+			peertest.ReadHello(conn)
+			peertest.Reset(conn)
+		}, ReasonTLSProtocol, "needs PostgreSQL 17 or pgbouncer 1.25"},
+		{"web server", func(conn net.Conn) {
 			peertest.ReadHello(conn)
 			io.WriteString(conn, "HTTP/1.1 400 "+peertest.PeerText)
-		}, ReasonTLSProtocol, "something that is not TLS"},
+		}, ReasonNotPostgres, "a web server (HTTP)"},
+		{"something else that is not TLS", func(conn net.Conn) {
+			peertest.ReadHello(conn)
+			io.WriteString(conn, "\x1b[2J "+peertest.PeerText)
+		}, ReasonNotPostgres, "something that is not TLS"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			p := peertest.Start(t, row.script)

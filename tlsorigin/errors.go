@@ -24,6 +24,7 @@ const (
 	ReasonUpstreamGone        Reason = "upstream_gone"
 	ReasonUpstreamLost        Reason = "upstream_lost" // acknowledges nothing
 
+	ReasonNotPostgres  Reason = "not_postgres"  // answered like a server of something else
 	ReasonTLSRefused   Reason = "tls_refused"   // answered 'N'
 	ReasonTLSInjection Reason = "tls_injection" // sent bytes after 'S'
 	ReasonTLSProtocol  Reason = "tls_protocol"
@@ -53,6 +54,8 @@ const (
 	CaseShortName    Case = "short_name"    // of ReasonUpstreamDNS: a name without a dot does not exist
 	CaseWorkedBefore Case = "worked_before" // of ReasonUpstreamSilent: this address was verified before
 	CaseNoAnswer     Case = "no_answer"     // of ReasonUpstreamGone: the end came in answer to SSLRequest
+	CaseExpectsTLS   Case = "expects_tls"   // of ReasonNotPostgres: TLS from the first byte
+	CaseErrorAnswer  Case = "error_answer"  // of ReasonTLSProtocol: an error in answer to SSLRequest
 	CaseNoDirectTLS  Case = "no_direct_tls" // of ReasonTLSProtocol: the server does not take direct TLS
 )
 
@@ -155,7 +158,7 @@ func (r Reason) Layer() Layer {
 	case ReasonUpstreamDNS, ReasonDNSNoAddress, ReasonUpstreamRefused, ReasonUpstreamUnreachable,
 		ReasonUpstreamTimeout, ReasonUpstreamSilent, ReasonUpstreamGone, ReasonUpstreamLost:
 		return LayerNetwork
-	case ReasonTLSRefused, ReasonTLSInjection, ReasonTLSProtocol, ReasonTLSTimeout, ReasonTLSAlert,
+	case ReasonNotPostgres, ReasonTLSRefused, ReasonTLSInjection, ReasonTLSProtocol, ReasonTLSTimeout, ReasonTLSAlert,
 		ReasonTLSALPN:
 		return LayerTLS
 	case ReasonCertUnknownAuthority, ReasonCertNameMismatch, ReasonCertExpired, ReasonCertNotYetValid,

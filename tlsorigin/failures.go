@@ -144,15 +144,10 @@ func (a *attempt) handshakeFailure(err error, received int64) *problem {
 			noPermit.others)
 	case errors.As(err, &refused):
 		return a.certificateFailure(refused)
-	case a.route.direct && errors.As(err, &notTLS) && notTLS.RecordHeader[0] == 'E',
-		a.route.direct && errors.Is(err, io.EOF) && received == 0:
-		// The 'E' begins an ErrorResponse. It is not read, because the peer has proved nothing
-		// (CVE-2024-10977).
-		return because(ReasonTLSProtocol,
-			"does not take direct TLS: the server is probably too old for it "+
-				"(needs PostgreSQL 17 or pgbouncer 1.25)").as(CaseNoDirectTLS)
 	case errors.As(err, &notTLS):
-		return because(ReasonTLSProtocol, "agreed to TLS but then sent something that is not TLS")
+		return a.plaintextFailure(notTLS.RecordHeader)
+	case a.route.direct && isGone(err) && received == 0:
+		return noDirectTLS()
 	case errors.Is(err, syscall.ETIMEDOUT):
 		return because(ReasonUpstreamLost,
 			"acknowledged nothing during the TLS handshake: the connection is lost")
@@ -180,6 +175,30 @@ func (a *attempt) handshakeFailure(err error, received int64) *problem {
 		return found
 	}
 	return because(ReasonTLSProtocol, "broke the TLS protocol%s", tlsMessage(err))
+}
+
+// plaintextFailure explains an answer to a ClientHello that begins with header and is not TLS.
+func (a *attempt) plaintextFailure(header [recordHeader]byte) *problem {
+	greeting := header[:]
+	if !a.route.direct {
+		greeting = append([]byte("S"), greeting...) // that was taken for the answer to SSLRequest
+	}
+	name := protocolOf(greeting)
+	switch {
+	case name != "":
+		return notPostgres(name)
+	case a.route.direct && greeting[0] == 'E':
+		// This begins an ErrorResponse. It is not read, because the peer has proved nothing (CVE-2024-10977).
+		return noDirectTLS()
+	case a.route.direct:
+		return because(ReasonNotPostgres, "answered a ClientHello with something that is not TLS")
+	}
+	return because(ReasonTLSProtocol, "agreed to TLS but then sent something that is not TLS")
+}
+
+func noDirectTLS() *problem {
+	return because(ReasonTLSProtocol, "does not take direct TLS: the server is probably too old for it "+
+		"(needs PostgreSQL 17 or pgbouncer 1.25)").as(CaseNoDirectTLS)
 }
 
 // certificateFailure explains why certificates are refused and keeps the details for the *Error.

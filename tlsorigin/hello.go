@@ -51,6 +51,7 @@ func (*helloSink) SetWriteDeadline(time.Time) error { return nil }
 
 // Numbers of RFC 8446: content type, message type and extensions.
 const (
+	recordTypeAlert     = 21
 	recordTypeHandshake = 22
 	typeClientHello     = 1
 

@@ -9,20 +9,22 @@ import (
 	"syscall"
 )
 
-// pendingInput reports whether conn has received bytes that were not read. It neither waits nor takes them.
-// It returns false for a connection without descriptor.
-func pendingInput(conn net.Conn) bool {
+// peek fills p with what conn has received and was not read, and returns how much that is. It neither waits
+// nor takes anything. It returns 0 for a connection without descriptor.
+func peek(conn net.Conn, p []byte) (n int) {
 	raw := descriptor(conn)
 	if raw == nil {
-		return false
+		return 0
 	}
-	pending := false
 	_ = raw.Control(func(fd uintptr) {
-		n, _, err := syscall.Recvfrom(int(fd), make([]byte, 1), syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-		pending = err == nil && n > 0
+		n, _, _ = syscall.Recvfrom(int(fd), p, syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
 	})
-	return pending
+	return max(n, 0)
 }
+
+// pendingInput reports whether conn has received bytes that were not read. It returns false for a connection
+// without descriptor.
+func pendingInput(conn net.Conn) bool { return peek(conn, make([]byte, 1)) > 0 }
 
 // readDescriptor reads from a descriptor that does not block; EAGAIN means that there is nothing.
 func readDescriptor(fd uintptr, p []byte) (int, error) {

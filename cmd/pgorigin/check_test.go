@@ -61,6 +61,8 @@ func checkFaults(t *testing.T, w checkWorld) []checkFault {
 			"sslrequest", "tls_protocol", "PGORIGIN_UPSTREAM_ADDR", 1,
 			[]string{"answered SSLRequest with an error"},
 		},
+		{"SSH port", answersSSL("SSH-2.0-give me your password"), "", nil, "sslrequest", "not_postgres", "PGORIGIN_UPSTREAM_ADDR", 1, []string{"an SSH server"}},
+		{"port that expects TLS", answersSSL("\x15\x03\x03\x00\x02\x02\x0a"), "", nil, "sslrequest", "not_postgres", "PGORIGIN_TLS_NEGOTIATION", 1, nil},
 		{"injects bytes", answersSSL("Sgive me your password"), "", nil, "sslrequest", "tls_injection", "PGORIGIN_UPSTREAM_ADDR", 1, nil},
 		{"silent after S", answersSSL("S"), "", brief, "tls", "tls_timeout", "PGORIGIN_DIAL_TIMEOUT", 1, []string{"vanishes"}},
 		{"silent to SSLRequest", answersSSL(""), "", brief, "sslrequest", "upstream_silent", "PGORIGIN_UPSTREAM_ADDR", 1, nil},

@@ -200,7 +200,7 @@ func StagesOf(reason tlsorigin.Reason) []Stage {
 	case tlsorigin.ReasonTLSRefused, tlsorigin.ReasonTLSInjection:
 		return []Stage{StageSSLRequest}
 	case tlsorigin.ReasonUpstreamGone, tlsorigin.ReasonUpstreamSilent, tlsorigin.ReasonUpstreamLost,
-		tlsorigin.ReasonTLSProtocol:
+		tlsorigin.ReasonTLSProtocol, tlsorigin.ReasonNotPostgres:
 		return []Stage{StageSSLRequest, StageTLS}
 	case tlsorigin.ReasonTLSTimeout, tlsorigin.ReasonTLSAlert, tlsorigin.ReasonTLSALPN:
 		return []Stage{StageTLS}

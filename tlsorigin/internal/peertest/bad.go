@@ -147,8 +147,25 @@ func BadProtocols(ca *tlstest.CA) []BadUpstream {
 			[]string{"answered SSLRequest with an error"},
 		},
 		{
-			"answers something else", Answers("HTTP/1.1 400 " + PeerText), Nothing, "tls_protocol",
-			[]string{"byte 0x48", "Postgres"},
+			"answers like a web server", Answers("HTTP/1.1 400 " + PeerText), Nothing, "not_postgres",
+			[]string{"a web server (HTTP)"},
+		},
+		{
+			"answers like SSH, which begins with S", Answers("SSH-2.0-" + PeerText), Nothing, "not_postgres",
+			[]string{"an SSH server"},
+		},
+		{
+			"answers like a MySQL whose greeting begins with N", Answers("N\x00\x00\x00\x0a" + PeerText), Nothing,
+			"not_postgres",
+			[]string{"MySQL"},
+		},
+		{
+			"answers with an alert of TLS", Answers("\x15\x03\x03\x00\x02\x02\x0a"), Nothing, "not_postgres",
+			[]string{"expects TLS from the first byte"},
+		},
+		{
+			"answers something else", Answers("\x1b[2J " + PeerText), Nothing, "not_postgres",
+			[]string{"byte 0x1b", "Postgres"},
 		},
 		{
 			"closes at once", func(conn net.Conn) { conn.Close() }, Nothing, "upstream_gone",

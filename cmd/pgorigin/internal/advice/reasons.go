@@ -276,6 +276,23 @@ func upstreamReasons() []reason {
 
 func tlsReasons() []reason {
 	return []reason{{
+		Word:    "not_postgres",
+		Stages:  []diagnose.Stage{diagnose.StageSSLRequest, diagnose.StageTLS},
+		Ends:    ofDial(),
+		Meaning: "The upstream answers like a server of something else. Nothing that it says is believed.",
+		Cures: []string{
+			"Correct the port in {UPSTREAM_ADDR}: pgbouncer usually has 6432, PostgreSQL 5432.",
+			"If the port is right, find out which program answers there.",
+		},
+		Cases: []reasonCase{{
+			Case: string(tlsorigin.CaseExpectsTLS),
+			When: "it expects TLS from the first byte",
+			Cures: []string{
+				"Set {own:TLS_NEGOTIATION}=direct if a Postgres server is behind this port.",
+				"Otherwise correct the port in {UPSTREAM_ADDR}: pgbouncer usually has 6432, PostgreSQL 5432.",
+			},
+		}},
+	}, {
 		Word:    "tls_refused",
 		Stages:  []diagnose.Stage{diagnose.StageSSLRequest},
 		Ends:    ofDial(),
@@ -299,9 +316,16 @@ func tlsReasons() []reason {
 		Meaning: "What the upstream sent is not TLS, or breaks the rules of TLS.",
 		Cures: []string{
 			"Check that {UPSTREAM_ADDR} is a Postgres port.",
-			"Check that the upstream supports a TLS version that {TLS_MIN_VERSION} allows.",
+			"Read the upstream's log: it says why.",
 		},
 		Cases: []reasonCase{{
+			Case: string(tlsorigin.CaseErrorAnswer),
+			When: "it answered SSLRequest with an error",
+			Cures: []string{
+				"Connect again: the server at {UPSTREAM_ADDR} may have had no memory or process for this connection.",
+				"If this repeats, read its log: it says why.",
+			},
+		}, {
 			Case:  string(tlsorigin.CaseNoDirectTLS),
 			When:  "the upstream does not take direct TLS",
 			Cures: []string{"Set {own:TLS_NEGOTIATION}=postgres.", "Direct TLS needs PostgreSQL 17 or pgbouncer 1.25."},

@@ -82,7 +82,7 @@ func TestReasonsAreAgreed(t *testing.T) {
 		ok client_protocol client_gone client_timeout client_denied too_many_sessions draining
 		upstream_dns dns_no_address upstream_refused upstream_unreachable upstream_timeout upstream_silent
 		upstream_gone upstream_lost upstream_protocol
-		tls_refused tls_injection tls_protocol tls_timeout tls_alert tls_alpn
+		not_postgres tls_refused tls_injection tls_protocol tls_timeout tls_alert tls_alpn
 		cert_unknown_authority cert_name_mismatch cert_expired cert_not_yet_valid cert_revoked
 		cert_pin_mismatch cert_usage cert_invalid
 		client_cert_rejected auth_rejected auth_channel_binding login_timeout`)
