@@ -11,15 +11,19 @@ import (
 
 const checkHelp = `check tests the path to the upstream, stage by stage: configuration, files, DNS,
 TCP, SSLRequest, TLS, chain, name, client certificate, key exchange and
-authentication. It tests every address of every origin. The report names the
-first stage that fails and the setting that cures it.
+authentication. It tests every address of every origin. It also makes one
+connection as a client gets it, and its result is that of the connection. If
+none is made, the report names the stage that fails and the setting that cures
+it. If one is made though an address or a ClientHello failed, the result is
+"degraded": the report has a warning, and the exit code is 0.
 
 check sends nothing but SSLRequest and TLS before it has verified the server.
 Then it sends a startup packet for PGUSER and PGDATABASE, reads how the server
 wants clients to log in, and disconnects. The server may log an aborted login.
 Without PGUSER, the user is pgorigin_check. check never reads PGPASSWORD.
 
-Exit codes: 0 all good, 1 a stage failed, 2 wrong usage, 78 wrong configuration.`
+Exit codes: 0 a client gets a connection, 1 it gets none, 2 wrong usage,
+78 wrong configuration.`
 
 func newCheckCommand(p *program) *cobra.Command {
 	o := check.Options{Timeout: 15 * time.Second}

@@ -27,7 +27,7 @@ func (c *originChecker) checkAuthentication(ctx context.Context, address *Addres
 	began := time.Now()
 	user, database := c.account.startupNames()
 	err := c.withConnection(ctx, addr, func(conn pgwire.Upstream) (err error) {
-		address.Authentication, err = askAuthentication(conn, user, database)
+		address.Authentication, err = askAuthentication(ctx, conn, user, database)
 		return err
 	})
 	stage := newStage(advice.StageAuthentication, time.Since(began), "")
@@ -85,15 +85,26 @@ func (c *originChecker) withConnection(
 }
 
 // askAuthentication returns the methods that the upstream asks for. It sends nothing secret and ends the
-// login there. The connection must be verified.
-func askAuthentication(conn pgwire.Upstream, user, database string) ([]string, error) {
+// login there. An upstream that asks for nothing may still refuse the login, so it is asked for its last
+// word. The connection must be verified.
+func askAuthentication(
+	ctx context.Context, conn pgwire.Upstream, user, database string,
+) ([]string, error) {
 	client, err := pgclient.Greet(conn, user, database, checkApplication)
 	if err != nil {
 		return nil, err
 	}
+	methods := client.Methods()
+	if asksForNothing(methods) {
+		if err := client.Login(ctx, "", pgwire.AuthMethods(0)); err != nil {
+			return methods, err
+		}
+	}
 	client.Terminate()
-	return client.Methods(), nil
+	return methods, nil
 }
+
+func asksForNothing(methods []string) bool { return slices.Equal(methods, []string{"none"}) }
 
 // login logs in to upstream over conn, and asks the server about itself. The connection must be verified.
 func (a account) login(
@@ -181,7 +192,7 @@ func (c *originChecker) describeOffer(stage *Stage, methods []string) {
 	}
 	stage.Text = strings.Join(methods, ", ")
 	switch {
-	case slices.Equal(methods, []string{"none"}):
+	case asksForNothing(methods):
 		stage.Text += ": the server lets this user in without a password"
 	case len(bound) > 0:
 		stage.Text += " (" + c.origin.Fill("{AUTH_CHANNEL_BINDING}=") + c.origin.Auth.ChannelBinding + ")"

@@ -32,7 +32,7 @@ func TestAskAuthentication(t *testing.T) {
 		io.CopyN(stream, theirs, int64(len(pgtest.Terminate())))
 		got <- stream.Bytes()
 	}()
-	methods, err := askAuthentication(pgtest.NewUpstream(ours), "app", "db")
+	methods, err := askAuthentication(t.Context(), pgtest.NewUpstream(ours), "app", "db")
 	if err != nil || !slices.Equal(methods, []string{"md5"}) {
 		t.Errorf("%v, %v", methods, err)
 	}

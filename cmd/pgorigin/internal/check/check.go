@@ -144,19 +144,39 @@ func fileNames(s *config.Config) string {
 // checkOrigins diagnoses all origins at once. Then it checks logins, one origin after the other.
 func (c *checker) checkOrigins(ctx context.Context) {
 	diagnoses := make([][]diagnose.Upstream, len(c.origins))
+	connections := make([]diagnose.Connection, len(c.origins))
 	var diagnosing sync.WaitGroup
 	for i, o := range c.origins {
 		diagnosing.Go(func() { diagnoses[i] = diagnose.Run(ctx, o.dialer, diagnose.Options{}) })
+		diagnosing.Go(func() { connections[i] = o.connect(ctx) })
 	}
 	diagnosing.Wait()
 	for i, o := range c.origins {
-		o.reportUpstreams(ctx, diagnoses[i])
+		o.reportUpstreams(ctx, diagnoses[i], connections[i])
 		_ = o.dialer.Close()
 	}
 }
 
+// connect makes one connection as a client gets it. It has a Dialer of its own, because what a walk learns
+// must not change it. It ends before ctx does and so says why.
+func (c *originChecker) connect(ctx context.Context) diagnose.Connection {
+	settings := c.settings.DialerConfig(c.origin, nil)
+	if end, ok := ctx.Deadline(); ok {
+		settings.Timeout = max(min(settings.Timeout, time.Until(end)*9/10), time.Millisecond)
+	}
+	dialer, err := tlsorigin.NewDialer(settings)
+	if err != nil { // a file has changed since configure
+		return diagnose.Connection{}
+	}
+	defer func() { _ = dialer.Close() }()
+	return diagnose.Connect(ctx, dialer)
+}
+
 // reportUpstreams adds what was found out about an origin. It checks logins at addresses that were verified.
-func (c *originChecker) reportUpstreams(ctx context.Context, diagnoses []diagnose.Upstream) {
+func (c *originChecker) reportUpstreams(
+	ctx context.Context, diagnoses []diagnose.Upstream, connection diagnose.Connection,
+) {
+	first := len(c.report.Upstreams)
 	for i := range diagnoses {
 		d := &diagnoses[i]
 		upstream := c.newUpstream(d)
@@ -170,4 +190,5 @@ func (c *originChecker) reportUpstreams(ctx context.Context, diagnoses []diagnos
 		upstream.excuseMissingFamily()
 		c.report.Upstreams = append(c.report.Upstreams, *upstream)
 	}
+	c.judge(c.report.Upstreams[first:], connection)
 }

@@ -34,7 +34,7 @@ func (r *Report) write(p cli.Process, asJSON bool) error {
 	for _, w := range r.Warnings {
 		out.line(branch{}, resultWarning, "warning", w)
 	}
-	out.conclusion(r.Failed)
+	out.conclusion(r)
 	return nil
 }
 
@@ -139,8 +139,29 @@ func certificateText(c *tlsorigin.PeerCertificate, role string) string {
 	if !c.Sent {
 		sent = "not sent"
 	}
-	return fmt.Sprintf("%s, %s, %s left, %s, %sSHA-256 %s",
-		c.Key, c.SignatureAlgorithm, days(c.DaysLeft), sent, role, c.SHA256)
+	return fmt.Sprintf("%s, %s, %s, %s, %sSHA-256 %s",
+		c.Key, c.SignatureAlgorithm, timeLeft(c.DaysLeft), sent, role, c.SHA256)
+}
+
+// timeLeft says when a certificate ends or has ended. daysLeft is -1 on the first day after the end.
+func timeLeft(daysLeft int) string {
+	switch {
+	case daysLeft == -1:
+		return "ended less than a day ago"
+	case daysLeft < 0:
+		return "ended " + counted(-daysLeft-1, "day") + " ago"
+	case daysLeft == 0:
+		return "less than a day left"
+	}
+	return counted(daysLeft, "day") + " left"
+}
+
+// counted returns "1 day", "2 days" and the like.
+func counted(n int, one string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %ss", n, one)
 }
 
 func (k *KeyExchange) text() string {
@@ -214,15 +235,25 @@ func (p printer) paint(result, text string) string {
 	return "\x1b[" + colour + "m" + text + "\x1b[0m"
 }
 
-// conclusion ends the report. If f is nil, all is good. Problems of the configuration follow on stderr, as those
-// of run do.
-func (p printer) conclusion(f *Failure) {
+// conclusion ends the report. Problems of the configuration follow on stderr, as those of run do.
+func (p printer) conclusion(r *Report) {
 	fmt.Fprintf(p.w, "\n")
-	if f == nil {
+	switch n := r.warnings(); {
+	case r.Failed != nil:
+		p.failure(resultFailed, "first failing stage", r.Failed)
+	case n == 0:
 		fmt.Fprintf(p.w, "%s\n", p.paint(resultOK, "all good"))
-		return
+	default:
+		fmt.Fprintf(p.w, "%s\n", p.paint(resultWarning, "works, with "+counted(n, "warning")))
+		for i := range r.Degraded {
+			p.failure(resultWarning, "warning", &r.Degraded[i])
+		}
 	}
-	head := "first failing stage: " + string(f.Stage)
+}
+
+// failure prints a failing stage with its cure. If it is only a warning, a client gets a connection.
+func (p printer) failure(result, head string, f *Failure) {
+	head += ": " + string(f.Stage)
 	if f.Upstream != "" {
 		head += " of " + f.Upstream
 	}
@@ -233,7 +264,7 @@ func (p printer) conclusion(f *Failure) {
 		head += ", origin " + f.Origin
 	}
 	for _, line := range safetext.Wrap(head, safetext.Columns) {
-		fmt.Fprintf(p.w, "%s\n", p.paint(resultFailed, line))
+		fmt.Fprintf(p.w, "%s\n", p.paint(result, line))
 	}
 	if f.Reason != "" {
 		fmt.Fprintf(p.w, "reason: %s\n", f.Reason)

@@ -18,18 +18,23 @@ const (
 	resultSkipped = "skipped"
 )
 
+// resultDegraded is the result of a report. A client gets a connection, though an address or a hello failed.
+const resultDegraded = "degraded"
+
 // Report is the result of a check. Its JSON keys are stable: keys are added, not changed. All texts are fit
 // for a terminal.
 type Report struct {
-	OK        bool       `json:"ok"`
-	Failed    *Failure   `json:"failed"` // the first failing stage
+	Result    string     `json:"result"`             // resultOK, resultDegraded or resultFailed
+	OK        bool       `json:"ok"`                 // a client gets a connection: Result is not resultFailed
+	Failed    *Failure   `json:"failed"`             // the failing stage for which a client gets none
+	Degraded  []Failure  `json:"degraded,omitempty"` // what failed, though a client gets a connection
 	Problems  []Problem  `json:"problems,omitempty"`
 	Warnings  []string   `json:"warnings,omitempty"`
 	Stages    []Stage    `json:"stages"` // config and files
 	Upstreams []Upstream `json:"upstreams,omitempty"`
 }
 
-// Failure is the first failing stage.
+// Failure is a failing stage.
 type Failure struct {
 	Stage    diagnose.Stage `json:"stage"`
 	Origin   string         `json:"origin,omitempty"` // none for the configuration
@@ -186,29 +191,4 @@ func (a *Address) family() int {
 		return 1
 	}
 	return 0
-}
-
-// conclude finds the first failing stage.
-func (r *Report) conclude() {
-	take := func(s *Stage, origin, upstream, address string) {
-		if r.Failed == nil && s.Result == resultFailed {
-			r.Failed = &Failure{s.Stage, origin, upstream, address, s.Reason, s.Text, s.Cure}
-		}
-	}
-	for i := range r.Stages {
-		take(&r.Stages[i], "", "", "")
-	}
-	for i := range r.Upstreams {
-		u := &r.Upstreams[i]
-		take(&u.DNS, u.Origin, u.Upstream, "")
-		for j := range u.Addresses {
-			a := &u.Addresses[j]
-			for k := range a.Stages {
-				if a.failed == "" || a.failed == a.Stages[k].Stage {
-					take(&a.Stages[k], u.Origin, u.Upstream, a.Address)
-				}
-			}
-		}
-	}
-	r.OK = r.Failed == nil && len(r.Problems) == 0
 }

@@ -153,17 +153,10 @@ func (c *originChecker) chainStage(chain *diagnose.Chain) Stage {
 		urgency := advice.Expiry(cert.NotBefore, cert.NotAfter, time.Now())
 		if urgency != advice.NotUrgent && cert.DaysLeft >= 0 {
 			s.Result = resultWarning
-			s.Text += fmt.Sprintf("; %s ends in %s", cert.Subject, days(cert.DaysLeft))
+			s.Text += fmt.Sprintf("; %s has %s", cert.Subject, timeLeft(cert.DaysLeft))
 		}
 	}
 	return s
-}
-
-func days(n int) string {
-	if n == 1 || n == -1 {
-		return fmt.Sprintf("%d day", n)
-	}
-	return fmt.Sprintf("%d days", n)
 }
 
 func clientCertificateText(asked *tlsorigin.ClientCertificate) string {

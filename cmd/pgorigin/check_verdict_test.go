@@ -1,0 +1,191 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/check"
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cli"
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cmdtest"
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
+	"github.com/pgorigin/pgorigin/pgwire/pgtest"
+	"github.com/pgorigin/pgorigin/tlsorigin"
+)
+
+// checked runs check --json.
+func checked(t *testing.T, env []string, args ...string) (check.Report, outcome) {
+	t.Helper()
+	got := runWith(t, env, append([]string{"check", "--json"}, args...)...)
+	var out check.Report
+	if err := json.Unmarshal([]byte(got.stdout), &out); err != nil {
+		t.Errorf("%v in %s%s", err, got.stdout, got.stderr)
+	}
+	return out, got
+}
+
+// dialReason returns the reason of the connection that run would make with env; empty if it makes one.
+func dialReason(t *testing.T, env []string) string {
+	t.Helper()
+	settings, _, problems := config.Load(env)
+	d, err := tlsorigin.NewDialer(settings.DialerConfig(&settings.Origin, nil))
+	if err != nil || len(problems) > 0 {
+		t.Errorf("%v, %v", err, problems)
+		return ""
+	}
+	defer d.Close()
+	var failure *tlsorigin.Error
+	conn, err := d.Dial(t.Context(), nil)
+	switch {
+	case err == nil:
+		defer conn.Close()
+		if failure = conn.Rejection(2 * time.Second); failure == nil {
+			return ""
+		}
+	case !errors.As(err, &failure):
+		t.Error(err)
+		return ""
+	}
+	return failure.Reason()
+}
+
+// TestCheckAgreesWithAConnection: whatever the list of addresses, check fails if and only if a connection
+// fails, and for the same reason.
+func TestCheckAgreesWithAConnection(t *testing.T) {
+	t.Parallel() // it mostly waits
+	w := newCheckWorld()
+	all := checkFaults(t, w)
+	faults := slices.DeleteFunc(all, func(f checkFault) bool {
+		return f.code == cli.ExitConfig || slices.Contains([]string{"authentication", "config"}, f.stage)
+	})
+	var comparing sync.WaitGroup
+	places := make(chan struct{}, 24) // most comparisons only wait
+	for i, bad := range faults {
+		second := faults[(i+3)%len(faults)]
+		addr := func(f checkFault) string {
+			if f.script == nil {
+				return f.addr
+			}
+			return startScripted(t, f.script).addr
+		}
+		good := startScripted(t, overTLS(w.good, sasl())).addr
+		for name, list := range map[string][]string{
+			"first": {addr(bad), good}, "second": {good, addr(bad)},
+			"before another": {addr(bad), addr(second)},
+		} {
+			comparing.Go(func() {
+				places <- struct{}{}
+				defer func() { <-places }()
+				env := append(slices.Clone(bad.env), "PGORIGIN_DIAL_TIMEOUT=4s")
+				compareWithConnection(t, bad.name+" "+name, w.env(strings.Join(list, ","), env...))
+			})
+		}
+	}
+	comparing.Wait()
+}
+
+func compareWithConnection(t *testing.T, name string, env []string) {
+	t.Helper()
+	dialled := make(chan string, 1)
+	go func() { dialled <- dialReason(t, env) }()
+	out, got := checked(t, env)
+	reason, want := "", <-dialled
+	if out.Failed != nil {
+		reason = out.Failed.Reason
+	}
+	if reason != want || out.OK != (want == "") || (got.code == cli.ExitOK) != out.OK {
+		t.Errorf("%s: a connection ends with %q, check with %q and exit code %d:\n%s", name, want, reason, got.code, got.stdout)
+	}
+	result := "failed"
+	if want == "" {
+		result = "degraded"
+	}
+	if out.Result != result || (len(out.Degraded) > 0) != (result == "degraded") {
+		t.Errorf("%s: result %s with %d failures that are warnings, want %s", name, out.Result, len(out.Degraded), result)
+	}
+}
+
+// TestCheckOfAConnectionThatWorksAllTheSame: what failed beside a connection is a warning with a cure.
+func TestCheckOfAConnectionThatWorksAllTheSame(t *testing.T) {
+	w := newCheckWorld()
+	good := startScripted(t, overTLS(w.good, sasl())).addr
+	starting := startScripted(t, overTLS(w.good, pgtest.ErrorResponse("57P03", "starting up"))).addr
+	for _, row := range []struct {
+		name          string
+		addrs         string
+		env           []string
+		stage, reason string
+		printed       []string
+	}{
+		{
+			"second address refuses", good + "," + cmdtest.FreeAddr(t), nil, "tcp", "upstream_refused",
+			[]string{"WARN tcp", "\nworks, with 1 warning\nwarning: tcp of 127.0.0.1:"},
+		},
+		{
+			"first address refuses", cmdtest.FreeAddr(t) + "," + good, nil, "tcp", "upstream_refused",
+			[]string{"\nworks, with 1 warning\n"},
+		},
+		{
+			"first name unknown", "nowhere.invalid:5432," + good, nil, "dns", "upstream_dns",
+			[]string{"WARN dns", "warning: dns of nowhere.invalid:5432"},
+		},
+		{
+			"nobody can log in at the second", good + "," + starting, nil, "authentication", "",
+			[]string{"WARN authentication", "starting up", "\nworks, with 1 warning\n"},
+		},
+		{
+			"large hellos swallowed", startScripted(t, swallowing(1000, w.good, sasl())).addr,
+			[]string{"PGORIGIN_DIAL_TIMEOUT=6s"},
+			"key_exchange", "tls_timeout",
+			[]string{
+				"WARN tls", "X25519MLKEM768     vanishes", "X25519             works", "SCRAM-SHA-256",
+				"WARN key_exchange", "\nworks, with 2 warnings\n", "PGORIGIN_TLS_POST_QUANTUM",
+			},
+		},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			env := w.env(row.addrs, row.env...)
+			out, got := checked(t, env)
+			if got.code != cli.ExitOK || !out.OK || out.Result != "degraded" || len(out.Degraded) != 1 || out.Failed != nil {
+				t.Fatalf("%+v", got)
+			}
+			f := out.Degraded[0]
+			if string(f.Stage) != row.stage || row.reason != "" && f.Reason != row.reason || f.Cure == "" {
+				t.Errorf("%+v", f)
+			}
+			printed := runWith(t, env, "check").stdout
+			cmdtest.Contains(t, printed, row.printed...)
+			if strings.Contains(printed, "all good") {
+				t.Errorf("all good in\n%s", printed)
+			}
+		})
+	}
+	out, got := checked(t, w.env(starting+","+good))
+	if got.code != cli.ExitFailed || out.Failed == nil || out.Failed.Upstream != starting {
+		t.Errorf("a client that connects is refused, and check says %+v", got)
+	}
+}
+
+// TestCheckHearsTheServerOut: a server that asks for nothing may refuse the login all the same.
+func TestCheckHearsTheServerOut(t *testing.T) {
+	w := newCheckWorld()
+	for _, row := range []struct {
+		name, want string
+		reply      [][]byte
+	}{
+		{"lets in", "ok", [][]byte{pgtest.AuthenticationOk(), pgtest.ReadyForQuery('I')}},
+		{"unknown role", "warning", [][]byte{pgtest.AuthenticationOk(), pgtest.ErrorResponse("28000", "role does not exist")}},
+		{"no place left", "failed", [][]byte{pgtest.AuthenticationOk(), pgtest.ErrorResponse("53300", "remaining connection slots are reserved")}},
+	} {
+		out, got := checked(t, w.env(startScripted(t, overTLS(w.good, row.reply...)).addr))
+		stages := out.Upstreams[0].Addresses[0].Stages
+		if last := stages[len(stages)-1]; last.Stage != "authentication" || last.Result != row.want {
+			t.Errorf("%s: %+v in %s", row.name, last, got.stdout)
+		}
+	}
+}
