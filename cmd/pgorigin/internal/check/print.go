@@ -143,13 +143,11 @@ func certificateText(c *tlsorigin.PeerCertificate, role string) string {
 		c.Key, c.SignatureAlgorithm, timeLeft(c.DaysLeft), sent, role, c.SHA256)
 }
 
-// timeLeft says when a certificate ends or has ended. daysLeft is -1 on the first day after the end.
+// timeLeft says when a certificate ends or has ended.
 func timeLeft(daysLeft int) string {
 	switch {
-	case daysLeft == -1:
-		return "ended less than a day ago"
 	case daysLeft < 0:
-		return "ended " + counted(-daysLeft-1, "day") + " ago"
+		return "ended " + counted(-daysLeft, "day") + " ago"
 	case daysLeft == 0:
 		return "less than a day left"
 	}
