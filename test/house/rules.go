@@ -102,7 +102,11 @@ func house() []room {
 
 		// Nobody in tlsorigin knows its spares. verify opens no connection.
 		{Package: "tlsorigin/spares", Rooms: []string{"tlsorigin", "tlsorigin/internal/background"}},
-		{Package: "tlsorigin/diagnose", Rooms: []string{"tlsorigin", "tlsorigin/internal/verify"}, Libraries: []string{cryptoTLS}},
+		{
+			Package:   "tlsorigin/diagnose",
+			Rooms:     []string{"tlsorigin", "tlsorigin/internal/verify"},
+			Libraries: []string{cryptoTLS, cryptoBytes},
+		},
 		{
 			Package: "tlsorigin",
 			Rooms: []string{

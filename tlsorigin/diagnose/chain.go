@@ -29,10 +29,7 @@ func describeChain(sent, verified []*x509.Certificate, now time.Time) Chain {
 		return Chain{}
 	}
 	chain := Chain{Verified: verified != nil, Names: strings.Join(verify.NamesOf(sent[0]), ", ")}
-	path := verified
-	if path == nil {
-		path = verify.Linked(sent)
-	}
+	path := pathOf(sent, verified)
 	chain.Path = tlsorigin.Describe(path, now)
 	for i, cert := range slices.Backward(path) {
 		chain.Path[len(path)-1-i].Sent = verify.Contains(sent, cert)
@@ -43,4 +40,12 @@ func describeChain(sent, verified []*x509.Certificate, now time.Time) Chain {
 		}
 	}
 	return chain
+}
+
+// pathOf returns the chain that was verified, or what was sent as far as issuers and subjects link it.
+func pathOf(sent, verified []*x509.Certificate) []*x509.Certificate {
+	if verified != nil || len(sent) == 0 {
+		return verified
+	}
+	return verify.Linked(sent)
 }

@@ -3,6 +3,7 @@ package diagnose
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"net/netip"
 	"sync"
 	"time"
@@ -70,6 +71,8 @@ type Address struct {
 
 	Handshake   Handshake
 	Certificate Chain
+	// Sent and Path are the certificates themselves, the upstream's own first. Path is that of Certificate.
+	Sent, Path []*x509.Certificate
 	// KeyExchange has a first row for the configuration in force, and one for each group alone. It is empty
 	// if the walk ended before TLS or at the certificate.
 	KeyExchange []Trial
@@ -178,6 +181,7 @@ func (w *walker) walk(ctx context.Context, addr *tlsorigin.Addr) Address {
 	report.Fallback, report.Cause = reported.Fallback, reported.Cause
 	report.Handshake = handshakeOf(reported.State)
 	report.Certificate = describeChain(reported.Sent, reported.Chain, time.Now())
+	report.Sent, report.Path = reported.Sent, pathOf(reported.Sent, reported.Chain)
 	report.ClientCertificate = reported.ClientCertificate
 	if failure != nil {
 		report.Failed, report.Err = stageOf(failure, &reported.Attempt), failure
