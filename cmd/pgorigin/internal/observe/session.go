@@ -100,10 +100,7 @@ func (o *Observer) ended(info pgwire.SessionInfo, result pgwire.SessionResult) {
 	if line == nil || level >= zapcore.WarnLevel && !o.limiter.admit(reason) {
 		return
 	}
-	fields := append([]zap.Field{zap.String("origin", o.origin)}, sessionFields(info, result)...)
-	if found, ok := o.cures.Find(result.Err); ok {
-		fields = append(fields, Text("cure", found.Cure()))
-	}
+	fields := append(o.findingFields(info, result), sessionFields(info, result)...)
 	if dialled {
 		fields = append(fields, leg.fields()...)
 		fields = append(fields, leg.timings(info, result)...)
@@ -152,11 +149,21 @@ func levelOf(info pgwire.SessionInfo, result pgwire.SessionResult) zapcore.Level
 	return zapcore.WarnLevel
 }
 
-func sessionFields(info pgwire.SessionInfo, result pgwire.SessionResult) []zap.Field {
+// findingFields say what a person looks for. So they come first: a line has more than fits on a screen.
+func (o *Observer) findingFields(info pgwire.SessionInfo, result pgwire.SessionResult) []zap.Field {
 	fields := []zap.Field{
-		zap.Uint64("session", info.ID),
-		Text("client", info.Client.String()),
+		zap.String("origin", o.origin), zap.Uint64("session", info.ID),
+		zap.String("reason", string(result.Reason)),
 	}
+	if result.Err == nil {
+		return fields
+	}
+	found, _ := o.cures.Find(result.Err)
+	return append(fields, Text("error", advice.WithCause(result.Err)), Text("cure", found.Cure()))
+}
+
+func sessionFields(info pgwire.SessionInfo, result pgwire.SessionResult) []zap.Field {
+	fields := []zap.Field{Text("client", info.Client.String())}
 	if info.Cancel {
 		fields = append(fields, zap.Bool("cancel", true), zap.Bool("cancel_known", info.CancelKnown))
 	} else {
@@ -164,7 +171,6 @@ func sessionFields(info pgwire.SessionInfo, result pgwire.SessionResult) []zap.F
 			Text("application_name", info.ApplicationName), Text("auth_method", info.Method))
 	}
 	fields = append(fields,
-		zap.String("reason", string(result.Reason)),
 		zap.String("phase", result.Phase.String()),
 		zap.String("closed_by", string(result.ClosedBy())),
 		Text("sqlstate", result.SQLState),
@@ -172,11 +178,7 @@ func sessionFields(info pgwire.SessionInfo, result pgwire.SessionResult) []zap.F
 		zap.Int64("bytes_to_upstream", result.ToUpstream),
 		zap.Int64("bytes_to_client", result.ToClient),
 	)
-	if result.Err != nil {
-		fields = append(fields, Text("error", advice.WithCause(result.Err)))
-		fields = append(fields, certificateFields(result.Err)...)
-	}
-	return fields
+	return append(fields, certificateFields(result.Err)...)
 }
 
 func (leg upstreamLeg) fields() []zap.Field {
