@@ -24,13 +24,15 @@ const (
 	ReasonUpstreamGone        Reason = "upstream_gone"
 	ReasonUpstreamLost        Reason = "upstream_lost" // acknowledges nothing
 
-	ReasonNotPostgres  Reason = "not_postgres"  // answered like a server of something else
-	ReasonTLSRefused   Reason = "tls_refused"   // answered 'N'
-	ReasonTLSInjection Reason = "tls_injection" // sent bytes after 'S'
-	ReasonTLSProtocol  Reason = "tls_protocol"
-	ReasonTLSTimeout   Reason = "tls_timeout"
-	ReasonTLSAlert     Reason = "tls_alert"
-	ReasonTLSALPN      Reason = "tls_alpn"
+	ReasonNotPostgres   Reason = "not_postgres"  // answered like a server of something else
+	ReasonTLSRefused    Reason = "tls_refused"   // answered 'N'
+	ReasonTLSInjection  Reason = "tls_injection" // sent bytes after 'S'
+	ReasonTLSProtocol   Reason = "tls_protocol"
+	ReasonTLSTimeout    Reason = "tls_timeout"
+	ReasonTLSAlert      Reason = "tls_alert"
+	ReasonTLSNoCommon   Reason = "tls_no_common"   // no version, cipher, group or signature in common
+	ReasonTLSServerName Reason = "tls_server_name" // the SNI, or that there was none
+	ReasonTLSALPN       Reason = "tls_alpn"
 
 	ReasonCertUnknownAuthority = Reason(verify.UnknownAuthority)
 	ReasonCertNameMismatch     = Reason(verify.NameMismatch)
@@ -50,13 +52,19 @@ type Case string
 
 // The cases.
 const (
-	CaseNameServer   Case = "name_server"   // of ReasonUpstreamDNS: no DNS server gave an answer
-	CaseShortName    Case = "short_name"    // of ReasonUpstreamDNS: a name without a dot does not exist
-	CaseWorkedBefore Case = "worked_before" // of ReasonUpstreamSilent: this address was verified before
-	CaseNoAnswer     Case = "no_answer"     // of ReasonUpstreamGone: the end came in answer to SSLRequest
-	CaseExpectsTLS   Case = "expects_tls"   // of ReasonNotPostgres: TLS from the first byte
-	CaseErrorAnswer  Case = "error_answer"  // of ReasonTLSProtocol: an error in answer to SSLRequest
-	CaseNoDirectTLS  Case = "no_direct_tls" // of ReasonTLSProtocol: the server does not take direct TLS
+	CaseNameServer   Case = "name_server"    // of ReasonUpstreamDNS: no DNS server gave an answer
+	CaseShortName    Case = "short_name"     // of ReasonUpstreamDNS: a name without a dot does not exist
+	CaseWorkedBefore Case = "worked_before"  // of ReasonUpstreamSilent: this address was verified before
+	CaseNoAnswer     Case = "no_answer"      // of ReasonUpstreamGone: the end came in answer to SSLRequest
+	CaseExpectsTLS   Case = "expects_tls"    // of ReasonNotPostgres: TLS from the first byte
+	CaseErrorAnswer  Case = "error_answer"   // of ReasonTLSProtocol: an error in answer to SSLRequest
+	CaseLargeHello   Case = "large_hello"    // of ReasonTLSAlert: a hybrid ClientHello is not understood
+	CaseOnlyHybrid   Case = "only_hybrid"    // of ReasonTLSNoCommon: PostQuantumRequire
+	CaseOnlyTLS13    Case = "only_tls13"     // of ReasonTLSNoCommon: Config.MinVersion
+	CaseOldTLS       Case = "old_tls"        // of ReasonTLSNoCommon: the server has TLS 1.1 or earlier
+	CaseGroups       Case = "groups"         // of ReasonTLSNoCommon: Config.Groups leaves out P-256
+	CaseNoServerName Case = "no_server_name" // of ReasonTLSServerName: an IP address is not sent as SNI
+	CaseNoDirectTLS  Case = "no_direct_tls"  // of ReasonTLSProtocol: the server does not take direct TLS
 )
 
 // SQLSTATEs of class 08, connection exception.
@@ -159,7 +167,7 @@ func (r Reason) Layer() Layer {
 		ReasonUpstreamTimeout, ReasonUpstreamSilent, ReasonUpstreamGone, ReasonUpstreamLost:
 		return LayerNetwork
 	case ReasonNotPostgres, ReasonTLSRefused, ReasonTLSInjection, ReasonTLSProtocol, ReasonTLSTimeout, ReasonTLSAlert,
-		ReasonTLSALPN:
+		ReasonTLSALPN, ReasonTLSNoCommon, ReasonTLSServerName:
 		return LayerTLS
 	case ReasonCertUnknownAuthority, ReasonCertNameMismatch, ReasonCertExpired, ReasonCertNotYetValid,
 		ReasonCertRevoked, ReasonCertPinMismatch, ReasonCertUsage, ReasonCertInvalid,

@@ -160,6 +160,9 @@ func (a *attempt) handshakeFailure(err error, received int64) *problem {
 			rounded(a.waited(received)), received)
 	}
 	if found := alertFailure(err, a.auth); found != nil {
+		if number, _ := alertNumber(err); found.reason == ReasonTLSAlert {
+			return a.refusedHello(number, alertName(err))
+		}
 		return found
 	}
 	switch {
@@ -172,6 +175,9 @@ func (a *attempt) handshakeFailure(err error, received int64) *problem {
 		return because(ReasonUpstreamUnreachable, "became unreachable during the TLS handshake")
 	}
 	if found := unusableCertificate(err); found != nil {
+		return found
+	}
+	if found := a.unofferedChoice(err); found != nil {
 		return found
 	}
 	return because(ReasonTLSProtocol, "broke the TLS protocol%s", tlsMessage(err))
@@ -264,15 +270,19 @@ func tlsMessage(err error) string {
 
 // Alerts of RFC 8446, section 6, that pgorigin tells apart.
 const (
-	alertHandshakeFailure    = 40
-	alertBadCertificate      = 42 // to alertCertificateUnknown: about the certificate of the receiver
-	alertCertificateUnknown  = 46
-	alertUnknownCA           = 48
-	alertAccessDenied        = 49
-	alertProtocolVersion     = 70
-	alertUnrecognizedName    = 112
-	alertCertificateRequired = 116
-	alertNoProtocol          = 120
+	alertUnexpectedMessage    = 10
+	alertHandshakeFailure     = 40
+	alertBadCertificate       = 42 // to alertCertificateUnknown: about the certificate of the receiver
+	alertCertificateUnknown   = 46
+	alertIllegalParameter     = 47
+	alertUnknownCA            = 48
+	alertAccessDenied         = 49
+	alertDecodeError          = 50
+	alertProtocolVersion      = 70
+	alertInsufficientSecurity = 71
+	alertUnrecognizedName     = 112
+	alertCertificateRequired  = 116
+	alertNoProtocol           = 120
 )
 
 // alertNumber returns the alert that the peer sent. crypto/tls hides it: the error is a *net.OpError around
@@ -321,10 +331,6 @@ func alertFailure(err error, auth *clientAuth) *problem {
 			verify.CertificateName(auth.configured.Leaf), name)
 	case number == alertNoProtocol:
 		return because(ReasonTLSALPN, "does not know the protocol %s (ALPN): %s", protocolName, name)
-	case number == alertProtocolVersion:
-		return because(ReasonTLSAlert, "speaks none of the TLS versions that are allowed here: %s", name)
-	case number == alertUnrecognizedName:
-		return because(ReasonTLSAlert, "does not know the server name that it was asked for: %s", name)
 	}
 	return because(ReasonTLSAlert, "refused the TLS handshake with %s", name)
 }

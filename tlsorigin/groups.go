@@ -83,6 +83,7 @@ func GroupNames(ids []tls.CurveID) []string {
 type keyExchange struct {
 	policy PostQuantum
 	groups []tls.CurveID // the default offer; nil means all that crypto/tls has
+	listed bool          // Config.Groups says so
 
 	classical []tls.CurveID // offered when the default hello vanishes; nil means that there is no fallback
 	enabled   []tls.CurveID // all classical groups of the default offer
@@ -106,7 +107,7 @@ func (c *Config) offeredGroups() []tls.CurveID {
 // keyExchange checks everything about groups. It does so on a ClientHello, too, because what crypto/tls makes
 // of a list depends on GODEBUG and FIPS settings that no API tells.
 func (c *Config) keyExchange(minVersion uint16) (keyExchange, []error) {
-	k := keyExchange{policy: c.PostQuantum, groups: c.offeredGroups()}
+	k := keyExchange{policy: c.PostQuantum, groups: c.offeredGroups(), listed: len(c.Groups) > 0}
 	if k.policy == "" {
 		k.policy = PostQuantumPrefer
 	}

@@ -85,7 +85,7 @@ func TestLearntOrderThatIsRefusedIsForgotten(t *testing.T) {
 		if state, _ := l.dialled(t); state.CurveID != tls.X25519 {
 			t.Errorf("by %v", state.CurveID)
 		}
-		if got, want := describeReports(l.take()), `tls_alert; ok`; got != want {
+		if got, want := describeReports(l.take()), `tls_no_common; ok`; got != want {
 			t.Errorf("reported %s, want %s", got, want)
 		}
 		if state, _ := l.dialled(t); state.CurveID != tls.X25519 || state.HelloRetryRequest {
@@ -152,15 +152,15 @@ func TestWideningStaysBehindABlockedPath(t *testing.T) {
 		if state, took := l.dialled(t); state.CurveID != tls.X25519 || took != 0 {
 			t.Errorf("by %v after %v", state.CurveID, took)
 		}
-		if got := describeReports(l.take()); got != "tls_alert; ok" {
+		if got := describeReports(l.take()); got != "tls_no_common; ok" {
 			t.Errorf("reported %s", got)
 		}
 		l.retryServer(tls.X25519MLKEM768)
 		for range 2 { // nothing was learned that could be forgotten
-			if failure := dialFailure(t, l.Dialer); failure.Kind != ReasonTLSAlert {
+			if failure := dialFailure(t, l.Dialer); failure.Kind != ReasonTLSNoCommon {
 				t.Errorf("got %v", failure)
 			}
-			if got := describeReports(l.take()); got != "tls_alert" {
+			if got := describeReports(l.take()); got != "tls_no_common" {
 				t.Errorf("reported %s", got)
 			}
 		}

@@ -172,7 +172,7 @@ func TestNeverTriedAgain(t *testing.T) {
 		change func(*Config)
 		reason Reason
 	}{
-		{"alert: handshake failure", says("\x15\x03\x03\x00\x02\x02\x28", hangUp), nil, ReasonTLSAlert},
+		{"alert: handshake failure", says("\x15\x03\x03\x00\x02\x02\x28", hangUp), nil, ReasonTLSNoCommon},
 		{"alert: internal error", says("\x15\x03\x03\x00\x02\x02\x50", swallow), nil, ReasonTLSAlert},
 		{"alert: illegal parameter, then reset", says("\x15\x03\x03\x00\x02\x02\x2f", sendReset), nil, ReasonTLSAlert},
 		{"plaintext", says("E\x00\x00\x00\x60SFATAL\x00", hangUp), nil, ReasonTLSProtocol},
@@ -227,7 +227,7 @@ func TestFallbackFailsToo(t *testing.T) {
 	}{
 		{"the same way", swallow, 10 * time.Second, "within 3s (received 0 bytes); a smaller ClientHello failed, too"},
 		{"another way", hangUp, 3 * time.Second, "within 3s (received 0 bytes); with a smaller ClientHello: agreed to TLS but closed the connection"},
-		{"with an alert", func(conn net.Conn) { io.WriteString(conn, "\x15\x03\x03\x00\x02\x02\x28") }, 3 * time.Second, "; with a smaller ClientHello: refused the TLS handshake"},
+		{"with an alert", func(conn net.Conn) { io.WriteString(conn, "\x15\x03\x03\x00\x02\x02\x28") }, 3 * time.Second, "; with a smaller ClientHello: has no cipher"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

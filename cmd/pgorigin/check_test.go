@@ -90,7 +90,7 @@ func checkFaults(t *testing.T, w checkWorld) []checkFault {
 			"client_certificate", "client_cert_rejected", "PGORIGIN_TLS_CERT_FILE", 1,
 			[]string{"ok   name"},
 		},
-		{"TLS 1.1 only", overTLS(old), "", nil, "tls", "tls_alert", "PGORIGIN_TLS_MIN_VERSION", 1, nil},
+		{"TLS 1.1 only", overTLS(old), "", nil, "tls", "tls_no_common", "PGORIGIN_UPSTREAM_ADDR", 1, nil},
 		{
 			"large hellos swallowed, hybrid required", swallowing(1000, w.good), "",
 			append(brief, "PGORIGIN_TLS_POST_QUANTUM=require"),

@@ -82,7 +82,7 @@ func badUpstreams(ca *tlstest.CA) map[string]row {
 		"client-only key usage":   {issue(tlstest.Leaf{ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}), "cert_usage", "clientAuth"},
 		"TLS 1.1 only": {presents(good, func(c *tls.Config) {
 			c.MinVersion, c.MaxVersion = tls.VersionTLS10, tls.VersionTLS11
-		}), "tls_alert", "TLS version"},
+		}), "tls_no_common", "TLS version"},
 		"answers N":                     {says("N"), "tls_refused", "TLS"},
 		"answers an ErrorResponse":      {says(evilError), "tls_protocol", "error"},
 		"closes without an answer":      {says(""), "upstream_gone", "SSLRequest"},

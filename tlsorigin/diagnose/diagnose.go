@@ -206,7 +206,8 @@ func StagesOf(reason tlsorigin.Reason) []Stage {
 	case tlsorigin.ReasonUpstreamGone, tlsorigin.ReasonUpstreamSilent, tlsorigin.ReasonUpstreamLost,
 		tlsorigin.ReasonTLSProtocol, tlsorigin.ReasonNotPostgres:
 		return []Stage{StageSSLRequest, StageTLS}
-	case tlsorigin.ReasonTLSTimeout, tlsorigin.ReasonTLSAlert, tlsorigin.ReasonTLSALPN:
+	case tlsorigin.ReasonTLSTimeout, tlsorigin.ReasonTLSAlert, tlsorigin.ReasonTLSALPN,
+		tlsorigin.ReasonTLSNoCommon, tlsorigin.ReasonTLSServerName:
 		return []Stage{StageTLS}
 	case tlsorigin.ReasonCertNameMismatch:
 		return []Stage{StageName}

@@ -82,7 +82,8 @@ func newTrial(offered []tls.CurveID, a tlsorigin.ObservedAttempt) Trial {
 		row.Outcome, row.Err = TrialUnavailable, nil
 	case a.Vanished != "":
 		row.Outcome = TrialVanishes
-	case row.Err.Kind == tlsorigin.ReasonTLSAlert:
+	case row.Err.Kind == tlsorigin.ReasonTLSAlert, row.Err.Kind == tlsorigin.ReasonTLSNoCommon,
+		row.Err.Kind == tlsorigin.ReasonTLSServerName:
 		row.Outcome = TrialRefused
 	}
 	return row

@@ -133,14 +133,17 @@ func BadProtocols(ca *tlstest.CA) []BadUpstream {
 	errorResponse := "E\x00\x00\x00\x60SFATAL\x00C08P01\x00M" + PeerText + "\x00\x00"
 	return []BadUpstream{
 		{
-			"TLS 1.1 only", SpeaksTLS(old), Nothing, "tls_alert",
-			[]string{"none of the TLS versions", "alert 70"},
+			"TLS 1.1 only", SpeaksTLS(old), Nothing, "tls_no_common",
+			[]string{"no TLS version that was offered, TLS 1.2 and 1.3", "alert 70"},
 		},
 		{
-			"picks TLS 1.1 unasked", afterHello(ServerHello11), Nothing, "tls_protocol",
-			[]string{"unsupported protocol version 302"},
+			"picks TLS 1.1 unasked", afterHello(ServerHello11), Nothing, "tls_no_common",
+			[]string{"chose TLS 1.1, and was offered TLS 1.2 and 1.3"},
 		},
-		{"TLS 1.2 where 1.3 is the minimum", SpeaksTLS(tls12), OnlyTLS13, "tls_alert", []string{"alert 70"}},
+		{
+			"TLS 1.2 where 1.3 is the minimum", SpeaksTLS(tls12), OnlyTLS13, "tls_no_common",
+			[]string{"TLS 1.3 alone", "alert 70"},
+		},
 		{"answers N", Answers("N"), Nothing, "tls_refused", []string{"refuses TLS"}},
 		{
 			"answers an ErrorResponse", Answers(errorResponse), Nothing, "tls_protocol",
@@ -234,8 +237,8 @@ func BadProtocols(ca *tlstest.CA) []BadUpstream {
 			[]string{"alert 80 (internal error)"},
 		},
 		{
-			"knows no such name", afterHello("\x15\x03\x03\x00\x02\x02\x70"), Nothing, "tls_alert",
-			[]string{"does not know the server name", "alert 112"},
+			"knows no such name", afterHello("\x15\x03\x03\x00\x02\x02\x70"), Nothing, "tls_server_name",
+			[]string{`does not know the server name "db.test" (SNI)`, "alert 112"},
 		},
 	}
 }

@@ -12,6 +12,9 @@ func TestTheAlertKnowsEveryReason(t *testing.T) {
 	quiet := map[string]string{ // why the alert leaves out a word
 		"tls_timeout": "a slow upstream or network",
 		"tls_alert":   "the upstream refuses pgorigin, and has proved nothing yet",
+
+		"tls_no_common":   "as with tls_alert",
+		"tls_server_name": "as with tls_alert",
 	}
 	chart, err := os.ReadFile(root + "charts/pgorigin/templates/prometheusrule.yaml")
 	if err != nil {

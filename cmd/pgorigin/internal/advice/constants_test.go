@@ -118,7 +118,8 @@ func TestReasonsHaveTheirLayer(t *testing.T) {
 	for layer, words := range map[tlsorigin.Layer]string{
 		tlsorigin.LayerNetwork: `upstream_dns dns_no_address upstream_refused upstream_unreachable
 			upstream_timeout upstream_silent upstream_gone upstream_lost`,
-		tlsorigin.LayerTLS: `not_postgres tls_refused tls_injection tls_protocol tls_timeout tls_alert tls_alpn`,
+		tlsorigin.LayerTLS: `not_postgres tls_refused tls_injection tls_protocol tls_timeout tls_alert tls_alpn
+			tls_no_common tls_server_name`,
 		tlsorigin.LayerCertificate: `cert_unknown_authority cert_name_mismatch cert_expired cert_not_yet_valid
 			cert_revoked cert_pin_mismatch cert_usage cert_invalid client_cert_rejected`,
 	} {

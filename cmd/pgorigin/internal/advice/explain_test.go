@@ -35,7 +35,7 @@ func TestExplain(t *testing.T) {
 			"- Set PGORIGIN_TLS_SERVER_NAME to",
 		},
 		"tls_server_name": {
-			"PGORIGIN_TLS_SERVER_NAME\n", "Scope     each origin", "Cures     upstream_dns, cert_name_mismatch",
+			"PGORIGIN_TLS_SERVER_NAME\n", "Scope     each origin", "Cures     upstream_dns, tls_server_name, cert_name_mismatch",
 		},
 		"PGORIGIN_REPORTING_LISTEN_ADDR": {"PGORIGIN_LISTEN_ADDR\n"},
 		"DIAL_TIMEOUT":                   {"Default   10s", "Scope     the whole process", "tls_timeout"},

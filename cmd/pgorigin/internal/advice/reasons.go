@@ -346,10 +346,74 @@ func tlsReasons() []reason {
 		Ends:    ofConnection(),
 		Meaning: "The upstream ended TLS with an alert.",
 		Cures: []string{
-			"Read the upstream's log: it says why.",
-			"If it wants a client certificate, set {own:TLS_CERT_FILE} and {own:TLS_KEY_FILE}.",
-			"It must support a TLS version that {TLS_MIN_VERSION} allows.",
+			"Read the log of the upstream at {UPSTREAM_ADDR}: it says why.",
 		},
+		Cases: []reasonCase{{
+			Case: string(tlsorigin.CaseLargeHello),
+			When: "it does not understand a ClientHello with post-quantum key exchange",
+			Cures: []string{
+				"Set {own:TLS_POST_QUANTUM}=off.",
+				"Or update the TLS library of the upstream at {UPSTREAM_ADDR}, or the inspection box on the way.",
+			},
+		}},
+	}, {
+		Word:    "tls_no_common",
+		Stages:  []diagnose.Stage{diagnose.StageTLS},
+		Ends:    ofDial(),
+		Meaning: "Upstream and pgorigin have no TLS version, cipher, key exchange or signature in common.",
+		Cures: []string{
+			"Let the upstream at {UPSTREAM_ADDR} take ECDHE with AES-GCM or ChaCha20: ssl_ciphers of PostgreSQL, " +
+				"client_tls_ciphers of pgbouncer.",
+			"Its certificate needs an ECDSA, RSA or Ed25519 key.",
+			"Its log says what is missing.",
+		},
+		Cases: []reasonCase{{
+			Case: string(tlsorigin.CaseOnlyHybrid),
+			When: "post-quantum key exchange is required",
+			Cures: []string{
+				"Set {own:TLS_POST_QUANTUM}=prefer.",
+				"Or give the upstream at {UPSTREAM_ADDR} TLS 1.3 with X25519MLKEM768: OpenSSL 3.5 has it.",
+			},
+		}, {
+			Case: string(tlsorigin.CaseOnlyTLS13),
+			When: "TLS 1.3 is required",
+			Cures: []string{
+				"Set {own:TLS_MIN_VERSION}=1.2.",
+				"Or let the upstream speak TLS 1.3: ssl_max_protocol_version of PostgreSQL, client_tls_protocols of pgbouncer.",
+			},
+		}, {
+			Case: string(tlsorigin.CaseOldTLS),
+			When: "the upstream has TLS 1.1 or earlier",
+			Cures: []string{
+				"Let the upstream at {UPSTREAM_ADDR} speak TLS 1.2 or 1.3: ssl_max_protocol_version of PostgreSQL, " +
+					"client_tls_protocols of pgbouncer.",
+				"If it cannot, update it and its TLS library.",
+			},
+		}, {
+			Case: string(tlsorigin.CaseGroups),
+			When: "the list of groups leaves out P-256",
+			Cures: []string{
+				"Add P-256 to {own:TLS_GROUPS}: PostgreSQL up to 17 has no other unless told.",
+				"Or remove {own:TLS_GROUPS}.",
+			},
+		}},
+	}, {
+		Word:    "tls_server_name",
+		Stages:  []diagnose.Stage{diagnose.StageTLS},
+		Ends:    ofDial(),
+		Meaning: "The upstream does not know the server name (SNI) that it was asked for.",
+		Cures: []string{
+			"Set {own:TLS_SERVER_NAME} to a name that the upstream serves.",
+			"Check that {UPSTREAM_ADDR} is the address of that upstream.",
+		},
+		Cases: []reasonCase{{
+			Case: string(tlsorigin.CaseNoServerName),
+			When: "no name was sent, because it is an IP address",
+			Cures: []string{
+				"Set {own:TLS_SERVER_NAME} to the DNS name of the upstream.",
+				"Or set {own:UPSTREAM_ADDR} to that name.",
+			},
+		}},
 	}, {
 		Word:    "tls_alpn",
 		Stages:  []diagnose.Stage{diagnose.StageTLS},

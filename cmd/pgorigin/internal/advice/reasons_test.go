@@ -83,6 +83,7 @@ func TestReasonsAreAgreed(t *testing.T) {
 		upstream_dns dns_no_address upstream_refused upstream_unreachable upstream_timeout upstream_silent
 		upstream_gone upstream_lost upstream_protocol
 		not_postgres tls_refused tls_injection tls_protocol tls_timeout tls_alert tls_alpn
+		tls_no_common tls_server_name
 		cert_unknown_authority cert_name_mismatch cert_expired cert_not_yet_valid cert_revoked
 		cert_pin_mismatch cert_usage cert_invalid
 		client_cert_rejected auth_rejected auth_channel_binding login_timeout`)
