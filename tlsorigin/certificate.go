@@ -45,7 +45,7 @@ func Describe(chain []*x509.Certificate, now time.Time) []PeerCertificate {
 func DescribeCertificate(cert *x509.Certificate, now time.Time) PeerCertificate {
 	return PeerCertificate{
 		Subject: verify.CertificateName(cert), Issuer: verify.NameOf(cert.Issuer),
-		Key: keyText(cert), SignatureAlgorithm: cert.SignatureAlgorithm.String(), SHA256: Fingerprint(cert),
+		Key: keyText(cert), SignatureAlgorithm: signatureText(cert), SHA256: Fingerprint(cert),
 		Serial: verify.SerialText(cert), Names: verify.NamesOf(cert),
 		NotBefore: cert.NotBefore.UTC(), NotAfter: cert.NotAfter.UTC(),
 		DaysLeft: DaysLeft(cert.NotAfter, now),
@@ -74,7 +74,7 @@ func keyText(cert *x509.Certificate) string {
 	case ed25519.PublicKey:
 		return "Ed25519"
 	}
-	return "unknown"
+	return unknownKey(cert)
 }
 
 // Fingerprint returns the SHA-256 of the whole certificate in hexadecimal digits.
