@@ -288,7 +288,8 @@ func (a *attempt) handshake(ctx context.Context, raw net.Conn) (*Conn, *Error) {
 	defer stopwatch(&a.report.TLS)()
 	if !a.waiter.mayGreet(ctx, a.deadline) {
 		return nil, a.failure(because(ReasonTLSTimeout,
-			"got no ClientHello in time: %d other TLS handshakes waited for its answer", maxHellos), nil)
+			"got no ClientHello in time: %d other TLS handshakes waited for its answer", maxHellos).as(CaseSlow),
+			nil)
 	}
 	a.permit = newPermit(ctx, a.semaphore, a.deadline)
 	defer a.permit.release()

@@ -59,10 +59,13 @@ const (
 	CaseExpectsTLS   Case = "expects_tls"    // of ReasonNotPostgres: TLS from the first byte
 	CaseErrorAnswer  Case = "error_answer"   // of ReasonTLSProtocol: an error in answer to SSLRequest
 	CaseLargeHello   Case = "large_hello"    // of ReasonTLSAlert: a hybrid ClientHello is not understood
-	CaseOnlyHybrid   Case = "only_hybrid"    // of ReasonTLSNoCommon: PostQuantumRequire
+	CaseInHandshake  Case = "in_handshake"   // of ReasonUpstreamGone
+	CaseBusyHere     Case = "busy_here"      // of ReasonTLSTimeout: this process had too much to do
+	CaseSlow         Case = "slow"           // of ReasonTLSTimeout: the peer has begun to answer, or is busy
+	CaseOnlyHybrid   Case = "only_hybrid"    // PostQuantumRequire; of ReasonTLSNoCommon and of an end without an alert
 	CaseOnlyTLS13    Case = "only_tls13"     // of ReasonTLSNoCommon: Config.MinVersion
 	CaseOldTLS       Case = "old_tls"        // of ReasonTLSNoCommon: the server has TLS 1.1 or earlier
-	CaseGroups       Case = "groups"         // of ReasonTLSNoCommon: Config.Groups leaves out P-256
+	CaseGroups       Case = "groups"         // Config.Groups leaves out P-256; likewise
 	CaseNoServerName Case = "no_server_name" // of ReasonTLSServerName: an IP address is not sent as SNI
 	CaseNoDirectTLS  Case = "no_direct_tls"  // of ReasonTLSProtocol: the server does not take direct TLS
 )

@@ -141,7 +141,7 @@ func (a *attempt) handshakeFailure(err error, received int64) *problem {
 	case errors.As(err, &noPermit):
 		return because(ReasonTLSTimeout,
 			"answered, but this machine was busy with %d other TLS handshakes until the timeout",
-			noPermit.others)
+			noPermit.others).as(CaseBusyHere)
 	case errors.As(err, &refused):
 		return a.certificateFailure(refused)
 	case errors.As(err, &notTLS):
@@ -157,7 +157,7 @@ func (a *attempt) handshakeFailure(err error, received int64) *problem {
 	case isTimeout(err):
 		return because(ReasonTLSTimeout,
 			"agreed to TLS but did not complete the handshake within %v (received %d bytes)",
-			rounded(a.waited(received)), received)
+			rounded(a.waited(received)), received).as(a.endCase(received, "", CaseSlow))
 	}
 	if found := alertFailure(err, a.auth); found != nil {
 		if number, _ := alertNumber(err); found.reason == ReasonTLSAlert {
@@ -167,10 +167,12 @@ func (a *attempt) handshakeFailure(err error, received int64) *problem {
 	}
 	switch {
 	case isGone(err) && received == 0:
-		return because(ReasonUpstreamGone, "agreed to TLS but closed the connection before it sent any")
+		return because(ReasonUpstreamGone, "agreed to TLS but closed the connection before it sent any").
+			as(a.endCase(received, CaseInHandshake, ""))
 	case isGone(err):
 		return because(ReasonUpstreamGone,
-			"closed the connection in the middle of the TLS handshake (received %d bytes)", received)
+			"closed the connection in the middle of the TLS handshake (received %d bytes)", received).
+			as(CaseInHandshake)
 	case isUnreachable(err):
 		return because(ReasonUpstreamUnreachable, "became unreachable during the TLS handshake")
 	}
@@ -181,6 +183,20 @@ func (a *attempt) handshakeFailure(err error, received int64) *problem {
 		return found
 	}
 	return because(ReasonTLSProtocol, "broke the TLS protocol%s", tlsMessage(err))
+}
+
+// endCase chooses the case of a handshake that ended without an alert. It is begun if the peer had sent
+// something and none if it had not, unless only a large ClientHello may be sent: that may be the trouble.
+func (a *attempt) endCase(received int64, none, begun Case) Case {
+	switch {
+	case received > 0:
+		return begun
+	case !a.hybrid() || a.variant.fallible:
+		return none
+	case a.exchange.policy == PostQuantumRequire:
+		return CaseOnlyHybrid
+	}
+	return CaseGroups
 }
 
 // plaintextFailure explains an answer to a ClientHello that begins with header and is not TLS.

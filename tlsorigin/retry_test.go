@@ -171,28 +171,29 @@ func TestNeverTriedAgain(t *testing.T) {
 		box    func(net.Conn, []byte) bool
 		change func(*Config)
 		reason Reason
+		which  Case
 	}{
-		{"alert: handshake failure", says("\x15\x03\x03\x00\x02\x02\x28", hangUp), nil, ReasonTLSNoCommon},
-		{"alert: internal error", says("\x15\x03\x03\x00\x02\x02\x50", swallow), nil, ReasonTLSAlert},
-		{"alert: illegal parameter, then reset", says("\x15\x03\x03\x00\x02\x02\x2f", sendReset), nil, ReasonTLSAlert},
-		{"plaintext", says("E\x00\x00\x00\x60SFATAL\x00", hangUp), nil, ReasonTLSProtocol},
-		{"plaintext in direct TLS", says("E\x00\x00\x00\x60SFATAL\x00", hangUp), func(c *Config) { c.Negotiation = NegotiateDirect }, ReasonTLSProtocol},
-		{"one byte, then silence", says("\x16", swallow), nil, ReasonTLSTimeout},
-		{"one byte, then the end", says("\x16", hangUp), nil, ReasonUpstreamGone},
-		{"one byte, then a reset", says("\x16", sendReset), nil, ReasonUpstreamGone},
-		{"half a ServerHello, then silence", says(peertest.ServerHello11[:20], swallow), nil, ReasonTLSTimeout},
-		{"wrong name", nil, func(c *Config) { c.ServerName = "other.test" }, ReasonCertNameMismatch},
-		{"wrong authority", nil, func(c *Config) { c.CAPEM = string(tlstest.NewCA("Other", tlstest.P256).PEM()) }, ReasonCertUnknownAuthority},
-		{"require: swallowed", above(swallow), require, ReasonTLSTimeout},
-		{"require: reset", above(sendReset), require, ReasonUpstreamGone},
-		{"require: closed", above(hangUp), require, ReasonUpstreamGone},
-		{"off: swallowed", func(conn net.Conn, _ []byte) bool { swallow(conn); return true }, func(c *Config) { c.PostQuantum = PostQuantumOff }, ReasonTLSTimeout},
-		{"hybrid groups alone", above(hangUp), func(c *Config) { c.Groups = []tls.CurveID{tls.X25519MLKEM768} }, ReasonUpstreamGone},
-		{"no TCP", nil, func(c *Config) { c.NetDial = blackHole }, ReasonUpstreamTimeout},
-		{"no answer to SSLRequest", nil, func(c *Config) { c.NetDial = peertest.PipeTo(swallow) }, ReasonUpstreamSilent},
-		{"closes before S", nil, func(c *Config) { c.NetDial = peertest.PipeTo(hangUp) }, ReasonUpstreamGone},
-		{"answers N", nil, func(c *Config) { c.NetDial = peertest.PipeTo(peertest.Answers("N")) }, ReasonTLSRefused},
-		{"answers E", nil, func(c *Config) { c.NetDial = peertest.PipeTo(peertest.Answers("E")) }, ReasonTLSProtocol},
+		{"alert: handshake failure", says("\x15\x03\x03\x00\x02\x02\x28", hangUp), nil, ReasonTLSNoCommon, ""},
+		{"alert: internal error", says("\x15\x03\x03\x00\x02\x02\x50", swallow), nil, ReasonTLSAlert, ""},
+		{"alert: illegal parameter, then reset", says("\x15\x03\x03\x00\x02\x02\x2f", sendReset), nil, ReasonTLSAlert, CaseLargeHello},
+		{"plaintext", says("E\x00\x00\x00\x60SFATAL\x00", hangUp), nil, ReasonTLSProtocol, ""},
+		{"plaintext in direct TLS", says("E\x00\x00\x00\x60SFATAL\x00", hangUp), func(c *Config) { c.Negotiation = NegotiateDirect }, ReasonTLSProtocol, CaseNoDirectTLS},
+		{"one byte, then silence", says("\x16", swallow), nil, ReasonTLSTimeout, CaseSlow},
+		{"one byte, then the end", says("\x16", hangUp), nil, ReasonUpstreamGone, CaseInHandshake},
+		{"one byte, then a reset", says("\x16", sendReset), nil, ReasonUpstreamGone, CaseInHandshake},
+		{"half a ServerHello, then silence", says(peertest.ServerHello11[:20], swallow), nil, ReasonTLSTimeout, CaseSlow},
+		{"wrong name", nil, func(c *Config) { c.ServerName = "other.test" }, ReasonCertNameMismatch, ""},
+		{"wrong authority", nil, func(c *Config) { c.CAPEM = string(tlstest.NewCA("Other", tlstest.P256).PEM()) }, ReasonCertUnknownAuthority, ""},
+		{"require: swallowed", above(swallow), require, ReasonTLSTimeout, CaseOnlyHybrid},
+		{"require: reset", above(sendReset), require, ReasonUpstreamGone, CaseOnlyHybrid},
+		{"require: closed", above(hangUp), require, ReasonUpstreamGone, CaseOnlyHybrid},
+		{"off: swallowed", func(conn net.Conn, _ []byte) bool { swallow(conn); return true }, func(c *Config) { c.PostQuantum = PostQuantumOff }, ReasonTLSTimeout, ""},
+		{"hybrid groups alone", above(hangUp), func(c *Config) { c.Groups = []tls.CurveID{tls.X25519MLKEM768} }, ReasonUpstreamGone, CaseGroups},
+		{"no TCP", nil, func(c *Config) { c.NetDial = blackHole }, ReasonUpstreamTimeout, ""},
+		{"no answer to SSLRequest", nil, func(c *Config) { c.NetDial = peertest.PipeTo(swallow) }, ReasonUpstreamSilent, ""},
+		{"closes before S", nil, func(c *Config) { c.NetDial = peertest.PipeTo(hangUp) }, ReasonUpstreamGone, CaseNoAnswer},
+		{"answers N", nil, func(c *Config) { c.NetDial = peertest.PipeTo(peertest.Answers("N")) }, ReasonTLSRefused, ""},
+		{"answers E", nil, func(c *Config) { c.NetDial = peertest.PipeTo(peertest.Answers("E")) }, ReasonTLSProtocol, CaseErrorAnswer},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -204,8 +205,8 @@ func TestNeverTriedAgain(t *testing.T) {
 					}
 				}
 				for range 2 { // the second time as the first
-					if failure := dialFailure(t, l.Dialer); failure.Kind != row.reason {
-						t.Errorf("reason %s (%v), want %s", failure.Kind, failure, row.reason)
+					if failure := dialFailure(t, l.Dialer); failure.Kind != row.reason || row.reason.Layer() != LayerCertificate && failure.Case != row.which {
+						t.Errorf("reason %s %s (%v), want %s %s", failure.Kind, failure.Case, failure, row.reason, row.which)
 					}
 					if got := describeReports(l.take()); got != string(row.reason) {
 						t.Errorf("reported %s, want one attempt and nothing learned", got)

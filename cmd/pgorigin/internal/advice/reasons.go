@@ -253,6 +253,27 @@ func upstreamReasons() []reason {
 				"Check the port: pgbouncer usually has 6432, PostgreSQL 5432.",
 				"For a port that takes TLS only, set {own:TLS_NEGOTIATION}=direct.",
 			},
+		}, {
+			Case: string(tlsorigin.CaseInHandshake),
+			When: "it did so in the TLS handshake",
+			Cures: []string{
+				"Read the log of the upstream at {UPSTREAM_ADDR}: it says why it ended TLS.",
+				"If it has nothing, let the inspection box or firewall on the way pass TLS.",
+			},
+		}, {
+			Case: string(tlsorigin.CaseOnlyHybrid),
+			When: "only a large ClientHello may be sent, because post-quantum key exchange is required",
+			Cures: []string{
+				"Set {own:TLS_POST_QUANTUM}=prefer: a smaller ClientHello then follows one that gets no answer.",
+				"Or let inspection boxes on the way to {UPSTREAM_ADDR} pass a ClientHello of two packets.",
+			},
+		}, {
+			Case: string(tlsorigin.CaseGroups),
+			When: "only a large ClientHello may be sent, because of the list of groups",
+			Cures: []string{
+				"Add X25519 and P-256 to {own:TLS_GROUPS}: a smaller ClientHello then follows one without an answer.",
+				"Or let inspection boxes on the way to {UPSTREAM_ADDR} pass a ClientHello of two packets.",
+			},
 		}},
 	}, {
 		Word: "upstream_lost",
@@ -336,10 +357,41 @@ func tlsReasons() []reason {
 		Ends:    ofDial(),
 		Meaning: "The upstream accepted the connection, but did not finish TLS in time.",
 		Cures: []string{
-			"Check the load of the upstream and the MTU on the way there.",
-			"Try {own:TLS_POST_QUANTUM}=off: the ClientHello then fits into one packet.",
+			"Lower the MTU on the way to {UPSTREAM_ADDR}, or let ICMP 'fragmentation needed' pass.",
+			"Check that the upstream does not hang.",
 			"Or raise {DIAL_TIMEOUT}.",
 		},
+		Cases: []reasonCase{{
+			Case: string(tlsorigin.CaseOnlyHybrid),
+			When: "only a large ClientHello may be sent, because post-quantum key exchange is required",
+			Cures: []string{
+				"Set {own:TLS_POST_QUANTUM}=prefer: a smaller ClientHello then follows one that gets no answer.",
+				"Or let firewalls and inspection boxes on the way to {UPSTREAM_ADDR} pass a ClientHello of two packets.",
+				"Check the MTU on the way, too.",
+			},
+		}, {
+			Case: string(tlsorigin.CaseGroups),
+			When: "only a large ClientHello may be sent, because of the list of groups",
+			Cures: []string{
+				"Add X25519 and P-256 to {own:TLS_GROUPS}: a smaller ClientHello then follows one without an answer.",
+				"Or let firewalls and inspection boxes on the way to {UPSTREAM_ADDR} pass a ClientHello of two packets.",
+			},
+		}, {
+			Case: string(tlsorigin.CaseSlow),
+			When: "the upstream is slow",
+			Cures: []string{
+				"Raise {DIAL_TIMEOUT}.",
+				"Check the load of the upstream at {UPSTREAM_ADDR}, and the network on the way there.",
+			},
+		}, {
+			Case: string(tlsorigin.CaseBusyHere),
+			When: "this machine is busy",
+			Cures: []string{
+				"Give pgorigin more processor time; in Kubernetes, raise its CPU limit.",
+				"Or let applications keep their connections to {LISTEN_ADDR}.",
+				"Or raise {DIAL_TIMEOUT}.",
+			},
+		}},
 	}, {
 		Word:    "tls_alert",
 		Stages:  []diagnose.Stage{diagnose.StageTLS, StageAuthentication, StageLogin},
