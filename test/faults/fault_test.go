@@ -18,6 +18,12 @@ type fault struct {
 	// peers is an expression for what another program may advise. The names of its settings count without that.
 	peers string
 	shown bool // the page has what all programs say
+	// serverSays says that the client gets the server's own message, to which pgorigin adds nothing.
+	serverSays bool
+	// clientSays is an expression for what the client says by itself, when pgorigin tells it nothing.
+	clientSays string
+	// ofAccount says that check meets the fault only as the account.
+	ofAccount bool
 	// hidden are surfaces that cannot show the fault, with the reason why not.
 	hidden map[surface]string
 	// simulated says what happens in place of the advice if a test cannot do what the advice says.
@@ -40,13 +46,20 @@ type scene struct {
 
 	// prefix are words before the command of pgorigin and of check, such as unshare.
 	prefix []string
+	// before is what happens before the client comes.
+	before func(*servers.Origin)
+	// words find the line of the log if it is not that of a client called judged.
+	words []string
+	kills bool // the client is killed while it runs sql
+	ends  bool // pgorigin ends
 	// running is what happens to a session, while it runs sql.
 	running func(*servers.Origin)
 	// client is another client than psql. It returns what it was told.
 	client func(addr string) string
 	// starts says that pgorigin does not start.
 	starts bool
-	exit   int // its exit code then
+	name   string // of the judged client
+	exit   int    // its exit code then
 
 	// set has values for variables which the first advice may name. A value that the advice itself has wins.
 	set map[string]string
@@ -120,7 +133,7 @@ func (f fault) run(t *testing.T) *result {
 }
 
 // assignment is an advice to give a variable a value that the advice names.
-var assignment = regexp.MustCompile(`(PGORIGIN_[A-Z_]+)=([^\s,]*[^\s,.])`)
+var assignment = regexp.MustCompile(`(PGORIGIN_[A-Z_]+)=([^\s,]*[^\s,.:;])`)
 
 // applies does what the first advice says, and nothing else. It reports whether it can.
 func (f fault) applies(s *scene, advice string) bool {
@@ -187,6 +200,14 @@ func firstSentence(cure string) string {
 
 // nobody is an address at which nothing listens.
 func (s *scene) nobody() string { return "127.0.0.1:" + s.port() }
+
+// application is the name of the client whose session is looked at.
+func (s *scene) application() string {
+	if s.name == "" {
+		s.name = "judged-" + s.port()
+	}
+	return s.name
+}
 
 // port returns a free port.
 func (s *scene) port() string {

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -37,7 +38,11 @@ func TestMain(m *testing.M) {
 		var starting sync.WaitGroup
 		var errs [3]error
 		starting.Go(func() { shared.binary, errs[0] = lab.Build(ctx) })
-		starting.Go(func() { shared.postgres, errs[1] = lab.Postgres(ctx, servers.PostgresOptions{}) })
+		starting.Go(func() {
+			if shared.postgres, errs[1] = lab.Postgres(ctx, servers.PostgresOptions{}); errs[1] == nil {
+				errs[1] = createAccounts(ctx)
+			}
+		})
 		starting.Go(func() { shared.plain, errs[2] = lab.Postgres(ctx, servers.PostgresOptions{NoTLS: true}) })
 		starting.Wait()
 		shared.stranger = filepath.Join(lab.Dir(), "stranger.crt")
@@ -73,4 +78,13 @@ func serverFile(t *testing.T, name string, text []byte) string {
 		t.Fatal(err)
 	}
 	return path
+}
+
+func createAccounts(ctx context.Context) error {
+	for statement := range strings.SplitSeq(strings.TrimSpace(accountsSQL), "\n") {
+		if _, err := shared.postgres.Exec(ctx, statement); err != nil {
+			return err
+		}
+	}
+	return nil
 }

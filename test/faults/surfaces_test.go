@@ -3,10 +3,12 @@ package faults
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"html"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -78,9 +80,6 @@ func (all *results) add(f fault, r *result) {
 	all.byName[f.name] = r
 }
 
-// application is the name of the client whose session is looked at.
-const application = "judged"
-
 // launch starts a pgorigin in the scene, and returns when it is ready.
 func (s *scene) launch() (*servers.Origin, error) {
 	binary := shared.binary
@@ -105,9 +104,7 @@ func (s *scene) settings() []string {
 func (s *scene) wrapper() string {
 	script := "#!/bin/sh\nexec " + strings.Join(s.prefix, " ") + " " + shared.binary + " \"$@\"\n"
 	path := writeFile(s.T, "pgorigin", []byte(script))
-	if err := os.Chmod(path, 0o755); err != nil {
-		s.Fatal(err)
-	}
+	s.do(errors.Join(os.Chmod(path, 0o755), os.Chmod(filepath.Dir(path), 0o755)))
 	return path
 }
 
@@ -115,8 +112,12 @@ func (s *scene) psql(addr, sql string) *exec.Cmd {
 	if sql == "" {
 		sql = "SELECT 1"
 	}
-	options := append([]string{"application_name=" + application}, s.options...)
-	return shared.lab.Psql(s.ctx, servers.DSN(addr, options...), "-At", "-c", sql)
+	options := append([]string{"application_name=" + s.application()}, s.options...)
+	args := []string{"-At"}
+	for statement := range strings.SplitSeq(sql, "\n") {
+		args = append(args, "-c", statement)
+	}
+	return shared.lab.Psql(s.ctx, servers.DSN(addr, options...), args...)
 }
 
 // observe looks at the four surfaces of a running pgorigin.
@@ -126,7 +127,13 @@ func (r *result) observe(f fault, s *scene) {
 		s.Fatal(err)
 	}
 	defer origin.Stop()
-	told, words := "", []string{`"application_name":"` + application + `"`}
+	if s.before != nil {
+		s.before(origin)
+	}
+	told, words := "", []string{`"application_name":"` + s.application() + `"`}
+	if s.words != nil {
+		words = s.words
+	}
 	if s.client != nil {
 		told, words = s.client(origin.Addr), []string{`"reason":"`}
 	} else {
@@ -134,14 +141,18 @@ func (r *result) observe(f fault, s *scene) {
 	}
 	r.observeLog(f, s, origin, words)
 	r.observeClient(f, s, told)
-	r.observePage(f, s, origin)
-	r.observeCheck(f, s)
+	if f.hidden[page] == "" {
+		r.observePage(f, s, origin)
+	}
+	if f.hidden[check] == "" {
+		r.observeCheck(f, s)
+	}
 }
 
 // session runs a client, and what happens to it, and returns what the client prints.
 func (s *scene) session(origin *servers.Origin) string {
 	cmd := s.psql(origin.Addr, s.sql)
-	if s.running == nil {
+	if s.running == nil && !s.kills {
 		out, _ := cmd.CombinedOutput() // the output has the failure
 		return string(out)
 	}
@@ -150,7 +161,12 @@ func (s *scene) session(origin *servers.Origin) string {
 	if err := cmd.Start(); err != nil {
 		s.Fatal(err)
 	}
-	s.running(origin)
+	if s.kills {
+		s.awaitQuery(shared.postgres)
+		_ = cmd.Process.Kill()
+	} else {
+		s.running(origin)
+	}
 	_ = cmd.Wait()
 	return out.String()
 }
@@ -183,6 +199,15 @@ func (f fault) judge(s *scene, which surface, reason, text, advice string) score
 // observeClient reads what psql prints. It never prints a reason word.
 func (r *result) observeClient(f fault, s *scene, told string) {
 	message, hint, _ := strings.Cut(told, "HINT:")
+	if f.serverSays {
+		s.Logf("client: %s", told)
+		r.scores[client] = score{reason: true, cause: f.namesCause(told), advice: true, text: told}
+		return
+	}
+	if f.clientSays != "" {
+		r.scores[client] = score{reason: true, cause: matches(f.clientSays, told), advice: true, text: told}
+		return
+	}
 	got := f.judge(s, client, f.reason, message, firstSentence(hint))
 	got.text = told
 	r.scores[client] = got
@@ -241,7 +266,7 @@ func (r *result) observeCheck(f fault, s *scene) {
 		"PGUSER=" + servers.User, "PGDATABASE=" + servers.Database, "PGPASSFILE=" + s.passFile(servers.Password),
 	}, s.account...)
 	got := r.checkOnce(f, s, account, "--login")
-	if f.hidden[check+" without user"] == "" {
+	if !f.ofAccount {
 		anonymous := r.checkOnce(f, s, nil)
 		got.reason, got.cause, got.advice = got.reason && anonymous.reason, got.cause && anonymous.cause, got.advice && anonymous.advice
 	}
@@ -286,7 +311,11 @@ func (s *scene) passFile(password string) string {
 
 // observeStart looks at a pgorigin that does not start. Log and check have one text with cause and cure.
 func (r *result) observeStart(f fault, s *scene) {
-	p, err := shared.lab.Launch(shared.binary, s.upstream, s.settings()...)
+	binary := shared.binary
+	if s.prefix != nil {
+		binary = s.wrapper()
+	}
+	p, err := shared.lab.Launch(binary, s.upstream, s.settings()...)
 	if err != nil {
 		s.Fatal(err)
 	}

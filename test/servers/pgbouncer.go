@@ -1,6 +1,7 @@
 package servers
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -21,6 +22,8 @@ type PgBouncerOptions struct {
 	Certificate *tlstest.Pair
 	// Mutual demands a certificate of the Lab's CA from clients (client_tls_sslmode=verify-full).
 	Mutual bool
+	// Database is the only one that clients may use; empty means that they may use each.
+	Database string
 	// Settings are further lines of the section [pgbouncer].
 	Settings []string
 	// Users are further accounts of the userlist with their passwords or SCRAM secrets. User itself may be among them.
@@ -97,7 +100,7 @@ func pgbouncerConfig(folder, port string, pg *Postgres, o PgBouncerOptions) stri
 	}
 	return strings.Join(append([]string{
 		"[databases]",
-		"* = host=" + host + " port=" + pgPort,
+		cmp.Or(o.Database, "*") + " = host=" + host + " port=" + pgPort,
 		"[pgbouncer]",
 		"listen_addr = 127.0.0.1", "listen_port = " + port, "unix_socket_dir =",
 		"auth_type = scram-sha-256", "auth_file = " + filepath.Join(folder, "userlist.txt"),

@@ -1,0 +1,132 @@
+package faults
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/pgorigin/pgorigin/test/servers"
+)
+
+// clientFault is one of a client. Check and other programs do not meet it.
+func clientFault(f fault, serve func(*scene)) fault {
+	f.hidden = map[surface]string{check: "it is the client's"}
+	if f.first == `^$` {
+		f.hidden[client] = "it is the client itself"
+	}
+	f.make = func(s *scene) {
+		s.upstream, s.noPeers = shared.postgres.Addr, true
+		serve(s)
+		if s.client != nil {
+			f.hidden[client] = "it is no client of Postgres"
+		}
+		if s.ends {
+			f.hidden[page] = "pgorigin has ended"
+		}
+	}
+	return f
+}
+
+// says opens a connection, sends text and returns the answer. It leaves after a while if there is none.
+func (s *scene) says(addr, text string, patience time.Duration) string {
+	s.Helper()
+	conn, err := new(net.Dialer).DialContext(s.ctx, "tcp", addr)
+	s.do(err)
+	defer conn.Close()
+	_, err = io.WriteString(conn, text)
+	s.do(err)
+	s.do(conn.SetReadDeadline(time.Now().Add(patience)))
+	answer, _ := io.ReadAll(conn) // the deadline is no failure
+	return string(answer)
+}
+
+func clientFaults() []fault {
+	return []fault{
+		clientFault(fault{
+			name: "a browser asks the port of clients", reason: "client_protocol", cause: []string{`HTTP`}, first: `sslmode=disable|PGORIGIN_HEALTH_ADDR`,
+		}, func(s *scene) {
+			s.client = func(addr string) string {
+				response, err := (&http.Client{Timeout: 5 * time.Second}).Get("http://" + addr + "/healthz")
+				if err != nil {
+					return err.Error()
+				}
+				body, _ := io.ReadAll(response.Body)
+				_ = response.Body.Close()
+				return string(body)
+			}
+		}),
+		clientFault(fault{
+			name: "a client demands TLS of pgorigin", reason: "client_gone", cause: []string{`TLS|SSL`}, first: `sslmode=disable`,
+			clientSays: `server does not support SSL`,
+		}, func(s *scene) {
+			s.words = []string{`"reason":`}
+			s.options = []string{"sslmode=require"}
+			s.cure = func() { s.options = nil }
+		}),
+		clientFault(fault{
+			name: "a client begins with TLS", reason: "client_protocol", cause: []string{`TLS|SSL`}, first: `sslmode=disable`,
+		}, func(s *scene) {
+			s.client = func(addr string) string {
+				return s.says(addr, "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 3*time.Second)
+			}
+		}),
+		clientFault(fault{
+			name: "a client says nothing", reason: "client_timeout", cause: []string{`startup packet|nothing`, `3s`}, first: `startup packet|LOGIN_TIMEOUT`,
+		}, func(s *scene) {
+			s.brief = true
+			s.client = func(addr string) string { return s.says(addr, "", 6*time.Second) }
+		}),
+		clientFault(fault{
+			name: "a client is killed", reason: "client_gone", cause: []string{`client`}, first: `^$`,
+		}, func(s *scene) {
+			s.sql = "SELECT pg_sleep(3)"
+			s.kills = true
+		}),
+		clientFault(fault{
+			name: "a user may not use the Unix socket", reason: "client_denied", cause: []string{`user|uid`}, first: `PGORIGIN_LISTEN_ALLOW_UIDS`,
+		}, func(s *scene) {
+			dir, err := os.MkdirTemp("", "pgo")
+			s.do(err)
+			s.Cleanup(func() { _ = os.RemoveAll(dir) })
+			s.do(os.Chmod(dir, 0o755))
+			socket := filepath.Join(dir, ".s.PGSQL.5432")
+			s.env = []string{"PGORIGIN_LISTEN_ADDR=unix:" + socket, "PGORIGIN_LISTEN_ALLOW_UIDS=12345"}
+			s.options = []string{"host=" + dir, "port=5432"}
+			s.set = map[string]string{"PGORIGIN_LISTEN_ALLOW_UIDS": fmt.Sprint(os.Getuid())}
+		}),
+		clientFault(fault{
+			name: "more clients than PGORIGIN_MAX_SESSIONS", reason: "too_many_sessions", cause: []string{`too many sessions`, `\b1\b`},
+			first: `fewer|PGORIGIN_MAX_SESSIONS`,
+		}, func(s *scene) {
+			s.env = []string{"PGORIGIN_MAX_SESSIONS=1"}
+			s.before = func(origin *servers.Origin) { s.cure = s.holds(origin.Addr, 1, "sslmode=disable") }
+		}),
+		clientFault(fault{
+			name: "pgorigin shuts down", reason: "draining", cause: []string{`pgorigin (is )?shut`}, first: `connect again`,
+		}, func(s *scene) {
+			s.env = []string{"PGORIGIN_SHUTDOWN_TIMEOUT=6s"}
+			s.before = func(origin *servers.Origin) {
+				release := s.holds(origin.Addr, 1, "sslmode=disable")
+				s.do(origin.Signal(syscall.SIGTERM))
+				s.do(origin.Await(s.ctx, `"draining"`))
+				s.cure = release
+			}
+		}),
+		clientFault(fault{
+			name: "pgorigin shuts down, a session takes too long", reason: "draining", cause: []string{`pgorigin (is )?shut`}, first: `connect again`,
+		}, func(s *scene) {
+			s.env = []string{"PGORIGIN_SHUTDOWN_TIMEOUT=1s"}
+			s.ends = true
+			s.sql = "SELECT pg_sleep(30)"
+			s.running = func(origin *servers.Origin) {
+				s.awaitQuery(shared.postgres)
+				s.do(origin.Signal(syscall.SIGTERM))
+			}
+		}),
+	}
+}
