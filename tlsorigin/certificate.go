@@ -15,6 +15,33 @@ import (
 	"github.com/pgorigin/pgorigin/tlsorigin/internal/verify"
 )
 
+// The cases of the upstream's certificates and of revocation lists; see package verify.
+const (
+	CaseOtherCA     = Case(verify.CaseOtherCA)
+	CaseSelfSigned  = Case(verify.CaseSelfSigned)
+	CaseOtherKey    = Case(verify.CaseOtherKey)
+	CaseTooMany     = Case(verify.CaseTooMany)
+	CaseKeyKind     = Case(verify.CaseKeyKind)
+	CaseOtherName   = Case(verify.CaseOtherName)
+	CaseWildcard    = Case(verify.CaseWildcard)
+	CaseNoName      = Case(verify.CaseNoName)
+	CaseNoNameOwnCA = Case(verify.CaseNoNameOwnCA)
+	CaseClock       = Case(verify.CaseClock)
+	CaseMiddle      = Case(verify.CaseMiddle)
+	CaseTrusted     = Case(verify.CaseTrusted)
+	CaseTrustedLeaf = Case(verify.CaseTrustedLeaf)
+	CaseKeyUsage    = Case(verify.CaseKeyUsage)
+	CaseListBegins  = Case(verify.CaseListBegins)
+	CaseListSigner  = Case(verify.CaseListSigner)
+	CaseShortKey    = Case(verify.CaseShortKey)
+	CaseForgeable   = Case(verify.CaseForgeable)
+	CaseNoAuthority = Case(verify.CaseNoAuthority)
+	CasePathLength  = Case(verify.CasePathLength)
+	CaseConstraint  = Case(verify.CaseConstraint)
+	CaseExtension   = Case(verify.CaseExtension)
+	CaseListUsage   = Case(verify.CaseListUsage)
+)
+
 // PeerCertificate describes one certificate.
 type PeerCertificate struct {
 	Subject            string    `json:"subject"` // quoted

@@ -61,14 +61,15 @@ func TestClientCertificateRejected(t *testing.T) {
 		name    string
 		version uint16
 		pair    *tlstest.Pair // nil: none configured
+		reason  Reason
 		wants   []string
 	}{
-		{"missing, TLS 1.2", tls.VersionTLS12, nil, []string{"none is configured", "alert 40"}},
-		{"missing, TLS 1.3", tls.VersionTLS13, nil, []string{"none is configured", "alert 116"}},
-		{"wrong CA, TLS 1.2", tls.VersionTLS12, stranger, []string{`"app"`, "issuer is not in the list", "alert 48"}},
-		{"wrong CA, TLS 1.3", tls.VersionTLS13, stranger, []string{`"app"`, "issuer is not in the list", "alert 48"}},
-		{"wrong usage, TLS 1.2", tls.VersionTLS12, serverOnly, []string{`rejected the client certificate "app": TLS alert 42`}},
-		{"wrong usage, TLS 1.3", tls.VersionTLS13, serverOnly, []string{`rejected the client certificate "app": TLS alert 42`}},
+		{"missing, TLS 1.2", tls.VersionTLS12, nil, ReasonClientCertRequired, []string{"none is configured", "alert 40"}},
+		{"missing, TLS 1.3", tls.VersionTLS13, nil, ReasonClientCertRequired, []string{"none is configured", "alert 116"}},
+		{"wrong CA, TLS 1.2", tls.VersionTLS12, stranger, ReasonClientCertRejected, []string{`"app"`, "issuer is not in the list", "alert 48"}},
+		{"wrong CA, TLS 1.3", tls.VersionTLS13, stranger, ReasonClientCertRejected, []string{`"app"`, "issuer is not in the list", "alert 48"}},
+		{"wrong usage, TLS 1.2", tls.VersionTLS12, serverOnly, ReasonClientCertRejected, []string{`rejected the client certificate "app", which is not meant for clients`, "TLS alert 42"}},
+		{"wrong usage, TLS 1.3", tls.VersionTLS13, serverOnly, ReasonClientCertRejected, []string{`rejected the client certificate "app", which is not meant for clients`, "TLS alert 42"}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			config := peertest.ServerConfig(server)
@@ -90,8 +91,8 @@ func TestClientCertificateRejected(t *testing.T) {
 				_, err = conn.Read(make([]byte, 1))
 			}
 			var failure *Error
-			if !errors.As(err, &failure) || failure.Kind != ReasonClientCertRejected || failure.SQLState() != "08001" {
-				t.Fatalf("got %v, want %s", err, ReasonClientCertRejected)
+			if !errors.As(err, &failure) || failure.Kind != row.reason || failure.SQLState() != "08001" {
+				t.Fatalf("got %v, want %s", err, row.reason)
 			}
 			t.Log(failure)
 			for _, want := range row.wants {
@@ -155,7 +156,7 @@ func (sentAlert) Error() string { return "tls: some alert" }
 func TestAlertsAboutCertificatesNeedARequest(t *testing.T) {
 	for _, number := range []sentAlert{42, 43, 44, 45, 46, 48, 49, 116} {
 		err := &net.OpError{Op: "remote error", Err: number}
-		for want, auth := range map[Reason]*clientAuth{ReasonTLSAlert: {}, ReasonClientCertRejected: {requested: true}} {
+		for want, auth := range map[Reason]*clientAuth{ReasonTLSAlert: {}, ReasonClientCertRequired: {requested: true}} {
 			if found := alertFailure(err, auth); found == nil || found.reason != want {
 				t.Errorf("alert %d, requested %v: %v, want %s", number, auth.requested, found, want)
 			}

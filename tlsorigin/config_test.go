@@ -237,13 +237,13 @@ func TestWarningsAndExpiry(t *testing.T) {
 	}
 	d := newTestDialer(t, ca, func(c *Config) { c.CertFile, c.KeyFile, c.ServerName = cert, key, "" }, "10.0.0.1:6432", "10.0.0.2:6432")
 	warnings := warningTexts(d)
-	for _, want := range []string{key + `": group or others may access this private key (mode 0644)`, `"app" expired`, "P-224", "10.0.0.1 is an IP address"} {
+	for _, want := range []string{key + `": group or others may access this private key (mode 0644)`, `"app" expired`, "P-224", "10.0.0.1 is an IP address", `"app" is not meant for clients (extended key usage: serverAuth)`} {
 		if !strings.Contains(warnings, want) {
 			t.Errorf("warnings %q lack %q", warnings, want)
 		}
 	}
-	if len(d.Warnings()) != 4 {
-		t.Errorf("%d warnings, want 4", len(d.Warnings()))
+	if len(d.Warnings()) != 5 {
+		t.Errorf("%d warnings, want 5", len(d.Warnings()))
 	}
 	roots, client := d.NotAfter()
 	if !roots.Equal(ca.Cert.NotAfter) || !client.Equal(ended) {

@@ -47,7 +47,7 @@ type Conn struct {
 
 // Read reads decrypted bytes. In TLS 1.3 the upstream checks the client certificate after our side of the
 // handshake is done. Its rejection is the first thing that Read returns, as an *Error of
-// ReasonClientCertRejected. It can be read even after a Write has failed because the upstream closed the
+// ReasonClientCertRequired or ReasonClientCertRejected. It can be read even after a Write has failed because the upstream closed the
 // connection.
 func (c *Conn) Read(p []byte) (int, error) {
 	n, err := c.tls.Read(p)
@@ -93,7 +93,7 @@ func (c *Conn) failure(err error) error {
 	default:
 		found = connectionLost(err)
 	}
-	lost.Kind, lost.Text = found.reason, found.text
+	lost.Kind, lost.Case, lost.Value, lost.Text = found.reason, found.which, found.value, found.text
 	return lost
 }
 

@@ -39,10 +39,20 @@ func crlRows(root *tlstest.CA) []crlRow {
 	}
 	stale := now.Add(-3*24*time.Hour - time.Minute)
 	fresh, freshBetween := list(root, 0), list(between, 0)
+	version1 := func(der []byte) []byte {
+		return root.Resign(der, crypto.SHA256, func(elements []asn1.RawValue) []asn1.RawValue {
+			return slices.DeleteFunc(elements, func(e asn1.RawValue) bool {
+				return e.Tag == asn1.TagInteger && e.Class == asn1.ClassUniversal || e.Class == asn1.ClassContextSpecific
+			})
+		})
+	}
 	older := root.CRL(tlstest.CRL{ThisUpdate: now.Add(-48 * time.Hour), Revoked: []*x509.Certificate{direct.Leaf}, Reason: 6})
 	expired := root.CRL(tlstest.CRL{NextUpdate: stale})
 	return []crlRow{
 		{"clean", direct, [][]byte{fresh}, "", nil},
+		{"clean, version 1", direct, [][]byte{version1(fresh)}, "", nil},
+		{"revoked, version 1", direct, [][]byte{version1(list(root, 1, direct.Leaf))}, ReasonCertRevoked, []string{"keyCompromise"}},
+		{"out of date, version 1", direct, [][]byte{version1(expired)}, ReasonCRLStale, nil},
 		{"clean, with an intermediate", pair, [][]byte{fresh, freshBetween}, "", nil},
 		{
 			"revoked", direct,
@@ -53,11 +63,11 @@ func crlRows(root *tlstest.CA) []crlRow {
 		{"intermediate revoked", pair, [][]byte{list(root, 2, between.Cert), freshBetween}, ReasonCertRevoked, []string{`"Intermediate"`, `by "Test Root"`, "cACompromise"}},
 		{"root listed by itself", direct, [][]byte{list(root, 5, root.Cert)}, ReasonCertRevoked, []string{`"Test Root"`, "cessationOfOperation"}},
 		{"revoked, and the list is out of date", direct, [][]byte{root.CRL(tlstest.CRL{NextUpdate: stale, Revoked: []*x509.Certificate{direct.Leaf}})}, ReasonCertRevoked, []string{"unspecified"}},
-		{"no list of the intermediate", pair, [][]byte{fresh}, ReasonCertInvalid, []string{`no CRL of its issuer "Intermediate"`}},
-		{"no list of the root", pair, [][]byte{freshBetween}, ReasonCertInvalid, []string{`"Intermediate" cannot be checked`, `no CRL of its issuer "Test Root"`}},
-		{"list out of date", direct, [][]byte{expired}, ReasonCertInvalid, []string{"out of date since " + stale.UTC().Format(time.RFC3339), "3 days", "fetch a fresh one"}},
-		{"list not yet valid", direct, [][]byte{root.CRL(tlstest.CRL{ThisUpdate: now.Add(time.Hour)})}, ReasonCertInvalid, []string{"not valid before", "clocks"}},
-		{"signed by another of that name", direct, [][]byte{list(tlstest.NewCA("Test Root", tlstest.P256), 0)}, ReasonCertInvalid, []string{"was not signed with that authority's key"}},
+		{"no list of the intermediate", pair, [][]byte{fresh}, ReasonCRLMissing, []string{`no CRL of its issuer "Intermediate"`}},
+		{"no list of the root", pair, [][]byte{freshBetween}, ReasonCRLMissing, []string{`"Intermediate" cannot be checked`, `no CRL of its issuer "Test Root"`}},
+		{"list out of date", direct, [][]byte{expired}, ReasonCRLStale, []string{"out of date since " + stale.UTC().Format(time.RFC3339), "3 days ago"}},
+		{"list not yet valid", direct, [][]byte{root.CRL(tlstest.CRL{ThisUpdate: now.Add(time.Hour)})}, ReasonCRLStale, []string{"not valid before", " here)"}},
+		{"signed by another of that name", direct, [][]byte{list(tlstest.NewCA("Test Root", tlstest.P256), 0)}, ReasonCRLMissing, []string{"was not signed with that authority's key"}},
 		{"issuer without cRLSign", mute.Issue(tlstest.Leaf{DNSNames: []string{testName}}), [][]byte{fresh, list(mute, 0)}, ReasonCertInvalid, []string{`"Mute" may not sign CRLs`, "cRLSign"}},
 		{"fresh one beside one out of date", direct, [][]byte{expired, fresh}, "", nil},
 		{"only an older list has it", direct, [][]byte{older, fresh}, ReasonCertRevoked, []string{"certificateHold"}},
@@ -70,7 +80,7 @@ func crlRows(root *tlstest.CA) []crlRow {
 		{
 			"the newest has run out, an older one is in force", direct,
 			[][]byte{root.CRL(tlstest.CRL{ThisUpdate: now.Add(-3 * time.Hour)}), root.CRL(tlstest.CRL{ThisUpdate: now.Add(-2 * time.Hour), NextUpdate: now.Add(-time.Hour)})},
-			ReasonCertInvalid,
+			ReasonCRLStale,
 			[]string{"out of date"},
 		},
 		{"a list that has not begun has it", direct, [][]byte{fresh, root.CRL(tlstest.CRL{ThisUpdate: now.Add(time.Hour), NextUpdate: now.Add(48 * time.Hour), Revoked: []*x509.Certificate{direct.Leaf}})}, "", nil},

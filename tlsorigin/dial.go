@@ -184,11 +184,12 @@ type attempt struct {
 }
 
 func (d *Dialer) newAttempt(r route, state *tlsState, budget time.Duration, o options) *attempt {
+	v := &verification{policy: state.policy, name: r.name}
 	return &attempt{
 		route: r, state: state, budget: budget, options: o,
 		report:    Attempt{Addr: r.host, Probe: o.probe},
-		auth:      &clientAuth{configured: state.client},
-		verify:    &verification{policy: state.policy, name: r.name},
+		auth:      &clientAuth{configured: state.client, upstream: v},
+		verify:    v,
 		exchange:  &d.exchange,
 		semaphore: d.semaphore, waiters: &d.waiters, lost: d.lost,
 	}

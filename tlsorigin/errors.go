@@ -35,14 +35,18 @@ const (
 	ReasonTLSALPN       Reason = "tls_alpn"
 
 	ReasonCertUnknownAuthority = Reason(verify.UnknownAuthority)
+	ReasonChainIncomplete      = Reason(verify.ChainIncomplete)
 	ReasonCertNameMismatch     = Reason(verify.NameMismatch)
 	ReasonCertExpired          = Reason(verify.Expired)
 	ReasonCertNotYetValid      = Reason(verify.NotYetValid)
 	ReasonCertRevoked          = Reason(verify.Revoked)
+	ReasonCRLMissing           = Reason(verify.CRLMissing)
+	ReasonCRLStale             = Reason(verify.CRLStale)
 	ReasonCertPinMismatch      = Reason(verify.PinMismatch)
 	ReasonCertUsage            = Reason(verify.Usage)
 	ReasonCertInvalid          = Reason(verify.Invalid)
 
+	ReasonClientCertRequired Reason = "client_cert_required" // and none is configured
 	ReasonClientCertRejected Reason = "client_cert_rejected"
 )
 
@@ -174,7 +178,8 @@ func (r Reason) Layer() Layer {
 		return LayerTLS
 	case ReasonCertUnknownAuthority, ReasonCertNameMismatch, ReasonCertExpired, ReasonCertNotYetValid,
 		ReasonCertRevoked, ReasonCertPinMismatch, ReasonCertUsage, ReasonCertInvalid,
-		ReasonClientCertRejected:
+		ReasonChainIncomplete, ReasonCRLMissing, ReasonCRLStale,
+		ReasonClientCertRequired, ReasonClientCertRejected:
 		return LayerCertificate
 	}
 	return LayerNone

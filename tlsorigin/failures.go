@@ -37,6 +37,12 @@ func (p *problem) as(which Case) *problem {
 	return p
 }
 
+// with adds what the cure names.
+func (p *problem) with(value string) *problem {
+	p.value = value
+	return p
+}
+
 // lookupFailure explains why a lookup of at most budget gave no address. Nil as err means that its answer was
 // empty.
 func lookupFailure(err error, budget time.Duration) *problem {
@@ -238,7 +244,7 @@ func (a *attempt) certificateFailure(r *verify.Refusal) *problem {
 		peer := DescribeCertificate(r.Sent[0], now)
 		a.details.peer = &peer
 	}
-	return &problem{reason: Reason(e.Reason), text: e.Text}
+	return &problem{reason: Reason(e.Reason), text: e.Text, which: Case(e.Case), value: e.Value}
 }
 
 // unusableCertificate explains a certificate that crypto/tls does not even verify. Only the text of err says
@@ -248,9 +254,10 @@ func unusableCertificate(err error) *problem {
 	switch {
 	case strings.Contains(text, "RSA key larger than"):
 		return because(ReasonCertInvalid,
-			"sent a certificate with an RSA key that is too large, at most 8192 bits are supported")
+			"sent a certificate with an RSA key that is too large, at most 8192 bits are supported").as(CaseKeyKind)
 	case strings.Contains(text, "unsupported type of public key"):
-		return because(ReasonCertInvalid, "sent a certificate with a kind of key that is not supported")
+		return because(ReasonCertInvalid, "sent a certificate with a kind of key that is not supported").
+			as(CaseKeyKind)
 	case strings.Contains(text, "certificate from server"):
 		return because(ReasonCertInvalid, "sent a certificate that cannot be parsed")
 	}
@@ -289,6 +296,8 @@ const (
 	alertUnexpectedMessage    = 10
 	alertHandshakeFailure     = 40
 	alertBadCertificate       = 42 // to alertCertificateUnknown: about the certificate of the receiver
+	alertCertificateRevoked   = 44
+	alertCertificateExpired   = 45
 	alertCertificateUnknown   = 46
 	alertIllegalParameter     = 47
 	alertUnknownCA            = 48
@@ -322,30 +331,17 @@ func alertName(err error) string {
 		strings.TrimPrefix(tls.AlertError(number).Error(), "tls: "))
 }
 
-// alertFailure explains an alert that the peer sent before any data. Nil means that err is not an alert. An
-// alert about certificates means the client certificate only if the peer has asked for one.
+// alertFailure explains an alert that the peer sent before any data. Nil means that err is not an alert.
 func alertFailure(err error, auth *clientAuth) *problem {
 	number, ok := alertNumber(err)
 	if !ok {
 		return nil
 	}
 	name := alertName(err)
-	aboutCertificate := auth.requested && (alertBadCertificate <= number &&
-		number <= alertCertificateUnknown ||
-		number == alertUnknownCA || number == alertAccessDenied || number == alertCertificateRequired)
-	missing := auth.requested && auth.configured == nil
-	switch {
-	case missing && (aboutCertificate || number == alertHandshakeFailure):
-		return because(ReasonClientCertRejected,
-			"asked for a client certificate, and none is configured: %s", name)
-	case aboutCertificate && auth.unlisted:
-		return because(ReasonClientCertRejected, "rejected the client certificate %s, "+
-			"whose issuer is not in the list of authorities that it accepts: %s",
-			verify.CertificateName(auth.configured.Leaf), name)
-	case aboutCertificate:
-		return because(ReasonClientCertRejected, "rejected the client certificate %s: %s",
-			verify.CertificateName(auth.configured.Leaf), name)
-	case number == alertNoProtocol:
+	if found := auth.failure(number, name, time.Now()); found != nil {
+		return found
+	}
+	if number == alertNoProtocol {
 		return because(ReasonTLSALPN, "does not know the protocol %s (ALPN): %s", protocolName, name)
 	}
 	return because(ReasonTLSAlert, "refused the TLS handshake with %s", name)

@@ -12,7 +12,7 @@ const probeCloseTimeout = time.Second
 
 // Probe finds out whether Dial would succeed, by the same code. It makes a verified connection and ends it
 // before a byte of Postgres is sent. Its attempts are reported as probes. The error is that of Dial, or an
-// *Error of ReasonClientCertRejected, which TLS 1.3 brings only after the handshake.
+// *Error about the client certificate, which TLS 1.3 brings only after the handshake.
 //
 // If ask is not nil, it may use the connection before that end, for as long as the timeout of a dial. Its
 // error is an error of Probe, too.
@@ -36,7 +36,7 @@ func (d *Dialer) Probe(ctx context.Context, ask func(*Conn) error) error {
 	_ = conn.CloseWrite()
 	_, err = io.Copy(io.Discard, conn)
 	var rejected *Error
-	if errors.As(err, &rejected) && rejected.Kind == ReasonClientCertRejected {
+	if errors.As(err, &rejected) && rejected.Kind.Layer() == LayerCertificate {
 		return rejected
 	}
 	return nil

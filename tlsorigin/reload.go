@@ -182,8 +182,8 @@ func rotationExplains(err error) bool {
 		return false
 	}
 	explained := []Reason{
-		ReasonCertUnknownAuthority, ReasonCertExpired, ReasonCertRevoked, ReasonClientCertRejected,
-		ReasonCertInvalid, // also stands for a revocation list that has run out
+		ReasonCertUnknownAuthority, ReasonChainIncomplete, ReasonCertExpired, ReasonCertInvalid,
+		ReasonCertRevoked, ReasonCRLMissing, ReasonCRLStale, ReasonClientCertRejected,
 	}
 	isExplained := func(kind Reason) bool { return slices.Contains(explained, kind) }
 	return slices.ContainsFunc(append([]*Error{failure}, failure.Others...), func(e *Error) bool {

@@ -1,6 +1,7 @@
 package tlsorigin
 
 import (
+	"crypto/x509"
 	"errors"
 	"os"
 	"slices"
@@ -146,7 +147,7 @@ func checkReloadError(t *testing.T, err error, want string) {
 func TestReloadedSaysWhatChanged(t *testing.T) {
 	ca, other := tlstest.NewCA("Root", tlstest.P256), tlstest.NewCA("New Root", tlstest.P256)
 	first := issueClient(ca)
-	second := other.Issue(tlstest.Leaf{CommonName: "app", NotAfter: time.Now().Add(-time.Minute)})
+	second := other.Issue(tlstest.Leaf{CommonName: "app", NotAfter: time.Now().Add(-time.Minute), ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
 	r := newRotation(t, secret(ca, first), nil)
 	r.swap(t, secret(other, second))
 	found, err := r.Reload(t.Context())

@@ -154,7 +154,7 @@ func TestDialFindsTheNextRevocationList(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if failure := dialFailure(t, d); failure.Kind != ReasonCertInvalid {
+	if failure := dialFailure(t, d); failure.Kind != ReasonCRLStale {
 		t.Fatalf("got %v", failure)
 	}
 	r.swap(t, map[string][]byte{"crl.pem": tlstest.CRLPEM(ca.CRL(tlstest.CRL{}))})

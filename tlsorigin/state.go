@@ -1,7 +1,6 @@
 package tlsorigin
 
 import (
-	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/tls"
@@ -205,8 +204,13 @@ func (s *tlsState) loadClient(cfg *Config) []error {
 	}
 	pair, err := tls.X509KeyPair(chain, key)
 	if err != nil {
-		err = fmt.Errorf("does not fit the first certificate of %q: %w", cfg.CertFile, err)
-		return []error{unusable("KeyFile", cfg.KeyFile, err)}
+		return []error{unusable("KeyFile", cfg.KeyFile, unfitKey(cfg.CertFile, certs, key, err))}
+	}
+	if found := verify.ClientUsageProblem(certs[0]); found != nil {
+		s.warn(Warning{
+			Field: "CertFile",
+			Text:  "certificate " + verify.CertificateName(certs[0]) + " " + found.Text + ": servers may reject it",
+		})
 	}
 	if public, ok := certs[0].PublicKey.(*ecdsa.PublicKey); ok && public.Curve == elliptic.P224() {
 		text := "TLS 1.3 has no P-224 signatures, this client certificate can only be presented in TLS 1.2"
@@ -297,42 +301,4 @@ func earliestEnd(certs []*x509.Certificate) time.Time {
 		}
 	}
 	return earliest
-}
-
-// clientAuth notes what the upstream of one connection asked for. The handshake writes it before anything
-// reads it.
-type clientAuth struct {
-	configured *tls.Certificate // nil means that there is none
-	requested  bool
-	unlisted   bool // the upstream sent a list of authorities that has no issuer of ours
-}
-
-// answer is a tls.Config.GetClientCertificate. It returns the configured certificate whatever list of
-// authorities the server sent, as libpq does. tls.Config.Certificates would send none if the list does not
-// match, and the server would complain of a missing certificate instead of a foreign one.
-func (a *clientAuth) answer(request *tls.CertificateRequestInfo) (*tls.Certificate, error) {
-	a.requested = true
-	if a.configured == nil {
-		return new(tls.Certificate), nil
-	}
-	a.unlisted = len(request.AcceptableCAs) > 0 && !a.issuedByOneOf(request.AcceptableCAs)
-	return a.configured, nil
-}
-
-// issuedByOneOf reports whether a certificate of the configured chain was issued under one of the names
-// (DER).
-func (a *clientAuth) issuedByOneOf(authorities [][]byte) bool {
-	for _, der := range a.configured.Certificate {
-		cert, err := x509.ParseCertificate(der)
-		if err != nil {
-			continue // loadClient parsed it already
-		}
-		if slices.ContainsFunc(authorities, func(name []byte) bool {
-			return bytes.Equal(name,
-				cert.RawIssuer)
-		}) {
-			return true
-		}
-	}
-	return false
 }

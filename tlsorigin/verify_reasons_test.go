@@ -103,7 +103,7 @@ func authorityRows(root, oldBetween *tlstest.CA) []reasonRow {
 			"revoked and another name", root.Issue(tlstest.Leaf{DNSNames: []string{"other.test"}}),
 			[][]byte{tlstest.NewCA("x", tlstest.P256).CRL(tlstest.CRL{})},
 			nil,
-			ReasonCertInvalid,
+			ReasonCRLMissing,
 			[]Reason{ReasonCertNameMismatch},
 			[]string{"no CRL of its issuer"},
 		},

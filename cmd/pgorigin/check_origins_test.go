@@ -28,8 +28,8 @@ func TestCheckOfTwoOrigins(t *testing.T) {
 		failed              string // origin
 		cure                string
 	}{
-		{"first wrong", wrong.addr, good.addr, "default", "Set PGORIGIN_TLS_SERVER_NAME to a name"},
-		{"second wrong", good.addr, wrong.addr, "reporting", "Set PGORIGIN_REPORTING_TLS_SERVER_NAME to a name"},
+		{"first wrong", wrong.addr, good.addr, "default", "Set PGORIGIN_TLS_SERVER_NAME=other.test"},
+		{"second wrong", good.addr, wrong.addr, "reporting", "Set PGORIGIN_REPORTING_TLS_SERVER_NAME=other.test"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			env := w.env(row.first, reporting(row.second)...)

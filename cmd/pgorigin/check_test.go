@@ -2,6 +2,7 @@ package main
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"io"
 	"net"
@@ -40,6 +41,18 @@ func checkFaults(t *testing.T, w checkWorld) []checkFault {
 	issue := func(l tlstest.Leaf) *tls.Config { return certified(w.ca.Issue(l)) }
 	names := []string{"db.test"}
 	stranger := certified(tlstest.NewCA("Strange Root", tlstest.P256).Issue(tlstest.Leaf{DNSNames: names}))
+	unsent := w.ca.Intermediate("Intermediate", tlstest.P256).Issue(tlstest.Leaf{DNSNames: names, Template: func(c *x509.Certificate) {
+		c.IssuingCertificateURL = []string{"http://ca.test/intermediate.crt"}
+	}}).WithChain()
+	listFile := func(name string, der []byte) string {
+		path := filepath.Join(t.TempDir(), name)
+		if err := os.WriteFile(path, tlstest.CRLPEM(der), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	otherList := listFile("other.crl", tlstest.NewCA("Other Root", tlstest.P256).CRL(tlstest.CRL{}))
+	oldList := listFile("old.crl", w.ca.CRL(tlstest.CRL{NextUpdate: time.Now().Add(-time.Hour)}))
 	mutual := issue(tlstest.Leaf{DNSNames: names})
 	mutual.ClientAuth = tls.RequireAnyClientCert
 	mutual12 := mutual.Clone()
@@ -81,13 +94,29 @@ func checkFaults(t *testing.T, w checkWorld) []checkFault {
 			[]string{`"Strange Root"`, "not sent"},
 		},
 		{
+			"intermediate not sent", overTLS(certified(unsent)), "", nil, "chain", "chain_incomplete", "PGORIGIN_UPSTREAM_ADDR", 1,
+			[]string{`not that of the authority "Intermediate"`, `trusted here: "Check Root"`},
+		},
+		{
+			"no revocation list", overTLS(w.good, sasl()), "",
+			[]string{"PGORIGIN_TLS_CRL_FILE=" + otherList},
+			"chain", "crl_missing", "PGORIGIN_TLS_CRL_FILE", 1,
+			[]string{`there is no CRL of its issuer "Check Root"`},
+		},
+		{
+			"revocation list out of date", overTLS(w.good, sasl()), "",
+			[]string{"PGORIGIN_TLS_CRL_FILE=" + oldList},
+			"chain", "crl_stale", "PGORIGIN_TLS_CRL_FILE", 1,
+			[]string{"out of date"},
+		},
+		{
 			"client certificate required", overTLS(mutual), "", nil,
-			"client_certificate", "client_cert_rejected", "PGORIGIN_TLS_CERT_FILE", 1,
+			"client_certificate", "client_cert_required", "PGORIGIN_TLS_CERT_FILE", 1,
 			[]string{"ok   name", "FAIL client_certificate"},
 		},
 		{
 			"client certificate required in TLS 1.2", overTLS(mutual12), "", nil,
-			"client_certificate", "client_cert_rejected", "PGORIGIN_TLS_CERT_FILE", 1,
+			"client_certificate", "client_cert_required", "PGORIGIN_TLS_CERT_FILE", 1,
 			[]string{"ok   name"},
 		},
 		{"TLS 1.1 only", overTLS(old), "", nil, "tls", "tls_no_common", "PGORIGIN_UPSTREAM_ADDR", 1, nil},

@@ -40,6 +40,9 @@ func revocationCases() []certCase {
 	self := tlstest.SelfSigned(leaf())
 	return []certCase{
 		listedCase("CRL: nothing revoked", direct, one(root), empty),
+		listedCase("CRL: of version 1, nothing revoked", direct, one(root), version1(root, empty)),
+		listedCase("CRL: of version 1, revoked", direct, one(root), version1(root, root.CRL(revoked(0, direct.Leaf)))),
+		listedCase("CRL: of version 1, expired", direct, one(root), version1(root, root.CRL(stale))),
 		listedCase("CRL: nothing revoked, intermediate", pair, one(root), empty, emptyBetween),
 		listedCase("CRL: another certificate revoked", pair, one(root), empty, between.CRL(revoked(1, other))),
 		listedCase("CRL: revoked", direct, one(root), root.CRL(revoked(1, direct.Leaf))),
@@ -68,6 +71,15 @@ func revocationCases() []certCase {
 			root.CRL(revoked(5, bridge.Cert)), newRoot.CRL(tlstest.CRL{})),
 		{name: "CRL: self-signed server as the only root", pair: self, roots: []*x509.Certificate{self.Leaf}, crls: [][]byte{empty}, both: true},
 	}
+}
+
+// version1 takes the version and the extensions out of a list.
+func version1(ca *tlstest.CA, der []byte) []byte {
+	return ca.Resign(der, crypto.SHA256, func(elements []asn1.RawValue) []asn1.RawValue {
+		return slices.DeleteFunc(elements, func(e asn1.RawValue) bool {
+			return e.Class == asn1.ClassUniversal && e.Tag == asn1.TagInteger || e.Class == asn1.ClassContextSpecific
+		})
+	})
 }
 
 // brokenListCases have CRLs that are not what they have to be.

@@ -29,7 +29,7 @@ func TestPolicySettings(t *testing.T) {
 		"pinned, and a list, any one": {[]string{"PGORIGIN_TLS_PINS=" + tlsorigin.Pin(served), "PGORIGIN_TLS_CRL_FILE=" + clean, "PGORIGIN_TLS_VERIFY=verify-ca"}, "", nil},
 		"revoked":                     {[]string{"PGORIGIN_TLS_CRL_FILE=" + revoked}, "cert_revoked", []string{"serial number", "keyCompromise"}},
 		"revoked, any name":           {[]string{"PGORIGIN_TLS_CRL_FILE=" + revoked, "PGORIGIN_TLS_VERIFY=verify-ca"}, "cert_revoked", nil},
-		"no list of that authority":   {[]string{"PGORIGIN_TLS_CRL_FILE=" + stranger}, "cert_invalid", []string{"no CRL of its issuer"}},
+		"no list of that authority":   {[]string{"PGORIGIN_TLS_CRL_FILE=" + stranger}, "crl_missing", []string{"no CRL of its issuer"}},
 		"pinned otherwise":            {[]string{"PGORIGIN_TLS_PINS=" + otherPin}, "cert_pin_mismatch", []string{tlsorigin.Pin(served)}},
 	} {
 		t.Run(name, func(t *testing.T) {

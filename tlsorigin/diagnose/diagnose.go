@@ -213,9 +213,10 @@ func StagesOf(reason tlsorigin.Reason) []Stage {
 		return []Stage{StageName}
 	case tlsorigin.ReasonCertUnknownAuthority, tlsorigin.ReasonCertExpired, tlsorigin.ReasonCertNotYetValid,
 		tlsorigin.ReasonCertRevoked, tlsorigin.ReasonCertPinMismatch, tlsorigin.ReasonCertUsage,
-		tlsorigin.ReasonCertInvalid:
+		tlsorigin.ReasonCertInvalid, tlsorigin.ReasonChainIncomplete, tlsorigin.ReasonCRLMissing,
+		tlsorigin.ReasonCRLStale:
 		return []Stage{StageChain}
-	case tlsorigin.ReasonClientCertRejected:
+	case tlsorigin.ReasonClientCertRequired, tlsorigin.ReasonClientCertRejected:
 		return []Stage{StageClientCertificate}
 	}
 	return nil

@@ -69,7 +69,7 @@ func wantStage(reason tlsorigin.Reason) Stage {
 		return StageSSLRequest
 	case reason == tlsorigin.ReasonCertNameMismatch:
 		return StageName
-	case reason == tlsorigin.ReasonClientCertRejected:
+	case reason == tlsorigin.ReasonClientCertRequired, reason == tlsorigin.ReasonClientCertRejected:
 		return StageClientCertificate
 	case strings.HasPrefix(string(reason), "cert_"):
 		return StageChain
@@ -173,7 +173,7 @@ func TestDiagnosisOfARejectedClientCertificate(t *testing.T) {
 		config := peertest.ServerConfig(ca.Issue(tlstest.Leaf{DNSNames: []string{peertest.Name}}))
 		config.ClientAuth, config.ClientCAs, config.MaxVersion = tls.RequireAndVerifyClientCert, ca.Pool(), version
 		found := diagnoseOne(t, newTestDialer(t, ca, nil, peertest.Start(t, peertest.SpeaksTLS(config)).Addr))
-		if found.Failed != StageClientCertificate || found.Err.Kind != tlsorigin.ReasonClientCertRejected {
+		if found.Failed != StageClientCertificate || found.Err.Kind != tlsorigin.ReasonClientCertRequired {
 			t.Errorf("%s: failed at %q: %v", tls.VersionName(version), found.Failed, found.Err)
 		}
 		if !found.ClientCertificate.Requested || !found.Certificate.Verified {

@@ -108,11 +108,11 @@ func unfitList(list *x509.RevocationList) error {
 func (l *revocationList) validity(now time.Time) error {
 	switch {
 	case now.After(l.nextUpdate):
-		return fmt.Errorf("the CRL of %s is out of date since %s (%s): fetch a fresh one", l.issuer,
+		return fmt.Errorf("the CRL of %s is out of date since %s, %s ago", l.issuer,
 			stamp(l.nextUpdate), span(now.Sub(l.nextUpdate)))
 	case now.Before(l.thisUpdate):
-		return fmt.Errorf("the CRL of %s is not valid before %s, in %s: check the clocks", l.issuer,
-			stamp(l.thisUpdate), span(l.thisUpdate.Sub(now)))
+		return fmt.Errorf("the CRL of %s is not valid before %s, in %s (it is %s here)", l.issuer,
+			stamp(l.thisUpdate), span(l.thisUpdate.Sub(now)), stamp(now))
 	}
 	return nil
 }
@@ -180,7 +180,7 @@ func (r *CRLs) Warnings(now time.Time) []string {
 	var texts []string
 	for _, l := range r.newestOfEach(now) {
 		if err := l.validity(now); err != nil {
-			texts = append(texts, err.Error())
+			texts = append(texts, err.Error()+"; put the issuer's current one there")
 		}
 	}
 	slices.Sort(texts)

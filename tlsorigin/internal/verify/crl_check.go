@@ -19,10 +19,9 @@ func (r *CRLs) problems(chain []*x509.Certificate, now time.Time) []Problem {
 		}
 	}
 	anchor := chain[len(chain)-1]
-	selfIssued := string(anchor.RawIssuer) == string(anchor.RawSubject)
 	for _, list := range r.byIssuer[string(anchor.RawIssuer)] {
 		entry, listed := list.revoked.find(anchor)
-		if listed && list.begun(now) && (!selfIssued ||
+		if listed && list.begun(now) && (!selfIssued(anchor) ||
 			list.signed(anchor)) { // the issuer of another one is not at hand
 			return append(problems, *revokedProblem(anchor, list, entry))
 		}
@@ -33,30 +32,35 @@ func (r *CRLs) problems(chain []*x509.Certificate, now time.Time) []Problem {
 // problem checks one certificate against the CRLs of its issuer. Each CRL that the issuer signed and that has
 // begun can revoke it. If none does, the newest has to be in force.
 func (r *CRLs) problem(cert, issuer *x509.Certificate, now time.Time) *Problem {
-	invalid := func(text string) *Problem {
-		return because(Invalid, "certificate %s cannot be checked for revocation: %s", CertificateName(cert),
-			text)
+	unchecked := func(reason Reason, format string, args ...any) *Problem {
+		return because(reason, "certificate %s cannot be checked for revocation: %s", CertificateName(cert),
+			fmt.Sprintf(format, args...)).with(CertificateName(issuer))
 	}
 	lists := r.byIssuer[string(cert.RawIssuer)]
 	if len(lists) == 0 {
-		return invalid(fmt.Sprintf("there is no CRL of its issuer %s: add it", CertificateName(issuer)))
+		return unchecked(CRLMissing, "there is no CRL of its issuer %s", CertificateName(issuer))
 	}
 	if issuer.KeyUsage != 0 && issuer.KeyUsage&x509.KeyUsageCRLSign == 0 {
-		return invalid(fmt.Sprintf("its issuer %s may not sign CRLs (its key usage lacks cRLSign)",
-			CertificateName(issuer)))
+		return unchecked(Invalid, "its issuer %s may not sign CRLs (its key usage lacks cRLSign)",
+			CertificateName(issuer)).as(CaseListUsage)
 	}
 	lists = slices.DeleteFunc(slices.Clone(lists), func(l *revocationList) bool { return !l.signed(issuer) })
 	if len(lists) == 0 {
-		return invalid(fmt.Sprintf("the CRL of its issuer %s was not signed with that authority's key: "+
-			"fetch the right one", CertificateName(issuer)))
+		return unchecked(CRLMissing, "the CRL of its issuer %s was not signed with that authority's key",
+			CertificateName(issuer)).as(CaseListSigner)
 	}
 	for _, list := range lists {
 		if entry, ok := list.revoked.find(cert); ok && list.begun(now) {
 			return revokedProblem(cert, list, entry)
 		}
 	}
-	if err := newest(lists, now).validity(now); err != nil {
-		return invalid(err.Error())
+	list := newest(lists, now)
+	if err := list.validity(now); err != nil {
+		found := unchecked(CRLStale, "%s", err.Error())
+		if !list.begun(now) {
+			found = found.as(CaseListBegins)
+		}
+		return found
 	}
 	return nil
 }

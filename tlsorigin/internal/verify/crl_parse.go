@@ -69,10 +69,17 @@ func parseList(der []byte) (*revocationList, error) {
 	return l, nil
 }
 
+// version2 is what crypto/x509 wants to read: the version of a list, in DER. A list of version 1 has none, as
+// "openssl ca -gencrl" makes it by default. Otherwise the two are alike, and signatures cover the list as it is.
+const version2 = "\x02\x01\x01"
+
 // splitEntries takes apart the signed part of a list. The entries are the sequence after the dates.
 func splitEntries(signed cryptobyte.String) (entries, others cryptobyte.String, err error) {
 	if !signed.ReadASN1(&signed, asn1.SEQUENCE) {
 		return nil, nil, errUnreadable
+	}
+	if !signed.PeekASN1Tag(asn1.INTEGER) {
+		others = append(others, version2...)
 	}
 	for dated := false; !signed.Empty(); {
 		var element cryptobyte.String

@@ -22,6 +22,8 @@ const MaxLinked = 10
 // Explanation says why certificates were refused.
 type Explanation struct {
 	Reason   Reason
+	Case     Case     // of Reason
+	Value    string   // what a cure names; "" for none, and if not Anchored
 	Also     []Reason // further reasons, each once
 	Text     string   // safe to show, at most safetext.MaxLength
 	Anchored bool     // a trusted authority vouches for the peer's certificate
@@ -35,7 +37,11 @@ type Explanation struct {
 // suggest another name.
 func (p *Policy) Explain(r *Refusal, name string, now time.Time) Explanation {
 	found, anchored := p.problems(r, name, now)
-	e := Explanation{Reason: found[0].Reason, Text: sentence(found), Anchored: anchored}
+	first := found[0]
+	e := Explanation{Reason: first.Reason, Case: first.Case, Text: sentence(found), Anchored: anchored}
+	if anchored {
+		e.Value = first.Value
+	}
 	for _, f := range found[1:] {
 		if f.Reason != e.Reason && !slices.Contains(e.Also, f.Reason) {
 			e.Also = append(e.Also, f.Reason)
@@ -48,17 +54,17 @@ func (p *Policy) Explain(r *Refusal, name string, now time.Time) Explanation {
 func (p *Policy) problems(r *Refusal, name string, now time.Time) (found []Problem, anchored bool) {
 	switch {
 	case errors.Is(r.err, errNothingSent):
-		return []Problem{{Invalid, "sent no certificate"}}, false
+		return []Problem{*because(Invalid, "sent no certificate")}, false
 	case errors.Is(r.err, errTooLarge):
-		return []Problem{{Invalid, fmt.Sprintf("sent %d bytes of certificates, at most %d are accepted",
-			sizeOf(r.Sent), maxSent)}}, false
+		return []Problem{*because(Invalid, "sent %d bytes of certificates, at most %d are accepted",
+			sizeOf(r.Sent), maxSent).as(CaseTooMany)}, false
 	}
 	chains := r.Chains
 	if chains == nil {
 		chains = p.signedChains(r.Sent)
 	}
 	if len(chains) == 0 {
-		return []Problem{p.unknownAuthority(r)}, false
+		return []Problem{*p.unknownAuthority(r)}, false
 	}
 	found = p.fewestProblems(chains, now)
 	var invalid x509.CertificateInvalidError
@@ -66,7 +72,7 @@ func (p *Policy) problems(r *Refusal, name string, now time.Time) (found []Probl
 		found = append(found, explain(r.err, r.Sent))
 	}
 	if !p.IgnoreName && r.Sent[0].VerifyHostname(name) != nil {
-		found = append(found, Problem{NameMismatch, nameText(r.Sent[0], name)})
+		found = append(found, *p.nameProblem(r.Sent[0], name))
 	}
 	if len(found) == 0 {
 		found = []Problem{explain(r.err, r.Sent)}
@@ -78,7 +84,8 @@ func (p *Policy) problems(r *Refusal, name string, now time.Time) (found []Probl
 // rank orders reasons: each means something only if none before it applies.
 func rank(reason Reason) int {
 	return slices.Index([]Reason{
-		UnknownAuthority, Invalid, Expired, NotYetValid, Usage, Revoked, PinMismatch, NameMismatch,
+		UnknownAuthority, ChainIncomplete, Invalid, Expired, NotYetValid, Usage, Revoked, CRLMissing, CRLStale,
+		PinMismatch, NameMismatch,
 	}, reason)
 }
 
@@ -100,33 +107,33 @@ func (p *Policy) fewestProblems(chains [][]*x509.Certificate, now time.Time) (be
 }
 
 // unknownAuthority explains that no chain of signatures leads from the leaf to a root.
-func (p *Policy) unknownAuthority(r *Refusal) Problem {
+func (p *Policy) unknownAuthority(r *Refusal) *Problem {
 	path := Linked(r.Sent)
 	top, name := path[len(path)-1], CertificateName(r.Sent[0])
 	i := slices.IndexFunc(p.roots,
 		func(root *x509.Certificate) bool { return string(root.RawSubject) == string(top.RawIssuer) })
-	text := authorityText(r.Sent)
 	switch {
 	case errors.Is(r.err, errNoAuthority):
-		text = "cannot be verified, because no authority is configured"
+		return because(UnknownAuthority, "cannot be verified, because no authority is configured")
 	case errors.Is(r.err, errTooMuchWork):
-		text = fmt.Sprintf("sent %d certificates; the limit of signature checks was reached "+
-			"before certificate %s led to a trusted authority", len(r.Sent), name)
+		return because(UnknownAuthority, "sent %d certificates; the limit of signature checks was reached "+
+			"before certificate %s led to a trusted authority", len(r.Sent), name).as(CaseTooMany)
 	case i >= 0 && p.signedThough(path, p.roots[i]):
-		return Problem{Invalid, forgeableText(path)}
+		return because(Invalid, "%s", forgeableText(path)).as(CaseForgeable)
 	case i >= 0 && unusableKey(p.roots[i]):
-		text = fmt.Sprintf("certificate %s is signed by the authority %s, whose kind of key is not supported",
-			name, CertificateName(p.roots[i]))
+		return because(UnknownAuthority,
+			"certificate %s is signed by the authority %s, whose kind of key is not supported",
+			name, CertificateName(p.roots[i])).as(CaseKeyKind)
 	case i >= 0 && slices.ContainsFunc(path[1:], unusableKey):
-		text = fmt.Sprintf("certificate %s is signed by an authority whose kind of key is not supported",
-			name)
+		return because(UnknownAuthority,
+			"certificate %s is signed by an authority whose kind of key is not supported", name).as(CaseKeyKind)
 	case i >= 0 && slices.ContainsFunc(path, forgeable):
-		text = forgeableText(path)
-	case i >= 0:
-		text = fmt.Sprintf("certificate %s names the trusted authority %s as its issuer, "+
-			"but was not signed with that authority's key", name, CertificateName(p.roots[i]))
+		return because(UnknownAuthority, "%s", forgeableText(path)).as(CaseForgeable)
+	case i >= 0 && !selfIssued(r.Sent[0]):
+		return because(UnknownAuthority, "certificate %s names the trusted authority %s as its issuer, "+
+			"but was not signed with that authority's key", name, CertificateName(p.roots[i])).as(CaseOtherKey)
 	}
-	return Problem{UnknownAuthority, text}
+	return p.stranger(r.Sent)
 }
 
 // signedThough reports whether signatures lead from path to root if SHA-1 counts. crypto/x509 does not let it
@@ -201,22 +208,20 @@ func relax(cert *x509.Certificate) *x509.Certificate {
 func linkProblems(chain []*x509.Certificate, now time.Time) []Problem {
 	var problems []Problem
 	for i, cert := range chain {
-		add := func(reason Reason, text string) {
-			problems = append(problems, Problem{reason, "certificate " + CertificateName(cert) + " " + text})
+		add := func(found *Problem) {
+			if found != nil {
+				found.Text = "certificate " + CertificateName(cert) + " " + found.Text
+				problems = append(problems, *found)
+			}
 		}
-		if found := DateProblem(cert, now); found != nil {
-			add(found.Reason, found.Text)
-		}
-		if err := mayBeAuthority(cert, i, len(chain)); err != nil {
-			add(Invalid, err.Error())
-		}
+		add(linkDateProblem(chain, i, now))
+		add(mayBeAuthority(cert, i, len(chain)))
 		if len(cert.UnhandledCriticalExtensions) > 0 {
-			add(Invalid,
-				"has the critical extension "+idText(cert.UnhandledCriticalExtensions[0])+", which is not "+
-					"understood")
+			add(because(Invalid, "has the critical extension %s, which is not understood",
+				idText(cert.UnhandledCriticalExtensions[0])).as(CaseExtension))
 		}
-		if !forServers(cert) {
-			add(Usage, "is not meant for servers ("+usageText(cert)+")")
+		if !isFor(x509.ExtKeyUsageServerAuth, cert) {
+			add(because(Usage, "is not meant for servers (%s)", usageText(cert)))
 		}
 	}
 	return problems
@@ -232,21 +237,22 @@ func authorized(chain []*x509.Certificate) bool {
 	return true
 }
 
-// mayBeAuthority returns an error if cert may not be an authority at place i of a chain of n. The leaf need
-// not be one.
-func mayBeAuthority(cert *x509.Certificate, i, n int) error {
+// mayBeAuthority returns why cert may not be an authority at place i of a chain of n. The leaf need not be
+// one. The text begins with a verb.
+func mayBeAuthority(cert *x509.Certificate, i, n int) *Problem {
 	anchor := i == n-1
 	switch {
 	case i == 0:
 		return nil
 	case cert.BasicConstraintsValid && !cert.IsCA, !cert.BasicConstraintsValid &&
 		(cert.Version >= 3 || !anchor):
-		return errors.New("signed another certificate but is not an authority")
+		return because(Invalid, "signed another certificate but is not an authority").as(CaseNoAuthority)
 	case cert.KeyUsage != 0 && cert.KeyUsage&x509.KeyUsageCertSign == 0:
-		return errors.New("signed another certificate, but its key usage lacks keyCertSign")
+		return because(Invalid,
+			"signed another certificate, but its key usage lacks keyCertSign").as(CaseNoAuthority)
 	case cert.BasicConstraintsValid && cert.MaxPathLen >= 0 && i-1 > cert.MaxPathLen:
-		return fmt.Errorf("allows %d authorities below it, and the chain has %d (path length)",
-			cert.MaxPathLen, i-1)
+		return because(Invalid, "allows %d authorities below it, and the chain has %d (path length)",
+			cert.MaxPathLen, i-1).as(CasePathLength)
 	}
 	return nil
 }
@@ -254,7 +260,7 @@ func mayBeAuthority(cert *x509.Certificate, i, n int) error {
 // forgeable reports whether cert depends on a signature that can be forged. The signature of a root does not
 // count.
 func forgeable(cert *x509.Certificate) bool {
-	return brokenHash(cert.SignatureAlgorithm) && string(cert.RawIssuer) != string(cert.RawSubject)
+	return brokenHash(cert.SignatureAlgorithm) && !selfIssued(cert)
 }
 
 // brokenHash reports whether signatures with an algorithm can be forged.
@@ -275,14 +281,20 @@ func forgeableText(path []*x509.Certificate) string {
 
 func unusableKey(cert *x509.Certificate) bool { return cert.PublicKey == nil }
 
-// forServers reports whether the extended key usages, if there are any, include servers.
-func forServers(cert *x509.Certificate) bool {
+// isFor reports whether the extended key usages, if there are any, include wanted.
+func isFor(wanted x509.ExtKeyUsage, cert *x509.Certificate) bool {
 	if len(cert.ExtKeyUsage)+len(cert.UnknownExtKeyUsage) == 0 {
 		return true
 	}
-	return slices.ContainsFunc(cert.ExtKeyUsage, func(usage x509.ExtKeyUsage) bool {
-		return usage == x509.ExtKeyUsageServerAuth || usage == x509.ExtKeyUsageAny
-	})
+	return slices.Contains(cert.ExtKeyUsage, wanted) || slices.Contains(cert.ExtKeyUsage, x509.ExtKeyUsageAny)
+}
+
+// ClientUsageProblem reports that cert is not meant for clients. Its text begins with a verb.
+func ClientUsageProblem(cert *x509.Certificate) *Problem {
+	if isFor(x509.ExtKeyUsageClientAuth, cert) {
+		return nil
+	}
+	return because(Usage, "is not meant for clients (%s)", usageText(cert))
 }
 
 // sentence joins problems into one text of bounded length.

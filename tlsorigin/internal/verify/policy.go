@@ -33,10 +33,13 @@ type Reason string
 // The reasons.
 const (
 	UnknownAuthority Reason = "cert_unknown_authority"
+	ChainIncomplete  Reason = "chain_incomplete" // the issuer of the leaf was not sent
 	NameMismatch     Reason = "cert_name_mismatch"
 	Expired          Reason = "cert_expired"
 	NotYetValid      Reason = "cert_not_yet_valid"
 	Revoked          Reason = "cert_revoked"
+	CRLMissing       Reason = "crl_missing"
+	CRLStale         Reason = "crl_stale"
 	PinMismatch      Reason = "cert_pin_mismatch"
 	Usage            Reason = "cert_usage"
 	Invalid          Reason = "cert_invalid"
@@ -46,11 +49,25 @@ const (
 // all is well.
 type Problem struct {
 	Reason Reason
+	Case   Case   // "" means that Reason says all
+	Value  string // what a cure names; "" for none; safe to show
 	Text   string // safe to show
 }
 
 func because(reason Reason, format string, args ...any) *Problem {
-	return &Problem{reason, fmt.Sprintf(format, args...)}
+	return &Problem{Reason: reason, Text: fmt.Sprintf(format, args...)}
+}
+
+// as adds the case of the reason.
+func (p *Problem) as(which Case) *Problem {
+	p.Case = which
+	return p
+}
+
+// with adds what the cure names.
+func (p *Problem) with(value string) *Problem {
+	p.Value = value
+	return p
 }
 
 // Policy is what certificates must satisfy. The zero value refuses everybody. A Policy must not be changed
@@ -62,6 +79,7 @@ type Policy struct {
 
 	pool        *x509.CertPool                 // nil: nothing is trusted
 	roots       []*x509.Certificate            // nil means those of the system, which cannot be listed
+	systemRoots int                            // how many the system has; zero means that it does not say
 	rootsByName map[string][]*x509.Certificate // by the DER of their subject
 	known       atomic.Pointer[knownPeers]     // nil: none yet
 }
@@ -77,7 +95,10 @@ func NewPolicy(roots []*x509.Certificate) *Policy {
 }
 
 // NewSystemPolicy returns a Policy that trusts pool, whose certificates cannot be listed.
-func NewSystemPolicy(pool *x509.CertPool) *Policy { return &Policy{pool: pool} }
+func NewSystemPolicy(pool *x509.CertPool) *Policy {
+	//nolint:staticcheck // for a message; where the system keeps its roots to itself, there are none
+	return &Policy{pool: pool, systemRoots: len(pool.Subjects())}
+}
 
 // Pool returns the trusted certificates. It must not be changed.
 func (p *Policy) Pool() *x509.CertPool { return p.pool }
@@ -163,17 +184,15 @@ func (p *Policy) chainProblems(chain []*x509.Certificate, now time.Time) []Probl
 		if key, ok := cert.PublicKey.(*rsa.PublicKey); ok && key.N.BitLen() < minRSABits {
 			problems = append(problems, *because(Invalid,
 				"certificate %s has an RSA key of only %d bits, at least %d are needed",
-				CertificateName(cert), key.N.BitLen(), minRSABits))
+				CertificateName(cert), key.N.BitLen(), minRSABits).as(CaseShortKey))
 		}
 	}
 	if p.CRLs != nil {
 		problems = append(problems, p.CRLs.problems(chain, now)...)
 	}
 	if p.Pins != nil && !p.Pins.allow(chain) {
-		problems = append(problems, Problem{
-			PinMismatch,
-			"none of the pinned keys is in its chain, which has " + presentedPins(chain),
-		})
+		problems = append(problems, *because(PinMismatch, "none of the pinned keys is in its chain, which has %s",
+			presentedPins(chain)).with(PinOf(chain[0]).String()))
 	}
 	return problems
 }
@@ -185,7 +204,8 @@ func keyUsageProblem(leaf *x509.Certificate) *Problem {
 	for _, extension := range leaf.Extensions {
 		if extension.Id.Equal(keyUsage) && leaf.KeyUsage&x509.KeyUsageDigitalSignature == 0 {
 			return because(Usage,
-				"certificate %s may not be used for TLS: its key usage lacks digitalSignature", CertificateName(leaf))
+				"certificate %s may not be used for TLS: its key usage lacks digitalSignature",
+				CertificateName(leaf)).as(CaseKeyUsage)
 		}
 	}
 	return nil

@@ -5,11 +5,8 @@ import (
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"errors"
-	"fmt"
-	"net/netip"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/pgorigin/pgorigin/tlsorigin/internal/safetext"
 )
@@ -25,7 +22,7 @@ func explain(err error, sent []*x509.Certificate) Problem {
 	if errors.As(err, &invalid) && invalid.Reason == x509.CANotAuthorizedForThisName {
 		return *because(Invalid,
 			"certificate %s has a name that an authority of its chain must not issue for (name constraints)",
-			CertificateName(invalid.Cert))
+			CertificateName(invalid.Cert)).as(CaseConstraint)
 	}
 	return *because(Invalid, "certificate %s cannot be verified", CertificateName(sent[0]))
 }
@@ -37,76 +34,6 @@ func NamesOf(cert *x509.Certificate) []string {
 		names = append(names, ip.String())
 	}
 	return safetext.QuoteEach(names)
-}
-
-// nameText explains that the certificate is not valid for name.
-func nameText(cert *x509.Certificate, name string) string {
-	names := NamesOf(cert)
-	switch {
-	case len(names) > 0:
-		return fmt.Sprintf("certificate is valid for %s, not %s%s", strings.Join(names, ", "),
-			safetext.Quote(name), ipNote(cert, name))
-	case cert.Subject.CommonName != "":
-		return fmt.Sprintf("certificate has the name %s only as its Common Name, which does not count: "+
-			"it has to be reissued with a subject alternative name (SAN) %s",
-			safetext.Quote(cert.Subject.CommonName), safetext.Quote(name))
-	}
-	return fmt.Sprintf("certificate is valid for no name at all, not %s", safetext.Quote(name))
-}
-
-// ipNote explains the one mismatch that looks like a match.
-func ipNote(cert *x509.Certificate, name string) string {
-	if _, err := netip.ParseAddr(name); err == nil && slices.Contains(cert.DNSNames, name) {
-		return " as an IP address (it stands there as a DNS name)"
-	}
-	return ""
-}
-
-// authorityText explains that no certificate of sent leads to a trusted one.
-func authorityText(sent []*x509.Certificate) string {
-	leaf := sent[0]
-	if string(leaf.RawIssuer) == string(leaf.RawSubject) {
-		return fmt.Sprintf("certificate %s is self-signed and not among the trusted certificates",
-			CertificateName(leaf))
-	}
-	top := leaf
-	for _, cert := range sent[1:] {
-		if string(cert.RawSubject) == string(top.RawIssuer) &&
-			string(cert.RawIssuer) != string(cert.RawSubject) {
-			top = cert
-		}
-	}
-	return fmt.Sprintf("certificate %s is signed by an authority that is not trusted: %s",
-		CertificateName(leaf), NameOf(top.Issuer))
-}
-
-// DateProblem reports that cert is outside its dates. Its text begins with a verb, for the caller to put the
-// name in front.
-func DateProblem(cert *x509.Certificate, now time.Time) *Problem {
-	switch {
-	case now.After(cert.NotAfter):
-		return because(Expired, "expired %s, %s ago", stamp(cert.NotAfter), span(now.Sub(cert.NotAfter)))
-	case now.Before(cert.NotBefore):
-		return because(NotYetValid, "is not valid before %s, in %s", stamp(cert.NotBefore),
-			span(cert.NotBefore.Sub(now)))
-	}
-	return nil
-}
-
-func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
-
-// span writes a duration in the largest unit of which there are at least two, rounded down. The reader wants
-// to know whether a clock is wrong or somebody forgot to renew.
-func span(d time.Duration) string {
-	for _, unit := range []struct {
-		of   time.Duration
-		name string
-	}{{24 * time.Hour, "days"}, {time.Hour, "hours"}, {time.Minute, "minutes"}} {
-		if d >= 2*unit.of {
-			return fmt.Sprintf("%d %s", d/unit.of, unit.name)
-		}
-	}
-	return d.Round(time.Second).String()
 }
 
 // usageText lists the extended key usages of cert in words, each once.

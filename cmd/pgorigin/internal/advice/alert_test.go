@@ -3,6 +3,7 @@ package advice
 import (
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -30,7 +31,8 @@ func TestTheAlertKnowsEveryReason(t *testing.T) {
 	for _, word := range Words() {
 		_, isQuiet := quiet[word]
 		delete(quiet, word)
-		isTLS := strings.HasPrefix(word, "tls_") || strings.HasPrefix(word, "cert_") || word == "not_postgres"
+		isTLS := slices.ContainsFunc([]string{"tls_", "cert_", "chain_", "crl_", "not_postgres"},
+			func(prefix string) bool { return strings.HasPrefix(word, prefix) })
 		switch {
 		case selected.MatchString(word) && isQuiet:
 			t.Errorf("%s is selected, and is in the list of this test, too", word)

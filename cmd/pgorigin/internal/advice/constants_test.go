@@ -59,8 +59,8 @@ func givenNames(file *ast.File) []string {
 		case *ast.SelectorExpr:
 			if of, ok := n.X.(*ast.Ident); ok {
 				names = append(names, of.Name+"."+n.Sel.Name)
+				return false
 			}
-			return false
 		case *ast.Ident:
 			names = append(names, file.Name.Name+"."+n.Name)
 		}
@@ -121,7 +121,8 @@ func TestReasonsHaveTheirLayer(t *testing.T) {
 		tlsorigin.LayerTLS: `not_postgres tls_refused tls_injection tls_protocol tls_timeout tls_alert tls_alpn
 			tls_no_common tls_server_name`,
 		tlsorigin.LayerCertificate: `cert_unknown_authority cert_name_mismatch cert_expired cert_not_yet_valid
-			cert_revoked cert_pin_mismatch cert_usage cert_invalid client_cert_rejected`,
+			cert_revoked cert_pin_mismatch cert_usage cert_invalid chain_incomplete crl_missing crl_stale
+			client_cert_required client_cert_rejected`,
 	} {
 		for _, word := range strings.Fields(words) {
 			want[word] = layer

@@ -23,7 +23,7 @@ func TestSQLStatesOfLostConnections(t *testing.T) {
 	}{
 		{tlsorigin.ReasonUpstreamGone, tls.NoClientCert, func(c *net.TCPConn) { c.SetLinger(0) }},
 		{tlsorigin.ReasonTLSProtocol, tls.NoClientCert, func(c *net.TCPConn) { io.WriteString(c, "no record") }},
-		{tlsorigin.ReasonClientCertRejected, tls.RequireAnyClientCert, nil}, // TLS 1.3: after the handshake
+		{tlsorigin.ReasonClientCertRequired, tls.RequireAnyClientCert, nil}, // TLS 1.3: after the handshake
 	} {
 		err := lostConnection(t, row.auth, row.lose)
 		var lost *tlsorigin.Error

@@ -85,8 +85,8 @@ func TestReasonsAreAgreed(t *testing.T) {
 		not_postgres tls_refused tls_injection tls_protocol tls_timeout tls_alert tls_alpn
 		tls_no_common tls_server_name
 		cert_unknown_authority cert_name_mismatch cert_expired cert_not_yet_valid cert_revoked
-		cert_pin_mismatch cert_usage cert_invalid
-		client_cert_rejected auth_rejected auth_channel_binding login_timeout`)
+		cert_pin_mismatch cert_usage cert_invalid chain_incomplete crl_missing crl_stale
+		client_cert_required client_cert_rejected auth_rejected auth_channel_binding login_timeout`)
 	for _, word := range Words() {
 		if !slices.Contains(agreed, word) {
 			t.Errorf("%s has a row in reasons.go; add it to this list if a page of docs/decisions agrees", word)

@@ -71,7 +71,7 @@ func (o *Observer) upstreamFailure(info pgwire.SessionInfo, result pgwire.Sessio
 	}
 	var ofDial *tlsorigin.Error
 	switch fromDial := errors.As(result.Err, &ofDial); {
-	case fromDial && (result.Phase == pgwire.PhaseDial || ofDial.Kind == tlsorigin.ReasonClientCertRejected):
+	case fromDial && (result.Phase == pgwire.PhaseDial || ofDial.Kind.Layer() == tlsorigin.LayerCertificate):
 		return asProblem(found)
 	case result.Phase == pgwire.PhaseAuth && found.Everybody:
 		o.remember(info)

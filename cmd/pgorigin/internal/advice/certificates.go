@@ -1,0 +1,363 @@
+package advice
+
+import (
+	"slices"
+
+	"github.com/pgorigin/pgorigin/pgwire"
+	"github.com/pgorigin/pgorigin/tlsorigin"
+	"github.com/pgorigin/pgorigin/tlsorigin/diagnose"
+)
+
+// This file is the part of the table about certificates and revocation lists.
+
+func certificateReasons() []reason {
+	rows := slices.Concat(trustReasons(), dateReasons(), policyReasons(), listReasons())
+	for i := range rows {
+		rows[i].Ends = ofDial()
+		if rows[i].Stages == nil {
+			rows[i].Stages = []diagnose.Stage{diagnose.StageChain}
+		}
+	}
+	return append(rows, clientCertificateReasons()...)
+}
+
+// trustReasons are about who vouches for the upstream, and for which name.
+func trustReasons() []reason {
+	return []reason{{
+		Word:    "cert_unknown_authority",
+		Meaning: "The upstream's chain ends at a CA that is not trusted here.",
+		Cures: []string{
+			"Set {own:TLS_CA_FILE} (or {own:TLS_CA_PEM}) to the CA that the message names.",
+			"Take it from its administrator, not from the network.",
+			"If it is an intermediate, let the upstream send it.",
+		},
+		Cases: []reasonCase{{
+			Case: string(tlsorigin.CaseOtherCA),
+			When: "other CAs are configured",
+			Cures: []string{
+				"Add the CA that the message names to {TLS_CA_FILE} (or {TLS_CA_PEM}).",
+				"Take it from its administrator, not from the network.",
+				"If it is an intermediate, let the upstream send it.",
+			},
+		}, {
+			Case: string(tlsorigin.CaseSelfSigned),
+			When: "the upstream's certificate is self-signed",
+			Cures: []string{
+				"Set {own:TLS_CA_FILE} to a copy of the upstream's certificate file.",
+				"Copy it from the upstream's machine, not from the network.",
+			},
+		}, {
+			Case: string(tlsorigin.CaseOtherKey),
+			When: "a trusted CA has the same name and another key",
+			Cures: []string{
+				"If the CA has a new key, replace it in {TLS_CA_FILE}.",
+				"Otherwise find out who answers at {UPSTREAM_ADDR}: it pretends to have a certificate of that CA.",
+			},
+		}, {
+			Case: string(tlsorigin.CaseKeyKind),
+			When: "the CA has a kind of key that is not supported",
+			Cures: []string{
+				"Use a CA with an RSA, ECDSA or Ed25519 key for the upstream, and in {TLS_CA_FILE}.",
+			},
+		}, {
+			Case: string(tlsorigin.CaseTooMany),
+			When: "the upstream sends too many certificates",
+			Cures: []string{
+				"Let the upstream at {UPSTREAM_ADDR} send its own certificate and its intermediates only.",
+			},
+		}},
+	}, {
+		Word:    "chain_incomplete",
+		Meaning: "The upstream did not send the certificate of the intermediate CA that issued its own.",
+		Cures: []string{
+			"Add the intermediate to the certificate file of the upstream at {UPSTREAM_ADDR}, " +
+				"below its own certificate.",
+			"PostgreSQL calls the file ssl_cert_file, and pgbouncer client_tls_cert_file.",
+			"Or add the CA that the message names to {TLS_CA_FILE}.",
+		},
+	}, {
+		Word:    "cert_name_mismatch",
+		Stages:  []diagnose.Stage{diagnose.StageName},
+		Meaning: "The upstream's certificate is valid for other names.",
+		Cures: []string{
+			"Set {own:TLS_SERVER_NAME} to a name that the certificate carries, " +
+				"if that is the upstream you mean.",
+			"Or get a certificate for the host in {UPSTREAM_ADDR}.",
+		},
+		Cases: []reasonCase{{
+			Case: string(tlsorigin.CaseOtherName),
+			When: "the certificate carries a name that can be asked for",
+			Cures: []string{
+				"Set {own:TLS_SERVER_NAME}={}, if that is the server that you mean.",
+				"Or get a certificate for the host in {UPSTREAM_ADDR}.",
+			},
+		}, {
+			Case: string(tlsorigin.CaseWildcard),
+			When: "the certificate carries a wildcard only",
+			Cures: []string{
+				"Set {own:TLS_SERVER_NAME} to the server's own name below {}, if that is the server that you mean.",
+				"Or get a certificate for the host in {UPSTREAM_ADDR}.",
+			},
+		}, {
+			Case: string(tlsorigin.CaseNoName),
+			When: "the certificate carries no name that counts",
+			Cures: []string{
+				"Reissue the upstream's certificate with the subject alternative name {}.",
+			},
+		}, {
+			Case: string(tlsorigin.CaseNoNameOwnCA),
+			When: "the certificate carries no name that counts, and your own CA has issued it",
+			Cures: []string{
+				"Reissue the upstream's certificate with the subject alternative name {}.",
+				"Until then, {own:TLS_VERIFY}=verify-ca accepts any server with a certificate of your CA.",
+			},
+		}},
+	}}
+}
+
+func dateReasons() []reason {
+	return []reason{{
+		Word:    "cert_expired",
+		Meaning: "The upstream's certificate has expired, or an authority above it.",
+		Cures: []string{
+			"Renew the certificate of the upstream at {UPSTREAM_ADDR}.",
+			"If it is renewed already, let the upstream load it.",
+			"Otherwise check this machine's clock.",
+		},
+		Cases: []reasonCase{{
+			Case: string(tlsorigin.CaseMiddle),
+			When: "an intermediate has expired",
+			Cures: []string{
+				"Replace the intermediate that the message names in the certificate file of the upstream " +
+					"at {UPSTREAM_ADDR}.",
+				"If it is not renewed yet, renew it.",
+			},
+		}, {
+			Case: string(tlsorigin.CaseTrusted),
+			When: "a trusted CA has expired",
+			Cures: []string{
+				"Replace the CA that the message names in {TLS_CA_FILE} by its renewed certificate.",
+			},
+		}, {
+			Case: string(tlsorigin.CaseTrustedLeaf),
+			When: "the upstream's certificate has expired, and is trusted by itself",
+			Cures: []string{
+				"Renew the certificate of the upstream at {UPSTREAM_ADDR}, and put the new one into {TLS_CA_FILE}.",
+			},
+		}, {
+			Case: string(tlsorigin.CaseClock),
+			When: "every certificate of the chain has expired",
+			Cures: []string{
+				"Set this machine's clock: the message has its time.",
+				"If it is right, renew all certificates of the upstream at {UPSTREAM_ADDR}.",
+			},
+		}},
+	}, {
+		Word:    "cert_not_yet_valid",
+		Meaning: "The upstream's certificate, or an authority above it, is not valid yet.",
+		Cures: []string{
+			"Set this machine's clock: the message has its time.",
+			"If it is right, reissue the certificate of the upstream at {UPSTREAM_ADDR} with an earlier begin.",
+		},
+	}}
+}
+
+// policyReasons are about the rules that certificates must satisfy besides.
+func policyReasons() []reason {
+	return []reason{{
+		Word:    "cert_revoked",
+		Meaning: "A revocation list names the upstream's certificate, or an authority above it.",
+		Cures: []string{
+			"Replace the certificate that the message names by a new one, at {UPSTREAM_ADDR}.",
+			"The list is in {TLS_CRL_FILE}.",
+		},
+	}, {
+		Word:    "cert_pin_mismatch",
+		Meaning: "The upstream's chain is valid, but has none of the pinned keys.",
+		Cures: []string{
+			"If the key was replaced on purpose, add {} to {own:TLS_PINS}.",
+			"Otherwise find out who answers at {UPSTREAM_ADDR}.",
+		},
+	}, {
+		Word:    "cert_usage",
+		Meaning: "A certificate of the upstream's chain is not for servers.",
+		Cures: []string{
+			"Reissue the certificate that the message names, at {UPSTREAM_ADDR}, " +
+				"for servers (extended key usage serverAuth).",
+		},
+		Cases: []reasonCase{{
+			Case: string(tlsorigin.CaseKeyUsage),
+			When: "the key may not sign handshakes",
+			Cures: []string{
+				"Reissue the certificate of the upstream at {UPSTREAM_ADDR} with the key usage digitalSignature.",
+			},
+		}},
+	}, invalidReason()}
+}
+
+func invalidReason() reason {
+	return reason{
+		Word:    "cert_invalid",
+		Meaning: "A certificate of the upstream's chain is broken or too weak, or breaks another rule.",
+		Cures: []string{
+			"Replace the certificate of the upstream at {UPSTREAM_ADDR}: the message says what is wrong with it.",
+		},
+		Cases: []reasonCase{{
+			Case: string(tlsorigin.CaseShortKey),
+			When: "a key is too short",
+			Cures: []string{
+				"Reissue the certificate that the message names with an ECDSA key, or RSA of 2048 bits or more.",
+				"If it is a CA, replace it in {TLS_CA_FILE}, too.",
+			},
+		}, {
+			Case: string(tlsorigin.CaseForgeable),
+			When: "a signature can be forged",
+			Cures: []string{
+				"Let its CA sign the certificate that the message names again, with SHA-256.",
+			},
+		}, {
+			Case: string(tlsorigin.CaseKeyKind),
+			When: "a kind of key is not supported",
+			Cures: []string{
+				"Reissue the upstream's certificate with an ECDSA or Ed25519 key, or RSA of 2048 to 8192 bits.",
+			},
+		}, {
+			Case: string(tlsorigin.CaseTooMany),
+			When: "the upstream sends too many certificates",
+			Cures: []string{
+				"Let the upstream at {UPSTREAM_ADDR} send its own certificate and its intermediates only.",
+			},
+		}, {
+			Case: string(tlsorigin.CaseNoAuthority),
+			When: "a certificate signed another one and is no authority",
+			Cures: []string{
+				"Let a CA issue the upstream's certificate: the one that the message names is none.",
+				"Or reissue that one as a CA (CA:TRUE, keyCertSign).",
+			},
+		}, {
+			Case: string(tlsorigin.CasePathLength),
+			When: "an authority allows fewer authorities below it",
+			Cures: []string{
+				"Reissue the authority that the message names with a longer path length.",
+				"Or let an authority nearer to the root issue the upstream's certificate.",
+			},
+		}, {
+			Case: string(tlsorigin.CaseConstraint),
+			When: "an authority must not issue for a name",
+			Cures: []string{
+				"Let an authority that may issue for its names issue the upstream's certificate.",
+			},
+		}, {
+			Case: string(tlsorigin.CaseExtension),
+			When: "a critical extension is not understood",
+			Cures: []string{
+				"Reissue the certificate that the message names without that critical extension.",
+			},
+		}, {
+			Case: string(tlsorigin.CaseListUsage),
+			When: "an authority may not sign revocation lists",
+			Cures: []string{
+				"Reissue the authority {} with the key usage cRLSign.",
+				"Or unset {own:TLS_CRL_FILE}: then revocation is not checked.",
+			},
+		}},
+	}
+}
+
+// listReasons are about revocation lists.
+func listReasons() []reason {
+	return []reason{{
+		Word:    "crl_missing",
+		Meaning: "There is no revocation list of an authority in the chain, and lists are configured.",
+		Cures: []string{
+			"Add the current revocation list of {} to {TLS_CRL_FILE}.",
+			"Each authority of the chain needs one.",
+		},
+		Cases: []reasonCase{{
+			Case: string(tlsorigin.CaseListSigner),
+			When: "the list has the right name, but another signer",
+			Cures: []string{
+				"Replace the list in {TLS_CRL_FILE} by the current one of {}, " +
+					"which it has signed with the key that it has now.",
+			},
+		}},
+	}, {
+		Word:    "crl_stale",
+		Meaning: "A revocation list is out of date.",
+		Cures: []string{
+			"Put the current revocation list of {} into {TLS_CRL_FILE}.",
+			"If it has none, the authority must issue one.",
+		},
+		Cases: []reasonCase{{
+			Case: string(tlsorigin.CaseListBegins),
+			When: "the list begins in the future",
+			Cures: []string{
+				"Set this machine's clock: the message has its time.",
+				"If it is right, put the current revocation list of {} into {TLS_CRL_FILE}.",
+			},
+		}},
+	}}
+}
+
+// clientCertificateReasons are about pgorigin's own certificate.
+func clientCertificateReasons() []reason {
+	ends := append(ofDial(), end{pgwire.PhaseAuth, cannotConnect})
+	stages := []diagnose.Stage{diagnose.StageClientCertificate}
+	return []reason{{
+		Word: "client_cert_required", Stages: stages, Ends: ends,
+		Meaning: "The upstream wants a client certificate, and none is configured.",
+		Cures: []string{
+			"Set {own:TLS_CERT_FILE} and {own:TLS_KEY_FILE} to a client certificate that the upstream trusts.",
+		},
+	}, {
+		Word: "client_cert_rejected", Stages: stages, Ends: ends,
+		Meaning: "The upstream rejects pgorigin's client certificate.",
+		Cures: []string{
+			"Read the upstream's log: it says what is wrong with the certificate in {TLS_CERT_FILE}.",
+			"Then set {own:TLS_CERT_FILE} and {own:TLS_KEY_FILE} to one that the upstream accepts.",
+		},
+		Cases: []reasonCase{{
+			Case:  string(tlsorigin.CaseClientExpired),
+			When:  "it has expired",
+			Cures: []string{"Renew the certificate in {TLS_CERT_FILE}, with its key in {TLS_KEY_FILE}."},
+		}, {
+			Case: string(tlsorigin.CaseClientEarly),
+			When: "it is not valid yet",
+			Cures: []string{
+				"Set this machine's clock: the message has its time.",
+				"If it is right, reissue the certificate in {TLS_CERT_FILE} with an earlier begin.",
+			},
+		}, {
+			Case: string(tlsorigin.CaseClientUsage),
+			When: "it is not for clients",
+			Cures: []string{
+				"Reissue the certificate in {TLS_CERT_FILE} for clients (extended key usage clientAuth).",
+			},
+		}, {
+			Case: string(tlsorigin.CaseClientChain),
+			When: "its intermediate is missing",
+			Cures: []string{
+				"Add the certificate of {} to {TLS_CERT_FILE}, below the client certificate.",
+			},
+		}, {
+			Case: string(tlsorigin.CaseClientIssuer),
+			When: "the upstream does not trust its issuer",
+			Cures: []string{
+				"Add {} to the authorities that the upstream trusts.",
+				"PostgreSQL has them in ssl_ca_file, and pgbouncer in client_tls_ca_file.",
+				"Or set {own:TLS_CERT_FILE} and {own:TLS_KEY_FILE} to a certificate that the upstream trusts.",
+			},
+		}, {
+			Case:  string(tlsorigin.CaseClientRevoked),
+			When:  "it has been revoked",
+			Cures: []string{"Replace the certificate in {TLS_CERT_FILE}, and its key in {TLS_KEY_FILE}, by new ones."},
+		}, {
+			Case: string(tlsorigin.CaseClientDates),
+			When: "the upstream takes it for expired, and it is not",
+			Cures: []string{
+				"Put a current list into the upstream's revocation list file (PostgreSQL: ssl_crl_file).",
+				"If it has none, check the upstream's clock and the dates of the authorities that it trusts.",
+			},
+		}},
+	}}
+}
