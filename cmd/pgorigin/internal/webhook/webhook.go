@@ -59,7 +59,9 @@ func Run(ctx context.Context, p cli.Process) int {
 	addr := settings.Webhook.ListenAddr
 	listener, err := host.TCPListenConfig(config.IsLoopback(addr)).Listen(ctx, "tcp", addr)
 	if err != nil {
-		s.log.Error("cannot listen", zap.Error(err))
+		variable := config.Prefix + "WEBHOOK_LISTEN_ADDR"
+		s.log.Error("cannot listen", zap.String("address", addr), zap.String("variable", variable), zap.Error(err),
+			zap.String("cure", host.ListenCure(variable, addr, err)))
 		return cli.ExitFailed
 	}
 	return s.serve(ctx, listener, pair)
