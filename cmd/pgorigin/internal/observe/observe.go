@@ -30,7 +30,7 @@ type Observer struct {
 
 	mu        sync.Mutex
 	upstreams map[uint64]upstreamLeg // of running sessions, by session ID
-	account   account                // of the latest session that the upstream has answered; zero: none
+	account   account                // of the latest session whose startup packet was read; zero: none
 
 	record      health.Record
 	latest      lastHandshake

@@ -70,12 +70,10 @@ func (o *Observer) upstreamFailure(info pgwire.SessionInfo, result pgwire.Sessio
 		return nil
 	}
 	var ofDial *tlsorigin.Error
-	switch fromDial := errors.As(result.Err, &ofDial); {
-	case fromDial && (result.Phase == pgwire.PhaseDial || ofDial.Kind.Layer() == tlsorigin.LayerCertificate):
-		return asProblem(found)
-	case result.Phase == pgwire.PhaseAuth && found.Everybody:
-		o.remember(info)
-		return asProblem(found)
+	fromDial := errors.As(result.Err, &ofDial)
+	if fromDial && (result.Phase == pgwire.PhaseDial || ofDial.Kind.Layer() == tlsorigin.LayerCertificate) ||
+		result.Phase == pgwire.PhaseAuth && found.Everybody {
+		return o.problem(result.Err)
 	}
 	return nil
 }
@@ -83,11 +81,11 @@ func (o *Observer) upstreamFailure(info pgwire.SessionInfo, result pgwire.Sessio
 // account is what a startup packet names.
 type account struct{ user, database string }
 
-// remember keeps the account of a session that the upstream has answered. The caller does not hold o.mu.
+// remember keeps the account of a session, if there is one. The caller holds o.mu.
 func (o *Observer) remember(info pgwire.SessionInfo) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.account = account{info.User, info.Database}
+	if info.User != "" {
+		o.account = account{info.User, info.Database}
+	}
 }
 
 // Suspect returns the account of a recent session, if the last try of the upstream has failed. Then a probe

@@ -65,7 +65,7 @@ func (o *Observer) authenticated(info pgwire.SessionInfo) {
 	leg := o.upstreams[info.ID]
 	leg.auth = time.Since(info.Accepted) - leg.startup - leg.dial
 	o.upstreams[info.ID] = leg
-	o.account = account{info.User, info.Database}
+	o.remember(info)
 	o.mu.Unlock()
 	o.metrics.LoggedIn(o.origin, info.Method, leg.auth)
 	o.record.LoggedIn(info.Method)
@@ -78,6 +78,7 @@ func (o *Observer) ended(info pgwire.SessionInfo, result pgwire.SessionResult) {
 	o.mu.Lock()
 	leg, dialled := o.upstreams[info.ID]
 	delete(o.upstreams, info.ID)
+	o.remember(info)
 	o.mu.Unlock()
 
 	reason := string(result.Reason)
