@@ -43,7 +43,7 @@ func (s *session) obtainPassword() (password string, hungUp bool, err error) {
 	if s.server.Password != nil {
 		if password, err = s.server.Password(); err != nil {
 			return "", false, &Error{
-				Kind: ReasonAuthRejected, State: stateInvalidAuth, Err: err,
+				Kind: ReasonAuthRejected, Case: CasePasswordUnreadable, State: stateInvalidAuth, Err: err,
 				Text: "the configured password cannot be read",
 			}
 		}
@@ -51,7 +51,7 @@ func (s *session) obtainPassword() (password string, hungUp bool, err error) {
 	}
 	if !staysOnMachine(s.client.LocalAddr()) {
 		return "", false, &Error{
-			Kind: ReasonAuthChannelBinding, State: stateInvalidAuth,
+			Kind: ReasonAuthChannelBinding, Case: CaseBridgeNotLocal, State: stateInvalidAuth,
 			Text: "a password is asked for in the clear only over loopback or a Unix socket, " +
 				"and this client came another way",
 		}
@@ -66,13 +66,6 @@ func (s *session) obtainPassword() (password string, hungUp bool, err error) {
 // for that.
 func (s *session) readPassword() (password string, hungUp bool, err error) {
 	message, hungUp, err := s.awaitResponse()
-	var gone *Error
-	if errors.As(err, &gone) && gone.Kind == ReasonClientGone {
-		err = &Error{
-			Kind: ReasonClientGone, Err: gone.Err,
-			Text: "the client left when pgorigin asked for a password; is one configured in the client?",
-		}
-	}
 	if err != nil || hungUp {
 		return "", hungUp, err
 	}
@@ -167,19 +160,23 @@ func (a *answerer) beginSCRAM(offer []string) ([]byte, error) {
 var errNoEndPoint = errors.New("the connection has no data to bind to")
 
 func cannotBind(text string, err error) error {
-	return &Error{Kind: ReasonAuthChannelBinding, State: stateInvalidAuth, Text: text, Err: err}
+	return &Error{
+		Kind: ReasonAuthChannelBinding, Case: CaseNothingToBindTo, State: stateInvalidAuth, Text: text, Err: err,
+	}
 }
 
 func scramFailure(err error) error {
 	return &Error{
-		Kind: ReasonUpstreamProtocol, State: stateProtocolViolation,
+		Kind: ReasonUpstreamProtocol, Case: CaseSCRAMUnproven, State: stateProtocolViolation,
 		Text: "the upstream broke the rules of SCRAM: " + err.Error(),
 	}
 }
 
 func unprovenLogin() error {
-	return upstreamProtocol("the upstream accepted the login without proving " +
+	unproven := upstreamProtocol("the upstream accepted the login without proving " +
 		"that it knows the password's verifier")
+	unproven.Case = CaseSCRAMUnproven
+	return unproven
 }
 
 // md5Response answers AuthenticationMD5Password: "md5" and md5(md5(password, user), salt), in hexadecimal.

@@ -169,7 +169,7 @@ func TestBridgeFailures(t *testing.T) {
 			upstream.Send(cleartextRequest)
 			client.Expect(cleartextRequest)
 			client.CloseWrite()
-		}, "", ReasonClientGone},
+		}, "", ReasonLoginAbandoned},
 		"client answers with something else": {func(_ *testing.T, client, upstream *pgtest.Peer) {
 			upstream.Send(cleartextRequest)
 			client.Expect(cleartextRequest)

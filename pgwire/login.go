@@ -113,11 +113,10 @@ func (s *session) conclude(out []byte) error {
 	if err := s.show(out); err != nil || l.state != loginRefused {
 		return err
 	}
-	text := "the upstream rejected the login"
-	if l.sqlState != "" {
-		text += " with SQLSTATE " + l.sqlState
+	if l.refusal.Case == CaseWrongPassword && l.answers != nil && s.server.Password != nil {
+		l.refusal.Case = CaseStalePassword
 	}
-	return &Error{Kind: ReasonAuthRejected, Text: text}
+	return l.refusal
 }
 
 // show forwards whole messages to the client, unless the session has ended.
@@ -153,7 +152,7 @@ func (s *session) respond(request []byte, turn loginTurn) error {
 func (s *session) awaitResponse() (response []byte, hungUp bool, err error) {
 	s.watch.begin(s.upstreamConn.Socket())
 	response, hungUp, err = s.readResponse()
-	s.watch.begin(nil)
+	s.watch.answered()
 	s.client.allowReads() // which the watch may have stopped
 	return response, hungUp, err
 }
@@ -267,6 +266,13 @@ func (s *session) loginExpired() {
 		s.end(&Error{Kind: ReasonClientTimeout, Text: text})
 		return
 	}
-	text := fmt.Sprintf("the login took longer than %v", limit)
-	s.end(&Error{Kind: ReasonLoginTimeout, State: stateQueryCanceled, Text: text})
+	late := &Error{
+		Kind: ReasonLoginTimeout, State: stateQueryCanceled,
+		Text: fmt.Sprintf("the login took longer than %v", limit),
+	}
+	if s.watch.awaitsClient() {
+		late.Case = CaseClientSilent
+		late.Text += ": the client has not answered when it was asked to authenticate"
+	}
+	s.end(late)
 }

@@ -141,9 +141,9 @@ func TestHostileClient(t *testing.T) {
 		"a query":                 {[][]byte{pgtest.Message('Q', "DROP TABLE x\x00")}, nil, ReasonClientProtocol},
 		"an impossible length":    {[][]byte{[]byte("p\x00\x00\x00\x03")}, nil, ReasonClientProtocol},
 		"a huge length":           {[][]byte{[]byte("p\x7f\xff\xff\xff")}, nil, ReasonClientProtocol},
-		"a part of a message":     {[][]byte{[]byte("p\x00\x00\x00\x10half")}, nil, ReasonClientGone},
+		"a part of a message":     {[][]byte{[]byte("p\x00\x00\x00\x10half")}, nil, ReasonLoginAbandoned},
 		"a message in pieces":     {[][]byte{[]byte("p\x00\x00"), []byte("\x00\x0aan"), []byte("swer")}, pgtest.Message('p', "answer"), ReasonClientGone},
-		"a goodbye":               {[][]byte{pgtest.Terminate()}, pgtest.Terminate(), ReasonOK},
+		"a goodbye":               {[][]byte{pgtest.Terminate()}, pgtest.Terminate(), ReasonLoginAbandoned},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

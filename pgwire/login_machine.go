@@ -123,7 +123,7 @@ type loginMachine struct {
 	bridged   bool        // the bridge answers; the client is shown no request
 	rounds    int         // of tokens
 
-	sqlState  string // of the ErrorResponse that refused the login
+	refusal   *Error // nil unless the upstream has refused the login
 	cancelKey string // process ID and secret of BackendKeyData; "" if there was none that can be used
 }
 
@@ -190,10 +190,10 @@ func (m *loginMachine) inspect(event loginEvent, message []byte) ([]byte, error)
 		return m.reduce(message)
 	case sawOK:
 		if m.state <= loginVersioned && !m.allowed.contains(methodNone) {
-			return nil, refuseMethod(m.allowed, "asks for no authentication at all")
+			return nil, refuseMethod(m.allowed, methodNone, "asks for no authentication at all")
 		}
 	case sawError:
-		m.sqlState = sqlStateOf(body)
+		m.refusal = LoginRefusal(message)
 	case sawKey:
 		if n := len(body); n >= minCancelKey && n <= maxCancelKey { // no CancelRequest can have another one
 			m.cancelKey = string(body)
@@ -207,7 +207,7 @@ func (m *loginMachine) inspect(event loginEvent, message []byte) ([]byte, error)
 // ask notes the method of the first request.
 func (m *loginMachine) ask(method AuthMethods, name string) error {
 	if !m.allowed.contains(method) {
-		return refuseMethod(m.allowed, "asks for "+name)
+		return refuseMethod(m.allowed, method, "asks for "+name)
 	}
 	m.method = method
 	m.bridged = m.binding == BridgeChannelBinding && method&(methodPassword|methodMD5) != 0
@@ -226,7 +226,8 @@ func (m *loginMachine) reduce(message []byte) ([]byte, error) {
 		return !m.allowed.allowsMechanism(name)
 	})
 	if len(m.offer) == 0 {
-		return nil, refuseMethod(m.allowed, "offers "+sanitize(strings.Join(offered, ", ")))
+		last := methodOfMechanism(offered[len(offered)-1]) // servers offer the bound ones first
+		return nil, refuseMethod(m.allowed, last, "offers "+sanitize(strings.Join(offered, ", ")))
 	}
 	switch m.binding {
 	case StripChannelBinding:
@@ -234,7 +235,7 @@ func (m *loginMachine) reduce(message []byte) ([]byte, error) {
 		m.offer = slices.DeleteFunc(m.offer, bindsChannel)
 		m.stripped = len(m.offer) < allowed
 		if len(m.offer) == 0 {
-			return nil, onlyChannelBinding()
+			return nil, OnlyBound()
 		}
 	case BridgeChannelBinding:
 		if m.bridged = slices.ContainsFunc(m.offer, isSCRAM); m.bridged {
@@ -351,8 +352,10 @@ func requestEventOf(body []byte) (loginEvent, error) {
 	case authSASLFinal:
 		event, most = sawSASLFinal, maxSASLMessage
 	default:
-		return 0, upstreamProtocol("the upstream sent authentication request %d, which pgorigin does not know",
+		unknown := upstreamProtocol("the upstream sent authentication request %d, which pgorigin does not know",
 			number)
+		unknown.Case = CaseUnknownMethod
+		return 0, unknown
 	}
 	if len(body) < least || len(body) > most {
 		return 0, malformedLogin(typeAuthentication)
@@ -364,12 +367,21 @@ func malformedLogin(kind byte) error {
 	return upstreamProtocol("the upstream sent a malformed %q message during login", string(rune(kind)))
 }
 
-// refuseMethod describes an upstream that wants a method that is not allowed.
-func refuseMethod(allowed AuthMethods, what string) error {
-	return &Error{
+// refuseMethod describes an upstream that wants a method that is not allowed. The method is zero if it has no
+// name.
+func refuseMethod(allowed, method AuthMethods, what string) *Error {
+	refused := &Error{
 		Kind: ReasonAuthRejected, State: stateInvalidAuth,
-		Text: fmt.Sprintf("the upstream %s, but only these methods are allowed: %v", what, allowed),
+		Text: fmt.Sprintf("the upstream %s, but pgorigin allows only %v", what, allowed),
 	}
+	switch method {
+	case 0:
+	case methodNone:
+		refused.Case = CaseNoMethod
+	default:
+		refused.Case, refused.Value = CaseMethodNotAllowed, method.String()
+	}
+	return refused
 }
 
 // String describes the state in a few words.

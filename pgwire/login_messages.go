@@ -155,10 +155,12 @@ func malformedOffer() error {
 	return upstreamProtocol("the upstream sent a malformed list of SASL mechanisms")
 }
 
-func onlyChannelBinding() error {
+// OnlyBound returns why a session ends if an upstream offers nothing but SASL with channel binding, and the
+// offer is stripped.
+func OnlyBound() *Error {
 	return &Error{
-		Kind: ReasonAuthChannelBinding, State: stateInvalidAuth,
-		Text: "the upstream offers no authentication but SCRAM-SHA-256-PLUS, " +
+		Kind: ReasonAuthChannelBinding, Case: CaseOnlyBound, State: stateInvalidAuth,
+		Text: "the upstream offers nothing but SCRAM-SHA-256-PLUS, " +
 			"which a client without TLS of its own cannot use",
 	}
 }

@@ -61,6 +61,13 @@ func (l *PasswordLogin) Refused() bool { return l.machine.state == loginRefused 
 // Mechanism returns the SASL mechanism, and "" for another method.
 func (l *PasswordLogin) Mechanism() string { return l.machine.mechanism }
 
+// Refusal returns why a session with these allowed methods ends if an upstream asks for methods, names as of
+// RequestedMethods, of which it allows none.
+func (m AuthMethods) Refusal(methods []string) *Error {
+	last := methods[len(methods)-1] // servers offer the bound ones first
+	return refuseMethod(m, methodBit(last)|methodOfMechanism(last), "asks for "+strings.Join(methods, ", "))
+}
+
 // maxMechanisms bounds an offer that is shown to people.
 const maxMechanisms = 20
 

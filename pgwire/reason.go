@@ -19,16 +19,35 @@ const (
 	ReasonTooManySessions    Reason = "too_many_sessions"    // MaxSessions reached
 	ReasonDraining           Reason = "draining"             // refused or ended by Shutdown or Close
 	ReasonUpstreamGone       Reason = "upstream_gone"        // the upstream ended the connection
+	ReasonUpstreamShutdown   Reason = "upstream_shutdown"    // the upstream stops, or its administrator ended it
 	ReasonUpstreamProtocol   Reason = "upstream_protocol"    // a login against the rules, or a second one
 	ReasonUpstreamUnreached  Reason = "upstream_unreachable" // Dial failed without a reason of its own
 	ReasonAuthRejected       Reason = "auth_rejected"        // refused, or by a method that is not allowed
 	ReasonAuthChannelBinding Reason = "auth_channel_binding" // channel binding is required and cannot be done
 	ReasonLoginTimeout       Reason = "login_timeout"        // no ReadyForQuery within LoginTimeout
+	ReasonLoginAbandoned     Reason = "login_abandoned"      // the client left when it was asked to authenticate
+	ReasonClientCertRequired Reason = "client_cert_required" // and the upstream got none, or that of another user
+	ReasonServerStarting     Reason = "server_starting"      // the server takes no logins yet
+	ReasonServerFull         Reason = "server_full"          // a limit of connections is reached
+	ReasonPoolTimeout        Reason = "pool_timeout"         // a pooler had no server connection for the client
 )
 
 // Case tells apart what one Reason has several cures for. The table of reasons has the cures of each. Users
 // never see the word.
 type Case string
+
+// Cases in which pgorigin itself ends a login.
+const (
+	CaseMethodNotAllowed   Case = "method_not_allowed"  // Value is the method that the upstream asks for
+	CaseNoMethod           Case = "no_method"           // the upstream asks for none, and that is not allowed
+	CasePasswordUnreadable Case = "password_unreadable" // the bridge's own
+	CaseClientSilent       Case = "client_silent"       // the client has not answered a request
+	CaseOnlyBound          Case = "only_bound"          // the upstream offers nothing but channel binding
+	CaseNothingToBindTo    Case = "nothing_to_bind_to"  // the upstream's certificate gives a bridge nothing
+	CaseBridgeNotLocal     Case = "bridge_not_local"    // the bridge asks for passwords on this machine only
+	CaseSCRAMUnproven      Case = "scram_unproven"      // the upstream does not know the password, or breaks SCRAM
+	CaseUnknownMethod      Case = "unknown_method"      // the upstream asks for something very old or very new
+)
 
 // SQLSTATEs that this package answers with; PostgreSQL manual, appendix "Error Codes".
 const (
@@ -50,6 +69,8 @@ type Error struct {
 	State string // SQLSTATE; "" means that the client gets no answer
 	Text  string // one sentence that the client may see
 	Err   error  // the cause, for the log; nil if Text has it, or if there is none
+
+	Server *ServerError // what the upstream said, which the client got; nil for nothing
 }
 
 // Error returns Text.
@@ -124,7 +145,7 @@ func badStartup(format string, args ...any) error {
 }
 
 // upstreamProtocol describes an upstream that breaks the protocol.
-func upstreamProtocol(format string, args ...any) error {
+func upstreamProtocol(format string, args ...any) *Error {
 	return &Error{
 		Kind: ReasonUpstreamProtocol, State: stateProtocolViolation, Text: fmt.Sprintf(format, args...),
 	}
@@ -136,18 +157,22 @@ type Closer string
 // The closers.
 const (
 	ClosedByClient   Closer = "client"   // it said goodbye, or left
-	ClosedByUpstream Closer = "upstream" // it closed the connection, or rejected the login
+	ClosedByUpstream Closer = "upstream" // it closed the connection, or refused the login
 	ClosedByPgorigin Closer = "pgorigin" // it refused, timed out or drained, or reached no upstream
 )
 
 // ClosedBy returns which side ended the session.
 func (r SessionResult) ClosedBy() Closer {
-	switch r.Reason {
-	case ReasonOK, ReasonClientGone:
-		return ClosedByClient
-	case ReasonUpstreamGone, ReasonAuthRejected:
+	if r.Server != nil {
 		return ClosedByUpstream
-	case ReasonClientProtocol, ReasonClientTimeout, ReasonClientDenied, ReasonTooManySessions, ReasonDraining,
+	}
+	switch r.Reason {
+	case ReasonOK, ReasonClientGone, ReasonLoginAbandoned:
+		return ClosedByClient
+	case ReasonUpstreamGone, ReasonUpstreamShutdown, ReasonClientCertRequired, ReasonServerStarting,
+		ReasonServerFull, ReasonPoolTimeout:
+		return ClosedByUpstream
+	case ReasonAuthRejected, ReasonClientProtocol, ReasonClientTimeout, ReasonClientDenied, ReasonTooManySessions, ReasonDraining,
 		ReasonUpstreamProtocol, ReasonUpstreamUnreached, ReasonAuthChannelBinding, ReasonLoginTimeout:
 		return ClosedByPgorigin
 	}

@@ -21,11 +21,12 @@ func TestUpstreamLostInRelay(t *testing.T) {
 	tests := map[string]struct {
 		client, upstream []byte
 		told             bool
+		want             Reason // "" means upstream_gone
 	}{
 		"idle":               {told: true},
 		"waiting for result": {client: pgtest.Message('Q', "select 1\x00"), told: true},
 		"in the midst":       {client: pgtest.Message('Q', "select 1\x00"), upstream: []byte("D\x00\x00\x40")},
-		"upstream said why":  {upstream: fatal},
+		"upstream said why":  {upstream: fatal, want: ReasonUpstreamShutdown},
 		"after a result":     {upstream: join(pgtest.Message('C', "SELECT 0\x00"), pgtest.ReadyForQuery('T')), told: true},
 	}
 	for name, tt := range tests {
@@ -37,14 +38,17 @@ func TestUpstreamLostInRelay(t *testing.T) {
 				upstream.Send(tt.upstream)
 				upstream.CloseWrite()
 				client.Expect(tt.upstream)
-				told := ""
+				told, want := "", ReasonUpstreamGone
+				if tt.want != "" {
+					told, want = "57P01", tt.want
+				}
 				if tt.told {
 					told = "08006"
 					client.ExpectError(told)
 				}
 				client.ExpectEOF()
 				_ = client.Close()
-				if e := r.expectEnd(ReasonUpstreamGone); e.SQLState != told {
+				if e := r.expectEnd(want); e.SQLState != told {
 					t.Errorf("the log has SQLSTATE %q, the client was told %q", e.SQLState, told)
 				}
 			})
@@ -152,7 +156,7 @@ func TestLastWordsBeforeReset(t *testing.T) {
 			client.Expect(fatal)
 			client.ExpectClosed()
 			_ = client.Close()
-			r.expectEnd(ReasonUpstreamGone)
+			r.expectEnd(ReasonUpstreamShutdown)
 		})
 	}
 }

@@ -82,7 +82,7 @@ func (s *session) run() (onLoop bool, err error) {
 		return false, err
 	}
 	if err := s.open(packet.raw); err != nil {
-		return false, s.unlessTerminated(s.causeOf(err))
+		return false, s.unlessTerminated(s.unlessAbandoned(s.causeOf(err)))
 	}
 	if s.moveToLoop() {
 		return true, nil
@@ -271,11 +271,12 @@ func (s *session) result(err error) SessionResult {
 		Phase: Phase(s.phase.Load()), Reason: ReasonOK, Duration: time.Since(s.info.Accepted),
 		ToUpstream: s.toUpstream.Load(), ToClient: s.toClient.Load(), Err: err,
 	}
-	if s.rejected() {
-		r.SQLState = s.login.sqlState
-	}
 	if d, ok := AsFailure(err); ok {
 		r.Reason = Reason(d.Reason())
+	}
+	var own *Error
+	if errors.As(err, &own) && own.Server != nil {
+		r.Server, r.SQLState = own.Server, own.Server.SQLState
 	}
 	if s.told != "" {
 		r.SQLState = s.told

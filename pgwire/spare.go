@@ -1,9 +1,6 @@
 package pgwire
 
-import (
-	"context"
-	"strings"
-)
+import "context"
 
 // A spare that has died only costs the client time. Until the first message of the upstream, only the startup
 // packet was read from the client, and nothing was written to it. A session without a spare does none of the
@@ -48,13 +45,10 @@ func refusesConnection(message []byte) bool {
 	if message[0] != typeErrorResponse {
 		return false
 	}
-	body := message[messageHeader:]
-	switch sqlStateOf(body) {
-	case stateCannotConnectNow, stateTooManyConnections:
+	switch LoginRefusal(message).Kind {
+	case ReasonServerStarting, ReasonServerFull, ReasonUpstreamShutdown, ReasonLoginTimeout:
 		return true
-	case stateProtocolViolation: // pgbouncer has this code for everything that it refuses
-		text := errorField(body, 'M')
-		return text == "client_login_timeout" || strings.HasPrefix(text, "no more connections allowed")
+	default:
+		return false
 	}
-	return false
 }

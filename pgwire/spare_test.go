@@ -210,7 +210,7 @@ func TestOneReplayOnly(t *testing.T) {
 		go func() { fresh.Send(refusal); _ = fresh.Close() }()
 		client.Expect(refusal) // the upstream's own words, this time
 		_ = client.Close()
-		r.expectEnd(ReasonAuthRejected)
+		r.expectEnd(ReasonServerStarting)
 		r.expectFresh(1)
 	})
 }

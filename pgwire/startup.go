@@ -194,11 +194,14 @@ func (i *SessionInfo) describe(p startupPacket) {
 // maxLoggedName is NAMEDATALEN: PostgreSQL has no longer names.
 const maxLoggedName = 64
 
-// sanitize makes the text of a peer fit for a log line or a message: valid UTF-8 of bounded length.
-// Characters that cannot be printed are replaced, also those that change the direction of text.
-func sanitize(s string) string {
-	if len(s) > maxLoggedName {
-		s = s[:maxLoggedName]
+// sanitize makes a name that a peer sent fit for a log line or a message.
+func sanitize(s string) string { return sanitizeText(s, maxLoggedName) }
+
+// sanitizeText makes the first most bytes of a peer's text valid UTF-8 on one line. Characters that cannot be
+// printed are replaced, also those that change the direction of text.
+func sanitizeText(s string, most int) string {
+	if len(s) > most {
+		s = s[:most]
 	}
 	return strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {

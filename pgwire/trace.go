@@ -40,7 +40,8 @@ type SessionInfo struct {
 	// left, it probably insists on encryption (sslmode=require).
 	RefusedEncryption bool
 
-	// Method is how the client logged in, one of LoginMethods. It is "" before ReadyForQuery.
+	// Method is how the client logged in, one of LoginMethods. It is "" before ReadyForQuery, unless the
+	// client left when it was asked for the method.
 	Method string
 
 	Cancel      bool // the client sent a CancelRequest
@@ -51,11 +52,14 @@ type SessionInfo struct {
 type SessionResult struct {
 	Phase    Phase
 	Reason   Reason // ReasonOK, or the word of Err
-	SQLState string // that the client got, in a rejected login from the upstream; "" for none
+	SQLState string // that the client got, from the server or the upstream; "" for none
 	Duration time.Duration
 	// ToUpstream and ToClient count the relayed bytes, including the startup packet.
 	ToUpstream, ToClient int64
 	Err                  error // nil when Reason is ReasonOK
+
+	// Server is what the upstream said when it refused the login or ended the session; nil for nothing.
+	Server *ServerError
 }
 
 // Phase is how far a session has come.

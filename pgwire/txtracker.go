@@ -86,12 +86,13 @@ type txTracker struct {
 	unsynced bool // there may be work after the last message that asks for a ReadyForQuery
 	broken   bool // the upstream sent an impossible message: the session is never idle again
 
-	awaitsStatus bool // the body of a ReadyForQuery comes next
-	status       byte // of the last ReadyForQuery; 0 before the first
-	last         byte // type of the upstream's last message
-	streaming    bool // in CopyBoth: replication
-	undelivered  bool // the client has not got everything that may pass
-	terminated   bool // the client sent Terminate
+	awaitsStatus bool   // the body of a ReadyForQuery comes next
+	status       byte   // of the last ReadyForQuery; 0 before the first
+	last         byte   // type of the upstream's last message
+	farewell     []byte // nil unless that is an ErrorResponse which may be the last of all: its body
+	streaming    bool   // in CopyBoth: replication
+	undelivered  bool   // the client has not got everything that may pass
+	terminated   bool   // the client sent Terminate
 	stopped      stopCause
 
 	cancels cancelWatches // cancel requests whose effect is not known yet
@@ -146,6 +147,9 @@ func (t *txTracker) scan(rest []byte, draining bool) []byte {
 			if t.cancels.reading {
 				t.cancels.read(rest, t.upstream.left)
 			}
+			if t.farewell != nil {
+				t.keepFarewell(rest)
+			}
 			if rest = t.upstream.body(rest); len(rest) == 0 {
 				break
 			}
@@ -163,7 +167,10 @@ func (t *txTracker) scan(rest []byte, draining bool) []byte {
 		switch kind {
 		case typeParseComplete, typeBindComplete, typeCloseComplete, typeParameterDescription,
 			typeRowDescription, typeNoData, typeCommandComplete, typeEmptyQuery, typePortalSuspended,
-			typeFunctionResult, typeCopyIn, typeCopyOut, typeErrorResponse:
+			typeFunctionResult, typeCopyIn, typeCopyOut:
+			t.answered(kind)
+		case typeErrorResponse:
+			t.farewell = beginFarewell(rest, t.upstream.left)
 			t.answered(kind)
 		case typeCopyBoth:
 			t.streaming = true
@@ -190,6 +197,7 @@ func (t *txTracker) stopBefore(kind byte, draining bool) stopCause {
 func (t *txTracker) ready(status byte) {
 	t.answered(typeReadyForQuery)
 	t.status, t.awaitsStatus, t.streaming = status, false, false
+	t.farewell = nil
 	if t.cancels.waiting != nil && !t.owesReady() {
 		t.cancels.reportAll(CancelFinished)
 	}
@@ -226,6 +234,25 @@ func (t *txTracker) expectsMessage() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.upstream.atBoundary() && !t.undelivered && t.last != typeErrorResponse
+}
+
+// keepFarewell keeps of p what belongs to the body of an ErrorResponse.
+func (t *txTracker) keepFarewell(p []byte) {
+	if t.last == typeErrorResponse {
+		n := min(len(p), int(t.upstream.left), cap(t.farewell)-len(t.farewell))
+		t.farewell = append(t.farewell, p[:n]...)
+	}
+}
+
+// lastError returns the body of an ErrorResponse with which the upstream ended the session; nil if it did not
+// say why.
+func (t *txTracker) lastError() []byte {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.last != typeErrorResponse || len(t.farewell) == 0 || sessionGoesOn(t.farewell) {
+		return nil
+	}
+	return append(t.farewell, 0) // a long one is cut
 }
 
 // clientTerminated reports whether the client sent Terminate.

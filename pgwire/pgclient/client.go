@@ -52,12 +52,24 @@ type Client struct {
 	row       []byte // first of the running query
 }
 
-// ServerError is an ErrorResponse. The fields are as the server sent them, not sanitised.
-type ServerError struct{ Severity, Code, Message string }
+// ServerError is an ErrorResponse. The fields are as the server sent them, not sanitised. It wraps the
+// *pgwire.Error of a session whose login is refused so: the reason and the case of the refusal.
+type ServerError struct {
+	Severity, Code, Message string
+	refusal                 *pgwire.Error
+}
 
 // Error returns the fields quoted, on one line.
 func (e *ServerError) Error() string {
 	return fmt.Sprintf("the server says %q (%q): %q", e.Severity, e.Code, e.Message)
+}
+
+// Unwrap returns the reason of the refusal, in words that are fit to show.
+func (e *ServerError) Unwrap() error {
+	if e.refusal == nil { // not read by a Client
+		return nil
+	}
+	return e.refusal
 }
 
 // Greet sends a startup packet over conn and reads how the upstream wants to be logged in to. Nothing secret
@@ -210,7 +222,7 @@ func (c *Client) read() ([]byte, error) {
 func serverError(message []byte) *ServerError {
 	var e pgproto3.ErrorResponse
 	_ = e.Decode(message[messageHeader:])
-	return &ServerError{e.Severity, e.Code, e.Message}
+	return &ServerError{e.Severity, e.Code, e.Message, pgwire.LoginRefusal(message)}
 }
 
 func tooMany() error { return protocolError("the upstream sent too many messages") }

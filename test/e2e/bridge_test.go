@@ -84,7 +84,7 @@ func TestBridgeIsBoundToTheCertificate(t *testing.T) {
 				t.Errorf("control, strip to the man in the middle: psql ended with %d and printed %q", code, out)
 			}
 			stripping := startStrippingMiddle(t, ca.Issue(leaf), postgres.Addr)
-			for mode, want := range map[string]string{"": "SCRAM channel binding negotiation error", "-plus": "only these methods are allowed: scram-sha-256-plus"} {
+			for mode, want := range map[string]string{"": "SCRAM channel binding negotiation error", "-plus": "but pgorigin allows only scram-sha-256-plus"} {
 				origin := startOrigin(t, stripping, bridgeMode, "PGORIGIN_AUTH_REQUIRE=scram-sha-256"+mode)
 				if code, out := psql(ctx, t, servers.DSN(origin.Addr), "SELECT 1"); code != 2 || !strings.Contains(out, want) {
 					t.Errorf("bridge to one who strips -PLUS: psql ended with %d and printed %q, want %q", code, out, want)

@@ -82,7 +82,7 @@ func explainReason(r reason) string {
 		if state == noAnswer {
 			state = "no answer"
 		}
-		fmt.Fprintf(page, "    %-9v %-17s %s\n", end.Phase, state, r.closedBy(end.Phase))
+		fmt.Fprintf(page, "    %-9v %-17s %s\n", end.Phase, state, r.closedBy(end))
 	}
 	if len(r.Stages) > 0 {
 		fmt.Fprintln(page)

@@ -8,9 +8,13 @@ import (
 	"github.com/pgorigin/pgorigin/tlsorigin/diagnose"
 )
 
-// closedBy says who ends a session that ends for r in phase. It asks pgwire, which decides.
-func (r reason) closedBy(phase pgwire.Phase) string {
-	return string(pgwire.SessionResult{Phase: phase, Reason: pgwire.Reason(r.Word)}.ClosedBy())
+// closedBy says who ends a session that ends for r in that way. It asks pgwire, which decides.
+func (r reason) closedBy(e end) string {
+	result := pgwire.SessionResult{Phase: e.Phase, Reason: pgwire.Reason(r.Word)}
+	if e.SQLState == serversOwn {
+		result.Server = new(pgwire.ServerError)
+	}
+	return string(result.ClosedBy())
 }
 
 // layer says how far a dial came that ends with r. It asks tlsorigin, which decides.

@@ -236,7 +236,7 @@ func upstreamReasons() []reason {
 		}},
 	}, {
 		Word: "upstream_gone",
-		Ends: ofConnection(),
+		Ends: append(ofConnection(), end{pgwire.PhaseRelay, serversOwn}),
 		Stages: []diagnose.Stage{
 			diagnose.StageSSLRequest, diagnose.StageTLS, StageAuthentication, StageLogin,
 		},
@@ -274,8 +274,8 @@ func upstreamReasons() []reason {
 				"Add X25519 and P-256 to {own:TLS_GROUPS}: a smaller ClientHello then follows one without an answer.",
 				"Or let inspection boxes on the way to {UPSTREAM_ADDR} pass a ClientHello of two packets.",
 			},
-		}},
-	}, {
+		}, timeLimit(), recoveryConflict()},
+	}, upstreamShutdown(), {
 		Word: "upstream_lost",
 		Stages: []diagnose.Stage{
 			diagnose.StageSSLRequest, diagnose.StageTLS, StageAuthentication, StageLogin,
@@ -291,7 +291,8 @@ func upstreamReasons() []reason {
 		Stages:  []diagnose.Stage{StageAuthentication, StageLogin},
 		Ends:    []end{{pgwire.PhaseAuth, protocolViolation}, {pgwire.PhaseRelay, protocolViolation}},
 		Meaning: "The upstream breaks the Postgres protocol inside TLS.",
-		Cures:   []string{"Check that {UPSTREAM_ADDR} is the address of a pgbouncer or PostgreSQL."},
+		Cures:   []string{"Correct {UPSTREAM_ADDR}: it must be the address of a pgbouncer or PostgreSQL."},
+		Cases:   protocolCases(),
 	}}
 }
 
@@ -475,35 +476,5 @@ func tlsReasons() []reason {
 			"Check that {UPSTREAM_ADDR} is a Postgres port.",
 			"Or set {own:TLS_NEGOTIATION}=postgres.",
 		},
-	}}
-}
-
-func loginReasons() []reason {
-	return []reason{{
-		Word:    "auth_rejected",
-		Stages:  []diagnose.Stage{StageAuthentication, StageLogin},
-		Ends:    []end{{pgwire.PhaseAuth, serversOwn}, {pgwire.PhaseAuth, notAuthorized}},
-		Meaning: "The upstream refused the login, or asked for a method that is not allowed.",
-		Cures: []string{
-			"Check user, password and database; the upstream's own message says more.",
-			"{AUTH_REQUIRE} lists the methods that the upstream may ask for.",
-			"Unless it lists allowed methods, a bridge accepts only scram-sha-256.",
-		},
-	}, {
-		Word:    "auth_channel_binding",
-		Stages:  []diagnose.Stage{StageAuthentication, StageLogin},
-		Ends:    []end{{pgwire.PhaseAuth, notAuthorized}},
-		Meaning: "Client and upstream do not agree on binding the login to the TLS channel.",
-		Cures: []string{
-			"Set {own:AUTH_CHANNEL_BINDING}=bridge: pgorigin then logs in itself, bound, for every driver.",
-			"A bridge needs {LISTEN_ADDR} on loopback or a Unix socket, or {AUTH_PASSWORD_FILE}.",
-			"Or set {own:AUTH_CHANNEL_BINDING}=pass for a client whose own channel binding is switched off.",
-		},
-	}, {
-		Word:    "login_timeout",
-		Stages:  []diagnose.Stage{StageAuthentication, StageLogin},
-		Ends:    []end{{pgwire.PhaseDial, queryCanceled}, {pgwire.PhaseAuth, queryCanceled}},
-		Meaning: "The login took too long.",
-		Cures:   []string{"Check the load of the upstream at {UPSTREAM_ADDR}.", "Or raise {LOGIN_TIMEOUT}."},
 	}}
 }

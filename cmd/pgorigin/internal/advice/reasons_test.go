@@ -86,7 +86,9 @@ func TestReasonsAreAgreed(t *testing.T) {
 		tls_no_common tls_server_name
 		cert_unknown_authority cert_name_mismatch cert_expired cert_not_yet_valid cert_revoked
 		cert_pin_mismatch cert_usage cert_invalid chain_incomplete crl_missing crl_stale
-		client_cert_required client_cert_rejected auth_rejected auth_channel_binding login_timeout`)
+		client_cert_required client_cert_rejected
+		server_starting server_full pool_timeout upstream_shutdown
+		auth_rejected login_abandoned auth_channel_binding login_timeout`)
 	for _, word := range Words() {
 		if !slices.Contains(agreed, word) {
 			t.Errorf("%s has a row in reasons.go; add it to this list if a page of docs/decisions agrees", word)
@@ -284,18 +286,20 @@ func TestSQLStatesOfTheDialPhase(t *testing.T) {
 
 func TestClosedBy(t *testing.T) {
 	for _, row := range []struct {
-		word  string
-		phase pgwire.Phase
-		want  pgwire.Closer
+		word string
+		end  end
+		want pgwire.Closer
 	}{
-		{"ok", pgwire.PhaseRelay, pgwire.ClosedByClient},
-		{"cert_expired", pgwire.PhaseDial, pgwire.ClosedByPgorigin},
-		{"tls_alert", pgwire.PhaseRelay, pgwire.ClosedByUpstream},
-		{"draining", pgwire.PhaseRelay, pgwire.ClosedByPgorigin},
+		{"ok", end{pgwire.PhaseRelay, noAnswer}, pgwire.ClosedByClient},
+		{"cert_expired", end{pgwire.PhaseDial, cannotConnect}, pgwire.ClosedByPgorigin},
+		{"tls_alert", end{pgwire.PhaseRelay, connectionLost}, pgwire.ClosedByUpstream},
+		{"draining", end{pgwire.PhaseRelay, adminShutdown}, pgwire.ClosedByPgorigin},
+		{"auth_rejected", end{pgwire.PhaseAuth, serversOwn}, pgwire.ClosedByUpstream},
+		{"auth_rejected", end{pgwire.PhaseAuth, notAuthorized}, pgwire.ClosedByPgorigin},
 	} {
-		if r, _ := lookup(row.word); r.closedBy(row.phase) != string(row.want) {
-			t.Errorf("%s in the %v phase is closed by %s, want %s",
-				row.word, row.phase, r.closedBy(row.phase), row.want)
+		if r, _ := lookup(row.word); r.closedBy(row.end) != string(row.want) {
+			t.Errorf("%s that ends as %v is closed by %s, want %s",
+				row.word, row.end, r.closedBy(row.end), row.want)
 		}
 	}
 }

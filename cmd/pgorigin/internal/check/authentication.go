@@ -181,13 +181,10 @@ func (c *originChecker) describeOffer(stage *Stage, methods []string) {
 	}
 	switch {
 	case len(free)+len(bound) == 0:
-		stage.fail(c.cures.Plain(string(pgwire.ReasonAuthRejected), fmt.Sprintf(
-			"the server asks for %s, and only these methods are allowed: %v",
-			strings.Join(methods, ", "), allowed)))
+		stage.fail(c.loginFailure(allowed.Refusal(methods)))
 		return
 	case len(free) == 0 && c.origin.ChannelBinding() == pgwire.StripChannelBinding:
-		stage.fail(c.cures.Plain(string(pgwire.ReasonAuthChannelBinding), "the server offers nothing but "+
-			strings.Join(bound, ", ")+", which a client without TLS of its own cannot use"))
+		stage.fail(c.loginFailure(pgwire.OnlyBound()))
 		return
 	}
 	stage.Text = strings.Join(methods, ", ")

@@ -1,0 +1,291 @@
+package advice
+
+import (
+	"github.com/pgorigin/pgorigin/pgwire"
+	"github.com/pgorigin/pgorigin/tlsorigin/diagnose"
+)
+
+// ofRefusal are the ends for a reason that only an ErrorResponse of the upstream has.
+func ofRefusal(phases ...pgwire.Phase) []end {
+	var ends []end
+	for _, phase := range phases {
+		ends = append(ends, end{phase, serversOwn})
+	}
+	return ends
+}
+
+// withCase makes the row of a case.
+func withCase(which pgwire.Case, when string, cures ...string) reasonCase {
+	return reasonCase{Case: string(which), When: when, Cures: cures}
+}
+
+// poolerServer is the case of a pooler that works and has no server.
+func poolerServer() reasonCase {
+	return withCase(pgwire.CasePoolerServer, "the pooler cannot log in to the server behind it",
+		"Start the PostgreSQL server behind the pooler at {UPSTREAM_ADDR}, or correct how the pooler reaches it.",
+		"The log of the pooler says why it cannot log in there.")
+}
+
+// timeLimit is a case of upstream_gone, as recoveryConflict is.
+func timeLimit() reasonCase {
+	return withCase(pgwire.CaseTimeLimit, "a time limit of the upstream ended the session",
+		"Raise {} at the upstream, or let the application use and end its connections and transactions sooner.",
+		"Let the application's pool close connections before that limit.")
+}
+
+func recoveryConflict() reasonCase {
+	return withCase(pgwire.CaseConflict, "the session was in the way of the recovery of a standby",
+		"Connect again, and repeat the transaction.",
+		"If this repeats, raise max_standby_streaming_delay of the standby, or set hot_standby_feedback=on.")
+}
+
+func upstreamShutdown() reason {
+	return reason{
+		Word:    "upstream_shutdown",
+		Stages:  []diagnose.Stage{StageAuthentication, StageLogin},
+		Ends:    ofRefusal(pgwire.PhaseAuth, pgwire.PhaseRelay),
+		Meaning: "The upstream shuts down or restarts, or its administrator ended the session.",
+		Cures: []string{
+			"Connect again, as soon as the upstream at {UPSTREAM_ADDR} runs.",
+			"If this repeats, read its log: it says who or what stops it.",
+		},
+	}
+}
+
+// certificateUser is a case of client_cert_required.
+func certificateUser() reasonCase {
+	return withCase(pgwire.CaseCertificateUser, "the certificate is for another user",
+		"Set {own:TLS_CERT_FILE} and {own:TLS_KEY_FILE} to a certificate whose CN is the user.",
+		"Or map its CN to the user in pg_ident.conf of the server.")
+}
+
+// protocolCases are those of upstream_protocol.
+func protocolCases() []reasonCase {
+	return []reasonCase{
+		withCase(pgwire.CaseSCRAMUnproven, "the upstream did not prove that it knows the password",
+			"Set {own:UPSTREAM_ADDR} to the server on which this user has this password.",
+			"If it is, something between pgorigin and the server answers in its place."),
+		withCase(pgwire.CaseUnknownMethod, "the upstream asks for a method that pgorigin does not know",
+			"Let pg_hba.conf of the server ask for scram-sha-256."),
+	}
+}
+
+// readinessReasons are those of a server that refuses everybody.
+func readinessReasons() []reason {
+	return []reason{{
+		Word:    "server_starting",
+		Stages:  []diagnose.Stage{StageAuthentication, StageLogin},
+		Ends:    ofRefusal(pgwire.PhaseAuth, pgwire.PhaseRelay),
+		Meaning: "The server does not take logins yet: it starts or recovers.",
+		Cures: []string{
+			"Wait until the server at {UPSTREAM_ADDR} has started, and connect again.",
+			"Its log says how far the recovery is.",
+		},
+		Cases: []reasonCase{withCase(pgwire.CaseHotStandbyOff, "the server is a standby that takes no sessions",
+			"Set hot_standby=on at the server, and restart it.",
+			"Or set {own:UPSTREAM_ADDR} to the primary.")},
+	}, {
+		Word:    "server_full",
+		Stages:  []diagnose.Stage{StageAuthentication, StageLogin},
+		Ends:    ofRefusal(pgwire.PhaseAuth, pgwire.PhaseRelay),
+		Meaning: "The server has as many connections as it allows.",
+		Cures: []string{
+			"Close connections to the server that nobody needs: pg_stat_activity lists them.",
+			"Let applications use smaller pools, or raise max_connections of the server.",
+		},
+		Cases: []reasonCase{
+			withCase(pgwire.CasePoolerFull, "the pooler has as many clients as it allows",
+				"Raise {} in the configuration of the pooler.",
+				"Or let applications use smaller pools."),
+			withCase(pgwire.CaseRoleFull, "the limit is that of the user",
+				"Raise the limit of the user that the message names: ALTER ROLE NAME CONNECTION LIMIT 100.",
+				"Or let applications use smaller pools."),
+			withCase(pgwire.CaseDatabaseFull, "the limit is that of the database",
+				"Raise the limit of the database that the message names: ALTER DATABASE NAME CONNECTION LIMIT 100.",
+				"Or let applications use smaller pools."),
+			withCase(pgwire.CaseSendersFull, "the limit is that of replication",
+				"Raise max_wal_senders of the server.",
+				"Or end replication that nobody needs: pg_stat_replication lists it."),
+		},
+	}, {
+		Word:    "pool_timeout",
+		Stages:  []diagnose.Stage{StageAuthentication, StageLogin},
+		Ends:    ofRefusal(pgwire.PhaseAuth, pgwire.PhaseRelay),
+		Meaning: "A pooler had no server connection for the client in time.",
+		Cures: []string{
+			"Raise default_pool_size of the pooler at {UPSTREAM_ADDR}, or the pool_size of the database.",
+			"Its console shows who waits, and who holds connections: SHOW POOLS, SHOW CLIENTS.",
+			"Check that the server behind it runs, and that the database is not paused: RESUME ends that.",
+		},
+		Cases: []reasonCase{poolerServer()},
+	}}
+}
+
+func loginReasons() []reason {
+	return append(readinessReasons(), reason{
+		Word:    "auth_rejected",
+		Stages:  []diagnose.Stage{StageAuthentication, StageLogin},
+		Ends:    []end{{pgwire.PhaseAuth, serversOwn}, {pgwire.PhaseAuth, notAuthorized}},
+		Meaning: "The upstream refused the login, or asked for a method that is not allowed.",
+		Cures: []string{
+			"Correct what the message of the upstream names.",
+			"The log of the server at {UPSTREAM_ADDR} often says more.",
+		},
+		Cases: append(append(ownRefusals(), serverRefusals()...), poolerRefusals()...),
+	}, reason{
+		Word:    "login_abandoned",
+		Ends:    []end{{pgwire.PhaseAuth, noAnswer}},
+		Meaning: "The client left when it was asked to authenticate. psql does that before it asks a person.",
+		Cures: []string{
+			"Give the client a password for this user, for instance in PGPASSWORD or in a password file.",
+			"The client must support the method, and its require_auth must allow it.",
+		},
+		Cases: abandonedCases(),
+	}, reason{
+		Word:    "auth_channel_binding",
+		Stages:  []diagnose.Stage{StageAuthentication, StageLogin},
+		Ends:    []end{{pgwire.PhaseAuth, notAuthorized}},
+		Meaning: "Client and upstream do not agree on binding the login to the TLS channel.",
+		Cures: []string{
+			"Set {own:AUTH_CHANNEL_BINDING}=bridge: pgorigin then logs in itself, bound, for every driver.",
+			"A bridge needs {LISTEN_ADDR} on loopback or a Unix socket, or {AUTH_PASSWORD_FILE}.",
+			"Or set {own:AUTH_CHANNEL_BINDING}=pass for a client whose own channel binding is switched off.",
+		},
+		Cases: bindingCases(),
+	}, reason{
+		Word:   "login_timeout",
+		Stages: []diagnose.Stage{StageAuthentication, StageLogin},
+		Ends: []end{
+			{pgwire.PhaseDial, queryCanceled}, {pgwire.PhaseAuth, queryCanceled}, {pgwire.PhaseAuth, serversOwn},
+		},
+		Meaning: "The login took too long.",
+		Cures: []string{
+			"Check the load of the upstream at {UPSTREAM_ADDR}. A pooler may wait for a server connection.",
+			"Or raise {LOGIN_TIMEOUT}.",
+		},
+		Cases: []reasonCase{
+			withCase(pgwire.CaseClientSilent, "the client did not answer when it was asked to authenticate",
+				"Let the client answer sooner: it may wait for a person to enter a password.",
+				"Or raise {LOGIN_TIMEOUT}."),
+			withCase(pgwire.CaseServersTimeout, "the upstream did not wait any longer",
+				"Let the client answer sooner: it may wait for a person to enter a password.",
+				"Or raise the limit of the upstream: authentication_timeout of PostgreSQL, client_login_timeout of pgbouncer."),
+		},
+	})
+}
+
+// ownRefusals are the logins that pgorigin itself ends.
+func ownRefusals() []reasonCase {
+	return []reasonCase{
+		withCase(pgwire.CaseMethodNotAllowed, "pgorigin ended the login, because the method is not allowed",
+			"Allow {} in {own:AUTH_REQUIRE}, if you accept that.",
+			"Or let the server ask for another method: its pg_hba.conf and the user's password decide.",
+			"Without {own:AUTH_REQUIRE}, a bridge accepts only scram-sha-256."),
+		withCase(pgwire.CaseNoMethod, "pgorigin ended the login, because the upstream asks for no password at all",
+			"Replace trust by scram-sha-256 in pg_hba.conf of the server at {UPSTREAM_ADDR}.",
+			"Or allow none in {own:AUTH_REQUIRE}, if you accept that."),
+		withCase(pgwire.CasePasswordUnreadable, "pgorigin ended the login, because it has no password",
+			"Correct the source of the password: {AUTH_PASSWORD_FILE}. pgorigin's log says what is wrong."),
+		withCase(pgwire.CaseStalePassword, "the upstream refused the password that pgorigin has",
+			"Put the user's current password into the file of {AUTH_PASSWORD_FILE}.",
+			"Check that it is for the user that the message names."),
+	}
+}
+
+// serverRefusals are those of PostgreSQL.
+func serverRefusals() []reasonCase {
+	return []reasonCase{
+		withCase(pgwire.CaseWrongPassword, "the password is wrong, or the user does not exist",
+			"Give the client the right password for the user that the message names.",
+			"The log of the server says whether the user exists, has a password, and whether that has expired."),
+		withCase(pgwire.CaseNoHBAEntry, "pg_hba.conf of the server does not allow the connection",
+			"Add a hostssl line to pg_hba.conf of the server for what the message names, and reload it.",
+			"The address in it is that of pgorigin, as the server sees it."),
+		withCase(pgwire.CaseNoRole, "the user does not exist",
+			"Correct the user in the client's connection settings.",
+			"Or create it: CREATE ROLE NAME LOGIN."),
+		withCase(pgwire.CaseRoleNoLogin, "the user may not log in",
+			"Allow the user that the message names to log in: ALTER ROLE NAME LOGIN."),
+		withCase(pgwire.CaseNoDatabase, "the database does not exist",
+			"Correct the database in the client's connection settings. Without one, libpq takes the name of the user.",
+			"Or create it: CREATE DATABASE NAME."),
+		withCase(pgwire.CaseDatabaseDenied, "the user may not connect to the database",
+			"Grant it: GRANT CONNECT ON DATABASE NAME TO USER."),
+		withCase(pgwire.CaseDatabaseClosed, "the database takes no connections",
+			"Allow them: ALTER DATABASE NAME ALLOW_CONNECTIONS true."),
+		withCase(pgwire.CaseReplication, "the user may not replicate",
+			"Allow it: ALTER ROLE NAME REPLICATION."),
+		withCase(pgwire.CaseParameter, "the server refuses a parameter of the client's connection settings",
+			"Remove or correct {} in the client's connection settings."),
+	}
+}
+
+// poolerRefusals are those of pgbouncer.
+func poolerRefusals() []reasonCase {
+	return []reasonCase{
+		withCase(pgwire.CasePoolerPassword, "the pooler refuses the password, or does not know the user",
+			"Give the client the right password for this user.",
+			"The pooler must know the user, too: pgbouncer in auth_file, or by auth_query."),
+		withCase(pgwire.CasePoolerServerPassword, "the server behind a pooler refuses the password that the pooler has",
+			"Put the user's current password into auth_file of the pooler, or into its entry in [databases].",
+			"Without a pooler, give the client the right password."),
+		withCase(pgwire.CasePoolerUser, "the pooler does not know the user",
+			"Add the user to auth_file of pgbouncer, or set auth_query there.",
+			"Or correct the user in the client's connection settings."),
+		withCase(pgwire.CasePoolerDatabase, "the pooler has no such database",
+			"Add the database to [databases] of pgbouncer, or correct its dbname there.",
+			"Or correct the database in the client's connection settings."),
+		withCase(pgwire.CasePoolerDisabled, "the database is disabled in the pooler",
+			"Enable it in the console of pgbouncer: ENABLE NAME."),
+		withCase(pgwire.CasePoolerHBA, "the rules of the pooler do not allow the connection",
+			"Add a hostssl line to auth_hba_file of pgbouncer, and reload it.",
+			"The address in it is that of pgorigin, as pgbouncer sees it."),
+		withCase(pgwire.CasePoolerAdmin, "the client may not use the console of the pooler",
+			"Add the user to admin_users or stats_users of pgbouncer.",
+			"Or connect to another database than pgbouncer."),
+		withCase(pgwire.CasePoolerParameter, "the pooler does not know a parameter of the client",
+			"Add {} to ignore_startup_parameters of pgbouncer, and reload it.",
+			"Or remove it from the client's connection settings."),
+		withCase(pgwire.CasePoolerTLS, "the pooler connects to its server without TLS, and pg_hba.conf wants TLS",
+			"Set server_tls_sslmode=require or stronger in pgbouncer.",
+			"Or let pg_hba.conf of the server allow the pooler."),
+		withCase(pgwire.CasePoolerConfig, "the configuration of the pooler contradicts itself",
+			"Correct the configuration of pgbouncer: its log names the mistake."),
+	}
+}
+
+// abandonedCases are by what the client was asked for.
+func abandonedCases() []reasonCase {
+	return []reasonCase{
+		withCase(pgwire.CaseAskedByBridge, "pgorigin asked for the password itself, as a bridge",
+			"Give the client a password for this user, for instance in PGPASSWORD or in a password file.",
+			"Remove require_auth from the client: pgorigin asks for the password in the clear, on this machine.",
+			"Or set {own:AUTH_PASSWORD_FILE}, and no client is asked."),
+		withCase(pgwire.CaseAskedForSCRAM, "the upstream asked for SCRAM",
+			"Give the client a password for this user, for instance in PGPASSWORD or in a password file.",
+			"For a client that is too old for SCRAM, set {own:AUTH_CHANNEL_BINDING}=bridge.",
+			"For libpq with channel_binding=require, set channel_binding=disable there."),
+		withCase(pgwire.CaseAskedForBound, "the client was offered channel binding, which it cannot use",
+			"Set {own:AUTH_CHANNEL_BINDING}=strip.",
+			"Or =bridge: pgorigin then binds the login itself."),
+		withCase(pgwire.CaseAskedForOAuth, "the upstream asked for an OAuth token",
+			"Use a client that supports OAuth, such as libpq 18 with oauth_issuer and oauth_client_id."),
+		withCase(pgwire.CaseAskedForToken, "the upstream asked for Kerberos, by GSSAPI or SSPI",
+			"Get a ticket for the client: kinit.",
+			"Or let pg_hba.conf of the server ask for scram-sha-256."),
+	}
+}
+
+func bindingCases() []reasonCase {
+	return []reasonCase{
+		withCase(pgwire.CaseOnlyBound, "the upstream accepts nothing but channel binding",
+			"Set {own:AUTH_CHANNEL_BINDING}=bridge: pgorigin then logs in itself, bound, for every driver.",
+			"A bridge needs {LISTEN_ADDR} on loopback or a Unix socket, or {AUTH_PASSWORD_FILE}."),
+		withCase(pgwire.CaseBridgeNotLocal, "the client of a bridge comes over a network",
+			"Set {own:LISTEN_ADDR} to a loopback address or a Unix socket.",
+			"Or set {own:AUTH_PASSWORD_FILE}, and no client is asked for its password."),
+		withCase(pgwire.CaseNothingToBindTo, "nothing that the upstream offers goes with its certificate",
+			"Give the upstream a certificate with an ECDSA or RSA key: one of Ed25519 cannot be bound to.",
+			"Or allow scram-sha-256, without channel binding, in {own:AUTH_REQUIRE} and at the upstream."),
+	}
+}

@@ -1,0 +1,117 @@
+package pgwire
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+)
+
+const (
+	// maxServerMessage bounds the message of a ServerError, in bytes before it is cleaned.
+	maxServerMessage = 256
+	// maxFarewell is how much of an ErrorResponse is kept, in case that it is the last message.
+	maxFarewell = 1024
+)
+
+// ServerError is what a verified upstream said when it refused a login or ended a session: an ErrorResponse,
+// bounded and without control characters. It may name users, databases and addresses.
+type ServerError struct {
+	SQLState string // "" if there was none
+	Message  string // in the language of the server
+}
+
+// String returns both on one line.
+func (e *ServerError) String() string {
+	switch {
+	case e.SQLState == "":
+		return e.Message
+	case e.Message == "":
+		return "SQLSTATE " + e.SQLState
+	}
+	return fmt.Sprintf("SQLSTATE %s: %s", e.SQLState, e.Message)
+}
+
+// parseServerError reads the body of an ErrorResponse. routine is the function of PostgreSQL that refused;
+// it is the same in every language. Poolers send none.
+func parseServerError(body []byte) (said *ServerError, routine string) {
+	said = &ServerError{
+		SQLState: sqlStateOf(body), Message: sanitizeText(errorField(body, 'M'), maxServerMessage),
+	}
+	return said, sanitize(errorField(body, 'R'))
+}
+
+// LoginRefusal returns why an upstream refused a login. message is its ErrorResponse, a whole message.
+func LoginRefusal(message []byte) *Error {
+	return findRule(message[messageHeader:], ReasonAuthRejected, "the upstream refused the login")
+}
+
+// sessionEnd returns why an upstream ended a session after the login. body is that of its ErrorResponse.
+func sessionEnd(body []byte) *Error {
+	e := findRule(body, ReasonUpstreamGone, "the upstream ended the session")
+	switch e.Kind {
+	case ReasonAuthRejected, ReasonClientCertRequired, ReasonLoginTimeout: // a pooler, when it logs in itself
+		e.Kind, e.Case, e.Value = ReasonPoolTimeout, CasePoolerServer, ""
+	default:
+	}
+	return e
+}
+
+// findRule returns the error for an ErrorResponse. Without a rule for it, its reason is the one given.
+func findRule(body []byte, reason Reason, text string) *Error {
+	said, routine := parseServerError(body)
+	found := &Error{Kind: reason, Server: said, Text: text}
+	if words := said.String(); words != "" {
+		found.Text += " (" + words + ")"
+	}
+	for _, rule := range serverRules() {
+		if rule.matches(said, routine) {
+			found.Kind, found.Case, found.Value = rule.reason, rule.which, rule.valueIn(said.Message)
+			break
+		}
+	}
+	return found
+}
+
+// matches reports whether the rule is for what the server said.
+func (r serverRule) matches(said *ServerError, routine string) bool {
+	pooler := routine == ""
+	forwarded := pooler && said.SQLState == stateProtocolViolation && r.text != ""
+	return (!r.pooler || pooler) &&
+		(r.state == "" || r.state == said.SQLState || forwarded) &&
+		(r.routine == "" || r.routine == routine) &&
+		strings.HasPrefix(said.Message, r.text) && strings.HasSuffix(said.Message, r.end) &&
+		(!r.named || r.valueIn(said.Message) != "")
+}
+
+// valueIn returns what the cure names: a parameter of the upstream, or "".
+func (r serverRule) valueIn(message string) string {
+	if !r.named {
+		return r.value
+	}
+	name := strings.TrimLeft(strings.TrimPrefix(message, r.text), " :(\"")
+	end := strings.IndexFunc(name, func(c rune) bool {
+		letter := 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
+		return !letter && c != '_' && c != '.'
+	})
+	if end >= 0 {
+		name = name[:end]
+	}
+	return name
+}
+
+// beginFarewell returns memory for an ErrorResponse that may be the last message of the upstream, or nil for
+// one that is not. body is what has come of it, and size how much there will be.
+func beginFarewell(body []byte, size uint32) []byte {
+	if sessionGoesOn(body) {
+		return nil
+	}
+	return make([]byte, 0, min(size, maxFarewell))
+}
+
+// sessionGoesOn reports whether the body of an ErrorResponse has the severity ERROR. The severity in the
+// language of the server comes first, and the other one next.
+func sessionGoesOn(body []byte) bool {
+	const severities = 64
+	return bytes.HasPrefix(body, []byte("SERROR\x00")) ||
+		bytes.Contains(body[:min(len(body), severities)], []byte("\x00VERROR\x00"))
+}
