@@ -304,9 +304,9 @@ func clientCertificateReasons() []reason {
 	ends := append(ofDial(), end{pgwire.PhaseAuth, cannotConnect})
 	stages := []diagnose.Stage{diagnose.StageClientCertificate}
 	return []reason{{
-		Word:   "client_cert_required",
-		Stages: append(stages, StageAuthentication, StageLogin),
-		Ends:   append(ofRefusal(pgwire.PhaseAuth), ends...),
+		Word:    "client_cert_required",
+		Stages:  append(stages, StageAuthentication, StageLogin),
+		Ends:    append(ofRefusal(pgwire.PhaseAuth), ends...),
 		Meaning: "The upstream wants a client certificate for the user, and gets none.",
 		Cures: []string{
 			"Set {own:TLS_CERT_FILE} and {own:TLS_KEY_FILE} to a client certificate that the upstream trusts.",

@@ -15,21 +15,29 @@ const (
 // retries.
 type logLimiter struct {
 	// suppressed is called at the end of a period in which lines of that kind were suppressed.
-	suppressed func(kind string, count int)
+	suppressed func(kind string, left suppressed)
 
 	mu      sync.Mutex
 	periods map[string]*limitPeriod // by kind; may be nil
+}
+
+// suppressed is what was left out in one period. A client may have been told the number of its session, so the
+// first and the last of those numbers are kept. They are zero for lines that are about no session.
+type suppressed struct {
+	count                     int
+	firstSession, lastSession uint64
 }
 
 // limitPeriod counts the lines of one kind in one period. It begins with the first line, so that no timer
 // runs in a process without failures.
 type limitPeriod struct {
 	lines int
+	left  suppressed
 	timer *time.Timer
 }
 
-// admit counts a line of that kind and reports whether to log it.
-func (l *logLimiter) admit(kind string) bool {
+// admit counts a line of that kind and reports whether to log it. session is its number, or zero.
+func (l *logLimiter) admit(kind string, session uint64) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	p := l.periods[kind]
@@ -42,7 +50,16 @@ func (l *logLimiter) admit(kind string) bool {
 		l.periods[kind] = p
 	}
 	p.lines++
-	return p.lines <= logBurst
+	if p.lines <= logBurst {
+		return true
+	}
+	if p.left.count == 0 {
+		p.left.firstSession = session
+	}
+	p.left.count++
+	p.left.firstSession = min(p.left.firstSession, session)
+	p.left.lastSession = max(p.left.lastSession, session)
+	return false
 }
 
 // finish ends p, unless flush has ended it.
@@ -52,10 +69,10 @@ func (l *logLimiter) finish(kind string, p *limitPeriod) {
 	if current {
 		delete(l.periods, kind)
 	}
-	lines := p.lines
+	left := p.left
 	l.mu.Unlock()
-	if current && lines > logBurst {
-		l.suppressed(kind, lines-logBurst)
+	if current && left.count > 0 {
+		l.suppressed(kind, left)
 	}
 }
 
@@ -67,8 +84,8 @@ func (l *logLimiter) flush() {
 	l.mu.Unlock()
 	for kind, p := range periods {
 		p.timer.Stop()
-		if p.lines > logBurst {
-			l.suppressed(kind, p.lines-logBurst)
+		if p.left.count > 0 {
+			l.suppressed(kind, p.left)
 		}
 	}
 }

@@ -9,14 +9,16 @@ import (
 func TestRepeatsAreCountedAndNotLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		type summary struct {
-			kind  string
-			count int
+			kind string
+			left suppressed
 		}
 		told := make(chan summary, 2)
-		l := &logLimiter{suppressed: func(kind string, count int) { told <- summary{kind, count} }}
+		l := &logLimiter{suppressed: func(kind string, left suppressed) { told <- summary{kind, left} }}
+		session := uint64(0)
 		admitted := func(kind string, times int) (count int) {
 			for range times {
-				if l.admit(kind) {
+				session++
+				if l.admit(kind, session) {
 					count++
 				}
 			}
@@ -36,14 +38,14 @@ func TestRepeatsAreCountedAndNotLost(t *testing.T) {
 			t.Fatalf("summed up before the period is over: %v", <-told)
 		}
 		time.Sleep(time.Nanosecond)
-		if got, want := <-told, (summary{"upstream_refused", 1005 - logBurst}); got != want {
+		if got, want := <-told, (summary{"upstream_refused", suppressed{1005 - logBurst, logBurst + 1, 1005 + logBurst}}); got != want {
 			t.Errorf("left out are %v, want %v", got, want)
 		}
 		if got := admitted("upstream_refused", 2*logBurst); got != logBurst {
 			t.Errorf("%d are logged in the next period, want %d", got, logBurst)
 		}
 		l.flush() // the process ends
-		if got, want := <-told, (summary{"upstream_refused", logBurst}); got != want {
+		if got, want := <-told, (summary{"upstream_refused", suppressed{logBurst, session - logBurst + 1, session}}); got != want {
 			t.Errorf("left out at the end are %v, want %v", got, want)
 		}
 		time.Sleep(time.Hour)

@@ -89,9 +89,16 @@ func (o *Observer) Describe(snapshot *health.OriginSnapshot, now time.Time) {
 func (o *Observer) Flush() { o.limiter.flush() }
 
 // logSuppressed is logLimiter.suppressed.
-func (o *Observer) logSuppressed(kind string, count int) {
-	o.log.Warn("repeated log lines suppressed", zap.String("origin", o.origin), zap.String("of", kind),
-		zap.Int("count", count), zap.Float64("within", logPeriod.Seconds()))
+func (o *Observer) logSuppressed(kind string, left suppressed) {
+	fields := []zap.Field{
+		zap.String("origin", o.origin), zap.String("of", kind), zap.Int("count", left.count),
+		zap.Float64("within", logPeriod.Seconds()),
+	}
+	if left.lastSession > 0 {
+		fields = append(fields, zap.Uint64("first_session", left.firstSession),
+			zap.Uint64("last_session", left.lastSession))
+	}
+	o.log.Warn("repeated log lines suppressed", fields...)
 }
 
 // moment is a field with a date, in both formats of the log. zap.Time has only the time of day for people.

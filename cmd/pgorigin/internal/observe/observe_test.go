@@ -183,10 +183,15 @@ func TestLevels(t *testing.T) {
 		{pgwire.ReasonClientGone, pgwire.PhaseRelay, zapcore.InfoLevel},
 		{pgwire.ReasonDraining, pgwire.PhaseRelay, zapcore.WarnLevel},
 		{pgwire.ReasonAuthRejected, pgwire.PhaseAuth, zapcore.WarnLevel},
+		{pgwire.ReasonLoginAbandoned, pgwire.PhaseAuth, zapcore.InfoLevel},
 	} {
 		if got := levelOf(pgwire.SessionInfo{}, pgwire.SessionResult{Reason: row.reason, Phase: row.phase}); got != row.want {
 			t.Errorf("%s in %s: level %s, want %s", row.reason, row.phase, got, row.want)
 		}
+	}
+	told := pgwire.SessionResult{Reason: pgwire.ReasonDraining, Phase: pgwire.PhaseStartup, SQLState: "57P03"}
+	if got := levelOf(pgwire.SessionInfo{}, told); got != zapcore.WarnLevel {
+		t.Errorf("a client that was told the number of its session: level %s, want warn", got)
 	}
 	insists := pgwire.SessionInfo{RefusedEncryption: true}
 	if got := levelOf(insists, pgwire.SessionResult{Reason: pgwire.ReasonClientGone, Phase: pgwire.PhaseStartup}); got != zapcore.WarnLevel {

@@ -98,7 +98,7 @@ func (o *Observer) ended(info pgwire.SessionInfo, result pgwire.SessionResult) {
 	level := levelOf(info, result)
 	o.updateStatus(info, result, level)
 	line := o.log.Check(level, "session ended")
-	if line == nil || level >= zapcore.WarnLevel && !o.limiter.admit(reason) {
+	if line == nil || level >= zapcore.WarnLevel && !o.limiter.admit(reason, info.ID) {
 		return
 	}
 	fields := append(o.findingFields(info, result), sessionFields(info, result)...)
@@ -112,7 +112,7 @@ func (o *Observer) ended(info pgwire.SessionInfo, result pgwire.SessionResult) {
 // acceptFailed logs that a listener could not accept, and will try again.
 func (o *Observer) acceptFailed(err error, retryIn time.Duration) {
 	o.metrics.AcceptFailed(o.origin)
-	if !o.limiter.admit(kindAcceptFailed) {
+	if !o.limiter.admit(kindAcceptFailed, 0) {
 		return
 	}
 	o.log.Warn("accept failed", zap.String("origin", o.origin), Text("error", err.Error()),
@@ -136,15 +136,17 @@ func (o *Observer) cancelEffect(info pgwire.SessionInfo, target uint64, effect p
 }
 
 // levelOf returns warn for a session that may need attention. A client that leaves needs none, unless it
-// insists on encryption. A client that sends nothing is a port check by a load balancer or a kubelet.
+// insists on encryption; psql leaves to ask a person for the password. A client that sends nothing is a port
+// check by a load balancer or a kubelet. A client that was told the number of its session has a line.
 func levelOf(info pgwire.SessionInfo, result pgwire.SessionResult) zapcore.Level {
-	silent := result.Phase == pgwire.PhaseStartup && !info.RefusedEncryption
+	silent := result.Phase == pgwire.PhaseStartup && !info.RefusedEncryption && result.SQLState == ""
 	switch {
 	case silent && (result.Reason == pgwire.ReasonClientGone || result.Reason == pgwire.ReasonDraining):
 		return zapcore.DebugLevel
 	case result.Phase == pgwire.PhaseStartup:
 		return zapcore.WarnLevel
-	case result.Reason == pgwire.ReasonOK, result.Reason == pgwire.ReasonClientGone:
+	case result.Reason == pgwire.ReasonOK, result.Reason == pgwire.ReasonClientGone,
+		result.Reason == pgwire.ReasonLoginAbandoned:
 		return zapcore.InfoLevel
 	}
 	return zapcore.WarnLevel
@@ -160,7 +162,11 @@ func (o *Observer) findingFields(info pgwire.SessionInfo, result pgwire.SessionR
 		return fields
 	}
 	found, _ := o.cures.Find(result.Err)
-	return append(fields, Text("error", advice.WithCause(result.Err)), Text("cure", found.Cure()))
+	fields = append(fields, Text("error", advice.WithCause(result.Err)), Text("cure", found.Cure()))
+	if said := result.Server; said != nil {
+		fields = append(fields, Text("server_message", said.Message), Text("server_sqlstate", said.SQLState))
+	}
+	return fields
 }
 
 func sessionFields(info pgwire.SessionInfo, result pgwire.SessionResult) []zap.Field {

@@ -55,6 +55,13 @@ func logSomeSessions(t *testing.T, format config.LogFormat) string {
 			Phase: pgwire.PhaseDial, Reason: pgwire.Reason(tlsorigin.ReasonCertExpired), SQLState: "08001", Duration: 20 * time.Millisecond,
 			Err: &tlsorigin.Error{Kind: tlsorigin.ReasonCertExpired, Addr: "db:6432", Text: "its certificate has expired", Err: errors.New("x509: long ago")},
 		})
+		refused := &pgwire.Error{
+			Kind: pgwire.ReasonAuthRejected, Case: pgwire.CaseNoDatabase, Text: "the upstream refused the login (…)",
+			Server: &pgwire.ServerError{SQLState: "3D000", Message: `database "shop" does not exist`},
+		}
+		trace.Ended(info, pgwire.SessionResult{
+			Phase: pgwire.PhaseAuth, Reason: refused.Kind, SQLState: "3D000", Server: refused.Server, Err: refused,
+		})
 		for info.ID = 10; info.ID < 10+3*logBurst; info.ID++ {
 			trace.Ended(info, pgwire.SessionResult{Phase: pgwire.PhaseDial, Reason: "upstream_refused", SQLState: "08001"})
 		}
