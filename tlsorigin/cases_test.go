@@ -59,7 +59,7 @@ func named(change func(*x509.Certificate)) tlstest.Leaf {
 }
 
 func trustRows(root *tlstest.CA) []caseRow {
-	between := root.Intermediate("Intermediate", tlstest.P256)
+	between, middle := root.Intermediate("Intermediate", tlstest.P256), root.Intermediate("Middle", tlstest.P256)
 	stranger := tlstest.NewCA("Evil Root", tlstest.P256)
 	many := string(root.PEM())
 	for _, name := range []string{"Root B", "Root C", "Root D", "Root E"} {
@@ -73,11 +73,12 @@ func trustRows(root *tlstest.CA) []caseRow {
 		{"another CA, alone", stranger.Issue(named(nil)).WithChain(), nil, "", unknown, `is signed by an authority that was not sent and is not trusted: "Evil Root"; trusted here: "Test Root"`},
 		{"another CA, and it was sent", stranger.Issue(named(nil)).WithChain(stranger.Cert), nil, "", unknown, `is signed by an authority that is not trusted: "Evil Root"`},
 		{"many are trusted", stranger.Issue(named(nil)), nil, many, unknown, `trusted here: "Test Root", "Root B", "Root C" and 2 more`},
-		{"intermediate missing, and nothing says that it is one", between.Issue(named(nil)).WithChain(), nil, "", unknown, `not sent and is not trusted: "Intermediate"; trusted here: "Test Root"`},
-		{"intermediate missing, and it is published", between.Issue(published).WithChain(), nil, "", Error{Kind: ReasonChainIncomplete}, `sent only its own certificate "server", not that of the authority "Intermediate", which issued it and is not trusted here; trusted here: "Test Root"`},
-		{"intermediate missing, in a directory", between.Issue(inDirectory).WithChain(), nil, "", unknown, "not sent"},
-		{"the root in place of the intermediate", between.Issue(named(nil)).WithChain(root.Cert), nil, "", Error{Kind: ReasonChainIncomplete}, `sent 2 certificates, but not that of the authority "Intermediate", which issued its own certificate "server"`},
-		{"an old intermediate in place of the new one", between.Issue(named(nil)).WithChain(root.Intermediate("Old", tlstest.P256).Cert), nil, "", Error{Kind: ReasonChainIncomplete}, "sent 2 certificates, but not that"},
+		{"intermediate missing, and nothing says that it is one", middle.Issue(named(nil)).WithChain(), nil, "", unknown, `not sent and is not trusted: "Middle"; trusted here: "Test Root"`},
+		{"intermediate missing, by its name", between.Issue(named(nil)).WithChain(), nil, "", Error{Kind: ReasonChainIncomplete}, `; that of the authority "Intermediate", which issued it, was not sent`},
+		{"intermediate missing, and it is published", middle.Issue(published).WithChain(), nil, "", Error{Kind: ReasonChainIncomplete}, `sent only its own certificate "server"; that of the authority "Middle", which issued it, was not sent and is not trusted; trusted here: "Test Root"`},
+		{"intermediate missing, in a directory", middle.Issue(inDirectory).WithChain(), nil, "", unknown, "not sent"},
+		{"the root in place of the intermediate", between.Issue(named(nil)).WithChain(root.Cert), nil, "", Error{Kind: ReasonChainIncomplete}, `sent 2 certificates; that of the authority "Intermediate", which issued its own certificate "server", was not sent and is not trusted`},
+		{"an old intermediate in place of the new one", between.Issue(named(nil)).WithChain(root.Intermediate("Old", tlstest.P256).Cert), nil, "", Error{Kind: ReasonChainIncomplete}, "sent 2 certificates; that of"},
 		{"self-signed", selfSigned, nil, "", Error{Kind: ReasonCertUnknownAuthority, Case: CaseSelfSigned}, `"server" is self-signed and not among the trusted`},
 		{"self-signed again, with another key", selfSigned, nil, string(tlstest.SelfSigned(named(nil)).CertPEM()), Error{Kind: ReasonCertUnknownAuthority, Case: CaseSelfSigned}, `not among the trusted certificates, though another of that name is; trusted here: "server"`},
 		{"CA with a new key", tlstest.NewCA("Test Root", tlstest.P256).Issue(named(nil)), nil, "", Error{Kind: ReasonCertUnknownAuthority, Case: CaseOtherKey}, "was not signed with that authority's key"},
@@ -191,17 +192,18 @@ func TestCasesOfClientCertificates(t *testing.T) {
 		value    string
 		text     string
 	}{
-		"expired":                  {root.Issue(ended), false, 42, CaseClientExpired, "", `"app", which expired `},
-		"expired intermediate":     {oldBetween.Issue(client), true, 48, CaseClientExpired, "", `"app", whose authority "Old" expired `},
-		"not yet valid":            {root.Issue(early), false, 46, CaseClientEarly, "", `"app", which is not valid before `},
-		"for servers":              {root.Issue(tlstest.Leaf{CommonName: "app"}), false, 43, CaseClientUsage, "", `"app", which is not meant for clients (extended key usage: serverAuth)`},
-		"issuer not in the list":   {root.Issue(client), true, 42, CaseClientIssuer, `"Test Root"`, `(issued by "Test Root"), whose issuer is not in the list`},
-		"issuer not trusted":       {root.Issue(client), false, 48, CaseClientIssuer, `"Test Root"`, "whose issuer it does not trust"},
-		"intermediate missing":     {between.Issue(client).WithChain(), true, 48, CaseClientChain, `"Intermediate"`, `came without the certificate of its authority "Intermediate"`},
-		"revoked":                  {root.Issue(client), false, 44, CaseClientRevoked, "", "has been revoked"},
-		"expired for the upstream": {root.Issue(client), false, 45, CaseClientDates, "", "within its dates here"},
-		"bad":                      {root.Issue(client), false, 42, "", "", `rejected the client certificate "app": TLS alert 42`},
-		"denied":                   {root.Issue(client), false, 49, "", "", "TLS alert 49"},
+		"expired":                           {root.Issue(ended), false, 42, CaseClientExpired, "", `"app", which expired `},
+		"expired intermediate":              {oldBetween.Issue(client), true, 48, CaseClientExpired, "", `"app", whose authority "Old" expired `},
+		"not yet valid":                     {root.Issue(early), false, 46, CaseClientEarly, "", `"app", which is not valid before `},
+		"for servers":                       {root.Issue(tlstest.Leaf{CommonName: "app"}), false, 43, CaseClientUsage, "", `"app", which is not meant for clients (extended key usage: serverAuth)`},
+		"issuer not in the list":            {root.Issue(client), true, 42, CaseClientIssuer, `"Test Root"`, `(issued by "Test Root"), whose issuer is not in the list`},
+		"issuer not trusted":                {root.Issue(client), false, 48, CaseClientIssuer, `"Test Root"`, "whose issuer it does not trust"},
+		"intermediate missing, by its name": {root.Intermediate("Issuing CA", tlstest.P256).Issue(client).WithChain(), true, 48, CaseClientChain, `"Issuing CA"`, "came without"},
+		"intermediate missing":              {between.Issue(client).WithChain(), true, 48, CaseClientChain, `"Intermediate"`, `came without the certificate of its authority "Intermediate"`},
+		"revoked":                           {root.Issue(client), false, 44, CaseClientRevoked, "", "has been revoked"},
+		"expired for the upstream":          {root.Issue(client), false, 45, CaseClientDates, "", "within its dates here"},
+		"bad":                               {root.Issue(client), false, 42, "", "", `rejected the client certificate "app": TLS alert 42`},
+		"denied":                            {root.Issue(client), false, 49, "", "", "TLS alert 49"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			pair := row.pair.TLS()

@@ -105,7 +105,7 @@ func (a *clientAuth) rejection(number uint8, name string, now time.Time) *proble
 		return rejected(", which %s", found.Text).as(CaseClientUsage)
 	}
 	switch issuer := verify.NameOf(top.Issuer); {
-	case (a.unlisted || number == alertUnknownCA) && a.sharesIntermediate(top):
+	case (a.unlisted || number == alertUnknownCA) && (a.sharesIntermediate(top) || verify.ByIntermediate(top)):
 		return rejected(", which came without the certificate of its authority %s", issuer).
 			as(CaseClientChain).with(issuer)
 	case a.unlisted:

@@ -95,7 +95,7 @@ func checkFaults(t *testing.T, w checkWorld) []checkFault {
 		},
 		{
 			"intermediate not sent", overTLS(certified(unsent)), "", nil, "chain", "chain_incomplete", "PGORIGIN_UPSTREAM_ADDR", 1,
-			[]string{`not that of the authority "Intermediate"`, `trusted here: "Check Root"`},
+			[]string{`that of the authority "Intermediate", which issued it, was not sent`, `trusted here: "Check Root"`},
 		},
 		{
 			"no revocation list", overTLS(w.good, sasl()), "",

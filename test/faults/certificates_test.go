@@ -92,6 +92,15 @@ func certificateFaults() []fault {
 			},
 		},
 		{
+			name: "the intermediate is missing, and does not look like one", reason: "cert_unknown_authority",
+			cause: []string{`Databases CA`, `not sent`, `throw-away CA`}, first: `PGORIGIN_TLS_CA_FILE`,
+			make: func(s *scene) {
+				between := ca().Intermediate("Databases CA", tlstest.P256)
+				s.upstream = s.bouncer(servers.PgBouncerOptions{Certificate: between.Issue(leaf()).WithChain()}).Addr
+				s.set = map[string]string{"PGORIGIN_TLS_CA_FILE": writeFile(s.T, "both.crt", append(ca().PEM(), between.PEM()...))}
+			},
+		},
+		{
 			name: "the server's certificate has expired", reason: "cert_expired",
 			cause: []string{`expired`, `ago|20\d\d-`}, first: `renew`,
 			make: presents(with(func(l *tlstest.Leaf) { l.NotBefore, l.NotAfter = time.Now().Add(-9*day), time.Now().Add(-day) })),

@@ -125,9 +125,12 @@ func clientCertificateFaults() []fault {
 		{
 			name: "the client certificate file lacks the intermediate", reason: "client_cert_rejected",
 			cause: []string{`Clients Issuing CA`}, first: certFile,
-			make: wrongClient(func(_ *scene, l tlstest.Leaf) *tlstest.Pair {
-				return shared.lab.CA.Intermediate("Clients Issuing CA", tlstest.P256).Issue(l).WithChain()
-			}),
+			make: func(s *scene) {
+				s.upstream = s.bouncer(servers.PgBouncerOptions{Mutual: true}).Addr
+				pair := shared.lab.CA.Intermediate("Clients Issuing CA", tlstest.P256).Issue(clientLeaf())
+				s.env = pairSettings(s, pair.WithChain())
+				s.set = map[string]string{"PGORIGIN_TLS_CERT_FILE": writeFile(s.T, "chain.crt", pair.CertPEM())}
+			},
 		},
 		{
 			name: "the client certificate is revoked", reason: "client_cert_rejected",

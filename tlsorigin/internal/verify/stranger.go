@@ -24,11 +24,11 @@ func (p *Policy) stranger(sent []*x509.Certificate) *Problem {
 			found.Text += ", though another of that name is"
 		}
 	case alone && len(sent) > 1:
-		found = because(ChainIncomplete, "sent %d certificates, but not that of the authority %s, "+
-			"which issued its own certificate %s and is not trusted here", len(sent), issuer, name)
-	case alone && isPublished(leaf):
-		found = because(ChainIncomplete, "sent only its own certificate %s, not that of the authority %s, "+
-			"which issued it and is not trusted here", name, issuer)
+		found = because(ChainIncomplete, "sent %d certificates; that of the authority %s, "+
+			"which issued its own certificate %s, was not sent and is not trusted", len(sent), issuer, name)
+	case alone && ByIntermediate(leaf):
+		found = because(ChainIncomplete, "sent only its own certificate %s; that of the authority %s, "+
+			"which issued it, was not sent and is not trusted", name, issuer)
 	case selfIssued(top):
 		found = because(UnknownAuthority, "certificate %s is signed by an authority that is not trusted: %s",
 			name, issuer)
@@ -43,12 +43,16 @@ func (p *Policy) stranger(sent []*x509.Certificate) *Problem {
 	return found
 }
 
-// isPublished reports whether cert says where to get the certificate of its issuer. As a rule, the issuer is
-// then an intermediate, which the server should send: every certificate of a public authority says so.
-func isPublished(cert *x509.Certificate) bool {
-	return slices.ContainsFunc(cert.IssuingCertificateURL, func(url string) bool {
+// ByIntermediate reports whether cert shows that its issuer is an intermediate, as far as a certificate can
+// show that without its issuer. Every certificate of a public authority says where to get that of its issuer.
+// Private authorities say it less often, but many intermediates have it in their names.
+func ByIntermediate(cert *x509.Certificate) bool {
+	isPublished := slices.ContainsFunc(cert.IssuingCertificateURL, func(url string) bool {
 		return strings.HasPrefix(url, "http://") || strings.HasPrefix(url, "https://")
 	})
+	issuer := strings.ToLower(cert.Issuer.CommonName)
+	return isPublished || slices.ContainsFunc([]string{"intermediate", "issuing", "subordinate"},
+		func(word string) bool { return strings.Contains(issuer, word) })
 }
 
 // trustedText names the authorities that are trusted, the first few of many.

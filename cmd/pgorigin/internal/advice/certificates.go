@@ -95,7 +95,7 @@ func trustReasons() []reason {
 			Case: string(tlsorigin.CaseWildcard),
 			When: "the certificate carries a wildcard only",
 			Cures: []string{
-				"Set {own:TLS_SERVER_NAME} to the server's own name below {}, if that is the server that you mean.",
+				"Set {own:TLS_SERVER_NAME} to a name that {} covers, if that is the server that you mean.",
 				"Or get a certificate for the host in {UPSTREAM_ADDR}.",
 			},
 		}, {
@@ -334,7 +334,8 @@ func clientCertificateReasons() []reason {
 			Case: string(tlsorigin.CaseClientUsage),
 			When: "it is not for clients",
 			Cures: []string{
-				"Reissue the certificate in {TLS_CERT_FILE} for clients (extended key usage clientAuth).",
+				"Reissue the certificate in {TLS_CERT_FILE}, with its key in {TLS_KEY_FILE}, for clients " +
+					"(extended key usage clientAuth).",
 			},
 		}, {
 			Case: string(tlsorigin.CaseClientChain),
@@ -346,8 +347,7 @@ func clientCertificateReasons() []reason {
 			Case: string(tlsorigin.CaseClientIssuer),
 			When: "the upstream does not trust its issuer",
 			Cures: []string{
-				"Add {} to the authorities that the upstream trusts.",
-				"PostgreSQL has them in ssl_ca_file, and pgbouncer in client_tls_ca_file.",
+				"Add the certificate of {} to the upstream's ssl_ca_file (pgbouncer: client_tls_ca_file).",
 				"Or set {own:TLS_CERT_FILE} and {own:TLS_KEY_FILE} to a certificate that the upstream trusts.",
 			},
 		}, {
