@@ -1,0 +1,102 @@
+package config
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestParseTarget(t *testing.T) {
+	for text, want := range map[string]map[string]string{
+		"db.test":      {"UPSTREAM_ADDR": "db.test:6432"},
+		"db.test:5432": {"UPSTREAM_ADDR": "db.test:5432"},
+		"[::1]:5432":   {"UPSTREAM_ADDR": "[::1]:5432"},
+		"a:1,b:2":      {"UPSTREAM_ADDR": "a:1,b:2"},
+
+		"postgres://db.test":          {"UPSTREAM_ADDR": "db.test:5432"},
+		"postgresql://db.test:6432/":  {"UPSTREAM_ADDR": "db.test:6432"},
+		"postgres://db.test?x=y&z=1":  {"UPSTREAM_ADDR": "db.test:5432"},
+		"postgres://a:1,b/db":         {"UPSTREAM_ADDR": "a:1,b:5432", "PGDATABASE": "db"},
+		"postgres://[::1]:1/":         {"UPSTREAM_ADDR": "[::1]:1"},
+		"postgres:///db?host=h":       {"UPSTREAM_ADDR": "h:5432", "PGDATABASE": "db"},
+		"postgres://?host=h,i&port=1": {"UPSTREAM_ADDR": "h:1,i:1"},
+		"postgres://h/?hostaddr=::1":  {"UPSTREAM_ADDR": "[::1]:5432", "TLS_SERVER_NAME": "h"},
+		"postgres://h:1/?hostaddr=10.0.0.1": {
+			"UPSTREAM_ADDR": "10.0.0.1:1", "TLS_SERVER_NAME": "h",
+		},
+		"postgres://us%40er@db.test:1/d%20b?sslmode=disable": {
+			"UPSTREAM_ADDR": "db.test:1", "PGUSER": "us@er", "PGDATABASE": "d b",
+		},
+		"postgres://db.test/?user=u&dbname=d&sslmode=verify-full&sslrootcert=/ca.crt&sslcert=/c&sslkey=/k&sslcrl=/r": {
+			"UPSTREAM_ADDR": "db.test:5432", "PGUSER": "u", "PGDATABASE": "d", "TLS_CA_FILE": "/ca.crt",
+			"TLS_CA_PEM": "", "TLS_CERT_FILE": "/c", "TLS_KEY_FILE": "/k", "TLS_CRL_FILE": "/r",
+		},
+		"postgres://db.test?sslrootcert=system&sslnegotiation=direct&ssl_min_protocol_version=TLSv1.3": {
+			"UPSTREAM_ADDR": "db.test:5432", "TLS_CA_FILE": "", "TLS_CA_PEM": "",
+			"TLS_NEGOTIATION": "direct", "TLS_MIN_VERSION": "1.3",
+		},
+	} {
+		got, err := ParseTarget(text)
+		if err != nil || !maps.Equal(got.values, want) || got.Password {
+			t.Errorf("%s: %v, %v, %v; want %v", text, got.values, got.Password, err, want)
+		}
+	}
+}
+
+func TestAPasswordInAURLIsNeitherUsedNorShown(t *testing.T) {
+	for _, text := range []string{
+		"postgres://u:s3cret@db.test/db", "postgres://u:s3%40cret@db.test", "postgres://db.test/?password=s3cret",
+	} {
+		target, err := ParseTarget(text)
+		if err != nil || !target.Password {
+			t.Errorf("%s: %v, %v", text, target, err)
+		}
+		if env := strings.Join(target.Environment(nil), " "); strings.Contains(env, "cret") {
+			t.Errorf("%s: %s", text, env)
+		}
+	}
+}
+
+func TestBadTargets(t *testing.T) {
+	for text, want := range map[string]string{
+		"":                              "empty entry",
+		"host=db port=1":                "a connection string of keywords is not read",
+		"https://db.test":               `postgres://, not with "https://"`,
+		"db.test:x":                     "a port is a number",
+		"postgres://u:s3cret@db.test:x": "a port is a number",
+		"postgres://u:s3cret@/db":       "the URL has no host",
+		"postgres://db.test?sslcert=%":  "that begins no code",
+		"postgres://%2Fvar%2Frun/db":    "a Unix socket is not possible here",
+		"/var/run":                      "a Unix socket is not possible here",
+	} {
+		_, err := ParseTarget(text)
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "s3cret") {
+			t.Errorf("%q: %v, want %q", text, err, want)
+		}
+	}
+}
+
+func TestEnvironmentOfATarget(t *testing.T) {
+	target, err := ParseTarget("postgres://me@127.0.0.1:6432/?sslrootcert=/new.crt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := target.Environment([]string{
+		"HOME=/home", "PGUSER=other", "PGDATABASE=db", "PGORIGIN_ORIGINS=b", "PGORIGIN_B_UPSTREAM_ADDR=x",
+		"PGORIGIN_UPSTREAM_ADDR=y", "PGORIGIN_TLS_CA_FILE=/old.crt", "PGORIGIN_TLS_MIN_VERSION=1.3",
+		"PGORIGIN_LISTEN_ADDR=127.0.0.1:6432", "PGORIGIN_DIAL_TIMEOUT=3s", "PGORIGIN_HEALTH_ADDR=:9632",
+	})
+	slices.Sort(got)
+	want := []string{
+		"HOME=/home", "PGDATABASE=db", "PGORIGIN_DIAL_TIMEOUT=3s", "PGORIGIN_LISTEN_ADDR=unix:/pgorigin-check",
+		"PGORIGIN_TLS_CA_FILE=/new.crt", "PGORIGIN_TLS_CA_PEM=", "PGORIGIN_TLS_MIN_VERSION=1.3",
+		"PGORIGIN_UPSTREAM_ADDR=127.0.0.1:6432", "PGUSER=me",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("%q\nwant %q", got, want)
+	}
+	if _, _, problems := Load(got); len(problems) > 0 {
+		t.Errorf("%v", problems)
+	}
+}
