@@ -78,6 +78,9 @@ type Address struct {
 	KeyExchange []Trial
 
 	ClientCertificate tlsorigin.ClientCertificate
+
+	// Acceptance is nil unless Options.Accepts is set and the address was reached.
+	Acceptance *Acceptance
 }
 
 // Handshake describes a TLS handshake that came as far as the certificate. A zero Version means that it did
@@ -93,6 +96,8 @@ type Handshake struct {
 type Options struct {
 	// LookupNetIP resolves a name. Nil means tlsorigin.LookupNetIP, as Dial does it.
 	LookupNetIP tlsorigin.LookupFunc
+	// Accepts finds out which ClientHellos of others an address answers, too.
+	Accepts bool
 }
 
 // Run walks to every address of every configured upstream of d and reports how far it came. It walks to
@@ -100,7 +105,9 @@ type Options struct {
 // from it. It has the timeout of the Config, cut by the deadline of ctx. Nothing but SSLRequest and TLS
 // leaves the process, and Run closes every connection.
 func Run(ctx context.Context, d *tlsorigin.Dialer, o Options) []Upstream {
-	w := &walker{dialer: d, lookup: o.LookupNetIP, places: make(chan struct{}, diagnosedAtOnce)}
+	w := &walker{
+		dialer: d, lookup: o.LookupNetIP, accepts: o.Accepts, places: make(chan struct{}, diagnosedAtOnce),
+	}
 	if w.lookup == nil {
 		w.lookup = tlsorigin.LookupNetIP
 	}
@@ -116,9 +123,10 @@ func Run(ctx context.Context, d *tlsorigin.Dialer, o Options) []Upstream {
 
 // walker makes the walks of one Run.
 type walker struct {
-	dialer *tlsorigin.Dialer
-	lookup tlsorigin.LookupFunc
-	places chan struct{} // has room for diagnosedAtOnce walks
+	dialer  *tlsorigin.Dialer
+	lookup  tlsorigin.LookupFunc
+	accepts bool          // finds out what an address accepts, too
+	places  chan struct{} // has room for diagnosedAtOnce walks
 }
 
 func (w *walker) upstream(ctx context.Context, addr tlsorigin.UpstreamAddr) Upstream {
@@ -141,7 +149,11 @@ func (w *walker) upstream(ctx context.Context, addr tlsorigin.UpstreamAddr) Upst
 		walks.Go(func() {
 			w.places <- struct{}{}
 			defer func() { <-w.places }()
-			report.Addresses[i] = w.walk(ctx, addr)
+			walked := w.walk(ctx, addr)
+			if w.accepts && walked.Failed != StageTCP && ctx.Err() == nil {
+				walked.Acceptance = accepts(ctx, addr, report.ServerName, report.Direct)
+			}
+			report.Addresses[i] = walked
 		})
 	}
 	walks.Wait()

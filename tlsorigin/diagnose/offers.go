@@ -49,19 +49,19 @@ const (
 	oneSegment, twoSegments = 1380, 1470
 )
 
-// Accepts finds out which ClientHellos an address answers. On each connection, it sends SSLRequest and one
+// accepts finds out which ClientHellos an address answers. On each connection, it sends SSLRequest and one
 // ClientHello, reads the first answer and closes. So it verifies nothing, and sends nothing else.
-func Accepts(ctx context.Context, addr *tlsorigin.Addr, upstream tlsorigin.UpstreamAddr) Acceptance {
-	p := &prober{addr: addr.TCP.String(), direct: upstream.Direct, timeout: offerTimeout}
-	if _, err := netip.ParseAddr(upstream.ServerName); err != nil {
-		p.serverName = upstream.ServerName
+func accepts(ctx context.Context, addr *tlsorigin.Addr, serverName string, direct bool) *Acceptance {
+	p := &prober{addr: addr.TCP.String(), direct: direct, timeout: offerTimeout}
+	if _, err := netip.ParseAddr(serverName); err != nil {
+		p.serverName = serverName
 	}
 	return p.askAll(ctx)
 }
 
 // askAll makes the first offer, and the others if it got an answer.
-func (p *prober) askAll(ctx context.Context) Acceptance {
-	a := Acceptance{Versions: map[uint16]bool{}, Suites: map[SuiteKind]bool{}, Groups: map[tls.CurveID]bool{}}
+func (p *prober) askAll(ctx context.Context) *Acceptance {
+	a := &Acceptance{Versions: map[uint16]bool{}, Suites: map[SuiteKind]bool{}, Groups: map[tls.CurveID]bool{}}
 	offers := p.offers()
 	answers := make([]offerAnswer, len(offers))
 	if answers[0] = p.ask(ctx, &offers[0].hello); !answers[0].came() {
@@ -84,7 +84,7 @@ func (p *prober) askAll(ctx context.Context) Acceptance {
 	}
 	for i, answer := range answers {
 		if answer.came() {
-			offers[i].note(&a, offers[i].takes(answer))
+			offers[i].note(a, offers[i].takes(answer))
 		}
 	}
 	a.measure(answers)

@@ -42,7 +42,7 @@ func TestAHelloIsWhatItSays(t *testing.T) {
 	}
 }
 
-func accepts(t *testing.T, script func(net.Conn)) Acceptance {
+func accepted(t *testing.T, script func(net.Conn)) *Acceptance {
 	t.Helper()
 	p := peertest.Start(t, script)
 	asker := &prober{addr: p.Addr, serverName: peertest.Name, timeout: time.Second}
@@ -93,7 +93,7 @@ func TestAccepts(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			row.config.Certificates = []tls.Certificate{leaf}
-			found := accepts(t, func(conn net.Conn) {
+			found := accepted(t, func(conn net.Conn) {
 				if peertest.Answer(conn, "S") {
 					tls.Server(conn, row.config).Handshake()
 				}
@@ -120,7 +120,7 @@ func TestAccepts(t *testing.T) {
 }
 
 func TestAPathThatDropsTwoSegments(t *testing.T) {
-	found := accepts(t, func(conn net.Conn) {
+	found := accepted(t, func(conn net.Conn) {
 		if !peertest.Answer(conn, "S") {
 			return
 		}
@@ -136,7 +136,7 @@ func TestAPathThatDropsTwoSegments(t *testing.T) {
 func TestAServerThatNeedsSNI(t *testing.T) {
 	ca := tlstest.NewCA("Test Root", tlstest.P256)
 	leaf := ca.Issue(tlstest.Leaf{DNSNames: []string{peertest.Name}}).TLS()
-	found := accepts(t, func(conn net.Conn) {
+	found := accepted(t, func(conn net.Conn) {
 		if peertest.Answer(conn, "S") {
 			tls.Server(conn, &tls.Config{GetCertificate: func(info *tls.ClientHelloInfo) (*tls.Certificate, error) {
 				if info.ServerName == "" {
@@ -158,7 +158,7 @@ func TestNothingIsFoundOutWithoutTLS(t *testing.T) {
 		"no TLS":  func(conn net.Conn) { peertest.Answer(conn, "SHTTP/1.1 400 Bad Request\r\n\r\n") },
 		"garbage": func(conn net.Conn) { peertest.Answer(conn, "S\x16\x03\x03\x00\x04\x02\xff\xff\xff") },
 	} {
-		found := accepts(t, script)
+		found := accepted(t, script)
 		if len(found.Versions)+len(found.Suites)+len(found.Groups)+found.LostHello != 0 || found.NeedsSNI {
 			t.Errorf("%s: %+v", name, found)
 		}
