@@ -30,7 +30,7 @@ build: ## builds bin/pgorigin, a static binary
 	CGO_ENABLED=0 GOFLAGS= GOAMD64=v1 GOARM64=v8.0 $(GO) build -trimpath -buildvcs=false -ldflags "$(LDFLAGS)" -o $(BINARY) ./cmd/pgorigin
 
 docs: ## writes the generated pages of docs/reference
-	$(GO) test -count=1 ./cmd/pgorigin ./cmd/pgorigin/internal/advice ./cmd/pgorigin/internal/config -run 'Page$$|^TestHelp' -update
+	$(GO) test -count=1 ./cmd/pgorigin ./cmd/pgorigin/internal/advice ./cmd/pgorigin/internal/config ./cmd/pgorigin/internal/stacks -run 'Page$$|^TestHelp' -update
 
 man: ## writes the man pages to MAN (bin/man)
 	mkdir -p $(MAN)

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/check"
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 )
 
 const checkHelp = `check tests the path to the upstream, stage by stage: configuration, files, DNS,
@@ -16,6 +17,15 @@ connection as a client gets it, and its result is that of the connection. If
 none is made, the report names the stage that fails and the setting that cures
 it. If one is made though an address or a ClientHello failed, the result is
 "degraded": the report has a warning, and the exit code is 0.
+
+With HOST:PORT or a libpq URL, check tests that upstream and needs no variables.
+A URL may name user, database, sslrootcert, sslcert, sslkey, sslcrl and
+sslnegotiation. check verifies in full, whatever sslmode says, and does not use
+a password in the URL. Variables that begin with PGORIGIN_TLS_ still hold.
+
+With --clients, the report also says which TLS stacks of applications cannot
+connect to the upstream without pgorigin, and why. For that, check sends some
+more ClientHellos. It needs no trusted certificate.
 
 check sends nothing but SSLRequest and TLS before it has verified the server.
 Then it sends a startup packet for PGUSER and PGDATABASE, reads how the server
@@ -28,11 +38,29 @@ Exit codes: 0 a client gets a connection, 1 it gets none, 2 wrong usage,
 func newCheckCommand(p *program) *cobra.Command {
 	o := check.Options{Timeout: 15 * time.Second}
 	cmd := &cobra.Command{
-		Use:        "check [flags]",
-		Short:      "Test the path to the upstream and say what is wrong",
-		Long:       checkHelp,
+		Use:   "check [HOST:PORT|URL] [flags]",
+		Short: "Test the path to the upstream and say what is wrong",
+		Long:  checkHelp,
+		Example: "  pgorigin check\n  pgorigin check db.example.com:5432 --clients\n" +
+			"  pgorigin check 'postgres://app@db.example.com/app?sslrootcert=ca.crt'",
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 1 {
+				return errors.New("give one upstream; several addresses are one argument, with commas")
+			}
+			return nil
+		},
 		SuggestFor: []string{"doctor", "test", "verify"},
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				target, err := config.ParseTarget(args[0])
+				if err != nil {
+					return err
+				}
+				o.Target = &target
+			}
+			if o.Clients && !cmd.Flags().Changed("timeout") {
+				o.Timeout *= 2
+			}
 			switch {
 			case o.Login && o.NoStartup:
 				return errors.New("--login and --no-startup exclude each other")
@@ -47,6 +75,8 @@ func newCheckCommand(p *program) *cobra.Command {
 	flags.BoolVar(&o.JSON, "json", false, "print the report as JSON")
 	flags.Var(durationFlag{&o.Timeout}, "timeout",
 		"time for the whole check; PGORIGIN_DIAL_TIMEOUT limits each connection, too")
+	flags.BoolVar(&o.Clients, "clients", false,
+		"say which TLS stacks of applications cannot connect; doubles --timeout unless that is set")
 	flags.BoolVar(&o.NoStartup, "no-startup", false, "stop after TLS, without a startup packet")
 	flags.BoolVar(&o.Login, "login", false,
 		"log in as PGUSER to PGDATABASE, with the password from PGPASSFILE or ~/.pgpass")

@@ -340,7 +340,10 @@ func TestCheckUsage(t *testing.T) {
 		{[]string{"--timeout", "0s"}, "--timeout: expected a duration above zero"},
 		{[]string{"--login", "--no-startup"}, "exclude each other"},
 		{[]string{"--password-file", "x"}, "is for --login"},
-		{[]string{"now"}, `unexpected argument "now"`},
+		{[]string{"a", "b"}, "give one upstream"},
+		{[]string{"https://db.test"}, "expected a URL that begins with postgres://"},
+		{[]string{"host=db.test"}, "a connection string of keywords is not read"},
+		{[]string{"postgres://app:s3cret@/db"}, "the URL has no host"},
 	} {
 		got := runWith(t, nil, append([]string{"check"}, row.args...)...)
 		if got.code != cli.ExitUsage || !strings.Contains(got.stderr, row.want) {

@@ -65,7 +65,7 @@ func house() []room {
 		// check neither serves nor logs nor counts.
 		{
 			Package:   check,
-			Rooms:     []string{advice, config, host, cli, safetext, leafPgwire, leafTLS},
+			Rooms:     []string{advice, stacks, config, host, cli, safetext, leafPgwire, leafTLS},
 			Libraries: []string{cryptoTLS, passfile},
 		},
 		// stacks predicts, from what it is told.

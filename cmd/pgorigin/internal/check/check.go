@@ -19,13 +19,19 @@ type Options struct {
 	JSON, Login, NoStartup bool
 	PasswordFile           string
 	Timeout                time.Duration
+	Clients                bool           // says which TLS stacks of applications can connect
+	Target                 *config.Target // the upstream; nil means that of the environment
 }
 
 // Run checks the path to every upstream with the settings that "run" would use, and writes a report. It
 // returns the exit code.
 func Run(ctx context.Context, o Options, p cli.Process) int {
-	c := &checker{options: o, account: newAccount(p.Env, o.PasswordFile)}
-	problems := c.configure(p.Env)
+	env := p.Env
+	if o.Target != nil {
+		env = o.Target.Environment(env)
+	}
+	c := &checker{options: o, account: newAccount(env, o.PasswordFile)}
+	problems := c.configure(env)
 	if len(problems) == 0 {
 		ctx, cancel := context.WithTimeout(ctx, o.Timeout)
 		defer cancel()
@@ -86,6 +92,10 @@ func (c *checker) configure(env []string) []config.Problem {
 		}
 	}
 	config.SortProblems(all)
+	if t := c.options.Target; t != nil && t.Password {
+		c.report.Warnings = append(c.report.Warnings, "the password in the URL is not used; "+
+			"--login takes one from PGPASSFILE, ~/.pgpass or --password-file")
+	}
 	for _, p := range unknown {
 		c.report.Warnings = append(c.report.Warnings, p.String())
 	}
@@ -147,7 +157,7 @@ func (c *checker) checkOrigins(ctx context.Context) {
 	connections := make([]diagnose.Connection, len(c.origins))
 	var diagnosing sync.WaitGroup
 	for i, o := range c.origins {
-		diagnosing.Go(func() { diagnoses[i] = diagnose.Run(ctx, o.dialer, diagnose.Options{}) })
+		diagnosing.Go(func() { diagnoses[i] = diagnose.Run(ctx, o.dialer, diagnose.Options{Accepts: c.options.Clients}) })
 		diagnosing.Go(func() { connections[i] = o.connect(ctx) })
 	}
 	diagnosing.Wait()
@@ -184,6 +194,9 @@ func (c *originChecker) reportUpstreams(
 			address := c.newAddress(&d.Addresses[j], d)
 			if !c.options.NoStartup && address.verified() {
 				c.checkAuthentication(ctx, address, d.Addresses[j].Addr)
+			}
+			if c.options.Clients {
+				address.Clients = newClients(&d.Addresses[j], d.ServerName, address.Authentication)
 			}
 			upstream.Addresses = append(upstream.Addresses, *address)
 		}

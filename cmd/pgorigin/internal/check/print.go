@@ -31,6 +31,13 @@ func (r *Report) write(p cli.Process, asJSON bool) error {
 	for i := range r.Upstreams {
 		out.upstream(&r.Upstreams[i])
 	}
+	for i := range r.Upstreams {
+		for j := range r.Upstreams[i].Addresses {
+			if a := &r.Upstreams[i].Addresses[j]; a.Clients != nil {
+				out.clients(a)
+			}
+		}
+	}
 	for _, w := range r.Warnings {
 		out.line(branch{}, resultWarning, "warning", w)
 	}

@@ -82,6 +82,7 @@ type Address struct {
 	KeyExchange       []KeyExchange      `json:"key_exchange,omitempty"`
 	Authentication    []string           `json:"authentication,omitempty"` // methods that the server asks for
 	Login             *LoginFacts        `json:"login,omitempty"`
+	Clients           *Clients           `json:"clients,omitempty"` // nil without --clients
 
 	failed diagnose.Stage // the stage whose failure Dial reports; empty if it reports none
 }

@@ -27,11 +27,12 @@ const (
 	RSASmall      Cause = "rsa_small"
 	RSALarge      Cause = "rsa_large"
 	SHA1Signature Cause = "sha1_signature"
-	IssuerSHA512  Cause = "issuer_sha512" // a P-256 or P-384 authority signed with SHA-512
-	PSSSignature  Cause = "pss_signature" // an ordinary RSA authority signed with RSASSA-PSS
-	MLDSA         Cause = "ml_dsa"        // a post-quantum key
-	OtherCurve    Cause = "unusual_curve" // a curve other than P-256, P-384 and P-521
-	LeafIsCA      Cause = "leaf_is_ca"    // the server's own certificate is a CA certificate
+	IssuerSHA512  Cause = "issuer_sha512"          // a P-256 or P-384 authority signed with SHA-512
+	IssuerP521Cut Cause = "issuer_p521_short_hash" // a P-521 authority signed with a hash shorter than its key
+	PSSSignature  Cause = "pss_signature"          // an ordinary RSA authority signed with RSASSA-PSS
+	MLDSA         Cause = "ml_dsa"                 // a post-quantum key
+	OtherCurve    Cause = "unusual_curve"          // a curve other than P-256, P-384 and P-521
+	LeafIsCA      Cause = "leaf_is_ca"             // the server's own certificate is a CA certificate
 )
 
 // Causes in other parts of the certificates.
@@ -53,13 +54,13 @@ const (
 	OnlyBound      Cause = "only_channel_binding"
 )
 
-// causes are all causes, in the order of reports.
-func causes() []Cause {
+// Causes are all causes, in the order of reports.
+func Causes() []Cause {
 	return []Cause{
 		Always,
 		NoCommonVersion, NoCommonCipher, NoCommonGroup, HelloLost, NeedsSNI,
 		LeafP521, IssuerP521, LeafEd25519, IssuerEd25519, RSAPSSKey, RSASmall, RSALarge, SHA1Signature,
-		IssuerSHA512, PSSSignature, MLDSA, OtherCurve, LeafIsCA,
+		IssuerSHA512, IssuerP521Cut, PSSSignature, MLDSA, OtherCurve, LeafIsCA,
 		NameInCN, Version1, LaxAuthority, LongValidity, NoServerAuth, NotSent, ExpiredExtra,
 		Wildcard, UnderscoreWildcard,
 		BoundToEd25519, OnlyBound,
@@ -72,7 +73,7 @@ func suiteCauses() []Cause {
 	return []Cause{
 		Always, NoCommonVersion, NoCommonCipher, NoCommonGroup, HelloLost,
 		LeafP521, IssuerP521, LeafEd25519, IssuerEd25519, RSAPSSKey, RSASmall, RSALarge, SHA1Signature,
-		IssuerSHA512, PSSSignature, LeafIsCA,
+		IssuerSHA512, IssuerP521Cut, PSSSignature, LeafIsCA,
 		NameInCN, Version1, LaxAuthority, LongValidity, NoServerAuth, NotSent, ExpiredExtra,
 		Wildcard, UnderscoreWildcard,
 	}
@@ -111,6 +112,8 @@ func (c Cause) Meaning() string {
 		return "A certificate of the chain is signed with SHA-1"
 	case IssuerSHA512:
 		return "An ECDSA P-256 or P-384 authority signed with SHA-512"
+	case IssuerP521Cut:
+		return "An ECDSA P-521 authority signed with another hash than SHA-512"
 	case PSSSignature:
 		return "An RSA authority signed a certificate with RSASSA-PSS"
 	case MLDSA:

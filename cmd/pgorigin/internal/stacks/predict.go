@@ -40,7 +40,7 @@ func Predict(server *Server, stack *Stack) Prediction {
 		}
 	}
 	if cell, ok := stack.Cells[Always]; ok {
-		note(Trait{Always, "whatever the server is"}, cell)
+		return Prediction{stack, Fails, []Reason{{Trait{Always, "whatever the server is"}, cell}}}
 	}
 	if t, verdict := server.disagreement(stack); verdict != Connects {
 		cell := stack.Cells[t.Cause] // only its words matter: the rest is computed
@@ -67,9 +67,9 @@ func Predict(server *Server, stack *Stack) Prediction {
 func (s *Server) disagreement(k *Stack) (Trait, Verdict) {
 	version := s.version(k.TLS)
 	switch {
-	case s.LostHello > 0 && k.Hello >= s.LostHello:
+	case s.LostHello > 0 && k.hello() >= s.LostHello:
 		return Trait{HelloLost, s.lost()}, Fails
-	case s.LostHello > 0 && (k.Hello == 0 || k.Hello > s.GoodHello):
+	case s.LostHello > 0 && k.hello() > s.GoodHello:
 		return Trait{HelloLost, s.lost()}, Unknown
 	case version == 0:
 		return Trait{NoCommonVersion, "the server takes only " + names(s.Versions, VersionName)}, Fails

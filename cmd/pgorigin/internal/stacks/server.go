@@ -58,10 +58,10 @@ func (s *Server) Traits() []Trait {
 	return once(traits)
 }
 
-// once leaves the first trait of each cause, in the order of causes.
+// once leaves the first trait of each cause, in the order of Causes.
 func once(traits []Trait) []Trait {
 	var sorted []Trait
-	for _, cause := range causes() {
+	for _, cause := range Causes() {
 		if i := slices.IndexFunc(traits, func(t Trait) bool { return t.Cause == cause }); i >= 0 {
 			sorted = append(sorted, traits[i])
 		}
@@ -96,6 +96,10 @@ func (s *Server) addKeys(add adder, place int, cert *x509.Certificate) {
 		add(SHA1Signature, "%s is signed with %s", subject(cert), cert.SignatureAlgorithm)
 	case cert.SignatureAlgorithm == x509.ECDSAWithSHA512 && (issuer.curve == "P-256" || issuer.curve == "P-384"):
 		add(IssuerSHA512, "%s has a key on %s and signed with SHA-512", issuerName, issuer.curve)
+	case slices.Contains([]x509.SignatureAlgorithm{
+		x509.ECDSAWithSHA256, x509.ECDSAWithSHA384,
+	}, cert.SignatureAlgorithm) && issuer.curve == "P-521":
+		add(IssuerP521Cut, "%s has a key on P-521 and signed with %s", issuerName, cert.SignatureAlgorithm)
 	case slices.Contains([]x509.SignatureAlgorithm{
 		x509.SHA256WithRSAPSS, x509.SHA384WithRSAPSS, x509.SHA512WithRSAPSS,
 	}, cert.SignatureAlgorithm):

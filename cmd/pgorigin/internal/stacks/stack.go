@@ -95,3 +95,20 @@ func (k *Stack) cell(cause Cause) Cell {
 	}
 	return Cell{Verdict: Unknown}
 }
+
+// Sizes of ClientHellos that are not known exactly.
+const (
+	atMostClassical = 600  // of one with classical key shares
+	atLeastHybrid   = 1440 // of one with a post-quantum key share, which has 1216 bytes
+)
+
+// hello returns the size of the ClientHello, as far as it is known.
+func (k *Stack) hello() int {
+	switch {
+	case k.Hello > 0:
+		return k.Hello
+	case slices.Contains(k.Groups, "X25519MLKEM768"):
+		return atLeastHybrid
+	}
+	return atMostClassical
+}

@@ -31,23 +31,23 @@ func javaStacks() []Stack {
 	return []Stack{
 		{
 			Name: "Java", Versions: "8 before 8u341", Drivers: "pgjdbc, R2DBC",
-			TLS: []uint16{TLS12}, Suites: everySuite(), Groups: nist, Hello: 250,
+			TLS: []uint16{TLS12}, Suites: everySuite(), Groups: nist,
 			Source: tls13, Cells: cells(noEdDSA),
 		},
 		{
 			Name: "Java", Versions: "11", Drivers: "pgjdbc, R2DBC",
-			TLS: []uint16{TLS12, TLS13}, Suites: everySuite(), Groups: nist, Hello: 400,
+			TLS: []uint16{TLS12, TLS13}, Suites: everySuite(), Groups: nist,
 			Source: xdh, Cells: cells(noEdDSA),
 		},
 		{
 			Name: "Java", Versions: "17, 21", Drivers: "pgjdbc, R2DBC",
-			TLS: []uint16{TLS12, TLS13}, Suites: everySuite(), Groups: append([]string{"X25519"}, nist...), Hello: 420,
+			TLS: []uint16{TLS12, TLS13}, Suites: everySuite(), Groups: append([]string{"X25519"}, nist...),
 			Source: eddsa, Cells: cells(nil),
 		},
 		{
 			Name: "Java", Versions: "25", Drivers: "pgjdbc, R2DBC",
 			TLS: []uint16{TLS12, TLS13}, Suites: []Suites{AEAD, CBC, DHE}, Groups: append([]string{"X25519"}, nist...),
-			Hello: 420, Source: rsaKex, Cells: cells(nil),
+			Source: rsaKex, Cells: cells(nil),
 		},
 	}
 }

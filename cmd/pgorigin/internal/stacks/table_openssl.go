@@ -44,7 +44,7 @@ func libpqStacks() []Stack {
 		{
 			Name: "libpq with OpenSSL", Versions: "1.0.2", Drivers: drivers,
 			TLS: []uint16{TLS10, TLS11, TLS12}, Suites: everySuite(), Groups: []string{"P-256", "P-384", "P-521"},
-			Hello: 300, Source: openssl102, Cells: cells(map[Cause]Cell{
+			Source: openssl102, Cells: cells(map[Cause]Cell{
 				LeafEd25519:   reported("SSL error: sslv3 alert handshake failure", openssl102),
 				IssuerEd25519: reported(verifyFailed, openssl102),
 				RSAPSSKey:     reported("SSL error: sslv3 alert handshake failure", openssl102),
@@ -55,18 +55,18 @@ func libpqStacks() []Stack {
 		},
 		{
 			Name: "libpq with OpenSSL", Versions: "1.1.1", Drivers: drivers,
-			TLS: []uint16{TLS12, TLS13}, Suites: everySuite(), Groups: classicalOpenSSL(), Hello: 330,
+			TLS: []uint16{TLS12, TLS13}, Suites: everySuite(), Groups: classicalOpenSSL(),
 			Source: openssl111, Cells: cells(nil),
 		},
 		{
 			Name: "libpq with OpenSSL", Versions: "3.0 to 3.4", Drivers: drivers,
-			TLS: []uint16{TLS12, TLS13}, Suites: everySuite(), Groups: classicalOpenSSL(), Hello: 330,
+			TLS: []uint16{TLS12, TLS13}, Suites: everySuite(), Groups: classicalOpenSSL(),
 			Source: openssl30, Cells: cells(nil),
 		},
 		{
 			Name: "libpq with OpenSSL", Versions: "3.5", Drivers: drivers,
 			TLS: []uint16{TLS12, TLS13}, Suites: everySuite(),
-			Groups: append([]string{"X25519MLKEM768"}, classicalOpenSSL()...), Hello: 1560,
+			Groups: append([]string{"X25519MLKEM768"}, classicalOpenSSL()...),
 			Source: openssl35, Cells: cells(nil),
 		},
 	}
@@ -99,12 +99,12 @@ func pythonStacks() []Stack {
 	return []Stack{
 		{
 			Name: "Python", Versions: "3.10 to 3.12", Drivers: "asyncpg, pg8000",
-			TLS: []uint16{TLS12, TLS13}, Suites: []Suites{AEAD, CBC, DHE}, Groups: classicalOpenSSL(), Hello: 330,
+			TLS: []uint16{TLS12, TLS13}, Suites: []Suites{AEAD, CBC, DHE}, Groups: classicalOpenSSL(),
 			Source: openssl30, Cells: cells(nil),
 		},
 		{
 			Name: "Python", Versions: "3.13, 3.14", Drivers: "asyncpg, pg8000",
-			TLS: []uint16{TLS12, TLS13}, Suites: []Suites{AEAD, CBC, DHE}, Groups: classicalOpenSSL(), Hello: 330,
+			TLS: []uint16{TLS12, TLS13}, Suites: []Suites{AEAD, CBC, DHE}, Groups: classicalOpenSSL(),
 			Source: python313, Cells: cells(map[Cause]Cell{
 				LaxAuthority: reported(failed+": Missing Authority Key Identifier, or "+
 					"CA cert does not include key usage extension", akid),
@@ -134,18 +134,18 @@ func nodeStacks() []Stack {
 	return []Stack{
 		{
 			Name: "Node", Versions: "16", Drivers: "node-postgres, postgres.js",
-			TLS: []uint16{TLS12, TLS13}, Suites: everySuite(), Groups: classicalOpenSSL(), Hello: 400,
+			TLS: []uint16{TLS12, TLS13}, Suites: everySuite(), Groups: classicalOpenSSL(),
 			Source: node, Cells: cells(nil),
 		},
 		{
 			Name: "Node", Versions: "18, 20, and 22 before 22.20", Drivers: "node-postgres, postgres.js",
-			TLS: []uint16{TLS12, TLS13}, Suites: everySuite(), Groups: classicalOpenSSL(), Hello: 400,
+			TLS: []uint16{TLS12, TLS13}, Suites: everySuite(), Groups: classicalOpenSSL(),
 			Source: node, Cells: cells(nil),
 		},
 		{
 			Name: "Node", Versions: "24", Drivers: "node-postgres, postgres.js",
 			TLS: []uint16{TLS12, TLS13}, Suites: everySuite(),
-			Groups: append([]string{"X25519MLKEM768"}, classicalOpenSSL()...), Hello: 1620,
+			Groups: append([]string{"X25519MLKEM768"}, classicalOpenSSL()...),
 			Source: node24, Cells: cells(map[Cause]Cell{
 				HelloLost: reported("read ECONNRESET, or Client network socket disconnected", node24),
 				RSASmall:  reported("ERR_SSL_EE_KEY_TOO_SMALL", node24),

@@ -102,7 +102,7 @@ func gnutlsStacks() []Stack {
 	const priorities = "https://www.gnutls.org/manual/html_node/Priority-Strings.html"
 	return []Stack{{
 		Name: "GnuTLS", Versions: "3.7", Drivers: "programs that link it",
-		TLS: []uint16{TLS10, TLS11, TLS12, TLS13}, Suites: everySuite(), Groups: classicalOpenSSL(), Hello: 400,
+		TLS: []uint16{TLS10, TLS11, TLS12, TLS13}, Suites: everySuite(), Groups: classicalOpenSSL(),
 		Source: priorities, Cells: map[Cause]Cell{
 			NoCommonVersion: reported("A TLS fatal alert has been received: Protocol version", priorities),
 			NoCommonCipher:  reported("A TLS fatal alert has been received: Handshake failed", priorities),

@@ -34,7 +34,7 @@ func rustStacks() []Stack {
 		{
 			Name: "rustls with ring", Versions: "0.21 to 0.23", Drivers: "sqlx, tokio-postgres, Deno",
 			TLS: []uint16{TLS12, TLS13}, Suites: []Suites{AEAD}, Groups: []string{"X25519", "P-256", "P-384"},
-			Hello: 260, Source: defaults,
+			Source: defaults,
 			Cells: webpki(map[Cause]Cell{
 				LeafP521:     reported("received fatal alert: HandshakeFailure", p521),
 				IssuerP521:   reported("invalid peer certificate: UnknownIssuer", sha512),
@@ -45,7 +45,7 @@ func rustStacks() []Stack {
 			Name: "rustls with aws-lc-rs", Versions: "0.23", Drivers: "sqlx, tokio-postgres",
 			TLS: []uint16{TLS12, TLS13}, Suites: []Suites{AEAD},
 			Groups: []string{"X25519MLKEM768", "X25519", "P-256", "P-384"},
-			Hello:  1480, Source: postQuantum,
+			Source: postQuantum,
 			Cells: webpki(map[Cause]Cell{
 				HelloLost:    reported("Connection reset by peer, or a timeout", postQuantum),
 				IssuerSHA512: reported("invalid peer certificate: UnknownIssuer", webpkiTable),

@@ -1,0 +1,103 @@
+package stacks
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/golden"
+)
+
+const pageHead = `<!-- make docs writes this page. -->
+
+# TLS stacks of applications
+
+An application without pgorigin meets a server with the TLS stack that its language or driver
+brings. Some servers break some stacks, and the words of a stack seldom name the cause. So
+` + "`pgorigin check HOST:PORT --clients`" + ` asks a server what it takes, and predicts from this table
+which stacks fail.
+
+Each fact says how it was got:
+
+- *measured*: a test ran that version against a server with that cause. The words are those of the
+  stack.
+- *reported*: the linked source says that the stack fails. The words are those that users quote.
+  Other versions may use others.
+
+Through pgorigin, all of them connect to each server that pgorigin can verify.
+`
+
+// TestStacksPage compares docs/reference/tls-stacks.md with the table; -update writes it.
+func TestStacksPage(t *testing.T) {
+	var page strings.Builder
+	page.WriteString(pageHead)
+	writeOffers(&page)
+	page.WriteString("\n## What breaks them\n\nA measured stack that a list does not name connects.\n")
+	for _, cause := range Causes() {
+		writeCause(&page, cause)
+	}
+	golden.Compare(t, "../../../../docs/reference/tls-stacks.md", page.String())
+}
+
+// writeOffers writes what stacks offer.
+func writeOffers(page *strings.Builder) {
+	page.WriteString("\n## What they offer by default\n\n" +
+		"The size is that of the ClientHello in bytes, with a name of 30 characters. TCP packets of most\n" +
+		"networks carry 1448 bytes.\n\n" +
+		"| stack | drivers | TLS | groups | ClientHello | how |\n| --- | --- | --- | --- | ---: | --- |\n")
+	table := Table()
+	for i := range table {
+		k := &table[i]
+		if _, always := k.Cells[Always]; always {
+			continue
+		}
+		var versions []string
+		for _, v := range k.TLS {
+			versions = append(versions, strings.TrimPrefix(VersionName(v), "TLS "))
+		}
+		size := "not known"
+		if k.Hello > 0 {
+			size = fmt.Sprint(k.Hello)
+		}
+		fmt.Fprintf(page, "| %s | %s | %s | %s | %s | %s |\n", k, k.Drivers, strings.Join(versions, ", "),
+			strings.Join(k.Groups, ", "), size, evidence(k, k.Measured == "", k.Source))
+	}
+}
+
+// writeCause writes which stacks a cause breaks.
+func writeCause(page *strings.Builder, cause Cause) {
+	var rows strings.Builder
+	table := Table()
+	for i := range table {
+		k := &table[i]
+		cell, ok := k.Cells[cause]
+		if !ok || cell.Verdict != Fails {
+			continue
+		}
+		fmt.Fprintf(&rows, "| %s | `%s` | %s |\n", k, strings.ReplaceAll(cell.Words, "|", "\\|"),
+			evidence(k, cell.Source != "", cell.Source))
+	}
+	if rows.Len() > 0 {
+		fmt.Fprintf(page, "\n### %s\n\n%s.\n\n| stack | what its users read | how |\n| --- | --- | --- |\n%s",
+			cause, wrapped(cause.Meaning()), rows.String())
+	}
+}
+
+func evidence(k *Stack, reported bool, source string) string {
+	if reported {
+		return "[reported](" + source + ")"
+	}
+	return "measured " + k.Measured
+}
+
+// wrapped breaks a text into lines of at most 100 columns.
+func wrapped(text string) string {
+	line, lines := "", []string(nil)
+	for word := range strings.FieldsSeq(text) {
+		if len(line)+len(word) > 98 {
+			lines, line = append(lines, line), ""
+		}
+		line = strings.TrimSpace(line + " " + word)
+	}
+	return strings.Join(append(lines, line), "\n")
+}
