@@ -1,6 +1,7 @@
 package advice
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
@@ -13,7 +14,8 @@ import (
 // and check all show the same Finding.
 type Finding struct {
 	Reason string
-	Text   string   // one sentence; fit for a client, a terminal and a page
+	Text   string   // one sentence; fit for a client and a terminal
+	Public string   // the same for pages that everybody may read: it names no user and no database
 	Cures  []string // sentences that say what to change, the one that most likely works first; may be empty
 
 	Everybody bool // the upstream refuses every login for this, whoever the user is
@@ -45,21 +47,28 @@ func (c Cures) Find(err error) (found Finding, ok bool) {
 		return Finding{}, false
 	}
 	var which, value string
+	var server *pgwire.ServerError
 	switch e := failure.(type) {
 	case *tlsorigin.Error:
 		which, value = string(e.Case), e.Value
 	case *pgwire.Error:
-		which, value = string(e.Case), e.Value
+		which, value, server = string(e.Case), e.Value, e.Server
 	}
-	return Finding{
+	r := c.reasons[failure.Reason()]
+	found = Finding{
 		Reason: failure.Reason(), Text: safetext.Printable(failure.Error()),
-		Cures: c.cures(failure.Reason(), which, value), Everybody: c.reasons[failure.Reason()].everybody(which),
-	}, true
+		Cures: c.cures(failure.Reason(), which, value), Everybody: r.everybody(which),
+	}
+	found.Public = found.Text
+	if server != nil && !found.Everybody {
+		found.Public = fmt.Sprintf("%s (SQLSTATE %s)", r.describe(which), safetext.Printable(server.SQLState))
+	}
+	return found, true
 }
 
 // Plain returns a finding of a reason that no error carries.
 func (c Cures) Plain(reason, text string) Finding {
-	return Finding{Reason: reason, Text: text, Cures: c.cures(reason, "", "")}
+	return Finding{Reason: reason, Text: text, Public: text, Cures: c.cures(reason, "", "")}
 }
 
 // cures returns the cures of a case of a reason. value is what the templates name as {}.

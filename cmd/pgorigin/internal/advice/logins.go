@@ -19,6 +19,13 @@ func withCase(which pgwire.Case, when string, cures ...string) reasonCase {
 	return reasonCase{Case: string(which), When: when, Cures: cures}
 }
 
+// ofSome makes the row of a case that concerns only some users or databases.
+func ofSome(which pgwire.Case, when string, cures ...string) reasonCase {
+	c := withCase(which, when, cures...)
+	c.Some = true
+	return c
+}
+
 // poolerServer is the case of a pooler that works and has no server.
 func poolerServer() reasonCase {
 	return withCase(pgwire.CasePoolerServer, "the pooler cannot log in to the server behind it",
@@ -41,10 +48,11 @@ func recoveryConflict() reasonCase {
 
 func upstreamShutdown() reason {
 	return reason{
-		Word:    "upstream_shutdown",
-		Stages:  []diagnose.Stage{StageAuthentication, StageLogin},
-		Ends:    ofRefusal(pgwire.PhaseAuth, pgwire.PhaseRelay),
-		Meaning: "The upstream shuts down or restarts, or its administrator ended the session.",
+		Word:      "upstream_shutdown",
+		Stages:    []diagnose.Stage{StageAuthentication, StageLogin},
+		Ends:      ofRefusal(pgwire.PhaseAuth, pgwire.PhaseRelay),
+		Everybody: true,
+		Meaning:   "The upstream shuts down or restarts, or its administrator ended the session.",
 		Cures: []string{
 			"Connect again, as soon as the upstream at {UPSTREAM_ADDR} runs.",
 			"If this repeats, read its log: it says who or what stops it.",
@@ -73,10 +81,11 @@ func protocolCases() []reasonCase {
 // readinessReasons are those of a server that refuses everybody.
 func readinessReasons() []reason {
 	return []reason{{
-		Word:    "server_starting",
-		Stages:  []diagnose.Stage{StageAuthentication, StageLogin},
-		Ends:    ofRefusal(pgwire.PhaseAuth, pgwire.PhaseRelay),
-		Meaning: "The server does not take logins yet: it starts or recovers.",
+		Word:      "server_starting",
+		Stages:    []diagnose.Stage{StageAuthentication, StageLogin},
+		Ends:      ofRefusal(pgwire.PhaseAuth, pgwire.PhaseRelay),
+		Everybody: true,
+		Meaning:   "The server does not take logins yet: it starts or recovers.",
 		Cures: []string{
 			"Wait until the server at {UPSTREAM_ADDR} has started, and connect again.",
 			"Its log says how far the recovery is.",
@@ -85,10 +94,11 @@ func readinessReasons() []reason {
 			"Set hot_standby=on at the server, and restart it.",
 			"Or set {own:UPSTREAM_ADDR} to the primary.")},
 	}, {
-		Word:    "server_full",
-		Stages:  []diagnose.Stage{StageAuthentication, StageLogin},
-		Ends:    ofRefusal(pgwire.PhaseAuth, pgwire.PhaseRelay),
-		Meaning: "The server has as many connections as it allows.",
+		Word:      "server_full",
+		Stages:    []diagnose.Stage{StageAuthentication, StageLogin},
+		Ends:      ofRefusal(pgwire.PhaseAuth, pgwire.PhaseRelay),
+		Everybody: true,
+		Meaning:   "The server has as many connections as it allows.",
 		Cures: []string{
 			"Close connections to the server that nobody needs: pg_stat_activity lists them.",
 			"Let applications use smaller pools, or raise max_connections of the server.",
@@ -97,13 +107,13 @@ func readinessReasons() []reason {
 			withCase(pgwire.CasePoolerFull, "the pooler has as many clients as it allows",
 				"Raise {} in the configuration of the pooler.",
 				"Or let applications use smaller pools."),
-			withCase(pgwire.CaseRoleFull, "the limit is that of the user",
+			ofSome(pgwire.CaseRoleFull, "the limit is that of the user",
 				"Raise the limit of the user that the message names: ALTER ROLE NAME CONNECTION LIMIT 100.",
 				"Or let applications use smaller pools."),
-			withCase(pgwire.CaseDatabaseFull, "the limit is that of the database",
+			ofSome(pgwire.CaseDatabaseFull, "the limit is that of the database",
 				"Raise the limit of the database that the message names: ALTER DATABASE NAME CONNECTION LIMIT 100.",
 				"Or let applications use smaller pools."),
-			withCase(pgwire.CaseSendersFull, "the limit is that of replication",
+			ofSome(pgwire.CaseSendersFull, "the limit is that of replication",
 				"Raise max_wal_senders of the server.",
 				"Or end replication that nobody needs: pg_stat_replication lists it."),
 		},

@@ -2,6 +2,7 @@ package advice
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/pgorigin/pgorigin/pgwire"
 	"github.com/pgorigin/pgorigin/tlsorigin"
@@ -28,6 +29,16 @@ func (r reason) cures(which string) []string {
 		}
 	}
 	return r.Cures
+}
+
+// describe says what a case of the reason means, without a full stop.
+func (r reason) describe(which string) string {
+	for _, c := range r.Cases {
+		if c.Case == which {
+			return c.When
+		}
+	}
+	return strings.TrimSuffix(r.Meaning, ".")
 }
 
 // everybody reports whether the upstream refuses every login for a case of the reason.

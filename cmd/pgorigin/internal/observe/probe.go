@@ -43,7 +43,7 @@ func (o *Observer) problem(err error) *health.Problem {
 // asProblem returns a finding as the status has it.
 func asProblem(f advice.Finding) *health.Problem {
 	cures := append([]string{}, f.Cures...) // an empty list in JSON, not null
-	return &health.Problem{Reason: f.Reason, Text: f.Text, Cure: f.Cure(), Cures: cures}
+	return &health.Problem{Reason: f.Reason, Text: f.Public, Cure: f.Cure(), Cures: cures}
 }
 
 // updateStatus notes the end of a session. What is a warning in the log is a problem in the status.

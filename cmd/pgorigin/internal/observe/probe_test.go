@@ -1,0 +1,77 @@
+package observe
+
+import (
+	"testing"
+	"time"
+
+	"github.com/pgorigin/pgorigin/health"
+	"github.com/pgorigin/pgorigin/pgwire"
+)
+
+// Which end of a session says that the upstream cannot be used.
+func TestRefusalsThatConcernEverybody(t *testing.T) {
+	for name, row := range map[string]struct {
+		reason pgwire.Reason
+		which  pgwire.Case
+		phase  pgwire.Phase
+		want   string
+	}{
+		"starting":              {pgwire.ReasonServerStarting, "", pgwire.PhaseAuth, health.ProbeDown},
+		"a standby":             {pgwire.ReasonServerStarting, pgwire.CaseHotStandbyOff, pgwire.PhaseAuth, health.ProbeDown},
+		"full":                  {pgwire.ReasonServerFull, "", pgwire.PhaseAuth, health.ProbeDown},
+		"full for one role":     {pgwire.ReasonServerFull, pgwire.CaseRoleFull, pgwire.PhaseAuth, health.ProbeUnknown},
+		"full for one database": {pgwire.ReasonServerFull, pgwire.CaseDatabaseFull, pgwire.PhaseAuth, health.ProbeUnknown},
+		"stopping":              {pgwire.ReasonUpstreamShutdown, "", pgwire.PhaseAuth, health.ProbeDown},
+		"ended by an admin":     {pgwire.ReasonUpstreamShutdown, "", pgwire.PhaseRelay, health.ProbeUnknown},
+		"a pool that is full":   {pgwire.ReasonPoolTimeout, "", pgwire.PhaseAuth, health.ProbeUnknown},
+		"a wrong password":      {pgwire.ReasonAuthRejected, pgwire.CaseWrongPassword, pgwire.PhaseAuth, health.ProbeUnknown},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWatched()
+			info := someClient()
+			w.ended(info, pgwire.SessionResult{
+				Reason: row.reason, Phase: row.phase, Duration: time.Second,
+				Err: &pgwire.Error{Kind: row.reason, Case: row.which, Text: "the upstream refused the login"},
+			})
+			if got := w.Prober.Snapshot().State; got != row.want {
+				t.Errorf("the upstream is %s, want %s", got, row.want)
+			}
+			user, database, suspect := w.Suspect()
+			if suspect != (row.want == health.ProbeDown) || user != info.User || database != info.Database {
+				t.Errorf("suspect is %v, as %s of %s", suspect, user, database)
+			}
+			w.authenticated(info)
+			if _, _, suspect := w.Suspect(); suspect || w.Prober.Snapshot().State != health.ProbeUp {
+				t.Error("a login has succeeded, and the upstream is not up")
+			}
+		})
+	}
+}
+
+// Everybody may read the status page, so it shows what the server said only where that names nobody.
+func TestStatusNamesNoUser(t *testing.T) {
+	for _, row := range []struct {
+		reason  pgwire.Reason
+		which   pgwire.Case
+		message string
+		want    string
+	}{
+		{pgwire.ReasonAuthRejected, pgwire.CaseNoDatabase, `database "nope" does not exist`, "the database does not exist (SQLSTATE 3D000)"},
+		{pgwire.ReasonServerFull, pgwire.CaseRoleFull, `too many connections for role "nope"`, "the limit is that of the user (SQLSTATE 3D000)"},
+		{pgwire.ReasonServerFull, "", "sorry, too many clients already", "refused (sorry, too many clients already)"},
+	} {
+		w := newWatched()
+		w.ended(someClient(), pgwire.SessionResult{
+			Reason: row.reason, Phase: pgwire.PhaseAuth,
+			Err: &pgwire.Error{
+				Kind: row.reason, Case: row.which, Text: "refused (" + row.message + ")",
+				Server: &pgwire.ServerError{SQLState: "3D000", Message: row.message},
+			},
+		})
+		var shown health.OriginSnapshot
+		w.Describe(&shown, time.Now())
+		if len(shown.Failures) != 1 || shown.Failures[0].Text != row.want {
+			t.Errorf("%s: the status has %+v, want %q", row.message, shown.Failures, row.want)
+		}
+	}
+}
