@@ -203,6 +203,7 @@ func TestCasesOfClientCertificates(t *testing.T) {
 		"revoked":                           {root.Issue(client), false, 44, CaseClientRevoked, "", "has been revoked"},
 		"expired for the upstream":          {root.Issue(client), false, 45, CaseClientDates, "", "within its dates here"},
 		"bad":                               {root.Issue(client), false, 42, "", "", `rejected the client certificate "app": TLS alert 42`},
+		"no other alert":                    {root.Issue(client), false, 40, "", "", "TLS alert 40"},
 		"denied":                            {root.Issue(client), false, 49, "", "", "TLS alert 49"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -66,17 +66,16 @@ func (a *clientAuth) chain() (chain []*x509.Certificate) {
 // It can only be about the client certificate if the peer has asked for one.
 func (a *clientAuth) failure(number uint8, name string, now time.Time) *problem {
 	about := alertBadCertificate <= number && number <= alertCertificateUnknown ||
-		number == alertUnknownCA || number == alertAccessDenied || number == alertCertificateRequired
+		number == alertUnknownCA || number == alertAccessDenied || number == alertCertificateRequired ||
+		number == alertHandshakeFailure // of TLS 1.2, for a missing one: the ClientHello was good enough
 	switch {
-	case !a.requested:
+	case !a.requested || !about:
 		return nil
-	case a.configured == nil && (about || number == alertHandshakeFailure): // TLS 1.2 has no other alert
+	case a.configured == nil:
 		return because(ReasonClientCertRequired,
 			"asked for a client certificate, and none is configured: %s", name)
-	case about && a.configured != nil:
-		return a.rejection(number, name, now)
 	}
-	return nil
+	return a.rejection(number, name, now)
 }
 
 // rejection explains why the peer rejected the configured certificate. What is wrong here weighs more than

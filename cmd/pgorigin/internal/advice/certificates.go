@@ -27,7 +27,7 @@ func trustReasons() []reason {
 		Word:    "cert_unknown_authority",
 		Meaning: "The upstream's chain ends at a CA that is not trusted here.",
 		Cures: []string{
-			"Set {own:TLS_CA_FILE} (or {own:TLS_CA_PEM}) to the CA that the message names.",
+			"Set {own:TLS_CA_FILE} (or {own:TLS_CA_PEM}) to the CA that signed the upstream's certificate.",
 			"Take it from its administrator, not from the network.",
 			"If it is an intermediate, let the upstream send it.",
 		},
@@ -35,7 +35,7 @@ func trustReasons() []reason {
 			Case: string(tlsorigin.CaseOtherCA),
 			When: "other CAs are configured",
 			Cures: []string{
-				"Add the CA that the message names to {TLS_CA_FILE} (or {TLS_CA_PEM}).",
+				"Add the CA that signed the upstream's certificate to {TLS_CA_FILE} (or {TLS_CA_PEM}).",
 				"Take it from its administrator, not from the network.",
 				"If it is an intermediate, let the upstream send it.",
 			},
@@ -60,6 +60,12 @@ func trustReasons() []reason {
 				"Use a CA with an RSA, ECDSA or Ed25519 key for the upstream, and in {TLS_CA_FILE}.",
 			},
 		}, {
+			Case: string(tlsorigin.CaseForgeable),
+			When: "a signature can be forged",
+			Cures: []string{
+				"Let the CA in {TLS_CA_FILE} sign the certificate that the message names again, with SHA-256.",
+			},
+		}, {
 			Case: string(tlsorigin.CaseTooMany),
 			When: "the upstream sends too many certificates",
 			Cures: []string{
@@ -73,7 +79,7 @@ func trustReasons() []reason {
 			"Add the intermediate to the certificate file of the upstream at {UPSTREAM_ADDR}, " +
 				"below its own certificate.",
 			"PostgreSQL calls the file ssl_cert_file, and pgbouncer client_tls_cert_file.",
-			"Or add the CA that the message names to {TLS_CA_FILE}.",
+			"Or add the CA that the message names to {TLS_CA_FILE}: an intermediate may be trusted by itself.",
 		},
 	}, {
 		Word:    "cert_name_mismatch",
@@ -128,9 +134,9 @@ func dateReasons() []reason {
 			Case: string(tlsorigin.CaseMiddle),
 			When: "an intermediate has expired",
 			Cures: []string{
-				"Replace the intermediate that the message names in the certificate file of the upstream " +
-					"at {UPSTREAM_ADDR}.",
-				"If it is not renewed yet, renew it.",
+				"Put the renewed intermediate into the certificate file of the upstream at {UPSTREAM_ADDR}, " +
+					"in place of the expired one.",
+				"If there is none yet, let its CA renew it.",
 			},
 		}, {
 			Case: string(tlsorigin.CaseTrusted),
@@ -149,7 +155,7 @@ func dateReasons() []reason {
 			When: "every certificate of the chain has expired",
 			Cures: []string{
 				"Set this machine's clock: the message has its time.",
-				"If it is right, renew all certificates of the upstream at {UPSTREAM_ADDR}.",
+				"If the clock is right, renew all certificates of the upstream at {UPSTREAM_ADDR}.",
 			},
 		}},
 	}, {
@@ -157,7 +163,7 @@ func dateReasons() []reason {
 		Meaning: "The upstream's certificate, or an authority above it, is not valid yet.",
 		Cures: []string{
 			"Set this machine's clock: the message has its time.",
-			"If it is right, reissue the certificate of the upstream at {UPSTREAM_ADDR} with an earlier begin.",
+			"If the clock is right, reissue the certificate of the upstream at {UPSTREAM_ADDR} with an earlier start.",
 		},
 	}}
 }
@@ -168,7 +174,7 @@ func policyReasons() []reason {
 		Word:    "cert_revoked",
 		Meaning: "A revocation list names the upstream's certificate, or an authority above it.",
 		Cures: []string{
-			"Replace the certificate that the message names by a new one, at {UPSTREAM_ADDR}.",
+			"Replace the revoked certificate of the upstream at {UPSTREAM_ADDR} by a new one.",
 			"The list is in {TLS_CRL_FILE}.",
 		},
 	}, {
@@ -293,7 +299,7 @@ func listReasons() []reason {
 			When: "the list begins in the future",
 			Cures: []string{
 				"Set this machine's clock: the message has its time.",
-				"If it is right, put the current revocation list of {} into {TLS_CRL_FILE}.",
+				"If the clock is right, put the current revocation list of {} into {TLS_CRL_FILE}.",
 			},
 		}},
 	}}
@@ -328,7 +334,7 @@ func clientCertificateReasons() []reason {
 			When: "it is not valid yet",
 			Cures: []string{
 				"Set this machine's clock: the message has its time.",
-				"If it is right, reissue the certificate in {TLS_CERT_FILE} with an earlier begin.",
+				"If the clock is right, reissue the certificate in {TLS_CERT_FILE} with an earlier start.",
 			},
 		}, {
 			Case: string(tlsorigin.CaseClientUsage),
