@@ -106,10 +106,9 @@ type Observation struct {
 // Observe dials one resolved address within timeout, by the code of Dial, and returns more details. The Host
 // of target must be a configured address. Package diagnose uses it.
 //
-// If groups are given, Observe makes one attempt that offers only these key-exchange groups. Trace.Attempt
-// does not see it, and the Dialer learns nothing from it.
-func (d *Dialer) Observe(ctx context.Context, target *Addr, timeout time.Duration,
-	groups ...tls.CurveID,
+// If offer is not nil, Observe makes one attempt that offers only that. Trace.Attempt does not see it, and the
+// Dialer learns nothing from it.
+func (d *Dialer) Observe(ctx context.Context, target *Addr, timeout time.Duration, offer *Offer,
 ) (Observation, error) {
 	routes, err := d.routesTo(target)
 	if err != nil {
@@ -118,12 +117,17 @@ func (d *Dialer) Observe(ctx context.Context, target *Addr, timeout time.Duratio
 	rec := new(recorder)
 	o := options{recorder: rec}
 	var result outcome
-	if len(groups) == 0 {
+	if offer == nil {
 		result = d.open(ctx, routes[0], d.state.Load(), timeout, o)
 	} else {
 		a := d.newAttempt(routes[0], d.state.Load(), timeout, o)
-		a.variantFor = func(net.Addr) helloVariant { return helloVariant{groups: groups} }
+		a.variantFor = func(net.Addr) helloVariant { return helloVariant{groups: offer.Groups} }
 		rec.begin(a)
+		noted := a.observe
+		a.observe = func(config *tls.Config) {
+			offer.narrow(config, a.route.direct)
+			noted(config)
+		}
 		result.conn, result.failure = a.run(ctx, d.netDial)
 		if result.conn == nil && ctx.Err() != nil {
 			result = outcome{interrupted: true}

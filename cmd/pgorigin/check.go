@@ -27,6 +27,10 @@ With --clients, the report also says which TLS stacks of applications cannot
 connect to the upstream without pgorigin, and why. For that, check sends some
 more ClientHellos. It needs no trusted certificate.
 
+After a failure, check changes one thing at a time and tries again: settings of
+TLS, the name, the client certificate, the other usual port of the same host. A
+cure that says "tried" has connected. A trial verifies as much as a connection.
+
 check sends nothing but SSLRequest and TLS before it has verified the server.
 Then it sends a startup packet for PGUSER and PGDATABASE, reads how the server
 wants clients to log in, and disconnects. The server may log an aborted login.

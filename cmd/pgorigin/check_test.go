@@ -195,7 +195,7 @@ func TestCheckNamesTheFault(t *testing.T) {
 			}
 			for i, stream := range s.end() {
 				if !onlyTLS(stream) {
-					t.Errorf("connection %d received %q", i, stream)
+					t.Errorf("connection %d received %.100q", i, stream)
 				}
 			}
 		})
@@ -286,7 +286,7 @@ func TestCheckOfAGoodUpstream(t *testing.T) {
 	}
 	for i, stream := range s.end() {
 		if !onlyTLS(stream) {
-			t.Errorf("connection %d received %q", i, stream)
+			t.Errorf("connection %d received %.100q", i, stream)
 		}
 	}
 }

@@ -172,7 +172,7 @@ func (w *walker) shareOf(ctx context.Context) time.Duration {
 // walk goes to one address.
 func (w *walker) walk(ctx context.Context, addr *tlsorigin.Addr) Address {
 	report := Address{Addr: addr}
-	found, err := w.dialer.Observe(ctx, addr, w.shareOf(ctx))
+	found, err := w.dialer.Observe(ctx, addr, w.shareOf(ctx), nil)
 	if err != nil || found.Interrupted || len(found.Attempts) == 0 {
 		report.Skipped = true
 		return report

@@ -61,7 +61,8 @@ func (w *walker) tryGroups(ctx context.Context, addr *tlsorigin.Addr,
 }
 
 func (w *walker) tryGroup(ctx context.Context, addr *tlsorigin.Addr, group tls.CurveID) Trial {
-	found, err := w.dialer.Observe(ctx, addr, min(w.shareOf(ctx), keyExchangeTimeout), group)
+	found, err := w.dialer.Observe(ctx, addr, min(w.shareOf(ctx), keyExchangeTimeout),
+		&tlsorigin.Offer{Groups: []tls.CurveID{group}})
 	if found.Conn != nil {
 		_ = found.Conn.Close()
 	}

@@ -30,7 +30,7 @@ func Run(ctx context.Context, o Options, p cli.Process) int {
 	if o.Target != nil {
 		env = o.Target.Environment(env)
 	}
-	c := &checker{options: o, account: newAccount(env, o.PasswordFile)}
+	c := &checker{options: o, env: env, account: newAccount(env, o.PasswordFile)}
 	problems := c.configure(env)
 	if len(problems) == 0 {
 		ctx, cancel := context.WithTimeout(ctx, o.Timeout)
@@ -54,6 +54,7 @@ func Run(ctx context.Context, o Options, p cli.Process) int {
 // checker makes one report.
 type checker struct {
 	options  Options
+	env      []string // as of configure
 	account  account
 	settings config.Config
 	origins  []originChecker
@@ -153,27 +154,41 @@ func fileNames(s *config.Config) string {
 
 // checkOrigins diagnoses all origins at once. Then it checks logins, one origin after the other.
 func (c *checker) checkOrigins(ctx context.Context) {
-	diagnoses := make([][]diagnose.Upstream, len(c.origins))
-	connections := make([]diagnose.Connection, len(c.origins))
+	diagnoses := make([]diagnosis, len(c.origins))
 	var diagnosing sync.WaitGroup
 	for i, o := range c.origins {
-		diagnosing.Go(func() { diagnoses[i] = diagnose.Run(ctx, o.dialer, diagnose.Options{Accepts: c.options.Clients}) })
-		diagnosing.Go(func() { connections[i] = o.connect(ctx) })
+		diagnosing.Go(func() { diagnoses[i].walk(ctx, &o) })
+		diagnosing.Go(func() { diagnoses[i].connection = o.connect(ctx) })
 	}
 	diagnosing.Wait()
 	for i, o := range c.origins {
-		o.reportUpstreams(ctx, diagnoses[i], connections[i])
+		o.reportUpstreams(ctx, &diagnoses[i])
 		_ = o.dialer.Close()
 	}
+}
+
+// diagnosis is what was found out about an origin without a startup packet.
+type diagnosis struct {
+	upstreams  []diagnose.Upstream
+	trials     [][]Trial // of each upstream, for its first address that fails
+	connection diagnose.Connection
+}
+
+func (d *diagnosis) walk(ctx context.Context, c *originChecker) {
+	d.upstreams = diagnose.Run(ctx, c.dialer, diagnose.Options{Accepts: c.options.Clients})
+	d.trials = make([][]Trial, len(d.upstreams))
+	var trying sync.WaitGroup
+	for i := range d.upstreams {
+		trying.Go(func() { d.trials[i] = c.runTrials(ctx, &d.upstreams[i]) })
+	}
+	trying.Wait()
 }
 
 // connect makes one connection as a client gets it. It has a Dialer of its own, because what a walk learns
 // must not change it. It ends before ctx does and so says why.
 func (c *originChecker) connect(ctx context.Context) diagnose.Connection {
 	settings := c.settings.DialerConfig(c.origin, nil)
-	if end, ok := ctx.Deadline(); ok {
-		settings.Timeout = max(min(settings.Timeout, time.Until(end)*9/10), time.Millisecond)
-	}
+	settings.Timeout = min(settings.Timeout, timeLeft(ctx))
 	dialer, err := tlsorigin.NewDialer(settings)
 	if err != nil { // a file has changed since configure
 		return diagnose.Connection{}
@@ -183,15 +198,18 @@ func (c *originChecker) connect(ctx context.Context) diagnose.Connection {
 }
 
 // reportUpstreams adds what was found out about an origin. It checks logins at addresses that were verified.
-func (c *originChecker) reportUpstreams(
-	ctx context.Context, diagnoses []diagnose.Upstream, connection diagnose.Connection,
-) {
+func (c *originChecker) reportUpstreams(ctx context.Context, found *diagnosis) {
 	first := len(c.report.Upstreams)
-	for i := range diagnoses {
-		d := &diagnoses[i]
+	for i := range found.upstreams {
+		d := &found.upstreams[i]
 		upstream := c.newUpstream(d)
+		tried := slices.IndexFunc(d.Addresses, deservesTrials)
 		for j := range d.Addresses {
-			address := c.newAddress(&d.Addresses[j], d)
+			var trials []Trial
+			if j == tried {
+				trials = found.trials[i]
+			}
+			address := c.newAddress(&d.Addresses[j], d, trials)
 			if !c.options.NoStartup && address.verified() {
 				c.checkAuthentication(ctx, address, d.Addresses[j].Addr)
 			}
@@ -203,5 +221,5 @@ func (c *originChecker) reportUpstreams(
 		upstream.excuseMissingFamily()
 		c.report.Upstreams = append(c.report.Upstreams, *upstream)
 	}
-	c.judge(c.report.Upstreams[first:], connection)
+	c.judge(c.report.Upstreams[first:], found.connection)
 }

@@ -93,7 +93,7 @@ func (p printer) upstream(u *Upstream) {
 func (p printer) address(at branch, a *Address) {
 	p.line(at, "", "address "+a.Address, "")
 	for i := range a.Stages {
-		stage := p.below(at, i == len(a.Stages)-1)
+		stage := p.below(at, i == len(a.Stages)-1 && len(a.Trials) == 0)
 		p.stage(stage, &a.Stages[i])
 		switch {
 		case a.Stages[i].Stage == diagnose.StageChain && a.Chain != nil:
@@ -104,6 +104,24 @@ func (p printer) address(at branch, a *Address) {
 				p.line(p.below(stage, j == len(a.KeyExchange)-1), "", row.Offered, row.text())
 			}
 		}
+	}
+	p.trials(at, a.Trials)
+}
+
+// trials lists what was tried after a failure.
+func (p printer) trials(at branch, trials []Trial) {
+	if len(trials) == 0 {
+		return
+	}
+	heading := p.below(at, true)
+	p.line(heading, "", "tried, one change at a time", "")
+	for i := range trials {
+		t := &trials[i]
+		text := t.Outcome
+		if t.Reason != "" {
+			text += ", " + t.Reason
+		}
+		p.line(p.below(heading, i == len(trials)-1), "", t.Change, text)
 	}
 }
 
@@ -147,18 +165,18 @@ func certificateText(c *tlsorigin.PeerCertificate, role string) string {
 		sent = "not sent"
 	}
 	return fmt.Sprintf("%s, %s, %s, %s, %sSHA-256 %s",
-		c.Key, c.SignatureAlgorithm, timeLeft(c.DaysLeft), sent, role, c.SHA256)
+		c.Key, c.SignatureAlgorithm, daysLeft(c.DaysLeft), sent, role, c.SHA256)
 }
 
-// timeLeft says when a certificate ends or has ended.
-func timeLeft(daysLeft int) string {
+// daysLeft says when a certificate ends or has ended.
+func daysLeft(n int) string {
 	switch {
-	case daysLeft < 0:
-		return "ended " + counted(-daysLeft, "day") + " ago"
-	case daysLeft == 0:
+	case n < 0:
+		return "ended " + counted(-n, "day") + " ago"
+	case n == 0:
 		return "less than a day left"
 	}
-	return counted(daysLeft, "day") + " left"
+	return counted(n, "day") + " left"
 }
 
 // counted returns "1 day", "2 days" and the like.

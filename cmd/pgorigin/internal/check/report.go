@@ -80,6 +80,7 @@ type Address struct {
 	Name              *Name              `json:"name,omitempty"`
 	ClientCertificate *ClientCertificate `json:"client_certificate,omitempty"`
 	KeyExchange       []KeyExchange      `json:"key_exchange,omitempty"`
+	Trials            []Trial            `json:"trials,omitempty"`
 	Authentication    []string           `json:"authentication,omitempty"` // methods that the server asks for
 	Login             *LoginFacts        `json:"login,omitempty"`
 	Clients           *Clients           `json:"clients,omitempty"` // nil without --clients

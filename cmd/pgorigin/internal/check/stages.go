@@ -59,8 +59,8 @@ func (c *originChecker) newUpstream(d *diagnose.Upstream) *Upstream {
 }
 
 // newAddress turns the diagnosis of one address into its stages, up to the first that failed.
-func (c *originChecker) newAddress(d *diagnose.Address, u *diagnose.Upstream) *Address {
-	a := &Address{Address: d.Addr.String(), failed: d.Failed}
+func (c *originChecker) newAddress(d *diagnose.Address, u *diagnose.Upstream, trials []Trial) *Address {
+	a := &Address{Address: d.Addr.String(), Trials: trials, failed: d.Failed}
 	if d.Skipped {
 		stage := newStage(diagnose.StageTCP, 0, "")
 		stage.fail(advice.Finding{
@@ -85,7 +85,7 @@ func (c *originChecker) newAddress(d *diagnose.Address, u *diagnose.Upstream) *A
 			a.Stages, failed = []Stage{{Stage: d.Failed}}, 0
 		}
 		a.Stages = a.Stages[:failed+1]
-		a.Stages[failed].fail(c.finding(d.Err))
+		a.Stages[failed].fail(withTrials(c.finding(d.Err), trials))
 	}
 	c.addKeyExchange(a, d)
 	return a
@@ -153,7 +153,7 @@ func (c *originChecker) chainStage(chain *diagnose.Chain) Stage {
 		urgency := advice.Expiry(cert.NotBefore, cert.NotAfter, time.Now())
 		if urgency != advice.NotUrgent && cert.DaysLeft >= 0 {
 			s.Result = resultWarning
-			s.Text += fmt.Sprintf("; %s has %s", cert.Subject, timeLeft(cert.DaysLeft))
+			s.Text += fmt.Sprintf("; %s has %s", cert.Subject, daysLeft(cert.DaysLeft))
 		}
 	}
 	return s
@@ -201,11 +201,11 @@ func (c *originChecker) addKeyExchange(a *Address, d *diagnose.Address) {
 		stage.Text = "working alone: " + strings.Join(works, ", ")
 	}
 	if hello := vanished(d.KeyExchange); hello != nil {
-		stage.fail(advice.Finding{
+		stage.fail(withTrials(advice.Finding{
 			Reason: hello.Err.Reason(), Cures: []string{advice.VanishCure(c.origin)},
 			Text: fmt.Sprintf("a ClientHello of %d bytes (%s) gets no answer, smaller ones do: "+
 				"something on the way drops or swallows it", hello.Hello.Bytes, offeredName(hello)),
-		})
+		}, a.Trials))
 		if d.Failed == diagnose.StageTLS {
 			a.Stages[len(a.Stages)-1].Cure = stage.Cure // the same thing, seen earlier
 		}

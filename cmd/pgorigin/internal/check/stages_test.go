@@ -30,7 +30,7 @@ func TestStagesUpToTheFailure(t *testing.T) {
 			if row.failed != "" {
 				d.Err = &tlsorigin.Error{Kind: tlsorigin.ReasonUpstreamGone, Text: "went away"}
 			}
-			a := c.newAddress(d, new(diagnose.Upstream))
+			a := c.newAddress(d, new(diagnose.Upstream), nil)
 			var got []diagnose.Stage
 			for _, s := range a.Stages {
 				got = append(got, s.Stage)
