@@ -30,6 +30,7 @@ const (
 	CaseMiddle      = Case(verify.CaseMiddle)
 	CaseTrusted     = Case(verify.CaseTrusted)
 	CaseTrustedLeaf = Case(verify.CaseTrustedLeaf)
+	CaseFingerprint = Case(verify.CaseFingerprint)
 	CaseKeyUsage    = Case(verify.CaseKeyUsage)
 	CaseListBegins  = Case(verify.CaseListBegins)
 	CaseListSigner  = Case(verify.CaseListSigner)

@@ -151,8 +151,8 @@ func clientProblems(t *testing.T) []configProblem {
 		{"certificate without key", func(c *Config) { c.CertFile = cert }, "KeyFile", []string{"both or none"}},
 		{"key without certificate", func(c *Config) { c.KeyFile = key }, "CertFile", []string{"both or none"}},
 		{"certificate missing", func(c *Config) { c.CertFile, c.KeyFile = dir+"/none", key }, "CertFile", []string{dir + "/none", "no such file"}},
-		{"certificate is the key", func(c *Config) { c.CertFile, c.KeyFile = key, key }, "CertFile", []string{"holds no certificate"}},
-		{"key is the certificate", func(c *Config) { c.CertFile, c.KeyFile = cert, cert }, "KeyFile", []string{"holds no private key"}},
+		{"certificate is the key", func(c *Config) { c.CertFile, c.KeyFile = key, key }, "CertFile", []string{"holds no certificate, only a key"}},
+		{"key is the certificate", func(c *Config) { c.CertFile, c.KeyFile = cert, cert }, "KeyFile", []string{"holds no private key, but a block of type \"CERTIFICATE\""}},
 		{"key of another certificate", func(c *Config) { c.CertFile, c.KeyFile = cert, file("other", other.KeyPEM()) }, "KeyFile", []string{"other", "client.crt", "does not fit"}},
 		{"encrypted key", func(c *Config) {
 			c.CertFile, c.KeyFile = cert, file("pkcs8", block("ENCRYPTED PRIVATE KEY", []byte("x")))

@@ -47,8 +47,8 @@ type Conn struct {
 
 // Read reads decrypted bytes. In TLS 1.3 the upstream checks the client certificate after our side of the
 // handshake is done. Its rejection is the first thing that Read returns, as an *Error of
-// ReasonClientCertRequired or ReasonClientCertRejected. It can be read even after a Write has failed because the upstream closed the
-// connection.
+// ReasonClientCertRequired or ReasonClientCertRejected. It can be read even after a Write has failed because
+// the upstream closed the connection.
 func (c *Conn) Read(p []byte) (int, error) {
 	n, err := c.tls.Read(p)
 	if n > 0 {

@@ -60,6 +60,20 @@ func TestPins(t *testing.T) {
 	}
 }
 
+// The fingerprint of a certificate is easily taken for the pin of its key.
+func TestPinThatIsAFingerprint(t *testing.T) {
+	ca := tlstest.NewCA("Test Root", tlstest.P256)
+	pair := ca.Issue(tlstest.Leaf{CommonName: "server", DNSNames: []string{testName}})
+	whole := sha256.Sum256(pair.Leaf.Raw)
+	d := newTestDialer(t, ca, func(c *Config) { c.Pins = []string{"sha256/" + base64.StdEncoding.EncodeToString(whole[:])} },
+		peertest.Start(t, peertest.Presents(pair)).Addr)
+	failure := dialFailure(t, d)
+	if failure.Kind != ReasonCertPinMismatch || failure.Case != CaseFingerprint || failure.Value != Pin(pair.Leaf) ||
+		!strings.Contains(failure.Text, `a pin is the hash of the whole certificate "server"`) {
+		t.Errorf("%+v", failure)
+	}
+}
+
 func TestPinsDoNotReplaceVerification(t *testing.T) {
 	ca := tlstest.NewCA("Test Root", tlstest.P256)
 	pair := tlstest.NewCA("Evil Root", tlstest.P256).Issue(tlstest.Leaf{DNSNames: []string{testName}})

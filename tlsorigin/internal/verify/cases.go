@@ -19,6 +19,7 @@ const (
 	CaseMiddle      Case = "intermediate"    // of Expired: an authority that the peer sent
 	CaseTrusted     Case = "trusted"         // of Expired: an authority that is trusted here
 	CaseTrustedLeaf Case = "trusted_leaf"    // of Expired: the leaf is trusted by itself
+	CaseFingerprint Case = "fingerprint"     // of PinMismatch: a pin is that of a certificate; Value is its pin
 	CaseKeyUsage    Case = "key_usage"       // of Usage: digitalSignature is missing
 	CaseListBegins  Case = "crl_begins"      // of CRLStale: in the future
 	CaseListSigner  Case = "crl_signer"      // of CRLMissing: the list has another signer; Value is the issuer

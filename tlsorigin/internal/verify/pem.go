@@ -8,6 +8,9 @@ import (
 	"fmt"
 	"strings"
 
+	"golang.org/x/crypto/cryptobyte"
+	"golang.org/x/crypto/cryptobyte/asn1"
+
 	"github.com/pgorigin/pgorigin/tlsorigin/internal/safetext"
 )
 
@@ -34,7 +37,7 @@ func parseBlocks(data []byte) ([]*pem.Block, error) {
 	begun := bytes.Count(data, []byte("-----BEGIN"))
 	switch {
 	case begun == 0 && data[0] == 0x30: // ASN.1 SEQUENCE
-		return nil, errors.New("holds no PEM; it looks like DER, convert it with: openssl x509 -inform der")
+		return nil, fmt.Errorf("holds no PEM; it looks like %s", derKind(data))
 	case begun == 0:
 		return nil, errors.New("holds no PEM block")
 	case begun != len(blocks):
@@ -42,6 +45,19 @@ func parseBlocks(data []byte) ([]*pem.Block, error) {
 			begun, len(blocks))
 	}
 	return blocks, nil
+}
+
+// derKind says what a file that begins with a SEQUENCE may be, and how to get PEM of it.
+func derKind(data cryptobyte.String) string {
+	var inner cryptobyte.String
+	var version int
+	switch data.ReadASN1(&inner, asn1.SEQUENCE); {
+	case !inner.ReadASN1Integer(&version):
+		return "DER, convert it with: openssl x509 -inform der"
+	case version == 3:
+		return "PKCS #12, convert it with: openssl pkcs12 -nodes"
+	}
+	return "a private key in DER, convert it with: openssl pkey -inform der"
 }
 
 // ParseCertificates returns every certificate of data, at least one. It fails if a block is something else,
@@ -71,7 +87,7 @@ func ParseCertificates(data []byte, keys bool) ([]*x509.Certificate, error) {
 		}
 	}
 	if len(certs) == 0 {
-		return nil, errors.New("holds no certificate")
+		return nil, errors.New("holds no certificate, only a key")
 	}
 	return certs, nil
 }
@@ -93,5 +109,5 @@ func PrivateKeyBlock(data []byte) ([]byte, error) {
 		}
 		return pem.EncodeToMemory(block), nil
 	}
-	return nil, errors.New("holds no private key")
+	return nil, fmt.Errorf("holds no private key, but a block of type %s", safetext.Quote(blocks[0].Type))
 }

@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"encoding/pem"
 	"strings"
 	"testing"
 
@@ -28,4 +29,23 @@ func FuzzParseCertificates(f *testing.F) {
 			t.Errorf("%d certificates of %d blocks", len(certs), want)
 		}
 	})
+}
+
+func TestFilesInDER(t *testing.T) {
+	pair := tlstest.NewCA("Test Root", tlstest.P256).Issue(tlstest.Leaf{CommonName: "app"})
+	key, _ := pem.Decode(pair.KeyPEM())
+	for name, row := range map[string]struct {
+		data []byte
+		want string
+	}{
+		"certificate":    {pair.Leaf.Raw, "openssl x509 -inform der"},
+		"key":            {key.Bytes, "openssl pkey -inform der"},
+		"PKCS #12":       {[]byte("\x30\x06\x02\x01\x03\x30\x01\x00"), "openssl pkcs12 -nodes"},
+		"something else": {[]byte("0123"), "openssl x509 -inform der"},
+	} {
+		_, err := ParseCertificates(row.data, KeysToo)
+		if err == nil || !strings.Contains(err.Error(), row.want) {
+			t.Errorf("%s: %v, want %q", name, err, row.want)
+		}
+	}
 }

@@ -53,6 +53,19 @@ func (s PinSet) allow(chain []*x509.Certificate) bool {
 	})
 }
 
+// problem explains that no pinned key is in chain. A hash of a whole certificate, which is its fingerprint,
+// is easily taken for a pin.
+func (s PinSet) problem(chain []*x509.Certificate) *Problem {
+	for _, cert := range chain {
+		if slices.Contains(s, sha256.Sum256(cert.Raw)) {
+			return because(PinMismatch, "a pin is the hash of the whole certificate %s, and has to be that of its "+
+				"key, %s", CertificateName(cert), PinOf(cert)).as(CaseFingerprint).with(PinOf(cert).String())
+		}
+	}
+	return because(PinMismatch, "none of the pinned keys is in its chain, which has %s",
+		presentedPins(chain)).with(PinOf(chain[0]).String())
+}
+
 // presentedPins lists the pins of chain, the first few of many, so that an operator can compare or replace
 // them.
 func presentedPins(chain []*x509.Certificate) string {

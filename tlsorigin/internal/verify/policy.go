@@ -191,8 +191,7 @@ func (p *Policy) chainProblems(chain []*x509.Certificate, now time.Time) []Probl
 		problems = append(problems, p.CRLs.problems(chain, now)...)
 	}
 	if p.Pins != nil && !p.Pins.allow(chain) {
-		problems = append(problems, *because(PinMismatch, "none of the pinned keys is in its chain, which has %s",
-			presentedPins(chain)).with(PinOf(chain[0]).String()))
+		problems = append(problems, *p.Pins.problem(chain))
 	}
 	return problems
 }

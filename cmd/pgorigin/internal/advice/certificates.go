@@ -184,6 +184,11 @@ func policyReasons() []reason {
 			"If the key was replaced on purpose, add {} to {own:TLS_PINS}.",
 			"Otherwise find out who answers at {UPSTREAM_ADDR}.",
 		},
+		Cases: []reasonCase{{
+			Case:  string(tlsorigin.CaseFingerprint),
+			When:  "a pin is the hash of a whole certificate, and not of its key",
+			Cures: []string{"Replace that pin in {TLS_PINS} by {}."},
+		}},
 	}, {
 		Word:    "cert_usage",
 		Meaning: "A certificate of the upstream's chain is not for servers.",
