@@ -237,7 +237,11 @@ func (r *result) observePage(f fault, s *scene, origin *servers.Origin) {
 			reason, text, cure = failure.Reason, failure.Text, failure.Cure
 		}
 	}
-	got := f.judge(s, page, reason, text, firstSentence(cure))
+	judged := f
+	if words := ownWords()[f.name]; words != "" {
+		judged.cause = []string{words}
+	}
+	got := judged.judge(s, page, reason, text, firstSentence(cure))
 	series := regexp.MustCompile(`pgorigin_sessions_total\{[^}]*reason="` + f.reason + `"[^}]*\} [1-9]`)
 	if !series.MatchString(get("/metrics")) {
 		s.Logf("metrics: no session with reason %s", f.reason)

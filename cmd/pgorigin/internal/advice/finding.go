@@ -1,7 +1,6 @@
 package advice
 
 import (
-	"fmt"
 	"strings"
 
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
@@ -61,7 +60,11 @@ func (c Cures) Find(err error) (found Finding, ok bool) {
 	}
 	found.Public = found.Text
 	if server != nil && !found.Everybody {
-		found.Public = fmt.Sprintf("%s (SQLSTATE %s)", r.describe(which), safetext.Printable(server.SQLState))
+		found.Public = r.describe(which)
+		if value != "" {
+			found.Public += ": " + value
+		}
+		found.Public += " (SQLSTATE " + safetext.Printable(server.SQLState) + ")"
 	}
 	return found, true
 }
