@@ -7,6 +7,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/pgorigin/pgorigin/tlsorigin/internal/verify"
@@ -21,6 +22,7 @@ const (
 	CaseClientIssuer  Case = "client_issuer" // not trusted by the upstream; Value is the issuer
 	CaseClientRevoked Case = "client_revoked"
 	CaseClientDates   Case = "client_dates" // the upstream takes it for expired, and it is not
+	CaseClientKey     Case = "client_key"   // no signature of its key will do
 )
 
 // clientAuth notes what the upstream of one connection asked for. The handshake writes it before anything
@@ -42,6 +44,19 @@ func (a *clientAuth) answer(request *tls.CertificateRequestInfo) (*tls.Certifica
 	}
 	a.unlisted = len(request.AcceptableCAs) > 0 && !a.issuedByOneOf(request.AcceptableCAs)
 	return a.configured, nil
+}
+
+// unusable explains a configured certificate whose key can make no signature that the upstream takes. Only the
+// text of crypto/tls says so. Nil means that err is about something else.
+func (a *clientAuth) unusable(err error) *problem {
+	text := err.Error()
+	if !a.requested || a.configured == nil || !strings.Contains(text, "tls: unsupported certificate ") &&
+		!strings.Contains(text, "certificate's signature algorithms") {
+		return nil
+	}
+	leaf := a.configured.Leaf
+	return because(ReasonClientCertRejected, "takes no signature that the key of the client certificate %s "+
+		"can make (%s)", verify.CertificateName(leaf), keyText(leaf)).as(CaseClientKey)
 }
 
 // issuedByOneOf reports whether a certificate of the configured chain was issued under one of the names

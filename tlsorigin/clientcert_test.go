@@ -163,3 +163,19 @@ func TestAlertsAboutCertificatesNeedARequest(t *testing.T) {
 		}
 	}
 }
+
+// TestClientKeyThatNoVersionTakes: TLS 1.3 has no signatures of P-224. That is no fault of the upstream.
+func TestClientKeyThatNoVersionTakes(t *testing.T) {
+	ca := tlstest.NewCA("Test Root", tlstest.P256)
+	config := peertest.ServerConfig(ca.Issue(tlstest.Leaf{DNSNames: []string{testName}}))
+	config.ClientAuth = tls.RequireAnyClientCert
+	certFile, keyFile, err := ca.Issue(tlstest.Leaf{CommonName: "app", Key: tlstest.P224}).WriteFiles(t.TempDir(), "app")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := peertest.Start(t, peertest.SpeaksTLS(config))
+	failure := dialFailure(t, newTestDialer(t, ca, func(c *Config) { c.CertFile, c.KeyFile = certFile, keyFile }, p.Addr))
+	if failure.Kind != ReasonClientCertRejected || failure.Case != CaseClientKey || !strings.Contains(failure.Text, `"app" can make (ECDSA P-224)`) {
+		t.Errorf("got %s %s: %v", failure.Kind, failure.Case, failure)
+	}
+}

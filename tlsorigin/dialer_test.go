@@ -104,7 +104,6 @@ func TestLookupFailures(t *testing.T) {
 	d := newTestDialer(t, tlstest.NewCA("Test Root", tlstest.P256), nil, "db.test:6432", "db:6432")
 	const server = "192.0.2.1:53"
 	missing := func(name string) error { return &net.DNSError{Err: "no such host", Name: name, IsNotFound: true} }
-	refused := &net.DNSError{UnwrapErr: syscall.ECONNREFUSED, Server: server}
 	for _, row := range []struct {
 		name   string
 		err    error
@@ -122,9 +121,7 @@ func TestLookupFailures(t *testing.T) {
 		},
 		{"DNS timeout", &net.DNSError{Err: "i/o timeout", IsTimeout: true, Server: server}, ReasonUpstreamDNS, CaseNameServer, "DNS server 192.0.2.1:53 gave no answer for its name within 7s"},
 		{"end of the context", context.DeadlineExceeded, ReasonUpstreamDNS, CaseNameServer, "DNS gave no answer for its name within 7s"},
-		{"server refuses connections", refused, ReasonUpstreamDNS, CaseNameServer, "DNS server 192.0.2.1:53 refuses connections, so its name is unknown"},
-		{"SERVFAIL", &net.DNSError{Err: "server misbehaving", IsTemporary: true, Server: server}, ReasonUpstreamDNS, CaseNameServer, "DNS server 192.0.2.1:53 failed to look up its name (SERVFAIL, for example)"},
-		{"REFUSED", &net.DNSError{Err: "server misbehaving", Server: server}, ReasonUpstreamDNS, CaseNameServer, "DNS server 192.0.2.1:53 does not look up its name (REFUSED, for example)"},
+		{"SERVFAIL or REFUSED", &net.DNSError{Err: "server misbehaving \x1b[2J", IsTemporary: true, Server: server}, ReasonUpstreamDNS, CaseNameServer, "DNS server 192.0.2.1:53 failed to look up its name (server misbehaving \ufffd[2J)"},
 		{"DNS failure", &net.DNSError{Err: "server misbehaving \x1b[2J"}, ReasonUpstreamDNS, CaseNameServer, "DNS lookup of its name failed"},
 		{"a resolver's own error", errors.New("boom \x1b[2J"), ReasonUpstreamDNS, CaseNameServer, "DNS lookup of its name failed"},
 	} {

@@ -76,15 +76,9 @@ func lookupFailure(err error, budget time.Duration) *problem {
 	case isTimeout(err):
 		return because(ReasonUpstreamDNS, "%s gave no answer for its name within %v", asked, rounded(budget)).
 			as(CaseNameServer)
-	case errors.Is(err, syscall.ECONNREFUSED):
-		return because(ReasonUpstreamDNS, "%s refuses connections, so its name is unknown", asked).
-			as(CaseNameServer)
-	case dns != nil && dns.Server != "" && dns.IsTemporary:
-		return because(ReasonUpstreamDNS, "%s failed to look up its name (SERVFAIL, for example)", asked).
-			as(CaseNameServer)
 	case dns != nil && dns.Server != "":
-		return because(ReasonUpstreamDNS, "%s does not look up its name (REFUSED, for example)", asked).
-			as(CaseNameServer)
+		return because(ReasonUpstreamDNS, "%s failed to look up its name (%s)", asked,
+			strings.Trim(safetext.Quote(dns.Err), `"`)).as(CaseNameServer)
 	}
 	return because(ReasonUpstreamDNS, "DNS lookup of its name failed").as(CaseNameServer)
 }
@@ -126,16 +120,21 @@ func (a *attempt) lostFailure(err error, when string) *problem {
 	case errors.Is(err, syscall.ETIMEDOUT):
 		return because(ReasonUpstreamLost, "accepted TCP but then acknowledged nothing: the connection is lost")
 	case isTimeout(err):
-		found := because(ReasonUpstreamSilent, "accepted TCP but gave no answer to SSLRequest within %v",
-			rounded(a.budget))
-		if a.variant.known {
-			return found.as(CaseWorkedBefore)
-		}
-		return found
+		return a.silent("SSLRequest")
 	case isUnreachable(err):
 		return because(ReasonUpstreamUnreachable, "became unreachable %s", when)
 	}
 	return because(ReasonUpstreamGone, "closed the connection %s", when).as(CaseNoAnswer)
+}
+
+// silent is the problem of a peer that accepted TCP and gave no answer to what it was sent first.
+func (a *attempt) silent(sent string) *problem {
+	found := because(ReasonUpstreamSilent, "accepted TCP but gave no answer to %s within %v", sent,
+		rounded(a.budget))
+	if _, port, _ := net.SplitHostPort(a.route.host); a.variant.known || port == "5432" || port == "6432" {
+		return found.as(CaseRightPort)
+	}
+	return found
 }
 
 // handshakeFailure explains why a handshake failed in which the peer sent received bytes.
@@ -158,8 +157,7 @@ func (a *attempt) handshakeFailure(err error, received int64) *problem {
 		return because(ReasonUpstreamLost,
 			"acknowledged nothing during the TLS handshake: the connection is lost")
 	case isTimeout(err) && received == 0 && a.route.direct && !a.hybrid():
-		return because(ReasonUpstreamSilent, "accepted TCP but gave no answer to a ClientHello within %v",
-			rounded(a.budget))
+		return a.silent("a ClientHello")
 	case isTimeout(err):
 		return because(ReasonTLSTimeout,
 			"agreed to TLS but did not complete the handshake within %v (received %d bytes)",
@@ -181,6 +179,9 @@ func (a *attempt) handshakeFailure(err error, received int64) *problem {
 			as(CaseInHandshake)
 	case isUnreachable(err):
 		return because(ReasonUpstreamUnreachable, "became unreachable during the TLS handshake")
+	}
+	if found := a.auth.unusable(err); found != nil {
+		return found
 	}
 	if found := unusableCertificate(err); found != nil {
 		return found

@@ -14,6 +14,7 @@ func protocolOf(greeting []byte) string {
 		{"SSH-", "an SSH server"},
 		{"HTTP/", "a web server (HTTP)"},
 		{"<html", "a web server (HTTP)"},
+		{"<!DOC", "a web server (HTTP)"},
 		{"-ERR ", "Redis"},
 		{"-DENI", "Redis"}, // -DENIED
 		{"-NOAU", "Redis"}, // -NOAUTH

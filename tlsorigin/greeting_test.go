@@ -11,6 +11,7 @@ func TestProtocolOf(t *testing.T) {
 	for _, row := range []struct{ name, greeting, want string }{
 		{"OpenSSH 9", "SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n", "SSH"},
 		{"Node.js 18", "HTTP/1.1 400 Bad Request\r\n", "HTTP"},
+		{"Python's http.server", "<!DOCTYPE HTML>", "HTTP"},
 		{"a web server without a header", "<html>\r\n<head>", "HTTP"},
 		{"MySQL 8", "\x4a\x00\x00\x00\x0a8.0.36\x00", "MySQL"},
 		{"MySQL whose packet begins with S", "S\x00\x00\x00\x0a8.0.36-long\x00", "MySQL"},

@@ -72,7 +72,10 @@ func (a *attempt) unknownServerName(why string) *problem {
 
 // versions says which versions of TLS were offered.
 func (a *attempt) versions() string {
-	if a.state.template.MinVersion == tls.VersionTLS13 {
+	switch {
+	case a.exchange.policy == PostQuantumRequire:
+		return "TLS 1.3 alone, because post-quantum key exchange needs it"
+	case a.state.template.MinVersion == tls.VersionTLS13:
 		return "TLS 1.3 alone"
 	}
 	return "TLS 1.2 and 1.3"

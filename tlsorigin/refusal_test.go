@@ -43,7 +43,7 @@ func TestNothingInCommon(t *testing.T) {
 		want   string
 	}{
 		{"hybrid required, server without", serves(only(tls.X25519)), require, ReasonTLSNoCommon, CaseOnlyHybrid, "no post-quantum key exchange, and nothing else was offered (X25519MLKEM768, SecP256r1MLKEM768, SecP384r1MLKEM1024): TLS alert 40"},
-		{"hybrid required, TLS 1.2", serves(tls12), require, ReasonTLSNoCommon, CaseOnlyHybrid, "no TLS version that was offered, TLS 1.3 alone: TLS alert 70"},
+		{"hybrid required, TLS 1.2", serves(tls12), require, ReasonTLSNoCommon, CaseOnlyHybrid, "no TLS version that was offered, TLS 1.3 alone, because post-quantum key exchange needs it: TLS alert 70"},
 		{"TLS 1.3 required, TLS 1.2", serves(tls12), func(c *Config) { c.MinVersion = tls.VersionTLS13 }, ReasonTLSNoCommon, CaseOnlyTLS13, "TLS 1.3 alone"},
 		{"list without P-256", serves(only(tls.CurveP256)), offers(tls.X25519, tls.CurveP384), ReasonTLSNoCommon, CaseGroups, "TLS 1.2 and 1.3 with X25519, P-384: TLS alert 40"},
 		{"list with P-256", serves(only(tls.X25519)), offers(tls.CurveP256), ReasonTLSNoCommon, "", "with P-256: TLS alert 40"},

@@ -97,8 +97,8 @@ func (d *Dialer) fallBack(ctx context.Context, first *attempt, result outcome, e
 			break // something was answered, so the path lets hellos pass; or it is too late to find out
 		}
 	}
-	if first.route.direct && last.Kind == ReasonUpstreamSilent {
-		return outcome{failure: last} // nothing is answered there, whatever its size
+	if first.route.direct && (last.Kind == ReasonUpstreamSilent || last.Case == CaseNoDirectTLS) {
+		return outcome{failure: last} // no hello is answered there, whatever its size
 	}
 	reported := *result.failure
 	if last.Kind == reported.Kind {

@@ -190,7 +190,7 @@ func TestNeverTriedAgain(t *testing.T) {
 		{"off: swallowed", func(conn net.Conn, _ []byte) bool { swallow(conn); return true }, func(c *Config) { c.PostQuantum = PostQuantumOff }, ReasonTLSTimeout, ""},
 		{"hybrid groups alone", above(hangUp), func(c *Config) { c.Groups = []tls.CurveID{tls.X25519MLKEM768} }, ReasonUpstreamGone, CaseGroups},
 		{"no TCP", nil, func(c *Config) { c.NetDial = blackHole }, ReasonUpstreamTimeout, ""},
-		{"no answer to SSLRequest", nil, func(c *Config) { c.NetDial = peertest.PipeTo(swallow) }, ReasonUpstreamSilent, ""},
+		{"no answer to SSLRequest", nil, func(c *Config) { c.NetDial = peertest.PipeTo(swallow) }, ReasonUpstreamSilent, CaseRightPort},
 		{"closes before S", nil, func(c *Config) { c.NetDial = peertest.PipeTo(hangUp) }, ReasonUpstreamGone, CaseNoAnswer},
 		{"answers N", nil, func(c *Config) { c.NetDial = peertest.PipeTo(peertest.Answers("N")) }, ReasonTLSRefused, ""},
 		{"answers E", nil, func(c *Config) { c.NetDial = peertest.PipeTo(peertest.Answers("E")) }, ReasonTLSProtocol, CaseErrorAnswer},

@@ -215,7 +215,7 @@ func TestSilentAddressThatWasVerified(t *testing.T) {
 	}
 	conn.Close()
 	close(silent)
-	if failure := dialFailure(t, d); failure.Kind != ReasonUpstreamSilent || failure.Case != CaseWorkedBefore {
+	if failure := dialFailure(t, d); failure.Kind != ReasonUpstreamSilent || failure.Case != CaseRightPort {
 		t.Errorf("got %s %s: %v", failure.Kind, failure.Case, failure)
 	}
 }

@@ -362,6 +362,12 @@ func clientCertificateReasons() []reason {
 				"Or set {own:TLS_CERT_FILE} and {own:TLS_KEY_FILE} to a certificate that the upstream trusts.",
 			},
 		}, {
+			Case: string(tlsorigin.CaseClientKey),
+			When: "its key is of a kind that the upstream does not take",
+			Cures: []string{
+				"Reissue the certificate in {TLS_CERT_FILE}, with its key in {TLS_KEY_FILE}, for a key of ECDSA P-256.",
+			},
+		}, {
 			Case:  string(tlsorigin.CaseClientRevoked),
 			When:  "it has been revoked",
 			Cures: []string{"Replace the certificate in {TLS_CERT_FILE}, and its key in {TLS_KEY_FILE}, by new ones."},

@@ -226,11 +226,11 @@ func upstreamReasons() []reason {
 			"For a port that takes TLS only, set {own:TLS_NEGOTIATION}=direct.",
 		},
 		Cases: []reasonCase{{
-			Case: string(tlsorigin.CaseWorkedBefore),
-			When: "the address was verified before",
+			Case: string(tlsorigin.CaseRightPort),
+			When: "the port is a usual one, or was verified before",
 			Cures: []string{
-				"Check that the server at {UPSTREAM_ADDR} does not hang: it answered before.",
-				"A load balancer must have a server to lead to.",
+				"Restart the server at {UPSTREAM_ADDR}, if it hangs.",
+				"If a load balancer is there, check that it has a server to lead to.",
 				"Or raise {DIAL_TIMEOUT}.",
 			},
 		}},
@@ -358,7 +358,7 @@ func tlsReasons() []reason {
 		Ends:    ofDial(),
 		Meaning: "The upstream accepted the connection, but did not finish TLS in time.",
 		Cures: []string{
-			"Lower the MTU on the way to {UPSTREAM_ADDR}, or let ICMP 'fragmentation needed' pass.",
+			"Lower the MTU of this machine or pod, or let ICMP 'fragmentation needed' pass from {UPSTREAM_ADDR}.",
 			"Check that the upstream does not hang.",
 			"Or raise {DIAL_TIMEOUT}.",
 		},
