@@ -197,6 +197,7 @@ func TestCasesOfClientCertificates(t *testing.T) {
 		"not yet valid":                     {root.Issue(early), false, 46, CaseClientEarly, "", `"app", which is not valid before `},
 		"for servers":                       {root.Issue(tlstest.Leaf{CommonName: "app"}), false, 43, CaseClientUsage, "", `"app", which is not meant for clients (extended key usage: serverAuth)`},
 		"issuer not in the list":            {root.Issue(client), true, 42, CaseClientIssuer, `"Test Root"`, `(issued by "Test Root"), whose issuer is not in the list`},
+		"issuer listed":                     {root.Issue(client), false, 48, CaseClientListed, `"Test Root"`, "although its issuer is in the list"},
 		"issuer not trusted":                {root.Issue(client), false, 48, CaseClientIssuer, `"Test Root"`, "whose issuer it does not trust"},
 		"intermediate missing, by its name": {root.Intermediate("Issuing CA", tlstest.P256).Issue(client).WithChain(), true, 48, CaseClientChain, `"Issuing CA"`, "came without"},
 		"intermediate missing":              {between.Issue(client).WithChain(), true, 48, CaseClientChain, `"Intermediate"`, `came without the certificate of its authority "Intermediate"`},
@@ -208,7 +209,7 @@ func TestCasesOfClientCertificates(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			pair := row.pair.TLS()
-			auth := &clientAuth{configured: &tls.Certificate{Certificate: pair.Certificate, Leaf: row.pair.Leaf}, upstream: upstream, requested: true, unlisted: row.unlisted}
+			auth := &clientAuth{configured: &tls.Certificate{Certificate: pair.Certificate, Leaf: row.pair.Leaf}, upstream: upstream, requested: true, listed: !row.unlisted && row.want == CaseClientListed, unlisted: row.unlisted}
 			found := alertFailure(&net.OpError{Op: "remote error", Err: sentAlert(row.alert)}, auth)
 			if found == nil || found.reason != ReasonClientCertRejected || found.which != row.want || found.value != row.value || !strings.Contains(found.text, row.text) {
 				t.Fatalf("%+v", found)

@@ -20,6 +20,7 @@ const (
 	CaseClientUsage   Case = "client_usage"  // not for clients
 	CaseClientChain   Case = "client_chain"  // Value is the authority whose certificate is missing
 	CaseClientIssuer  Case = "client_issuer" // not trusted by the upstream; Value is the issuer
+	CaseClientListed  Case = "client_listed" // the upstream knows the issuer, which is Value
 	CaseClientRevoked Case = "client_revoked"
 	CaseClientDates   Case = "client_dates" // the upstream takes it for expired, and it is not
 	CaseClientKey     Case = "client_key"   // no signature of its key will do
@@ -31,7 +32,8 @@ type clientAuth struct {
 	configured *tls.Certificate // nil means that there is none
 	upstream   *verification    // of the same connection; may be nil
 	requested  bool
-	unlisted   bool // the upstream sent a list of authorities that has no issuer of ours
+	listed     bool // the upstream sent a list of authorities, with an issuer of ours
+	unlisted   bool // the list has no issuer of ours
 }
 
 // answer is a tls.Config.GetClientCertificate. It returns the configured certificate whatever list of
@@ -42,7 +44,10 @@ func (a *clientAuth) answer(request *tls.CertificateRequestInfo) (*tls.Certifica
 	if a.configured == nil {
 		return new(tls.Certificate), nil
 	}
-	a.unlisted = len(request.AcceptableCAs) > 0 && !a.issuedByOneOf(request.AcceptableCAs)
+	if len(request.AcceptableCAs) > 0 {
+		a.listed = a.issuedByOneOf(request.AcceptableCAs)
+		a.unlisted = !a.listed
+	}
 	return a.configured, nil
 }
 
@@ -119,12 +124,15 @@ func (a *clientAuth) rejection(number uint8, name string, now time.Time) *proble
 		return rejected(", which %s", found.Text).as(CaseClientUsage)
 	}
 	switch issuer := verify.NameOf(top.Issuer); {
-	case (a.unlisted || number == alertUnknownCA) && (a.sharesIntermediate(top) || verify.ByIntermediate(top)):
+	case (a.unlisted || number == alertUnknownCA && !a.listed) && (a.sharesIntermediate(top) || verify.ByIntermediate(top)):
 		return rejected(", which came without the certificate of its authority %s", issuer).
 			as(CaseClientChain).with(issuer)
 	case a.unlisted:
 		return rejected(" (issued by %s), whose issuer is not in the list of authorities that it accepts",
 			issuer).as(CaseClientIssuer).with(issuer)
+	case number == alertUnknownCA && a.listed: // OpenSSL says so, too, if it lacks a revocation list
+		return rejected(" (issued by %s), although its issuer is in the list of authorities that it accepts",
+			issuer).as(CaseClientListed).with(issuer)
 	case number == alertUnknownCA:
 		return rejected(" (issued by %s), whose issuer it does not trust", issuer).
 			as(CaseClientIssuer).with(issuer)

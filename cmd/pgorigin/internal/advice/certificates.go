@@ -368,6 +368,14 @@ func clientCertificateReasons() []reason {
 				"Reissue the certificate in {TLS_CERT_FILE}, with its key in {TLS_KEY_FILE}, for a key of ECDSA P-256.",
 			},
 		}, {
+			Case: string(tlsorigin.CaseClientListed),
+			When: "the upstream knows its issuer, and does not trust it",
+			Cures: []string{
+				"Put the current revocation lists into the upstream's ssl_crl_file, if it has one.",
+				"Put the current certificate of {} into its ssl_ca_file (pgbouncer: client_tls_ca_file).",
+				"Or set {own:TLS_CERT_FILE} and {own:TLS_KEY_FILE} to a certificate that the upstream trusts.",
+			},
+		}, {
 			Case:  string(tlsorigin.CaseClientRevoked),
 			When:  "it has been revoked",
 			Cures: []string{"Replace the certificate in {TLS_CERT_FILE}, and its key in {TLS_KEY_FILE}, by new ones."},
