@@ -52,6 +52,9 @@ func (c Cures) Find(err error) (found Finding, ok bool) {
 		which, value = string(e.Case), e.Value
 	case *pgwire.Error:
 		which, value, server = string(e.Case), e.Value, e.Server
+		if e.Case == pgwire.CaseStalePassword { // pgwire knows no files
+			value = c.origin.Auth.PasswordFile
+		}
 	}
 	r := c.reasons[failure.Reason()]
 	found = Finding{

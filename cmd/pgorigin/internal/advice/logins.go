@@ -197,7 +197,7 @@ func ownRefusals() []reasonCase {
 		withCase(pgwire.CasePasswordUnreadable, "pgorigin ended the login, because it has no password",
 			"Correct the source of the password: {AUTH_PASSWORD_FILE}. pgorigin's log says what is wrong."),
 		withCase(pgwire.CaseStalePassword, "the upstream refused the password that pgorigin has",
-			"Put the user's current password into the file of {AUTH_PASSWORD_FILE}.",
+			"Put the user's current password into {}, the file of {AUTH_PASSWORD_FILE}.",
 			"Check that it is for the user that the message names."),
 	}
 }
