@@ -64,8 +64,16 @@ func (r *Record) Failed(problem *Problem) {
 	r.fail(problem, time.Now())
 }
 
+// Noted records what may be a problem of a client, and may be what the client is for. It is called beside
+// SessionEnded, which then gets no problem.
+func (r *Record) Noted(problem *Problem) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.fail(problem, time.Now()).Harmless = true
+}
+
 // fail is called with r.mu held.
-func (r *Record) fail(problem *Problem, now time.Time) {
+func (r *Record) fail(problem *Problem, now time.Time) *Failure {
 	if r.failures == nil {
 		r.failures = map[string]*Failure{}
 	}
@@ -76,6 +84,7 @@ func (r *Record) fail(problem *Problem, now time.Time) {
 	}
 	f.Problem, f.Last = *problem, now.UTC()
 	f.Count++
+	return f
 }
 
 // Cancelled records the end of a cancel request. Known says that its key belongs to a session of this

@@ -97,6 +97,17 @@ func TestFailuresAreKeptByReason(t *testing.T) {
 	})
 }
 
+func TestANotedFailureIsHarmless(t *testing.T) {
+	r := new(Record)
+	r.SessionOpened()
+	r.SessionEnded(nil)
+	r.Noted(refused)
+	got := described(r)
+	if len(got.Failures) != 1 || !got.Failures[0].Harmless || got.Sessions.Minutes[0].Failed != 0 {
+		t.Errorf("failures are %+v, minutes %+v", got.Failures, got.Sessions.Minutes)
+	}
+}
+
 func TestReloadsAreBounded(t *testing.T) {
 	r := new(Record)
 	for range 5 * keptReloads {

@@ -174,9 +174,10 @@ type Problem struct {
 
 // Failure is a reason with which sessions and probes ended and that somebody should look into.
 type Failure struct {
-	Problem           // the latest with this reason
-	Count   int64     `json:"count"`
-	Last    time.Time `json:"last"`
+	Problem            // the latest with this reason
+	Count    int64     `json:"count"`
+	Last     time.Time `json:"last"`
+	Harmless bool      `json:"harmless,omitempty"` // clients also do so on purpose, so it calls for no attention
 }
 
 // Reload is a check of the certificate files that found something.

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pgorigin/pgorigin/health"
 )
@@ -65,6 +66,19 @@ func TestSummary(t *testing.T) {
 		if got != want {
 			t.Errorf("%s: %s\nwant %s", name, got, want)
 		}
+	}
+}
+
+// A person who has to enter a password first leaves one failure each time.
+func TestHarmlessFailuresCallForNoAttention(t *testing.T) {
+	s := stateNamed("ready")
+	s.Origins[0].Failures = []health.Failure{{Problem: health.Problem{Reason: "login_abandoned"}, Count: 1, Last: ago(time.Second), Harmless: true}}
+	if got := summarize(s); got.Word != "Working" || got.Sentence != "Clients can connect. The upstream has proved its identity." {
+		t.Errorf("summary is %+v", got)
+	}
+	s.Origins[0].Failures[0].Harmless = false
+	if got := summarize(s); got.Level != warn || !strings.Contains(got.Sentence, "something has failed") {
+		t.Errorf("summary is %+v", got)
 	}
 }
 

@@ -156,7 +156,7 @@ func calm(s health.Snapshot) string {
 			untried++
 		}
 		failed = failed || o.Probe.Problem != nil ||
-			slices.ContainsFunc(o.Failures, func(f health.Failure) bool { return s.Time.Sub(f.Last) < recently })
+			slices.ContainsFunc(o.Failures, func(f health.Failure) bool { return alarming(f, s.Time) })
 	}
 	switch {
 	case failed:
@@ -173,6 +173,9 @@ func calm(s health.Snapshot) string {
 	}
 	return "Clients can connect. The upstream has proved its identity."
 }
+
+// alarming reports whether f belongs into the summary.
+func alarming(f health.Failure, now time.Time) bool { return !f.Harmless && now.Sub(f.Last) < recently }
 
 // noteFindings returns what n says, unless an origin says more about it.
 func noteFindings(n health.Note) []finding {
@@ -223,7 +226,7 @@ func findings(o health.OriginSnapshot, now now) []finding {
 		}
 	}
 	for _, f := range o.Failures {
-		if now.time.Sub(f.Last) < recently && f.Reason != reason {
+		if alarming(f, now.time) && f.Reason != reason {
 			found = append(found, finding{
 				Level: warn, Title: "Recent failures", Text: f.Text, Cures: f.Cures,
 				Times: []timed{{f.Reason + ", " + times(f.Count) + ", last at", now.Moment(f.Last)}},

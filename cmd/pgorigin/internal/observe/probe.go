@@ -53,6 +53,9 @@ func (o *Observer) updateStatus(info pgwire.SessionInfo, result pgwire.SessionRe
 		problem = o.problem(result.Err)
 	}
 	o.record.SessionEnded(problem)
+	if result.Reason == pgwire.ReasonLoginAbandoned {
+		o.record.Noted(o.problem(result.Err))
+	}
 	if info.Cancel {
 		o.record.Cancelled(info.CancelKnown, result.Reason == pgwire.ReasonOK)
 	}

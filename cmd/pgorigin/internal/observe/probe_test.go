@@ -75,3 +75,17 @@ func TestStatusNamesNoUser(t *testing.T) {
 		}
 	}
 }
+
+// A client without a password is listed, although psql leaves like that before it asks a person.
+func TestAbandonedLoginIsListed(t *testing.T) {
+	w := newWatched()
+	w.ended(someClient(), pgwire.SessionResult{
+		Reason: pgwire.ReasonLoginAbandoned, Phase: pgwire.PhaseAuth,
+		Err: &pgwire.Error{Kind: pgwire.ReasonLoginAbandoned, Text: "the client left"},
+	})
+	var shown health.OriginSnapshot
+	w.Describe(&shown, time.Now())
+	if len(shown.Failures) != 1 || !shown.Failures[0].Harmless || len(shown.Failures[0].Cures) == 0 {
+		t.Errorf("failures are %+v", shown.Failures)
+	}
+}
