@@ -77,7 +77,7 @@ func TestPolicyHoldsForWhatIsRemembered(t *testing.T) {
 			}
 			s.check(t, r.trace)
 			time.Sleep(time.Until(s.dialer.CRLNextUpdate().Add(time.Millisecond)))
-			s.expectRefusals(t, tlsorigin.ReasonCertInvalid)
+			s.expectRefusals(t, tlsorigin.ReasonCRLStale)
 		})
 	}
 }
