@@ -50,7 +50,7 @@ func trustReasons() []reason {
 			Case: string(tlsorigin.CaseOtherKey),
 			When: "a trusted CA has the same name and another key",
 			Cures: []string{
-				"If the CA has a new key, replace it in {TLS_CA_FILE}.",
+				"If the CA has a new key, put its new certificate, from its administrator, into {TLS_CA_FILE}.",
 				"Otherwise find out who answers at {UPSTREAM_ADDR}: it pretends to have a certificate of that CA.",
 			},
 		}, {
@@ -79,7 +79,7 @@ func trustReasons() []reason {
 			"Add the intermediate to the certificate file of the upstream at {UPSTREAM_ADDR}, " +
 				"below its own certificate.",
 			"PostgreSQL calls the file ssl_cert_file, and pgbouncer client_tls_cert_file.",
-			"Or add the CA that the message names to {TLS_CA_FILE}: an intermediate may be trusted by itself.",
+			"Or add that CA to {TLS_CA_FILE}: take it from its administrator, not from the network.",
 		},
 	}, {
 		Word:    "cert_name_mismatch",
