@@ -5,6 +5,7 @@ import (
 	"crypto/mlkem"
 	"crypto/rand"
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"slices"
 
@@ -21,6 +22,8 @@ type clientHello struct {
 	signatures []tls.SignatureScheme // nil means usualSignatures
 	protocol   string                // ALPN; empty means none
 	size       int                   // in bytes, at least; padding fills it up
+
+	certificates bool // read them, too; only TLS 1.2 sends them in the clear
 }
 
 // Numbers of RFC 8446 and others that package tlsorigin does not need.
@@ -40,6 +43,7 @@ const (
 	recordAlert     = 21
 	typeClientHello = 1
 	typeServerHello = 2
+	typeCertificate = 11
 )
 
 // usualSignatures are those for every key that a server may have, RSASSA-PSS keys and ML-DSA excepted.
@@ -149,7 +153,7 @@ func (h *clientHello) keyShares() ([][]byte, error) {
 	for _, group := range h.groups {
 		var share []byte
 		curve := ecdh.X25519()
-		switch group { //nolint:exhaustive // no other is offered
+		switch group {
 		case tls.CurveP256:
 			curve = ecdh.P256()
 		case tls.CurveP384:
@@ -180,6 +184,48 @@ type serverHello struct {
 	version  uint16 // that was chosen
 	suite    uint16
 }
+
+// parseCertificates returns the certificates that follow a ServerHello of TLS 1.2, which sends them in the
+// clear. ok is false while data has not all of them. What does not parse is left out.
+func parseCertificates(data []byte) (certs []*x509.Certificate, ok bool) {
+	var messages []byte
+	for input := cryptobyte.String(data); ; {
+		var kind uint8
+		var body cryptobyte.String
+		if !input.ReadUint8(&kind) || !input.Skip(2) || !input.ReadUint16LengthPrefixed(&body) {
+			break // the rest of a record has not come yet
+		}
+		if kind != recordHandshake {
+			return nil, true
+		}
+		messages = append(messages, body...)
+	}
+	for input := cryptobyte.String(messages); ; {
+		var kind uint8
+		var body, list, der cryptobyte.String
+		if !input.ReadUint8(&kind) || !input.ReadUint24LengthPrefixed(&body) {
+			return nil, false
+		}
+		if kind != typeCertificate {
+			continue
+		}
+		ok := body.ReadUint24LengthPrefixed(&list)
+		for ok && !list.Empty() && len(certs) < maxCertificates {
+			if ok = list.ReadUint24LengthPrefixed(&der); ok {
+				if cert, err := x509.ParseCertificate(der); err == nil {
+					certs = append(certs, cert)
+				}
+			}
+		}
+		return certs, true
+	}
+}
+
+// Bounds of what is read of certificates.
+const (
+	maxCertificates     = 16
+	maxCertificateBytes = 64 << 10
+)
 
 // maxServerHello is as much as is read. A ServerHello has about 150 bytes.
 const maxServerHello = 2048

@@ -3,6 +3,7 @@ package diagnose
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -35,6 +36,11 @@ type Acceptance struct {
 	LostHello int // bytes of the smallest ClientHello that got no answer, if a smaller one did; or zero
 	GoodHello int // bytes of the largest one that got an answer; or zero
 	NeedsSNI  bool
+	// Sent are the certificates of a handshake of TLS 1.2, the server's own first, and Path is what of them is
+	// linked. Nobody verified them.
+	Sent, Path []*x509.Certificate
+	// OnlySHA1 says that the server signs a TLS 1.2 handshake with nothing better.
+	OnlySHA1 bool
 	// PSSKey and MLDSAKey say that the server's key is for signatures that crypto/tls does not have.
 	PSSKey, MLDSAKey bool
 }
@@ -86,6 +92,9 @@ func (p *prober) askAll(ctx context.Context) *Acceptance {
 		if answer.came() {
 			offers[i].note(a, offers[i].takes(answer))
 		}
+		if len(answer.certificates) > 0 {
+			a.Sent, a.Path = answer.certificates, pathOf(answer.certificates, nil)
+		}
 	}
 	a.measure(answers)
 	a.NeedsSNI = p.serverName != "" && answers[0].hello.answered && !answers[1].hello.answered &&
@@ -133,6 +142,8 @@ func (p *prober) offers() []offer {
 	}
 	nameless := hello(modern, everything, classical)
 	nameless.serverName = ""
+	shown := hello(tls12, everything, classical)
+	shown.certificates = true
 	segment, segments := hello(modern, everything, classical[:1]), hello(modern, everything, classical[:1])
 	segment.size, segments.size = oneSegment, twoSegments
 	all := []offer{
@@ -141,7 +152,7 @@ func (p *prober) offers() []offer {
 		{segment, nothing},
 		{segments, nothing},
 		{hello([]uint16{tls.VersionTLS13}, suitesTLS13(), classical), noteVersions(tls.VersionTLS13)},
-		{hello(tls12, everything, classical), noteVersions(tls.VersionTLS12)},
+		{shown, noteVersions(tls.VersionTLS12)},
 		{hello(old, everything, classical), noteVersions(old...)},
 	}
 	for _, kind := range []SuiteKind{SuitesAEAD, SuitesCBC, SuitesDHE, SuitesRSA} {
@@ -157,10 +168,17 @@ func (p *prober) offers() []offer {
 			func(a *Acceptance, takes bool) { a.Groups[group] = takes },
 		})
 	}
+	sha2 := hello(tls12, ecdhe, classical)
+	sha2.signatures = slices.DeleteFunc(usualSignatures(), func(s tls.SignatureScheme) bool {
+		return s == tls.ECDSAWithSHA1 || s == tls.PKCS1WithSHA1
+	})
 	pss, mldsa := hello(modern, ecdhe, classical), hello(modern, ecdhe, classical)
 	pss.signatures = []tls.SignatureScheme{0x0809, 0x080a, 0x080b}   // rsa_pss_pss_*
 	mldsa.signatures = []tls.SignatureScheme{0x0904, 0x0905, 0x0906} // mldsa44, 65, 87
 	return append(all,
+		offer{sha2, func(a *Acceptance, takes bool) {
+			a.OnlySHA1 = !takes && (a.Suites[SuitesAEAD] || a.Suites[SuitesCBC]) // the offers before
+		}},
 		offer{pss, func(a *Acceptance, takes bool) { a.PSSKey = takes }},
 		offer{mldsa, func(a *Acceptance, takes bool) { a.MLDSAKey = takes }})
 }
@@ -216,6 +234,8 @@ type offerAnswer struct {
 	hello    serverHello
 	size     int  // of the offer
 	vanished bool // not one byte came in answer
+
+	certificates []*x509.Certificate // if the offer asked for them
 }
 
 // came reports whether there was an answer that says something.
@@ -243,15 +263,18 @@ func (p *prober) ask(ctx context.Context, hello *clientHello) offerAnswer {
 		return offerAnswer{}
 	}
 	answer := offerAnswer{size: len(record)}
-	var received []byte
-	for buffer := make([]byte, 512); len(received) < maxServerHello; {
+	received, most := []byte(nil), maxServerHello
+	if sent.certificates {
+		most = maxCertificateBytes
+	}
+	for buffer := make([]byte, 4096); len(received) < most; {
 		n, err := conn.Read(buffer)
 		received = append(received, buffer[:n]...)
-		if parsed, ok := parseServerHello(received); ok {
-			answer.hello = parsed
-			return answer
+		parsed, ok := parseServerHello(received)
+		if answer.hello = parsed; ok && sent.certificates && parsed.answered {
+			answer.certificates, ok = parseCertificates(received)
 		}
-		if err != nil {
+		if ok || err != nil {
 			break
 		}
 	}

@@ -175,3 +175,30 @@ func FuzzServerHello(f *testing.F) {
 		}
 	})
 }
+
+// A server that pgorigin has no cipher suite in common with shows its certificates to others.
+func TestCertificatesOfTLS12(t *testing.T) {
+	ca := tlstest.NewCA("Test Root", tlstest.P521).Intermediate("Test Intermediate", tlstest.RSA2048)
+	pair := ca.Issue(tlstest.Leaf{Key: tlstest.RSA2048, DNSNames: []string{peertest.Name}})
+	found := accepted(t, func(conn net.Conn) {
+		if peertest.Answer(conn, "S") {
+			tls.Server(conn, &tls.Config{
+				MaxVersion: tls.VersionTLS12, Certificates: []tls.Certificate{pair.TLS()},
+				CipherSuites: []uint16{tls.TLS_RSA_WITH_AES_128_GCM_SHA256},
+			}).Handshake()
+		}
+	})
+	if len(found.Path) != 2 || !found.Path[0].Equal(pair.Leaf) || !found.Path[1].Equal(ca.Cert) {
+		t.Errorf("%+v", found.Path)
+	}
+}
+
+func FuzzCertificates(f *testing.F) {
+	f.Add([]byte(peertest.ServerHello11))
+	f.Add([]byte("\x16\x03\x03\x00\x0c\x0b\x00\x00\x08\x00\x00\x05\x00\x00\x02ab"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if certs, ok := parseCertificates(data); !ok && certs != nil || len(certs) > maxCertificates {
+			t.Errorf("%v, %v", certs, ok)
+		}
+	})
+}

@@ -2,6 +2,7 @@ package check
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
@@ -11,9 +12,9 @@ import (
 // clients prints the stacks that cannot connect, by cause, and how many can.
 func (p printer) clients(a *Address) {
 	c := a.Clients
-	title := "TLS stacks of applications at " + a.Address + ", without pgorigin"
+	title := "TLS stacks of applications at " + a.Address + ", without pgorigin, if they trust its authority"
 	if !c.Verified {
-		title += " (its certificate was not verified)"
+		title += " (the certificates were not verified here)"
 	}
 	fmt.Fprintln(p.w)
 	p.paragraph(0, title+":")
@@ -33,43 +34,63 @@ func (p printer) clients(a *Address) {
 	for i := range c.Stacks {
 		if k := &c.Stacks[i]; len(k.Reasons) > 0 && k.Reasons[0].Cause == stacks.Always {
 			p.paragraph(2, fmt.Sprintf("Whatever the server is, %s fails: %q, %s.",
-				k.title(), k.Reasons[0].Words, k.Reasons[0].Evidence))
+				titles([]*ClientStack{k}), k.Reasons[0].Words, k.Reasons[0].Evidence))
 		}
 	}
 }
 
-// brokenBy prints the stacks that a trait breaks. It prints nothing if there are none.
+// brokenBy prints the stacks that a trait breaks, those with the same words together. It prints nothing if
+// there are none.
 func (p printer) brokenBy(c *Clients, t ClientTrait) {
-	head := t.Text
+	var lines []string
+	versions := map[string][]string{}
 	for i := range c.Stacks {
 		k := &c.Stacks[i]
 		for _, r := range k.Reasons {
 			if k.Verdict != stacks.Fails || r.Cause != t.Cause {
 				continue
 			}
-			if head != "" {
-				p.paragraph(2, strings.ToUpper(head[:1])+head[1:]+". These cannot connect:")
-				head = ""
+			line := fmt.Sprintf("%s %%s (%s): %q, %s", k.Stack, k.Drivers, r.Words, r.Evidence)
+			if !slices.Contains(lines, line) {
+				lines = append(lines, line)
 			}
-			text := fmt.Sprintf("%s (%s): ", k.title(), k.Drivers)
-			if r.Words != "" {
-				text += fmt.Sprintf("%q, ", r.Words)
-			}
-			p.paragraph(4, text+r.Evidence)
+			versions[line] = append(versions[line], k.Versions)
 		}
+	}
+	if lines == nil {
+		return
+	}
+	p.paragraph(2, strings.ToUpper(t.Text[:1])+t.Text[1:]+". These cannot connect:")
+	for _, line := range lines {
+		line = strings.Replace(line, "%s", strings.Join(versions[line], ", "), 1)
+		p.paragraph(4, strings.NewReplacer("  (", " (", ` "",`, "").Replace(line))
 	}
 }
 
-func (k *ClientStack) title() string { return strings.TrimSpace(k.Stack + " " + k.Versions) }
+// titles names stacks, the versions of one together.
+func titles(all []*ClientStack) string {
+	var names []string
+	versions := map[string][]string{}
+	for _, k := range all {
+		if !slices.Contains(names, k.Stack) {
+			names = append(names, k.Stack)
+		}
+		versions[k.Stack] = append(versions[k.Stack], k.Versions)
+	}
+	for i, name := range names {
+		names[i] = strings.TrimSpace(name + " " + strings.Join(versions[name], ", "))
+	}
+	return strings.Join(names, "; ")
+}
 
 // summary says how many stacks connect, and of which that is not known.
 func (c *Clients) summary(fails int) string {
-	var unknown []string
+	var unknown []*ClientStack
 	all := 0
 	for i := range c.Stacks {
 		k := &c.Stacks[i]
 		if k.Verdict == stacks.Unknown {
-			unknown = append(unknown, k.title())
+			unknown = append(unknown, k)
 		}
 		if len(k.Reasons) == 0 || k.Reasons[0].Cause != stacks.Always {
 			all++
@@ -84,7 +105,7 @@ func (c *Clients) summary(fails int) string {
 		text = fmt.Sprintf("%d of %d known stacks connect, and none is known to fail.", connect, all)
 	}
 	if len(unknown) > 0 {
-		text += " Not known: " + strings.Join(unknown, "; ") + "."
+		text += " Not known: " + titles(unknown) + "."
 	}
 	return text
 }

@@ -7,7 +7,6 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
-	"fmt"
 	"math/big"
 )
 
@@ -47,7 +46,7 @@ func keyOf(cert *x509.Certificate) key {
 // signerOf returns what the signature of a certificate tells about the key that made it, if the certificate of
 // that key is not there. The size of a signature follows from the size of the key.
 func signerOf(cert *x509.Certificate) key {
-	switch cert.SignatureAlgorithm { //nolint:exhaustive // the others tell nothing that matters here
+	switch cert.SignatureAlgorithm {
 	case x509.PureEd25519:
 		return key{curve: "Ed25519"}
 	case x509.ECDSAWithSHA1, x509.ECDSAWithSHA256, x509.ECDSAWithSHA384, x509.ECDSAWithSHA512:
@@ -68,25 +67,4 @@ func signerOf(cert *x509.Certificate) key {
 		return key{bits: len(cert.Signature) * 8}
 	}
 	return key{}
-}
-
-// lax says which extension of RFC 5280 a certificate of Path lacks. Python 3.13 asks for these.
-func (s *Server) lax(place int, cert *x509.Certificate) string {
-	lacks := func(what string) string { return fmt.Sprintf("the certificate %s %s", subject(cert), what) }
-	switch {
-	case !s.isAnchor(place) && len(cert.AuthorityKeyId) == 0:
-		return lacks("has no authority key identifier")
-	case place == 0 && !cert.IsCA:
-		return ""
-	case len(cert.SubjectKeyId) == 0:
-		return lacks("has no subject key identifier")
-	case cert.KeyUsage == 0:
-		return lacks("has no key usage")
-	}
-	for _, extension := range cert.Extensions {
-		if extension.Id.Equal(asn1.ObjectIdentifier{2, 5, 29, 19}) && !extension.Critical {
-			return lacks("has basic constraints that are not marked as critical")
-		}
-	}
-	return ""
 }

@@ -33,8 +33,8 @@ func TestStacksPage(t *testing.T) {
 	page.WriteString(pageHead)
 	writeOffers(&page)
 	page.WriteString("\n## What breaks them\n\nA measured stack that a list does not name connects.\n")
-	for _, cause := range Causes() {
-		writeCause(&page, cause)
+	for _, row := range causeRows() {
+		writeCause(&page, row)
 	}
 	golden.Compare(t, "../../../../docs/reference/tls-stacks.md", page.String())
 }
@@ -65,12 +65,12 @@ func writeOffers(page *strings.Builder) {
 }
 
 // writeCause writes which stacks a cause breaks.
-func writeCause(page *strings.Builder, cause Cause) {
+func writeCause(page *strings.Builder, row causeRow) {
 	var rows strings.Builder
 	table := Table()
 	for i := range table {
 		k := &table[i]
-		cell, ok := k.Cells[cause]
+		cell, ok := k.Cells[row.Cause]
 		if !ok || cell.Verdict != Fails {
 			continue
 		}
@@ -79,7 +79,7 @@ func writeCause(page *strings.Builder, cause Cause) {
 	}
 	if rows.Len() > 0 {
 		fmt.Fprintf(page, "\n### %s\n\n%s.\n\n| stack | what its users read | how |\n| --- | --- | --- |\n%s",
-			cause, wrapped(cause.Meaning()), rows.String())
+			row.Cause, wrapped(row.meaning), rows.String())
 	}
 }
 

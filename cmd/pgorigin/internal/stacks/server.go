@@ -2,7 +2,9 @@ package stacks
 
 import (
 	"crypto/x509"
+	"encoding/asn1"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -29,6 +31,8 @@ type Server struct {
 
 	PSSKey, MLDSAKey bool // its own key is of that kind, so that it showed no certificate to pgorigin
 
+	HandshakeSHA1 bool // it answers a ClientHello of TLS 1.2 only if that offers SHA-1
+
 	Methods []string // of authentication; nil if it was not asked
 }
 
@@ -42,7 +46,7 @@ func (s *Server) Traits() []Trait {
 		add(NeedsSNI, "the server does not answer a ClientHello without a server name (SNI)")
 	}
 	if s.PSSKey {
-		add(RSAPSSKey, "the server's key is for RSASSA-PSS alone")
+		add(LeafPSSKey, "the server's key is for RSASSA-PSS alone")
 	}
 	if s.MLDSAKey {
 		add(MLDSA, "the server's key is ML-DSA")
@@ -50,7 +54,11 @@ func (s *Server) Traits() []Trait {
 	for i, cert := range s.Path {
 		s.addKeys(add, i, cert)
 	}
+	if s.HandshakeSHA1 {
+		add(HandshakeSHA1, "in TLS 1.2, the server signs the handshake with SHA-1 alone")
+	}
 	if len(s.Path) > 0 {
+		s.addName(add, s.Path[0])
 		s.addLeaf(add, s.Path[0])
 		s.addChain(add)
 	}
@@ -78,36 +86,37 @@ func (s *Server) addKeys(add adder, place int, cert *x509.Certificate) {
 	if leaf {
 		whose = "the server's key"
 	}
-	key := keyOf(cert)
-	s.addKey(add, key, whose, leaf)
+	addKey(add, keyOf(cert), whose, leaf)
 	if s.isAnchor(place) {
 		return // nobody verifies the signature of what is trusted
 	}
-	issuer, issuerName := signerOf(cert), "the authority "+issuer(cert)
+	signer, authority := signerOf(cert), "the authority "+issuer(cert)
 	if place+1 < len(s.Path) {
-		issuer = keyOf(s.Path[place+1])
+		signer = keyOf(s.Path[place+1])
 	} else {
-		s.addKey(add, issuer, "the key of "+issuerName+", by its signature,", false)
+		addKey(add, signer, "the key of "+authority+", by its signature,", false)
 	}
-	switch {
-	case slices.Contains([]x509.SignatureAlgorithm{
-		x509.SHA1WithRSA, x509.ECDSAWithSHA1, x509.DSAWithSHA1, x509.MD5WithRSA, x509.MD2WithRSA,
-	}, cert.SignatureAlgorithm):
-		add(SHA1Signature, "%s is signed with %s", subject(cert), cert.SignatureAlgorithm)
-	case cert.SignatureAlgorithm == x509.ECDSAWithSHA512 && (issuer.curve == "P-256" || issuer.curve == "P-384"):
-		add(IssuerSHA512, "%s has a key on %s and signed with SHA-512", issuerName, issuer.curve)
-	case slices.Contains([]x509.SignatureAlgorithm{
-		x509.ECDSAWithSHA256, x509.ECDSAWithSHA384,
-	}, cert.SignatureAlgorithm) && issuer.curve == "P-521":
-		add(IssuerP521Cut, "%s has a key on P-521 and signed with %s", issuerName, cert.SignatureAlgorithm)
-	case slices.Contains([]x509.SignatureAlgorithm{
-		x509.SHA256WithRSAPSS, x509.SHA384WithRSAPSS, x509.SHA512WithRSAPSS,
-	}, cert.SignatureAlgorithm):
-		add(PSSSignature, "%s signed with RSASSA-PSS", issuerName)
+	switch algorithm := cert.SignatureAlgorithm; algorithm {
+	case x509.SHA1WithRSA:
+		add(SHA1RSA, "%s is signed with %s", subject(cert), algorithm)
+	case x509.ECDSAWithSHA1:
+		add(SHA1ECDSA, "%s is signed with %s", subject(cert), algorithm)
+	case x509.SHA256WithRSAPSS, x509.SHA384WithRSAPSS, x509.SHA512WithRSAPSS:
+		if !signer.pss {
+			add(PSSSignature, "%s signed with RSASSA-PSS", authority)
+		}
+	case x509.ECDSAWithSHA512:
+		if signer.curve == "P-256" || signer.curve == "P-384" {
+			add(IssuerSHA512, "%s has a key on %s and signed with SHA-512", authority, signer.curve)
+		}
+	case x509.ECDSAWithSHA256, x509.ECDSAWithSHA384:
+		if signer.curve == "P-521" {
+			add(IssuerP521Hash, "%s has a key on P-521 and signed with %s", authority, algorithm)
+		}
 	}
 }
 
-func (s *Server) addKey(add adder, k key, whose string, leaf bool) {
+func addKey(add adder, k key, whose string, leaf bool) {
 	either := func(ofLeaf, ofIssuer Cause) Cause {
 		if leaf {
 			return ofLeaf
@@ -116,9 +125,11 @@ func (s *Server) addKey(add adder, k key, whose string, leaf bool) {
 	}
 	switch {
 	case k.pss:
-		add(RSAPSSKey, "%s is for RSASSA-PSS alone", whose)
+		add(either(LeafPSSKey, IssuerPSSKey), "%s is for RSASSA-PSS alone", whose)
 	case k.mldsa:
 		add(MLDSA, "%s is ML-DSA", whose)
+	case k.curve == "P-384" && leaf:
+		add(LeafP384, "%s is ECDSA P-384", whose)
 	case k.curve == "P-521":
 		add(either(LeafP521, IssuerP521), "%s is ECDSA P-521", whose)
 	case k.curve == "Ed25519":
@@ -132,54 +143,101 @@ func (s *Server) addKey(add adder, k key, whose string, leaf bool) {
 	}
 }
 
-// maxValidity is what Apple accepts of certificates that begin after sinceValidity.
+// addName adds what the name is, and how the server's certificate has it.
+func (s *Server) addName(add adder, leaf *x509.Certificate) {
+	exact := slices.Contains(leaf.DNSNames, s.Name)
+	label, parent, _ := strings.Cut(s.Name, ".")
+	wildcard := !exact && slices.Contains(leaf.DNSNames, "*."+parent)
+	_, err := netip.ParseAddr(s.Name)
+	switch asked := err == nil; {
+	case len(leaf.DNSNames) == 0 && len(leaf.IPAddresses) == 0 && leaf.Subject.CommonName != "":
+		add(NameInCN, "the server's certificate has its name only in the common name")
+	case asked && exact && len(leaf.IPAddresses) == 0:
+		add(AddressAsName, "the server's certificate has its IP address only as a DNS name")
+	case asked && leaf.VerifyHostname(s.Name) == nil:
+		add(AddressAsked, "the server's name is an IP address")
+	case wildcard && strings.Contains(label, "_"):
+		add(UnderscoreWildcard, "a wildcard has to match the underscore of the name")
+	case strings.Contains(s.Name, "_"):
+		add(Underscore, "the server's name has an underscore")
+	}
+}
+
+// maxValidity is what Apple accepts of certificates that begin in July 2019 or later.
 const maxValidity = 825 * 24 * time.Hour
 
 // addLeaf adds what else the server's own certificate has.
 func (s *Server) addLeaf(add adder, leaf *x509.Certificate) {
+	if selfIssued(leaf) && s.isAnchor(0) {
+		add(SelfSigned, "the server's certificate is self-signed")
+	}
 	if leaf.BasicConstraintsValid && leaf.IsCA {
 		add(LeafIsCA, "the server's own certificate is a CA certificate")
-	}
-	if len(leaf.DNSNames) == 0 && len(leaf.IPAddresses) == 0 && leaf.Subject.CommonName != "" {
-		add(NameInCN, "the server's certificate has its name only in the common name")
 	}
 	if leaf.Version < 3 {
 		add(Version1, "the server's certificate is of X.509 version %d", leaf.Version)
 	}
 	valid := leaf.NotAfter.Sub(leaf.NotBefore)
-	if sinceValidity := time.Date(2019, 7, 1, 0, 0, 0, 0, time.UTC); valid > maxValidity &&
-		!leaf.NotBefore.Before(sinceValidity) {
+	if valid > maxValidity && !leaf.NotBefore.Before(time.Date(2019, 7, 1, 0, 0, 0, 0, time.UTC)) {
 		add(LongValidity, "the server's certificate is valid for %d days", int(valid/(24*time.Hour)))
 	}
-	if len(leaf.ExtKeyUsage) == 0 && len(leaf.UnknownExtKeyUsage) == 0 {
+	if leaf.Version >= 3 && len(leaf.ExtKeyUsage) == 0 && len(leaf.UnknownExtKeyUsage) == 0 {
 		add(NoServerAuth, "the server's certificate has no extended key usage")
-	}
-	label, parent, _ := strings.Cut(s.Name, ".")
-	if !slices.Contains(leaf.DNSNames, s.Name) && slices.Contains(leaf.DNSNames, "*."+parent) {
-		add(Wildcard, "only a wildcard has the name")
-		if strings.Contains(label, "_") {
-			add(UnderscoreWildcard, "a wildcard has to match the underscore of the name")
-		}
 	}
 }
 
 // addChain adds what the chain has, besides keys and signatures.
 func (s *Server) addChain(add adder) {
+	top := s.Path[len(s.Path)-1]
 	for i, cert := range s.Path {
-		if i > 0 && s.Verified && !selfIssued(cert) && !s.sent(cert) {
+		if i > 0 && s.Verified && !s.isAnchor(i) && !s.sent(cert) {
 			add(NotSent, "the server does not send the intermediate %s", subject(cert))
 		}
-		if text := s.lax(i, cert); text != "" {
-			add(LaxAuthority, "%s", text)
+		if i > 0 {
+			s.addAuthority(add, cert)
+		}
+		if i > 0 && len(cert.PermittedDNSDomains)+len(cert.ExcludedDNSDomains) > 0 {
+			add(NameConstraints, "the authority %s is constrained to some names", subject(cert))
+		}
+		if !s.isAnchor(i) && cert.Version >= 3 && len(cert.AuthorityKeyId) == 0 {
+			add(NoKeyIdentifier, "the certificate %s has no key identifier of its authority", subject(cert))
+		}
+		if n := cert.SerialNumber; n != nil && n.BitLen() > 160 {
+			add(OddSerial, "the serial number of %s has more than 20 bytes", subject(cert))
 		}
 	}
 	if s.Incomplete {
-		add(NotSent, "the server does not send the intermediate %s", issuer(s.Path[len(s.Path)-1]))
+		add(NotSent, "the server does not send the intermediate %s", issuer(top))
+	}
+	if s.Verified && !selfIssued(top) {
+		add(PartialTrust, "the intermediate %s is trusted here, and its root is not", subject(top))
+	}
+	if len(s.Sent) > 10 {
+		add(ManySent, "the server sends %d certificates", len(s.Sent))
 	}
 	for _, cert := range s.Sent {
 		used := slices.ContainsFunc(s.Path, cert.Equal)
 		if s.Verified && !used && s.Now.After(cert.NotAfter) {
 			add(ExpiredExtra, "the server sends %s, which is expired and which its chain does not need", subject(cert))
+		}
+	}
+}
+
+// addAuthority adds what the certificate of an authority lacks. Python 3.13 asks for what RFC 5280 says.
+func (s *Server) addAuthority(add adder, cert *x509.Certificate) {
+	if cert.Version < 3 {
+		add(RootVersion1, "the certificate of %s is of X.509 version %d", subject(cert), cert.Version)
+		return
+	}
+	if cert.IsCA && cert.KeyUsage == 0 {
+		add(NoKeyUsage, "the certificate of %s has no key usage", subject(cert))
+	}
+	if cert.IsCA && len(cert.SubjectKeyId) == 0 {
+		add(NoKeyIdentifier, "the certificate of %s has no key identifier", subject(cert))
+	}
+	for _, extension := range cert.Extensions {
+		if extension.Id.Equal(asn1.ObjectIdentifier{2, 5, 29, 19}) && cert.IsCA && !extension.Critical {
+			add(LaxConstraints, "the basic constraints of %s are not marked as critical", subject(cert))
 		}
 	}
 }

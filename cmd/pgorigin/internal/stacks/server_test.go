@@ -68,7 +68,7 @@ func TestStories(t *testing.T) {
 		},
 		"key P-521": {
 			issued(p256, tlstest.Leaf{Key: tlstest.P521}), LeafP521, "the server's key is ECDSA P-521",
-			map[string]string{"rustls with ring": "HandshakeFailure", "BoringSSL": "HANDSHAKE_FAILURE", "Schannel": ""},
+			map[string]string{"rustls with ring": "HandshakeFailure", "BoringSSL": "", "Schannel": ""},
 		},
 		"P-384 with SHA-512": {
 			issued(p384, tlstest.Leaf{Template: func(c *x509.Certificate) { c.SignatureAlgorithm = x509.ECDSAWithSHA512 }}),
@@ -85,25 +85,25 @@ func TestStories(t *testing.T) {
 		},
 		"version 1": {
 			issued(p256, tlstest.Leaf{Form: tlstest.Form{Version1: true}}), Version1, "version 1",
-			map[string]string{"rustls with ring": "UnsupportedCertVersion", "Python 3.13": ""},
+			map[string]string{"rustls with ring": "UnsupportedCertVersion", "Go": "legacy Common Name"},
 		},
 		"Ed25519 with channel binding": {
 			change(issued(ed25519, tlstest.Leaf{}), func(s *Server) {
 				s.Methods = []string{"SCRAM-SHA-256-PLUS", "SCRAM-SHA-256"}
 			}),
 			BoundToEd25519, "channel binding",
-			map[string]string{"libpq with OpenSSL 3.0": "could not find digest for NID UNDEF"},
+			map[string]string{"libpq 15": "could not find digest for NID UNDEF"},
 		},
 		"authority Ed25519": {
 			issued(ed25519, tlstest.Leaf{}), IssuerEd25519, `authority "Ed25519 Root" is Ed25519`,
-			map[string]string{"Java 11": "PKIX path building failed", "Java 8": ""},
+			map[string]string{"Java 11": "PKIX path validation failed", "Java 8": ""},
 		},
 		"key Ed25519": {
 			issued(p256, tlstest.Leaf{Key: tlstest.Ed25519}), LeafEd25519, "the server's key is Ed25519",
 			map[string]string{"Java 11": "handshake_failure", "BoringSSL": "", "Schannel": "", ".NET": ""},
 		},
 		"authority without key usage": {
-			issued(lax, tlstest.Leaf{}), LaxAuthority, `"Lax Root" has no key usage`,
+			issued(lax, tlstest.Leaf{}), NoKeyUsage, `"Lax Root" has no key usage`,
 			map[string]string{"Python 3.13": "key usage"},
 		},
 		"ten years": {
@@ -123,8 +123,8 @@ func TestStories(t *testing.T) {
 			map[string]string{"Go 1.26": "larger than 8192 bits", "rustls with ring": ""},
 		},
 		"SHA-1": {
-			issued(p256, tlstest.Leaf{Form: tlstest.Form{SHA1: true}}), SHA1Signature, "signed with ECDSA-SHA1",
-			map[string]string{"Go 1.26": "insecure algorithm", "Python": ""},
+			issued(p256, tlstest.Leaf{Form: tlstest.Form{SHA1: true}}), SHA1ECDSA, "signed with ECDSA-SHA1",
+			map[string]string{"Go 1.26": "unknown authority", "Python": "digest algorithm too weak", "Node 22": ""},
 		},
 		"intermediate not sent": {
 			change(serves(below, intermediate.Cert, p256.Cert), func(s *Server) { s.Sent = s.Path[:1] }),
@@ -134,16 +134,12 @@ func TestStories(t *testing.T) {
 		"old cross-signed root": {
 			change(serves(below, intermediate.Cert, p256.Cert), func(s *Server) { s.Sent = append(s.Sent, old) }),
 			ExpiredExtra, `"Old Root", which is expired`,
-			map[string]string{"libpq with OpenSSL 1.0.2": "certificate has expired"},
+			map[string]string{"OpenSSL 1.0.2": "certificate has expired", "Node 8": "", "Erlang": ""},
 		},
 		"underscore and wildcard": {
 			change(issued(p256, tlstest.Leaf{DNSNames: []string{"*.test"}}), func(s *Server) { s.Name = "my_db.test" }),
 			UnderscoreWildcard, "underscore",
 			map[string]string{"Python": "Hostname mismatch"},
-		},
-		"wildcard": {
-			issued(p256, tlstest.Leaf{DNSNames: []string{"*.test"}}), Wildcard, "only a wildcard",
-			map[string]string{"Erlang": "hostname_check_failed"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -182,7 +178,7 @@ func checkStory(t *testing.T, server *Server, cause Cause, fails map[string]stri
 
 // What is ordinary has no traits, of whatever usual keys it is made.
 func TestOrdinaryChainsHaveNoTraits(t *testing.T) {
-	for _, key := range []tlstest.KeyType{tlstest.P256, tlstest.P384, tlstest.RSA2048} {
+	for _, key := range []tlstest.KeyType{tlstest.P256, tlstest.RSA2048} {
 		if traits := issued(tlstest.NewCA("Root", key), tlstest.Leaf{Key: key}).Traits(); len(traits) > 0 {
 			t.Errorf("%s: %+v", key, traits)
 		}

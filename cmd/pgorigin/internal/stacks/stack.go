@@ -71,11 +71,6 @@ func (k *Stack) String() string {
 	return k.Name + " " + k.Versions
 }
 
-// Table returns all stacks.
-func Table() []Stack {
-	return slices.Concat(rustStacks(), goStacks(), opensslStacks(), javaStacks(), otherStacks())
-}
-
 // fails is a cell that test/stacks measured.
 func fails(words string) Cell { return Cell{Verdict: Fails, Words: words} }
 
