@@ -10,9 +10,9 @@ import (
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 )
 
-const checkHelp = `check tests the path to the upstream, stage by stage: configuration, files, DNS,
-TCP, SSLRequest, TLS, chain, name, client certificate, key exchange and
-authentication. It tests every address of every origin. It also makes one
+const checkHelp = `check tests the path to the upstream, stage by stage: configuration, files,
+ports, DNS, TCP, SSLRequest, TLS, chain, name, client certificate, key exchange
+and authentication. It tests every address of every origin. It also makes one
 connection as a client gets it, and its result is that of the connection. If
 none is made, the report names the stage that fails and the setting that cures
 it. If one is made though an address or a ClientHello failed, the result is

@@ -21,7 +21,7 @@ func TestCheckOfTwoOrigins(t *testing.T) {
 	good := startScripted(t, overTLS(w.good, sasl()))
 	wrong := startScripted(t, overTLS(certified(w.ca.Issue(tlstest.Leaf{DNSNames: []string{"other.test"}})), sasl()))
 	reporting := func(addr string) []string {
-		return []string{"PGORIGIN_ORIGINS=reporting", "PGORIGIN_REPORTING_UPSTREAM_ADDR=" + addr, "PGORIGIN_REPORTING_LISTEN_ADDR=127.0.0.1:6433"}
+		return []string{"PGORIGIN_ORIGINS=reporting", "PGORIGIN_REPORTING_UPSTREAM_ADDR=" + addr, "PGORIGIN_REPORTING_LISTEN_ADDR=127.0.0.44:6433"}
 	}
 	for _, row := range []struct {
 		name, first, second string
@@ -70,7 +70,7 @@ func TestCheckOfTwoOrigins(t *testing.T) {
 func TestCheckDoubtsInheritedNames(t *testing.T) {
 	w := newCheckWorld()
 	good := startScripted(t, overTLS(w.good, sasl()))
-	env := w.env(good.addr, "PGORIGIN_ORIGINS=reporting", "PGORIGIN_REPORTING_LISTEN_ADDR=127.0.0.1:6433",
+	env := w.env(good.addr, "PGORIGIN_ORIGINS=reporting", "PGORIGIN_REPORTING_LISTEN_ADDR=127.0.0.44:6433",
 		"PGORIGIN_REPORTING_UPSTREAM_ADDR="+strings.Replace(good.addr, "127.0.0.1", "localhost", 1))
 	cmdtest.Contains(t, unwrapped(runWith(t, env, "check").stdout), `origin reporting: pgorigin expects the name "db.test" from "localhost", too, because PGORIGIN_TLS_SERVER_NAME is inherited`)
 }

@@ -124,8 +124,8 @@ func overTLS(config *tls.Config, reply ...[]byte) func(net.Conn) {
 	}
 }
 
-// swallowing is overTLS behind a box that drops a ClientHello longer than most bytes.
-func swallowing(most int, config *tls.Config, reply ...[]byte) func(net.Conn) {
+// swallowing is overTLS behind a box that drops a ClientHello longer than 1000 bytes.
+func swallowing(config *tls.Config, reply ...[]byte) func(net.Conn) {
 	return func(raw net.Conn) {
 		if cmdtest.ReadStartup(raw) != nil {
 			return
@@ -136,7 +136,7 @@ func swallowing(most int, config *tls.Config, reply ...[]byte) func(net.Conn) {
 			return
 		}
 		size := int(binary.BigEndian.Uint16(head[3:]))
-		if len(head)+size > most {
+		if len(head)+size > 1000 {
 			return
 		}
 		conn := tls.Server(rereadable{raw, io.MultiReader(bytes.NewReader(head), raw)}, config)
@@ -177,7 +177,8 @@ func (w checkWorld) env(addr string, more ...string) []string {
 		"PGORIGIN_UPSTREAM_ADDR=" + addr,
 		"PGORIGIN_TLS_SERVER_NAME=db.test",
 		"PGORIGIN_TLS_CA_PEM=" + string(w.ca.PEM()),
-		"PGORIGIN_DIAL_TIMEOUT=30s", // on a busy machine, too
+		"PGORIGIN_DIAL_TIMEOUT=30s",                                        // on a busy machine, too
+		"PGORIGIN_LISTEN_ADDR=127.0.0.44:6432", "PGORIGIN_HEALTH_ADDR=off", // nobody is there
 	}, more...)
 }
 

@@ -121,7 +121,7 @@ func checkFaults(t *testing.T, w checkWorld) []checkFault {
 		},
 		{"TLS 1.1 only", overTLS(old), "", nil, "tls", "tls_no_common", "PGORIGIN_UPSTREAM_ADDR", 1, nil},
 		{
-			"large hellos swallowed, hybrid required", swallowing(1000, w.good), "",
+			"large hellos swallowed, hybrid required", swallowing(w.good), "",
 			append(brief, "PGORIGIN_TLS_POST_QUANTUM=require"),
 			"tls", "tls_timeout", "PGORIGIN_TLS_POST_QUANTUM", 1,
 			[]string{"X25519             works"},
@@ -225,7 +225,7 @@ func TestCheckWithoutEnoughTime(t *testing.T) {
 		timeout string
 		reasons []string
 	}{
-		"hello swallowed":   {swallowing(1000, w.good), "1s", []string{"tls_timeout"}},
+		"hello swallowed":   {swallowing(w.good), "1s", []string{"tls_timeout"}},
 		"hardly any at all": {overTLS(w.good), "1us", []string{"upstream_timeout", "tls_timeout"}},
 	} {
 		env := w.env(startScripted(t, row.script).addr, "PGORIGIN_TLS_POST_QUANTUM=require")

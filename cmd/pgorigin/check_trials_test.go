@@ -116,7 +116,7 @@ func settingCures(t *testing.T, w checkWorld) []trialCase {
 			}, []string{"PGORIGIN_DIAL_TIMEOUT=1s"}, "Set PGORIGIN_DIAL_TIMEOUT=3s (tried: it connects).",
 		},
 		{
-			"large hellos swallowed, hybrid required", swallowing(1000, w.good, sasl()),
+			"large hellos swallowed, hybrid required", swallowing(w.good, sasl()),
 			[]string{"PGORIGIN_TLS_POST_QUANTUM=require", "PGORIGIN_DIAL_TIMEOUT=1s"},
 			"Set PGORIGIN_TLS_POST_QUANTUM=prefer (tried: it connects).",
 		},

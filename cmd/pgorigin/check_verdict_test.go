@@ -138,7 +138,7 @@ func TestCheckOfAConnectionThatWorksAllTheSame(t *testing.T) {
 			[]string{"WARN authentication", "starting up", "\nworks, with 1 warning\n"},
 		},
 		{
-			"large hellos swallowed", startScripted(t, swallowing(1000, w.good, sasl())).addr,
+			"large hellos swallowed", startScripted(t, swallowing(w.good, sasl())).addr,
 			[]string{"PGORIGIN_DIAL_TIMEOUT=6s"},
 			"key_exchange", "tls_timeout",
 			[]string{
@@ -174,15 +174,26 @@ func TestCheckOfAConnectionThatWorksAllTheSame(t *testing.T) {
 // TestCheckHearsTheServerOut: a server that asks for nothing may refuse the login all the same.
 func TestCheckHearsTheServerOut(t *testing.T) {
 	w := newCheckWorld()
+	certFile, keyFile := clientPair(t)
 	for _, row := range []struct {
 		name, want string
 		reply      [][]byte
 	}{
 		{"lets in", "ok", [][]byte{pgtest.AuthenticationOk(), pgtest.ReadyForQuery('I')}},
 		{"unknown role", "warning", [][]byte{pgtest.AuthenticationOk(), pgtest.ErrorResponse("28000", "role does not exist")}},
+		{"PostgreSQL starts", "failed", [][]byte{pgtest.ErrorResponse("57P03", "the database system is starting up")}},
+		{"PostgreSQL is full", "failed", [][]byte{pgtest.ErrorResponse("53300", "sorry, too many clients already")}},
+		{"pgbouncer is full", "failed", [][]byte{pgtest.ErrorResponse("08P01", "no more connections allowed (max_client_conn)")}},
+		{"pgbouncer does not know the user", "warning", [][]byte{pgtest.ErrorResponse("08P01", "no such user: pgorigin_check")}},
+		{"a certificate", "failed", [][]byte{pgtest.ErrorResponse("28000", "connection requires a valid client certificate")}},
+		{"a certificate of another user", "warning", [][]byte{pgtest.ErrorResponse("28000", `certificate authentication failed for user "pgorigin_check"`)}},
 		{"no place left", "failed", [][]byte{pgtest.AuthenticationOk(), pgtest.ErrorResponse("53300", "remaining connection slots are reserved")}},
 	} {
-		out, got := checked(t, w.env(startScripted(t, overTLS(w.good, row.reply...)).addr))
+		env := w.env(startScripted(t, overTLS(w.good, row.reply...)).addr)
+		if strings.Contains(row.name, "of another user") {
+			env = append(env, "PGORIGIN_TLS_CERT_FILE="+certFile, "PGORIGIN_TLS_KEY_FILE="+keyFile)
+		}
+		out, got := checked(t, env)
 		stages := out.Upstreams[0].Addresses[0].Stages
 		if last := stages[len(stages)-1]; last.Stage != "authentication" || last.Result != row.want {
 			t.Errorf("%s: %+v in %s", row.name, last, got.stdout)

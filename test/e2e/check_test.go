@@ -53,6 +53,7 @@ func check(ctx context.Context, t *testing.T, upstream string, env []string, arg
 		"GORACE=atexit_sleep_ms=10",
 		"PGORIGIN_UPSTREAM_ADDR=" + upstream,
 		"PGORIGIN_TLS_CA_FILE=" + shared.lab.CAFile,
+		"PGORIGIN_LISTEN_ADDR=127.0.0.44:6432", "PGORIGIN_HEALTH_ADDR=127.0.0.44:9632", // nobody is there
 	}, env)
 	data, err := cmd.CombinedOutput()
 	var exit *exec.ExitError

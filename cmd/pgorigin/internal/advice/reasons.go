@@ -45,6 +45,7 @@ type reasonCase struct {
 const (
 	StageConfig         diagnose.Stage = "config"
 	StageFiles          diagnose.Stage = "files"
+	StageListen         diagnose.Stage = "listen"
 	StageAuthentication diagnose.Stage = "authentication"
 	StageLogin          diagnose.Stage = "login"
 )

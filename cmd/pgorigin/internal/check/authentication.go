@@ -31,15 +31,12 @@ func (c *originChecker) checkAuthentication(ctx context.Context, address *Addres
 		return err
 	})
 	stage := newStage(advice.StageAuthentication, time.Since(began), "")
-	var refused *pgclient.ServerError
-	switch {
-	case errors.As(err, &refused) && c.account.user == "" && noSuchAccount(refused):
-		stage.Result = resultWarning
-		stage.Text = fmt.Sprintf("not known: %s for the made-up user %s; "+
-			"set PGUSER and PGDATABASE to real ones", advice.ServerSays(refused), checkUser)
-	case err != nil:
-		stage.fail(c.loginFailure(err))
-	default:
+	if err != nil {
+		found := c.cures.FindLogin(err)
+		if stage.fail(found); c.ofMadeUpUser(err, found) {
+			stage.notKnown()
+		}
+	} else {
 		c.describeOffer(&stage, address.Authentication)
 	}
 	address.Stages = append(address.Stages, stage)
@@ -57,7 +54,7 @@ func (c *originChecker) checkLogin(ctx context.Context, address *Address, addr *
 	})
 	stage := newStage(advice.StageLogin, time.Since(began), "")
 	if err != nil {
-		stage.fail(c.loginFailure(err))
+		stage.fail(c.cures.FindLogin(err))
 	} else {
 		stage.Text = address.Login.text()
 	}
@@ -155,15 +152,22 @@ func (f *LoginFacts) text() string {
 		f.ServerVersion, role, inMilliseconds(f.RoundTrip), by)
 }
 
-// loginFailure returns the finding for a failure after verification.
-func (c *originChecker) loginFailure(err error) advice.Finding {
-	return c.cures.FindLogin(err)
+// notKnown turns a refusal of the made-up user into a warning.
+func (s *Stage) notKnown() {
+	s.Text = fmt.Sprintf("not known: %s, for the made-up user %s; set PGUSER and PGDATABASE to real ones",
+		s.Text, checkUser)
+	s.Result, s.Reason, s.Cure = resultWarning, "", ""
 }
 
-// noSuchAccount reports whether e only means that the made-up user or database does not exist or may not log
-// in. PostgreSQL then has 28000, 28P01 or 3D000, and pgbouncer 08P01.
-func noSuchAccount(e *pgclient.ServerError) bool {
-	return strings.HasPrefix(e.Code, "28") || strings.HasPrefix(e.Code, "3D") || e.Code == "08P01"
+// ofMadeUpUser reports whether a refusal says nothing of real users, because there is no such account as the
+// made-up one, or because the client certificate is for another one.
+func (c *originChecker) ofMadeUpUser(err error, found advice.Finding) bool {
+	var refused *pgwire.Error
+	if c.account.user != "" || !errors.As(err, &refused) {
+		return false
+	}
+	return refused.Kind == pgwire.ReasonAuthRejected && !found.Everybody ||
+		refused.Kind == pgwire.ReasonClientCertRequired && c.origin.TLS.CertFile != ""
 }
 
 // describeOffer completes stage: what an offer of methods means for clients of pgorigin, with its settings.
@@ -181,10 +185,10 @@ func (c *originChecker) describeOffer(stage *Stage, methods []string) {
 	}
 	switch {
 	case len(free)+len(bound) == 0:
-		stage.fail(c.loginFailure(allowed.Refusal(methods)))
+		stage.fail(c.cures.FindLogin(allowed.Refusal(methods)))
 		return
 	case len(free) == 0 && c.origin.ChannelBinding() == pgwire.StripChannelBinding:
-		stage.fail(c.loginFailure(pgwire.OnlyBound()))
+		stage.fail(c.cures.FindLogin(pgwire.OnlyBound()))
 		return
 	}
 	stage.Text = strings.Join(methods, ", ")

@@ -2,9 +2,7 @@ package check
 
 import (
 	"bytes"
-	"context"
 	"encoding/binary"
-	"fmt"
 	"io"
 	"net"
 	"os"
@@ -13,10 +11,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/advice"
-	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
-	"github.com/pgorigin/pgorigin/pgwire"
-	"github.com/pgorigin/pgorigin/pgwire/pgclient"
 	"github.com/pgorigin/pgorigin/pgwire/pgtest"
 )
 
@@ -40,39 +34,6 @@ func TestAskAuthentication(t *testing.T) {
 	want = append(want, pgtest.Terminate()...)
 	if stream := <-got; !bytes.Equal(stream, want) {
 		t.Errorf("sent %q, want %q", stream, want)
-	}
-}
-
-func TestLoginFailure(t *testing.T) {
-	c := &originChecker{cures: advice.NewCures(new(config.Origin))}
-	for name, row := range map[string]struct {
-		err          error
-		reason, text string
-	}{
-		"said so by the server": {
-			&pgclient.ServerError{Severity: "FATAL", Code: "28000", Message: "no\x1b entry"}, "auth_rejected",
-			`the server says FATAL (28000): "no\x1b entry"`,
-		},
-		"said so by a leaf": {
-			&pgwire.Error{Kind: pgwire.ReasonUpstreamProtocol, Text: "nonsense"}, "upstream_protocol",
-			"nonsense",
-		},
-		"deadline of a read": {
-			fmt.Errorf("read message: %w", os.ErrDeadlineExceeded), "login_timeout",
-			"the server did not answer in time",
-		},
-		"deadline of a dial": {
-			fmt.Errorf("dial upstream: %w", context.DeadlineExceeded), "login_timeout",
-			"the server did not answer in time",
-		},
-		"end of the connection": {
-			fmt.Errorf("read message: %w", io.EOF), "upstream_gone",
-			"the server ended the connection before the login was over: read message: EOF",
-		},
-	} {
-		if found := c.loginFailure(row.err); found.Reason != row.reason || found.Text != row.text {
-			t.Errorf("%s: %s, %s; want %s, %s", name, found.Reason, found.Text, row.reason, row.text)
-		}
 	}
 }
 

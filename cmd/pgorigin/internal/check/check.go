@@ -35,6 +35,10 @@ func Run(ctx context.Context, o Options, p cli.Process) int {
 	if len(problems) == 0 {
 		ctx, cancel := context.WithTimeout(ctx, o.Timeout)
 		defer cancel()
+		if o.Target == nil { // otherwise no pgorigin is to run
+			c.report.Stages = append(c.report.Stages, c.checkListen(ctx))
+		}
+		c.report.concludeStages()
 		c.checkOrigins(ctx)
 	}
 	c.report.conclude()

@@ -30,7 +30,7 @@ type Report struct {
 	Degraded  []Failure  `json:"degraded,omitempty"` // what failed, though a client gets a connection
 	Problems  []Problem  `json:"problems,omitempty"`
 	Warnings  []string   `json:"warnings,omitempty"`
-	Stages    []Stage    `json:"stages"` // config and files
+	Stages    []Stage    `json:"stages"` // config, files and listen
 	Upstreams []Upstream `json:"upstreams,omitempty"`
 }
 

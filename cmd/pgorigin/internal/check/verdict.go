@@ -14,7 +14,7 @@ func (c *originChecker) judge(upstreams []Upstream, got diagnose.Connection) {
 		c.report.forgive(upstreams, got.Addr)
 	}
 	if c.report.Failed != nil {
-		return // of an earlier origin
+		return // of pgorigin itself, or of an earlier origin
 	}
 	c.report.Failed = firstFailure(upstreams, got.Err)
 	if c.report.Failed == nil && got.Err != nil { // it passed when the addresses were walked to
@@ -95,14 +95,19 @@ func stagesOf(upstreams []Upstream) func(yield func(placedStage) bool) {
 	}
 }
 
-// conclude makes the result of the whole report.
-func (r *Report) conclude() {
+// concludeStages finds the first failure of pgorigin itself.
+func (r *Report) concludeStages() {
 	for i := range r.Stages {
 		if s := &r.Stages[i]; r.Failed == nil && s.Result == resultFailed {
 			f := placedStage{Stage: s}.failure()
 			r.Failed = &f
 		}
 	}
+}
+
+// conclude makes the result of the whole report.
+func (r *Report) conclude() {
+	r.concludeStages()
 	if r.Failed == nil {
 		r.Failed = firstFailure(r.Upstreams, nil)
 	}
