@@ -67,7 +67,7 @@ func newDialer(cfg Config, system systemRoots) (*Dialer, error) {
 	if d.netDial == nil {
 		dialer := newNetDialer()
 		dialer.ControlContext, d.lost = d.controlSocket, packetsLost
-		d.netDial, d.resolve = checkingNames(dialer.DialContext), LookupNetIP
+		d.netDial, d.resolve = explainingLookups(dialer.DialContext), LookupNetIP
 	}
 	if cfg.Trace != nil && cfg.Trace.Attempt != nil {
 		d.attempt = cfg.Trace.Attempt

@@ -75,7 +75,7 @@ func TestConnectFailures(t *testing.T) {
 		want   string
 	}{
 		{"no such host", op(&net.DNSError{Err: "no such host", Name: "db.test", Server: "192.0.2.1", IsNotFound: true}), ReasonUpstreamDNS, "does not exist"},
-		{"DNS timeout", op(&net.DNSError{Err: "i/o timeout", IsTimeout: true}), ReasonUpstreamDNS, "no answer for its name within 10s"},
+		{"DNS timeout", op(&net.DNSError{Err: "i/o timeout", IsTimeout: true}), ReasonUpstreamDNS, "no answer for its name from DNS within 10s"},
 		{"DNS failure", op(&net.DNSError{Err: "server misbehaving \x1b[2J"}), ReasonUpstreamDNS, "failed"},
 		{"refused", op(os.NewSyscallError("connect", syscall.ECONNREFUSED)), ReasonUpstreamRefused, "10.0.0.1:6432 refused"},
 		{"no route", op(os.NewSyscallError("connect", syscall.EHOSTUNREACH)), ReasonUpstreamUnreachable, "10.0.0.1:6432: no route to host"},
@@ -112,15 +112,19 @@ func TestLookupFailures(t *testing.T) {
 		want   string
 	}{
 		{"no such host", missing("db.test"), ReasonUpstreamDNS, "", "its name does not exist in DNS, or has no address there"},
-		{"no such host, DNS was asked", &checkedNameError{err: missing("db.test")}, ReasonUpstreamDNS, "", "its name does not exist in DNS"},
+		{"no such host, DNS was asked", &lookupError{err: missing("db.test"), checked: true}, ReasonUpstreamDNS, "", "its name does not exist in DNS"},
 		{"no such host of one word", missing("db"), ReasonUpstreamDNS, CaseShortName, "its name does not exist in DNS, or has no address there"},
 		{"a name without an address", nil, ReasonDNSNoAddress, "", "its name has no address"},
 		{
-			"a name without an address, DNS was asked", &checkedNameError{missing("db"), "db.prod\x1b[2J"}, ReasonDNSNoAddress, "",
-			"the name \"db.prod\ufffd[2J\" exists in DNS, but has neither an IPv4 nor an IPv6 address there",
+			"a name without an address, DNS was asked", &lookupError{err: missing("db"), checked: true, exists: "db.prod\x1b[2J"}, ReasonDNSNoAddress, "",
+			"the name \"db.prod\ufffd[2J\" exists in DNS, but has no address there (neither IPv4 nor IPv6)",
 		},
-		{"DNS timeout", &net.DNSError{Err: "i/o timeout", IsTimeout: true, Server: server}, ReasonUpstreamDNS, CaseNameServer, "DNS server 192.0.2.1:53 gave no answer for its name within 7s"},
-		{"end of the context", context.DeadlineExceeded, ReasonUpstreamDNS, CaseNameServer, "DNS gave no answer for its name within 7s"},
+		{"DNS timeout", &net.DNSError{Err: "i/o timeout", IsTimeout: true, Server: server}, ReasonUpstreamDNS, CaseNameServer, "got no answer for its name from DNS server 192.0.2.1:53 within 7s"},
+		{
+			"DNS timeout of all servers", &lookupError{err: &net.DNSError{Err: "i/o timeout", IsTimeout: true}, servers: []string{server, "[2001:db8::1]:53", "odd"}},
+			ReasonUpstreamDNS, CaseNameServer, "got no answer for its name from DNS servers 192.0.2.1:53, [2001:db8::1]:53 within 7s",
+		},
+		{"end of the context", context.DeadlineExceeded, ReasonUpstreamDNS, CaseNameServer, "got no answer for its name from DNS within 7s"},
 		{"SERVFAIL or REFUSED", &net.DNSError{Err: "server misbehaving \x1b[2J", IsTemporary: true, Server: server}, ReasonUpstreamDNS, CaseNameServer, "DNS server 192.0.2.1:53 failed to look up its name (server misbehaving \ufffd[2J)"},
 		{"DNS failure", &net.DNSError{Err: "server misbehaving \x1b[2J"}, ReasonUpstreamDNS, CaseNameServer, "DNS lookup of its name failed"},
 		{"a resolver's own error", errors.New("boom \x1b[2J"), ReasonUpstreamDNS, CaseNameServer, "DNS lookup of its name failed"},
@@ -154,6 +158,7 @@ func TestAddressesAreTriedInOrder(t *testing.T) {
 	good := peertest.Start(t, peertest.Presents(ca.Issue(tlstest.Leaf{DNSNames: []string{testName}})))
 	wrong := peertest.Start(t, peertest.Presents(ca.Issue(tlstest.Leaf{DNSNames: []string{"db.internal"}})))
 	plain := peertest.Start(t, peertest.Answers("N"))
+	closes := peertest.Start(t, func(conn net.Conn) { conn.Close() })
 	refused := refusedAddr(t)
 	for _, row := range []struct {
 		name    string
@@ -167,6 +172,7 @@ func TestAddressesAreTriedInOrder(t *testing.T) {
 		{"after a wrong certificate", []string{wrong.Addr, plain.Addr, good.Addr}, 3, "", ""},
 		{"the certificate says most", []string{refused, plain.Addr, wrong.Addr, refused}, 4, ReasonCertNameMismatch, wrong.Addr},
 		{"then TLS", []string{refused, plain.Addr}, 2, ReasonTLSRefused, plain.Addr},
+		{"then what accepted TCP", []string{refused, closes.Addr, refused}, 3, ReasonUpstreamGone, closes.Addr},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			var tried []string

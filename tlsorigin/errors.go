@@ -150,11 +150,12 @@ func (e *Error) SQLState() string {
 }
 
 // furthest merges the failures of several addresses into the one that came closest to a connection: a wrong
-// certificate says more than a refused port. Among equals the first address wins.
+// certificate says more than a silent port, and that more than a refused one. Among equals the first address
+// wins.
 func furthest(failures []*Error) *Error {
 	best := 0
 	for i, failure := range failures {
-		if failure.Kind.Layer() > failures[best].Kind.Layer() {
+		if failure.further(failures[best]) {
 			best = i
 		}
 	}
@@ -165,6 +166,14 @@ func furthest(failures []*Error) *Error {
 		}
 	}
 	return &merged
+}
+
+// further reports whether the attempt of e came closer to a connection than that of other.
+func (e *Error) further(other *Error) bool {
+	if mine, its := e.Kind.Layer(), other.Kind.Layer(); mine != its {
+		return mine > its
+	}
+	return e.Resolved != nil && other.Resolved == nil // so there was TCP
 }
 
 // Layer returns how far an attempt came that ended for r. It returns LayerNone if none ends for r.

@@ -49,38 +49,59 @@ func lookupFailure(err error, budget time.Duration) *problem {
 	if err == nil {
 		return because(ReasonDNSNoAddress, "its name has no address")
 	}
-	var checked *checkedNameError
+	var more *lookupError
 	var dns *net.DNSError
-	asked, name := "DNS", ""
+	if !errors.As(err, &more) {
+		more = new(lookupError)
+	}
+	asked := "DNS"
 	if errors.As(err, &dns) {
-		name = dns.Name
-		if server, err := netip.ParseAddrPort(dns.Server); err == nil {
-			asked = "DNS server " + server.String()
-		}
+		asked = namedServers(append(more.servers, dns.Server))
 	}
 	switch {
-	case errors.As(err, &checked) && checked.exists != "":
-		return because(ReasonDNSNoAddress, "the name %s exists in DNS, but has neither an IPv4 nor an IPv6 "+
-			"address there", safetext.Quote(checked.exists))
+	case more.exists != "":
+		return because(ReasonDNSNoAddress, "the name %s exists in DNS, but has no address there (neither IPv4 nor IPv6)",
+			safetext.Quote(more.exists))
 	case dns != nil && dns.IsNotFound:
-		text := "its name does not exist in DNS"
-		if checked == nil {
-			text += ", or has no address there"
-		}
-		found := because(ReasonUpstreamDNS, "%s", text)
-		if name != "" && !strings.Contains(name, ".") {
-			found = found.as(CaseShortName)
-			found.value = name + ".NAMESPACE.svc"
-		}
-		return found
+		return unknownName(dns.Name, more.checked)
 	case isTimeout(err):
-		return because(ReasonUpstreamDNS, "%s gave no answer for its name within %v", asked, rounded(budget)).
+		return because(ReasonUpstreamDNS, "got no answer for its name from %s within %v", asked, rounded(budget)).
 			as(CaseNameServer)
 	case dns != nil && dns.Server != "":
 		return because(ReasonUpstreamDNS, "%s failed to look up its name (%s)", asked,
 			strings.Trim(safetext.Quote(dns.Err), `"`)).as(CaseNameServer)
 	}
 	return because(ReasonUpstreamDNS, "DNS lookup of its name failed").as(CaseNameServer)
+}
+
+// unknownName is the problem of a name that does not exist. DNS was asked for that if checked.
+func unknownName(name string, checked bool) *problem {
+	text := "its name does not exist in DNS"
+	if !checked {
+		text += ", or has no address there"
+	}
+	found := because(ReasonUpstreamDNS, "%s", text)
+	if name != "" && !strings.Contains(name, ".") {
+		return found.as(CaseShortName).with(name + ".NAMESPACE.svc")
+	}
+	return found
+}
+
+// namedServers says which DNS servers are meant. What is no address and port is left out.
+func namedServers(servers []string) string {
+	var named []string
+	for _, server := range servers {
+		if addr, err := netip.ParseAddrPort(server); err == nil {
+			named = append(named, addr.String())
+		}
+	}
+	switch len(named) {
+	case 0:
+		return "DNS"
+	case 1:
+		return "DNS server " + named[0]
+	}
+	return "DNS servers " + strings.Join(named[:min(len(named), safetext.MaxNames)], ", ")
 }
 
 // connectFailure explains why there is no TCP connection after budget. tried are the addresses of the name
@@ -124,7 +145,7 @@ func (a *attempt) lostFailure(err error, when string) *problem {
 	case isUnreachable(err):
 		return because(ReasonUpstreamUnreachable, "became unreachable %s", when)
 	}
-	return because(ReasonUpstreamGone, "closed the connection %s", when).as(CaseNoAnswer)
+	return because(ReasonUpstreamGone, "%s the connection %s", ending(err), when).as(CaseNoAnswer)
 }
 
 // silent is the problem of a peer that accepted TCP and gave no answer to what it was sent first.
@@ -158,10 +179,17 @@ func (a *attempt) handshakeFailure(err error, received int64) *problem {
 			"acknowledged nothing during the TLS handshake: the connection is lost")
 	case isTimeout(err) && received == 0 && a.route.direct && !a.hybrid():
 		return a.silent("a ClientHello")
+	case isTimeout(err) && received == 0:
+		hello := "the ClientHello"
+		if a.hybrid() {
+			hello += ", which post-quantum key exchange makes large,"
+		}
+		return because(ReasonTLSTimeout, "%s but gave no answer to %s within %v", a.opening(), hello,
+			rounded(a.waited(received))).as(a.unanswered(""))
 	case isTimeout(err):
 		return because(ReasonTLSTimeout,
-			"agreed to TLS but did not complete the handshake within %v (received %d bytes)",
-			rounded(a.waited(received)), received).as(a.endCase(received, "", CaseSlow))
+			"%s but did not complete the handshake within %v (received %d bytes)", a.opening(),
+			rounded(a.waited(received)), received).as(CaseSlow)
 	}
 	if found := alertFailure(err, a.auth); found != nil {
 		if number, _ := alertNumber(err); found.reason == ReasonTLSAlert {
@@ -171,11 +199,11 @@ func (a *attempt) handshakeFailure(err error, received int64) *problem {
 	}
 	switch {
 	case isGone(err) && received == 0:
-		return because(ReasonUpstreamGone, "agreed to TLS but closed the connection before it sent any").
-			as(a.endCase(received, CaseInHandshake, ""))
+		return because(ReasonUpstreamGone, "agreed to TLS but %s the connection before it sent any", ending(err)).
+			as(a.unanswered(CaseInHandshake))
 	case isGone(err):
 		return because(ReasonUpstreamGone,
-			"closed the connection in the middle of the TLS handshake (received %d bytes)", received).
+			"%s the connection in the middle of the TLS handshake (received %d bytes)", ending(err), received).
 			as(CaseInHandshake)
 	case isUnreachable(err):
 		return because(ReasonUpstreamUnreachable, "became unreachable during the TLS handshake")
@@ -192,14 +220,20 @@ func (a *attempt) handshakeFailure(err error, received int64) *problem {
 	return because(ReasonTLSProtocol, "broke the TLS protocol%s", tlsMessage(err))
 }
 
-// endCase chooses the case of a handshake that ended without an alert. It is begun if the peer had sent
-// something and none if it had not, unless only a large ClientHello may be sent: that may be the trouble.
-func (a *attempt) endCase(received int64, none, begun Case) Case {
+// opening says what the peer did before TLS.
+func (a *attempt) opening() string {
+	if a.route.direct {
+		return "accepted TCP"
+	}
+	return "agreed to TLS"
+}
+
+// unanswered returns the case of a ClientHello without an answer. It is usual, unless only a large ClientHello
+// may be sent: that may be the trouble.
+func (a *attempt) unanswered(usual Case) Case {
 	switch {
-	case received > 0:
-		return begun
 	case !a.hybrid() || a.variant.fallible:
-		return none
+		return usual
 	case a.exchange.policy == PostQuantumRequire:
 		return CaseOnlyHybrid
 	}
@@ -273,10 +307,8 @@ func connectionLost(err error) *problem {
 			silenceLimit)
 	case isUnreachable(err):
 		return because(ReasonUpstreamLost, "cannot be reached any more: the connection is lost")
-	case errors.Is(err, syscall.ECONNRESET):
-		return because(ReasonUpstreamGone, "reset the connection")
 	case isGone(err):
-		return because(ReasonUpstreamGone, "closed the connection")
+		return because(ReasonUpstreamGone, "%s the connection", ending(err))
 	}
 	return because(ReasonTLSProtocol, "broke the TLS protocol%s", tlsMessage(err))
 }
@@ -346,6 +378,14 @@ func alertFailure(err error, auth *clientAuth) *problem {
 		return because(ReasonTLSALPN, "does not know the protocol %s (ALPN): %s", protocolName, name)
 	}
 	return because(ReasonTLSAlert, "refused the TLS handshake with %s", name)
+}
+
+// ending says what the peer did to the connection.
+func ending(err error) string {
+	if errors.Is(err, syscall.ECONNRESET) {
+		return "reset"
+	}
+	return "closed"
 }
 
 func isTimeout(err error) bool {

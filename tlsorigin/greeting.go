@@ -81,7 +81,7 @@ func answerProblem(greeting []byte) *problem {
 		// data from inside TLS (CVE-2021-23222). Bytes that have arrived already get their own reason. Later
 		// ones break the handshake, because nothing between here and TLS has a buffer.
 		return because(ReasonTLSInjection,
-			"sent bytes behind its answer to SSLRequest; someone in the path may be tampering")
+			"sent plaintext behind its answer to SSLRequest; someone in the path may have injected it")
 	case greeting[0] == 'N':
 		return because(ReasonTLSRefused, "refuses TLS (answered SSLRequest with N)")
 	case greeting[0] == 'E':

@@ -5,42 +5,52 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 )
 
-// checkedNameError is a lookup that found no address, when DNS was asked whether the name exists. The
-// resolver of package net says "no such host" for both.
-type checkedNameError struct {
-	err    error
-	exists string // a name that exists, perhaps with a search domain; empty if none does
+// lookupError is a failed lookup, and what the resolver of package net does not say about it.
+type lookupError struct {
+	err     error
+	checked bool     // DNS was asked whether the name exists: net says "no such host" also for one without address
+	exists  string   // a name that exists, perhaps with a search domain; empty if none does
+	servers []string // the DNS servers of this machine; nil if err names one, or says that a name was not found
 }
 
-func (e *checkedNameError) Error() string { return e.err.Error() }
-func (e *checkedNameError) Unwrap() error { return e.err }
+func (e *lookupError) Error() string { return e.err.Error() }
+func (e *lookupError) Unwrap() error { return e.err }
 
-// LookupNetIP resolves a name as Dial does. Its error tells a name without an address from one that does not
-// exist.
+// LookupNetIP resolves a name as Dial does. Its error says more than that of package net.
 func LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error) {
 	addrs, err := net.DefaultResolver.LookupNetIP(ctx, network, host)
-	return addrs, checkName(ctx, err, new(net.Dialer).DialContext)
+	return addrs, explainLookup(ctx, err, new(net.Dialer).DialContext)
 }
 
-// checkingNames returns dial with errors that tell a name without an address from one that does not exist.
-func checkingNames(dial dialFunc) dialFunc {
+// explainingLookups returns dial. Where a lookup has failed, the error says more than that of package net.
+func explainingLookups(dial dialFunc) dialFunc {
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
 		conn, err := dial(ctx, network, addr)
-		return conn, checkName(ctx, err, new(net.Dialer).DialContext)
+		return conn, explainLookup(ctx, err, new(net.Dialer).DialContext)
 	}
 }
 
-// checkName adds to err whether the name exists that was not found. It returns any other error as it is. dial
-// leads to DNS servers.
-func checkName(ctx context.Context, err error, dial dialFunc) error {
+// explainLookup returns err as a *lookupError if it is that of a lookup. dial leads to DNS servers.
+func explainLookup(ctx context.Context, err error, dial dialFunc) error {
 	var dns *net.DNSError
-	if !errors.As(err, &dns) || !dns.IsNotFound {
+	switch {
+	case !errors.As(err, &dns):
 		return err
+	case dns.IsNotFound:
+		return checkName(ctx, err, dns.Name, dial)
+	case dns.Server == "":
+		return &lookupError{err: err, servers: dnsServers(ctx, dns.Name)}
 	}
+	return err
+}
+
+// checkName adds to err whether name exists, which was not found.
+func checkName(ctx context.Context, err error, name string, dial dialFunc) error {
 	var seen dnsAnswers
 	resolver := net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, addr string) (net.Conn,
 		error,
@@ -52,11 +62,28 @@ func checkName(ctx context.Context, err error, dial dialFunc) error {
 		return conn, err
 	}}
 	var again *net.DNSError
-	if _, second := resolver.LookupNetIP(ctx, "ip", dns.Name); !errors.As(second, &again) || !again.IsNotFound {
+	if _, second := resolver.LookupNetIP(ctx, "ip", name); !errors.As(second, &again) || !again.IsNotFound {
 		return err // so nothing is known
 	}
-	return &checkedNameError{err, seen.existing(dns.Name)}
+	return &lookupError{err: err, checked: true, exists: seen.existing(name)}
 }
+
+// dnsServers returns the DNS servers that this machine would ask for name. It asks none of them.
+func dnsServers(ctx context.Context, name string) (servers []string) {
+	var mu sync.Mutex
+	resolver := net.Resolver{PreferGo: true, Dial: func(_ context.Context, _, addr string) (net.Conn, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if !slices.Contains(servers, addr) {
+			servers = append(servers, addr)
+		}
+		return nil, errOnlyNames
+	}}
+	_, _ = resolver.LookupNetIP(context.WithoutCancel(ctx), "ip", name) // fails
+	return servers
+}
+
+var errOnlyNames = errors.New("only the names of DNS servers are wanted")
 
 // dnsAnswers are the names for which a DNS server answered that they exist.
 type dnsAnswers struct {

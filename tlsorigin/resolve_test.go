@@ -63,15 +63,28 @@ func TestNamesWithoutAddress(t *testing.T) {
 		{"no failure of DNS", errors.New("boom"), nil, false, ""},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			err := checkName(t.Context(), row.err, dnsServer(t, row.codes))
-			var checked *checkedNameError
-			if errors.As(err, &checked) != row.asked || checked != nil && checked.exists != row.exists || !errors.Is(err, row.err) {
+			err := explainLookup(t.Context(), row.err, dnsServer(t, row.codes))
+			more := new(lookupError)
+			errors.As(err, &more)
+			if more.checked != row.asked || more.exists != row.exists || !errors.Is(err, row.err) {
 				t.Errorf("got %#v", err)
 			}
 		})
 	}
-	if err := checkName(t.Context(), nil, nil); err != nil {
+	if err := explainLookup(t.Context(), nil, nil); err != nil {
 		t.Errorf("without an error: %v", err)
+	}
+}
+
+// TestSilentServersAreNamed: when the time is up, package net does not say which servers were asked. They are
+// those of this machine; nobody is asked for their names.
+func TestSilentServersAreNamed(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	silent := &net.DNSError{Err: "i/o timeout", Name: "db.test", IsTimeout: true}
+	var more *lookupError
+	if err := explainLookup(ctx, silent, nil); !errors.As(err, &more) || len(more.servers) == 0 || more.checked {
+		t.Errorf("got %#v", err)
 	}
 }
 

@@ -195,7 +195,7 @@ func BadProtocols(ca *tlstest.CA) []BadUpstream {
 				ReadHello(conn)
 				Reset(conn)
 			}, Nothing, "upstream_gone",
-			[]string{"agreed to TLS but closed"},
+			[]string{"agreed to TLS but reset"},
 		},
 		{
 			"bytes behind S in the same segment", Answers("S" + PeerText), Nothing, "tls_injection",
@@ -223,7 +223,7 @@ func BadProtocols(ca *tlstest.CA) []BadUpstream {
 		},
 		{
 			"silent after S", Answers("S"), Soon, "tls_timeout",
-			[]string{"did not complete the handshake within", "received 0 bytes", "a smaller ClientHello failed"},
+			[]string{"gave no answer to the ClientHello", "a smaller ClientHello failed"},
 		},
 		{"half a handshake, then RST", func(conn net.Conn) {
 			Answer(conn, "S")

@@ -345,7 +345,7 @@ func tlsReasons() []reason {
 			Case: string(tlsorigin.CaseErrorAnswer),
 			When: "it answered SSLRequest with an error",
 			Cures: []string{
-				"Connect again: the server at {UPSTREAM_ADDR} may have had no memory or process for this connection.",
+				"Connect again: the server at {UPSTREAM_ADDR} may have had too many connections or no memory.",
 				"If this repeats, read its log: it says why.",
 			},
 		}, {
