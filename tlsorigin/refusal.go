@@ -52,7 +52,7 @@ func (a *attempt) nothingInCommon(why string) *problem {
 		return because(ReasonTLSNoCommon, "probably has no post-quantum key exchange, and nothing else was "+
 			"offered (%s): %s", a.groups(), why).as(CaseOnlyHybrid)
 	}
-	found := because(ReasonTLSNoCommon, "has no cipher, key exchange or signature in common with what was "+
+	found := because(ReasonTLSNoCommon, "has no cipher, key-exchange group or signature in common with what was "+
 		"offered, %s with %s: %s", a.versions(), a.groups(), why)
 	if a.exchange.listed && !slices.Contains(a.exchange.groups, tls.CurveP256) {
 		return found.as(CaseGroups)

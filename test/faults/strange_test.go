@@ -48,7 +48,7 @@ func strangeFaults() []fault {
 		direct(strange("an SSH server, by direct TLS", `\bSSH\b`, greets("SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u3\r\n"))),
 		direct(strange("a web server, by direct TLS", `\bHTTP\b`, answers(httpRefusal))),
 		{
-			name: "a server with its own greeting", reason: "tls_protocol",
+			name: "a server with its own greeting", reason: "not_postgres",
 			cause: []string{`127\.0\.0\.1`, `\?|hello|0x|SSLRequest`}, first: `PGORIGIN_UPSTREAM_ADDR`,
 			make: func(s *scene) {
 				s.upstream = s.gate(greets("?hello, who is there\r\n")).Addr
@@ -76,7 +76,7 @@ func strangeFaults() []fault {
 			},
 		},
 		{
-			name: "an overloaded server answers SSLRequest with an error", reason: "not_postgres|tls_protocol",
+			name: "an overloaded server answers SSLRequest with an error", reason: "tls_protocol",
 			cause: []string{`127\.0\.0\.1`, `answered SSLRequest with an error|ErrorResponse`}, first: `load|log of|log\b|full|connections`,
 			make: func(s *scene) {
 				g := s.gate(answers("E\x00\x00\x00\x41SFATAL\x00C53300\x00Mcould not fork new process for connection\x00\x00"))

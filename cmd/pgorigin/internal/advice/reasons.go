@@ -416,8 +416,9 @@ func tlsReasons() []reason {
 		Ends:    ofDial(),
 		Meaning: "Upstream and pgorigin have no TLS version, cipher, key exchange or signature in common.",
 		Cures: []string{
-			"Let the upstream at {UPSTREAM_ADDR} take ECDHE with AES-GCM or ChaCha20: ssl_ciphers of PostgreSQL, " +
-				"client_tls_ciphers of pgbouncer.",
+			"Reset ssl_ciphers and ssl_ecdh_curve of the PostgreSQL at {UPSTREAM_ADDR} to their defaults " +
+				"(pgbouncer: client_tls_ciphers, client_tls_ecdhcurve).",
+			"It needs a cipher with ECDHE and AES-GCM or ChaCha20, and one of the groups.",
 			"Its certificate needs an ECDSA, RSA or Ed25519 key.",
 			"Its log says what is missing.",
 		},
