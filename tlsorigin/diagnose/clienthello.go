@@ -7,9 +7,11 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"math/big"
 	"slices"
 
 	"golang.org/x/crypto/cryptobyte"
+	"golang.org/x/crypto/cryptobyte/asn1"
 )
 
 // clientHello describes a ClientHello that crypto/tls would not send. It only asks what a server takes. No
@@ -186,7 +188,8 @@ type serverHello struct {
 }
 
 // parseCertificates returns the certificates that follow a ServerHello of TLS 1.2, which sends them in the
-// clear. ok is false while data has not all of them. What does not parse is left out.
+// clear. ok is false while data has not all of them. See parseCertificate for what does
+// not parse.
 func parseCertificates(data []byte) (certs []*x509.Certificate, ok bool) {
 	var messages []byte
 	for input := cryptobyte.String(data); ; {
@@ -212,13 +215,31 @@ func parseCertificates(data []byte) (certs []*x509.Certificate, ok bool) {
 		ok := body.ReadUint24LengthPrefixed(&list)
 		for ok && !list.Empty() && len(certs) < maxCertificates {
 			if ok = list.ReadUint24LengthPrefixed(&der); ok {
-				if cert, err := x509.ParseCertificate(der); err == nil {
-					certs = append(certs, cert)
-				}
+				certs = append(certs, parseCertificate(der))
 			}
 		}
 		return certs, true
 	}
+}
+
+// parseCertificate returns a certificate. If crypto/x509 refuses it, the result has only Raw, and its serial number
+// if that is the reason.
+func parseCertificate(der []byte) *x509.Certificate {
+	cert, err := x509.ParseCertificate(der)
+	if err == nil {
+		return cert
+	}
+	cert = &x509.Certificate{Raw: der}
+	var input, certificate, body, version cryptobyte.String
+	input = der
+	if input.ReadASN1(&certificate, asn1.SEQUENCE) && certificate.ReadASN1(&body, asn1.SEQUENCE) &&
+		body.ReadOptionalASN1(&version, nil, asn1.Tag(0).Constructed().ContextSpecific()) {
+		serial := new(big.Int)
+		if body.ReadASN1Integer(serial) && serial.Sign() < 0 {
+			cert.SerialNumber = serial
+		}
+	}
+	return cert
 }
 
 // Bounds of what is read of certificates.

@@ -38,7 +38,8 @@ type Acceptance struct {
 	NeedsSNI  bool
 	// Sent are the certificates of a handshake of TLS 1.2, the server's own first, and Path is what of them is
 	// linked. Nobody verified them.
-	Sent, Path []*x509.Certificate
+	Sent, Path     []*x509.Certificate
+	NegativeSerial bool // of one of the certificates
 	// OnlySHA1 says that the server signs a TLS 1.2 handshake with nothing better.
 	OnlySHA1 bool
 	// PSSKey and MLDSAKey say that the server's key is for signatures that crypto/tls does not have.
@@ -92,14 +93,25 @@ func (p *prober) askAll(ctx context.Context) *Acceptance {
 		if answer.came() {
 			offers[i].note(a, offers[i].takes(answer))
 		}
-		if len(answer.certificates) > 0 {
-			a.Sent, a.Path = answer.certificates, pathOf(answer.certificates, nil)
-		}
+		a.readCertificates(answer.certificates)
 	}
 	a.measure(answers)
 	a.NeedsSNI = p.serverName != "" && answers[0].hello.answered && !answers[1].hello.answered &&
 		(answers[1].came() || answers[1].vanished)
 	return a
+}
+
+// readCertificates notes certificates, and what forbids crypto/x509 to read them.
+func (a *Acceptance) readCertificates(sent []*x509.Certificate) {
+	for _, cert := range sent {
+		if cert.PublicKeyAlgorithm == x509.UnknownPublicKeyAlgorithm && cert.Version == 0 {
+			a.NegativeSerial = a.NegativeSerial || cert.SerialNumber != nil
+			return
+		}
+	}
+	if len(sent) > 0 {
+		a.Sent, a.Path = sent, pathOf(sent, nil)
+	}
 }
 
 // measure compares the sizes of what was answered and of what was not.

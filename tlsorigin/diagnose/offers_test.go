@@ -1,7 +1,9 @@
 package diagnose
 
 import (
+	"crypto"
 	"crypto/tls"
+	"encoding/asn1"
 	"io"
 	"maps"
 	"net"
@@ -190,6 +192,25 @@ func TestCertificatesOfTLS12(t *testing.T) {
 	})
 	if len(found.Path) != 2 || !found.Path[0].Equal(pair.Leaf) || !found.Path[1].Equal(ca.Cert) {
 		t.Errorf("%+v", found.Path)
+	}
+}
+
+// crypto/x509 refuses a negative serial number, so nothing else is known of such a certificate.
+func TestANegativeSerialNumber(t *testing.T) {
+	ca := tlstest.NewCA("Test Root", tlstest.P256)
+	leaf := ca.Issue(tlstest.Leaf{DNSNames: []string{peertest.Name}}).TLS()
+	leaf.Certificate[0] = ca.Resign(leaf.Certificate[0], crypto.SHA256, func(e []asn1.RawValue) []asn1.RawValue {
+		e[1] = asn1.RawValue{Tag: asn1.TagInteger, Bytes: []byte{0x81, 1}}
+		return e
+	})
+	leaf.Leaf = nil
+	found := accepted(t, func(conn net.Conn) {
+		if peertest.Answer(conn, "S") {
+			tls.Server(conn, &tls.Config{Certificates: []tls.Certificate{leaf}}).Handshake()
+		}
+	})
+	if !found.NegativeSerial || found.Path != nil {
+		t.Errorf("%+v", found)
 	}
 }
 

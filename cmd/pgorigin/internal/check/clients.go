@@ -86,9 +86,10 @@ func newServer(d *diagnose.Address, serverName string, methods []string) *stacks
 		Name: serverName, Now: time.Now(), Path: d.Path, Sent: d.Sent, Verified: d.Certificate.Verified,
 		Versions: accepts.Versions, Suites: map[stacks.Suites]bool{}, Groups: map[string]bool{},
 		LostHello: accepts.LostHello, GoodHello: accepts.GoodHello, NeedsSNI: accepts.NeedsSNI,
-		HandshakeSHA1: accepts.OnlySHA1 && !accepts.Versions[stacks.TLS13],
-		Incomplete:    d.Err != nil && d.Err.Kind == tlsorigin.ReasonChainIncomplete && len(d.Path) > 0,
-		PSSKey:        accepts.PSSKey, MLDSAKey: accepts.MLDSAKey, Methods: methods,
+		HandshakeSHA1:  accepts.OnlySHA1 && !accepts.Versions[stacks.TLS13],
+		NegativeSerial: accepts.NegativeSerial,
+		Incomplete:     d.Err != nil && d.Err.Kind == tlsorigin.ReasonChainIncomplete && len(d.Path) > 0,
+		PSSKey:         accepts.PSSKey, MLDSAKey: accepts.MLDSAKey, Methods: methods,
 	}
 	if len(server.Path) == 0 { // the handshake of pgorigin did not come to certificates, that of others does
 		server.Path, server.Sent = accepts.Path, accepts.Sent

@@ -27,6 +27,7 @@ const (
 	IssuerPSSKey   Cause = "issuer_rsa_pss_key"
 	RSASmall       Cause = "rsa_small"
 	RSALarge       Cause = "rsa_large"
+	RootRSALarge   Cause = "root_rsa_large"
 	MLDSA          Cause = "ml_dsa"
 	OtherCurve     Cause = "unusual_curve"
 	SHA1RSA        Cause = "sha1_rsa"
@@ -53,7 +54,8 @@ const (
 	NoKeyIdentifier    Cause = "no_key_identifier"
 	LongValidity       Cause = "long_validity"
 	NoServerAuth       Cause = "no_server_auth"
-	OddSerial          Cause = "unusual_serial"
+	LongSerial         Cause = "long_serial"
+	NegativeSerial     Cause = "negative_serial"
 	NotSent            Cause = "missing_intermediate"
 	PartialTrust       Cause = "root_not_trusted"
 	ManySent           Cause = "many_certificates"
@@ -93,7 +95,8 @@ func keyCauses() []causeRow {
 		{LeafPSSKey, "The server's key is for RSASSA-PSS alone, as `openssl genpkey -algorithm RSA-PSS` makes it"},
 		{IssuerPSSKey, "The key of an authority is for RSASSA-PSS alone"},
 		{RSASmall, "An RSA key of the chain has fewer than 2048 bits"},
-		{RSALarge, "An RSA key of the chain has more than 8192 bits"},
+		{RSALarge, "An RSA key that the server sends has more than 8192 bits"},
+		{RootRSALarge, "The RSA key of the trusted authority, which is not sent, has more than 8192 bits"},
 		{MLDSA, "A key of the chain is ML-DSA (post-quantum)"},
 		{OtherCurve, "A key of the chain is on a curve other than P-256, P-384 and P-521"},
 		{SHA1RSA, "An RSA authority signed a certificate with SHA-1"},
@@ -121,7 +124,8 @@ func formCauses() []causeRow {
 		{NoKeyIdentifier, "A certificate lacks the key identifier of its own key, or of its authority's"},
 		{LongValidity, "The server's certificate is valid for more than 825 days"},
 		{NoServerAuth, "The server's certificate has no extended key usage"},
-		{OddSerial, "The serial number of a certificate has more than 20 bytes"},
+		{NegativeSerial, "The serial number of a certificate is negative"},
+		{LongSerial, "The serial number of a certificate has more than 20 bytes"},
 		{NotSent, "The server does not send an intermediate certificate"},
 		{PartialTrust, "An intermediate authority is trusted, and its root is not"},
 		{ManySent, "The server sends more than ten certificates"},
@@ -148,7 +152,7 @@ func Causes() []Cause {
 func suiteCauses() []Cause {
 	return slices.DeleteFunc(Causes(), func(c Cause) bool {
 		return slices.Contains([]Cause{
-			NeedsSNI, RSALarge, MLDSA, NoKeyIdentifier, BoundToEd25519, OnlyBound,
+			NeedsSNI, MLDSA, BoundToEd25519, OnlyBound,
 		}, c)
 	})
 }

@@ -55,7 +55,8 @@ func siteCauses() map[string]Cause {
 		"P-384": LeafP384, "key P-521": LeafP521, "authority P-521": IssuerP521, "intermediate P-521": IssuerP521,
 		"key Ed25519": LeafEd25519, "authority Ed25519": IssuerEd25519, "intermediate Ed25519": IssuerEd25519,
 		"key only for RSA-PSS": LeafPSSKey, "authority only for RSA-PSS": IssuerPSSKey,
-		"key RSA-1024": RSASmall, "authority RSA-1024": RSASmall, "key P-224, TLS 1.2": OtherCurve,
+		"key RSA-1024": RSASmall, "authority RSA-1024": RSASmall, "key RSA-9216": RSALarge,
+		"authority RSA-9216": RootRSALarge, "key P-224, TLS 1.2": OtherCurve,
 		"RSA with SHA-1": SHA1RSA, "P-256 with SHA-1": SHA1ECDSA, "RSA with PSS": PSSSignature,
 		"P-256 with SHA-512": IssuerSHA512, "P-384 with SHA-512": IssuerSHA512,
 
@@ -65,8 +66,9 @@ func siteCauses() map[string]Cause {
 		"root of X.509 version 1": RootVersion1, "root without key usage": NoKeyUsage,
 		"root whose basic constraints are not critical": LaxConstraints,
 		"valid for ten years":                           LongValidity, "no extended key usage": NoServerAuth,
-		"serial number of 24 bytes": OddSerial,
-		"missing intermediate":      NotSent, "only the intermediate is trusted": PartialTrust,
+		"serial number of 24 bytes": LongSerial, "negative serial number": NegativeSerial,
+		"no key identifier of the authority": NoKeyIdentifier,
+		"missing intermediate":               NotSent, "only the intermediate is trusted": PartialTrust,
 		"twelve other certificates are sent, too": ManySent, "an expired certificate is sent, too": ExpiredExtra,
 
 		"only TLS 1.3": NoCommonVersion, "only TLS 1.1": NoCommonVersion,

@@ -33,6 +33,8 @@ type Server struct {
 
 	HandshakeSHA1 bool // it answers a ClientHello of TLS 1.2 only if that offers SHA-1
 
+	NegativeSerial bool // of a certificate, which is not in Path then
+
 	Methods []string // of authentication; nil if it was not asked
 }
 
@@ -53,6 +55,9 @@ func (s *Server) Traits() []Trait {
 	}
 	for i, cert := range s.Path {
 		s.addKeys(add, i, cert)
+	}
+	if s.NegativeSerial {
+		add(NegativeSerial, "a certificate that the server sends has a negative serial number")
 	}
 	if s.HandshakeSHA1 {
 		add(HandshakeSHA1, "in TLS 1.2, the server signs the handshake with SHA-1 alone")
@@ -86,7 +91,11 @@ func (s *Server) addKeys(add adder, place int, cert *x509.Certificate) {
 	if leaf {
 		whose = "the server's key"
 	}
-	addKey(add, keyOf(cert), whose, leaf)
+	if key := keyOf(cert); key.bits > 8192 && s.isAnchor(place) && !s.sent(cert) {
+		add(RootRSALarge, "%s has %d bits", whose, key.bits)
+	} else {
+		addKey(add, key, whose, leaf)
+	}
 	if s.isAnchor(place) {
 		return // nobody verifies the signature of what is trusted
 	}
@@ -203,7 +212,7 @@ func (s *Server) addChain(add adder) {
 			add(NoKeyIdentifier, "the certificate %s has no key identifier of its authority", subject(cert))
 		}
 		if n := cert.SerialNumber; n != nil && n.BitLen() > 160 {
-			add(OddSerial, "the serial number of %s has more than 20 bytes", subject(cert))
+			add(LongSerial, "the serial number of %s has more than 20 bytes", subject(cert))
 		}
 	}
 	if s.Incomplete {

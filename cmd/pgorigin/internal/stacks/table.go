@@ -1,51 +1,17 @@
 package stacks
 
-import (
-	"maps"
-	"slices"
-)
+import "slices"
 
-// Table returns all stacks: those that were measured, with what is reported of them besides, and those that cannot
-// be had everywhere.
+// Table returns all stacks: those that were measured, and those that cannot be had everywhere.
 func Table() []Stack {
+	const ed25519 = "https://github.com/jbg/tokio-postgres-rustls/issues/37"
 	measured := measuredStacks()
 	for i := range measured {
-		k := &measured[i]
-		for _, more := range reportedOfMeasured() {
-			if k.Name == more.Name && slices.Contains(more.versions, k.Versions) == (more.versions != nil) {
-				maps.Copy(k.Cells, more.Cells)
-			}
+		if measured[i].Name == "libpq" { // the suite does not log in
+			measured[i].Cells[BoundToEd25519] = reported("could not find digest for NID UNDEF", ed25519)
 		}
 	}
 	return slices.Concat(measured, platformStacks(), otherStacks())
-}
-
-// reported is what a source says of measured stacks, for causes without a server in the suite.
-type reportedCells struct {
-	Name     string
-	versions []string // nil means all
-	Cells    map[Cause]Cell
-}
-
-func reportedOfMeasured() []reportedCells {
-	const (
-		large   = "https://go.dev/issue/61460"
-		ring    = "https://docs.rs/ring/latest/ring/signature/static.RSA_PKCS1_2048_8192_SHA256.html"
-		ed25519 = "https://github.com/jbg/tokio-postgres-rustls/issues/37"
-		strict  = "https://github.com/python/cpython/issues/138193"
-	)
-	tooLarge := map[Cause]Cell{RSALarge: reported("", ring)}
-	return []reportedCells{
-		{"Go", nil, map[Cause]Cell{
-			RSALarge: reported("tls: server sent certificate containing RSA key larger than 8192 bits", large),
-		}},
-		{"rustls with ring", nil, tooLarge},
-		{"rustls with aws-lc-rs", nil, tooLarge},
-		{"Deno", nil, tooLarge},
-		{"libpq", nil, map[Cause]Cell{BoundToEd25519: reported("could not find digest for NID UNDEF", ed25519)}},
-		{"Python", []string{"3.13", "3.14"}, map[Cause]Cell{NoKeyIdentifier: reported(
-			"[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: Missing Authority Key Identifier", strict)}},
-	}
 }
 
 // platformStacks are the TLS of Windows and of macOS. .NET uses them, and so does Rust's native-tls.
