@@ -1,6 +1,7 @@
 package faults
 
 import (
+	"github.com/pgorigin/pgorigin/pgwire/pgtest"
 	"github.com/pgorigin/pgorigin/test/servers"
 )
 
@@ -60,7 +61,7 @@ func bouncerFaults() []fault {
 			},
 		},
 		{
-			name: "pgbouncer: the database is paused", reason: "login_timeout",
+			name: "pgbouncer: the database is paused", reason: "login_timeout", ofAccount: true,
 			cause: []string{`time|took`, `login|answer`}, first: `pgbouncer|PAUSE|RESUME|pool|load`,
 			hidden: map[surface]string{stunnel: "pgbouncer keeps the client waiting"},
 			make: func(s *scene) {
@@ -73,7 +74,7 @@ func bouncerFaults() []fault {
 		},
 		{
 			name: "pgbouncer: max_client_conn is reached", reason: "server_full",
-			cause: []string{`max_client_conn`}, first: `max_client_conn|fewer`, serverSays: true, simulated: "The other client leaves.",
+			cause: []string{`max_client_conn`}, first: `max_client_conn|fewer`, serverSays: true, ofAccount: true, simulated: "The other client leaves.",
 			make: func(s *scene) {
 				b := s.bouncer(servers.PgBouncerOptions{Settings: []string{"max_client_conn = 1"}})
 				s.upstream = b.Addr
@@ -100,20 +101,52 @@ func bouncerFaults() []fault {
 				s.options = []string{"options='-c search_path=x'"}
 			},
 		},
+		behind("pgbouncer: PostgreSQL behind it is down", "login_timeout", []string{`took longer|in time`}, `load|behind|pool`),
+		behind("pgbouncer: PostgreSQL behind it is down, the pool gives up", "pool_timeout",
+			[]string{`query_wait_timeout`}, `behind|pool|PostgreSQL`, "query_wait_timeout = 1"),
 		{
-			name: "pgbouncer: PostgreSQL behind it is down", reason: "auth_rejected",
-			cause: []string{`server_login_retry|cannot connect|server login|server down`}, first: `behind|PostgreSQL`, serverSays: true, ofAccount: true,
+			// Newer versions than 1.18 say this at once.
+			name: "pgbouncer: PostgreSQL has not let it in before", reason: "pool_timeout",
+			cause: []string{`server_login_retry`}, first: `behind`, serverSays: true,
 			make: func(s *scene) {
-				pg := s.server(servers.PostgresOptions{})
-				b, err := shared.lab.PgBouncer(s.ctx, pg, servers.PgBouncerOptions{Settings: []string{
-					"server_login_retry = 1", "query_wait_timeout = 2",
-				}})
-				s.do(err)
-				s.Cleanup(b.Stop)
-				pg.Stop()
-				s.upstream = b.Addr
-				s.cure = func() { s.do(pg.Start(s.ctx)) }
+				g := s.gate(insideTLS(string(pgtest.ErrorResponse("08P01", "server login has been failing, try again later (server_login_retry)"))))
+				s.upstream, s.noPeers = g.Addr, true
+				s.cure = func() { g.become(relays(shared.postgres.Addr)) }
 			},
+		},
+		{
+			name: "pgbouncer: auth_type=trust, and the user is not in its list", reason: "auth_rejected",
+			cause: []string{`no such user|authentication failed`}, first: `auth_file|user`, serverSays: true, ofAccount: true,
+			make: func(s *scene) {
+				throughBouncer(servers.PgBouncerOptions{Settings: []string{"auth_type = trust"}})(s)
+				s.options, s.account = []string{"user=ghost"}, []string{"PGUSER=ghost"}
+			},
+		},
+		{
+			name: "pgbouncer: a rule of its own rejects", reason: "auth_rejected",
+			cause: []string{`login rejected`}, first: `auth_hba_file`, serverSays: true, ofAccount: true,
+			make: func(s *scene) {
+				rules := serverFile(s.T, "hba.conf", []byte("hostssl all all 10.0.0.0/8 scram-sha-256\n"))
+				throughBouncer(servers.PgBouncerOptions{Settings: []string{"auth_type = hba", "auth_hba_file = " + rules}})(s)
+			},
+		},
+		{
+			name: "pgbouncer: its console is for others", reason: "auth_rejected",
+			cause: []string{`not allowed`}, first: `admin_users`, serverSays: true, ofAccount: true,
+			make: func(s *scene) {
+				throughBouncer(servers.PgBouncerOptions{})(s)
+				s.options, s.account = []string{"dbname=pgbouncer"}, []string{"PGDATABASE=pgbouncer"}
+			},
+		},
+		{
+			name: "pgbouncer: it reaches PostgreSQL without TLS", reason: "auth_rejected",
+			cause: []string{`no pg_hba\.conf entry`, `no encryption`}, first: `server_tls_sslmode`, serverSays: true, ofAccount: true,
+			make: throughBouncer(servers.PgBouncerOptions{Settings: []string{"server_tls_sslmode = disable"}}),
+		},
+		{
+			name: "pgbouncer: its own configuration is wrong", reason: "auth_rejected",
+			cause: []string{`bouncer config error`}, first: `pgbouncer`, serverSays: true, ofAccount: true,
+			make: throughBouncer(servers.PgBouncerOptions{Settings: []string{"auth_type = any"}}),
 		},
 		{
 			name: "pgbouncer: PostgreSQL does not let it in", reason: "auth_rejected",
@@ -124,6 +157,23 @@ func bouncerFaults() []fault {
 				}})(s)
 				s.options, s.account = []string{"password=stale"}, []string{"PGPASSFILE=" + s.passFile("stale")}
 			},
+		},
+	}
+}
+
+// behind is a pgbouncer whose PostgreSQL is stopped.
+func behind(name, reason string, cause []string, first string, settings ...string) fault {
+	return fault{
+		name: name, reason: reason, cause: cause, first: first, serverSays: reason == "pool_timeout", ofAccount: true,
+		make: func(s *scene) {
+			s.brief = true
+			pg := s.server(servers.PostgresOptions{})
+			b, err := shared.lab.PgBouncer(s.ctx, pg, servers.PgBouncerOptions{Settings: append(settings, "server_login_retry = 1")})
+			s.do(err)
+			s.Cleanup(b.Stop)
+			pg.Stop()
+			s.upstream = b.Addr
+			s.cure = func() { s.do(pg.Start(s.ctx)) }
 		},
 	}
 }

@@ -1,10 +1,18 @@
 package faults
 
 import (
+	"crypto"
+	"crypto/rsa"
+	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
+	"io"
+	"math/big"
 	"net"
+	"os/exec"
+	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/pgorigin/pgorigin/test/servers"
@@ -135,6 +143,41 @@ func certificateFaults() []fault {
 			simulated: "The clock of the machine stays; the server gets a certificate for now.",
 			make:      presents(with(func(l *tlstest.Leaf) { l.NotBefore = time.Now().Add(5 * day) })),
 		},
+		{
+			name: "the self-signed certificate has expired", reason: "cert_expired",
+			cause: []string{`expired`}, first: `renew|PGORIGIN_TLS_CA_FILE`,
+			make: func(s *scene) {
+				old, fresh := leaf(), leaf()
+				old.NotBefore, old.NotAfter = time.Now().Add(-9*day), time.Now().Add(-day)
+				pair, renewed := tlstest.SelfSigned(old), tlstest.SelfSigned(fresh)
+				b := s.bouncer(servers.PgBouncerOptions{Certificate: pair})
+				s.upstream = b.Addr
+				s.env = []string{"PGORIGIN_TLS_CA_FILE=" + writeFile(s.T, "old.crt", pair.CertPEM())}
+				s.cure = func() {
+					s.do(b.Present(s.ctx, renewed))
+					s.env = []string{"PGORIGIN_TLS_CA_FILE=" + writeFile(s.T, "new.crt", renewed.CertPEM())}
+				}
+			},
+		},
+		{
+			name: "the clock of this machine is years ahead", reason: "cert_expired",
+			cause: []string{`expired`, `20\d\d-`}, first: `clock`, simulated: "The certificates are years old; new ones come.",
+			make: func(s *scene) {
+				past := func(c *x509.Certificate) {
+					c.NotBefore, c.NotAfter = time.Now().Add(-2000*day), time.Now().Add(-1000*day)
+				}
+				root := tlstest.NewAuthority(tlstest.Authority{Name: "Root of another time", Template: past})
+				l := leaf()
+				l.Template = past
+				b := s.bouncer(servers.PgBouncerOptions{Certificate: root.Issue(l)})
+				s.upstream = b.Addr
+				s.env = []string{"PGORIGIN_TLS_CA_FILE=" + writeFile(s.T, "root.crt", root.PEM())}
+				s.cure = func() {
+					s.do(b.Present(s.ctx, shared.lab.ServerCertificate(tlstest.P256)))
+					s.env = nil
+				}
+			},
+		},
 	}, certificateNames()...)
 }
 
@@ -145,6 +188,7 @@ func certificateNames() []fault {
 		{
 			name: "the certificate has another name", reason: "cert_name_mismatch",
 			cause: []string{`db\.elsewhere\.test`, `db\.pgorigin\.test`}, first: `PGORIGIN_TLS_SERVER_NAME=db\.pgorigin\.test`,
+			tried: `Unset PGORIGIN_TLS_SERVER_NAME|PGORIGIN_TLS_SERVER_NAME=db\.pgorigin\.test`,
 			make: func(s *scene) {
 				s.upstream = shared.postgres.Addr
 				s.env = []string{"PGORIGIN_TLS_SERVER_NAME=db.elsewhere.test"}
@@ -206,6 +250,48 @@ func certificateRules() []fault {
 			make: presents(with(func(l *tlstest.Leaf) { l.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} })),
 		},
 		{
+			name: "the key of the certificate may not sign", reason: "cert_usage",
+			cause: []string{`sign|digitalSignature`}, first: `issue|digitalSignature`,
+			make: fronted(with(func(l *tlstest.Leaf) { l.KeyUsage = x509.KeyUsageKeyAgreement })),
+		},
+		{
+			name: "an authority allows no authority below it", reason: "cert_invalid",
+			cause: []string{`Short Path CA|path|authorit`}, first: `issue|authorit`,
+			make: presents(func() *tlstest.Pair {
+				short := shared.lab.CA.Authority(tlstest.Authority{Name: "Short Path CA", Template: func(c *x509.Certificate) {
+					c.MaxPathLen, c.MaxPathLenZero = 0, true
+				}})
+				return short.Intermediate("Below The Short Path", tlstest.P256).Issue(leaf())
+			}),
+		},
+		{
+			name: "the server sends hundreds of certificates", reason: "cert_invalid",
+			cause: []string{`bytes of certificates`, `\d{6}`}, first: `fewer|send`,
+			make: fronted(func() *tlstest.Pair {
+				pair := shared.lab.CA.Issue(leaf())
+				return pair.WithChain(slices.Repeat([]*x509.Certificate{shared.lab.CA.Cert}, 300)...)
+			}),
+		},
+		{
+			name: "the key of the certificate is too long", reason: "cert_invalid",
+			cause: []string{`RSA`, `8192`}, first: `issue|key`,
+			make: fronted(with(func(l *tlstest.Leaf) { l.Signer = hugeKey{} })),
+		},
+		{
+			name: "the CA has an Ed448 key", reason: "cert_unknown_authority",
+			cause: []string{`Ed448-CA`, `kind of key`}, first: `RSA|ECDSA`,
+			make: func(s *scene) {
+				ca, pair := ed448(s)
+				g := s.gate(fronts(&tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}))
+				s.upstream = g.Addr
+				s.env = []string{"PGORIGIN_TLS_CA_FILE=" + ca}
+				s.cure = func() {
+					g.become(fronts(goodTLS()))
+					s.env = nil
+				}
+			},
+		},
+		{
 			name: "the key of the certificate is too short", reason: "cert_invalid",
 			cause: []string{`1024`, `RSA|bits?`}, first: `issue|replace|key`,
 			make: fronted(with(func(l *tlstest.Leaf) { l.Key = tlstest.RSA1024 })),
@@ -237,4 +323,38 @@ func certificateRules() []fault {
 			})),
 		},
 	}
+}
+
+// hugeKey is an RSA key of more bits than crypto/tls takes. It signs nothing that is valid: the certificate is refused
+// before that matters.
+type hugeKey struct{}
+
+func (hugeKey) Public() crypto.PublicKey {
+	modulus := new(big.Int).Lsh(big.NewInt(1), 9000)
+	return &rsa.PublicKey{N: modulus.Add(modulus, big.NewInt(1)), E: 65537}
+}
+
+func (hugeKey) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) {
+	return make([]byte, 9000/8+1), nil
+}
+
+// ed448 makes a CA of a kind of key that Go does not know, and a certificate of it.
+func ed448(s *scene) (ca string, pair tls.Certificate) {
+	s.Helper()
+	names := writeFile(s.T, "names.cnf", []byte("subjectAltName=DNS:"+servers.ServerName+",IP:127.0.0.1\n"))
+	folder := filepath.Dir(names)
+	for _, command := range []string{
+		"openssl req -x509 -newkey ed448 -nodes -keyout ca.key -out ca.crt -days 9 -subj /CN=Ed448-CA",
+		"openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout leaf.key -out leaf.csr -subj /CN=db",
+		"openssl x509 -req -in leaf.csr -CA ca.crt -CAkey ca.key -CAcreateserial -out leaf.crt -days 9 -extfile names.cnf",
+	} {
+		cmd := exec.CommandContext(s.ctx, "sh", "-c", command)
+		cmd.Dir = folder
+		if out, err := cmd.CombinedOutput(); err != nil {
+			s.Fatalf("%s: %v\n%s", command, err, out)
+		}
+	}
+	pair, err := tls.LoadX509KeyPair(filepath.Join(folder, "leaf.crt"), filepath.Join(folder, "leaf.key"))
+	s.do(err)
+	return filepath.Join(folder, "ca.crt"), pair
 }

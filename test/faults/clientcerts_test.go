@@ -80,7 +80,7 @@ func clientCertificateFaults() []fault {
 			},
 		},
 		{
-			name: "PostgreSQL logs in by certificate, of another user", reason: "client_cert_rejected",
+			name: "PostgreSQL logs in by certificate, of another user", reason: "client_cert_required",
 			cause: []string{`certificate authentication failed|common name|CN\b`}, first: certFile + `|common name|CN\b`, serverSays: true, ofAccount: true,
 			make: func(s *scene) {
 				s.upstream = s.server(servers.PostgresOptions{HBA: "local all all trust\nhostssl all all 127.0.0.1/32 cert\n"}).Addr
@@ -113,6 +113,34 @@ func clientCertificateFaults() []fault {
 				l.NotBefore, l.NotAfter = time.Now().Add(-9*day), time.Now().Add(-day)
 				return shared.lab.CA.Issue(l)
 			}),
+		},
+		{
+			name: "the client certificate is not valid yet", reason: "client_cert_rejected",
+			cause: []string{`client certificate|PGORIGIN_TLS_CERT_FILE`, `not valid (yet|before)|begins`}, first: `clock|` + certFile,
+			make: wrongClient(func(_ *scene, l tlstest.Leaf) *tlstest.Pair {
+				l.NotBefore = time.Now().Add(2 * day)
+				return shared.lab.CA.Issue(l)
+			}),
+		},
+		{
+			name: "the server's list of revoked client certificates is out of date", reason: "client_cert_rejected",
+			cause: []string{`client certificate`, `expired`}, first: `ssl_crl_file`, tried: `Unset PGORIGIN_TLS_CERT_FILE|ssl_crl_file`,
+			make: func(s *scene) {
+				list := func(end time.Time) string {
+					return string(tlstest.CRLPEM(shared.lab.CA.CRL(tlstest.CRL{NextUpdate: end})))
+				}
+				pg := s.server(servers.PostgresOptions{
+					Settings: []string{"ssl_crl_file = 'clients.crl'"},
+					Files:    map[string]string{"clients.crl": list(time.Now().Add(-day))},
+				})
+				s.upstream = pg.Addr
+				s.own(shared.lab.CA.Issue(clientLeaf()))
+				s.cure = func() {
+					s.do(pg.Write("clients.crl", list(time.Now().Add(day))))
+					pg.Stop()
+					s.do(pg.Start(s.ctx))
+				}
+			},
 		},
 		{
 			name: "the client certificate is for servers", reason: "client_cert_rejected",

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -15,7 +16,10 @@ import (
 
 // clientFault is one of a client. Check and other programs do not meet it.
 func clientFault(f fault, serve func(*scene)) fault {
-	f.hidden = map[surface]string{check: "it is the client's"}
+	if f.hidden == nil {
+		f.hidden = map[surface]string{}
+	}
+	f.hidden[check] = "it is the client's"
 	if f.first == `^$` {
 		f.hidden[client] = "it is the client itself"
 	}
@@ -42,7 +46,22 @@ func (s *scene) says(addr, text string, patience time.Duration) string {
 	s.do(err)
 	s.do(conn.SetReadDeadline(time.Now().Add(patience)))
 	answer, _ := io.ReadAll(conn) // the deadline is no failure
-	return string(answer)
+	return readable(string(answer))
+}
+
+// readable shows an ErrorResponse as psql does. Other answers stay as they are.
+func readable(answer string) string {
+	_, fields, found := strings.Cut(answer, "SFATAL\x00")
+	if !found {
+		return answer
+	}
+	var text strings.Builder
+	for field := range strings.SplitSeq(fields, "\x00") {
+		if name, ok := map[byte]string{'M': "FATAL:  ", 'D': "DETAIL:  ", 'H': "HINT:  "}[(field + " ")[0]]; ok {
+			text.WriteString(name + field[1:] + "\n")
+		}
+	}
+	return text.String()
 }
 
 func clientFaults() []fault {
@@ -82,7 +101,7 @@ func clientFaults() []fault {
 			s.client = func(addr string) string { return s.says(addr, "", 6*time.Second) }
 		}),
 		clientFault(fault{
-			name: "a client is killed", reason: "client_gone", cause: []string{`client`}, first: `^$`,
+			name: "a client is killed", reason: "client_gone", cause: []string{`client`}, first: `^$`, hidden: map[surface]string{page: "it is no failure"},
 		}, func(s *scene) {
 			s.sql = "SELECT pg_sleep(3)"
 			s.kills = true
@@ -90,6 +109,7 @@ func clientFaults() []fault {
 		clientFault(fault{
 			name: "a user may not use the Unix socket", reason: "client_denied", cause: []string{`user|uid`}, first: `PGORIGIN_LISTEN_ALLOW_UIDS`,
 		}, func(s *scene) {
+			s.words = []string{`"reason":`}
 			dir, err := os.MkdirTemp("", "pgo")
 			s.do(err)
 			s.Cleanup(func() { _ = os.RemoveAll(dir) })
@@ -107,8 +127,9 @@ func clientFaults() []fault {
 			s.before = func(origin *servers.Origin) { s.cure = s.holds(origin.Addr, 1, "sslmode=disable") }
 		}),
 		clientFault(fault{
-			name: "pgorigin shuts down", reason: "draining", cause: []string{`pgorigin (is )?shut`}, first: `connect again`,
+			name: "pgorigin shuts down", reason: "draining", cause: []string{`pgorigin:? (is )?shut|shutting down`}, first: `connect again`,
 		}, func(s *scene) {
+			s.words = []string{`"session":2`}
 			s.env = []string{"PGORIGIN_SHUTDOWN_TIMEOUT=6s"}
 			s.before = func(origin *servers.Origin) {
 				release := s.holds(origin.Addr, 1, "sslmode=disable")
@@ -118,7 +139,7 @@ func clientFaults() []fault {
 			}
 		}),
 		clientFault(fault{
-			name: "pgorigin shuts down, a session takes too long", reason: "draining", cause: []string{`pgorigin (is )?shut`}, first: `connect again`,
+			name: "pgorigin shuts down, a session takes too long", reason: "draining", cause: []string{`pgorigin:? (is )?shut|shutting down`}, first: `connect again`,
 		}, func(s *scene) {
 			s.env = []string{"PGORIGIN_SHUTDOWN_TIMEOUT=1s"}
 			s.ends = true

@@ -2,9 +2,12 @@ package faults
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pgorigin/pgorigin/test/servers"
 )
@@ -26,6 +29,8 @@ type fault struct {
 	ofAccount bool
 	// hidden are surfaces that cannot show the fault, with the reason why not.
 	hidden map[surface]string
+	// tried is an expression for the first advice of check, if check finds a better one by trying it. It is applied then.
+	tried string
 	// simulated says what happens in place of the advice if a test cannot do what the advice says.
 	simulated string
 	make      func(*scene)
@@ -135,13 +140,26 @@ func (f fault) run(t *testing.T) *result {
 // assignment is an advice to give a variable a value that the advice names.
 var assignment = regexp.MustCompile(`(PGORIGIN_[A-Z_]+)=([^\s,]*[^\s,.:;])`)
 
+// removal is an advice to do without one or two variables.
+var removal = regexp.MustCompile(`Unset (PGORIGIN_[A-Z_]+)(?: and (PGORIGIN_[A-Z_]+))?`)
+
 // applies does what the first advice says, and nothing else. It reports whether it can.
 func (f fault) applies(s *scene, advice string) bool {
-	if !matches(f.first, advice) {
-		s.Logf("the first advice is %q; it should be like %q", advice, f.first)
+	want := f.first
+	if f.tried != "" {
+		want = f.tried
+	}
+	if !matches(want, advice) {
+		s.Logf("the first advice is %q; it should be like %q", advice, want)
 		return false
 	}
-	if found := assignment.FindStringSubmatch(advice); found != nil {
+	if found := removal.FindStringSubmatch(advice); found != nil {
+		for _, name := range found[1:] {
+			if name != "" {
+				s.env = append(s.env, name+"=")
+			}
+		}
+	} else if found := assignment.FindStringSubmatch(advice); found != nil {
 		s.env = append(s.env, found[1]+"="+found[2])
 	} else {
 		for name, value := range s.set {
@@ -167,12 +185,22 @@ func (s *scene) works() bool {
 		return false
 	}
 	defer origin.Stop()
-	out, err := s.psql(origin.Addr, "SELECT 40+2").CombinedOutput()
-	if err != nil || !strings.Contains(string(out), "42") {
-		s.Logf("after the advice: %v, %s", err, out)
-		return false
+	ctx, cancel := context.WithTimeout(s.ctx, 10*time.Second) // a server may need a moment
+	defer cancel()
+	err = servers.PollEvery(ctx, 200*time.Millisecond, func() error {
+		out, err := s.psql(origin.Addr, "SELECT 40+2").CombinedOutput()
+		if err == nil && !strings.Contains(string(out), "42") {
+			err = errors.New("no answer to a query")
+		}
+		if err != nil {
+			err = fmt.Errorf("%w: %s", err, out)
+		}
+		return err
+	})
+	if err != nil {
+		s.Logf("after the advice: %v", err)
 	}
-	return true
+	return err == nil
 }
 
 func matches(expression, text string) bool {

@@ -85,7 +85,7 @@ func fullPostgres(held int, settings ...string) func(*scene) {
 }
 
 func loginFaults() []fault {
-	fewer := `fewer|max_connections|limit`
+	fewer := `close connections|fewer|max_connections|limit`
 	return append([]fault{
 		login("the password is wrong", "auth_rejected", []string{`password authentication failed`, `\bapp\b`}, `password`, "", "", "wrong"),
 		login("the user does not exist", "auth_rejected", []string{`\bghost\b`}, `\buser\b|password`, "ghost", "", ""),
@@ -102,7 +102,7 @@ func loginFaults() []fault {
 			simulated: "The other clients leave.", make: fullPostgres(1, "max_connections = 1", "superuser_reserved_connections = 0"),
 		},
 		{
-			name: "only reserved slots are left", reason: "server_full",
+			name: "only reserved slots are left", reason: "server_full", ofAccount: true,
 			cause: []string{`remaining connection slots`}, first: fewer, serverSays: true,
 			simulated: "The other clients leave.", make: fullPostgres(1, "max_connections = 4", "superuser_reserved_connections = 3"),
 		},
@@ -126,12 +126,50 @@ func loginFaults() []fault {
 				s.cure = func() { s.options = nil }
 			},
 		},
+		{
+			name: "the user may not replicate", reason: "auth_rejected",
+			cause: []string{`replication`}, first: `REPLICATION`, serverSays: true, hidden: map[surface]string{check: "check does not replicate"},
+			make: func(s *scene) {
+				pg := s.server(servers.PostgresOptions{})
+				s.upstream, s.options = pg.Addr, []string{"replication=database"}
+				s.cure = func() {
+					_, err := pg.Exec(s.ctx, "ALTER ROLE app REPLICATION")
+					s.do(err)
+				}
+			},
+		},
+		{
+			name: "all slots of replication are taken", reason: "server_full",
+			cause: []string{`standby connections|max_wal_senders`}, first: `max_wal_senders`, serverSays: true,
+			hidden: map[surface]string{check: "check does not replicate"},
+			make: func(s *scene) {
+				pg := s.server(servers.PostgresOptions{Settings: []string{"max_wal_senders = 0"}})
+				_, err := pg.Exec(s.ctx, "ALTER ROLE app REPLICATION")
+				s.do(err)
+				s.upstream, s.options = pg.Addr, []string{"replication=database"}
+				s.cure = func() {
+					_, err := pg.Exec(s.ctx, "ALTER SYSTEM SET max_wal_senders = 5")
+					s.do(err)
+					pg.Stop()
+					s.do(pg.Start(s.ctx))
+				}
+			},
+		},
+		{
+			name: "the user does not exist, and nobody is asked for a password", reason: "auth_rejected",
+			cause: []string{`\bghost\b`, `not exist`}, first: `\buser\b`, serverSays: true, ofAccount: true,
+			make: func(s *scene) {
+				s.upstream = s.server(servers.PostgresOptions{HBA: "local all all trust\nhostssl all all 127.0.0.1/32 trust\n"}).Addr
+				s.options, s.account = []string{"user=ghost"}, []string{"PGUSER=ghost"}
+				s.cure = func() { s.options = nil }
+			},
+		},
 	}, statesOfPostgres()...)
 }
 
 // statesOfPostgres are states in which a server lets nobody in.
 func statesOfPostgres() []fault {
-	standby := func(s *scene, ready string, settings ...string) *servers.Postgres {
+	standby := func(s *scene, ready string, settings ...string) {
 		pg := s.server(servers.PostgresOptions{Settings: settings, Files: map[string]string{"standby.signal": "\n"}, Ready: ready})
 		s.upstream = pg.Addr
 		s.cure = func() {
@@ -140,7 +178,6 @@ func statesOfPostgres() []fault {
 			pg.Settle()
 			s.do(pg.Start(s.ctx))
 		}
-		return pg
 	}
 	return []fault{
 		{

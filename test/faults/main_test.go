@@ -21,13 +21,14 @@ type suite struct {
 	binary   string
 	postgres *servers.Postgres // demands TLS
 	plain    *servers.Postgres // has no TLS; stands behind scripted servers
+	table    []advised         // of reasons
 	stranger string            // the file of a CA that signed nothing here
 }
 
 var shared suite
 
 // parallelFaults is how many run at once. Most of them wait.
-const parallelFaults = "10"
+const parallelFaults = "20"
 
 func TestMain(m *testing.M) {
 	if err := flag.Set("test.parallel", parallelFaults); err != nil { // -parallel on the command line still wins
@@ -37,7 +38,11 @@ func TestMain(m *testing.M) {
 		shared.lab = lab
 		var starting sync.WaitGroup
 		var errs [3]error
-		starting.Go(func() { shared.binary, errs[0] = lab.Build(ctx) })
+		starting.Go(func() {
+			if shared.binary, errs[0] = lab.Build(ctx); errs[0] == nil {
+				shared.table, errs[0] = readTable(ctx, shared.binary)
+			}
+		})
 		starting.Go(func() {
 			if shared.postgres, errs[1] = lab.Postgres(ctx, servers.PostgresOptions{}); errs[1] == nil {
 				errs[1] = createAccounts(ctx)

@@ -89,7 +89,7 @@ func networkFaults() []fault {
 			},
 		},
 		{
-			name: "the server's machine hangs", reason: "upstream_silent",
+			name: "the server's machine hangs", reason: "upstream_silent", simulated: "The machine goes on.",
 			cause: []string{`127\.0\.0\.1`, `no answer|not answer|silent`}, first: `PGORIGIN_UPSTREAM_ADDR|hang|hung`,
 			make: func(s *scene) {
 				pg := s.server(servers.PostgresOptions{})
@@ -97,6 +97,22 @@ func networkFaults() []fault {
 				s.do(pg.Signal(stopSignal))
 				s.upstream = pg.Addr
 				s.Cleanup(func() { _ = pg.Signal(continueSignal) })
+				s.cure = func() { s.do(pg.Signal(continueSignal)) }
+			},
+		},
+		{
+			name: "the server's machine hangs, and has worked before", reason: "upstream_silent",
+			cause: []string{`127\.0\.0\.1`, `no answer|not answer|silent`}, first: `hang|hung`, simulated: "The machine goes on.",
+			hidden: map[surface]string{check: "check starts afresh"},
+			make: func(s *scene) {
+				s.brief = true
+				pg := s.server(servers.PostgresOptions{})
+				s.upstream = pg.Addr
+				s.Cleanup(func() { _ = pg.Signal(continueSignal) })
+				s.before = func(origin *servers.Origin) {
+					s.do(shared.lab.Psql(s.ctx, servers.DSN(origin.Addr), "-c", "SELECT 1").Run())
+					s.do(pg.Signal(stopSignal))
+				}
 				s.cure = func() { s.do(pg.Signal(continueSignal)) }
 			},
 		},
@@ -139,13 +155,14 @@ func networkFaults() []fault {
 			},
 		},
 		{
-			name: "one of two hosts refuses, the other is silent", reason: "upstream_silent",
-			cause: []string{`127\.0\.0\.1`, `no answer|not answer|silent`}, first: `PGORIGIN_UPSTREAM_ADDR|hang|hung`,
+			name: "one of two hosts refuses, the other is silent", reason: "upstream_refused",
+			cause: []string{`refused`}, first: runs,
 			make: func(s *scene) {
 				s.brief = true
-				s.upstream = strings.Join([]string{s.nobody(), s.gate(silent).Addr}, ",")
-				right(s)
+				nobody := s.nobody()
+				s.upstream = strings.Join([]string{nobody, s.gate(silent).Addr}, ",")
 				s.noPeers = true
+				s.cure = func() { s.upstream = shared.postgres.Addr + "," + strings.Split(s.upstream, ",")[1] }
 			},
 		},
 	}

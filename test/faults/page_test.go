@@ -50,7 +50,8 @@ func yes(is bool) string {
 // programs say is not compared.
 func comparePage(t *testing.T, list []group, all *results) {
 	t.Helper()
-	written := renderPage(list, all)
+	missing := unmet(all)
+	written := renderPage(list, all, missing)
 	if *update {
 		if err := os.WriteFile(pageFile, []byte(written), 0o644); err != nil {
 			t.Fatal(err)
@@ -60,6 +61,11 @@ func comparePage(t *testing.T, list []group, all *results) {
 	data, err := os.ReadFile(pageFile)
 	if err != nil {
 		t.Fatal(err)
+	}
+	for _, line := range missing {
+		if !strings.Contains(string(data), line+"\n") {
+			t.Errorf("no fault has %s", line)
+		}
 	}
 	known := rowsOf(string(data))
 	for name, cells := range rowsOf(written) {
@@ -90,7 +96,7 @@ func rowsOf(text string) map[string][]string {
 	return rows
 }
 
-func renderPage(list []group, all *results) string {
+func renderPage(list []group, all *results, missing []string) string {
 	var tables strings.Builder
 	for _, g := range list {
 		fmt.Fprintf(&tables, "### %s\n\n", g.title)
@@ -103,8 +109,12 @@ func renderPage(list []group, all *results) string {
 		}
 		tables.WriteString("\n")
 	}
+	without := ""
+	if len(missing) > 0 {
+		without = "\n## Reasons and cases without a fault\n\n" + strings.Join(missing, "\n") + "\n"
+	}
 	return strings.NewReplacer(
-		"TOTALS", totals(list, all), "TABLES\n", strings.TrimSuffix(tables.String(), "\n"), "EXAMPLES\n", examples(list, all),
+		"WITHOUT\n", without, "TOTALS", totals(list, all), "TABLES\n", strings.TrimSuffix(tables.String(), "\n"), "EXAMPLES\n", examples(list, all),
 	).Replace(pageText)
 }
 

@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"time"
 
+	"github.com/pgorigin/pgorigin/test/servers"
 	"github.com/pgorigin/pgorigin/tlsorigin"
 	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
 )
@@ -43,6 +44,44 @@ func revocationFaults() []fault {
 			make: func(s *scene) {
 				current(s)
 				s.env = []string{"PGORIGIN_TLS_CRL_FILE=" + list(s, tlstest.NewCA("a stranger's CA", tlstest.P256), tlstest.CRL{})}
+			},
+		},
+		{
+			name: "the revocation list begins in the future", reason: "crl_stale",
+			cause: []string{`throw-away CA`, `20\d\d-`}, first: `clock|PGORIGIN_TLS_CRL_FILE`, peers: `sslcrl|CRLfile|CRL`,
+			make: func(s *scene) {
+				current(s)
+				future := tlstest.CRL{ThisUpdate: time.Now().Add(2 * day), NextUpdate: time.Now().Add(9 * day)}
+				s.env = []string{"PGORIGIN_TLS_CRL_FILE=" + list(s, shared.lab.CA, future)}
+				good := s.set["PGORIGIN_TLS_CRL_FILE"]
+				s.cure = func() { s.env = []string{"PGORIGIN_TLS_CRL_FILE=" + good} }
+			},
+		},
+		{
+			name: "the revocation list has the right name and another signer", reason: "crl_missing",
+			cause: []string{`throw-away CA`, `sign|key`}, first: `PGORIGIN_TLS_CRL_FILE`, peers: `sslcrl|CRLfile|CRL`,
+			make: func(s *scene) {
+				current(s)
+				other := tlstest.NewCA("pgorigin throw-away CA", tlstest.P521)
+				s.env = []string{"PGORIGIN_TLS_CRL_FILE=" + list(s, other, tlstest.CRL{})}
+			},
+		},
+		{
+			name: "the CA may not sign revocation lists", reason: "cert_invalid",
+			cause: []string{`CA without lists`, `list`}, first: `issue|authority|CA\b|PGORIGIN_TLS_CRL_FILE`,
+			make: func(s *scene) {
+				ca := tlstest.NewAuthority(tlstest.Authority{Name: "CA without lists", Template: func(c *x509.Certificate) {
+					c.KeyUsage = x509.KeyUsageCertSign
+				}})
+				b := s.bouncer(servers.PgBouncerOptions{Certificate: ca.Issue(leaf())})
+				s.upstream = b.Addr
+				s.env = []string{
+					"PGORIGIN_TLS_CA_FILE=" + writeFile(s.T, "ca.crt", ca.PEM()), "PGORIGIN_TLS_CRL_FILE=" + list(s, ca, tlstest.CRL{}),
+				}
+				s.cure = func() {
+					s.do(b.Present(s.ctx, shared.lab.ServerCertificate(tlstest.P256)))
+					s.env = []string{"PGORIGIN_TLS_CRL_FILE=" + list(s, shared.lab.CA, tlstest.CRL{})}
+				}
 			},
 		},
 		{

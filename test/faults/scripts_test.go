@@ -161,15 +161,22 @@ func inTLS(config *tls.Config, serve func(*tls.Conn)) handler {
 	}
 }
 
-// insideTLS answers SSLRequest, serves TLS with a good certificate, reads the startup packet, says text, and listens.
-func insideTLS(text string) handler {
+// insideTLS answers SSLRequest, serves TLS with a good certificate, and says one of texts after each message of the
+// client. Then it closes, unless the last text is empty: then it only listens.
+func insideTLS(texts ...string) handler { return insideTLSOf(goodTLS, texts...) }
+
+func insideTLSOf(config func() *tls.Config, texts ...string) handler {
 	return func(conn *net.TCPConn) {
 		_, _ = io.CopyN(io.Discard, conn, 8)
 		_, _ = io.WriteString(conn, "S")
-		inTLS(goodTLS(), func(client *tls.Conn) {
-			_, _ = client.Read(make([]byte, 4096))
-			_, _ = io.WriteString(client, text)
-			hold(client)
+		inTLS(config(), func(client *tls.Conn) {
+			for _, text := range texts {
+				_, _ = client.Read(make([]byte, 4096))
+				_, _ = io.WriteString(client, text)
+				if text == "" {
+					hold(client)
+				}
+			}
 		})(conn)
 	}
 }

@@ -1,21 +1,27 @@
 package faults
 
 import (
+	"context"
+	"errors"
 	"io"
 	"net"
 	"os/exec"
 	"strings"
+	"sync"
 	"syscall"
-	"time"
 
+	"github.com/pgorigin/pgorigin/pgwire/pgtest"
 	"github.com/pgorigin/pgorigin/test/servers"
 )
 
-// ending is a session at a PostgreSQL of its own, which ends while it runs sql.
-func ending(sql string, end func(*scene, *servers.Postgres)) func(*scene) {
+// sleeps is a query that is still running when its session ends.
+const sleeps = "SELECT pg_sleep(60)"
+
+// ending is a session at a PostgreSQL of its own, which ends while it runs sleeps.
+func ending(end func(*scene, *servers.Postgres)) func(*scene) {
 	return func(s *scene) {
 		pg := s.server(servers.PostgresOptions{})
-		s.upstream, s.sql, s.noPeers = pg.Addr, sql, true
+		s.upstream, s.sql, s.noPeers = pg.Addr, sleeps, true
 		s.running = func(*servers.Origin) {
 			s.awaitQuery(pg)
 			end(s, pg)
@@ -25,6 +31,10 @@ func ending(sql string, end func(*scene, *servers.Postgres)) func(*scene) {
 			case <-pg.Ended():
 				s.do(pg.Start(s.ctx))
 			default:
+				s.do(servers.Poll(s.ctx, func() error { // it may be recovering
+					_, err := pg.Exec(s.ctx, "SELECT 1")
+					return err
+				}))
 			}
 		}
 	}
@@ -46,7 +56,6 @@ func (s *scene) awaitQuery(pg *servers.Postgres) {
 func over() map[surface]string { return map[surface]string{check: "the session is over"} }
 
 func sessionFaults() []fault {
-	const sleeps = "SELECT pg_sleep(60)"
 	again := `connect again|start`
 	stop := func(sig syscall.Signal) func(*scene, *servers.Postgres) {
 		return func(s *scene, pg *servers.Postgres) {
@@ -70,24 +79,24 @@ func sessionFaults() []fault {
 		{
 			name: "an administrator ends the session", reason: "upstream_shutdown", cause: administrator, first: again,
 			serverSays: true, hidden: over(),
-			make: ending(sleeps, execute("SELECT pg_terminate_backend(pid)"+judged)),
+			make: ending(execute("SELECT pg_terminate_backend(pid)" + judged)),
 		},
 		{
 			name: "PostgreSQL shuts down: fast", reason: "upstream_shutdown", cause: administrator, first: again,
-			serverSays: true, hidden: over(), make: ending(sleeps, stop(syscall.SIGINT)),
+			serverSays: true, hidden: over(), make: ending(stop(syscall.SIGINT)),
 		},
 		{
 			name: "PostgreSQL shuts down: immediate", reason: "upstream_shutdown", cause: []string{`immediate shutdown|crash`}, first: again,
-			serverSays: true, hidden: over(), make: ending(sleeps, stop(syscall.SIGQUIT)),
+			serverSays: true, hidden: over(), make: ending(stop(syscall.SIGQUIT)),
 		},
 		{
 			name: "another session crashes PostgreSQL", reason: "upstream_shutdown", cause: []string{`crash of another server process`}, first: again,
 			serverSays: true, hidden: over(),
-			make: ending(sleeps, kill("SELECT pid FROM pg_stat_activity WHERE backend_type = 'walwriter'")),
+			make: ending(kill("SELECT pid FROM pg_stat_activity WHERE backend_type = 'walwriter'")),
 		},
 		{
 			name: "the session itself crashes PostgreSQL", reason: "upstream_gone", cause: []string{`closed|EOF`}, first: again + `|log`,
-			hidden: over(), make: ending(sleeps, kill("SELECT pid"+judged)),
+			hidden: over(), make: ending(kill("SELECT pid" + judged)),
 		},
 		{
 			name: "the session is idle for too long", reason: "upstream_gone",
@@ -103,6 +112,17 @@ func sessionFaults() []fault {
 			make: func(s *scene) {
 				s.upstream, s.noPeers = shared.postgres.Addr, true
 				s.sql = "SET idle_in_transaction_session_timeout = 200\nBEGIN\n\\! sleep 1\nSELECT 1"
+			},
+		},
+		{
+			name: "a standby has to replay what the session reads", reason: "upstream_gone",
+			cause: []string{`conflict with recovery`}, first: `again|max_standby`, serverSays: true, hidden: over(),
+			make: func(s *scene) {
+				g := s.gate(insideTLS(string(pgtest.Login("\x00\x00\x00\x01\x00\x00\x00\x02")), string(pgtest.Message('E',
+					"SFATAL\x00VFATAL\x00C40001\x00Mterminating connection due to conflict with recovery\x00"+
+						"DUser was holding shared buffer pin for too long.\x00\x00"))))
+				s.upstream, s.noPeers = g.Addr, true
+				s.cure = func() { g.become(relays(shared.postgres.Addr)) }
 			},
 		},
 		{
@@ -165,20 +185,23 @@ func networkEnds() []fault {
 					s.Skip("a network that drops packets needs root and iptables")
 				}
 				g := s.gate(relays(shared.postgres.Addr))
-				s.upstream, s.noPeers, s.sql = g.Addr, true, "SELECT pg_sleep(1)\n\\! sleep 1\nSELECT 1"
+				s.upstream, s.noPeers, s.sql = g.Addr, true, "SELECT pg_sleep(5)\nSELECT 1"
 				port := g.Addr[strings.LastIndex(g.Addr, ":")+1:]
-				rule := func(change string) error {
-					return exec.CommandContext(s.ctx, "iptables", change, "INPUT", "-i", "lo", "-p", "tcp", "--dport", port, "-j", "DROP").Run()
+				rules := func(change string) error {
+					var errs []error
+					for _, side := range []string{"--dport", "--sport"} {
+						args := []string{change, "INPUT", "-i", "lo", "-p", "tcp", side, port, "-j", "DROP"}
+						errs = append(errs, exec.CommandContext(context.WithoutCancel(s.ctx), "iptables", args...).Run())
+					}
+					return errors.Join(errs...)
 				}
+				repair := sync.OnceFunc(func() { _ = rules("-D") })
+				s.Cleanup(repair)
 				s.running = func(*servers.Origin) {
 					s.awaitQuery(shared.postgres)
-					s.do(rule("-A"))
-					time.AfterFunc(45*time.Second, func() { _ = rule("-D") })
+					s.do(rules("-A"))
 				}
-				s.Cleanup(func() {
-					_ = exec.Command("iptables", "-D", "INPUT", "-i", "lo", "-p", "tcp", "--dport", port, "-j", "DROP").Run()
-				})
-				s.cure = func() { _ = rule("-D") }
+				s.cure = repair
 			},
 		},
 	}

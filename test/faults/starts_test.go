@@ -139,7 +139,7 @@ func placeFaults() []fault {
 			},
 		},
 		{
-			name: "the password file does not exist", cause: []string{`PGORIGIN_AUTH_PASSWORD_FILE`, `/nowhere/password`, `no such file`},
+			name: "the password file does not exist", cause: []string{`PGORIGIN_AUTH_PASSWORD_FILE`, `no such file`},
 			first: `PGORIGIN_AUTH_PASSWORD_FILE`,
 			make: func(s *scene) {
 				s.starting(78)

@@ -44,7 +44,14 @@ func strangeFaults() []fault {
 		strange("Redis", `Redis`, answers("-ERR unknown command\r\n")),
 		strange("an IMAP server", `IMAP`, greets("* OK [CAPABILITY IMAP4rev1] Dovecot ready.\r\n")),
 		strange("a POP3 server", `POP`, greets("+OK Dovecot ready.\r\n")),
-		strange("a port that takes TLS only, such as HTTPS", `\bTLS\b`, httpsServer()),
+		{
+			name: "a port that takes TLS only, and closes", reason: "upstream_gone",
+			cause: []string{`127\.0\.0\.1`, `closed`}, first: `PGORIGIN_UPSTREAM_ADDR`,
+			make: func(s *scene) {
+				s.upstream = s.gate(httpsServer()).Addr
+				s.set = map[string]string{"PGORIGIN_UPSTREAM_ADDR": shared.postgres.Addr}
+			},
+		},
 		direct(strange("an SSH server, by direct TLS", `\bSSH\b`, greets("SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u3\r\n"))),
 		direct(strange("a web server, by direct TLS", `\bHTTP\b`, answers(httpRefusal))),
 		{
@@ -59,13 +66,13 @@ func strangeFaults() []fault {
 			name: "no Postgres inside TLS", reason: "upstream_protocol",
 			cause: []string{`127\.0\.0\.1|upstream|server`, `message|protocol|login|HTTP`}, first: `PGORIGIN_UPSTREAM_ADDR`,
 			make: func(s *scene) {
-				s.upstream = s.gate(insideTLS(httpRefusal)).Addr
+				s.upstream = s.gate(insideTLS(httpRefusal, "")).Addr
 				s.set = map[string]string{"PGORIGIN_UPSTREAM_ADDR": shared.postgres.Addr}
 			},
 		},
 		{
 			name: "somebody injects plaintext behind the answer", reason: "tls_injection",
-			cause: []string{`127\.0\.0\.1`, `plaintext|unencrypted|injected`}, first: `PGORIGIN_UPSTREAM_ADDR.*|inject`,
+			cause: []string{`127\.0\.0\.1`, `bytes behind|bytes after|plaintext`}, first: `PGORIGIN_UPSTREAM_ADDR.*|inject`,
 			peers:     `man-in-the-middle|inject`,
 			simulated: "The injector goes away.",
 			make: func(s *scene) {
@@ -77,7 +84,7 @@ func strangeFaults() []fault {
 		},
 		{
 			name: "an overloaded server answers SSLRequest with an error", reason: "tls_protocol",
-			cause: []string{`127\.0\.0\.1`, `answered SSLRequest with an error|ErrorResponse`}, first: `load|log of|log\b|full|connections`,
+			cause: []string{`127\.0\.0\.1`, `answered SSLRequest with an error|ErrorResponse`}, first: `connect again|load|\blog of`,
 			make: func(s *scene) {
 				g := s.gate(answers("E\x00\x00\x00\x41SFATAL\x00C53300\x00Mcould not fork new process for connection\x00\x00"))
 				s.upstream = g.Addr

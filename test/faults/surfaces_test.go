@@ -237,11 +237,10 @@ func (r *result) observePage(f fault, s *scene, origin *servers.Origin) {
 			reason, text, cure = failure.Reason, failure.Text, failure.Cure
 		}
 	}
-	judged := f
-	if words := ownWords()[f.name]; words != "" {
-		judged.cause = []string{words}
+	if f.meansCause(text, cure) {
+		f.cause = nil
 	}
-	got := judged.judge(s, page, reason, text, firstSentence(cure))
+	got := f.judge(s, page, reason, text, firstSentence(cure))
 	series := regexp.MustCompile(`pgorigin_sessions_total\{[^}]*reason="` + f.reason + `"[^}]*\} [1-9]`)
 	if !series.MatchString(get("/metrics")) {
 		s.Logf("metrics: no session with reason %s", f.reason)
@@ -261,7 +260,7 @@ func (r *result) observePage(f fault, s *scene, origin *servers.Origin) {
 
 // verdict is the part of check --json that is looked at.
 type verdict struct {
-	Failed *struct{ Reason, Text, Cure string }
+	Failed *struct{ Upstream, Address, Reason, Text, Cure string }
 }
 
 // observeCheck runs check as the account, in both forms, and without an account.
@@ -291,7 +290,12 @@ func (r *result) checkOnce(f fault, s *scene, account []string, args ...string) 
 		s.Logf("check (%v): it has not failed: %v\n%s", account, err, out)
 		return score{text: out}
 	}
-	return f.judge(s, check, v.Failed.Reason, v.Failed.Text, firstSentence(v.Failed.Cure))
+	advice := firstSentence(v.Failed.Cure)
+	if f.tried != "" {
+		f.first, r.advice = f.tried, advice
+	}
+	text := strings.Join([]string{v.Failed.Upstream, v.Failed.Address, v.Failed.Text}, " ")
+	return f.judge(s, check, v.Failed.Reason, text, advice)
 }
 
 // check runs pgorigin check with the settings of the scene.

@@ -69,7 +69,7 @@ func tlsFaults() []fault {
 		},
 		{
 			name: "pgbouncer has a curve that nobody offers", reason: "tls_no_common",
-			cause: []string{`group|curve`}, first: `curve|group|PGORIGIN_TLS_`,
+			cause: []string{`key exchange|group|curve`}, first: `curve|group`,
 			make: func(s *scene) {
 				pg := s.server(servers.PostgresOptions{Settings: []string{"ssl_ecdh_curve = 'secp256k1'"}})
 				s.upstream = pg.Addr
@@ -125,29 +125,95 @@ func tlsFaults() []fault {
 		},
 		{
 			name: "the server takes direct TLS only", reason: "upstream_silent",
-			cause: []string{`no answer|not answer|silent`}, first: `PGORIGIN_TLS_NEGOTIATION=direct|PGORIGIN_UPSTREAM_ADDR`,
+			cause: []string{`no answer|not answer|silent`}, first: `PGORIGIN_UPSTREAM_ADDR`, tried: `PGORIGIN_TLS_NEGOTIATION=direct`,
 			make: func(s *scene) {
 				s.brief = true
 				config := goodTLS()
 				config.NextProtos = []string{"postgresql"}
-				s.upstream = s.gate(directOnly(config)).Addr
+				s.upstream = s.gate(directOnly(config, "")).Addr
+				s.noPeers = true
+			},
+		},
+		{
+			name: "the server takes direct TLS only, and says so", reason: "not_postgres",
+			cause: []string{`\bTLS\b`, `first byte`}, first: `PGORIGIN_TLS_NEGOTIATION=direct`,
+			make: func(s *scene) {
+				config := goodTLS()
+				config.NextProtos = []string{"postgresql"}
+				s.upstream = s.gate(directOnly(config, "\x15\x03\x01\x00\x02\x02\x46")).Addr
 				s.noPeers = true
 			},
 		},
 		{
 			name: "a firewall swallows large ClientHellos", reason: "tls_timeout",
-			cause: []string{`ClientHello|hello`, `answer`}, first: `PGORIGIN_TLS_POST_QUANTUM|firewall|MTU`,
+			cause: []string{`handshake`, `0 bytes`}, first: `PGORIGIN_TLS_POST_QUANTUM|firewall`,
 			make: func(s *scene) {
 				s.brief = true
-				s.upstream = s.gate(swallows(shared.postgres.Addr, 600)).Addr
+				s.upstream = s.gate(swallows(shared.postgres.Addr, hold)).Addr
 				s.env = []string{"PGORIGIN_TLS_POST_QUANTUM=require"}
 				s.noPeers = true
-				s.cure = func() { s.env, s.upstream = nil, shared.postgres.Addr }
+			},
+		},
+		{
+			name: "a firewall swallows large ClientHellos, by the list of groups", reason: "tls_timeout",
+			cause: []string{`handshake`, `0 bytes`}, first: `PGORIGIN_TLS_GROUPS`,
+			make: func(s *scene) {
+				s.brief = true
+				s.upstream = s.gate(swallows(shared.postgres.Addr, hold)).Addr
+				s.env, s.noPeers = []string{"PGORIGIN_TLS_GROUPS=X25519MLKEM768"}, true
+				s.set = map[string]string{"PGORIGIN_TLS_GROUPS": "X25519MLKEM768,X25519,P-256"}
+			},
+		},
+		{
+			name: "a firewall closes connections with large ClientHellos", reason: "upstream_gone",
+			cause: []string{`closed`}, first: `PGORIGIN_TLS_POST_QUANTUM`,
+			make: func(s *scene) {
+				s.upstream = s.gate(swallows(shared.postgres.Addr, nil)).Addr
+				s.env, s.noPeers = []string{"PGORIGIN_TLS_POST_QUANTUM=require"}, true
+				s.set = map[string]string{"PGORIGIN_TLS_POST_QUANTUM": "prefer"}
+			},
+		},
+		{
+			name: "a firewall closes connections with large ClientHellos, by the list of groups", reason: "upstream_gone",
+			cause: []string{`closed`}, first: `PGORIGIN_TLS_GROUPS`,
+			make: func(s *scene) {
+				s.upstream = s.gate(swallows(shared.postgres.Addr, nil)).Addr
+				s.env, s.noPeers = []string{"PGORIGIN_TLS_GROUPS=X25519MLKEM768"}, true
+				s.set = map[string]string{"PGORIGIN_TLS_GROUPS": "X25519MLKEM768,X25519,P-256"}
+			},
+		},
+		{
+			name: "the server does not understand large ClientHellos", reason: "tls_alert",
+			cause: []string{`alert`, `decode|50`}, first: `PGORIGIN_TLS_POST_QUANTUM`,
+			make: func(s *scene) {
+				s.upstream = s.gate(swallows(shared.postgres.Addr, func(conn net.Conn) {
+					_, _ = conn.Write([]byte{21, 3, 3, 0, 2, 2, 50})
+				})).Addr
+				s.noPeers = true
+			},
+		},
+		{
+			name: "the list of groups has none of the server's", reason: "tls_no_common",
+			cause: []string{`X25519`}, first: `PGORIGIN_TLS_GROUPS`,
+			make: func(s *scene) {
+				s.upstream = shared.postgres.Addr
+				s.env, s.noPeers = []string{"PGORIGIN_TLS_GROUPS=X25519"}, true
+				s.set = map[string]string{"PGORIGIN_TLS_GROUPS": "X25519,P-256"}
+			},
+		},
+		{
+			name: "the server is slow in the handshake", reason: "tls_timeout",
+			cause: []string{`handshake`, `received \d\d+ bytes`}, first: `PGORIGIN_DIAL_TIMEOUT`,
+			make: func(s *scene) {
+				s.brief = true
+				s.upstream = s.gate(drips(shared.postgres.Addr, 200, 2500*time.Millisecond)).Addr
+				s.env, s.noPeers = []string{"PGORIGIN_LOGIN_TIMEOUT=30s"}, true
+				s.set = map[string]string{"PGORIGIN_DIAL_TIMEOUT": "20s"}
 			},
 		},
 		{
 			name: "the server hangs in the handshake", reason: "tls_timeout",
-			cause: []string{`ClientHello|hello|handshake`, `answer|time`}, first: `load|hang|hung|upstream`,
+			cause: []string{`handshake`, `0 bytes|answer`}, first: `load|hang|hung|busy|log\b`,
 			make: func(s *scene) {
 				s.brief = true
 				g := s.gate(answersAndHolds("S"))
@@ -212,11 +278,12 @@ func byName(name string) handler {
 	}
 }
 
-// directOnly serves direct TLS, and waits for more of anything else.
-func directOnly(config *tls.Config) handler {
+// directOnly serves direct TLS. It gives refusal to anything else, and waits for more.
+func directOnly(config *tls.Config, refusal string) handler {
 	return func(conn *net.TCPConn) {
 		first := make([]byte, 1)
 		if _, err := io.ReadFull(conn, first); err != nil || first[0] != 22 {
+			_, _ = io.WriteString(conn, refusal)
 			hold(conn)
 			return
 		}
@@ -246,8 +313,12 @@ func (c *prepended) Read(p []byte) (int, error) {
 	return c.Conn.Read(p)
 }
 
-// swallows relays, but a ClientHello of more than limit bytes arrives nowhere.
-func swallows(upstream string, limit int) handler {
+// largeHello is more than a ClientHello without post-quantum key exchange has, in bytes.
+const largeHello = 600
+
+// swallows relays, but a large ClientHello arrives nowhere. Then comes what dislike does, if it is
+// not nil, and the end.
+func swallows(upstream string, dislike func(net.Conn)) handler {
 	return func(conn *net.TCPConn) {
 		head := make([]byte, 8+5)
 		if _, err := io.ReadFull(conn, head[:8]); err != nil {
@@ -266,11 +337,29 @@ func swallows(upstream string, limit int) handler {
 		if _, err := io.ReadFull(conn, head[8:]); err != nil {
 			return
 		}
-		if int(head[11])<<8+int(head[12]) > limit {
-			hold(conn)
+		if int(head[11])<<8+int(head[12]) > largeHello {
+			_, _ = io.CopyN(io.Discard, conn, int64(head[11])<<8+int64(head[12])) // else the end is a reset
+			if dislike != nil {
+				dislike(conn)
+			}
 			return
 		}
 		_, _ = server.Write(head[8:])
 		splice(conn, server)
+	}
+}
+
+// drips relays, but what the server says behind its first bytes comes after a delay.
+func drips(upstream string, first int64, delay time.Duration) handler {
+	return func(conn *net.TCPConn) {
+		server, err := net.Dial("tcp", upstream)
+		if err != nil {
+			return
+		}
+		defer server.Close()
+		go func() { _, _ = io.Copy(server, conn) }()
+		_, _ = io.CopyN(conn, server, first)
+		time.Sleep(delay)
+		_, _ = io.Copy(conn, server)
 	}
 }
