@@ -168,8 +168,8 @@ func upstreamReasons() []reason {
 			Case: string(tlsorigin.CaseShortName),
 			When: "the name has no dot and does not exist",
 			Cures: []string{
-				"Correct the host in {UPSTREAM_ADDR}.",
-				"In Kubernetes, the host of a service in another namespace is {}.",
+				"Set the host in {UPSTREAM_ADDR} to its whole name: in another Kubernetes namespace, {}.",
+				"Check its spelling.",
 			},
 		}, {
 			Case: string(tlsorigin.CaseNameServer),
@@ -220,7 +220,7 @@ func upstreamReasons() []reason {
 		Word:    "upstream_silent",
 		Stages:  []diagnose.Stage{diagnose.StageSSLRequest, diagnose.StageTLS},
 		Ends:    ofDial(),
-		Meaning: "The upstream accepted TCP, but gave no answer. So firewalls let it pass.",
+		Meaning: "The upstream accepted TCP, but gave no answer. So the way there is open.",
 		Cures: []string{
 			"Correct the port in {UPSTREAM_ADDR}: pgbouncer usually has 6432, PostgreSQL 5432.",
 			"Check that the server there does not hang, and that a load balancer has a server to lead to.",
