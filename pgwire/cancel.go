@@ -184,8 +184,7 @@ const (
 // they read the SQLSTATE of ErrorResponse messages. The mutex of their txTracker guards them.
 type cancelWatches struct {
 	waiting []*cancelWatch
-	reading bool   // the body of an ErrorResponse comes next
-	body    []byte // of an ErrorResponse, as far as it is read
+	reading bool // the body of an ErrorResponse comes next
 }
 
 // cancelWatch waits for the effect of one cancel request. A nil one does nothing.
@@ -258,25 +257,13 @@ func (c *cancelWatches) reportAll(effect CancelEffect) {
 	*c = cancelWatches{}
 }
 
-// begins notes a message of the upstream whose header has come.
-func (c *cancelWatches) begins(kind byte) {
-	if c.waiting != nil && kind == typeErrorResponse {
-		c.reading, c.body = true, c.body[:0]
-	}
-}
-
-// read looks at p, of which the first left bytes belong to the present message.
-func (c *cancelWatches) read(p []byte, left uint32) {
-	if !c.reading {
-		return
-	}
-	n := min(int64(left), int64(len(p)))
-	c.body = append(c.body, p[:min(n, int64(maxErrorRead-len(c.body)))]...)
-	if n < int64(left) && len(c.body) < maxErrorRead {
+// read looks at the body of an ErrorResponse, as far as it has come.
+func (c *cancelWatches) read(body []byte, whole bool) {
+	if !whole && len(body) < maxErrorRead {
 		return
 	}
 	c.reading = false
-	if errorField(append(c.body, 0), 'C') == stateQueryCanceled {
+	if errorField(append(body[:len(body):len(body)], 0), 'C') == stateQueryCanceled {
 		c.reportAll(CancelCanceled)
 	}
 }

@@ -150,7 +150,11 @@ func (s *session) respond(request []byte, turn loginTurn) error {
 // awaitResponse is readResponse while the upstream is watched. If hungUp is true, the upstream has hung up
 // before there was a response: it may have said why.
 func (s *session) awaitResponse() (response []byte, hungUp bool, err error) {
-	s.watch.begin(s.upstreamConn.Socket())
+	watched := s.upstreamConn.Socket()
+	if watched == nil { // it has no descriptor, and is never found to have hung up
+		watched = s.upstreamConn
+	}
+	s.watch.begin(watched)
 	response, hungUp, err = s.readResponse()
 	s.watch.answered()
 	s.client.allowReads() // which the watch may have stopped

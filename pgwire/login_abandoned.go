@@ -50,18 +50,10 @@ func (m *loginMachine) asked() (AuthMethods, Case) {
 	if method == 0 && len(m.offer) > 0 {
 		method = methodOfMechanism(m.offer[0])
 	}
-	switch method {
-	case methodSCRAMPlus:
-		return method, CaseAskedForBound
-	case methodSCRAM:
-		return method, CaseAskedForSCRAM
-	case methodOAuth:
-		return method, CaseAskedForOAuth
-	case methodGSS, methodSSPI:
-		return method, CaseAskedForToken
-	default:
-		return method, ""
-	}
+	return method, map[AuthMethods]Case{
+		methodSCRAMPlus: CaseAskedForBound, methodSCRAM: CaseAskedForSCRAM, methodOAuth: CaseAskedForOAuth,
+		methodGSS: CaseAskedForToken, methodSSPI: CaseAskedForToken,
+	}[method]
 }
 
 // loginMethod is the name of a method. Zero is a SASL mechanism that has none.

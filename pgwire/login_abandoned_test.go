@@ -1,6 +1,7 @@
 package pgwire
 
 import (
+	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -52,7 +53,8 @@ func TestLoginAbandoned(t *testing.T) {
 					want = ReasonLoginAbandoned
 				}
 				e := r.expectEnd(want)
-				if own, ok := e.Err.(*Error); !ok || own.Case != row.which || e.Method != row.method || e.SQLState != "" {
+				var own *Error
+				if !errors.As(e.Err, &own) || own.Case != row.which || e.Method != row.method || e.SQLState != "" {
 					t.Errorf("case %v, method %q; want %q, %q", e.Err, e.Method, row.which, row.method)
 				}
 			})
@@ -81,7 +83,8 @@ func TestLoginTimeoutSaysWhoIsSlow(t *testing.T) {
 				client.ExpectError("57014")
 				_ = client.Close()
 				_ = upstream.Close()
-				if own, ok := r.expectEnd(ReasonLoginTimeout).Err.(*Error); !ok || own.Case != row.which {
+				var own *Error
+				if err := r.expectEnd(ReasonLoginTimeout).Err; !errors.As(err, &own) || own.Case != row.which {
 					t.Errorf("ended as %+v", own)
 				}
 			})

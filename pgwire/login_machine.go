@@ -374,11 +374,10 @@ func refuseMethod(allowed, method AuthMethods, what string) *Error {
 		Kind: ReasonAuthRejected, State: stateInvalidAuth,
 		Text: fmt.Sprintf("the upstream %s, but pgorigin allows only %v", what, allowed),
 	}
-	switch method {
-	case 0:
-	case methodNone:
+	switch {
+	case method == methodNone:
 		refused.Case = CaseNoMethod
-	default:
+	case method != 0:
 		refused.Case, refused.Value = CaseMethodNotAllowed, method.String()
 	}
 	return refused

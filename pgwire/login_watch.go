@@ -17,8 +17,7 @@ const watchInterval = 500 * time.Millisecond
 type loginWatch struct {
 	mu       sync.Mutex
 	timer    *time.Timer // nil means that nothing is watched
-	upstream net.Conn    // nil unless it is watched
-	awaiting bool        // the client has been asked for something
+	upstream net.Conn    // nil unless it is watched, because the client has been asked for something
 }
 
 // start begins to watch a client. Each function is called at most once, with w.mu held.
@@ -42,25 +41,24 @@ func (w *loginWatch) start(client net.Conn, clientLeft, upstreamHungUp func()) {
 }
 
 // begin begins to watch the upstream, too, because only the client is read: it has been asked for something.
-// Without a descriptor, upstream is nil.
 func (w *loginWatch) begin(upstream net.Conn) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.upstream, w.awaiting = upstream, true
+	w.upstream = upstream
 }
 
 // answered ends what begin has begun.
 func (w *loginWatch) answered() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.upstream, w.awaiting = nil, false
+	w.upstream = nil
 }
 
 // awaitsClient reports whether the client has been asked for something, and has not answered.
 func (w *loginWatch) awaitsClient() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.awaiting
+	return w.upstream != nil
 }
 
 // stop ends the watch. No function is called afterwards.

@@ -26,7 +26,8 @@ const (
 	ReasonAuthChannelBinding Reason = "auth_channel_binding" // channel binding is required and cannot be done
 	ReasonLoginTimeout       Reason = "login_timeout"        // no ReadyForQuery within LoginTimeout
 	ReasonLoginAbandoned     Reason = "login_abandoned"      // the client left when it was asked to authenticate
-	ReasonClientCertRequired Reason = "client_cert_required" // and the upstream got none, or that of another user
+	ReasonClientCertRequired Reason = "client_cert_required" // and the upstream got none
+	ReasonClientCertRejected Reason = "client_cert_rejected" // for this user
 	ReasonServerStarting     Reason = "server_starting"      // the server takes no logins yet
 	ReasonServerFull         Reason = "server_full"          // a limit of connections is reached
 	ReasonPoolTimeout        Reason = "pool_timeout"         // a pooler had no server connection for the client
@@ -35,6 +36,9 @@ const (
 // Case tells apart what one Reason has several cures for. The table of reasons has the cures of each. Users
 // never see the word.
 type Case string
+
+// CaseWantsTLS is a client that leaves because pgorigin has no TLS for it.
+const CaseWantsTLS Case = "wants_tls"
 
 // Cases in which pgorigin itself ends a login.
 const (
@@ -169,8 +173,8 @@ func (r SessionResult) ClosedBy() Closer {
 	switch r.Reason {
 	case ReasonOK, ReasonClientGone, ReasonLoginAbandoned:
 		return ClosedByClient
-	case ReasonUpstreamGone, ReasonUpstreamShutdown, ReasonClientCertRequired, ReasonServerStarting,
-		ReasonServerFull, ReasonPoolTimeout:
+	case ReasonUpstreamGone, ReasonUpstreamShutdown, ReasonClientCertRequired, ReasonClientCertRejected,
+		ReasonServerStarting, ReasonServerFull, ReasonPoolTimeout:
 		return ClosedByUpstream
 	case ReasonAuthRejected, ReasonClientProtocol, ReasonClientTimeout, ReasonClientDenied, ReasonTooManySessions, ReasonDraining,
 		ReasonUpstreamProtocol, ReasonUpstreamUnreached, ReasonAuthChannelBinding, ReasonLoginTimeout:

@@ -138,7 +138,7 @@ func (s *session) relayError() error {
 	s.mu.Lock()
 	first := s.first
 	s.mu.Unlock()
-	if first != nil && s.tracker.clientTerminated() && s.tracker.lastError() == nil {
+	if first != nil && s.tracker.clientTerminated() && s.tracker.lastWords() == nil {
 		return nil
 	}
 	if first == nil {
@@ -149,8 +149,8 @@ func (s *session) relayError() error {
 
 // describeEnding returns the error of a session that ended with e.
 func (s *session) describeEnding(e *ending) error {
-	if said := s.tracker.lastError(); said != nil { // whichever side then closed first
-		return sessionEnd(said)
+	if said := s.tracker.lastWords(); said != nil { // whichever side then closed first
+		return SessionEnd(said)
 	}
 	if e.side == downstream {
 		return clientGone(e.err)

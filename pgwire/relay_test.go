@@ -18,6 +18,7 @@ import (
 // told so; in the midst of data nothing may be slipped in.
 func TestUpstreamLostInRelay(t *testing.T) {
 	fatal := pgtest.ErrorResponse("57P01", "terminating connection due to administrator command")
+	crash := pgtest.Message('N', "SWARNING\x00VWARNING\x00C57P02\x00Mterminating connection because of crash\x00\x00")
 	tests := map[string]struct {
 		client, upstream []byte
 		told             bool
@@ -27,6 +28,7 @@ func TestUpstreamLostInRelay(t *testing.T) {
 		"waiting for result": {client: pgtest.Message('Q', "select 1\x00"), told: true},
 		"in the midst":       {client: pgtest.Message('Q', "select 1\x00"), upstream: []byte("D\x00\x00\x40")},
 		"upstream said why":  {upstream: fatal, want: ReasonUpstreamShutdown},
+		"crashes":            {upstream: crash, told: true, want: ReasonUpstreamShutdown},
 		"after a result":     {upstream: join(pgtest.Message('C', "SELECT 0\x00"), pgtest.ReadyForQuery('T')), told: true},
 	}
 	for name, tt := range tests {

@@ -195,7 +195,8 @@ func (s *Server) admit(ss *session) error {
 	defer s.mu.Unlock()
 	if s.draining.Load() {
 		return &Error{
-			Kind: ReasonDraining, State: stateCannotConnectNow, Text: "shutting down, no new sessions",
+			Kind: ReasonDraining, State: stateCannotConnectNow,
+			Text: "no new sessions, because pgorigin shuts down",
 		}
 	}
 	if s.MaxSessions > 0 && s.admitted >= s.MaxSessions {

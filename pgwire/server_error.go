@@ -3,6 +3,7 @@ package pgwire
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -42,16 +43,23 @@ func parseServerError(body []byte) (said *ServerError, routine string) {
 
 // LoginRefusal returns why an upstream refused a login. message is its ErrorResponse, a whole message.
 func LoginRefusal(message []byte) *Error {
-	return findRule(message[messageHeader:], ReasonAuthRejected, "the upstream refused the login")
+	e := findRule(message[messageHeader:], ReasonAuthRejected, "the upstream refused the login")
+	if e.Kind == ReasonPoolTimeout { // pgbouncer has not reached its server since it started
+		e.Case = CasePoolerServer
+	}
+	return e
 }
 
-// sessionEnd returns why an upstream ended a session after the login. body is that of its ErrorResponse.
-func sessionEnd(body []byte) *Error {
-	e := findRule(body, ReasonUpstreamGone, "the upstream ended the session")
-	switch e.Kind {
-	case ReasonAuthRejected, ReasonClientCertRequired, ReasonLoginTimeout: // a pooler, when it logs in itself
+// SessionEnd returns why an upstream ended a session after the login. message is its last ErrorResponse, a
+// whole message, or a NoticeResponse after which it closed the connection.
+func SessionEnd(message []byte) *Error {
+	e := findRule(message[messageHeader:], ReasonUpstreamGone, "the upstream ended the session")
+	ofLogin := []Reason{ReasonAuthRejected, ReasonClientCertRequired, ReasonClientCertRejected, ReasonLoginTimeout}
+	if slices.Contains(ofLogin, e.Kind) { // of a pooler, when it logs in itself
 		e.Kind, e.Case, e.Value = ReasonPoolTimeout, CasePoolerServer, ""
-	default:
+	}
+	if message[0] == typeNotice { // which is no answer for the client
+		e.State = stateConnectionFailure
 	}
 	return e
 }
@@ -99,19 +107,25 @@ func (r serverRule) valueIn(message string) string {
 	return name
 }
 
-// beginFarewell returns memory for an ErrorResponse that may be the last message of the upstream, or nil for
-// one that is not. body is what has come of it, and size how much there will be.
-func beginFarewell(body []byte, size uint32) []byte {
-	if sessionGoesOn(body) {
+// beginFarewell begins to keep a message that may be the last one of the upstream: an ErrorResponse, or a notice
+// with which PostgreSQL says that it crashes or shuts down at once. It returns nil for any other, unless it is
+// wanted. body is what has come of it, and size how much there will be.
+func beginFarewell(kind byte, body []byte, size uint32, wanted bool) []byte {
+	if !wanted && sessionGoesOn(kind, body, size) {
 		return nil
 	}
-	return make([]byte, 0, min(size, maxFarewell))
+	kept := make([]byte, 0, messageHeader+min(size, maxFarewell)+1)
+	return append(kept, kind, 0, 0, 0, 0) // the length is not looked at
 }
 
-// sessionGoesOn reports whether the body of an ErrorResponse has the severity ERROR. The severity in the
-// language of the server comes first, and the other one next.
-func sessionGoesOn(body []byte) bool {
-	const severities = 64
-	return bytes.HasPrefix(body, []byte("SERROR\x00")) ||
-		bytes.Contains(body[:min(len(body), severities)], []byte("\x00VERROR\x00"))
+// sessionGoesOn reports whether a session goes on after a message whose body has size bytes, as far as body
+// tells. The fields in question come first.
+func sessionGoesOn(kind byte, body []byte, size uint32) bool {
+	const first = 64
+	body = body[:min(len(body), first)]
+	if kind == typeNotice {
+		enough := len(body) >= int(min(size, first))
+		return enough && !bytes.Contains(body, []byte("\x00C57P0"))
+	}
+	return bytes.HasPrefix(body, []byte("SERROR\x00")) || bytes.Contains(body, []byte("\x00VERROR\x00"))
 }

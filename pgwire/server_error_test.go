@@ -59,7 +59,7 @@ func TestLoginRefusals(t *testing.T) {
 		{"28P01", `password authentication failed for user "app"`, "auth_failed", ReasonAuthRejected, CaseWrongPassword, ""},
 		{"28000", `LDAP authentication failed for user "app"`, "auth_failed", ReasonAuthRejected, CaseWrongPassword, ""},
 		{"28000", "connection requires a valid client certificate", "ClientAuthentication", ReasonClientCertRequired, "", ""},
-		{"28000", `certificate authentication failed for user "app"`, "auth_failed", ReasonClientCertRequired, CaseCertificateUser, ""},
+		{"28000", `certificate authentication failed for user "app"`, "auth_failed", ReasonClientCertRejected, CaseCertificateUser, ""},
 		{"28000", `no pg_hba.conf entry for host "10.1.2.3", user "app", database "shop", SSL encryption`, "ClientAuthentication", ReasonAuthRejected, CaseNoHBAEntry, ""},
 		{"28000", "kein pg_hba.conf-Eintrag für Host »10.1.2.3«", "ClientAuthentication", ReasonAuthRejected, CaseNoHBAEntry, ""},
 		{"28000", `pg_hba.conf rejects connection for host "10.1.2.3"`, "ClientAuthentication", ReasonAuthRejected, CaseNoHBAEntry, ""},
@@ -78,7 +78,7 @@ func TestLoginRefusals(t *testing.T) {
 
 		{"08P01", "no more connections allowed (max_client_conn)", "", ReasonServerFull, CasePoolerFull, "max_client_conn"},
 		{"08P01", "client connections exceeded (max_db_client_connections)", "", ReasonServerFull, CasePoolerFull, "max_db_client_connections"},
-		{"08P01", "query_wait_timeout", "", ReasonPoolTimeout, "", ""},
+		{"08P01", "query_wait_timeout", "", ReasonPoolTimeout, CasePoolerServer, ""},
 		{"08P01", "server login has been failing, try again later (server_login_retry)", "", ReasonPoolTimeout, CasePoolerServer, ""},
 		{"08P01", "server login has been failing, cached error: connect failed (server_login_retry)", "", ReasonPoolTimeout, CasePoolerServer, ""},
 		{"08P01", "pgbouncer cannot connect to server", "", ReasonPoolTimeout, CasePoolerServer, ""},
@@ -154,7 +154,7 @@ func TestSessionEnds(t *testing.T) {
 		if !row.pooler {
 			message = fromPostgres(t, row.state, row.text, "ProcessInterrupts")
 		}
-		got := sessionEnd(message[messageHeader:])
+		got := SessionEnd(message)
 		if got.Kind != row.reason || got.Case != row.which || got.Value != row.value {
 			t.Errorf("%s %q: %s, case %q, value %q", row.state, row.text, got.Kind, got.Case, got.Value)
 		}
@@ -187,6 +187,7 @@ func TestLastError(t *testing.T) {
 	plain := errorMessage(t, pgproto3.ErrorResponse{Severity: "ERROR", SeverityUnlocalized: "ERROR", Code: "42601", Message: "x"})
 	french := errorMessage(t, pgproto3.ErrorResponse{Severity: "ERREUR", SeverityUnlocalized: "ERROR", Code: "42601", Message: "x"})
 	long := errorMessage(t, pgproto3.ErrorResponse{Severity: "FATAL", Code: "57P01", Message: strings.Repeat("x", 10*maxFarewell)})
+	crash := pgtest.Message('N', "SWARNING\x00VWARNING\x00C57P02\x00Mterminating connection because of crash\x00\x00")
 	ready := pgtest.ReadyForQuery('I')
 	for name, row := range map[string]struct {
 		says [][]byte
@@ -197,6 +198,8 @@ func TestLastError(t *testing.T) {
 		"a long one":               {[][]byte{long}, "57P01"},
 		"an ordinary error":        {[][]byte{plain}, ""},
 		"an ordinary one, in full": {[][]byte{french}, ""},
+		"a crash":                  {[][]byte{crash}, "57P02"},
+		"a notice":                 {[][]byte{pgtest.Message('N', "SNOTICE\x00VNOTICE\x00C00000\x00Mx\x00\x00")}, ""},
 		"something follows":        {[][]byte{fatal, pgtest.Message('C', "SELECT 0\x00")}, ""},
 		"the session goes on":      {[][]byte{fatal, ready}, ""},
 		"nothing":                  {nil, ""},
@@ -209,11 +212,11 @@ func TestLastError(t *testing.T) {
 				tracker.upstreamSays(rest[:n], false)
 				rest = rest[n:]
 			}
-			said, got := tracker.lastError(), ""
+			said, got := tracker.lastWords(), ""
 			if said != nil {
-				got = sessionEnd(said).Server.SQLState
+				got = SessionEnd(said).Server.SQLState
 			}
-			if got != row.want || len(said) > maxFarewell+1 {
+			if got != row.want || len(said) > messageHeader+maxFarewell+1 {
 				t.Errorf("%s, in pieces of %d: %q (%d bytes), want %q", name, piece, got, len(said), row.want)
 			}
 		}

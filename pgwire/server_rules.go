@@ -59,6 +59,7 @@ func postgresRules() []serverRule {
 		starting, full, rejected = ReasonServerStarting, ReasonServerFull, ReasonAuthRejected
 		shutdown, gone           = ReasonUpstreamShutdown, ReasonUpstreamGone
 		certificate              = ReasonClientCertRequired
+		otherCertificate         = ReasonClientCertRejected
 	)
 	return []serverRule{
 		{
@@ -98,8 +99,8 @@ func postgresRules() []serverRule {
 		{state: "28P01", reason: rejected, which: CaseWrongPassword},
 		{state: "28000", text: "connection requires a valid client certificate", reason: certificate},
 		{
-			state: "28000", text: "certificate authentication failed for user", reason: certificate,
-			which: CaseCertificateUser,
+			state: "28000", text: "certificate authentication failed for user",
+			reason: otherCertificate, which: CaseCertificateUser,
 		},
 		{
 			state: "28000", text: "no pg_hba.conf entry", end: "no encryption",

@@ -68,14 +68,16 @@ func (s *session) run() (onLoop bool, err error) {
 	if err != nil {
 		return false, s.causeOf(err)
 	}
+	if !s.info.Cancel {
+		s.info.describe(packet)
+		s.user = packet.parameter("user")
+	}
 	if err := s.server.allow(s.client.Conn); err != nil {
 		return false, err
 	}
 	if s.info.Cancel {
 		return false, s.forwardCancel(packet)
 	}
-	s.info.describe(packet)
-	s.user = packet.parameter("user")
 	s.server.Trace.started(s.info)
 	s.watch.start(s.client.Conn, func() { s.end(clientGone(io.EOF)) }, s.client.stopReads)
 	if err := s.server.admit(s); err != nil {
@@ -183,11 +185,11 @@ func (s *session) close(err error) {
 func (s *session) shutDown() {
 	switch Phase(s.phase.Load()) {
 	case PhaseStartup: // it asked for nothing yet
-		s.end(&Error{Kind: ReasonDraining, Text: "shut down before the client sent a startup packet"})
+		s.end(&Error{Kind: ReasonDraining, Text: "pgorigin shut down before the client sent a startup packet"})
 	case PhaseDial, PhaseAuth:
 		s.end(&Error{
 			Kind: ReasonDraining, State: stateCannotConnectNow,
-			Text: "shutting down, the login was not finished",
+			Text: "the login was not finished, because pgorigin shuts down",
 		})
 	case PhaseRelay:
 		s.end(&Error{

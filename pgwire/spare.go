@@ -1,6 +1,9 @@
 package pgwire
 
-import "context"
+import (
+	"context"
+	"slices"
+)
 
 // A spare that has died only costs the client time. Until the first message of the upstream, only the startup
 // packet was read from the client, and nothing was written to it. A session without a spare does none of the
@@ -45,10 +48,7 @@ func refusesConnection(message []byte) bool {
 	if message[0] != typeErrorResponse {
 		return false
 	}
-	switch LoginRefusal(message).Kind {
-	case ReasonServerStarting, ReasonServerFull, ReasonUpstreamShutdown, ReasonLoginTimeout:
-		return true
-	default:
-		return false
-	}
+	return slices.Contains([]Reason{
+		ReasonServerStarting, ReasonServerFull, ReasonUpstreamShutdown, ReasonLoginTimeout,
+	}, LoginRefusal(message).Kind)
 }

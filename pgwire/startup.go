@@ -79,9 +79,8 @@ func startupError(refused bool, got, want int, err error) error {
 		}
 	case refused:
 		return &Error{
-			Kind: ReasonClientGone, Err: err,
-			Text: "the client left when its request for encryption was refused: " +
-				"set sslmode=disable or prefer in the client, pgorigin encrypts for it",
+			Kind: ReasonClientGone, Case: CaseWantsTLS, Err: err,
+			Text: "the client left when its request for TLS was refused",
 		}
 	}
 	return clientGone(err)

@@ -89,7 +89,7 @@ type txTracker struct {
 	awaitsStatus bool   // the body of a ReadyForQuery comes next
 	status       byte   // of the last ReadyForQuery; 0 before the first
 	last         byte   // type of the upstream's last message
-	farewell     []byte // nil unless that is an ErrorResponse which may be the last of all: its body
+	farewell     []byte // that message as far as it has come, if somebody wants it; else nil or an old one
 	streaming    bool   // in CopyBoth: replication
 	undelivered  bool   // the client has not got everything that may pass
 	terminated   bool   // the client sent Terminate
@@ -144,9 +144,6 @@ func (t *txTracker) scan(rest []byte, draining bool) []byte {
 			if t.awaitsStatus {
 				t.ready(rest[0])
 			}
-			if t.cancels.reading {
-				t.cancels.read(rest, t.upstream.left)
-			}
 			if t.farewell != nil {
 				t.keepFarewell(rest)
 			}
@@ -162,7 +159,6 @@ func (t *txTracker) scan(rest []byte, draining bool) []byte {
 		var kind byte
 		if kind, rest = t.upstream.header(rest); kind != 0 {
 			t.last = kind
-			t.cancels.begins(kind)
 		}
 		switch kind {
 		case typeParseComplete, typeBindComplete, typeCloseComplete, typeParameterDescription,
@@ -170,8 +166,11 @@ func (t *txTracker) scan(rest []byte, draining bool) []byte {
 			typeFunctionResult, typeCopyIn, typeCopyOut:
 			t.answered(kind)
 		case typeErrorResponse:
-			t.farewell = beginFarewell(rest, t.upstream.left)
+			t.farewell = beginFarewell(kind, rest, t.upstream.left, t.cancels.waiting != nil)
+			t.cancels.reading = t.cancels.waiting != nil
 			t.answered(kind)
+		case typeNotice:
+			t.farewell = beginFarewell(kind, rest, t.upstream.left, false)
 		case typeCopyBoth:
 			t.streaming = true
 			t.answered(kind)
@@ -236,23 +235,29 @@ func (t *txTracker) expectsMessage() bool {
 	return t.upstream.atBoundary() && !t.undelivered && t.last != typeErrorResponse
 }
 
-// keepFarewell keeps of p what belongs to the body of an ErrorResponse.
+// keepFarewell keeps of p what belongs to a message that may be the last, or that a cancel request may have
+// brought about.
 func (t *txTracker) keepFarewell(p []byte) {
-	if t.last == typeErrorResponse {
-		n := min(len(p), int(t.upstream.left), cap(t.farewell)-len(t.farewell))
-		t.farewell = append(t.farewell, p[:n]...)
+	if t.last != t.farewell[0] {
+		return
+	}
+	n := min(int64(len(p)), int64(t.upstream.left), int64(cap(t.farewell)-len(t.farewell)-1))
+	t.farewell = append(t.farewell, p[:n]...)
+	if t.cancels.reading {
+		t.cancels.read(t.farewell[messageHeader:], int64(len(p)) >= int64(t.upstream.left))
 	}
 }
 
-// lastError returns the body of an ErrorResponse with which the upstream ended the session; nil if it did not
-// say why.
-func (t *txTracker) lastError() []byte {
+// lastWords returns the message with which the upstream ended the session; nil if it did not say why. A long
+// one is cut.
+func (t *txTracker) lastWords() []byte {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.last != typeErrorResponse || len(t.farewell) == 0 || sessionGoesOn(t.farewell) {
+	f := t.farewell
+	if len(f) <= messageHeader || t.last != f[0] || sessionGoesOn(f[0], f[messageHeader:], 0) {
 		return nil
 	}
-	return append(t.farewell, 0) // a long one is cut
+	return append(f, 0)
 }
 
 // clientTerminated reports whether the client sent Terminate.

@@ -3,6 +3,7 @@ package pgclient
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -53,9 +54,10 @@ type Client struct {
 }
 
 // ServerError is an ErrorResponse. The fields are as the server sent them, not sanitised. It wraps the
-// *pgwire.Error of a session whose login is refused so: the reason and the case of the refusal.
+// *pgwire.Error of a session that ends so: the reason and the case.
 type ServerError struct {
 	Severity, Code, Message string
+	message                 []byte // as it came
 	refusal                 *pgwire.Error
 }
 
@@ -143,6 +145,10 @@ func (c *Client) Query(sql string) (string, error) {
 		return "", err
 	}
 	if _, err := c.await(typeReadyForQuery, besideRow); err != nil {
+		var ended *ServerError
+		if errors.As(err, &ended) {
+			ended.refusal = pgwire.SessionEnd(ended.message)
+		}
 		return "", err
 	}
 	const head = 2 + 4 // number of columns, size of the first
@@ -222,7 +228,7 @@ func (c *Client) read() ([]byte, error) {
 func serverError(message []byte) *ServerError {
 	var e pgproto3.ErrorResponse
 	_ = e.Decode(message[messageHeader:])
-	return &ServerError{e.Severity, e.Code, e.Message, pgwire.LoginRefusal(message)}
+	return &ServerError{e.Severity, e.Code, e.Message, message, pgwire.LoginRefusal(message)}
 }
 
 func tooMany() error { return protocolError("the upstream sent too many messages") }

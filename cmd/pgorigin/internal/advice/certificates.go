@@ -322,15 +322,16 @@ func clientCertificateReasons() []reason {
 		Cures: []string{
 			"Set {own:TLS_CERT_FILE} and {own:TLS_KEY_FILE} to a client certificate that the upstream trusts.",
 		},
-		Cases: []reasonCase{certificateUser()},
 	}, {
-		Word: "client_cert_rejected", Stages: stages, Ends: ends,
+		Word:    "client_cert_rejected",
+		Stages:  append(stages, StageAuthentication, StageLogin),
+		Ends:    append(ofRefusal(pgwire.PhaseAuth), ends...),
 		Meaning: "The upstream rejects pgorigin's client certificate.",
 		Cures: []string{
 			"Read the upstream's log: it says what is wrong with the certificate in {TLS_CERT_FILE}.",
 			"Then set {own:TLS_CERT_FILE} and {own:TLS_KEY_FILE} to one that the upstream accepts.",
 		},
-		Cases: []reasonCase{{
+		Cases: []reasonCase{certificateUser(), {
 			Case:  string(tlsorigin.CaseClientExpired),
 			When:  "it has expired",
 			Cures: []string{"Renew the certificate in {TLS_CERT_FILE}, with its key in {TLS_KEY_FILE}."},

@@ -22,7 +22,7 @@ func (c Cures) FindLogin(err error) Finding {
 	case errors.As(err, &refused):
 		return c.Plain(string(pgwire.ReasonAuthRejected), ServerSays(refused))
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timedOut) && timedOut.Timeout():
-		return c.Plain(string(pgwire.ReasonLoginTimeout), "the server did not answer in time")
+		return c.Plain(string(pgwire.ReasonLoginTimeout), "the server did not answer the login in time")
 	}
 	return c.Plain(string(pgwire.ReasonUpstreamGone),
 		"the server ended the connection before the login was over: "+safetext.Printable(err.Error()))

@@ -28,11 +28,11 @@ func TestFindLogin(t *testing.T) {
 		},
 		"deadline of a read": {
 			fmt.Errorf("read message: %w", os.ErrDeadlineExceeded), "login_timeout",
-			"the server did not answer in time",
+			"the server did not answer the login in time",
 		},
 		"deadline of a dial": {
 			fmt.Errorf("dial upstream: %w", context.DeadlineExceeded), "login_timeout",
-			"the server did not answer in time",
+			"the server did not answer the login in time",
 		},
 		"end of the connection": {
 			fmt.Errorf("read message: %w", io.EOF), "upstream_gone",

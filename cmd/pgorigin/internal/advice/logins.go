@@ -30,7 +30,7 @@ func ofSome(which pgwire.Case, when string, cures ...string) reasonCase {
 func poolerServer() reasonCase {
 	return withCase(pgwire.CasePoolerServer, "the pooler cannot log in to the server behind it",
 		"Start the PostgreSQL server behind the pooler at {UPSTREAM_ADDR}, or correct how the pooler reaches it.",
-		"The log of the pooler says why it cannot log in there.")
+		"The log of the pooler says why it cannot log in there. A database may also be paused: RESUME ends that.")
 }
 
 // timeLimit is a case of upstream_gone, as recoveryConflict is.
@@ -50,7 +50,7 @@ func upstreamShutdown() reason {
 	return reason{
 		Word:      "upstream_shutdown",
 		Stages:    []diagnose.Stage{StageAuthentication, StageLogin},
-		Ends:      ofRefusal(pgwire.PhaseAuth, pgwire.PhaseRelay),
+		Ends:      append(ofRefusal(pgwire.PhaseAuth, pgwire.PhaseRelay), end{pgwire.PhaseRelay, connectionLost}),
 		Everybody: true,
 		Meaning:   "The upstream shuts down or restarts, or its administrator ended the session.",
 		Cures: []string{
@@ -60,7 +60,14 @@ func upstreamShutdown() reason {
 	}
 }
 
-// certificateUser is a case of client_cert_required.
+// wantsTLS is a case of client_gone.
+func wantsTLS() reasonCase {
+	return withCase(pgwire.CaseWantsTLS, "it left because pgorigin has no TLS for clients",
+		"Set sslmode=disable in the client: pgorigin encrypts for it, on the way to the upstream.",
+		"With sslmode=prefer it connects, too.")
+}
+
+// certificateUser is a case of client_cert_rejected.
 func certificateUser() reasonCase {
 	return withCase(pgwire.CaseCertificateUser, "the certificate is for another user",
 		"Set {own:TLS_CERT_FILE} and {own:TLS_KEY_FILE} to a certificate whose CN is the user.",
@@ -100,7 +107,7 @@ func readinessReasons() []reason {
 		Everybody: true,
 		Meaning:   "The server has as many connections as it allows.",
 		Cures: []string{
-			"Close connections to the server that nobody needs: pg_stat_activity lists them.",
+			"Use fewer connections: close those that nobody needs, which pg_stat_activity lists.",
 			"Let applications use smaller pools, or raise max_connections of the server.",
 		},
 		Cases: []reasonCase{

@@ -116,6 +116,7 @@ func clientReasons() []reason {
 			{pgwire.PhaseRelay, noAnswer},
 		},
 		Meaning: "The client left without a Terminate message.",
+		Cases:   []reasonCase{wantsTLS()},
 	}, {
 		Word:    "client_timeout",
 		Ends:    []end{{pgwire.PhaseStartup, noAnswer}},
