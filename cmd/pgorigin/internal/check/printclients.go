@@ -7,6 +7,7 @@ import (
 
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/stacks"
+	"github.com/pgorigin/pgorigin/tlsorigin/diagnose"
 )
 
 // clients prints the stacks that cannot connect, by cause, and how many can.
@@ -30,6 +31,9 @@ func (p printer) clients(a *Address) {
 	p.paragraph(2, c.summary(fails))
 	if fails > 0 {
 		p.paragraph(2, throughPgorigin(a))
+	}
+	if a.failed == diagnose.StageClientCertificate {
+		p.paragraph(2, "The server demands a client certificate, so each application needs one of its own.")
 	}
 	for i := range c.Stacks {
 		if k := &c.Stacks[i]; len(k.Reasons) > 0 && k.Reasons[0].Cause == stacks.Always {

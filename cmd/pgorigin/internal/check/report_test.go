@@ -16,6 +16,23 @@ import (
 
 func ptr(ms float64) *float64 { return &ms }
 
+// sampleClients has stacks that fail, one that is not known, and one that never works.
+func sampleClients() *Clients {
+	group := ClientTrait{"no_common_group", "of the key-exchange groups, the server takes only P-521"}
+	key := ClientTrait{"leaf_p521", "the server's key is ECDSA P-521"}
+	alert := ClientReason{group, "handshake failure", "measured", ""}
+	return &Clients{
+		Verified: true, Traits: []ClientTrait{group, key},
+		Stacks: []ClientStack{
+			{"One", "1", "drivers", "fails", []ClientReason{alert}},
+			{"One", "2", "drivers", "fails", []ClientReason{alert, {key, "no key", "reported", "https://source.test"}}},
+			{"Two", "", "drivers", "unknown", []ClientReason{{key, "", "", ""}}},
+			{"Three", "3", "drivers", "connects", nil},
+			{"Four", "", "drivers", "fails", []ClientReason{{ClientTrait{"always", "whatever"}, "no", "measured", ""}}},
+		},
+	}
+}
+
 // sampleReport has every key and every mark.
 func sampleReport() *Report {
 	certificate := func(subject, issuer, key, sum string, days int, sent bool) tlsorigin.PeerCertificate {
@@ -68,6 +85,7 @@ func sampleReport() *Report {
 		},
 		Authentication: []string{"SCRAM-SHA-256"},
 		Login:          &LoginFacts{"app", "app", "18.1", true, "SCRAM-SHA-256-PLUS", 0.5},
+		Clients:        sampleClients(),
 	}
 	bad := Address{
 		Address: "10.0.0.2:6432", failed: "chain",
