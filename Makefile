@@ -21,7 +21,7 @@ IMAGE        ?= pgorigin:$(VERSION)
 comma        := ,
 IMAGE_ARGS    = --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) --build-arg CREATED=$(CREATED)
 
-.PHONY: help build docs man test quick drivers hostile soak stall burst suites metrics browser pictures charts admission lint house fuzz demo bench check image install image-test reproducible dist publish-image publish-charts
+.PHONY: help build docs man test quick drivers hostile soak stall burst suites stacks metrics browser pictures charts admission lint house fuzz demo bench check image install image-test reproducible dist publish-image publish-charts
 
 help: ## prints this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
@@ -65,6 +65,12 @@ burst: install ## 2,000 logins at once beside 2,000 sessions in 64 MiB, and sess
 suites: install ## the tests of pgx and lib/pq, beside direct runs; REGRESS=1 adds PostgreSQL's regression tests
 	$(GO) test -tags suites$(if $(REGRESS),$(comma)regress) -count=1 -v -timeout=30m ./test/suites $(if $(REGRESS),-regress="$$(test/suites/install)")
 
+stacks: install ## which TLS stacks connect to which servers, by real connections; UPDATE=-update writes the table; needs root
+	@test/stacks/install
+	$(GO) test -tags stacks -count=1 -v -timeout=25m -run='^TestMatrix$$' ./test/stacks $(UPDATE)
+	@# Once for the table, and once for the page that is made of it.
+	$(if $(UPDATE),for again in 1 2; do $(GO) test ./cmd/pgorigin/internal/stacks -update; done)
+
 metrics: install ## checks /metrics of a running pgorigin with Debian's promtool
 	@test/promtool
 	PATH="$(CURDIR)/bin:$$PATH" $(GO) test -tags promtool -count=1 -run TestPromtool ./test/e2e
@@ -86,7 +92,7 @@ admission: install ## tests injection on a real API server, which it builds once
 
 lint: ## gofmt, go vet (for macOS and Windows, too), golangci-lint, actionlint
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "gofmt would change:"; echo "$$unformatted"; exit 1; }
-	$(GO) vet -tags drivers,hostile,soak,stall,suites,regress,image,charts,admission,browser ./...
+	$(GO) vet -tags drivers,hostile,soak,stall,suites,regress,stacks,image,charts,admission,browser ./...
 	for system in darwin windows; do GOOS=$$system $(GO) vet ./pgwire/... ./tlsorigin/... ./health/... ./cmd/... || exit; done
 	$(GO) run $(GOLANGCI_LINT) run ./...
 	$(GO) run $(ACTIONLINT) -shellcheck= -pyflakes=

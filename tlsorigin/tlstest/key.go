@@ -22,6 +22,7 @@ const (
 	RSA1024 KeyType = "RSA-1024" // too short to be accepted anywhere
 	RSA2048 KeyType = "RSA-2048"
 	RSA3072 KeyType = "RSA-3072"
+	RSA4096 KeyType = "RSA-4096"
 )
 
 // NewKey returns a new private key.
@@ -45,6 +46,8 @@ func NewKey(key KeyType) crypto.Signer {
 		signer, err = rsa.GenerateKey(rand.Reader, 2048)
 	case RSA3072:
 		signer, err = rsa.GenerateKey(rand.Reader, 3072)
+	case RSA4096:
+		signer, err = rsa.GenerateKey(rand.Reader, 4096)
 	default:
 		panic("tlstest: unknown key type " + string(key))
 	}

@@ -44,6 +44,8 @@ type Authority struct {
 	Key  KeyType // zero: P256
 	Form Form
 
+	Signer crypto.Signer // nil: a new key of type Key
+
 	// Template, when not nil, may change anything else before the certificate is signed.
 	Template func(*x509.Certificate)
 }
@@ -53,7 +55,7 @@ func NewCA(name string, key KeyType) *CA { return NewAuthority(Authority{Name: n
 
 // NewAuthority returns a self-signed root.
 func NewAuthority(a Authority) *CA {
-	ca := &CA{key: NewKey(a.key()), form: a.Form}
+	ca := &CA{key: a.signer(), form: a.Form}
 	ca.Cert = ca.sign(a.template(), nil, ca.key.Public(), a.Form)
 	return ca
 }
@@ -66,7 +68,7 @@ func (ca *CA) Intermediate(name string, key KeyType) *CA {
 
 // Authority returns an authority below ca. What it issues carries its certificate along.
 func (ca *CA) Authority(a Authority) *CA {
-	return ca.certify(a.template(), &CA{key: NewKey(a.key()), form: a.Form})
+	return ca.certify(a.template(), &CA{key: a.signer(), form: a.Form})
 }
 
 // CrossSign returns other with another certificate, of the same name and key but issued by ca. What the
@@ -82,11 +84,14 @@ func (ca *CA) certify(template *x509.Certificate, other *CA) *CA {
 	return &CA{Cert: cert, key: other.key, form: other.form, chain: append([][]byte{cert.Raw}, ca.chain...)}
 }
 
-func (a Authority) key() KeyType {
-	if a.Key == "" {
-		return P256
+func (a Authority) signer() crypto.Signer {
+	switch {
+	case a.Signer != nil:
+		return a.Signer
+	case a.Key == "":
+		return NewKey(P256)
 	}
-	return a.Key
+	return NewKey(a.Key)
 }
 
 func (a Authority) template() *x509.Certificate {

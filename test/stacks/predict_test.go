@@ -1,0 +1,103 @@
+//go:build stacks
+
+package stacks
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// predictions is the part of "check --clients --json" that says what becomes of stacks.
+type predictions struct {
+	Upstreams []struct {
+		Addresses []struct {
+			Clients struct {
+				Stacks []struct {
+					Stack    string `json:"stack"`
+					Versions string `json:"versions"`
+					Verdict  string `json:"verdict"`
+				} `json:"stacks"`
+			} `json:"clients"`
+		} `json:"addresses"`
+	} `json:"upstreams"`
+}
+
+// notPredicted are the sites of which check does not see enough, each with the reason.
+func notPredicted() map[string]string {
+	return map[string]string{
+		"negative serial number": "Go does not parse the certificate, so check cannot know what else it has",
+	}
+}
+
+// predict asks the built pgorigin what becomes of each stack at a site: "connects", "fails" or "unknown".
+func predict(t *testing.T, j job) map[string]string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, shared.binary, "check", "--clients", "--json", "127.0.0.1:"+j.port)
+	cmd.Env = []string{"PGORIGIN_TLS_CA_FILE=" + j.caFile, "PGORIGIN_TLS_SERVER_NAME=" + j.name, "PATH=" + os.Getenv("PATH")}
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, _ := cmd.Output() // it fails where pgorigin cannot connect
+	var p predictions
+	if err := json.Unmarshal(out, &p); err != nil {
+		t.Fatalf("check: %v: %.500s %.500s", err, out, &stderr)
+	}
+	verdicts := map[string]string{}
+	if len(p.Upstreams) == 1 && len(p.Upstreams[0].Addresses) == 1 {
+		for _, s := range p.Upstreams[0].Addresses[0].Clients.Stacks {
+			verdicts[s.Stack+" "+s.Versions] = s.Verdict
+		}
+	}
+	return verdicts
+}
+
+// rowOf returns the name of a stack in the table of pgorigin: "rustls 0.23 with ring" is "rustls with ring 0.23" there.
+func rowOf(name string) string {
+	fields := strings.Fields(name)
+	return strings.Join(append(append([]string{fields[0]}, fields[2:]...), fields[1]), " ")
+}
+
+// comparePredictions asks check about each site, and compares what it says with what was measured.
+func comparePredictions(t *testing.T, m *matrix, jobs []job) {
+	t.Helper()
+	var asking sync.WaitGroup
+	free := make(chan bool, 4)
+	for i, site := range m.Sites {
+		asking.Go(func() {
+			free <- true
+			defer func() { <-free }()
+			if differences := m.differences(site, predict(t, jobs[i])); len(differences) > 0 {
+				if why, ok := notPredicted()[site]; ok {
+					t.Logf("%s: not predicted: %s", site, why)
+					return
+				}
+				t.Errorf("%s:\n  %s", site, strings.Join(differences, "\n  "))
+			}
+		})
+	}
+	asking.Wait()
+}
+
+// differences are the stacks that a prediction has wrong.
+func (m *matrix) differences(site string, predicted map[string]string) []string {
+	var wrong []string
+	for _, s := range m.Stacks {
+		measured := "fails"
+		if s.Cells[site].Connects {
+			measured = "connects"
+		}
+		if got := predicted[rowOf(s.Name)]; got != measured {
+			wrong = append(wrong, fmt.Sprintf("%s: predicted %q, measured %q %s", s.Name, got, measured, s.Cells[site].Words))
+		}
+	}
+	return wrong
+}
