@@ -91,7 +91,7 @@ func badUpstreams(ca *tlstest.CA) map[string]row {
 		"bytes behind S, later":         {injectsLater(evilError), "tls_protocol", "not TLS"},
 		"plaintext AuthenticationOk":    {injectsLater(string(pgtest.Login("pid4key4"))), "tls_protocol", "not TLS"},
 		"never answers":                 {silent, "upstream_silent", "SSLRequest"},
-		"silent after S":                {silentAfterS, "tls_timeout", "handshake"},
+		"silent after S":                {silentAfterS, "tls_timeout", "ClientHello"},
 		"half a handshake, then resets": {resetsWithinHandshake, "upstream_gone", "handshake"},
 	}
 }
