@@ -150,7 +150,8 @@ func ruleRows(root *tlstest.CA) []caseRow {
 	}
 }
 
-// Where nobody has configured an authority, any stranger may have a certificate: no cure drops the name.
+// Where nobody has configured an authority, any stranger may have a certificate. So no cure drops the name or
+// takes that of the certificate.
 func TestCasesBelowTheAuthoritiesOfTheSystem(t *testing.T) {
 	root := tlstest.NewCA("Public Root", tlstest.P256)
 	for name, row := range map[string]struct {
@@ -159,6 +160,9 @@ func TestCasesBelowTheAuthoritiesOfTheSystem(t *testing.T) {
 		text string
 	}{
 		"Common Name only": {root.Issue(tlstest.Leaf{CommonName: testName}), Error{Kind: ReasonCertNameMismatch, Case: CaseNoName, Value: `"db.test"`}, "Common Name"},
+		"another name":     {root.Issue(tlstest.Leaf{DNSNames: []string{"stranger.example"}}), Error{Kind: ReasonCertNameMismatch}, "stranger.example"},
+		"another wildcard": {root.Issue(tlstest.Leaf{DNSNames: []string{"*.stranger.example"}}), Error{Kind: ReasonCertNameMismatch}, "stranger.example"},
+		"host of address":  {root.Issue(tlstest.Leaf{IPs: []net.IP{net.IPv4(127, 0, 0, 1)}}), Error{Kind: ReasonCertNameMismatch, Case: CaseHostFits}, "127.0.0.1"},
 		"another CA":       {tlstest.NewCA("Private Root", tlstest.P256).Issue(named(nil)), Error{Kind: ReasonCertUnknownAuthority}, `not trusted: "Private Root"; trusted here: 1 authority of the system`},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -17,11 +17,13 @@ import (
 
 // The cases of the upstream's certificates and of revocation lists; see package verify.
 const (
-	CaseOtherCA     = Case(verify.CaseOtherCA)
-	CaseSelfSigned  = Case(verify.CaseSelfSigned)
-	CaseOtherKey    = Case(verify.CaseOtherKey)
-	CaseTooMany     = Case(verify.CaseTooMany)
-	CaseKeyKind     = Case(verify.CaseKeyKind)
+	CaseOtherCA         = Case(verify.CaseOtherCA)
+	CaseSelfSigned      = Case(verify.CaseSelfSigned)
+	CaseOtherKey        = Case(verify.CaseOtherKey)
+	CaseTooMany         = Case(verify.CaseTooMany)
+	CaseKeyKind         = Case(verify.CaseKeyKind)
+	CaseHostFits   Case = "host_fits" // of ReasonCertNameMismatch: without Config.ServerName, it would fit
+
 	CaseOtherName   = Case(verify.CaseOtherName)
 	CaseWildcard    = Case(verify.CaseWildcard)
 	CaseNoName      = Case(verify.CaseNoName)

@@ -3,6 +3,7 @@ package tlsorigin
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -279,7 +280,16 @@ func (a *attempt) certificateFailure(r *verify.Refusal) *problem {
 		peer := DescribeCertificate(r.Sent[0], now)
 		a.details.peer = &peer
 	}
+	if e.Reason == verify.NameMismatch && a.fitsHost(r.Sent[0]) {
+		return because(Reason(e.Reason), "%s", e.Text).as(CaseHostFits)
+	}
 	return &problem{reason: Reason(e.Reason), text: e.Text, which: Case(e.Case), value: e.Value}
+}
+
+// fitsHost reports whether leaf is valid for the host of the address, where another name is configured.
+func (a *attempt) fitsHost(leaf *x509.Certificate) bool {
+	host, _, err := net.SplitHostPort(a.route.host)
+	return err == nil && host != a.route.name && leaf.VerifyHostname(host) == nil
 }
 
 // unusableCertificate explains a certificate that crypto/tls does not even verify. Only the text of err says

@@ -10,21 +10,22 @@ import (
 	"github.com/pgorigin/pgorigin/tlsorigin/internal/safetext"
 )
 
-// nameProblem explains that leaf, for which a trusted authority vouches, is not valid for name.
+// nameProblem explains that leaf, for which a trusted authority vouches, is not valid for name. Only a
+// configured authority may suggest another name. Those of the system vouch for every stranger's name, too.
 func (p *Policy) nameProblem(leaf *x509.Certificate, name string) *Problem {
 	found := because(NameMismatch, "%s", nameText(leaf, name))
-	if other := usableName(leaf); other != "" {
+	other, wildcard := usableName(leaf), usableWildcard(leaf)
+	switch own := p.roots != nil; {
+	case own && other != "":
 		return found.as(CaseOtherName).with(other)
-	}
-	for _, wildcard := range first(leaf.DNSNames) {
-		if parent, ok := strings.CutPrefix(wildcard, "*."); ok && isHostName(parent) {
-			return found.as(CaseWildcard).with(wildcard)
-		}
-	}
-	if p.roots == nil { // any name would then do, of anybody who has bought a certificate
+	case own && wildcard != "":
+		return found.as(CaseWildcard).with(wildcard)
+	case own:
+		return found.as(CaseNoNameOwnCA).with(safetext.Quote(name))
+	case other+wildcard == "":
 		return found.as(CaseNoName).with(safetext.Quote(name))
 	}
-	return found.as(CaseNoNameOwnCA).with(safetext.Quote(name))
+	return found
 }
 
 // nameText explains that the certificate is not valid for name.
@@ -60,6 +61,16 @@ func usableName(cert *x509.Certificate) string {
 	}
 	for _, ip := range first(cert.IPAddresses) {
 		if name := ip.String(); cert.VerifyHostname(name) == nil {
+			return name
+		}
+	}
+	return ""
+}
+
+// usableWildcard returns the first wildcard among the first names of cert, or "".
+func usableWildcard(cert *x509.Certificate) string {
+	for _, name := range first(cert.DNSNames) {
+		if parent, ok := strings.CutPrefix(name, "*."); ok && isHostName(parent) {
 			return name
 		}
 	}

@@ -91,15 +91,21 @@ func trustReasons() []reason {
 			"Or get a certificate for the host in {UPSTREAM_ADDR}.",
 		},
 		Cases: []reasonCase{{
+			Case: string(tlsorigin.CaseHostFits),
+			When: "the certificate is valid for the host of the address, and another name is configured",
+			Cures: []string{
+				"Unset {TLS_SERVER_NAME}: the certificate is valid for the host in {UPSTREAM_ADDR}.",
+			},
+		}, {
 			Case: string(tlsorigin.CaseOtherName),
-			When: "the certificate carries a name that can be asked for",
+			When: "your own CA vouches for a name that can be asked for",
 			Cures: []string{
 				"Set {own:TLS_SERVER_NAME}={}, if that is the server that you mean.",
 				"Or get a certificate for the host in {UPSTREAM_ADDR}.",
 			},
 		}, {
 			Case: string(tlsorigin.CaseWildcard),
-			When: "the certificate carries a wildcard only",
+			When: "your own CA vouches for a wildcard only",
 			Cures: []string{
 				"Set {own:TLS_SERVER_NAME} to a name that {} covers, if that is the server that you mean.",
 				"Or get a certificate for the host in {UPSTREAM_ADDR}.",
