@@ -25,7 +25,8 @@ a password in the URL. Variables that begin with PGORIGIN_TLS_ still hold.
 
 With --clients, the report also says which TLS stacks of applications cannot
 connect to the upstream without pgorigin, and why. For that, check sends some
-more ClientHellos. It needs no trusted certificate.
+more ClientHellos, and the server may log them as failed handshakes. It needs no
+trusted certificate.
 
 After a failure, check changes one thing at a time and tries again: settings of
 TLS, the name, the client certificate, the other usual port of the same host. A

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -61,7 +62,7 @@ const (
 func accepts(ctx context.Context, addr *tlsorigin.Addr, serverName string, direct bool) *Acceptance {
 	p := &prober{addr: addr.TCP.String(), direct: direct, timeout: offerTimeout}
 	if _, err := netip.ParseAddr(serverName); err != nil {
-		p.serverName = serverName
+		p.serverName = strings.TrimSuffix(serverName, ".") // RFC 6066
 	}
 	return p.askAll(ctx)
 }
