@@ -352,15 +352,20 @@ func requestEventOf(body []byte) (loginEvent, error) {
 	case authSASLFinal:
 		event, most = sawSASLFinal, maxSASLMessage
 	default:
-		unknown := upstreamProtocol("the upstream sent authentication request %d, which pgorigin does not know",
-			number)
-		unknown.Case = CaseUnknownMethod
-		return 0, unknown
+		return 0, unknownMethod(number)
 	}
 	if len(body) < least || len(body) > most {
 		return 0, malformedLogin(typeAuthentication)
 	}
 	return event, nil
+}
+
+// unknownMethod is for an authentication request that no version of the protocol has.
+func unknownMethod(number uint32) *Error {
+	unknown := upstreamProtocol("the upstream sent authentication request %d, which pgorigin does not know",
+		number)
+	unknown.Case = CaseUnknownMethod
+	return unknown
 }
 
 func malformedLogin(kind byte) error {

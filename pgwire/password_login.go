@@ -3,7 +3,6 @@ package pgwire
 import (
 	"context"
 	"encoding/binary"
-	"fmt"
 	"strings"
 
 	"github.com/pgorigin/pgorigin/pgwire/internal/scram"
@@ -98,8 +97,10 @@ func RequestedMethods(request []byte) ([]string, error) {
 			names[i] = mechanismName(names[i])
 		}
 		return names, nil
+	case authGSSContinue, authSASLContinue, authSASLFinal:
+		return nil, upstreamProtocol("the upstream sent authentication request %d out of turn", code)
 	default:
-		return []string{fmt.Sprintf("request %d", code)}, nil
+		return nil, unknownMethod(code)
 	}
 }
 

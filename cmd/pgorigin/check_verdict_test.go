@@ -187,6 +187,9 @@ func TestCheckHearsTheServerOut(t *testing.T) {
 		{"pgbouncer does not know the user", "warning", [][]byte{pgtest.ErrorResponse("08P01", "no such user: pgorigin_check")}},
 		{"a certificate", "failed", [][]byte{pgtest.ErrorResponse("28000", "connection requires a valid client certificate")}},
 		{"a certificate of another user", "warning", [][]byte{pgtest.ErrorResponse("28000", `certificate authentication failed for user "pgorigin_check"`)}},
+		{"pgbouncer cannot log in", "failed", [][]byte{pgtest.ErrorResponse("08P01", "server login has been failing, try again later (server_login_retry)")}},
+		{"pgbouncer has no TLS to its server", "failed", [][]byte{pgtest.ErrorResponse("28000", `no pg_hba.conf entry for host "10.0.0.1", user "app", database "app", no encryption`)}},
+		{"a method of the future", "failed", [][]byte{pgtest.Message('R', "\x00\x00\x00\x63")}},
 		{"no place left", "failed", [][]byte{pgtest.AuthenticationOk(), pgtest.ErrorResponse("53300", "remaining connection slots are reserved")}},
 	} {
 		env := w.env(startScripted(t, overTLS(w.good, row.reply...)).addr)

@@ -166,6 +166,11 @@ func (c *originChecker) ofMadeUpUser(err error, found advice.Finding) bool {
 	if c.account.user != "" || !errors.As(err, &refused) {
 		return false
 	}
+	switch refused.Case {
+	case pgwire.CasePoolerTLS, pgwire.CasePoolerServerPassword, pgwire.CasePoolerConfig:
+		return false // between a pooler and its server
+	default:
+	}
 	return refused.Kind == pgwire.ReasonAuthRejected && !found.Everybody ||
 		refused.Kind == pgwire.ReasonClientCertRequired && c.origin.TLS.CertFile != ""
 }
