@@ -101,6 +101,9 @@ func (c *Clients) summary(fails int) string {
 		}
 	}
 	connect := all - fails - len(unknown)
+	if fails == 0 && connect == 0 && len(unknown) > 0 {
+		return "Nothing is known of other stacks: " + unknown[0].Reasons[0].Text + "."
+	}
 	text := fmt.Sprintf("All %d known stacks connect.", all)
 	switch {
 	case fails > 0:

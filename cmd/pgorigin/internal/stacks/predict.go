@@ -71,6 +71,8 @@ func (s *Server) disagreement(k *Stack) (Trait, Verdict) {
 		return Trait{HelloLost, s.lost()}, Fails
 	case s.LostHello > 0 && k.hello() > s.GoodHello:
 		return Trait{HelloLost, s.lost()}, Unknown
+	case version == 0 && !s.takesSome():
+		return Trait{NoCommonVersion, "the server takes none of the ClientHellos that were tried"}, Unknown
 	case version == 0:
 		return Trait{NoCommonVersion, "the server takes only " + names(s.Versions, VersionName)}, Fails
 	case version < TLS13 && !takesAny(s.Suites, k.Suites):
@@ -99,6 +101,16 @@ func (s *Server) version(offered []uint16) uint16 {
 	return highest
 }
 
+// takesSome reports whether the server takes any TLS version that was tried.
+func (s *Server) takesSome() bool {
+	for _, takes := range s.Versions {
+		if takes {
+			return true
+		}
+	}
+	return false
+}
+
 // takesAny reports whether the server may take one of offered.
 func takesAny[K comparable](asked map[K]bool, offered []K) bool {
 	return slices.ContainsFunc(offered, func(k K) bool {
@@ -121,7 +133,7 @@ func names[K uint16 | string | Suites](asked map[K]bool, name func(K) string) st
 		}
 	}
 	if taken == nil {
-		return "none of those that were tried"
+		return "others"
 	}
 	return strings.Join(taken, ", ")
 }

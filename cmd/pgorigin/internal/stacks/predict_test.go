@@ -123,6 +123,16 @@ func TestWhatIsNotAgreedOn(t *testing.T) {
 	}
 }
 
+// A server that refuses every hello wants something that nobody tried.
+func TestAServerThatRefusesEverything(t *testing.T) {
+	server := &Server{Versions: map[uint16]bool{TLS10: false, TLS11: false, TLS12: false, TLS13: false}}
+	for _, k := range Table() {
+		if p := Predict(server, &k); p.Verdict != Unknown && p.Reasons[0].Cause != Always {
+			t.Errorf("%s: %+v", k.String(), p)
+		}
+	}
+}
+
 // Between the largest hello that passed and the smallest that did not, nobody knows.
 func TestAHelloOfASizeThatWasNotTried(t *testing.T) {
 	server := ordinary()
