@@ -303,7 +303,7 @@ func listReasons() []reason {
 		Meaning: "A revocation list is out of date.",
 		Cures: []string{
 			"Put the current revocation list of {} into {TLS_CRL_FILE}.",
-			"If it has none, the authority must issue one.",
+			"If there is none, let that authority issue one.",
 		},
 		Cases: []reasonCase{{
 			Case: string(tlsorigin.CaseListBegins),
