@@ -2,6 +2,7 @@ package stacks
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -39,11 +40,12 @@ func TestStacksPage(t *testing.T) {
 	golden.Compare(t, "../../../../docs/reference/tls-stacks.md", page.String())
 }
 
-// writeOffers writes what stacks offer.
+// writeOffers writes what stacks take.
 func writeOffers(page *strings.Builder) {
-	page.WriteString("\n## What they offer by default\n\n" +
-		"The size is that of the ClientHello in bytes, with a name of 30 characters. TCP packets of most\n" +
-		"networks carry 1448 bytes.\n\n" +
+	page.WriteString("\n## What they take by default\n\n" +
+		"Versions and groups are those with which a measured stack connects to a server that has no others.\n" +
+		"The size is that of the ClientHello in bytes, with a name of 16 characters. TCP packets of most\n" +
+		"networks carry 1448 bytes. What a Go program does follows the go line of its go.mod, too.\n\n" +
 		"| stack | drivers | TLS | groups | ClientHello | how |\n| --- | --- | --- | --- | ---: | --- |\n")
 	table := Table()
 	for i := range table {
@@ -60,13 +62,14 @@ func writeOffers(page *strings.Builder) {
 			size = fmt.Sprint(k.Hello)
 		}
 		fmt.Fprintf(page, "| %s | %s | %s | %s | %s | %s |\n", k, k.Drivers, strings.Join(versions, ", "),
-			strings.Join(k.Groups, ", "), size, evidence(k, k.Measured == "", k.Source))
+			strings.Join(k.Groups, ", "), size, evidence(k))
 	}
 }
 
-// writeCause writes which stacks a cause breaks.
+// writeCause writes which stacks a cause breaks. Versions that say the same share a row.
 func writeCause(page *strings.Builder, row causeRow) {
-	var rows strings.Builder
+	var lines []string
+	versions := map[string][]string{}
 	table := Table()
 	for i := range table {
 		k := &table[i]
@@ -74,20 +77,36 @@ func writeCause(page *strings.Builder, row causeRow) {
 		if !ok || cell.Verdict != Fails {
 			continue
 		}
-		fmt.Fprintf(&rows, "| %s | `%s` | %s |\n", k, strings.ReplaceAll(cell.Words, "|", "\\|"),
-			evidence(k, cell.Source != "", cell.Source))
+		how := "measured"
+		if cell.Source != "" {
+			how = "[reported](" + cell.Source + ")"
+		}
+		words := "not known"
+		if cell.Words != "" {
+			words = "`" + strings.ReplaceAll(cell.Words, "|", "\\|") + "`"
+		}
+		line := fmt.Sprintf("| %s %%s | %s | %s |\n", k.Name, words, how)
+		if !slices.Contains(lines, line) {
+			lines = append(lines, line)
+		}
+		versions[line] = append(versions[line], k.Versions)
 	}
-	if rows.Len() > 0 {
-		fmt.Fprintf(page, "\n### %s\n\n%s.\n\n| stack | what its users read | how |\n| --- | --- | --- |\n%s",
-			row.Cause, wrapped(row.meaning), rows.String())
+	if lines == nil {
+		return
+	}
+	fmt.Fprintf(page, "\n### %s\n\n%s.\n\n| stack | what its users read | how |\n| --- | --- | --- |\n",
+		row.Cause, wrapped(row.meaning))
+	for _, line := range lines {
+		line = strings.Replace(line, "%s", strings.Join(versions[line], ", "), 1)
+		page.WriteString(strings.ReplaceAll(line, "  |", " |"))
 	}
 }
 
-func evidence(k *Stack, reported bool, source string) string {
-	if reported {
-		return "[reported](" + source + ")"
+func evidence(k *Stack) string {
+	if k.Measured == "" {
+		return "[reported](" + k.Source + ")"
 	}
-	return "measured " + k.Measured
+	return "measured: " + k.Measured
 }
 
 // wrapped breaks a text into lines of at most 100 columns.

@@ -30,7 +30,7 @@ type Stack struct {
 	TLS    []uint16 // versions that it offers
 	Suites []Suites // that it offers in TLS 1.2 and older
 	Groups []string // key-exchange groups that it offers
-	Hello  int      // size of its ClientHello in bytes, with a name of 30 characters; zero if not known
+	Hello  int      // size of its ClientHello in bytes, with a name of 16 characters; zero if not known
 
 	Measured string // the exact version that test/stacks measured; empty if everything is reported
 	Source   string // of what it offers, unless Measured
