@@ -149,11 +149,18 @@ func (a *attempt) lostFailure(err error, when string) *problem {
 	return because(ReasonUpstreamGone, "%s the connection %s", ending(err), when).as(CaseNoAnswer)
 }
 
+// shortBudget is less than what even a good server may need when it is busy.
+const shortBudget = 900 * time.Millisecond
+
 // silent is the problem of a peer that accepted TCP and gave no answer to what it was sent first.
 func (a *attempt) silent(sent string) *problem {
 	found := because(ReasonUpstreamSilent, "accepted TCP but gave no answer to %s within %v", sent,
 		rounded(a.budget))
-	if _, port, _ := net.SplitHostPort(a.route.host); a.variant.known || port == "5432" || port == "6432" {
+	_, port, _ := net.SplitHostPort(a.route.host)
+	switch {
+	case a.budget < shortBudget:
+		return found.as(CaseShortTimeout)
+	case a.variant.known || port == "5432" || port == "6432":
 		return found.as(CaseRightPort)
 	}
 	return found

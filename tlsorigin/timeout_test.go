@@ -220,6 +220,16 @@ func TestSilentAddressThatWasVerified(t *testing.T) {
 	}
 }
 
+// TestSilenceOfAMoment: where there is hardly any time, a good server looks silent.
+func TestSilenceOfAMoment(t *testing.T) {
+	for budget, want := range map[time.Duration]Case{300 * time.Millisecond: CaseShortTimeout, time.Second: "", 10 * time.Second: ""} {
+		a := &attempt{route: route{host: "db.test:7000"}, budget: budget}
+		if found := a.lostFailure(os.ErrDeadlineExceeded, ""); found.reason != ReasonUpstreamSilent || found.which != want {
+			t.Errorf("%v: %s %q, want %q", budget, found.reason, found.which, want)
+		}
+	}
+}
+
 // TestLostBeforeTLS: the kernel gives up sending, long before a timeout of ours or after a lowered limit.
 func TestLostBeforeTLS(t *testing.T) {
 	lost := &net.OpError{Op: "read", Err: os.NewSyscallError("read", syscall.ETIMEDOUT)}

@@ -228,6 +228,13 @@ func upstreamReasons() []reason {
 			"For a port that takes TLS only, set {own:TLS_NEGOTIATION}=direct.",
 		},
 		Cases: []reasonCase{{
+			Case: string(tlsorigin.CaseShortTimeout),
+			When: "the time for it was less than a second",
+			Cures: []string{
+				"Raise {DIAL_TIMEOUT}: its default is 10s.",
+				"Check the load of the server at {UPSTREAM_ADDR}, and its port.",
+			},
+		}, {
 			Case: string(tlsorigin.CaseRightPort),
 			When: "the port is a usual one, or was verified before",
 			Cures: []string{
@@ -360,8 +367,8 @@ func tlsReasons() []reason {
 		Ends:    ofDial(),
 		Meaning: "The upstream accepted the connection, but did not finish TLS in time.",
 		Cures: []string{
-			"Lower the MTU of this machine or pod, or let ICMP 'fragmentation needed' pass from {UPSTREAM_ADDR}.",
-			"Check that the upstream does not hang.",
+			"Restart the server at {UPSTREAM_ADDR}, if it hangs.",
+			"Its answer may be lost: let ICMP 'fragmentation needed' pass, or lower the MTU of this machine or pod.",
 			"Or raise {DIAL_TIMEOUT}.",
 		},
 		Cases: []reasonCase{{
