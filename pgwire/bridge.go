@@ -146,12 +146,19 @@ func (a *answerer) beginSCRAM(offer []string) ([]byte, error) {
 			return nil, cannotBind(text, err)
 		}
 		mechanism, header = scram.SHA256Plus, scram.Bound
-	case !slices.Contains(offer, scram.SHA256):
-		offered := sanitize(strings.Join(offer, ", "))
-		const text = "the upstream offers no SASL mechanism that can be used with its certificate: "
-		return nil, cannotBind(text+offered, nil)
-	case able:
-		header = scram.NotOffered
+	case slices.Contains(offer, scram.SHA256):
+		if able {
+			header = scram.NotOffered
+		}
+	case slices.Contains(offer, scram.SHA256Plus):
+		const text = "the upstream offers only SCRAM-SHA-256-PLUS, " +
+			"and its certificate gives nothing to bind a login to"
+		return nil, cannotBind(text, nil)
+	default:
+		unknown := upstreamProtocol("the upstream offers no SASL mechanism that pgorigin knows: %s",
+			sanitize(strings.Join(offer, ", ")))
+		unknown.Case = CaseUnknownMethod
+		return nil, unknown
 	}
 	a.exchange = scram.New(header, binding, a.user, a.password, a.salted)
 	return initialResponse(mechanism, a.exchange.First()), nil

@@ -51,13 +51,24 @@ func (s *session) logIn(packet []byte) (replace bool, err error) {
 			return true, nil
 		default: // what could be read says more than that nothing could be sent
 			s.stopTokens()
-			return false, upstreamLost(PhaseAuth, errors.Join(err, s.login.sendErr))
+			return false, s.lostInLogin(errors.Join(err, s.login.sendErr))
 		}
 	}
 	s.login = nil // an idle session keeps neither a password nor a buffer
 	s.server.Trace.authenticated(s.info)
 	s.spareLoggedIn()
 	return false, nil
+}
+
+// lostInLogin describes an upstream that hung up in the login.
+func (s *session) lostInLogin(err error) error {
+	err = upstreamLost(PhaseAuth, err)
+	var gone *Error
+	if errors.As(err, &gone) && s.login.asksClient() {
+		gone.Case = CaseDidNotWait
+		gone.Text += ", while it waited for the client to authenticate"
+	}
+	return err
 }
 
 // followUpstream handles the whole messages that have come from the upstream. It shows the client what it may

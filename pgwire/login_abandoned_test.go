@@ -91,3 +91,32 @@ func TestLoginTimeoutSaysWhoIsSlow(t *testing.T) {
 		})
 	}
 }
+
+// TestUpstreamDoesNotWait: PostgreSQL closes without a word when the client does not answer.
+func TestUpstreamDoesNotWait(t *testing.T) {
+	for name, row := range map[string]struct {
+		says  []byte
+		which Case
+	}{
+		"before it has asked": {pgtest.Message('N', "SNOTICE\x00\x00"), ""},
+		"after it has asked":  {cleartextRequest, CaseDidNotWait},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newTCPRig(t, nil)
+			client := r.connect()
+			client.Send(pgtest.Startup("user", "app"))
+			upstream := <-r.upstreams
+			upstream.Expect(pgtest.Startup("user", "app"))
+			upstream.Send(row.says)
+			client.Expect(row.says)
+			_ = upstream.Close()
+			client.ExpectError("08006")
+			client.ExpectEOF()
+			_ = client.Close()
+			var own *Error
+			if err := r.expectEnd(ReasonUpstreamGone).Err; !errors.As(err, &own) || own.Case != row.which {
+				t.Errorf("ended as %+v", own)
+			}
+		})
+	}
+}

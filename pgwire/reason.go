@@ -40,11 +40,12 @@ type Case string
 // CaseWantsTLS is a client that leaves because pgorigin has no TLS for it.
 const CaseWantsTLS Case = "wants_tls"
 
-// Cases in which pgorigin itself ends a login.
+// Cases in which pgorigin itself ends a login, or nobody says why it ends.
 const (
 	CaseMethodNotAllowed   Case = "method_not_allowed"  // Value is the method that the upstream asks for
 	CaseNoMethod           Case = "no_method"           // the upstream asks for none, and that is not allowed
 	CasePasswordUnreadable Case = "password_unreadable" // the bridge's own
+	CaseDidNotWait         Case = "did_not_wait"        // the upstream hung up on a client that had not answered
 	CaseClientSilent       Case = "client_silent"       // the client has not answered a request
 	CaseOnlyBound          Case = "only_bound"          // the upstream offers nothing but channel binding
 	CaseNothingToBindTo    Case = "nothing_to_bind_to"  // the upstream's certificate gives a bridge nothing

@@ -195,3 +195,16 @@ func TestClientQuery(t *testing.T) {
 		})
 	}
 }
+
+// TestServerErrorHasItsReason: a refused login has the reason that a session has.
+func TestServerErrorHasItsReason(t *testing.T) {
+	starting := pgtest.ErrorResponse("57P03", "the database system is starting up")
+	_, err := Greet(&saidConn{said: bytes.NewReader(starting)}, "app", "shop", "test")
+	var refused *pgwire.Error
+	if !errors.As(err, &refused) || refused.Kind != pgwire.ReasonServerStarting {
+		t.Errorf("refused with %v", err)
+	}
+	if (&ServerError{}).Unwrap() != nil {
+		t.Error("an error that no Client has read has a reason")
+	}
+}

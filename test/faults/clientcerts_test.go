@@ -80,7 +80,7 @@ func clientCertificateFaults() []fault {
 			},
 		},
 		{
-			name: "PostgreSQL logs in by certificate, of another user", reason: "client_cert_required",
+			name: "PostgreSQL logs in by certificate, of another user", reason: "client_cert_rejected",
 			cause: []string{`certificate authentication failed|common name|CN\b`}, first: certFile + `|common name|CN\b`, serverSays: true, ofAccount: true,
 			make: func(s *scene) {
 				s.upstream = s.server(servers.PostgresOptions{HBA: "local all all trust\nhostssl all all 127.0.0.1/32 cert\n"}).Addr

@@ -33,11 +33,17 @@ func poolerServer() reasonCase {
 		"The log of the pooler says why it cannot log in there. A database may also be paused: RESUME ends that.")
 }
 
-// timeLimit is a case of upstream_gone, as recoveryConflict is.
+// timeLimit is a case of upstream_gone, as the next two are.
 func timeLimit() reasonCase {
 	return withCase(pgwire.CaseTimeLimit, "a time limit of the upstream ended the session",
 		"Raise {} at the upstream, or let the application use and end its connections and transactions sooner.",
 		"Let the application's pool close connections before that limit.")
+}
+
+func didNotWait() reasonCase {
+	return withCase(pgwire.CaseDidNotWait, "it did so while it waited for the client to authenticate",
+		"Let the client answer sooner: it may wait for a person to enter a password.",
+		"Or raise authentication_timeout of PostgreSQL, or client_login_timeout of pgbouncer.")
 }
 
 func recoveryConflict() reasonCase {

@@ -283,7 +283,7 @@ func upstreamReasons() []reason {
 				"Add X25519 and P-256 to {own:TLS_GROUPS}: a smaller ClientHello then follows one without an answer.",
 				"Or let inspection boxes on the way to {UPSTREAM_ADDR} pass a ClientHello of two packets.",
 			},
-		}, timeLimit(), recoveryConflict()},
+		}, timeLimit(), didNotWait(), recoveryConflict()},
 	}, upstreamShutdown(), {
 		Word: "upstream_lost",
 		Stages: []diagnose.Stage{
