@@ -2,6 +2,7 @@ package pgwire
 
 import (
 	"errors"
+	"io"
 	"slices"
 )
 
@@ -21,7 +22,10 @@ func (s *session) unlessAbandoned(err error) error {
 	if !errors.As(err, &gone) || gone.Kind != ReasonClientGone || s.login == nil || !s.login.asksClient() {
 		return err
 	}
-	abandoned := &Error{Kind: ReasonLoginAbandoned, Err: gone.Err}
+	abandoned := &Error{Kind: ReasonLoginAbandoned}
+	if !errors.Is(gone.Err, io.EOF) {
+		abandoned.Err = gone.Err
+	}
 	var method AuthMethods
 	switch l := s.login; {
 	case !l.bridged:
