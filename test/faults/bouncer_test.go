@@ -62,7 +62,7 @@ func bouncerFaults() []fault {
 		},
 		{
 			name: "pgbouncer: the database is paused", reason: "login_timeout", ofAccount: true,
-			cause: []string{`time|took`, `login|answer`}, first: `pgbouncer|PAUSE|RESUME|pool|load`,
+			cause: []string{`took longer|in time`}, first: `behind|pooler|pgbouncer|RESUME`,
 			hidden: map[surface]string{stunnel: "pgbouncer keeps the client waiting"},
 			make: func(s *scene) {
 				s.brief = true
@@ -101,9 +101,21 @@ func bouncerFaults() []fault {
 				s.options = []string{"options='-c search_path=x'"}
 			},
 		},
-		behind("pgbouncer: PostgreSQL behind it is down", "login_timeout", []string{`took longer|in time`}, `load|behind|pool`),
-		behind("pgbouncer: PostgreSQL behind it is down, the pool gives up", "pool_timeout",
-			[]string{`query_wait_timeout`}, `behind|pool|PostgreSQL`, "query_wait_timeout = 1"),
+		{
+			// If query_wait_timeout is shorter, this is like a pool that is full.
+			name: "pgbouncer: PostgreSQL behind it is down", reason: "login_timeout",
+			cause: []string{`took longer|in time`}, first: `behind|pooler|pgbouncer`, ofAccount: true,
+			make: func(s *scene) {
+				s.brief = true
+				pg := s.server(servers.PostgresOptions{})
+				b, err := shared.lab.PgBouncer(s.ctx, pg, servers.PgBouncerOptions{Settings: []string{"server_login_retry = 1"}})
+				s.do(err)
+				s.Cleanup(b.Stop)
+				pg.Stop()
+				s.upstream = b.Addr
+				s.cure = func() { s.do(pg.Start(s.ctx)) }
+			},
+		},
 		{
 			// Newer versions than 1.18 say this at once.
 			name: "pgbouncer: PostgreSQL has not let it in before", reason: "pool_timeout",
@@ -157,23 +169,6 @@ func bouncerFaults() []fault {
 				}})(s)
 				s.options, s.account = []string{"password=stale"}, []string{"PGPASSFILE=" + s.passFile("stale")}
 			},
-		},
-	}
-}
-
-// behind is a pgbouncer whose PostgreSQL is stopped.
-func behind(name, reason string, cause []string, first string, settings ...string) fault {
-	return fault{
-		name: name, reason: reason, cause: cause, first: first, serverSays: reason == "pool_timeout", ofAccount: true,
-		make: func(s *scene) {
-			s.brief = true
-			pg := s.server(servers.PostgresOptions{})
-			b, err := shared.lab.PgBouncer(s.ctx, pg, servers.PgBouncerOptions{Settings: append(settings, "server_login_retry = 1")})
-			s.do(err)
-			s.Cleanup(b.Stop)
-			pg.Stop()
-			s.upstream = b.Addr
-			s.cure = func() { s.do(pg.Start(s.ctx)) }
 		},
 	}
 }

@@ -64,7 +64,7 @@ func clientCertificateFaults() []fault {
 	}
 	return []fault{
 		{
-			name: "pgbouncer demands a client certificate", reason: "client_cert_required",
+			name: "pgbouncer demands a client certificate", lax: `certificate required|did not return a certificate`, shown: true, reason: "client_cert_required",
 			cause: []string{`client certificate`}, first: certFile,
 			make: func(s *scene) {
 				s.upstream = s.bouncer(servers.PgBouncerOptions{Mutual: true}).Addr
@@ -92,12 +92,12 @@ func clientCertificateFaults() []fault {
 			},
 		},
 		{
-			name: "pgbouncer does not trust the CA of the client certificate", reason: "client_cert_rejected",
+			name: "pgbouncer does not trust the CA of the client certificate", lax: `unknown ca`, reason: "client_cert_rejected",
 			cause: []string{`Strange Clients CA`}, first: `client_tls_ca_file|ssl_ca_file|` + certFile,
 			make: wrongClient(stranger),
 		},
 		{
-			name: "PostgreSQL does not trust the CA of the client certificate", reason: "client_cert_rejected",
+			name: "PostgreSQL does not trust the CA of the client certificate", lax: `unknown ca`, reason: "client_cert_rejected",
 			cause: []string{`Strange Clients CA`}, first: `client_tls_ca_file|ssl_ca_file|` + certFile,
 			make: func(s *scene) {
 				inMutual(s)
@@ -107,7 +107,7 @@ func clientCertificateFaults() []fault {
 			},
 		},
 		{
-			name: "the client certificate has expired", reason: "client_cert_rejected",
+			name: "the client certificate has expired", lax: `certificate expired|expired`, reason: "client_cert_rejected",
 			cause: []string{`client certificate|PGORIGIN_TLS_CERT_FILE`, `expired`}, first: certFile + `|renew`,
 			make: wrongClient(func(_ *scene, l tlstest.Leaf) *tlstest.Pair {
 				l.NotBefore, l.NotAfter = time.Now().Add(-9*day), time.Now().Add(-day)
@@ -115,7 +115,7 @@ func clientCertificateFaults() []fault {
 			}),
 		},
 		{
-			name: "the client certificate is not valid yet", reason: "client_cert_rejected",
+			name: "the client certificate is not valid yet", lax: `not yet valid`, reason: "client_cert_rejected", simulated: "The clock stays; a certificate for now comes.",
 			cause: []string{`client certificate|PGORIGIN_TLS_CERT_FILE`, `not valid (yet|before)|begins`}, first: `clock|` + certFile,
 			make: wrongClient(func(_ *scene, l tlstest.Leaf) *tlstest.Pair {
 				l.NotBefore = time.Now().Add(2 * day)
@@ -123,7 +123,7 @@ func clientCertificateFaults() []fault {
 			}),
 		},
 		{
-			name: "the server's list of revoked client certificates is out of date", reason: "client_cert_rejected",
+			name: "the server's list of revoked client certificates is out of date", lax: `expired`, reason: "client_cert_rejected",
 			cause: []string{`client certificate`, `expired`}, first: `ssl_crl_file`, tried: `Unset PGORIGIN_TLS_CERT_FILE|ssl_crl_file`,
 			make: func(s *scene) {
 				list := func(end time.Time) string {
@@ -143,7 +143,33 @@ func clientCertificateFaults() []fault {
 			},
 		},
 		{
-			name: "the client certificate is for servers", reason: "client_cert_rejected",
+			name: "the server has no list of revoked certificates of the issuer", lax: `unknown ca`, reason: "client_cert_rejected",
+			cause: []string{`client certificate`, `issuer`}, first: `ssl_crl_file`, tried: `Unset PGORIGIN_TLS_CERT_FILE|ssl_crl_file`,
+			make: func(s *scene) {
+				list := func(ca *tlstest.CA) string { return string(tlstest.CRLPEM(ca.CRL(tlstest.CRL{}))) }
+				pg := s.server(servers.PostgresOptions{
+					Settings: []string{"ssl_crl_file = 'clients.crl'"},
+					Files:    map[string]string{"clients.crl": list(tlstest.NewCA("a stranger's CA", tlstest.P256))},
+				})
+				s.upstream = pg.Addr
+				s.own(shared.lab.CA.Issue(clientLeaf()))
+				s.cure = func() {
+					s.do(pg.Write("clients.crl", list(shared.lab.CA)))
+					pg.Stop()
+					s.do(pg.Start(s.ctx))
+				}
+			},
+		},
+		{
+			name: "the server takes no signature of the client's key", reason: "client_cert_rejected",
+			cause: []string{`client certificate`, `P-224`}, first: certFile,
+			make: wrongClient(func(_ *scene, l tlstest.Leaf) *tlstest.Pair {
+				l.Key = tlstest.P224
+				return shared.lab.CA.Issue(l)
+			}),
+		},
+		{
+			name: "the client certificate is for servers", lax: `unsupported certificate`, reason: "client_cert_rejected",
 			cause: []string{`client certificate|PGORIGIN_TLS_CERT_FILE`, `client auth|for clients|usage|for servers`}, first: certFile + `|issue`,
 			make: wrongClient(func(_ *scene, l tlstest.Leaf) *tlstest.Pair {
 				l.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
@@ -151,7 +177,7 @@ func clientCertificateFaults() []fault {
 			}),
 		},
 		{
-			name: "the client certificate file lacks the intermediate", reason: "client_cert_rejected",
+			name: "the client certificate file lacks the intermediate", lax: `unknown ca`, reason: "client_cert_rejected",
 			cause: []string{`Clients Issuing CA`}, first: certFile,
 			make: func(s *scene) {
 				s.upstream = s.bouncer(servers.PgBouncerOptions{Mutual: true}).Addr
@@ -161,7 +187,7 @@ func clientCertificateFaults() []fault {
 			},
 		},
 		{
-			name: "the client certificate is revoked", reason: "client_cert_rejected",
+			name: "the client certificate is revoked", lax: `revoked`, reason: "client_cert_rejected",
 			cause: []string{`client certificate`, `revoked`}, first: certFile + `|new|renew|replace`,
 			make: func(s *scene) {
 				pair := shared.lab.CA.Issue(clientLeaf())

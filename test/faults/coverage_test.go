@@ -83,7 +83,7 @@ func (f fault) meansCause(text, cure string) bool {
 // unmet are the reasons and cases that no fault has.
 func unmet(all *results) (lines []string) {
 	for _, a := range shared.table {
-		if a.met(all) {
+		if a.met(all) || a.reason == "ok" { // which is no failure
 			continue
 		}
 		line := "- `" + a.reason + "`"

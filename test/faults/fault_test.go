@@ -18,6 +18,8 @@ type fault struct {
 	reason string   // the word of reason; empty for a wrong configuration
 	cause  []string // expressions; a text that names the cause has all of them
 	first  string   // an expression for the first advice: the one thing that cures
+	// lax is an expression for the same cause in the words of other programs, which need not have the names in it.
+	lax string
 	// peers is an expression for what another program may advise. The names of its settings count without that.
 	peers string
 	shown bool // the page has what all programs say
@@ -64,6 +66,7 @@ type scene struct {
 	// starts says that pgorigin does not start.
 	starts bool
 	name   string // of the judged client
+	script string // pgorigin behind the prefix
 	exit   int    // its exit code then
 
 	// set has values for variables which the first advice may name. A value that the advice itself has wins.
@@ -130,6 +133,7 @@ func (f fault) run(t *testing.T) *result {
 	if !s.noPeers && s.upstream != "" {
 		r.observePeers(f, s)
 	}
+	s.Logf("the first advice: %s", r.advice)
 	r.cured = f.applies(s, r.advice) && s.works()
 	for which, why := range f.hidden {
 		r.scores[which] = score{hidden: why}

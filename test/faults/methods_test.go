@@ -68,12 +68,12 @@ func methodFaults() []fault {
 			},
 		},
 		{
-			name: "the server asks for an OAuth token", reason: "login_abandoned",
+			name: "the server asks for an OAuth token", reason: "login_abandoned", simulated: "The server asks for SCRAM.",
 			cause: []string{`left`, `OAuth`}, first: `OAuth`, clientSays: `SASL`, hidden: abandoned(),
 			make: func(s *scene) { scripted(s, insideTLS(string(pgtest.AuthenticationSASL("OAUTHBEARER")), "")) },
 		},
 		{
-			name: "the server asks for Kerberos", reason: "login_abandoned",
+			name: "the server asks for Kerberos", reason: "login_abandoned", simulated: "The server asks for SCRAM.",
 			cause: []string{`left`, `GSS|Kerberos`}, first: `kinit|ticket`, clientSays: `GSS`, hidden: abandoned(),
 			make: func(s *scene) { scripted(s, insideTLS(string(pgtest.Message('R', "\x00\x00\x00\x07")), "")) },
 		},
@@ -171,7 +171,7 @@ func methodFaults() []fault {
 			},
 		},
 		{
-			name: "the server does not answer the login", reason: "login_timeout",
+			name: "the server does not answer the login", reason: "login_timeout", simulated: "The server is busy no longer.",
 			cause: []string{`took longer|in time`}, first: `load|PGORIGIN_LOGIN_TIMEOUT|log`,
 			make: func(s *scene) {
 				s.brief = true

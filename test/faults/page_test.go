@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -37,6 +38,19 @@ func (r *result) row(f fault) string {
 		cells = append(cells, r.scores[which].peerMark())
 	}
 	return "| " + strings.Join(cells, " | ") + " |"
+}
+
+// simulated lists the faults whose first advice the suite cannot do.
+func simulated(list []group) string {
+	var out strings.Builder
+	for _, g := range list {
+		for _, f := range g.faults {
+			if f.simulated != "" {
+				fmt.Fprintf(&out, "| %s | %s |\n", f.name, f.simulated)
+			}
+		}
+	}
+	return out.String()
 }
 
 func yes(is bool) string {
@@ -114,7 +128,7 @@ func renderPage(list []group, all *results, missing []string) string {
 		without = "\n## Reasons and cases without a fault\n\n" + strings.Join(missing, "\n") + "\n"
 	}
 	return strings.NewReplacer(
-		"WITHOUT\n", without, "TOTALS", totals(list, all), "TABLES\n", strings.TrimSuffix(tables.String(), "\n"), "EXAMPLES\n", examples(list, all),
+		"SIMULATED\n", simulated(list), "WITHOUT\n", without, "TOTALS", totals(list, all), "TABLES\n", strings.TrimSuffix(tables.String(), "\n"), "EXAMPLES\n", examples(list, all),
 	).Replace(pageText)
 }
 
@@ -173,16 +187,12 @@ func examples(list []group, all *results) string {
 			}
 			fmt.Fprintf(&out, "### Example: %s\n\n", f.name)
 			texts := map[string]string{
-				"psql through pgorigin": r.scores[client].text, "psql alone": r.scores[libpq].text,
-				"psql through stunnel, and stunnel's log":     r.scores[stunnel].text,
-				"psql through pgbouncer, and pgbouncer's log": r.scores[pgbouncer].text,
+				"pgorigin": r.scores[client].text, "no program between": r.scores[libpq].text,
+				"stunnel, and its log": r.scores[stunnel].text, "pgbouncer, and its log": r.scores[pgbouncer].text,
 			}
-			for _, who := range []string{
-				"psql through pgorigin", "psql alone", "psql through stunnel, and stunnel's log",
-				"psql through pgbouncer, and pgbouncer's log",
-			} {
+			for _, who := range []string{"pgorigin", "no program between", "stunnel, and its log", "pgbouncer, and its log"} {
 				if text := tidy(texts[who]); text != "" {
-					fmt.Fprintf(&out, "%s:\n\n```text\n%s\n```\n\n", strings.ToUpper(who[:1])+who[1:], text)
+					fmt.Fprintf(&out, "With %s:\n\n```text\n%s\n```\n\n", who, text)
 				}
 			}
 		}
@@ -194,16 +204,23 @@ func examples(list []group, all *results) string {
 func quiet() []string {
 	return []string{
 		"LOG5[ui]", "LOG6[", "kernel file descriptor", "listening on", "process up", "stats:", "DEBUG", "Initializing",
-		"Service [postgres] accepted", "got SIGTERM", "client unexpected eof", "Terminated", "Compiled", "Running", "s_connect: connecting",
+		"Service [postgres] accepted", "got SIGTERM", "client unexpected eof", "Terminated", "Compiled", "Running", "s_connect: connect",
+		"Service [postgres] connected", "Connection reset: 0", "auto-database", "login attempt", "new connection to server",
 	}
 }
+
+// numbers are what differs between two lines of a log that say the same.
+var numbers = regexp.MustCompile(`[0-9.:\[\]-]+|0x[0-9a-f]+`)
 
 // tidy leaves out of a log what is the same in every run, and keeps at most eight lines.
 func tidy(text string) string {
 	var lines []string
+	said := map[string]bool{}
 	for line := range strings.SplitSeq(strings.TrimSpace(text), "\n") {
 		dull := slices.ContainsFunc(quiet(), func(words string) bool { return strings.Contains(line, words) })
-		if !dull && len(lines) < 8 {
+		words := numbers.ReplaceAllString(line, "")
+		if !dull && !said[words] && len(lines) < 8 {
+			said[words] = true
 			lines = append(lines, strings.ReplaceAll(strings.TrimRight(line, " "), shared.lab.Dir(), "/lab"))
 		}
 	}

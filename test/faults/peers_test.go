@@ -55,8 +55,13 @@ func (r *result) observePeers(f fault, s *scene) {
 		if errs[i] != nil {
 			s.Fatalf("%s: %v", which, errs[i])
 		}
-		r.scores[which] = score{cause: f.namesCause(texts[i]), advice: f.peerAdvises(texts[i]), text: texts[i]}
+		r.scores[which] = score{cause: f.peerNamesCause(texts[i]), advice: f.peerAdvises(texts[i]), text: texts[i]}
 	}
+}
+
+// peerNamesCause reports whether another program names the cause.
+func (f fault) peerNamesCause(text string) bool {
+	return f.namesCause(text) || f.lax != "" && matches(f.lax, text)
 }
 
 // peerMark is the score of another program in a cell of the table.

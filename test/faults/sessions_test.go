@@ -95,7 +95,7 @@ func sessionFaults() []fault {
 			make: ending(kill("SELECT pid FROM pg_stat_activity WHERE backend_type = 'walwriter'")),
 		},
 		{
-			name: "the session itself crashes PostgreSQL", reason: "upstream_gone", cause: []string{`closed|EOF`}, first: again + `|log`,
+			name: "the session itself crashes PostgreSQL", reason: "upstream_gone", cause: []string{`closed|EOF`}, first: again + `|log`, simulated: "PostgreSQL recovers by itself.",
 			hidden: over(), make: ending(kill("SELECT pid" + judged)),
 		},
 		{

@@ -9,7 +9,7 @@ import (
 // strange is a server of another kind. Its first advice is always another address.
 func strange(name, kind string, serve handler) fault {
 	return fault{
-		name: name, reason: "not_postgres", cause: []string{`127\.0\.0\.1`, kind}, first: `PGORIGIN_UPSTREAM_ADDR`,
+		name: name, reason: "not_postgres", lax: `invalid response to SSL negotiation|bad sslreq answer`, cause: []string{`127\.0\.0\.1`, kind}, first: `PGORIGIN_UPSTREAM_ADDR`,
 		make: func(s *scene) {
 			s.upstream = s.gate(serve).Addr
 			s.set = map[string]string{"PGORIGIN_UPSTREAM_ADDR": shared.postgres.Addr}
@@ -29,15 +29,14 @@ func strangeFaults() []fault {
 		f.make = func(s *scene) {
 			build(s)
 			s.env = append(s.env, "PGORIGIN_TLS_NEGOTIATION=direct", "PGORIGIN_TLS_CA_FILE="+shared.lab.CAFile)
-			s.set["PGORIGIN_TLS_NEGOTIATION"] = "postgres"
 			s.noPeers = true
-			s.cure = func() { s.env = nil }
+			s.set["PGORIGIN_UPSTREAM_ADDR"] = s.direct17()
 		}
 		return f
 	}
 	return []fault{
 		strange("an SSH server", `\bSSH\b`, greets("SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u3\r\n")),
-		strange("a web server", `\bHTTP\b`, answers(httpRefusal)),
+		shown(strange("a web server", `\bHTTP\b`, answers(httpRefusal))),
 		strange("MySQL", `MySQL`, greets(mysqlGreeting)),
 		strange("a mail server", `SMTP|FTP|mail`, greets("220 mail.example.com ESMTP Postfix\r\n")),
 		strange("an FTP server", `FTP`, greets("220 (vsFTPd 3.0.3)\r\n")),
@@ -99,4 +98,10 @@ func httpsServer() handler {
 	return func(conn *net.TCPConn) {
 		inTLS(goodTLS(), func(client *tls.Conn) { _, _ = io.Copy(io.Discard, client) })(conn)
 	}
+}
+
+// shown is f, with what all programs say on the page.
+func shown(f fault) fault {
+	f.shown = true
+	return f
 }

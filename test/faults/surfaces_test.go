@@ -77,6 +77,9 @@ func newResults() *results { return &results{byName: map[string]*result{}} }
 func (all *results) add(f fault, r *result) {
 	all.mu.Lock()
 	defer all.mu.Unlock()
+	if all.byName[f.name] != nil {
+		panic("two faults are called " + f.name)
+	}
 	all.byName[f.name] = r
 }
 
@@ -103,9 +106,13 @@ func (s *scene) settings() []string {
 // wrapper is a program that runs pgorigin behind the prefix.
 func (s *scene) wrapper() string {
 	script := "#!/bin/sh\nexec " + strings.Join(s.prefix, " ") + " " + shared.binary + " \"$@\"\n"
-	path := writeFile(s.T, "pgorigin", []byte(script))
-	s.do(errors.Join(os.Chmod(path, 0o755), os.Chmod(filepath.Dir(path), 0o755)))
-	return path
+	if s.script == "" {
+		s.script = writeFile(s.T, "pgorigin", []byte(script))
+		s.do(errors.Join(os.Chmod(s.script, 0o755), os.Chmod(filepath.Dir(s.script), 0o755)))
+		// A process that is forked meanwhile may have the file open for writing, for a moment.
+		s.do(servers.Poll(s.ctx, func() error { return exec.CommandContext(s.ctx, s.script, "version").Run() }))
+	}
+	return s.script
 }
 
 func (s *scene) psql(addr, sql string) *exec.Cmd {
