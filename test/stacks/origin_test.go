@@ -3,33 +3,19 @@
 package stacks
 
 import (
-	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 )
 
-// throughOrigin starts one pgorigin in front of all sites and returns whether a client gets a session of each.
+// throughOrigin has a client log in at each site through pgorigin, and returns its listeners, too.
 func throughOrigin(t *testing.T, sites []string, jobs []job) (verdicts map[string]verdict, listeners []string) {
 	t.Helper()
-	var names []string
-	env := []string{"PGORIGIN_TLS_CA_FILE=" + jobs[0].caFile, "PGORIGIN_TLS_SERVER_NAME=" + jobs[0].name}
-	for i, j := range jobs {
-		port, err := shared.lab.Port()
-		if err != nil {
-			t.Fatal(err)
-		}
-		listeners = append(listeners, port)
-		name := fmt.Sprintf("site%d", i)
-		names = append(names, name)
-		prefix := "PGORIGIN_" + strings.ToUpper(name)
-		env = append(env, prefix+"_UPSTREAM_ADDR=127.0.0.1:"+j.port, prefix+"_LISTEN_ADDR=127.0.0.1:"+port,
-			prefix+"_TLS_CA_FILE="+j.caFile, prefix+"_TLS_SERVER_NAME="+j.name)
-	}
-	env = append(env, "PGORIGIN_ORIGINS="+strings.Join(names, ","))
-	if _, err := shared.lab.Origin(t.Context(), shared.binary, "127.0.0.1:"+jobs[0].port, env...); err != nil {
-		t.Fatal(err)
+	const most = 31 // origins that one process serves, besides the unnamed one
+	for batch := range slices.Chunk(jobs, most) {
+		listeners = append(listeners, startOrigin(t, batch)...)
 	}
 	verdicts = map[string]verdict{}
 	for i, site := range sites {
@@ -37,6 +23,28 @@ func throughOrigin(t *testing.T, sites []string, jobs []job) (verdicts map[strin
 		verdicts[site] = verdict{Connects: words == "", Words: plain(words)}
 	}
 	return verdicts, listeners
+}
+
+// startOrigin starts one pgorigin in front of several sites and returns a port for each.
+func startOrigin(t *testing.T, jobs []job) (listeners []string) {
+	t.Helper()
+	env := []string{"PGORIGIN_TLS_CA_FILE=" + jobs[0].caFile, "PGORIGIN_TLS_SERVER_NAME=" + jobs[0].name}
+	var names []string
+	for _, j := range jobs {
+		port, err := shared.lab.Port()
+		if err != nil {
+			t.Fatal(err)
+		}
+		listeners, names = append(listeners, port), append(names, "site"+j.id)
+		prefix := "PGORIGIN_SITE" + j.id
+		env = append(env, prefix+"_UPSTREAM_ADDR=127.0.0.1:"+j.port, prefix+"_LISTEN_ADDR=127.0.0.1:"+port,
+			prefix+"_TLS_CA_FILE="+j.caFile, prefix+"_TLS_SERVER_NAME="+j.name)
+	}
+	env = append(env, "PGORIGIN_ORIGINS="+strings.Join(names, ","))
+	if _, err := shared.lab.Origin(t.Context(), shared.binary, "127.0.0.1:"+jobs[0].port, env...); err != nil {
+		t.Fatal(err)
+	}
+	return listeners
 }
 
 // login logs in without TLS and returns what a user would read; it is empty if the client gets a session.

@@ -24,11 +24,18 @@ type predictions struct {
 					Stack    string `json:"stack"`
 					Versions string `json:"versions"`
 					Verdict  string `json:"verdict"`
+					Reasons  []struct {
+						Cause string `json:"cause"`
+						Text  string `json:"text"`
+					} `json:"reasons"`
 				} `json:"stacks"`
 			} `json:"clients"`
 		} `json:"addresses"`
 	} `json:"upstreams"`
 }
+
+// prediction is what check says of one stack: "connects", "fails" or "unknown".
+type prediction struct{ verdict, reasons string }
 
 // notPredicted are the sites of which check does not see enough, each with the reason.
 func notPredicted() map[string]string {
@@ -37,8 +44,8 @@ func notPredicted() map[string]string {
 	}
 }
 
-// predict asks the built pgorigin what becomes of each stack at a site: "connects", "fails" or "unknown".
-func predict(t *testing.T, j job) map[string]string {
+// predict asks the built pgorigin what becomes of each stack at a site.
+func predict(t *testing.T, j job) map[string]prediction {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
@@ -51,10 +58,10 @@ func predict(t *testing.T, j job) map[string]string {
 	if err := json.Unmarshal(out, &p); err != nil {
 		t.Fatalf("check: %v: %.500s %.500s", err, out, &stderr)
 	}
-	verdicts := map[string]string{}
+	verdicts := map[string]prediction{}
 	if len(p.Upstreams) == 1 && len(p.Upstreams[0].Addresses) == 1 {
 		for _, s := range p.Upstreams[0].Addresses[0].Clients.Stacks {
-			verdicts[s.Stack+" "+s.Versions] = s.Verdict
+			verdicts[s.Stack+" "+s.Versions] = prediction{s.Verdict, fmt.Sprint(s.Reasons)}
 		}
 	}
 	return verdicts
@@ -88,15 +95,16 @@ func comparePredictions(t *testing.T, m *matrix, jobs []job) {
 }
 
 // differences are the stacks that a prediction has wrong.
-func (m *matrix) differences(site string, predicted map[string]string) []string {
+func (m *matrix) differences(site string, predicted map[string]prediction) []string {
 	var wrong []string
 	for _, s := range m.Stacks {
 		measured := "fails"
 		if s.Cells[site].Connects {
 			measured = "connects"
 		}
-		if got := predicted[rowOf(s.Name)]; got != measured {
-			wrong = append(wrong, fmt.Sprintf("%s: predicted %q, measured %q %s", s.Name, got, measured, s.Cells[site].Words))
+		if got := predicted[rowOf(s.Name)]; got.verdict != measured {
+			wrong = append(wrong, fmt.Sprintf("%s: predicted %q %s, measured %q %s",
+				s.Name, got.verdict, got.reasons, measured, s.Cells[site].Words))
 		}
 	}
 	return wrong
