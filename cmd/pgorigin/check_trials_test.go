@@ -110,6 +110,10 @@ func settingCures(t *testing.T, w checkWorld) []trialCase {
 			"Unset PGORIGIN_TLS_CERT_FILE and PGORIGIN_TLS_KEY_FILE (tried: it connects).",
 		},
 		{
+			"another name", overTLS(certified(w.ca.Issue(tlstest.Leaf{DNSNames: []string{"*.example", "other.test"}})), sasl()),
+			nil, "Set PGORIGIN_TLS_SERVER_NAME=other.test, if that is the server that you mean (tried: it connects).",
+		},
+		{
 			"slow", func(conn net.Conn) {
 				time.Sleep(1500 * time.Millisecond)
 				overTLS(w.good, sasl())(conn)
@@ -157,6 +161,7 @@ func TestCheckTriesWhatItAdvises(t *testing.T) {
 func applied(env []string, cure string) []string {
 	env = slices.Clone(env)
 	for word := range strings.FieldsSeq(cure) {
+		word = strings.TrimSuffix(word, ",")
 		name, _, sets := strings.Cut(word, "=")
 		if !strings.HasPrefix(name, "PGORIGIN_") {
 			continue

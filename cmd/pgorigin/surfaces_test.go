@@ -38,11 +38,17 @@ func TestOneFindingOnEverySurface(t *testing.T) {
 			if err := json.Unmarshal([]byte(runWith(t, env, "check", "--json").stdout), &report); err != nil {
 				t.Fatal(err)
 			}
-			if report.Failed == nil || report.Failed.Reason != reason || !strings.HasSuffix(report.Failed.Cure, hint) || !strings.HasSuffix(text, report.Failed.Text) {
+			if report.Failed == nil || report.Failed.Reason != reason || !sameCure(report.Failed.Cure, hint) || !strings.HasSuffix(text, report.Failed.Text) {
 				t.Errorf("check says %+v, want %s, %q and %q", report.Failed, reason, text, hint)
 			}
 		})
 	}
+}
+
+// sameCure reports whether the cure of check is that of a client. check may have tried it, or another one before.
+func sameCure(checked, hint string) bool {
+	tried, _, has := strings.Cut(checked, " (tried: it connects)")
+	return strings.HasSuffix(checked, hint) || has && strings.HasPrefix(hint, tried)
 }
 
 // wantFindingOnPages asks the health endpoints for the only failure that there was.

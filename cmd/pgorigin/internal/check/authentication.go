@@ -166,10 +166,11 @@ func (c *originChecker) ofMadeUpUser(err error, found advice.Finding) bool {
 	if c.account.user != "" || !errors.As(err, &refused) {
 		return false
 	}
-	switch refused.Case {
-	case pgwire.CasePoolerTLS, pgwire.CasePoolerServerPassword, pgwire.CasePoolerConfig:
-		return false // between a pooler and its server
-	default:
+	betweenPoolerAndServer := []pgwire.Case{
+		pgwire.CasePoolerTLS, pgwire.CasePoolerServerPassword, pgwire.CasePoolerConfig,
+	}
+	if slices.Contains(betweenPoolerAndServer, refused.Case) {
+		return false
 	}
 	return refused.Kind == pgwire.ReasonAuthRejected && !found.Everybody ||
 		refused.Kind == pgwire.ReasonClientCertRequired && c.origin.TLS.CertFile != ""

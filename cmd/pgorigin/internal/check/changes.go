@@ -21,6 +21,7 @@ type change struct {
 	offer    *tlsorigin.Offer // what no setting does; nil for the hello of a connection
 	timeout  time.Duration    // zero for the usual one
 	cure     string           // if it works
+	same     string           // is in other cures that say to do the same; empty for none
 }
 
 // setting is a variable and its value. It is unset if the value is empty.
@@ -34,8 +35,8 @@ func (s setting) text() string {
 }
 
 // changes returns what may help with the failure of d, the likeliest first. The first change that works
-// becomes the cure. left is the time that is left.
-func (c *originChecker) changes(d *diagnose.Address, left time.Duration) []change {
+// becomes the cure. If none does, longer may help.
+func (c *originChecker) changes(d *diagnose.Address) []change {
 	var list []change
 	switch d.Failed {
 	case "": // it needs a fallback
@@ -60,7 +61,6 @@ func (c *originChecker) changes(d *diagnose.Address, left time.Duration) []chang
 	case diagnose.StageDNS, diagnose.StageChain, diagnose.StageKeyExchange:
 		return nil // no setting but the address and the trusted certificates
 	}
-	list = append(list, c.longer(d, left)...)
 	if d.Failed == diagnose.StageTLS {
 		list = append(list, c.offers(d)...)
 	}
@@ -79,7 +79,8 @@ func again() []change {
 func (c *originChecker) set(word, value string) []change {
 	s := setting{c.origin.Fill("{own:" + word + "}"), value}
 	return []change{{
-		text: s.text(), settings: []setting{s}, cure: "Set " + s.text() + " (tried: it connects).",
+		text: s.text(), settings: []setting{s},
+		cure: "Set " + s.text() + " (tried: it connects).", same: s.text(),
 	}}
 }
 
@@ -96,7 +97,7 @@ func (c *originChecker) unset(words ...string) []change {
 	}
 	return []change{{
 		text: settings[0].text(), settings: settings,
-		cure: "Unset " + strings.Join(names, " and ") + " (tried: it connects).",
+		cure: "Unset " + strings.Join(names, " and ") + " (tried: it connects).", same: "Unset " + names[0],
 	}}
 }
 
@@ -154,7 +155,9 @@ func (c *originChecker) certificatesName(d *diagnose.Address) []change {
 	if !own || !d.Err.Anchored || d.Err.Value == "" {
 		return nil
 	}
-	return c.set("TLS_SERVER_NAME", d.Err.Value)
+	list := c.set("TLS_SERVER_NAME", d.Err.Value)
+	list[0].cure = "Set " + list[0].text + ", if that is the server that you mean (tried: it connects)."
+	return list
 }
 
 func (c *originChecker) version() []change {
@@ -192,7 +195,7 @@ func (c *originChecker) withoutClientCertificate() []change {
 	return c.unset("TLS_CERT_FILE", "TLS_KEY_FILE")
 }
 
-// longer waits longer for an upstream that gave no answer in time, if there is time for that.
+// longer waits longer for an upstream that gave no answer in time, if so much time is left.
 func (c *originChecker) longer(d *diagnose.Address, left time.Duration) []change {
 	const factor = 3
 	limit := c.settings.DialTimeout

@@ -65,7 +65,7 @@ func (c *checker) checkListen(ctx context.Context) Stage {
 		texts = append(texts, strings.Join(free, ", ")+" free")
 	}
 	if len(held) > 0 {
-		texts = append(texts, strings.Join(held, ", ")+" held by a pgorigin that runs")
+		texts = append(texts, strings.Join(held, ", ")+" held by pgorigin")
 	}
 	stage.Text = strings.Join(texts, "; ")
 	return stage

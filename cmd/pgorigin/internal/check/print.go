@@ -117,11 +117,11 @@ func (p printer) trials(at branch, trials []Trial) {
 	p.line(heading, "", "tried, one change at a time", "")
 	for i := range trials {
 		t := &trials[i]
-		text := t.Outcome
+		text := t.Change
 		if t.Reason != "" {
-			text += ", " + t.Reason
+			text += ": " + t.Reason
 		}
-		p.line(p.below(heading, i == len(trials)-1), "", t.Change, text)
+		p.line(p.below(heading, i == len(trials)-1), "", t.Outcome, text)
 	}
 }
 

@@ -37,7 +37,10 @@ type Trial struct {
 	Reason       string  `json:"reason,omitempty"` // why it failed
 
 	cure string // what to do if it works
+	same string // is in cures that say to do the same; empty for none
 }
+
+func (t Trial) works() bool { return t.Outcome == trialWorks }
 
 // Outcomes of a trial.
 const (
@@ -51,8 +54,16 @@ func (c *originChecker) runTrials(ctx context.Context, u *diagnose.Upstream) []T
 	if i < 0 {
 		return nil
 	}
-	changes := c.changes(&u.Addresses[i], timeLeft(ctx))
-	changes = changes[:min(len(changes), maxTrials)]
+	changes := c.changes(&u.Addresses[i])
+	trials := c.tryAll(ctx, changes[:min(len(changes), maxTrials)], u.Addresses[i].Addr)
+	if !slices.ContainsFunc(trials, Trial.works) {
+		trials = append(trials, c.tryAll(ctx, c.longer(&u.Addresses[i], timeLeft(ctx)), u.Addresses[i].Addr)...)
+	}
+	return trials
+}
+
+// tryAll makes trials side by side.
+func (c *originChecker) tryAll(ctx context.Context, changes []change, addr *tlsorigin.Addr) []Trial {
 	trials := make([]*Trial, len(changes))
 	places := make(chan struct{}, trialsAtOnce)
 	var trying sync.WaitGroup
@@ -60,7 +71,7 @@ func (c *originChecker) runTrials(ctx context.Context, u *diagnose.Upstream) []T
 		trying.Go(func() {
 			places <- struct{}{}
 			defer func() { <-places }()
-			trials[j] = c.try(ctx, change, u.Addresses[i].Addr)
+			trials[j] = c.try(ctx, change, addr)
 		})
 	}
 	trying.Wait()
@@ -102,7 +113,8 @@ func (c *originChecker) try(ctx context.Context, change change, addr *tlsorigin.
 		return nil
 	}
 	t := &Trial{
-		Change: change.text, Outcome: trialWorks, Milliseconds: milliseconds(time.Since(began)), cure: change.cure,
+		Change: change.text, Outcome: trialWorks, Milliseconds: milliseconds(time.Since(began)),
+		cure: change.cure, same: change.same,
 	}
 	if failure != nil {
 		t.Outcome, t.Reason = trialFailed, failure.Reason()
@@ -139,15 +151,15 @@ func (c *originChecker) dialerWith(settings []setting) *tlsorigin.Dialer {
 	return nil
 }
 
-// withTrials puts the cure that was tried and works before the others.
+// withTrials puts the cure that was tried and works before the others. It leaves out those that set the same.
 func withTrials(found advice.Finding, trials []Trial) advice.Finding {
-	i := slices.IndexFunc(trials, func(t Trial) bool { return t.Outcome == trialWorks })
+	i := slices.IndexFunc(trials, Trial.works)
 	if i < 0 {
 		return found
 	}
 	works := trials[i]
 	others := slices.DeleteFunc(slices.Clone(found.Cures), func(cure string) bool {
-		return works.Variable != "" && cure == "Set "+works.Change+"."
+		return works.same != "" && strings.Contains(cure, works.same)
 	})
 	found.Cures = append([]string{safetext.Printable(works.cure)}, others...)
 	return found
