@@ -2,16 +2,76 @@ package tlsorigin
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
+	"net"
 	"net/netip"
+	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/pgorigin/pgorigin/tlsorigin/internal/safetext"
 )
 
 // This file explains why a peer and this dialer found nothing in common. Most of it is an alert, which names
 // no more than the kind of failure: what was offered decides which setting is the likeliest.
+
+// Alerts of RFC 8446, section 6, that pgorigin tells apart.
+const (
+	alertUnexpectedMessage    = 10
+	alertHandshakeFailure     = 40
+	alertBadCertificate       = 42 // to alertCertificateUnknown: about the certificate of the receiver
+	alertCertificateRevoked   = 44
+	alertCertificateExpired   = 45
+	alertCertificateUnknown   = 46
+	alertIllegalParameter     = 47
+	alertUnknownCA            = 48
+	alertAccessDenied         = 49
+	alertDecodeError          = 50
+	alertProtocolVersion      = 70
+	alertInsufficientSecurity = 71
+	alertUnrecognizedName     = 112
+	alertCertificateRequired  = 116
+	alertNoProtocol           = 120
+)
+
+// alertNumber returns the alert that the peer sent. crypto/tls hides it: the error is a *net.OpError around
+// an unexported type, which is not tls.AlertError, so only its kind can be asked for.
+func alertNumber(err error) (number uint8, ok bool) {
+	var op *net.OpError
+	if !errors.As(err, &op) || op.Op != "remote error" {
+		return 0, false
+	}
+	value := reflect.ValueOf(op.Err)
+	if value.Kind() != reflect.Uint8 {
+		return 0, false
+	}
+	return uint8(value.Uint()), true
+}
+
+// alertName names the alert in err, which must be one.
+func alertName(err error) string {
+	number, _ := alertNumber(err)
+	return fmt.Sprintf("TLS alert %d (%s)", number,
+		strings.TrimPrefix(tls.AlertError(number).Error(), "tls: "))
+}
+
+// alertFailure explains an alert that the peer sent before any data. Nil means that err is not an alert.
+func alertFailure(err error, auth *clientAuth) *problem {
+	number, ok := alertNumber(err)
+	if !ok {
+		return nil
+	}
+	name := alertName(err)
+	if found := auth.failure(number, name, time.Now()); found != nil {
+		return found
+	}
+	if number == alertNoProtocol {
+		return because(ReasonTLSALPN, "does not know the protocol %s (ALPN): %s", protocolName, name)
+	}
+	return because(ReasonTLSAlert, "refused the TLS handshake with %s", name)
+}
 
 // refusedHello explains the alert with number, called name, that answered a ClientHello.
 func (a *attempt) refusedHello(number uint8, name string) *problem {

@@ -1,0 +1,341 @@
+package advice
+
+import (
+	"github.com/pgorigin/pgorigin/pgwire"
+	"github.com/pgorigin/pgorigin/tlsorigin"
+	"github.com/pgorigin/pgorigin/tlsorigin/diagnose"
+)
+
+func upstreamReasons() []reason {
+	return []reason{{
+		Word:    "upstream_dns",
+		Stages:  []diagnose.Stage{diagnose.StageDNS},
+		Ends:    ofDial(),
+		Meaning: "The upstream's name does not exist in DNS, or DNS gave no answer.",
+		Cures: []string{
+			"Correct the host in {UPSTREAM_ADDR}.",
+			"In Kubernetes, the host of a service is NAME.NAMESPACE.svc.",
+		},
+		Cases: []reasonCase{{
+			Case: string(tlsorigin.CaseShortName),
+			When: "the name has no dot and does not exist",
+			Cures: []string{
+				"Set the host in {UPSTREAM_ADDR} to its whole name: in another Kubernetes namespace, {}.",
+				"Check its spelling.",
+			},
+		}, {
+			Case: string(tlsorigin.CaseNameServer),
+			When: "no DNS server gave an answer",
+			Cures: []string{
+				"Check the name servers in /etc/resolv.conf.",
+				"Let network policies pass DNS: UDP and TCP port 53.",
+				"Or set {own:UPSTREAM_ADDR} to an IP address, and {own:TLS_SERVER_NAME} to the name.",
+			},
+		}},
+	}, {
+		Word:    "dns_no_address",
+		Stages:  []diagnose.Stage{diagnose.StageDNS},
+		Ends:    ofDial(),
+		Meaning: "The upstream's name exists in DNS, but has neither an IPv4 nor an IPv6 address.",
+		Cures: []string{
+			"Correct the host in {UPSTREAM_ADDR}, or give it an A or AAAA record.",
+			"In Kubernetes, a headless service has no address while none of its pods is ready.",
+		},
+	}, {
+		Word:    "upstream_refused",
+		Stages:  []diagnose.Stage{diagnose.StageTCP},
+		Ends:    ofDial(),
+		Meaning: "The upstream's machine refuses connections to this port.",
+		Cures: []string{
+			"Check that the upstream runs.",
+			"Check the port in {UPSTREAM_ADDR}: pgbouncer usually has 6432, PostgreSQL 5432.",
+		},
+	}, {
+		Word:    "upstream_unreachable",
+		Stages:  []diagnose.Stage{diagnose.StageTCP, diagnose.StageSSLRequest, diagnose.StageTLS},
+		Ends:    ofDial(),
+		Meaning: "No route leads to the upstream.",
+		Cures: []string{
+			"Check {UPSTREAM_ADDR}.",
+			"Check the routes and network policies on the way there.",
+		},
+	}, {
+		Word:    "upstream_timeout",
+		Stages:  []diagnose.Stage{diagnose.StageTCP},
+		Ends:    ofDial(),
+		Meaning: "The upstream's machine accepted no TCP connection in time.",
+		Cures: []string{
+			"Check firewalls and network policies on the way to {UPSTREAM_ADDR}.",
+			"Or raise {DIAL_TIMEOUT}.",
+		},
+	}, {
+		Word:    "upstream_silent",
+		Stages:  []diagnose.Stage{diagnose.StageSSLRequest, diagnose.StageTLS},
+		Ends:    ofDial(),
+		Meaning: "The upstream accepted TCP, but gave no answer. So the way there is open.",
+		Cures: []string{
+			"Correct the port in {UPSTREAM_ADDR}: pgbouncer usually has 6432, PostgreSQL 5432.",
+			"Check that the server there does not hang, and that a load balancer has a server to lead to.",
+			"For a port that takes TLS only, set {own:TLS_NEGOTIATION}=direct.",
+		},
+		Cases: []reasonCase{{
+			Case: string(tlsorigin.CaseShortTimeout),
+			When: "the time for it was less than a second",
+			Cures: []string{
+				"Raise {DIAL_TIMEOUT}: its default is 10s.",
+				"Check the load of the server at {UPSTREAM_ADDR}, and its port.",
+			},
+		}, {
+			Case: string(tlsorigin.CaseRightPort),
+			When: "the port is a usual one, or was verified before",
+			Cures: []string{
+				"Restart the server at {UPSTREAM_ADDR}, if it hangs.",
+				"If a load balancer is there, check that it has a server to lead to.",
+				"Or raise {DIAL_TIMEOUT}.",
+			},
+		}},
+	}, {
+		Word: "upstream_gone",
+		Ends: append(ofConnection(), end{pgwire.PhaseRelay, serversOwn}),
+		Stages: []diagnose.Stage{
+			diagnose.StageSSLRequest, diagnose.StageTLS, StageAuthentication, StageLogin,
+		},
+		Meaning: "The upstream closed or reset the connection.",
+		Cures: []string{
+			"Connect again.",
+			"If this repeats, read the log of the upstream at {UPSTREAM_ADDR}: it says why.",
+		},
+		Cases: []reasonCase{{
+			Case: string(tlsorigin.CaseNoAnswer),
+			When: "it did so in answer to SSLRequest",
+			Cures: []string{
+				"Check that a Postgres server runs behind {UPSTREAM_ADDR}: a load balancer without one closes like this.",
+				"Check the port: pgbouncer usually has 6432, PostgreSQL 5432.",
+				"For a port that takes TLS only, set {own:TLS_NEGOTIATION}=direct.",
+			},
+		}, {
+			Case: string(tlsorigin.CaseInHandshake),
+			When: "it did so in the TLS handshake",
+			Cures: []string{
+				"Read the log of the upstream at {UPSTREAM_ADDR}: it says why it ended TLS.",
+				"If it has nothing, let the inspection box or firewall on the way pass TLS.",
+			},
+		}, {
+			Case: string(tlsorigin.CaseOnlyHybrid),
+			When: "only a large ClientHello may be sent, because post-quantum key exchange is required",
+			Cures: []string{
+				"Set {own:TLS_POST_QUANTUM}=prefer: a smaller ClientHello then follows one that gets no answer.",
+				"Or let inspection boxes on the way to {UPSTREAM_ADDR} pass a ClientHello of two packets.",
+			},
+		}, {
+			Case: string(tlsorigin.CaseGroups),
+			When: "only a large ClientHello may be sent, because of the list of groups",
+			Cures: []string{
+				"Add X25519 and P-256 to {own:TLS_GROUPS}: a smaller ClientHello then follows one without an answer.",
+				"Or let inspection boxes on the way to {UPSTREAM_ADDR} pass a ClientHello of two packets.",
+			},
+		}, timeLimit(), didNotWait(), recoveryConflict()},
+	}, upstreamShutdown(), {
+		Word: "upstream_lost",
+		Stages: []diagnose.Stage{
+			diagnose.StageSSLRequest, diagnose.StageTLS, StageAuthentication, StageLogin,
+		},
+		Ends:    ofConnection(),
+		Meaning: "The upstream does not acknowledge what it was sent, or no route leads there any more.",
+		Cures: []string{
+			"Connect again.",
+			"If this repeats, check the machine at {UPSTREAM_ADDR} and the network on the way there.",
+		},
+	}, {
+		Word:    "upstream_protocol",
+		Stages:  []diagnose.Stage{StageAuthentication, StageLogin},
+		Ends:    []end{{pgwire.PhaseAuth, protocolViolation}, {pgwire.PhaseRelay, protocolViolation}},
+		Meaning: "The upstream breaks the Postgres protocol inside TLS.",
+		Cures:   []string{"Correct {UPSTREAM_ADDR}: it must be the address of a pgbouncer or PostgreSQL."},
+		Cases:   protocolCases(),
+	}}
+}
+
+func tlsReasons() []reason {
+	return []reason{{
+		Word:    "not_postgres",
+		Stages:  []diagnose.Stage{diagnose.StageSSLRequest, diagnose.StageTLS},
+		Ends:    ofDial(),
+		Meaning: "The upstream answers like a server of something else. Nothing that it says is believed.",
+		Cures: []string{
+			"Correct the port in {UPSTREAM_ADDR}: pgbouncer usually has 6432, PostgreSQL 5432.",
+			"If the port is right, find out which program answers there.",
+		},
+		Cases: []reasonCase{{
+			Case: string(tlsorigin.CaseExpectsTLS),
+			When: "it expects TLS from the first byte",
+			Cures: []string{
+				"Set {own:TLS_NEGOTIATION}=direct if a Postgres server is behind this port.",
+				"Otherwise correct the port in {UPSTREAM_ADDR}: pgbouncer usually has 6432, PostgreSQL 5432.",
+			},
+		}},
+	}, {
+		Word:    "tls_refused",
+		Stages:  []diagnose.Stage{diagnose.StageSSLRequest},
+		Ends:    ofDial(),
+		Meaning: "The upstream answered SSLRequest with N: it has no TLS.",
+		Cures: []string{
+			"Turn TLS on in the upstream (pgbouncer: client_tls_sslmode=require, PostgreSQL: ssl=on).",
+			"Or set {own:UPSTREAM_ADDR} to an upstream that has TLS.",
+		},
+	}, {
+		Word:    "tls_injection",
+		Stages:  []diagnose.Stage{diagnose.StageSSLRequest},
+		Ends:    ofDial(),
+		Meaning: "Plaintext came after the answer to SSLRequest. Somebody on the way may have injected it.",
+		Cures: []string{
+			"Find out who injects plaintext on the way to {UPSTREAM_ADDR} before you connect again.",
+		},
+	}, {
+		Word:    "tls_protocol",
+		Stages:  []diagnose.Stage{diagnose.StageSSLRequest, diagnose.StageTLS},
+		Ends:    ofConnection(),
+		Meaning: "What the upstream sent is not TLS, or breaks the rules of TLS.",
+		Cures: []string{
+			"Check that {UPSTREAM_ADDR} is a Postgres port.",
+			"Read the upstream's log: it says why.",
+		},
+		Cases: []reasonCase{{
+			Case: string(tlsorigin.CaseErrorAnswer),
+			When: "it answered SSLRequest with an error",
+			Cures: []string{
+				"Connect again: the server at {UPSTREAM_ADDR} may have had too many connections or no memory.",
+				"If this repeats, read its log: it says why.",
+			},
+		}, {
+			Case:  string(tlsorigin.CaseNoDirectTLS),
+			When:  "the upstream does not take direct TLS",
+			Cures: []string{"Set {own:TLS_NEGOTIATION}=postgres.", "Direct TLS needs PostgreSQL 17 or pgbouncer 1.25."},
+		}},
+	}, {
+		Word:    "tls_timeout",
+		Stages:  []diagnose.Stage{diagnose.StageTLS, diagnose.StageKeyExchange},
+		Ends:    ofDial(),
+		Meaning: "The upstream accepted the connection, but did not finish TLS in time.",
+		Cures: []string{
+			"Restart the server at {UPSTREAM_ADDR}, if it hangs.",
+			"Its answer may be lost: let ICMP 'fragmentation needed' pass, or lower the MTU of this machine or pod.",
+			"Or raise {DIAL_TIMEOUT}.",
+		},
+		Cases: []reasonCase{{
+			Case: string(tlsorigin.CaseOnlyHybrid),
+			When: "only a large ClientHello may be sent, because post-quantum key exchange is required",
+			Cures: []string{
+				"Set {own:TLS_POST_QUANTUM}=prefer: a smaller ClientHello then follows one that gets no answer.",
+				"Or let firewalls and inspection boxes on the way to {UPSTREAM_ADDR} pass a ClientHello of two packets.",
+				"Check the MTU on the way, too.",
+			},
+		}, {
+			Case: string(tlsorigin.CaseGroups),
+			When: "only a large ClientHello may be sent, because of the list of groups",
+			Cures: []string{
+				"Add X25519 and P-256 to {own:TLS_GROUPS}: a smaller ClientHello then follows one without an answer.",
+				"Or let firewalls and inspection boxes on the way to {UPSTREAM_ADDR} pass a ClientHello of two packets.",
+			},
+		}, {
+			Case: string(tlsorigin.CaseSlow),
+			When: "the upstream is slow",
+			Cures: []string{
+				"Raise {DIAL_TIMEOUT}.",
+				"Check the load of the upstream at {UPSTREAM_ADDR}, and the network on the way there.",
+			},
+		}, {
+			Case: string(tlsorigin.CaseBusyHere),
+			When: "this machine is busy",
+			Cures: []string{
+				"Give pgorigin more processor time; in Kubernetes, raise its CPU limit.",
+				"Or let applications keep their connections to {LISTEN_ADDR}.",
+				"Or raise {DIAL_TIMEOUT}.",
+			},
+		}},
+	}, {
+		Word:    "tls_alert",
+		Stages:  []diagnose.Stage{diagnose.StageTLS, StageAuthentication, StageLogin},
+		Ends:    ofConnection(),
+		Meaning: "The upstream ended TLS with an alert.",
+		Cures: []string{
+			"Read the log of the upstream at {UPSTREAM_ADDR}: it says why.",
+		},
+		Cases: []reasonCase{{
+			Case: string(tlsorigin.CaseLargeHello),
+			When: "it does not understand a ClientHello with post-quantum key exchange",
+			Cures: []string{
+				"Set {own:TLS_POST_QUANTUM}=off.",
+				"Or update the TLS library of the upstream at {UPSTREAM_ADDR}, or the inspection box on the way.",
+			},
+		}},
+	}, {
+		Word:    "tls_no_common",
+		Stages:  []diagnose.Stage{diagnose.StageTLS},
+		Ends:    ofDial(),
+		Meaning: "Upstream and pgorigin have no TLS version, cipher, key exchange or signature in common.",
+		Cures: []string{
+			"Reset ssl_ciphers and ssl_ecdh_curve of the PostgreSQL at {UPSTREAM_ADDR} to their defaults " +
+				"(pgbouncer: client_tls_ciphers, client_tls_ecdhcurve).",
+			"It needs a cipher with ECDHE and AES-GCM or ChaCha20, and one of the groups.",
+			"Its certificate needs an ECDSA, RSA or Ed25519 key.",
+			"Its log says what is missing.",
+		},
+		Cases: []reasonCase{{
+			Case: string(tlsorigin.CaseOnlyHybrid),
+			When: "post-quantum key exchange is required",
+			Cures: []string{
+				"Set {own:TLS_POST_QUANTUM}=prefer.",
+				"Or give the upstream at {UPSTREAM_ADDR} TLS 1.3 with X25519MLKEM768: OpenSSL 3.5 has it.",
+			},
+		}, {
+			Case: string(tlsorigin.CaseOnlyTLS13),
+			When: "TLS 1.3 is required",
+			Cures: []string{
+				"Set {own:TLS_MIN_VERSION}=1.2.",
+				"Or let the upstream speak TLS 1.3: ssl_max_protocol_version of PostgreSQL, client_tls_protocols of pgbouncer.",
+			},
+		}, {
+			Case: string(tlsorigin.CaseOldTLS),
+			When: "the upstream has TLS 1.1 or earlier",
+			Cures: []string{
+				"Let the upstream at {UPSTREAM_ADDR} speak TLS 1.2 or 1.3: ssl_max_protocol_version of PostgreSQL, " +
+					"client_tls_protocols of pgbouncer.",
+				"If it cannot, update it and its TLS library.",
+			},
+		}, {
+			Case: string(tlsorigin.CaseGroups),
+			When: "the list of groups leaves out P-256",
+			Cures: []string{
+				"Add P-256 to {own:TLS_GROUPS}: PostgreSQL up to 17 has no other unless told.",
+				"Or remove {own:TLS_GROUPS}.",
+			},
+		}},
+	}, {
+		Word:    "tls_server_name",
+		Stages:  []diagnose.Stage{diagnose.StageTLS},
+		Ends:    ofDial(),
+		Meaning: "The upstream does not know the server name (SNI) that it was asked for.",
+		Cures: []string{
+			"Set {own:TLS_SERVER_NAME} to a name that the upstream serves.",
+			"Check that {UPSTREAM_ADDR} is the address of that upstream.",
+		},
+		Cases: []reasonCase{{
+			Case: string(tlsorigin.CaseNoServerName),
+			When: "no name was sent, because it is an IP address",
+			Cures: []string{
+				"Set {own:TLS_SERVER_NAME} to the DNS name of the upstream.",
+				"Or set {own:UPSTREAM_ADDR} to that name.",
+			},
+		}},
+	}, {
+		Word:    "tls_alpn",
+		Stages:  []diagnose.Stage{diagnose.StageTLS},
+		Ends:    ofDial(),
+		Meaning: "The upstream did not agree to speak Postgres inside TLS.",
+		Cures: []string{
+			"Check that {UPSTREAM_ADDR} is a Postgres port.",
+			"Or set {own:TLS_NEGOTIATION}=postgres.",
+		},
+	}}
+}
