@@ -115,7 +115,7 @@ func TestDiagnosisAgreesWithDial(t *testing.T) {
 
 // withoutTimes takes out what differs between two runs: seconds since and until.
 func withoutTimes(text string) string {
-	fields := strings.FieldsFunc(text, func(r rune) bool { return r == ' ' || r == ',' })
+	fields := strings.FieldsFunc(text, func(r rune) bool { return r == ' ' || r == ',' || r == ';' })
 	return strings.Join(slices.DeleteFunc(fields, func(f string) bool {
 		_, err := time.ParseDuration(f)
 		return err == nil
