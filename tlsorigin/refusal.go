@@ -14,8 +14,8 @@ import (
 	"github.com/pgorigin/pgorigin/tlsorigin/internal/safetext"
 )
 
-// This file explains why a peer and this dialer found nothing in common. Most of it is an alert, which names
-// no more than the kind of failure: what was offered decides which setting is the likeliest.
+// This file explains alerts, and why a peer and this dialer found nothing in common. An alert names no more
+// than the kind of failure. What was offered decides which setting is the likeliest.
 
 // Alerts of RFC 8446, section 6, that pgorigin tells apart.
 const (
