@@ -21,7 +21,7 @@ IMAGE        ?= pgorigin:$(VERSION)
 comma        := ,
 IMAGE_ARGS    = --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) --build-arg CREATED=$(CREATED)
 
-.PHONY: help build docs man test quick drivers hostile soak stall burst suites stacks metrics browser pictures charts admission lint house fuzz demo bench check image install image-test reproducible dist publish-image publish-charts
+.PHONY: help build docs man test quick drivers faults hostile soak stall burst suites stacks metrics browser pictures charts admission lint house fuzz demo bench check image install image-test reproducible dist publish-image publish-charts
 
 help: ## prints this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
@@ -48,6 +48,9 @@ quick: ## tests that need no server, without the race detector: seconds after th
 
 drivers: install ## real drivers with real servers; UPDATE=-update writes docs/reference/compatibility.md
 	$(GO) test -tags drivers -count=1 -timeout=14m ./test/drivers $(UPDATE)
+
+faults: install ## one thing wrong at a time, and what each surface says; UPDATE=-update writes docs/explanation/diagnosis.md
+	$(GO) test -count=1 -timeout=9m ./test/faults $(UPDATE)
 
 hostile: install ## attackers against the built binary, with real drivers as judges; UPDATE=-update writes docs/reference/attackers.md
 	$(GO) test -tags hostile -count=1 -timeout=9m ./test/hostile $(UPDATE)

@@ -80,6 +80,14 @@ func (f fault) meansCause(text, cure string) bool {
 	})
 }
 
+// notInjected are the cases that no fault can have on every machine.
+func notInjected() map[string]string {
+	return map[string]string{
+		"this machine is busy":                        "that takes more handshakes at once than its processor can do in time",
+		"the client of a bridge comes over a network": "pgorigin does not start with such a listener",
+	}
+}
+
 // unmet are the reasons and cases that no fault has.
 func unmet(all *results) (lines []string) {
 	for _, a := range shared.table {
@@ -89,6 +97,9 @@ func unmet(all *results) (lines []string) {
 		line := "- `" + a.reason + "`"
 		if a.isCase {
 			line += ", if " + a.when
+		}
+		if why := notInjected()[a.when]; why != "" {
+			line += ": " + why
 		}
 		lines = append(lines, line)
 	}

@@ -41,13 +41,13 @@ func (f fault) peerAdvises(text string) bool {
 }
 
 func (r *result) observePeers(f fault, s *scene) {
+	programs, ask := []surface{libpq, stunnel, pgbouncer}, []func() (string, error){s.libpq, s.stunnel, s.pgbouncer}
 	if s.prefix != nil {
-		return // they are told of no other name service
+		programs, ask = programs[:1], ask[:1] // only psql is started behind the prefix
 	}
-	programs := []surface{libpq, stunnel, pgbouncer}
 	texts, errs := make([]string, len(programs)), make([]error, len(programs))
 	var asking sync.WaitGroup
-	for i, told := range []func() (string, error){s.libpq, s.stunnel, s.pgbouncer} {
+	for i, told := range ask {
 		asking.Go(func() { texts[i], errs[i] = told() })
 	}
 	asking.Wait()
@@ -129,6 +129,10 @@ func (s *scene) ask(dsn string, through bool) string {
 	ctx, cancel := context.WithTimeout(s.ctx, 8*time.Second)
 	defer cancel()
 	cmd := shared.lab.Psql(ctx, dsn, "-At", "-c", sql)
+	if s.prefix != nil {
+		cmd.Path, cmd.Args = "/bin/sh", []string{"sh", "-c", strings.Join(s.prefix, " ") + ` "$0" "$@"`, cmd.Path}
+		cmd.Args = append(cmd.Args, "-X", "-w", "-d", dsn, "-At", "-c", sql)
+	}
 	out, err := cmd.CombinedOutput()
 	if err == nil && through {
 		s.Logf("a client connects through another program: %s", out)
