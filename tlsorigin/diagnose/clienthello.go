@@ -2,7 +2,6 @@ package diagnose
 
 import (
 	"crypto/ecdh"
-	"crypto/mlkem"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
@@ -20,7 +19,8 @@ type clientHello struct {
 	serverName string                // empty means no SNI
 	versions   []uint16              // the highest first
 	suites     []uint16              //
-	groups     []tls.CurveID         // each has a key share if versions has TLS 1.3
+	groups     []tls.CurveID         //
+	shares     []tls.CurveID         // those of groups with a key share, in TLS 1.3
 	signatures []tls.SignatureScheme // nil means usualSignatures
 	protocol   string                // ALPN; empty means none
 	size       int                   // in bytes, at least; padding fills it up
@@ -48,14 +48,30 @@ const (
 	typeCertificate = 11
 )
 
-// usualSignatures are those for every key that a server may have, RSASSA-PSS keys and ML-DSA excepted.
+// usualSignatures are those for every key that a server may have, ML-DSA excepted.
 func usualSignatures() []tls.SignatureScheme {
 	return []tls.SignatureScheme{
 		tls.ECDSAWithP256AndSHA256, tls.ECDSAWithP384AndSHA384, tls.ECDSAWithP521AndSHA512, tls.Ed25519,
 		tls.PSSWithSHA256, tls.PSSWithSHA384, tls.PSSWithSHA512,
+		pssKeyWithSHA256, pssKeyWithSHA384, pssKeyWithSHA512,
 		tls.PKCS1WithSHA256, tls.PKCS1WithSHA384, tls.PKCS1WithSHA512, tls.ECDSAWithSHA1, tls.PKCS1WithSHA1,
 	}
 }
+
+// without returns the usual signatures without some.
+func without(some ...tls.SignatureScheme) []tls.SignatureScheme {
+	return slices.DeleteFunc(usualSignatures(), func(s tls.SignatureScheme) bool { return slices.Contains(some, s) })
+}
+
+// Signatures that crypto/tls does not know: of keys that are for RSASSA-PSS alone, and post-quantum ones.
+const (
+	pssKeyWithSHA256 tls.SignatureScheme = 0x0809
+	pssKeyWithSHA384 tls.SignatureScheme = 0x080a
+	pssKeyWithSHA512 tls.SignatureScheme = 0x080b
+	mldsa44          tls.SignatureScheme = 0x0904
+	mldsa65          tls.SignatureScheme = 0x0905
+	mldsa87          tls.SignatureScheme = 0x0906
+)
 
 // marshal returns the hello in its record.
 func (h *clientHello) marshal() ([]byte, error) {
@@ -133,7 +149,7 @@ func (h *clientHello) addExtensions(b *cryptobyte.Builder, shares [][]byte, padd
 			b.AddUint8LengthPrefixed(addUint16s(h.versions))
 		})
 		extension(extensionKeyShare, list(func(b *cryptobyte.Builder) {
-			for i, group := range h.groups {
+			for i, group := range h.shares {
 				b.AddUint16(uint16(group))
 				b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(shares[i]) })
 			}
@@ -146,34 +162,27 @@ func (h *clientHello) addExtensions(b *cryptobyte.Builder, shares [][]byte, padd
 
 func (h *clientHello) offersTLS13() bool { return slices.Contains(h.versions, tls.VersionTLS13) }
 
-// keyShares returns a public key of each group. The private keys are forgotten at once.
+// keyShares returns a public key of each group of shares. The private keys are forgotten at once.
 func (h *clientHello) keyShares() ([][]byte, error) {
 	if !h.offersTLS13() {
 		return nil, nil
 	}
 	var shares [][]byte
-	for _, group := range h.groups {
-		var share []byte
+	for _, group := range h.shares {
 		curve := ecdh.X25519()
-		switch group {
+		switch group { //nolint:exhaustive // no other is offered with a share
 		case tls.CurveP256:
 			curve = ecdh.P256()
 		case tls.CurveP384:
 			curve = ecdh.P384()
 		case tls.CurveP521:
 			curve = ecdh.P521()
-		case tls.X25519MLKEM768:
-			private, err := mlkem.GenerateKey768()
-			if err != nil {
-				return nil, fmt.Errorf("make key share: %w", err)
-			}
-			share = private.EncapsulationKey().Bytes()
 		}
 		private, err := curve.GenerateKey(rand.Reader)
 		if err != nil {
 			return nil, fmt.Errorf("make key share: %w", err)
 		}
-		shares = append(shares, append(share, private.PublicKey().Bytes()...))
+		shares = append(shares, private.PublicKey().Bytes())
 	}
 	return shares, nil
 }

@@ -87,7 +87,7 @@ func (p *prober) askAll(ctx context.Context) *Acceptance {
 	asking.Wait()
 	for i, answer := range answers {
 		if answer.vanished && offers[i].hello.size > 0 && ctx.Err() == nil {
-			answers[i] = p.ask(ctx, &offers[i].hello) // a lost packet is no proof
+			answers[i] = p.askAgain(ctx, &offers[i].hello, &offers[0].hello)
 		}
 	}
 	for i, answer := range answers {
@@ -97,6 +97,9 @@ func (p *prober) askAll(ctx context.Context) *Acceptance {
 		a.readCertificates(answer.certificates)
 	}
 	a.measure(answers)
+	if !a.Versions[tls.VersionTLS12] && !a.Versions[tls.VersionTLS13] { // every offer of signatures is refused
+		a.PSSKey, a.MLDSAKey = false, p.isMLDSA(ctx)
+	}
 	a.NeedsSNI = p.serverName != "" && answers[0].hello.answered && !answers[1].hello.answered &&
 		(answers[1].came() || answers[1].vanished)
 	return a
@@ -113,6 +116,17 @@ func (a *Acceptance) readCertificates(sent []*x509.Certificate) {
 	if len(sent) > 0 {
 		a.Sent, a.Path = sent, pathOf(sent, nil)
 	}
+}
+
+// askAgain repeats an offer that got no answer. One lost packet proves nothing about its size, and neither does
+// a server that is too slow to answer an ordinary hello.
+func (p *prober) askAgain(ctx context.Context, hello, ordinary *clientHello) offerAnswer {
+	answer := p.ask(ctx, hello)
+	if answer.vanished {
+		control := p.ask(ctx, ordinary)
+		answer.vanished = control.came()
+	}
+	return answer
 }
 
 // measure compares the sizes of what was answered and of what was not.
@@ -146,54 +160,66 @@ func (o *offer) takes(answer offerAnswer) bool {
 func (p *prober) offers() []offer {
 	modern, tls12 := []uint16{tls.VersionTLS13, tls.VersionTLS12}, []uint16{tls.VersionTLS12}
 	old := []uint16{tls.VersionTLS11, tls.VersionTLS10}
-	classical := []tls.CurveID{tls.X25519, tls.CurveP256, tls.CurveP384, tls.CurveP521}
+	// Most hellos have one small key share, and are small. A server asks for another by a HelloRetryRequest.
+	groups, share := singleGroups(), []tls.CurveID{tls.X25519}
 	everything := slices.Concat(suitesTLS13(), suitesOf(SuitesAEAD), suitesOf(SuitesCBC), suitesOf(SuitesDHE),
 		suitesOf(SuitesRSA))
 	nothing := func(*Acceptance, bool) {}
-	hello := func(versions, suites []uint16, groups []tls.CurveID) clientHello {
-		return clientHello{serverName: p.serverName, versions: versions, suites: suites, groups: groups}
+	hello := func(versions, suites []uint16) clientHello {
+		return clientHello{
+			serverName: p.serverName, versions: versions, suites: suites, groups: groups, shares: share,
+		}
 	}
-	nameless := hello(modern, everything, classical)
+	// A HelloRetryRequest comes before a server looks at the name, so these two have the usual shares.
+	named := hello(modern, everything)
+	named.groups = groups[1:] // without a post-quantum one
+	named.shares = []tls.CurveID{tls.X25519, tls.CurveP256}
+	nameless := named
 	nameless.serverName = ""
-	shown := hello(tls12, everything, classical)
+	shown := hello(tls12, everything)
 	shown.certificates = true
-	segment, segments := hello(modern, everything, classical[:1]), hello(modern, everything, classical[:1])
+	segment, segments := hello(modern, everything), hello(modern, everything)
 	segment.size, segments.size = oneSegment, twoSegments
 	all := []offer{
-		{hello(modern, everything, classical), nothing},
+		{named, nothing},
 		{nameless, nothing},
 		{segment, nothing},
 		{segments, nothing},
-		{hello([]uint16{tls.VersionTLS13}, suitesTLS13(), classical), noteVersions(tls.VersionTLS13)},
+		{hello([]uint16{tls.VersionTLS13}, suitesTLS13()), noteVersions(tls.VersionTLS13)},
 		{shown, noteVersions(tls.VersionTLS12)},
-		{hello(old, everything, classical), noteVersions(old...)},
+		{hello(old, everything), noteVersions(old...)},
 	}
 	for _, kind := range []SuiteKind{SuitesAEAD, SuitesCBC, SuitesDHE, SuitesRSA} {
 		all = append(all, offer{
-			hello(tls12, suitesOf(kind), classical),
+			hello(tls12, suitesOf(kind)),
 			func(a *Acceptance, takes bool) { a.Suites[kind] = takes },
 		})
 	}
 	ecdhe := slices.Concat(suitesTLS13(), suitesOf(SuitesAEAD), suitesOf(SuitesCBC))
 	for _, group := range singleGroups() {
-		all = append(all, offer{
-			hello(modern, ecdhe, []tls.CurveID{group}),
-			func(a *Acceptance, takes bool) { a.Groups[group] = takes },
-		})
+		alone := hello(modern, ecdhe)
+		alone.groups, alone.shares = []tls.CurveID{group}, nil
+		all = append(all, offer{alone, func(a *Acceptance, takes bool) { a.Groups[group] = takes }})
 	}
-	sha2 := hello(tls12, ecdhe, classical)
-	sha2.signatures = slices.DeleteFunc(usualSignatures(), func(s tls.SignatureScheme) bool {
-		return s == tls.ECDSAWithSHA1 || s == tls.PKCS1WithSHA1
-	})
-	pss, mldsa := hello(modern, ecdhe, classical), hello(modern, ecdhe, classical)
-	pss.signatures = []tls.SignatureScheme{0x0809, 0x080a, 0x080b}   // rsa_pss_pss_*
-	mldsa.signatures = []tls.SignatureScheme{0x0904, 0x0905, 0x0906} // mldsa44, 65, 87
+	sha2, noPSS := hello(tls12, ecdhe), hello(modern, everything)
+	sha2.signatures = without(tls.ECDSAWithSHA1, tls.PKCS1WithSHA1)
+	noPSS.signatures = without(pssKeyWithSHA256, pssKeyWithSHA384, pssKeyWithSHA512)
 	return append(all,
 		offer{sha2, func(a *Acceptance, takes bool) {
 			a.OnlySHA1 = !takes && (a.Suites[SuitesAEAD] || a.Suites[SuitesCBC]) // the offers before
 		}},
-		offer{pss, func(a *Acceptance, takes bool) { a.PSSKey = takes }},
-		offer{mldsa, func(a *Acceptance, takes bool) { a.MLDSAKey = takes }})
+		offer{noPSS, func(a *Acceptance, takes bool) { a.PSSKey = !takes }})
+}
+
+// isMLDSA reports whether the server, which refuses the first offer, takes one of ML-DSA.
+func (p *prober) isMLDSA(ctx context.Context) bool {
+	hello := clientHello{
+		serverName: p.serverName, versions: []uint16{tls.VersionTLS13}, suites: suitesTLS13(),
+		groups:     singleGroups(),
+		signatures: []tls.SignatureScheme{mldsa44, mldsa65, mldsa87},
+	}
+	answer := p.ask(ctx, &hello)
+	return answer.hello.answered
 }
 
 func noteVersions(versions ...uint16) func(*Acceptance, bool) {

@@ -56,6 +56,7 @@ const (
 	NoServerAuth       Cause = "no_server_auth"
 	LongSerial         Cause = "long_serial"
 	NegativeSerial     Cause = "negative_serial"
+	ZeroSerial         Cause = "zero_serial"
 	NotSent            Cause = "missing_intermediate"
 	PartialTrust       Cause = "root_not_trusted"
 	ManySent           Cause = "many_certificates"
@@ -89,7 +90,7 @@ func keyCauses() []causeRow {
 	return []causeRow{
 		{LeafP384, "The server's key is ECDSA P-384"},
 		{LeafP521, "The server's key is ECDSA P-521"},
-		{IssuerP521, "The key of an authority is ECDSA P-521"},
+		{IssuerP521, "The key of an authority is ECDSA P-521, and it signed with SHA-512"},
 		{LeafEd25519, "The server's key is Ed25519"},
 		{IssuerEd25519, "The key of an authority is Ed25519"},
 		{LeafPSSKey, "The server's key is for RSASSA-PSS alone, as `openssl genpkey -algorithm RSA-PSS` makes it"},
@@ -103,7 +104,7 @@ func keyCauses() []causeRow {
 		{SHA1ECDSA, "An ECDSA authority signed a certificate with SHA-1"},
 		{PSSSignature, "An RSA authority signed a certificate with RSASSA-PSS"},
 		{IssuerSHA512, "An ECDSA P-256 or P-384 authority signed a certificate with SHA-512"},
-		{IssuerP521Hash, "An ECDSA P-521 authority signed a certificate with another hash than SHA-512"},
+		{IssuerP521Hash, "The key of an authority is ECDSA P-521, and it signed with another hash"},
 	}
 }
 
@@ -125,6 +126,7 @@ func formCauses() []causeRow {
 		{LongValidity, "The server's certificate is valid for more than 825 days"},
 		{NoServerAuth, "The server's certificate has no extended key usage"},
 		{NegativeSerial, "The serial number of a certificate is negative"},
+		{ZeroSerial, "The serial number of a certificate is zero"},
 		{LongSerial, "The serial number of a certificate has more than 20 bytes"},
 		{NotSent, "The server does not send an intermediate certificate"},
 		{PartialTrust, "An intermediate authority is trusted, and its root is not"},

@@ -58,7 +58,7 @@ func siteCauses() map[string]Cause {
 		"key RSA-1024": RSASmall, "authority RSA-1024": RSASmall, "key RSA-9216": RSALarge,
 		"authority RSA-9216": RootRSALarge, "key P-224, TLS 1.2": OtherCurve,
 		"RSA with SHA-1": SHA1RSA, "P-256 with SHA-1": SHA1ECDSA, "RSA with PSS": PSSSignature,
-		"P-256 with SHA-512": IssuerSHA512, "P-384 with SHA-512": IssuerSHA512,
+		"P-256 with SHA-512": IssuerSHA512, "P-384 with SHA-512": IssuerSHA512, "P-521 with SHA-256": IssuerP521Hash,
 
 		"name only in CN": NameInCN, "IP address": AddressAsked, "IP address as DNS name": AddressAsName,
 		"underscore": Underscore, "underscore and wildcard": UnderscoreWildcard, "name constraint": NameConstraints,
@@ -66,7 +66,7 @@ func siteCauses() map[string]Cause {
 		"root of X.509 version 1": RootVersion1, "root without key usage": NoKeyUsage,
 		"root whose basic constraints are not critical": LaxConstraints,
 		"valid for ten years":                           LongValidity, "no extended key usage": NoServerAuth,
-		"serial number of 24 bytes": LongSerial, "negative serial number": NegativeSerial,
+		"serial number of 24 bytes": LongSerial, "serial number zero": ZeroSerial, "negative serial number": NegativeSerial,
 		"no key identifier of the authority": NoKeyIdentifier,
 		"missing intermediate":               NotSent, "only the intermediate is trusted": PartialTrust,
 		"twelve other certificates are sent, too": ManySent, "an expired certificate is sent, too": ExpiredExtra,

@@ -75,6 +75,7 @@ func (s *Server) disagreement(k *Stack) (Trait, Verdict) {
 		return Trait{NoCommonVersion, "the server takes none of the ClientHellos that were tried"}, Unknown
 	case version == 0:
 		return Trait{NoCommonVersion, "the server takes only " + names(s.Versions, VersionName)}, Fails
+	case version < TLS12: // cipher suites and groups were not tried with it
 	case version < TLS13 && !takesAny(s.Suites, k.Suites):
 		return Trait{NoCommonCipher, "in TLS 1.2, the server takes only " + names(s.Suites, asIs)}, Fails
 	case !takesAny(s.Groups, k.Groups) && (version == TLS13 || !takesAny(s.Suites, withoutGroups(k.Suites))):

@@ -99,12 +99,18 @@ func (s *Server) addKeys(add adder, place int, cert *x509.Certificate) {
 	if s.isAnchor(place) {
 		return // nobody verifies the signature of what is trusted
 	}
-	signer, authority := signerOf(cert), "the authority "+issuer(cert)
+	signer, authority, by := signerOf(cert), "the authority "+issuer(cert), ", by its signature,"
 	if place+1 < len(s.Path) {
-		signer = keyOf(s.Path[place+1])
+		signer, by = keyOf(s.Path[place+1]), ""
 	} else {
-		addKey(add, signer, "the key of "+authority+", by its signature,", false)
+		addKey(add, signer, "the key of "+authority+by, false)
 	}
+	addSignature(add, cert, signer, authority, by)
+}
+
+// addSignature adds what the signature of a certificate is. By says how the key of the signer is known.
+func addSignature(add adder, cert *x509.Certificate, signer key, authority, by string) {
+	p521 := signer.curve == "P-521"
 	switch algorithm := cert.SignatureAlgorithm; algorithm {
 	case x509.SHA1WithRSA:
 		add(SHA1RSA, "%s is signed with %s", subject(cert), algorithm)
@@ -115,11 +121,13 @@ func (s *Server) addKeys(add adder, place int, cert *x509.Certificate) {
 			add(PSSSignature, "%s signed with RSASSA-PSS", authority)
 		}
 	case x509.ECDSAWithSHA512:
-		if signer.curve == "P-256" || signer.curve == "P-384" {
+		if p521 {
+			add(IssuerP521, "the key of %s%s is ECDSA P-521", authority, by)
+		} else {
 			add(IssuerSHA512, "%s has a key on %s and signed with SHA-512", authority, signer.curve)
 		}
 	case x509.ECDSAWithSHA256, x509.ECDSAWithSHA384:
-		if signer.curve == "P-521" {
+		if p521 {
 			add(IssuerP521Hash, "%s has a key on P-521 and signed with %s", authority, algorithm)
 		}
 	}
@@ -139,8 +147,9 @@ func addKey(add adder, k key, whose string, leaf bool) {
 		add(MLDSA, "%s is ML-DSA", whose)
 	case k.curve == "P-384" && leaf:
 		add(LeafP384, "%s is ECDSA P-384", whose)
-	case k.curve == "P-521":
-		add(either(LeafP521, IssuerP521), "%s is ECDSA P-521", whose)
+	case k.curve == "P-521" && leaf:
+		add(LeafP521, "%s is ECDSA P-521", whose)
+	case k.curve == "P-521": // see addSignature
 	case k.curve == "Ed25519":
 		add(either(LeafEd25519, IssuerEd25519), "%s is Ed25519", whose)
 	case k.curve != "" && k.curve != "P-256" && k.curve != "P-384":
@@ -211,7 +220,11 @@ func (s *Server) addChain(add adder) {
 		if !s.isAnchor(i) && cert.Version >= 3 && len(cert.AuthorityKeyId) == 0 {
 			add(NoKeyIdentifier, "the certificate %s has no key identifier of its authority", subject(cert))
 		}
-		if n := cert.SerialNumber; n != nil && n.BitLen() > 160 {
+		switch n := cert.SerialNumber; {
+		case n == nil:
+		case n.Sign() == 0:
+			add(ZeroSerial, "the serial number of %s is zero", subject(cert))
+		case n.BitLen() > 160:
 			add(LongSerial, "the serial number of %s has more than 20 bytes", subject(cert))
 		}
 	}
