@@ -40,7 +40,7 @@ type prediction struct{ verdict, reasons string }
 // notPredicted are the sites of which check does not see enough, each with the reason.
 func notPredicted() map[string]string {
 	return map[string]string{
-		"negative serial number": "Go does not parse the certificate, so check cannot know what else it has",
+		"authority only for RSA-PSS": "the root is not sent, and its signature is that of an ordinary RSA key",
 	}
 }
 
