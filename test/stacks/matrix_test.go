@@ -24,6 +24,7 @@ import (
 var (
 	update = flag.Bool("update", false, "write testdata/matrix.json")
 	only   = flag.String("only", "", "run only the stacks that match")
+	here   = flag.Bool("here", false, "run only the stacks that the installer has with the argument here")
 )
 
 // matrix is what was measured.
@@ -71,7 +72,7 @@ func TestMatrix(t *testing.T) {
 	m.Origin = origin
 	through := job{id: "through", port: listeners[slices.Index(m.Sites, "P-521")], caFile: "-", name: serverName}
 	stacks := slices.DeleteFunc(stacksHere(cacheFolder(), programs), func(s stack) bool {
-		return !regexp.MustCompile(*only).MatchString(s.name)
+		return !regexp.MustCompile(*only).MatchString(s.name) || *here && !s.here
 	})
 	m.Stacks = make([]measured, len(stacks))
 	var measuring sync.WaitGroup
@@ -86,6 +87,8 @@ func TestMatrix(t *testing.T) {
 	measuring.Wait()
 	if *update {
 		m.write(t)
+	} else {
+		m.compare(t)
 	}
 	comparePredictions(t, m, jobs)
 }
@@ -98,6 +101,32 @@ func (m *matrix) write(t *testing.T) {
 	}
 	if err := os.WriteFile("testdata/matrix.json", append(out, '\n'), 0o644); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// compare looks for verdicts that are not those of testdata/matrix.json.
+func (m *matrix) compare(t *testing.T) {
+	t.Helper()
+	text, err := os.ReadFile("testdata/matrix.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var before matrix
+	if err := json.Unmarshal(text, &before); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range m.Stacks {
+		i := slices.IndexFunc(before.Stacks, func(b measured) bool { return b.Name == s.Name })
+		if i < 0 {
+			t.Errorf("%s is not in testdata/matrix.json", s.Name)
+			continue
+		}
+		for _, site := range m.Sites {
+			if was, is := before.Stacks[i].Cells[site], s.Cells[site]; was.Connects != is.Connects {
+				t.Errorf("%s, %s: connects %v, and in testdata/matrix.json (%s) %v: %s%s", s.Name, site, is.Connects,
+					before.Stacks[i].Version, was.Connects, is.Words, was.Words)
+			}
+		}
 	}
 }
 

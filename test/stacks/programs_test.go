@@ -25,6 +25,7 @@ type stack struct {
 	version []string // prints it
 	single  bool     // a process judges one server only
 	onlyTLS bool     // a tool that does nothing else
+	here    bool     // this Debian has it, or its crates, or this Go
 }
 
 // stacksHere are all that can be had here, in the order of the matrix.
@@ -86,6 +87,10 @@ func stacksHere(cache, programs string) []stack {
 	}
 	for i, debian := range debians {
 		add("GnuTLS "+[]string{"3.7.1", "3.7.9", "3.8.9", "3.8.13"}[i], debian, []string{"gnutls-cli", "--version"}, "sh", program("gnutls.sh"))
+	}
+	for i, s := range all {
+		cached := strings.HasPrefix(s.command[0], cache)
+		all[i].here = s.debian == "" && !cached || s.name == "Go 1.26" || s.name == "rustls 0.20 with ring"
 	}
 	return all
 }
