@@ -94,13 +94,11 @@ func unmet(all *results) (lines []string) {
 		if a.met(all) || a.reason == "ok" { // which is no failure
 			continue
 		}
-		line := "- `" + a.reason + "`"
+		line := "| `" + a.reason + "`"
 		if a.isCase {
 			line += ", if " + a.when
 		}
-		if why := notInjected()[a.when]; why != "" {
-			line += ": " + why
-		}
+		line += " | " + notInjected()[a.when] + " |"
 		lines = append(lines, line)
 	}
 	return lines

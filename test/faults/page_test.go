@@ -129,7 +129,7 @@ func renderPage(list []group, all *results, missing []string) string {
 	}
 	without := ""
 	if len(missing) > 0 {
-		without = "\n## Reasons and cases without a fault\n\n" + strings.Join(missing, "\n") + "\n"
+		without = "\n## Reasons and cases without a fault\n\n| reason | why |\n| --- | --- |\n" + strings.Join(missing, "\n") + "\n"
 	}
 	return strings.NewReplacer(
 		"SIMULATED\n", simulated(list), "WITHOUT\n", without, "TOTALS", totals(list, all), "TABLES\n", strings.TrimSuffix(tables.String(), "\n"), "EXAMPLES\n", examples(list, all),
