@@ -60,7 +60,9 @@ func usualSignatures() []tls.SignatureScheme {
 
 // without returns the usual signatures without some.
 func without(some ...tls.SignatureScheme) []tls.SignatureScheme {
-	return slices.DeleteFunc(usualSignatures(), func(s tls.SignatureScheme) bool { return slices.Contains(some, s) })
+	return slices.DeleteFunc(usualSignatures(), func(s tls.SignatureScheme) bool {
+		return slices.Contains(some, s)
+	})
 }
 
 // Signatures that crypto/tls does not know: of keys that are for RSASSA-PSS alone, and post-quantum ones.
@@ -170,7 +172,7 @@ func (h *clientHello) keyShares() ([][]byte, error) {
 	var shares [][]byte
 	for _, group := range h.shares {
 		curve := ecdh.X25519()
-		switch group { //nolint:exhaustive // no other is offered with a share
+		switch group {
 		case tls.CurveP256:
 			curve = ecdh.P256()
 		case tls.CurveP384:
@@ -231,8 +233,8 @@ func parseCertificates(data []byte) (certs []*x509.Certificate, ok bool) {
 	}
 }
 
-// parseCertificate returns a certificate. If crypto/x509 refuses it, the result has only Raw, and its serial number
-// if that is the reason.
+// parseCertificate returns a certificate. If crypto/x509 refuses it, the result has only Raw, and its serial
+// number if that is the reason.
 func parseCertificate(der []byte) *x509.Certificate {
 	cert, err := x509.ParseCertificate(der)
 	if err == nil {

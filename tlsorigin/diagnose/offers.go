@@ -118,8 +118,8 @@ func (a *Acceptance) readCertificates(sent []*x509.Certificate) {
 	}
 }
 
-// askAgain repeats an offer that got no answer. One lost packet proves nothing about its size, and neither does
-// a server that is too slow to answer an ordinary hello.
+// askAgain repeats an offer that got no answer. One lost packet proves nothing about its size, and neither
+// does a server that is too slow to answer an ordinary hello.
 func (p *prober) askAgain(ctx context.Context, hello, ordinary *clientHello) offerAnswer {
 	answer := p.ask(ctx, hello)
 	if answer.vanished {

@@ -43,8 +43,8 @@ func keyOf(cert *x509.Certificate) key {
 	}
 }
 
-// signerOf returns what the signature of a certificate tells about the key that made it, if the certificate of
-// that key is not there. The size of a signature follows from the size of the key.
+// signerOf returns what the signature of a certificate tells about the key that made it, for when the
+// certificate of that key is not there. The size of a signature follows from the size of the key.
 func signerOf(cert *x509.Certificate) key {
 	switch cert.SignatureAlgorithm {
 	case x509.PureEd25519:

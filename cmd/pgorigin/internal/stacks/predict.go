@@ -26,8 +26,8 @@ type Trait struct {
 	Text  string
 }
 
-// Predict returns what becomes of stack at server. If one cause breaks the stack, causes that are not known do
-// not matter.
+// Predict returns what becomes of stack at server. If one cause breaks the stack, causes that are not known
+// do not matter.
 func Predict(server *Server, stack *Stack) Prediction {
 	var failing, unknown []Reason
 	note := func(t Trait, cell Cell) {
