@@ -4,6 +4,8 @@
 // check tells it what a server showed. Predict is a pure function of a Server and a Stack.
 //
 // Each fact of the table says how it was got. The suite of test/stacks measured it, or a source reports it.
+// measured.go is generated from the matrix of the suite, by TestMeasuredStacks with -update. A stack that can be
+// run belongs into the suite. table.go has the others.
 //
-// Start reading at Predict in predict.go. The table is in table_*.go, one file a family of stacks.
+// Start reading at Predict in predict.go. Causes are in cause.go, and server.go finds them.
 package stacks
