@@ -98,11 +98,16 @@ func sampleReport() *Report {
 				Cure: "Set PGORIGIN_TLS_CA_FILE.",
 			},
 		},
+		Trials: []Trial{
+			{Change: "the same again", Outcome: trialFailed, Milliseconds: 3, Reason: "cert_unknown_authority"},
+			{Change: "PGORIGIN_X=y", Variable: "PGORIGIN_X", Value: "y", Outcome: trialWorks, Milliseconds: 2.5},
+		},
 		Chain: &Chain{false, "", "PGORIGIN_TLS_CA_FILE", []tlsorigin.PeerCertificate{leaf}, nil},
 		Name:  &Name{"db.test", `"db.test"`},
 	}
 	r := &Report{
 		Warnings: []string{"PGORIGIN_TLS_KEY_FILE: others may read it"},
+		Degraded: []Failure{{"tcp", "default", "db.test:6432", "10.0.0.3:6432", "upstream_refused", "refused", "Check."}},
 		Problems: []Problem{{"PGORIGIN_X", "y", "unknown variable"}},
 		Stages: []Stage{
 			{Stage: "config", Result: resultOK},
@@ -248,6 +253,34 @@ func TestALongLabelAndAShortText(t *testing.T) {
 		printer{w: &out}.line(branch{}, "", label, "not sent")
 		if !strings.Contains(out.String(), label+" ") || !strings.HasSuffix(out.String(), " not sent\n") {
 			t.Errorf("%q", out.String())
+		}
+	}
+}
+
+func TestConclusion(t *testing.T) {
+	failure := Failure{Stage: "tcp", Upstream: "db.test:6432", Reason: "upstream_refused", Text: "refused", Cure: "Check that it runs."}
+	for _, row := range []struct {
+		name, result, want string
+		report             Report
+	}{
+		{"nothing to say", resultOK, "\nall good\n", Report{}},
+		{"a warning", resultOK, "\nworks, with 1 warning\n", Report{Warnings: []string{"odd"}}},
+		{
+			"something failed beside a connection", resultDegraded,
+			"\nworks, with 2 warnings\nwarning: tcp of db.test:6432\nreason: upstream_refused\nrefused\ncure: Check that it runs.\n",
+			Report{Warnings: []string{"odd"}, Degraded: []Failure{failure}, Stages: []Stage{{Stage: "listen", Result: resultWarning}}},
+		},
+		{
+			"no connection", resultFailed,
+			"\nfirst failing stage: tcp of db.test:6432\nreason: upstream_refused\nrefused\ncure: Check that it runs.\n",
+			Report{Failed: &failure},
+		},
+	} {
+		var out strings.Builder
+		row.report.conclude()
+		printer{w: &out}.conclusion(&row.report)
+		if row.report.Result != row.result || row.report.OK != (row.result != resultFailed) || out.String() != row.want {
+			t.Errorf("%s: %s and\n%s", row.name, row.report.Result, out.String())
 		}
 	}
 }

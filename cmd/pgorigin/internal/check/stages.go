@@ -49,8 +49,7 @@ func (c *originChecker) newUpstream(d *diagnose.Upstream) *Upstream {
 	}
 	dns := newStage(diagnose.StageDNS, d.Lookup, text)
 	if d.Err != nil {
-		found, _ := c.cures.Find(d.Err)
-		dns.fail(found)
+		dns.fail(c.finding(d.Err))
 	}
 	return &Upstream{
 		Origin: c.origin.Name(), Upstream: d.Addr, ServerName: d.ServerName,
