@@ -36,7 +36,8 @@ func bouncerFaults() []fault {
 		},
 		{
 			name: "pgbouncer: the user is not in its list", reason: "auth_rejected",
-			cause: []string{`no such user|authentication failed`}, first: `user|auth_file|password`, serverSays: true, ofAccount: true,
+			cause: []string{`no such user|authentication failed`},
+			first: `user|auth_file|password`, serverSays: true, ofAccount: true,
 			make: func(s *scene) {
 				throughBouncer(servers.PgBouncerOptions{})(s)
 				s.options, s.account = []string{"user=ghost"}, []string{"PGUSER=ghost"}
@@ -65,7 +66,7 @@ func bouncerFaults() []fault {
 			cause: []string{`took longer|in time`}, first: `behind|pooler|pgbouncer|RESUME`,
 			hidden: map[surface]string{stunnel: "pgbouncer keeps the client waiting"},
 			make: func(s *scene) {
-				s.brief = true
+				s.env = briefLogin()
 				b := s.bouncer(servers.PgBouncerOptions{Settings: admin, Database: servers.Database})
 				s.upstream = b.Addr
 				s.console(b.Addr, "PAUSE "+servers.Database)
@@ -74,7 +75,8 @@ func bouncerFaults() []fault {
 		},
 		{
 			name: "pgbouncer: max_client_conn is reached", reason: "server_full",
-			cause: []string{`max_client_conn`}, first: `max_client_conn|fewer`, serverSays: true, ofAccount: true, simulated: "The other client leaves.",
+			cause: []string{`max_client_conn`}, first: `max_client_conn|fewer`,
+			serverSays: true, ofAccount: true, simulated: "The other client leaves.",
 			make: func(s *scene) {
 				b := s.bouncer(servers.PgBouncerOptions{Settings: []string{"max_client_conn = 1"}})
 				s.upstream = b.Addr
@@ -83,7 +85,8 @@ func bouncerFaults() []fault {
 		},
 		{
 			name: "pgbouncer: all connections of the pool are taken", reason: "pool_timeout",
-			cause: []string{`query_wait_timeout`}, first: `pool|fewer`, serverSays: true, ofAccount: true, simulated: "The other client leaves.",
+			cause: []string{`query_wait_timeout`}, first: `pool|fewer`,
+			serverSays: true, ofAccount: true, simulated: "The other client leaves.",
 			make: func(s *scene) {
 				b := s.bouncer(servers.PgBouncerOptions{Settings: []string{
 					"default_pool_size = 1", "query_wait_timeout = 1", "min_pool_size = 0",
@@ -106,7 +109,7 @@ func bouncerFaults() []fault {
 			name: "pgbouncer: PostgreSQL behind it is down", reason: "login_timeout",
 			cause: []string{`took longer|in time`}, first: `behind|pooler|pgbouncer`, ofAccount: true,
 			make: func(s *scene) {
-				s.brief = true
+				s.env = briefLogin()
 				pg := s.server(servers.PostgresOptions{})
 				b, err := shared.lab.PgBouncer(s.ctx, pg, servers.PgBouncerOptions{Settings: []string{"server_login_retry = 1"}})
 				s.do(err)
@@ -152,8 +155,9 @@ func bouncerFaults() []fault {
 		},
 		{
 			name: "pgbouncer: it reaches PostgreSQL without TLS", reason: "auth_rejected",
-			cause: []string{`no pg_hba\.conf entry`, `no encryption`}, first: `server_tls_sslmode`, serverSays: true, ofAccount: true,
-			make: throughBouncer(servers.PgBouncerOptions{Settings: []string{"server_tls_sslmode = disable"}}),
+			cause: []string{`no pg_hba\.conf entry`, `no encryption`},
+			first: `server_tls_sslmode`, serverSays: true, ofAccount: true,
+			make: throughBouncer(servers.PgBouncerOptions{Settings: []string{"server_tls_sslmode = disable", "server_login_retry = 1"}}),
 		},
 		{
 			name: "pgbouncer: its own configuration is wrong", reason: "auth_rejected",
@@ -162,7 +166,8 @@ func bouncerFaults() []fault {
 		},
 		{
 			name: "pgbouncer: PostgreSQL does not let it in", reason: "auth_rejected",
-			cause: []string{`password authentication failed|server login failed`}, first: `behind|password|PostgreSQL`, serverSays: true, ofAccount: true,
+			cause: []string{`password authentication failed|server login failed`},
+			first: `behind|password|PostgreSQL`, serverSays: true, ofAccount: true,
 			make: func(s *scene) {
 				throughBouncer(servers.PgBouncerOptions{Users: map[string]string{servers.User: "stale"}, Settings: []string{
 					"server_login_retry = 1", "query_wait_timeout = 2",

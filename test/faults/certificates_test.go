@@ -63,7 +63,8 @@ func certificateFaults() []fault {
 			},
 		},
 		{
-			name: "the system's roots are trusted, the CA is private", lax: `self-signed certificate in certificate chain|unable to get local issuer|unknown ca`, reason: "cert_unknown_authority",
+			name: "the system's roots are trusted, the CA is private",
+			lax:  `self-signed certificate in certificate chain|unable to get local issuer|unknown ca`, reason: "cert_unknown_authority",
 			cause: []string{`system`, `throw-away CA`}, first: `PGORIGIN_TLS_CA_FILE`,
 			make: func(s *scene) {
 				s.upstream = shared.postgres.Addr
@@ -72,7 +73,8 @@ func certificateFaults() []fault {
 			},
 		},
 		{
-			name: "the CA has a new key and the same name", lax: `signature failure|unable to get local issuer|self-signed certificate in`, reason: "cert_unknown_authority",
+			name: "the CA has a new key and the same name",
+			lax:  `signature failure|unable to get local issuer|self-signed certificate in`, reason: "cert_unknown_authority",
 			cause: []string{`throw-away CA`, `key`}, first: `PGORIGIN_TLS_CA_FILE`,
 			make: func(s *scene) {
 				s.upstream = shared.postgres.Addr
@@ -91,7 +93,8 @@ func certificateFaults() []fault {
 			},
 		},
 		{
-			name: "the server sends its own certificate without the intermediate", lax: `unable to get local issuer|unable to verify the first`, shown: true, reason: "chain_incomplete",
+			name: "the server sends its own certificate without the intermediate",
+			lax:  `unable to get local issuer|unable to verify the first`, shown: true, reason: "chain_incomplete",
 			cause: []string{`Issuing CA 1`, `not sent`}, first: `intermediate`,
 			make: func(s *scene) {
 				pair := ca().Intermediate("Issuing CA 1", tlstest.P256).Issue(leaf())
@@ -110,7 +113,8 @@ func certificateFaults() []fault {
 			},
 		},
 		{
-			name: "another CA with the right name has signed with SHA-1", lax: `too weak|signature failure`, reason: "cert_unknown_authority",
+			name: "another CA with the right name has signed with SHA-1",
+			lax:  `too weak|signature failure`, reason: "cert_unknown_authority",
 			cause: []string{`SHA-?1`}, first: `SHA-256`,
 			make: fronted(func() *tlstest.Pair {
 				l := leaf()
@@ -208,7 +212,8 @@ func certificateNames() []fault {
 	anchored := map[string]string{"PGORIGIN_TLS_SERVER_NAME": servers.ServerName}
 	return append([]fault{
 		{
-			name: "the certificate has another name", lax: `no matching|not present in server certificate|does not match`, reason: "cert_name_mismatch",
+			name: "the certificate has another name",
+			lax:  `no matching|not present in server certificate|does not match`, reason: "cert_name_mismatch",
 			cause: []string{`db\.elsewhere\.test`, `db\.pgorigin\.test`}, first: `unset PGORIGIN_TLS_SERVER_NAME`,
 			make: func(s *scene) {
 				s.upstream = shared.postgres.Addr
@@ -217,7 +222,8 @@ func certificateNames() []fault {
 			},
 		},
 		{
-			name: "the host is an IP address, the certificate has a name only", lax: `no matching|not present in server certificate|does not match`, shown: true, reason: "cert_name_mismatch",
+			name: "the host is an IP address, the certificate has a name only",
+			lax:  `no matching|not present in server certificate|does not match`, shown: true, reason: "cert_name_mismatch",
 			cause: []string{`127\.0\.0\.1`, `db\.pgorigin\.test`}, first: `PGORIGIN_TLS_SERVER_NAME=db\.pgorigin\.test`,
 			make: func(s *scene) {
 				s.upstream = s.bouncer(servers.PgBouncerOptions{Certificate: with(func(l *tlstest.Leaf) { l.IPs = nil })()}).Addr
@@ -225,7 +231,8 @@ func certificateNames() []fault {
 			},
 		},
 		{
-			name: "the certificate has a common name only", lax: `no matching|not present in server certificate|does not match`, reason: "cert_name_mismatch",
+			name: "the certificate has a common name only",
+			lax:  `no matching|not present in server certificate|does not match`, reason: "cert_name_mismatch",
 			cause: []string{`common name|CN\b|subject alternative name|SAN\b`}, first: `issue|subject alternative|SAN`,
 			make: func(s *scene) {
 				presents(with(noNames))(s)
@@ -233,7 +240,8 @@ func certificateNames() []fault {
 			},
 		},
 		{
-			name: "the certificate has a wildcard for another domain", lax: `no matching|not present in server certificate|does not match`, reason: "cert_name_mismatch",
+			name: "the certificate has a wildcard for another domain",
+			lax:  `no matching|not present in server certificate|does not match`, reason: "cert_name_mismatch",
 			cause: []string{`db\.elsewhere\.test`, `\*\.pgorigin\.test`}, first: `PGORIGIN_TLS_SERVER_NAME`,
 			make: func(s *scene) {
 				s.upstream = s.bouncer(servers.PgBouncerOptions{Certificate: with(func(l *tlstest.Leaf) {
@@ -244,7 +252,8 @@ func certificateNames() []fault {
 			},
 		},
 		{
-			name: "the certificate has another IP address", lax: `no matching|not present in server certificate|does not match`, reason: "cert_name_mismatch",
+			name: "the certificate has another IP address",
+			lax:  `no matching|not present in server certificate|does not match`, reason: "cert_name_mismatch",
 			cause: []string{`10\.1\.2\.3`, `127\.0\.0\.1`}, first: `PGORIGIN_TLS_SERVER_NAME=10\.1\.2\.3`,
 			make: func(s *scene) {
 				s.upstream = s.bouncer(servers.PgBouncerOptions{Certificate: with(func(l *tlstest.Leaf) {

@@ -64,7 +64,8 @@ func clientCertificateFaults() []fault {
 	}
 	return []fault{
 		{
-			name: "pgbouncer demands a client certificate", lax: `certificate required|did not return a certificate`, shown: true, reason: "client_cert_required",
+			name: "pgbouncer demands a client certificate",
+			lax:  `certificate required|did not return a certificate`, shown: true, reason: "client_cert_required",
 			cause: []string{`client certificate`}, first: certFile,
 			make: func(s *scene) {
 				s.upstream = s.bouncer(servers.PgBouncerOptions{Mutual: true}).Addr
@@ -81,7 +82,8 @@ func clientCertificateFaults() []fault {
 		},
 		{
 			name: "PostgreSQL logs in by certificate, of another user", reason: "client_cert_rejected",
-			cause: []string{`certificate authentication failed|common name|CN\b`}, first: certFile + `|common name|CN\b`, serverSays: true, ofAccount: true,
+			cause: []string{`certificate authentication failed|common name|CN\b`},
+			first: certFile + `|common name|CN\b`, serverSays: true, ofAccount: true,
 			make: func(s *scene) {
 				s.upstream = s.server(servers.PostgresOptions{HBA: "local all all trust\nhostssl all all 127.0.0.1/32 cert\n"}).Addr
 				l := clientLeaf()
@@ -92,12 +94,14 @@ func clientCertificateFaults() []fault {
 			},
 		},
 		{
-			name: "pgbouncer does not trust the CA of the client certificate", lax: `unknown ca`, reason: "client_cert_rejected",
+			name: "pgbouncer does not trust the CA of the client certificate",
+			lax:  `unknown ca`, reason: "client_cert_rejected",
 			cause: []string{`Strange Clients CA`}, first: `client_tls_ca_file|ssl_ca_file|` + certFile,
 			make: wrongClient(stranger),
 		},
 		{
-			name: "PostgreSQL does not trust the CA of the client certificate", lax: `unknown ca`, reason: "client_cert_rejected",
+			name: "PostgreSQL does not trust the CA of the client certificate",
+			lax:  `unknown ca`, reason: "client_cert_rejected",
 			cause: []string{`Strange Clients CA`}, first: `client_tls_ca_file|ssl_ca_file|` + certFile,
 			make: func(s *scene) {
 				inMutual(s)
@@ -115,16 +119,20 @@ func clientCertificateFaults() []fault {
 			}),
 		},
 		{
-			name: "the client certificate is not valid yet", lax: `not yet valid`, reason: "client_cert_rejected", simulated: "The clock stays; a certificate for now comes.",
-			cause: []string{`client certificate|PGORIGIN_TLS_CERT_FILE`, `not valid (yet|before)|begins`}, first: `clock|` + certFile,
+			name: "the client certificate is not valid yet", lax: `not yet valid`, reason: "client_cert_rejected",
+			simulated: "The clock stays; a certificate for now comes.",
+			cause:     []string{`client certificate|PGORIGIN_TLS_CERT_FILE`, `not valid (yet|before)|begins`},
+			first:     `clock|` + certFile,
 			make: wrongClient(func(_ *scene, l tlstest.Leaf) *tlstest.Pair {
 				l.NotBefore = time.Now().Add(2 * day)
 				return shared.lab.CA.Issue(l)
 			}),
 		},
 		{
-			name: "the server's list of revoked client certificates is out of date", lax: `expired`, reason: "client_cert_rejected",
-			cause: []string{`client certificate`, `expired`}, first: `ssl_crl_file`, tried: `Unset PGORIGIN_TLS_CERT_FILE|ssl_crl_file`,
+			name: "the server's list of revoked client certificates is out of date",
+			lax:  `expired`, reason: "client_cert_rejected",
+			cause: []string{`client certificate`, `expired`},
+			first: `ssl_crl_file`, tried: `Unset PGORIGIN_TLS_CERT_FILE|ssl_crl_file`,
 			make: func(s *scene) {
 				list := func(end time.Time) string {
 					return string(tlstest.CRLPEM(shared.lab.CA.CRL(tlstest.CRL{NextUpdate: end})))
@@ -143,8 +151,10 @@ func clientCertificateFaults() []fault {
 			},
 		},
 		{
-			name: "the server has no list of revoked certificates of the issuer", lax: `unknown ca`, reason: "client_cert_rejected",
-			cause: []string{`client certificate`, `issuer`}, first: `ssl_crl_file`, tried: `Unset PGORIGIN_TLS_CERT_FILE|ssl_crl_file`,
+			name: "the server has no list of revoked certificates of the issuer",
+			lax:  `unknown ca`, reason: "client_cert_rejected",
+			cause: []string{`client certificate`, `issuer`},
+			first: `ssl_crl_file`, tried: `Unset PGORIGIN_TLS_CERT_FILE|ssl_crl_file`,
 			make: func(s *scene) {
 				list := func(ca *tlstest.CA) string { return string(tlstest.CRLPEM(ca.CRL(tlstest.CRL{}))) }
 				pg := s.server(servers.PostgresOptions{
@@ -170,7 +180,8 @@ func clientCertificateFaults() []fault {
 		},
 		{
 			name: "the client certificate is for servers", lax: `unsupported certificate`, reason: "client_cert_rejected",
-			cause: []string{`client certificate|PGORIGIN_TLS_CERT_FILE`, `client auth|for clients|usage|for servers`}, first: certFile + `|issue`,
+			cause: []string{`client certificate|PGORIGIN_TLS_CERT_FILE`, `client auth|for clients|usage|for servers`},
+			first: certFile + `|issue`,
 			make: wrongClient(func(_ *scene, l tlstest.Leaf) *tlstest.Pair {
 				l.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
 				return shared.lab.CA.Issue(l)

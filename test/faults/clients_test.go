@@ -67,7 +67,8 @@ func readable(answer string) string {
 func clientFaults() []fault {
 	return []fault{
 		clientFault(fault{
-			name: "a browser asks the port of clients", reason: "client_protocol", cause: []string{`HTTP`}, first: `sslmode=disable|PGORIGIN_HEALTH_ADDR`,
+			name: "a browser asks the port of clients", reason: "client_protocol", cause: []string{`HTTP`},
+			first: `sslmode=disable|PGORIGIN_HEALTH_ADDR`,
 		}, func(s *scene) {
 			s.client = func(addr string) string {
 				response, err := (&http.Client{Timeout: 5 * time.Second}).Get("http://" + addr + "/healthz")
@@ -80,7 +81,8 @@ func clientFaults() []fault {
 			}
 		}),
 		clientFault(fault{
-			name: "a client demands TLS of pgorigin", reason: "client_gone", cause: []string{`TLS|SSL`}, first: `sslmode=disable`,
+			name: "a client demands TLS of pgorigin", reason: "client_gone", cause: []string{`TLS|SSL`},
+			first:      `sslmode=disable`,
 			clientSays: `server does not support SSL`,
 		}, func(s *scene) {
 			s.words = []string{`"reason":`}
@@ -95,19 +97,22 @@ func clientFaults() []fault {
 			}
 		}),
 		clientFault(fault{
-			name: "a client says nothing", reason: "client_timeout", cause: []string{`startup packet|nothing`, `3s`}, first: `startup packet|LOGIN_TIMEOUT`,
+			name: "a client says nothing", reason: "client_timeout", cause: []string{`startup packet|nothing`, `3s`},
+			first: `startup packet|LOGIN_TIMEOUT`,
 		}, func(s *scene) {
-			s.brief = true
+			s.env = briefLogin()
 			s.client = func(addr string) string { return s.says(addr, "", 6*time.Second) }
 		}),
 		clientFault(fault{
-			name: "a client is killed", reason: "client_gone", cause: []string{`client`}, first: `^$`, hidden: map[surface]string{page: "it is no failure"},
+			name: "a client is killed", reason: "client_gone", cause: []string{`client`},
+			first: `^$`, hidden: map[surface]string{page: "it is no failure"},
 		}, func(s *scene) {
 			s.sql = "SELECT pg_sleep(3)"
 			s.kills = true
 		}),
 		clientFault(fault{
-			name: "a user may not use the Unix socket", reason: "client_denied", cause: []string{`user|uid`}, first: `PGORIGIN_LISTEN_ALLOW_UIDS`,
+			name: "a user may not use the Unix socket", reason: "client_denied", cause: []string{`user|uid`},
+			first: `PGORIGIN_LISTEN_ALLOW_UIDS`,
 		}, func(s *scene) {
 			s.words = []string{`"reason":`}
 			dir, err := os.MkdirTemp("", "pgo")
@@ -120,14 +125,16 @@ func clientFaults() []fault {
 			s.set = map[string]string{"PGORIGIN_LISTEN_ALLOW_UIDS": fmt.Sprint(os.Getuid())}
 		}),
 		clientFault(fault{
-			name: "more clients than PGORIGIN_MAX_SESSIONS", reason: "too_many_sessions", cause: []string{`too many sessions`, `\b1\b`},
+			name: "more clients than PGORIGIN_MAX_SESSIONS", reason: "too_many_sessions",
+			cause: []string{`too many sessions`, `\b1\b`},
 			first: `fewer|PGORIGIN_MAX_SESSIONS`,
 		}, func(s *scene) {
 			s.env = []string{"PGORIGIN_MAX_SESSIONS=1"}
 			s.before = func(origin *servers.Origin) { s.cure = s.holds(origin.Addr, 1, "sslmode=disable") }
 		}),
 		clientFault(fault{
-			name: "pgorigin shuts down", reason: "draining", cause: []string{`pgorigin:? (is )?shut|shutting down`}, first: `connect again`,
+			name: "pgorigin shuts down", reason: "draining", cause: []string{`pgorigin:? (is )?shut|shutting down`},
+			first: `connect again`,
 		}, func(s *scene) {
 			s.words = []string{`"session":2`}
 			s.env = []string{"PGORIGIN_SHUTDOWN_TIMEOUT=6s"}
@@ -139,7 +146,8 @@ func clientFaults() []fault {
 			}
 		}),
 		clientFault(fault{
-			name: "pgorigin shuts down, a session takes too long", reason: "draining", cause: []string{`pgorigin:? (is )?shut|shutting down`}, first: `connect again`,
+			name: "pgorigin shuts down, a session takes too long", reason: "draining",
+			cause: []string{`pgorigin:? (is )?shut|shutting down`}, first: `connect again`,
 		}, func(s *scene) {
 			s.env = []string{"PGORIGIN_SHUTDOWN_TIMEOUT=1s"}
 			s.ends = true

@@ -113,8 +113,9 @@ func dnsFaults() []fault {
 	return []fault{
 		{
 			name: "the name does not exist", lax: `could not translate host name.*(not known|no address)`, reason: "upstream_dns",
-			cause: []string{`db\.typo\.test`, `not exist|no such`}, first: `\bhost\b.*PGORIGIN_UPSTREAM_ADDR|PGORIGIN_UPSTREAM_ADDR.*\bname\b`,
-			make: func(s *scene) { wrong(s, "db.typo.test", dnsNoName) },
+			cause: []string{`db\.typo\.test`, `not exist|no such`},
+			first: `\bhost\b.*PGORIGIN_UPSTREAM_ADDR|PGORIGIN_UPSTREAM_ADDR.*\bname\b`,
+			make:  func(s *scene) { wrong(s, "db.typo.test", dnsNoName) },
 		},
 		{
 			name: "the name has no address", lax: `No address associated`, reason: "dns_no_address",
@@ -122,13 +123,15 @@ func dnsFaults() []fault {
 			make: func(s *scene) { wrong(s, "mail.pgorigin.test", dnsOK) },
 		},
 		{
-			name: "a short name that no search domain completes", lax: `could not translate host name.*(not known|no address)`, reason: "upstream_dns",
+			name: "a short name that no search domain completes",
+			lax:  `could not translate host name.*(not known|no address)`, reason: "upstream_dns",
 			cause: []string{`\bdb\b`, `not exist|no such`}, first: `PGORIGIN_UPSTREAM_ADDR`,
 			make: func(s *scene) { wrong(s, "db", dnsNoName) },
 		},
 		{
 			name: "the name server is down", lax: `Temporary failure`, reason: "upstream_dns",
-			cause: []string{`127\.83\.0\.\d+`, `refused|no answer|not answer|unreachable`}, first: `name (service|server)|resolver|DNS`,
+			cause: []string{`127\.83\.0\.\d+`, `refused|no answer|not answer|unreachable`},
+			first: `name (service|server)|resolver|DNS`,
 			make: func(s *scene) {
 				n := &nameServer{ip: fmt.Sprintf("127.83.0.%d", lastServer.Add(1))}
 				s.resolves(n.ip)
@@ -150,7 +153,8 @@ func dnsFaults() []fault {
 		},
 		{
 			name: "the name server has failed itself", lax: `Temporary failure`, reason: "upstream_dns",
-			cause: []string{`127\.83\.0\.\d+`, `SERVFAIL|misbehaving|failed|error`}, first: `name (service|server)|resolver|DNS`,
+			cause: []string{`127\.83\.0\.\d+`, `SERVFAIL|misbehaving|failed|error`},
+			first: `name (service|server)|resolver|DNS`,
 			make: func(s *scene) {
 				n := s.nameServer(dnsServFail)
 				n.all.Store(true)

@@ -49,7 +49,7 @@ type scene struct {
 	sql      string   // what the client runs; empty means SELECT 1
 	account  []string // further variables for check: PGUSER and so on
 
-	brief bool // timeouts are short: the fault ends with one of them
+	brief bool // the time for a connection is short: the fault ends with it
 
 	// prefix are words before the command of pgorigin and of check, such as unshare.
 	prefix []string

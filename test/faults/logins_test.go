@@ -87,15 +87,23 @@ func fullPostgres(held int, settings ...string) func(*scene) {
 func loginFaults() []fault {
 	fewer := `close connections|fewer|max_connections|limit`
 	return append([]fault{
-		login("the password is wrong", "auth_rejected", []string{`password authentication failed`, `\bapp\b`}, `password`, "", "", "wrong"),
+		login("the password is wrong", "auth_rejected",
+			[]string{`password authentication failed`, `\bapp\b`}, `password`, "", "", "wrong"),
 		login("the user does not exist", "auth_rejected", []string{`\bghost\b`}, `\buser\b|password`, "ghost", "", ""),
-		login("the user may not log in", "auth_rejected", []string{`nologin`, `not permitted to log in`}, `LOGIN|role|user`, "nologin", "", ""),
-		login("the password is out of date", "auth_rejected", []string{`password authentication failed`}, `password`, "outdated", "", ""),
-		login("the database does not exist", "auth_rejected", []string{`\bnowhere\b`, `not exist`}, `database`, "", "nowhere", ""),
-		login("the database takes no connections", "auth_rejected", []string{`\bclosed\b`, `not currently accepting`}, `database`, "", "closed", ""),
-		login("the user may not connect to the database", "auth_rejected", []string{`\bprivate\b`, `permission denied`}, `CONNECT|database|privilege|permission`, "", "private", ""),
-		login("the user has too many connections", "server_full", []string{`too many connections for role`, `limited`}, fewer, "limited", "", ""),
-		login("the database has too many connections", "server_full", []string{`too many connections for database`, `limited`}, fewer, "", "limited", ""),
+		login("the user may not log in", "auth_rejected",
+			[]string{`nologin`, `not permitted to log in`}, `LOGIN|role|user`, "nologin", "", ""),
+		login("the password is out of date", "auth_rejected",
+			[]string{`password authentication failed`}, `password`, "outdated", "", ""),
+		login("the database does not exist", "auth_rejected",
+			[]string{`\bnowhere\b`, `not exist`}, `database`, "", "nowhere", ""),
+		login("the database takes no connections", "auth_rejected",
+			[]string{`\bclosed\b`, `not currently accepting`}, `database`, "", "closed", ""),
+		login("the user may not connect to the database", "auth_rejected",
+			[]string{`\bprivate\b`, `permission denied`}, `CONNECT|database|privilege|permission`, "", "private", ""),
+		login("the user has too many connections", "server_full",
+			[]string{`too many connections for role`, `limited`}, fewer, "limited", "", ""),
+		login("the database has too many connections", "server_full",
+			[]string{`too many connections for database`, `limited`}, fewer, "", "limited", ""),
 		{
 			name: "all slots of PostgreSQL are taken", reason: "server_full",
 			cause: []string{`too many clients`}, first: fewer, serverSays: true, peers: `pg_stat_activity`,
@@ -118,7 +126,8 @@ func loginFaults() []fault {
 		},
 		{
 			name: "the client asks for a setting that does not exist", reason: "auth_rejected",
-			cause: []string{`nosuch`, `unrecognized configuration parameter`}, first: `parameter|option|setting`, serverSays: true,
+			cause: []string{`nosuch`, `unrecognized configuration parameter`},
+			first: `parameter|option|setting`, serverSays: true,
 			hidden: map[surface]string{check: "check asks for no setting"},
 			make: func(s *scene) {
 				s.upstream = shared.postgres.Addr
@@ -128,7 +137,8 @@ func loginFaults() []fault {
 		},
 		{
 			name: "the user may not replicate", reason: "auth_rejected",
-			cause: []string{`replication`}, first: `REPLICATION`, serverSays: true, hidden: map[surface]string{check: "check does not replicate"},
+			cause: []string{`replication`}, first: `REPLICATION`,
+			serverSays: true, hidden: map[surface]string{check: "check does not replicate"},
 			make: func(s *scene) {
 				pg := s.server(servers.PostgresOptions{})
 				s.upstream, s.options = pg.Addr, []string{"replication=database"}
@@ -189,7 +199,8 @@ func statesOfPostgres() []fault {
 		},
 		{
 			name: "PostgreSQL is a standby that takes nobody", reason: "server_starting",
-			cause: []string{`not accepting connections|not yet accepting`}, first: `wait|hot_standby|until|primary`, serverSays: true,
+			cause: []string{`not accepting connections|not yet accepting`},
+			first: `wait|hot_standby|until|primary`, serverSays: true,
 			simulated: "The standby becomes a primary.",
 			make:      func(s *scene) { standby(s, "entering standby mode", "hot_standby = off") },
 		},

@@ -28,7 +28,8 @@ func methodFaults() []fault {
 	return append(silentLogins(), []fault{
 		{
 			name: "the server asks for no password, SCRAM is demanded", reason: "auth_rejected",
-			cause: []string{`no password|no authentication|without|none`}, first: `scram|PGORIGIN_AUTH_REQUIRE`, ofAccount: true,
+			cause: []string{`no password|no authentication|without|none`},
+			first: `scram|PGORIGIN_AUTH_REQUIRE`, ofAccount: true,
 			make: func(s *scene) {
 				hba("hostssl all all 127.0.0.1/32 trust\n")(s)
 				s.env, s.noPeers = []string{"PGORIGIN_AUTH_REQUIRE=scram-sha-256"}, true
@@ -79,7 +80,8 @@ func methodFaults() []fault {
 		},
 		{
 			name: "the server asks for a password in the clear, SCRAM is demanded", reason: "auth_rejected",
-			cause: []string{`password`, `scram-sha-256|PGORIGIN_AUTH_REQUIRE`}, first: `PGORIGIN_AUTH_REQUIRE|scram`, ofAccount: true,
+			cause: []string{`password`, `scram-sha-256|PGORIGIN_AUTH_REQUIRE`},
+			first: `PGORIGIN_AUTH_REQUIRE|scram`, ofAccount: true,
 			make: func(s *scene) {
 				s.upstream = s.server(servers.PostgresOptions{HBA: asks("password")}).Addr
 				s.env = []string{"PGORIGIN_AUTH_REQUIRE=scram-sha-256"}
@@ -113,7 +115,8 @@ func methodFaults() []fault {
 		},
 		{
 			name: "a bound login is demanded, pgbouncer 1.18 has none", reason: "auth_rejected",
-			cause: []string{`PLUS|channel binding|bound`}, first: `PGORIGIN_AUTH_REQUIRE|PGORIGIN_AUTH_CHANNEL_BINDING`, ofAccount: true,
+			cause: []string{`PLUS|channel binding|bound`},
+			first: `PGORIGIN_AUTH_REQUIRE|PGORIGIN_AUTH_CHANNEL_BINDING`, ofAccount: true,
 			make: func(s *scene) {
 				s.upstream = s.bouncer(servers.PgBouncerOptions{}).Addr
 				s.env = []string{bridge, "PGORIGIN_AUTH_REQUIRE=scram-sha-256-plus"}
@@ -160,7 +163,8 @@ func methodFaults() []fault {
 		},
 		{
 			name: "a bridge asks for a password, the client sends none in the clear", reason: "login_abandoned",
-			cause: []string{`left|closed|gone`, `password`}, first: `password|require_auth`, clientSays: `no password supplied`,
+			cause: []string{`left|closed|gone`, `password`},
+			first: `password|require_auth`, clientSays: `no password supplied`,
 			hidden: abandoned(),
 			make: func(s *scene) {
 				s.upstream = shared.postgres.Addr
@@ -174,7 +178,7 @@ func methodFaults() []fault {
 			name: "the server does not answer the login", reason: "login_timeout", simulated: "The server is busy no longer.",
 			cause: []string{`took longer|in time`}, first: `load|PGORIGIN_LOGIN_TIMEOUT|log`,
 			make: func(s *scene) {
-				s.brief = true
+				s.env = briefLogin()
 				g := s.gate(insideTLS(""))
 				s.upstream = g.Addr
 				s.set = map[string]string{"PGORIGIN_LOGIN_TIMEOUT": "20s"}
@@ -202,13 +206,14 @@ func silentLogins() []fault {
 			name: "the client does not answer", reason: "login_timeout", cause: []string{`client`, `login`}, first: `client`,
 			hidden: map[surface]string{check: "check answers"},
 			make: func(s *scene) {
-				s.brief, s.upstream = true, shared.postgres.Addr
+				s.env, s.upstream = briefLogin(), shared.postgres.Addr
 				silent(s)
 			},
 		},
 		{
 			name: "the client does not answer, and pgbouncer waits no longer", reason: "login_timeout",
-			cause: []string{`client_login_timeout`}, first: `client`, serverSays: true, hidden: map[surface]string{check: "check answers"},
+			cause: []string{`client_login_timeout`},
+			first: `client`, serverSays: true, hidden: map[surface]string{check: "check answers"},
 			make: func(s *scene) {
 				silent(s)
 				throughBouncer(servers.PgBouncerOptions{Settings: []string{"client_login_timeout = 1"}})(s)

@@ -33,7 +33,8 @@ func networkFaults() []fault {
 	return []fault{
 		{
 			name: "nothing listens at the port", reason: "upstream_refused",
-			cause: []string{`127\.0\.0\.1`, `refused`}, first: runs + `|\bport\b.*PGORIGIN_UPSTREAM_ADDR`, peers: `running on that host`,
+			cause: []string{`127\.0\.0\.1`, `refused`},
+			first: runs + `|\bport\b.*PGORIGIN_UPSTREAM_ADDR`, peers: `running on that host`,
 			make: func(s *scene) {
 				s.upstream = s.nobody()
 				s.cure = func() { s.upstream = shared.postgres.Addr }
@@ -59,7 +60,8 @@ func networkFaults() []fault {
 		},
 		{
 			name: "no route leads there", reason: "upstream_unreachable",
-			cause: []string{`224\.0\.0\.7`, `unreachable|no route`}, first: `PGORIGIN_UPSTREAM_ADDR|route|network`, peers: `running on that host`,
+			cause: []string{`224\.0\.0\.7`, `unreachable|no route`},
+			first: `PGORIGIN_UPSTREAM_ADDR|route|network`, peers: `running on that host`,
 			make: func(s *scene) {
 				s.upstream = "224.0.0.7:5432" // Linux has no route for TCP to a multicast address, on any machine
 				right(s)
@@ -67,7 +69,8 @@ func networkFaults() []fault {
 		},
 		{
 			name: "a firewall drops packets to the port", reason: "upstream_timeout",
-			cause: []string{`127\.0\.0\.1`, `no TCP connection|timed? ?out`}, first: `firewall|network polic`, peers: `firewall`,
+			cause: []string{`127\.0\.0\.1`, `no TCP connection|timed? ?out`},
+			first: `firewall|network polic`, peers: `firewall`,
 			simulated: "A listener whose queue is full drops packets, too. It goes away.",
 			make: func(s *scene) {
 				s.brief = true
@@ -81,7 +84,8 @@ func networkFaults() []fault {
 		},
 		{
 			name: "the port accepts and says nothing", reason: "upstream_silent",
-			cause: []string{`127\.0\.0\.1`, `no answer|not answer|silent`}, first: `PGORIGIN_UPSTREAM_ADDR|hang|hung|Postgres port`,
+			cause: []string{`127\.0\.0\.1`, `no answer|not answer|silent`},
+			first: `PGORIGIN_UPSTREAM_ADDR|hang|hung|Postgres port`,
 			make: func(s *scene) {
 				s.brief = true
 				s.upstream = s.gate(silent).Addr
@@ -91,7 +95,8 @@ func networkFaults() []fault {
 		{
 			// A machine that hangs before it was verified is like a port that says nothing.
 			name: "the server's machine hangs, and has worked before", reason: "upstream_silent",
-			cause: []string{`127\.0\.0\.1`, `no answer|not answer|silent`}, first: `hang|hung`, simulated: "The machine goes on.",
+			cause: []string{`127\.0\.0\.1`, `no answer|not answer|silent`},
+			first: `hang|hung`, simulated: "The machine goes on.",
 			hidden: map[surface]string{check: "check starts afresh"},
 			make: func(s *scene) {
 				s.brief = true
@@ -107,7 +112,8 @@ func networkFaults() []fault {
 		},
 		{
 			name: "the connection is closed before an answer", reason: "upstream_gone",
-			cause: []string{`127\.0\.0\.1`, `closed|EOF`}, first: `PGORIGIN_UPSTREAM_ADDR|log of the (upstream|server)|upstream's log`,
+			cause: []string{`127\.0\.0\.1`, `closed|EOF`},
+			first: `PGORIGIN_UPSTREAM_ADDR|log of the (upstream|server)|upstream's log`,
 			make: func(s *scene) {
 				g := s.gate(closes(8))
 				s.upstream = g.Addr
@@ -116,7 +122,8 @@ func networkFaults() []fault {
 		},
 		{
 			name: "the connection is reset before an answer", reason: "upstream_gone",
-			cause: []string{`127\.0\.0\.1`, `reset`}, first: `PGORIGIN_UPSTREAM_ADDR|log of the (upstream|server)|upstream's log`,
+			cause: []string{`127\.0\.0\.1`, `reset`},
+			first: `PGORIGIN_UPSTREAM_ADDR|log of the (upstream|server)|upstream's log`,
 			make: func(s *scene) {
 				g := s.gate(resets(8))
 				s.upstream = g.Addr
@@ -124,8 +131,10 @@ func networkFaults() []fault {
 			},
 		},
 		{
-			name: "a load balancer has no server behind it", reason: "upstream_gone", simulated: "The load balancer gets a server.",
-			cause: []string{`127\.0\.0\.1`, `closed|EOF|reset`}, first: `PGORIGIN_UPSTREAM_ADDR|log of the (upstream|server)|upstream's log`,
+			name: "a load balancer has no server behind it", reason: "upstream_gone",
+			simulated: "The load balancer gets a server.",
+			cause:     []string{`127\.0\.0\.1`, `closed|EOF|reset`},
+			first:     `PGORIGIN_UPSTREAM_ADDR|log of the (upstream|server)|upstream's log`,
 			make: func(s *scene) {
 				g := s.gate(closes(0))
 				s.upstream = g.Addr

@@ -41,16 +41,19 @@ func revocationFaults() []fault {
 			},
 		},
 		{
-			name: "there is no revocation list of the issuer", lax: `unable to get certificate CRL|no CRL`, reason: "crl_missing",
-			cause: []string{`throw-away CA`, `no (CRL|(revocation )?list)`}, first: `PGORIGIN_TLS_CRL_FILE`, peers: `sslcrl|CRLfile|CRL`,
+			name: "there is no revocation list of the issuer",
+			lax:  `unable to get certificate CRL|no CRL`, reason: "crl_missing",
+			cause: []string{`throw-away CA`, `no (CRL|(revocation )?list)`},
+			first: `PGORIGIN_TLS_CRL_FILE`, peers: `sslcrl|CRLfile|CRL`,
 			make: func(s *scene) {
 				current(s)
 				s.env = []string{"PGORIGIN_TLS_CRL_FILE=" + list(s, tlstest.NewCA("a stranger's CA", tlstest.P256), tlstest.CRL{})}
 			},
 		},
 		{
-			name: "the revocation list begins in the future", lax: `CRL is not yet valid`, reason: "crl_stale", simulated: "The clock stays; a list for now comes.",
-			cause: []string{`throw-away CA`, `20\d\d-`}, first: `clock|PGORIGIN_TLS_CRL_FILE`, peers: `sslcrl|CRLfile|CRL`,
+			name: "the revocation list begins in the future", lax: `CRL is not yet valid`, reason: "crl_stale",
+			simulated: "The clock stays; a list for now comes.",
+			cause:     []string{`throw-away CA`, `20\d\d-`}, first: `clock|PGORIGIN_TLS_CRL_FILE`, peers: `sslcrl|CRLfile|CRL`,
 			make: func(s *scene) {
 				current(s)
 				future := tlstest.CRL{ThisUpdate: time.Now().Add(2 * day), NextUpdate: time.Now().Add(9 * day)}
@@ -60,7 +63,8 @@ func revocationFaults() []fault {
 			},
 		},
 		{
-			name: "the revocation list has the right name and another signer", lax: `CRL signature failure|CRL`, reason: "crl_missing",
+			name: "the revocation list has the right name and another signer",
+			lax:  `CRL signature failure|CRL`, reason: "crl_missing",
 			cause: []string{`throw-away CA`, `sign|key`}, first: `PGORIGIN_TLS_CRL_FILE`, peers: `sslcrl|CRLfile|CRL`,
 			make: func(s *scene) {
 				current(s)

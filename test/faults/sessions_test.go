@@ -86,16 +86,19 @@ func sessionFaults() []fault {
 			serverSays: true, hidden: over(), make: ending(stop(syscall.SIGINT)),
 		},
 		{
-			name: "PostgreSQL shuts down: immediate", reason: "upstream_shutdown", cause: []string{`immediate shutdown|crash`}, first: again,
+			name: "PostgreSQL shuts down: immediate", reason: "upstream_shutdown",
+			cause: []string{`immediate shutdown|crash`}, first: again,
 			serverSays: true, hidden: over(), make: ending(stop(syscall.SIGQUIT)),
 		},
 		{
-			name: "another session crashes PostgreSQL", reason: "upstream_shutdown", cause: []string{`crash of another server process`}, first: again,
+			name: "another session crashes PostgreSQL", reason: "upstream_shutdown",
+			cause: []string{`crash of another server process`}, first: again,
 			serverSays: true, hidden: over(),
 			make: ending(kill("SELECT pid FROM pg_stat_activity WHERE backend_type = 'walwriter'")),
 		},
 		{
-			name: "the session itself crashes PostgreSQL", reason: "upstream_gone", cause: []string{`closed|EOF`}, first: again + `|log`, simulated: "PostgreSQL recovers by itself.",
+			name: "the session itself crashes PostgreSQL", reason: "upstream_gone", cause: []string{`closed|EOF`},
+			first: again + `|log`, simulated: "PostgreSQL recovers by itself.",
 			hidden: over(), make: ending(kill("SELECT pid" + judged)),
 		},
 		{
@@ -108,7 +111,8 @@ func sessionFaults() []fault {
 		},
 		{
 			name: "a transaction is idle for too long", reason: "upstream_gone",
-			cause: []string{`idle-in-transaction timeout`}, first: `idle_in_transaction_session_timeout|transaction`, serverSays: true, hidden: over(),
+			cause: []string{`idle-in-transaction timeout`},
+			first: `idle_in_transaction_session_timeout|transaction`, serverSays: true, hidden: over(),
 			make: func(s *scene) {
 				s.upstream, s.noPeers = shared.postgres.Addr, true
 				s.sql = "SET idle_in_transaction_session_timeout = 200\nBEGIN\n\\! sleep 1\nSELECT 1"
@@ -135,7 +139,8 @@ func sessionFaults() []fault {
 		},
 		{
 			name: "pgbouncer: a transaction is idle for too long", reason: "upstream_gone",
-			cause: []string{`idle.transaction.timeout`}, first: `idle_transaction_timeout|transaction`, serverSays: true, hidden: over(),
+			cause: []string{`idle.transaction.timeout`},
+			first: `idle_transaction_timeout|transaction`, serverSays: true, hidden: over(),
 			make: func(s *scene) {
 				throughBouncer(servers.PgBouncerOptions{Settings: []string{"idle_transaction_timeout = 1"}})(s)
 				s.noPeers, s.sql = true, "BEGIN\n\\! sleep 3\nSELECT 1"
@@ -156,7 +161,8 @@ func sessionFaults() []fault {
 func networkEnds() []fault {
 	return []fault{
 		{
-			name: "the connection of a session is reset", reason: "upstream_gone", cause: []string{`reset`}, first: `connect again|log`,
+			name: "the connection of a session is reset", reason: "upstream_gone", cause: []string{`reset`},
+			first:  `connect again|log`,
 			hidden: over(),
 			make: func(s *scene) {
 				g := s.gate(nil)
@@ -178,7 +184,8 @@ func networkEnds() []fault {
 			},
 		},
 		{
-			name: "the network vanishes below a session", reason: "upstream_lost", cause: []string{`acknowledged|answer|lost|timed out`}, first: `connect again|network`,
+			name: "the network vanishes below a session", reason: "upstream_lost",
+			cause: []string{`acknowledged|answer|lost|timed out`}, first: `connect again|network`,
 			hidden: over(),
 			make: func(s *scene) {
 				if exec.CommandContext(s.ctx, "iptables", "-L", "-n").Run() != nil {

@@ -9,7 +9,8 @@ import (
 // strange is a server of another kind. Its first advice is always another address.
 func strange(name, kind string, serve handler) fault {
 	return fault{
-		name: name, reason: "not_postgres", lax: `invalid response to SSL negotiation|bad sslreq answer`, cause: []string{`127\.0\.0\.1`, kind}, first: `PGORIGIN_UPSTREAM_ADDR`,
+		name: name, reason: "not_postgres", lax: `invalid response to SSL negotiation|bad sslreq answer`,
+		cause: []string{`127\.0\.0\.1`, kind}, first: `PGORIGIN_UPSTREAM_ADDR`,
 		make: func(s *scene) {
 			s.upstream = s.gate(serve).Addr
 			s.set = map[string]string{"PGORIGIN_UPSTREAM_ADDR": shared.postgres.Addr}
@@ -83,7 +84,8 @@ func strangeFaults() []fault {
 		},
 		{
 			name: "an overloaded server answers SSLRequest with an error", reason: "tls_protocol",
-			cause: []string{`127\.0\.0\.1`, `answered SSLRequest with an error|ErrorResponse`}, first: `connect again|load|\blog of`,
+			cause: []string{`127\.0\.0\.1`, `answered SSLRequest with an error|ErrorResponse`},
+			first: `connect again|load|\blog of`,
 			make: func(s *scene) {
 				g := s.gate(answers("E\x00\x00\x00\x41SFATAL\x00C53300\x00Mcould not fork new process for connection\x00\x00"))
 				s.upstream = g.Addr

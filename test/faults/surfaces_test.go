@@ -98,10 +98,13 @@ func (s *scene) launch() (*servers.Origin, error) {
 func (s *scene) settings() []string {
 	settings := []string{"PGORIGIN_DIAL_TIMEOUT=8s", "PGORIGIN_LOGIN_TIMEOUT=20s"}
 	if s.brief {
-		settings = []string{"PGORIGIN_DIAL_TIMEOUT=2s", "PGORIGIN_LOGIN_TIMEOUT=3s"}
+		settings[0] = "PGORIGIN_DIAL_TIMEOUT=2s"
 	}
 	return append(settings, s.env...)
 }
+
+// briefLogin is for faults that end with the time for a login.
+func briefLogin() []string { return []string{"PGORIGIN_LOGIN_TIMEOUT=3s"} }
 
 // wrapper is a program that runs pgorigin behind the prefix.
 func (s *scene) wrapper() string {
@@ -314,6 +317,7 @@ func (s *scene) check(account []string, args ...string) string {
 	cmd := exec.CommandContext(s.ctx, binary, append([]string{"check"}, args...)...)
 	cmd.Env = slices.Concat([]string{
 		"PGORIGIN_UPSTREAM_ADDR=" + s.upstream, "PGORIGIN_TLS_CA_FILE=" + shared.lab.CAFile, "PATH=/usr/bin:/bin",
+		"PGORIGIN_LISTEN_ADDR=" + s.nobody(), "PGORIGIN_HEALTH_ADDR=" + s.nobody(),
 	}, s.settings(), account)
 	out, _ := cmd.CombinedOutput() // the output has the failure
 	return string(out)

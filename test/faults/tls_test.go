@@ -124,7 +124,8 @@ func tlsFaults() []fault {
 		},
 		{
 			name: "the server takes direct TLS only", reason: "upstream_silent",
-			cause: []string{`no answer|not answer|silent`}, first: `PGORIGIN_UPSTREAM_ADDR`, tried: `PGORIGIN_TLS_NEGOTIATION=direct`,
+			cause: []string{`no answer|not answer|silent`},
+			first: `PGORIGIN_UPSTREAM_ADDR`, tried: `PGORIGIN_TLS_NEGOTIATION=direct`,
 			make: func(s *scene) {
 				s.brief = true
 				s.upstream = s.direct17()
@@ -219,8 +220,9 @@ func tlsFaults() []fault {
 			},
 		},
 		{
-			name: "the server ends the connection in the handshake", lax: `EOF|closed`, reason: "upstream_gone", simulated: "The server is repaired.",
-			cause: []string{`TLS|handshake|ClientHello`, `closed|EOF`}, first: `\blog\b`,
+			name: "the server ends the connection in the handshake", lax: `EOF|closed`, reason: "upstream_gone",
+			simulated: "The server is repaired.",
+			cause:     []string{`TLS|handshake|ClientHello`, `closed|EOF`}, first: `\blog\b`,
 			make: func(s *scene) {
 				g := s.gate(answers("S"))
 				s.upstream = g.Addr
