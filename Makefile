@@ -68,7 +68,7 @@ burst: install ## 2,000 logins at once beside 2,000 sessions in 64 MiB, and sess
 suites: install ## the tests of pgx and lib/pq, beside direct runs; REGRESS=1 adds PostgreSQL's regression tests
 	$(GO) test -tags suites$(if $(REGRESS),$(comma)regress) -count=1 -v -timeout=30m ./test/suites $(if $(REGRESS),-regress="$$(test/suites/install)")
 
-stacks: install ## which TLS stacks connect to which servers; HERE=here: only those of this Debian; UPDATE=-update writes the table; needs root
+stacks: install ## TLS stacks of applications at servers of every kind; HERE=here: only those of this Debian; UPDATE=-update writes the table
 	@test/stacks/install $(HERE)
 	$(GO) test -tags stacks -count=1 -v -timeout=25m -run='^TestMatrix$$' ./test/stacks -here=$(if $(HERE),true,false) $(UPDATE)
 	@# Once for the table, and once for the page that is made of it.

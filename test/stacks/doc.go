@@ -9,5 +9,5 @@
 // asks "pgorigin check --clients" about each site and fails if a prediction differs from what was measured. It also
 // shows that each stack connects through pgorigin to the server that breaks most of them.
 //
-// Start reading at sites_test.go and programs_test.go.
+// Start reading at sites_test.go and list_test.go.
 package stacks
