@@ -291,3 +291,16 @@ func (s *session) loginExpired() {
 	}
 	s.end(late)
 }
+
+// unlessAccepted returns another error in place of err if a login took too long after the upstream had accepted
+// the password.
+func (s *session) unlessAccepted(err error) error {
+	var late *Error
+	if !errors.As(err, &late) || late.Kind != ReasonLoginTimeout || s.login == nil || !s.login.accepted() {
+		return err
+	}
+	accepted := *late
+	accepted.Case = CasePoolerWaits
+	accepted.Text += ": the upstream has accepted the password, and sent nothing more"
+	return &accepted
+}

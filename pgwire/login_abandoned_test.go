@@ -68,8 +68,9 @@ func TestLoginTimeoutSaysWhoIsSlow(t *testing.T) {
 		says  []byte
 		which Case
 	}{
-		"the upstream": {nil, ""},
-		"the client":   {cleartextRequest, CaseClientSilent},
+		"the upstream":             {nil, ""},
+		"the client":               {cleartextRequest, CaseClientSilent},
+		"a server behind a pooler": {pgtest.Message('R', "\x00\x00\x00\x00"), CasePoolerWaits},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

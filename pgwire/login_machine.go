@@ -136,6 +136,12 @@ func newLoginMachine(binding ChannelBinding, allowed AuthMethods) loginMachine {
 // ended reports whether the login has succeeded or was refused.
 func (m *loginMachine) ended() bool { return m.state == loginReady || m.state == loginRefused }
 
+// accepted reports whether the upstream has accepted the password, and is not ready. There, a pooler waits for
+// a server.
+func (m *loginMachine) accepted() bool {
+	return m.state == loginSCRAMProven || m.state == loginOK || m.state == loginKeyed
+}
+
 // loginTurn says who acts after a message of the upstream.
 type loginTurn int
 

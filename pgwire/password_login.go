@@ -3,6 +3,8 @@ package pgwire
 import (
 	"context"
 	"encoding/binary"
+	"errors"
+	"os"
 	"strings"
 
 	"github.com/pgorigin/pgorigin/pgwire/internal/scram"
@@ -56,6 +58,17 @@ func (l *PasswordLogin) Succeeded() bool { return l.machine.state == loginReady 
 
 // Refused reports whether the last message was an ErrorResponse.
 func (l *PasswordLogin) Refused() bool { return l.machine.state == loginRefused }
+
+// ReadError returns why no message came, if the login tells more than err.
+func (l *PasswordLogin) ReadError(err error) error {
+	if !l.machine.accepted() || !errors.Is(err, os.ErrDeadlineExceeded) {
+		return err
+	}
+	return &Error{
+		Kind: ReasonLoginTimeout, Case: CasePoolerWaits, State: stateQueryCanceled, Err: err,
+		Text: "the login took too long: the upstream has accepted the password, and sent nothing more",
+	}
+}
 
 // Mechanism returns the SASL mechanism, and "" for another method.
 func (l *PasswordLogin) Mechanism() string { return l.machine.mechanism }

@@ -47,6 +47,7 @@ const (
 	CasePasswordUnreadable Case = "password_unreadable" // the bridge's own
 	CaseDidNotWait         Case = "did_not_wait"        // the upstream hung up on a client that had not answered
 	CaseClientSilent       Case = "client_silent"       // the client has not answered a request
+	CasePoolerWaits        Case = "pooler_waits"        // the upstream accepted the password, and nothing followed
 	CaseOnlyBound          Case = "only_bound"          // the upstream offers nothing but channel binding
 	CaseNothingToBindTo    Case = "nothing_to_bind_to"  // the upstream's certificate gives a bridge nothing
 	CaseBridgeNotLocal     Case = "bridge_not_local"    // the bridge asks for passwords on this machine only

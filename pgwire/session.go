@@ -84,7 +84,7 @@ func (s *session) run() (onLoop bool, err error) {
 		return false, err
 	}
 	if err := s.open(packet.raw); err != nil {
-		return false, s.unlessTerminated(s.unlessAbandoned(s.causeOf(err)))
+		return false, s.unlessTerminated(s.unlessAbandoned(s.unlessAccepted(s.causeOf(err))))
 	}
 	if s.moveToLoop() {
 		return true, nil

@@ -122,7 +122,7 @@ func (c *Client) Login(ctx context.Context, password string, allowed pgwire.Auth
 			}
 		}
 		if message, err = c.read(); err != nil {
-			return err
+			return login.ReadError(err)
 		}
 	}
 	return tooMany()

@@ -5,10 +5,13 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
+	"testing/synctest"
+	"time"
 
 	"github.com/pgorigin/pgorigin/pgwire"
 	"github.com/pgorigin/pgorigin/pgwire/pgtest"
@@ -206,5 +209,35 @@ func TestServerErrorHasItsReason(t *testing.T) {
 	}
 	if (&ServerError{}).Unwrap() != nil {
 		t.Error("an error that no Client has read has a reason")
+	}
+}
+
+// TestLoginTimeout: a pooler without a server accepts the password, and then makes the client wait.
+func TestLoginTimeout(t *testing.T) {
+	for name, accepts := range map[string]bool{"before the password is accepted": false, "after that": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				wait := make(chan struct{})
+				defer close(wait)
+				c, err := clientRig(t, nil, func(s *pgtest.SCRAMServer) {
+					s.Send(pgtest.Message('R', "\x00\x00\x00\x03"))
+					s.Expect(pgtest.Message('p', "secret\x00"))
+					if accepts {
+						s.Send(pgtest.AuthenticationOk())
+					}
+					<-wait
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				_ = c.conn.SetDeadline(time.Now().Add(time.Second))
+				err = c.Login(t.Context(), "secret", 0)
+				var own *pgwire.Error
+				waits := errors.As(err, &own) && own.Case == pgwire.CasePoolerWaits
+				if waits != accepts || !errors.Is(err, os.ErrDeadlineExceeded) {
+					t.Errorf("error %v, of a pooler that waits: %v", err, waits)
+				}
+			})
+		})
 	}
 }

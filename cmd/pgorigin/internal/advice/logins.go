@@ -190,6 +190,10 @@ func loginReasons() []reason {
 			withCase(pgwire.CaseClientSilent, "the client did not answer when it was asked to authenticate",
 				"Let the client answer sooner: it may wait for a person to enter a password.",
 				"Or raise {LOGIN_TIMEOUT}."),
+			withCase(pgwire.CasePoolerWaits, "the upstream accepted the password, and the login did not go on",
+				"Start the PostgreSQL server behind the pooler at {UPSTREAM_ADDR}, or end what holds its connections.",
+				"The pooler's console shows both: SHOW POOLS, SHOW DATABASES. A database may be paused: RESUME ends that.",
+				"Without a pooler, a lock on a catalog holds up logins: pg_locks of the server lists it."),
 			withCase(pgwire.CaseServersTimeout, "the upstream did not wait any longer",
 				"Let the client answer sooner: it may wait for a person to enter a password.",
 				"Or raise the limit of the upstream: authentication_timeout of PostgreSQL, client_login_timeout of pgbouncer."),
@@ -307,8 +311,8 @@ func bindingCases() []reasonCase {
 		withCase(pgwire.CaseBridgeNotLocal, "the client of a bridge comes over a network",
 			"Set {own:LISTEN_ADDR} to a loopback address or a Unix socket.",
 			"Or set {own:AUTH_PASSWORD_FILE}, and no client is asked for its password."),
-		withCase(pgwire.CaseNothingToBindTo, "nothing that the upstream offers goes with its certificate",
-			"Give the upstream a certificate with an ECDSA or RSA key: one of Ed25519 cannot be bound to.",
+		withCase(pgwire.CaseNothingToBindTo, "the signature of the upstream's certificate gives nothing to bind to",
+			"Let a CA with an ECDSA or RSA key sign the upstream's certificate: nothing binds to a signature of Ed25519.",
 			"Or allow scram-sha-256, without channel binding, in {own:AUTH_REQUIRE} and at the upstream."),
 	}
 }
