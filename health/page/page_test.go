@@ -82,6 +82,24 @@ func TestHarmlessFailuresCallForNoAttention(t *testing.T) {
 	}
 }
 
+// Nothing "works" for a server that lets nobody in, though its certificate is good.
+func TestNobodyGotThrough(t *testing.T) {
+	s := stateNamed("untried")
+	s.Origins[0].Failures = []health.Failure{{Problem: health.Problem{Reason: "auth_rejected"}, Count: 1, Last: ago(time.Second)}}
+	if got := summarize(s); got.Word != "Needs attention" || !strings.HasPrefix(got.Sentence, "No client has got through since the start. ") {
+		t.Errorf("summary is %+v", got)
+	}
+	s.Origins[0].Failures[0].Harmless = true
+	if got := summarize(s); got.Word != "Working" || !strings.Contains(got.Sentence, "its state is unknown") {
+		t.Errorf("with a harmless failure, summary is %+v", got)
+	}
+	s.Origins[0].Failures[0].Harmless = false
+	s.Origins[0].Probe.State = health.ProbeUp
+	if got := summarize(s); got.Word != "Working, needs attention" || strings.Contains(got.Sentence, "can connect") {
+		t.Errorf("after a success, summary is %+v", got)
+	}
+}
+
 func TestPageIsServedAtTheRootAlone(t *testing.T) {
 	s := new(health.Status)
 	s.Started()

@@ -83,6 +83,9 @@ func summarize(s health.Snapshot) summary {
 	}
 	if sum.Level == warn {
 		sum.Word = "Working, needs attention"
+		if noneGotThrough(s) {
+			sum.Word = "Needs attention"
+		}
 	}
 	sum.addPhase(s)
 	switch {
@@ -155,13 +158,14 @@ func calm(s health.Snapshot) string {
 		if o.Probe.State == health.ProbeUnknown {
 			untried++
 		}
-		failed = failed || o.Probe.Problem != nil ||
-			slices.ContainsFunc(o.Failures, func(f health.Failure) bool { return alarming(f, s.Time) })
+		failed = failed || fails(o, s.Time)
 	}
 	switch {
+	case failed && noneGotThrough(s):
+		return "No client has got through since the start. The cause and what to change are below."
 	case failed:
-		return "Clients can connect, but something has failed in the last minutes. The cause and what to change " +
-			"are below."
+		return "pgorigin accepts clients, but something has failed in the last minutes. The cause and what to " +
+			"change are below."
 	case untried > 0 && len(s.Origins) > 1:
 		return fmt.Sprintf("Clients can connect. No session has used %d of %d upstreams yet, "+
 			"so their state is unknown.", untried, len(s.Origins))
@@ -172,6 +176,24 @@ func calm(s health.Snapshot) string {
 			len(s.Origins))
 	}
 	return "Clients can connect. The upstream has proved its identity."
+}
+
+// noneGotThrough reports that no session has used an upstream yet, and that one has failed lately.
+func noneGotThrough(s health.Snapshot) bool {
+	failed := false
+	for _, o := range s.Origins {
+		if o.Probe.State != health.ProbeUnknown {
+			return false
+		}
+		failed = failed || fails(o, s.Time)
+	}
+	return failed
+}
+
+// fails reports whether o has failed lately, for a reason that belongs into the summary.
+func fails(o health.OriginSnapshot, now time.Time) bool {
+	return o.Probe.Problem != nil ||
+		slices.ContainsFunc(o.Failures, func(f health.Failure) bool { return alarming(f, now) })
 }
 
 // alarming reports whether f belongs into the summary.
