@@ -67,7 +67,7 @@ func (c Cures) Find(err error) (found Finding, ok bool) {
 		if value != "" {
 			found.Public += ": " + value
 		}
-		found.Public += " (SQLSTATE " + safetext.Printable(server.SQLState) + ")"
+		found.Public += " (SQLSTATE " + safetext.Printable(server.SQLState) + "; the log has its message)"
 	}
 	return found, true
 }

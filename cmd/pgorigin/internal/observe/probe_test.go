@@ -56,8 +56,8 @@ func TestStatusNamesNoUser(t *testing.T) {
 		message string
 		want    string
 	}{
-		{pgwire.ReasonAuthRejected, pgwire.CaseNoDatabase, `database "nope" does not exist`, "the database does not exist (SQLSTATE 3D000)"},
-		{pgwire.ReasonServerFull, pgwire.CaseRoleFull, `too many connections for role "nope"`, "the limit is that of the user (SQLSTATE 3D000)"},
+		{pgwire.ReasonAuthRejected, pgwire.CaseNoDatabase, `database "nope" does not exist`, "the database does not exist (SQLSTATE 3D000; the log has its message)"},
+		{pgwire.ReasonServerFull, pgwire.CaseRoleFull, `too many connections for role "nope"`, "the limit is that of the user (SQLSTATE 3D000; the log has its message)"},
 		{pgwire.ReasonServerFull, "", "sorry, too many clients already", "refused (sorry, too many clients already)"},
 	} {
 		w := newWatched()
