@@ -40,6 +40,9 @@ type Case string
 // CaseWantsTLS is a client that leaves because pgorigin has no TLS for it.
 const CaseWantsTLS Case = "wants_tls"
 
+// CaseHTTPRequest is a client that speaks HTTP, such as a probe.
+const CaseHTTPRequest Case = "http_request"
+
 // Cases in which pgorigin itself ends a login, or nobody says why it ends.
 const (
 	CaseMethodNotAllowed   Case = "method_not_allowed"  // Value is the method that the upstream asks for

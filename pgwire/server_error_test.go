@@ -68,6 +68,7 @@ func TestLoginRefusals(t *testing.T) {
 		{"3D000", `database "shop" does not exist`, "InitPostgres", ReasonAuthRejected, CaseNoDatabase, ""},
 		{"42501", `permission denied for database "shop"`, "CheckMyDatabase", ReasonAuthRejected, CaseDatabaseDenied, ""},
 		{"42501", "must be superuser or replication role to start walsender", "InitPostgres", ReasonAuthRejected, CaseReplication, ""},
+		{"F0000", "client certificates can only be checked if a root certificate store is available", "ClientAuthentication", ReasonAuthRejected, CaseNoClientCA, ""},
 		{"55000", `database "shop" is not currently accepting connections`, "CheckMyDatabase", ReasonAuthRejected, CaseDatabaseClosed, ""},
 		{"42704", `unrecognized configuration parameter "foo.bar"`, "find_option", ReasonAuthRejected, CaseParameter, "foo.bar"},
 		{"22023", `invalid value for parameter "TimeZone": "Mars"`, "parse_and_validate_value", ReasonAuthRejected, CaseParameter, "TimeZone"},

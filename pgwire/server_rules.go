@@ -16,6 +16,7 @@ const (
 	CaseNoDatabase           Case = "no_database"            // the database does not exist
 	CaseDatabaseDenied       Case = "database_denied"        // the role may not connect to the database
 	CaseDatabaseClosed       Case = "database_closed"        // the database takes no connections
+	CaseNoClientCA           Case = "no_client_ca"           // the server cannot check client certificates
 	CaseReplication          Case = "replication"            // the role may not replicate
 	CaseParameter            Case = "parameter"              // Value is a startup parameter that the server refuses
 	CasePoolerTLS            Case = "pooler_tls"             // the pooler reaches its server without TLS
@@ -101,6 +102,10 @@ func postgresRules() []serverRule {
 		{
 			state: "28000", text: "certificate authentication failed for user",
 			reason: otherCertificate, which: CaseCertificateUser,
+		},
+		{
+			state: "F0000", text: "client certificates can only be checked if",
+			reason: rejected, which: CaseNoClientCA,
 		},
 		{
 			state: "28000", text: "no pg_hba.conf entry", end: "no encryption",

@@ -127,8 +127,11 @@ func notStartup(head [4]byte) error {
 		return clientProtocol("the client sent a TLS ClientHello, but this listener is plaintext: " +
 			"set sslmode=disable and no sslnegotiation=direct in the client")
 	case isHTTP(head):
-		return clientProtocol("the client sent an HTTP request, but this listener speaks Postgres: " +
-			"the health endpoints have an address of their own")
+		return &Error{
+			Kind: ReasonClientProtocol, Case: CaseHTTPRequest,
+			Text: "the client sent an HTTP request, but this listener speaks Postgres: " +
+				"the health endpoints have an address of their own",
+		}
 	default:
 		return clientProtocol("the client sent no Postgres startup packet: impossible length %d",
 			binary.BigEndian.Uint32(head[:]))

@@ -3,6 +3,7 @@ package pgwire
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -194,6 +195,8 @@ func TestBadClients(t *testing.T) {
 			_ = client.Close()
 			if e := r.expectEnd(tt.want); e.SessionResult.Phase != PhaseStartup {
 				t.Errorf("ended in phase %v", e.SessionResult.Phase)
+			} else if failure := new(Error); errors.As(e.SessionResult.Err, &failure) && (failure.Case == CaseHTTPRequest) != (name == "HTTP") {
+				t.Errorf("the case is %q", failure.Case)
 			}
 			r.expectNoDial()
 		})

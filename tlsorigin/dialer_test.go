@@ -92,6 +92,9 @@ func TestConnectFailures(t *testing.T) {
 			if failure.Kind != row.reason || !strings.Contains(failure.Error(), row.want) || failure.SQLState() != "08001" {
 				t.Errorf("got %s (%v), want %s with %q", failure.Kind, failure, row.reason, row.want)
 			}
+			if (failure.Case == CaseNoHost) != errors.Is(row.err, syscall.EHOSTUNREACH) {
+				t.Errorf("the case is %q", failure.Case)
+			}
 			if !errors.Is(failure, row.err) {
 				t.Errorf("%v does not unwrap to its cause", failure)
 			}
@@ -125,7 +128,7 @@ func TestLookupFailures(t *testing.T) {
 			ReasonUpstreamDNS, CaseNameServer, "got no answer for its name from DNS servers 192.0.2.1:53, [2001:db8::1]:53 within 7s",
 		},
 		{"end of the context", context.DeadlineExceeded, ReasonUpstreamDNS, CaseNameServer, "got no answer for its name from DNS within 7s"},
-		{"SERVFAIL or REFUSED", &net.DNSError{Err: "server misbehaving \x1b[2J", IsTemporary: true, Server: server}, ReasonUpstreamDNS, CaseNameServer, "DNS server 192.0.2.1:53 failed to look up its name (server misbehaving \ufffd[2J)"},
+		{"SERVFAIL or REFUSED", &net.DNSError{Err: "server misbehaving \x1b[2J", IsTemporary: true, Server: server}, ReasonUpstreamDNS, CaseNameServer, "DNS server 192.0.2.1:53 failed to look up this name (server misbehaving \ufffd[2J)"},
 		{"DNS failure", &net.DNSError{Err: "server misbehaving \x1b[2J"}, ReasonUpstreamDNS, CaseNameServer, "DNS lookup of its name failed"},
 		{"a resolver's own error", errors.New("boom \x1b[2J"), ReasonUpstreamDNS, CaseNameServer, "DNS lookup of its name failed"},
 	} {

@@ -59,6 +59,7 @@ const (
 	CaseNameServer   Case = "name_server"    // of ReasonUpstreamDNS: no DNS server gave an answer
 	CaseShortName    Case = "short_name"     // of ReasonUpstreamDNS: a name without a dot does not exist
 	CaseShortTimeout Case = "short_timeout"  // of ReasonUpstreamSilent: hardly any time was left for an answer
+	CaseNoHost       Case = "no_host"        // of ReasonUpstreamUnreachable: the host is down, or a firewall says so
 	CaseRightPort    Case = "right_port"     // of ReasonUpstreamSilent: a usual one, or it was verified before
 	CaseNoAnswer     Case = "no_answer"      // of ReasonUpstreamGone: the end came in answer to SSLRequest
 	CaseExpectsTLS   Case = "expects_tls"    // of ReasonNotPostgres: TLS from the first byte

@@ -68,7 +68,7 @@ func lookupFailure(err error, budget time.Duration) *problem {
 		return because(ReasonUpstreamDNS, "got no answer for its name from %s within %v", asked, rounded(budget)).
 			as(CaseNameServer)
 	case dns != nil && dns.Server != "":
-		return because(ReasonUpstreamDNS, "%s failed to look up its name (%s)", asked,
+		return because(ReasonUpstreamDNS, "%s failed to look up this name (%s)", asked,
 			strings.Trim(safetext.Quote(dns.Err), `"`)).as(CaseNameServer)
 	}
 	return because(ReasonUpstreamDNS, "DNS lookup of its name failed").as(CaseNameServer)
@@ -129,6 +129,9 @@ func connectFailure(err error, tried []string, budget time.Duration) *problem {
 		return because(ReasonUpstreamTimeout, "no TCP connection%s within %v%s", where, rounded(budget), others)
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return because(ReasonUpstreamRefused, "TCP connection%s refused%s", where, others)
+	case errors.Is(err, syscall.EHOSTUNREACH):
+		text := syscall.EHOSTUNREACH.Error()
+		return because(ReasonUpstreamUnreachable, "no TCP connection%s: %s%s", where, text, others).as(CaseNoHost)
 	case errors.As(err, &errno):
 		return because(ReasonUpstreamUnreachable, "no TCP connection%s: %s%s", where, errno.Error(), others)
 	}

@@ -81,6 +81,24 @@ func clientCertificateFaults() []fault {
 			},
 		},
 		{
+			name: "PostgreSQL has lost the CA of client certificates", reason: "auth_rejected",
+			cause: []string{`client certificates can only be checked`}, first: `ssl_ca_file`,
+			serverSays: true, ofAccount: true,
+			make: func(s *scene) {
+				pg := s.server(servers.PostgresOptions{})
+				inMutual(s)
+				s.upstream = pg.Addr
+				s.own(shared.lab.CA.Issue(clientLeaf()))
+				trust := func(file string) {
+					_, err := pg.Exec(s.ctx, "ALTER SYSTEM SET ssl_ca_file = '"+file+"'")
+					s.do(err)
+					s.do(pg.Present(s.ctx, pg.Certificate)) // which reloads
+				}
+				trust("")
+				s.cure = func() { trust("clients.crt") }
+			},
+		},
+		{
 			name: "PostgreSQL logs in by certificate, of another user", reason: "client_cert_rejected",
 			cause: []string{`certificate authentication failed|common name|CN\b`},
 			first: certFile + `|common name|CN\b`, serverSays: true, ofAccount: true,

@@ -68,7 +68,7 @@ func clientFaults() []fault {
 	return []fault{
 		clientFault(fault{
 			name: "a browser asks the port of clients", reason: "client_protocol", cause: []string{`HTTP`},
-			first: `sslmode=disable|PGORIGIN_HEALTH_ADDR`,
+			first: `PGORIGIN_HEALTH_ADDR`,
 		}, func(s *scene) {
 			s.client = func(addr string) string {
 				response, err := (&http.Client{Timeout: 5 * time.Second}).Get("http://" + addr + "/healthz")

@@ -83,8 +83,9 @@ func (f fault) meansCause(text, cure string) bool {
 // notInjected are the cases that no fault can have on every machine.
 func notInjected() map[string]string {
 	return map[string]string{
-		"this machine is busy":                        "that takes more handshakes at once than its processor can do in time",
-		"the client of a bridge comes over a network": "pgorigin does not start with such a listener",
+		"this machine is busy": "that takes more handshakes at once than its processor can do in time",
+		"the machine does not answer there, or a firewall says so": "that takes a second machine, or a firewall",
+		"the client of a bridge comes over a network":              "pgorigin does not start with such a listener",
 	}
 }
 

@@ -66,6 +66,13 @@ func upstreamShutdown() reason {
 	}
 }
 
+// sentHTTP is a case of client_protocol.
+func sentHTTP() reasonCase {
+	return withCase(pgwire.CaseHTTPRequest, "the client sent an HTTP request",
+		"Send probes and other HTTP requests to the port of {HEALTH_ADDR}: its default is 127.0.0.1:9632.",
+		"Probes of Kubernetes need {HEALTH_ADDR}=:9632.")
+}
+
 // wantsTLS is a case of client_gone.
 func wantsTLS() reasonCase {
 	return withCase(pgwire.CaseWantsTLS, "it left because pgorigin has no TLS for clients",
@@ -213,7 +220,7 @@ func ownRefusals() []reasonCase {
 			"Or allow none in {own:AUTH_REQUIRE}, if you accept that."),
 		withCase(pgwire.CasePasswordUnreadable, "pgorigin ended the login, because it has no password",
 			"Correct the source of the password: {AUTH_PASSWORD_FILE}. pgorigin's log says what is wrong."),
-		withCase(pgwire.CaseStalePassword, "the upstream refused the password that pgorigin has",
+		withCase(pgwire.CaseStalePassword, "the upstream refused the password from the file that pgorigin has",
 			"Put the user's current password into {}, the file of {AUTH_PASSWORD_FILE}.",
 			"Check that it is for the user that the message names."),
 	}
@@ -240,6 +247,9 @@ func serverRefusals() []reasonCase {
 			"Grant it: GRANT CONNECT ON DATABASE NAME TO USER."),
 		withCase(pgwire.CaseDatabaseClosed, "the database takes no connections",
 			"Allow them: ALTER DATABASE NAME ALLOW_CONNECTIONS true."),
+		withCase(pgwire.CaseNoClientCA, "pg_hba.conf demands client certificates, and the server has no CA for them",
+			"Set ssl_ca_file of PostgreSQL to the CA that signs client certificates, and reload it.",
+			"Or remove clientcert from the line of pg_hba.conf."),
 		withCase(pgwire.CaseReplication, "the user may not replicate",
 			"Allow it: ALTER ROLE NAME REPLICATION."),
 		withCase(pgwire.CaseParameter, "the server refuses a parameter of the client's connection settings",

@@ -106,6 +106,7 @@ func clientReasons() []reason {
 			"Let a Postgres client connect here, with sslmode=disable.",
 			"The health endpoints are at {HEALTH_ADDR}.",
 		},
+		Cases: []reasonCase{sentHTTP()},
 	}, {
 		Word: "client_gone",
 		Ends: []end{

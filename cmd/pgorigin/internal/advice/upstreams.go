@@ -59,6 +59,14 @@ func upstreamReasons() []reason {
 			"Check {UPSTREAM_ADDR}.",
 			"Check the routes and network policies on the way there.",
 		},
+		Cases: []reasonCase{{
+			Case: string(tlsorigin.CaseNoHost),
+			When: "the machine does not answer there, or a firewall says so",
+			Cures: []string{
+				"Check that the machine at {UPSTREAM_ADDR} runs, and that no firewall on the way rejects its port.",
+				"Check that the address is still that of the server.",
+			},
+		}},
 	}, {
 		Word:    "upstream_timeout",
 		Stages:  []diagnose.Stage{diagnose.StageTCP},
