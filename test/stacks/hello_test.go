@@ -18,7 +18,7 @@ type offer struct {
 	Suites     []string `json:"suites"` // kinds, of TLS 1.2 and older
 }
 
-// readOffer reads a ClientHello in its records. The suite's own clients sent it, so a malformed one may panic.
+// readOffer reads a ClientHello in its records. A malformed one may panic: the suite's own clients sent it.
 func readOffer(records []byte) *offer {
 	o := &offer{Bytes: len(records)}
 	var body []byte

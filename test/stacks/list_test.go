@@ -46,7 +46,8 @@ func (l lister) rustls() []stack {
 	for _, provider := range []string{"ring", "aws-lc-rs", "no provider"} {
 		binary := l.cached("rustls/" + strings.ReplaceAll(provider, " ", "-"))
 		all = append(all, stack{
-			name: "rustls 0.23 with " + provider, command: []string{binary}, version: []string{"cat", binary + ".version"},
+			name: "rustls 0.23 with " + provider, command: []string{binary},
+			version: []string{"cat", binary + ".version"},
 		})
 	}
 	return all

@@ -42,7 +42,8 @@ type measured struct {
 	Hello   *offer             `json:"hello,omitempty"`
 	Cells   map[string]verdict `json:"cells"`
 
-	// Through says whether it connects through pgorigin to the server with P-521 keys: null if it cannot do without TLS.
+	// Through says whether it connects through pgorigin to the server with P-521 keys. It is null for a
+	// tool that cannot do without TLS.
 	Through *bool `json:"through_pgorigin"`
 }
 
@@ -219,8 +220,8 @@ func (r *real) start(t *testing.T, m material) (port string) {
 		t.Fatal(err)
 	}
 	options := servers.PostgresOptions{Settings: append([]string{
-		"hba_file = '" + hba + "'", "ssl_cert_file = '" + cert + "'", "ssl_key_file = '" + key + "'", "ssl_ca_file = ''",
-		"max_connections = 20",
+		"hba_file = '" + hba + "'", "ssl_cert_file = '" + cert + "'", "ssl_key_file = '" + key + "'",
+		"ssl_ca_file = ''", "max_connections = 20",
 	}, r.settings...)}
 	if r.openssl != "" {
 		options.Env = []string{"OPENSSL_CONF=" + write("openssl.cnf",

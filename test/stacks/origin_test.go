@@ -11,7 +11,9 @@ import (
 )
 
 // throughOrigin has a client log in at each site through pgorigin, and returns its listeners, too.
-func throughOrigin(t *testing.T, sites []string, jobs []job) (verdicts map[string]verdict, listeners []string) {
+func throughOrigin(
+	t *testing.T, sites []string, jobs []job,
+) (verdicts map[string]verdict, listeners []string) {
 	t.Helper()
 	const most = 31 // origins that one process serves, besides the unnamed one
 	for batch := range slices.Chunk(jobs, most) {

@@ -50,7 +50,9 @@ func predict(t *testing.T, j job) map[string]prediction {
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, shared.binary, "check", "--clients", "--json", "127.0.0.1:"+j.port)
-	cmd.Env = []string{"PGORIGIN_TLS_CA_FILE=" + j.caFile, "PGORIGIN_TLS_SERVER_NAME=" + j.name, "PATH=" + os.Getenv("PATH")}
+	cmd.Env = []string{
+		"PGORIGIN_TLS_CA_FILE=" + j.caFile, "PGORIGIN_TLS_SERVER_NAME=" + j.name, "PATH=" + os.Getenv("PATH"),
+	}
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, _ := cmd.Output() // it fails where pgorigin cannot connect
@@ -67,7 +69,8 @@ func predict(t *testing.T, j job) map[string]prediction {
 	return verdicts
 }
 
-// rowOf returns the name of a stack in the table of pgorigin: "rustls 0.23 with ring" is "rustls with ring 0.23" there.
+// rowOf returns the name of a stack in the table of pgorigin, which has "rustls with ring 0.23" for
+// "rustls 0.23 with ring".
 func rowOf(name string) string {
 	fields := strings.Fields(name)
 	return strings.Join(append(append([]string{fields[0]}, fields[2:]...), fields[1]), " ")

@@ -91,7 +91,8 @@ func (s stack) start(ctx context.Context, enter string, command []string) *exec.
 	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
 	cmd.Dir = "/"
 	cmd.Env = []string{
-		"PATH=/usr/sbin:/usr/bin:/sbin:/bin:" + filepath.Dir(goBinary()), "LC_ALL=C", "HOME=" + shared.lab.Dir(), "NO_COLOR=1",
+		"PATH=/usr/sbin:/usr/bin:/sbin:/bin:" + filepath.Dir(goBinary()), "LC_ALL=C",
+		"HOME=" + shared.lab.Dir(), "NO_COLOR=1",
 	}
 	return cmd
 }

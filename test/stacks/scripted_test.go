@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// scripted answers an SSLRequest, does a TLS handshake, lets everybody in without a password and answers each query as
-// an empty one. A session without TLS is served alike.
+// scripted answers an SSLRequest, does a TLS handshake and lets everybody in without a password. It
+// answers each query as an empty one. A session without TLS is served alike.
 type scripted struct {
 	config *tls.Config
 	box    box
@@ -124,7 +124,8 @@ func readStartup(conn io.Reader) (uint32, error) {
 // session lets a client in and answers its queries until it goes.
 func session(conn io.ReadWriter) {
 	ready := []byte("Z\x00\x00\x00\x05I")
-	welcome := append([]byte("R\x00\x00\x00\x08\x00\x00\x00\x00K\x00\x00\x00\x0c\x00\x00\x00\x01\x00\x00\x00\x01"), ready...)
+	welcome := []byte("R\x00\x00\x00\x08\x00\x00\x00\x00" + "K\x00\x00\x00\x0c\x00\x00\x00\x01\x00\x00\x00\x01")
+	welcome = append(welcome, ready...)
 	if _, err := conn.Write(welcome); err != nil {
 		return
 	}

@@ -68,7 +68,8 @@ func ordinaryChain() material { return chain(tlstest.P256, tlstest.P256)() }
 func below(root, intermediate, leaf tlstest.KeyType) func() material {
 	return func() material {
 		ca := tlstest.NewCA("Test Root", root)
-		return material{pair: ca.Intermediate("Test Intermediate", intermediate).Issue(named(leaf)), roots: ca.PEM()}
+		issuer := ca.Intermediate("Test Intermediate", intermediate)
+		return material{pair: issuer.Issue(named(leaf)), roots: ca.PEM()}
 	}
 }
 
@@ -269,7 +270,9 @@ func formSites() []site {
 		})},
 		{name: "no key identifier of the authority", chain: resigned(withoutAuthorityKeyID)},
 		{name: "valid for ten years", chain: changed(long)},
-		{name: "no extended key usage", chain: changed(func(l *tlstest.Leaf) { l.ExtKeyUsage = []x509.ExtKeyUsage{} })},
+		{name: "no extended key usage", chain: changed(func(l *tlstest.Leaf) {
+			l.ExtKeyUsage = []x509.ExtKeyUsage{}
+		})},
 		{name: "negative serial number", chain: resigned(serial(0x81, 0x22, 0x33))},
 		{name: "serial number zero", chain: resigned(serial(0))},
 		{name: "serial number of 24 bytes", chain: resigned(serial(
