@@ -90,7 +90,7 @@ func states(ends []end) string {
 
 // codeVariables returns cures with their variables, and the values that they are set to, as code.
 func codeVariables(cures []string) string {
-	variable := regexp.MustCompile(`\{(?:own:)?(\w+)\}(=[\w-]+)?`)
+	variable := regexp.MustCompile(`\{(?:own:)?(\w+)\}(=[\w-]+(?:\.\w+)*)?`)
 	text := strings.ReplaceAll(strings.Join(cures, " "), "{}", "VALUE")
 	return variable.ReplaceAllString(text, "`"+config.Prefix+"$1$2`")
 }
