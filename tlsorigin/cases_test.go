@@ -179,6 +179,36 @@ func TestCasesBelowTheAuthoritiesOfTheSystem(t *testing.T) {
 	}
 }
 
+// A public authority is no better where it is configured, by itself or with the others of the system.
+func TestCasesBelowConfiguredPublicAuthorities(t *testing.T) {
+	public, own := tlstest.NewCA("Public Root", tlstest.P256), tlstest.NewCA("Own Root", tlstest.P256)
+	between := public.Intermediate("Public Intermediate", tlstest.P256)
+	bundle := string(public.PEM()) + string(own.PEM())
+	other, none := tlstest.Leaf{DNSNames: []string{"other.test"}}, tlstest.Leaf{CommonName: testName}
+	for name, row := range map[string]struct {
+		pair *tlstest.Pair
+		pem  string
+		want Case
+	}{
+		"public, another name":          {public.Issue(other), bundle, ""},
+		"public, no name":               {public.Issue(none), bundle, CaseNoName},
+		"public, an intermediate alone": {between.Issue(other), string(between.PEM()), ""},
+		"own, another name":             {own.Issue(other), bundle, CaseOtherName},
+		"own, no name":                  {own.Issue(none), bundle, CaseNoNameOwnCA},
+	} {
+		t.Run(name, func(t *testing.T) {
+			addr := peertest.Start(t, peertest.Presents(row.pair)).Addr
+			d, err := newDialer(Config{Addrs: []string{addr}, ServerName: testName, CAPEM: row.pem}, func() (*x509.CertPool, error) { return public.Pool(), nil })
+			if err != nil {
+				t.Fatal(err)
+			}
+			if failure := dialFailure(t, d); failure.Kind != ReasonCertNameMismatch || failure.Case != row.want {
+				t.Errorf("%+v", failure)
+			}
+		})
+	}
+}
+
 func TestCasesOfClientCertificates(t *testing.T) {
 	root := tlstest.NewCA("Test Root", tlstest.P256)
 	between := root.Intermediate("Intermediate", tlstest.P256)

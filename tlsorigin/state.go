@@ -113,6 +113,12 @@ func (s *tlsState) loadRoots(cfg *Config, system systemRoots) []error {
 		return fail(field, cfg.CAFile, err) // never the value of CAPEM: it could hold a key by mistake
 	}
 	s.policy = verify.NewPolicy(certs)
+	s.policy.System = func() (*x509.CertPool, error) { // only once somebody needs it: it takes 15 ms
+		if err := readableSources(systemSources()); err != nil {
+			return nil, err
+		}
+		return system()
+	}
 	s.template.RootCAs, s.rootsNotAfter = s.policy.Pool(), earliestEnd(certs)
 	s.sources = []RootSource{{Setting: field, Path: cfg.CAFile, Certificates: len(certs)}}
 	for _, cert := range certs {

@@ -72,7 +72,7 @@ func (p *Policy) problems(r *Refusal, name string, now time.Time) (found []Probl
 		found = append(found, explain(r.err, r.Sent))
 	}
 	if !p.IgnoreName && r.Sent[0].VerifyHostname(name) != nil {
-		found = append(found, *p.nameProblem(r.Sent[0], name))
+		found = append(found, *p.nameProblem(chains, name))
 	}
 	if len(found) == 0 {
 		found = []Problem{explain(r.err, r.Sent)}

@@ -10,12 +10,13 @@ import (
 	"github.com/pgorigin/pgorigin/tlsorigin/internal/safetext"
 )
 
-// nameProblem explains that leaf, for which a trusted authority vouches, is not valid for name. Only a
-// configured authority may suggest another name. Those of the system vouch for every stranger's name, too.
-func (p *Policy) nameProblem(leaf *x509.Certificate, name string) *Problem {
+// nameProblem explains that the leaf of chains, for which a trusted authority vouches, is not valid for name.
+// Only an authority of one's own may suggest another name. Public ones vouch for every stranger's name, too.
+func (p *Policy) nameProblem(chains [][]*x509.Certificate, name string) *Problem {
+	leaf := chains[0][0]
 	found := because(NameMismatch, "%s", nameText(leaf, name))
 	other, wildcard := usableName(leaf), usableWildcard(leaf)
-	switch own := p.roots != nil; {
+	switch own := p.roots != nil && !slices.ContainsFunc(chains, p.public); {
 	case own && other != "":
 		return found.as(CaseOtherName).with(other)
 	case own && wildcard != "":
@@ -26,6 +27,23 @@ func (p *Policy) nameProblem(leaf *x509.Certificate, name string) *Problem {
 		return found.as(CaseNoName).with(safetext.Quote(name))
 	}
 	return found
+}
+
+// public reports whether the system trusts the anchor of chain, too. Many configure a public authority, or the
+// whole bundle of the system.
+func (p *Policy) public(chain []*x509.Certificate) bool {
+	if p.System == nil {
+		return false
+	}
+	system, err := p.System()
+	if err != nil {
+		return false
+	}
+	anchor := chain[len(chain)-1]
+	_, err = anchor.Verify(x509.VerifyOptions{
+		Roots: system, CurrentTime: anchor.NotAfter, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny},
+	})
+	return err == nil
 }
 
 // nameText explains that the certificate is not valid for name.

@@ -77,6 +77,9 @@ type Policy struct {
 	Pins       PinSet // one of them must be in the chain; nil means that none is needed
 	CRLs       *CRLs  // nil means that revocation is not checked
 
+	// System returns the roots of the system where others are configured. Nil means that it has none.
+	System func() (*x509.CertPool, error)
+
 	pool        *x509.CertPool                 // nil: nothing is trusted
 	roots       []*x509.Certificate            // nil means those of the system, which cannot be listed
 	systemRoots int                            // how many the system has; zero means that it does not say

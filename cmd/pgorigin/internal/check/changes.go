@@ -148,11 +148,9 @@ func (c *originChecker) hostAsName() []change {
 	return c.unset("TLS_SERVER_NAME")
 }
 
-// certificatesName expects the name of the certificate. Only an authority of one's own may suggest a name: a
-// public one vouches for the names of strangers.
+// certificatesName expects the name of the certificate, if an authority of one's own suggests it.
 func (c *originChecker) certificatesName(d *diagnose.Address) []change {
-	own := c.origin.TLS.CAFile != "" || c.origin.TLS.CAPem != ""
-	if !own || !d.Err.Anchored || d.Err.Value == "" {
+	if d.Err.Case != tlsorigin.CaseOtherName {
 		return nil
 	}
 	list := c.set("TLS_SERVER_NAME", d.Err.Value)
