@@ -114,6 +114,29 @@ func TestHostileCertificatesCostLittle(t *testing.T) {
 	}
 }
 
+// A refusal costs no more where many authorities are configured.
+func TestManyRootsCostLittle(t *testing.T) {
+	ca := tlstest.NewCA("Test Root", tlstest.P256)
+	roots := []*x509.Certificate{ca.Cert}
+	for i := range 20_000 {
+		root := *ca.Cert
+		root.Raw, root.RawSubject = fmt.Appendf(nil, "certificate %d", i), fmt.Appendf(nil, "name %d", i)
+		roots = append(roots, &root)
+	}
+	stranger := tlstest.NewCA("Evil Root", tlstest.P256).Issue(named(nil))
+	policy := verify.NewPolicy(roots)
+	checks, took := costOf(func() {
+		_, err := policy.Verify([]*x509.Certificate{stranger.Leaf}, testName, time.Now())
+		var refused *verify.Refusal
+		if !errors.As(err, &refused) || policy.Explain(refused, testName, time.Now()).Reason != verify.UnknownAuthority {
+			t.Error(err)
+		}
+	})
+	if checks > 15 && took > budget {
+		t.Errorf("%.1f signature checks, %v", checks, took)
+	}
+}
+
 // FuzzCertificateMessage puts messages together from certificates that were made to cost time. Their keys are
 // cheap, for speed; what tries a lot more than it should is above the budget with them, too. Its input is a
 // seed, for which there is nothing to minimise: that takes longer than the search.

@@ -51,6 +51,7 @@ func reasonRows(root *tlstest.CA) []reasonRow {
 }
 
 func authorityRows(root, oldBetween *tlstest.CA) []reasonRow {
+	renewed := tlstest.NewCA("Test Root", tlstest.P256)
 	past := time.Now().Add(-24 * time.Hour)
 	narrow := root.Authority(tlstest.Authority{Name: "Narrow", Template: func(c *x509.Certificate) { c.PermittedDNSDomains = []string{"elsewhere.test"} }})
 	notCA := root.Authority(tlstest.Authority{Name: "No CA", Template: func(c *x509.Certificate) { c.IsCA = false }})
@@ -95,9 +96,14 @@ func authorityRows(root, oldBetween *tlstest.CA) []reasonRow {
 			[]string{"ECDSA-SHA1, which can be forged"},
 		},
 		{
-			"another key under the name of the root", tlstest.NewCA("Test Root", tlstest.P256).Issue(tlstest.Leaf{DNSNames: []string{testName}}), nil, nil,
+			"another key under the name of the root", renewed.Issue(tlstest.Leaf{DNSNames: []string{testName}}), nil, nil,
 			ReasonCertUnknownAuthority, nil,
 			[]string{`names the trusted authority "Test Root" as its issuer, but was not signed with that authority's key`},
+		},
+		{
+			"the same above an intermediate", renewed.Intermediate("Between", tlstest.P256).Issue(tlstest.Leaf{DNSNames: []string{testName}}), nil, nil,
+			ReasonCertUnknownAuthority, nil,
+			[]string{`certificate "Between" names the trusted authority "Test Root" as its issuer`},
 		},
 		{
 			"revoked and another name", root.Issue(tlstest.Leaf{DNSNames: []string{"other.test"}}),

@@ -109,7 +109,10 @@ func (p *Policy) fewestProblems(chains [][]*x509.Certificate, now time.Time) (be
 // unknownAuthority explains that no chain of signatures leads from the leaf to a root.
 func (p *Policy) unknownAuthority(r *Refusal) *Problem {
 	path := Linked(r.Sent)
-	top, name := path[len(path)-1], CertificateName(r.Sent[0])
+	top, below, name := path[len(path)-1], path[len(path)-1], CertificateName(r.Sent[0])
+	if selfIssued(top) && len(path) > 1 {
+		below = path[len(path)-2]
+	}
 	i := slices.IndexFunc(p.roots,
 		func(root *x509.Certificate) bool { return string(root.RawSubject) == string(top.RawIssuer) })
 	switch {
@@ -123,7 +126,7 @@ func (p *Policy) unknownAuthority(r *Refusal) *Problem {
 	case i >= 0 && unusableKey(p.roots[i]):
 		return because(UnknownAuthority,
 			"certificate %s is signed by the authority %s, whose kind of key is not supported",
-			name, CertificateName(p.roots[i])).as(CaseKeyKind)
+			CertificateName(below), CertificateName(p.roots[i])).as(CaseKeyKind)
 	case i >= 0 && slices.ContainsFunc(path[1:], unusableKey):
 		return because(UnknownAuthority,
 			"certificate %s is signed by an authority whose kind of key is not supported", name).as(CaseKeyKind)
@@ -131,7 +134,8 @@ func (p *Policy) unknownAuthority(r *Refusal) *Problem {
 		return because(UnknownAuthority, "%s", forgeableText(path)).as(CaseForgeable)
 	case i >= 0 && !selfIssued(r.Sent[0]):
 		return because(UnknownAuthority, "certificate %s names the trusted authority %s as its issuer, "+
-			"but was not signed with that authority's key", name, CertificateName(p.roots[i])).as(CaseOtherKey)
+			"but was not signed with that authority's key", CertificateName(below),
+			CertificateName(p.roots[i])).as(CaseOtherKey)
 	}
 	return p.stranger(r.Sent)
 }
@@ -166,7 +170,7 @@ func (p *Policy) signedChains(sent []*x509.Certificate) (chains [][]*x509.Certif
 	options := x509.VerifyOptions{Roots: p.pool, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}}
 	if p.roots != nil { // those of the system cannot be listed
 		options.Roots = x509.NewCertPool()
-		for _, root := range p.roots {
+		for _, root := range p.rootsFor(sent) {
 			options.Roots.AddCert(relaxed(root))
 		}
 	}
@@ -188,6 +192,19 @@ func (p *Policy) signedChains(sent []*x509.Certificate) (chains [][]*x509.Certif
 		return len(chains) >= maxExplained
 	})
 	return chains
+}
+
+// rootsFor returns the roots that sent can lead to: those that are its leaf, and those with the name of an
+// issuer. There may be thousands of others.
+func (p *Policy) rootsFor(sent []*x509.Certificate) (roots []*x509.Certificate) {
+	names := map[string]bool{string(sent[0].RawSubject): true}
+	for _, cert := range sent {
+		names[string(cert.RawIssuer)] = true
+	}
+	for name := range names {
+		roots = append(roots, p.rootsByName[name]...)
+	}
+	return roots
 }
 
 // relax returns cert without everything that crypto/x509 could object to, except its signature.
