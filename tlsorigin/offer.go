@@ -8,16 +8,15 @@ import (
 // Offer narrows what an observed handshake offers, and nothing else. It cannot offer what a connection would
 // not. What the upstream must prove stays the same.
 type Offer struct {
-	Groups                 []tls.CurveID // key-exchange groups; nil means those of a connection
-	MinVersion, MaxVersion uint16        // zero means those of a connection
-	CipherSuites           []uint16      // of TLS 1.2; nil means those of a connection
-	NoServerName           bool          // no SNI
-	NoProtocols            bool          // no ALPN; direct TLS has it all the same
+	Groups       []tls.CurveID // key-exchange groups; nil means those of a connection
+	MaxVersion   uint16        // zero means that of a connection
+	CipherSuites []uint16      // of TLS 1.2; nil means those of a connection
+	NoServerName bool          // no SNI
+	NoProtocols  bool          // no ALPN; direct TLS has it all the same
 }
 
 // narrow changes config, which is that of a connection.
 func (o *Offer) narrow(config *tls.Config, direct bool) {
-	config.MinVersion = max(config.MinVersion, o.MinVersion)
 	config.MaxVersion = o.MaxVersion
 	if o.CipherSuites != nil {
 		config.CipherSuites = intersection(o.CipherSuites, config.CipherSuites)

@@ -19,7 +19,7 @@ func TestAnOfferIsNeverWider(t *testing.T) {
 		ServerName:   "db.test", NextProtos: []string{protocolName},
 	}
 	wide := Offer{
-		MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS12, NoServerName: true, NoProtocols: true,
+		MaxVersion: tls.VersionTLS12, NoServerName: true, NoProtocols: true,
 		CipherSuites: []uint16{tls.TLS_RSA_WITH_AES_128_CBC_SHA, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256},
 	}
 	direct := config.Clone()

@@ -193,9 +193,7 @@ func (h *clientHello) keyShares() ([][]byte, error) {
 type serverHello struct {
 	answered bool   // with a ServerHello or a HelloRetryRequest
 	refused  bool   // with an alert
-	alert    uint8  // its number
 	version  uint16 // that was chosen
-	suite    uint16
 }
 
 // parseCertificates returns the certificates that follow a ServerHello of TLS 1.2, which sends them in the
@@ -271,9 +269,8 @@ func parseServerHello(data []byte) (answer serverHello, ok bool) {
 		return answer, false
 	}
 	if kind == recordAlert {
-		var number uint8
-		ok := input.Skip(1) && input.ReadUint8(&number)
-		return serverHello{refused: ok, alert: number}, ok
+		ok := input.Skip(2)
+		return serverHello{refused: ok}, ok
 	}
 	var message uint8
 	var body, session, extensions cryptobyte.String
@@ -284,7 +281,7 @@ func parseServerHello(data []byte) (answer serverHello, ok bool) {
 		return answer, false
 	}
 	if message != typeServerHello || !body.ReadUint16(&answer.version) || !body.Skip(32) ||
-		!body.ReadUint8LengthPrefixed(&session) || !body.ReadUint16(&answer.suite) || !body.Skip(1) {
+		!body.ReadUint8LengthPrefixed(&session) || !body.Skip(3) { // a suite and a compression
 		return serverHello{}, true
 	}
 	answer.answered = true
