@@ -214,6 +214,14 @@ func TestCheckTriesWhatNoSettingDoes(t *testing.T) {
 			"Let the upstream, or the proxy before it, accept the name db.test",
 		},
 		{
+			"one of two certificates is broken",
+			func(h *tls.ClientHelloInfo) bool {
+				return slices.Contains(h.SupportedVersions, tls.VersionTLS13) ||
+					slices.Contains(h.CipherSuites, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256)
+			},
+			"Correct the certificates of the upstream: with one of ECDSA alone",
+		},
+		{
 			"the protocol is unknown", func(h *tls.ClientHelloInfo) bool { return len(h.SupportedProtos) > 0 },
 			"Let the upstream, or the proxy before it, accept the protocol postgresql (ALPN)",
 		},
@@ -230,11 +238,17 @@ func TestCheckTriesWhatNoSettingDoes(t *testing.T) {
 func TestCheckKnowsWhatComesAndGoes(t *testing.T) {
 	w := newCheckWorld()
 	var connections atomic.Int32
+	both := make(chan struct{})
 	s := startScripted(t, func(conn net.Conn) {
-		if connections.Add(1) > 2 { // a walk and a connection
+		n := connections.Add(1)
+		if n > 2 {
 			overTLS(w.good, sasl())(conn)
 			return
 		}
+		if n == 2 { // a walk and a connection have begun
+			close(both)
+		}
+		<-both
 		conn.Close()
 	})
 	out, got := checked(t, w.env(s.addr))

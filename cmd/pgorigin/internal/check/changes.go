@@ -2,6 +2,7 @@ package check
 
 import (
 	"crypto/tls"
+	"fmt"
 	"net"
 	"net/netip"
 	"slices"
@@ -226,15 +227,16 @@ func (c *originChecker) offers(d *diagnose.Address) []change {
 	if c.origin.TLS.MinVersion == tls.VersionTLS13 || c.origin.TLS.PostQuantum == tlsorigin.PostQuantumRequire {
 		return list
 	}
-	only12 := "Update TLS 1.3 of the upstream, or of what inspects TLS on the way: with TLS 1.2 alone, it connects."
-	offer("only TLS 1.2", only12, tlsorigin.Offer{MaxVersion: tls.VersionTLS12})
-	offer("only TLS 1.2 with RSA", only12, tlsorigin.Offer{
+	offer("only TLS 1.2", "Update TLS 1.3 of the upstream, or of what inspects TLS on the way: with TLS 1.2 alone, "+
+		"it connects.", tlsorigin.Offer{MaxVersion: tls.VersionTLS12})
+	const oneKey = "Correct the certificates of the upstream: with one of %s alone, it connects."
+	offer("only TLS 1.2 with RSA", fmt.Sprintf(oneKey, "RSA"), tlsorigin.Offer{
 		MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{
 			tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
 			tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
 		},
 	})
-	offer("only TLS 1.2 with ECDSA", only12, tlsorigin.Offer{
+	offer("only TLS 1.2 with ECDSA", fmt.Sprintf(oneKey, "ECDSA"), tlsorigin.Offer{
 		MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{
 			tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
 			tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
