@@ -124,7 +124,8 @@ func (s *session) conclude(out []byte) error {
 	if err := s.show(out); err != nil || l.state != loginRefused {
 		return err
 	}
-	if l.refusal.Case == CaseWrongPassword && l.answers != nil && s.server.Password != nil {
+	wrong := l.refusal.Case == CaseWrongPassword || l.refusal.Case == CasePoolerPassword
+	if wrong && l.answers != nil && s.server.Password != nil {
 		l.refusal.Case = CaseStalePassword
 	}
 	return l.refusal

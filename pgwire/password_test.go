@@ -37,6 +37,31 @@ func TestBridgeWithConfiguredPassword(t *testing.T) {
 	}
 }
 
+// A password that the server no longer takes is pgorigin's own, also if a pooler says so.
+func TestBridgeWithStalePassword(t *testing.T) {
+	for name, refusal := range map[string][]byte{
+		"PostgreSQL": fromPostgres(t, "28P01", `password authentication failed for user "app"`, "auth_failed"),
+		"pgbouncer":  fromPgbouncer(t, "08P01", "SASL authentication failed"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := bridgeRig(t, nil, func(s *Server) {
+				s.RequireAuth = methodPassword
+				s.Password = func() (string, error) { return "old", nil }
+			})
+			client, upstream := r.beginBridge(t)
+			upstream.Send(cleartextRequest)
+			upstream.Expect(pgtest.Message('p', "old\x00"))
+			upstream.Send(refusal)
+			client.Expect(refusal)
+			_ = client.Close()
+			var own *Error
+			if err := r.expectEnd(ReasonAuthRejected).Err; !errors.As(err, &own) || own.Case != CaseStalePassword {
+				t.Errorf("ended as %+v", own)
+			}
+		})
+	}
+}
+
 // A password in the clear is asked for where it cannot be overheard, or not at all.
 func TestBridgeOnlyOnThisMachine(t *testing.T) {
 	tests := map[string]struct {
