@@ -18,7 +18,7 @@ import (
 // told so; in the midst of data nothing may be slipped in.
 func TestUpstreamLostInRelay(t *testing.T) {
 	fatal := pgtest.ErrorResponse("57P01", "terminating connection due to administrator command")
-	crash := pgtest.Message('N', "SWARNING\x00VWARNING\x00C57P02\x00Mterminating connection because of crash\x00\x00")
+	crash := pgtest.Message('N', "SWARNING\x00VWARNING\x00C57P02\x00Mterminating connection because of crash\x00Rquickdie\x00\x00")
 	tests := map[string]struct {
 		client, upstream []byte
 		told             bool

@@ -18,7 +18,10 @@ const (
 // bounded and without control characters. It may name users, databases and addresses.
 type ServerError struct {
 	SQLState string // "" if there was none
-	Message  string // in the language of the server
+	Message  string // in the language of the server; "" if it may quote a parameter or a query
+
+	// Forwarded means that a pooler repeats what one of its servers said.
+	Forwarded bool
 }
 
 // String returns both on one line.
@@ -38,7 +41,10 @@ func parseServerError(body []byte) (said *ServerError, routine string) {
 	said = &ServerError{
 		SQLState: sqlStateOf(body), Message: sanitizeText(errorField(body, 'M'), maxServerMessage),
 	}
-	return said, sanitize(errorField(body, 'R'))
+	if routine = sanitize(errorField(body, 'R')); routine == "" && len(body) > maxFarewell {
+		routine = "?" // poolers are brief, so it was cut off
+	}
+	return said, routine
 }
 
 // LoginRefusal returns why an upstream refused a login. message is its ErrorResponse, a whole message.
@@ -55,8 +61,11 @@ func LoginRefusal(message []byte) *Error {
 func SessionEnd(message []byte) *Error {
 	e := findRule(message[messageHeader:], ReasonUpstreamGone, "the upstream ended the session")
 	ofLogin := []Reason{ReasonAuthRejected, ReasonClientCertRequired, ReasonClientCertRejected, ReasonLoginTimeout}
-	if slices.Contains(ofLogin, e.Kind) { // of a pooler, when it logs in itself
-		e.Kind, e.Case, e.Value = ReasonPoolTimeout, CasePoolerServer, ""
+	if slices.Contains(ofLogin, e.Kind) {
+		e.Kind, e.Case, e.Value = ReasonUpstreamGone, "", ""
+		if _, routine := parseServerError(message[messageHeader:]); routine == "" { // a pooler logs in itself
+			e.Kind, e.Case = ReasonPoolTimeout, CasePoolerServer
+		}
 	}
 	if message[0] == typeNotice { // which is no answer for the client
 		e.State = stateConnectionFailure
@@ -64,20 +73,47 @@ func SessionEnd(message []byte) *Error {
 	return e
 }
 
+// routineRaise is the routine of what PL/pgSQL raises, with any SQLSTATE and any text.
+const routineRaise = "exec_stmt_raise"
+
+// routineCrash is the routine of the notices with which PostgreSQL says that it crashes or stops at once.
+const routineCrash = "quickdie"
+
 // findRule returns the error for an ErrorResponse. Without a rule for it, its reason is the one given.
 func findRule(body []byte, reason Reason, text string) *Error {
 	said, routine := parseServerError(body)
 	found := &Error{Kind: reason, Server: said, Text: text}
+	rules := serverRules()
+	i := slices.IndexFunc(rules, func(r serverRule) bool { return r.matches(said, routine) })
+	shown := safeClass(said.SQLState)
+	switch {
+	case routine == routineRaise:
+		shown = false
+	case i >= 0:
+		rule := rules[i]
+		found.Kind, found.Case, found.Value = rule.reason, rule.which, rule.valueIn(said.Message)
+		said.Forwarded = routine == "" && rule.state != ""
+		if rule.named { // a value may follow the name
+			said.Message = rule.upToName(said.Message)
+		}
+		known := rule.text != "" || rule.routine != ""
+		shown = shown || known && reason == ReasonAuthRejected // in a login, there is no query
+	}
+	if !shown {
+		said.Message = ""
+	}
 	if words := said.String(); words != "" {
 		found.Text += " (" + words + ")"
 	}
-	for _, rule := range serverRules() {
-		if rule.matches(said, routine) {
-			found.Kind, found.Case, found.Value = rule.reason, rule.which, rule.valueIn(said.Message)
-			break
-		}
-	}
 	return found
+}
+
+// safeClass reports whether messages of the SQLSTATE's class name nothing but users, databases, addresses and
+// limits of the server. Others quote values of parameters, or parts of a query: exit_on_error ends a session
+// with any of them.
+func safeClass(state string) bool {
+	classes := []string{"", "08", "25", "28", "3D", "40", "53", "57"}
+	return slices.Contains(classes, state[:min(len(state), 2)])
 }
 
 // matches reports whether the rule is for what the server said.
@@ -105,6 +141,15 @@ func (r serverRule) valueIn(message string) string {
 		name = name[:end]
 	}
 	return name
+}
+
+// upToName returns the message without what follows the name in it, which may be a value.
+func (r serverRule) upToName(message string) string {
+	_, after, _ := strings.Cut(message[len(r.text):], r.valueIn(message))
+	if after != "" && strings.ContainsRune(`")`, rune(after[0])) {
+		after = after[1:]
+	}
+	return message[:len(message)-len(after)]
 }
 
 // beginFarewell begins to keep a message that may be the last one of the upstream: an ErrorResponse, or a notice

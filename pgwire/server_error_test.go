@@ -71,14 +71,11 @@ func TestLoginRefusals(t *testing.T) {
 		{"F0000", "client certificates can only be checked if a root certificate store is available", "ClientAuthentication", ReasonAuthRejected, CaseNoClientCA, ""},
 		{"55000", `database "shop" is not currently accepting connections`, "CheckMyDatabase", ReasonAuthRejected, CaseDatabaseClosed, ""},
 		{"42704", `unrecognized configuration parameter "foo.bar"`, "find_option", ReasonAuthRejected, CaseParameter, "foo.bar"},
-		{"22023", `invalid value for parameter "TimeZone": "Mars"`, "parse_and_validate_value", ReasonAuthRejected, CaseParameter, "TimeZone"},
-		{"22023", "something else", "elsewhere", ReasonAuthRejected, "", ""},
 		{"57014", "canceling authentication due to timeout", "ProcessInterrupts", ReasonLoginTimeout, CaseServersTimeout, ""},
-		{"0A000", "unsupported frontend protocol 4.0", "ProcessStartupPacket", ReasonAuthRejected, "", ""},
 		{"08P01", "invalid startup packet layout: shutting down", "ProcessStartupPacket", ReasonAuthRejected, "", ""},
 
 		{"08P01", "no more connections allowed (max_client_conn)", "", ReasonServerFull, CasePoolerFull, "max_client_conn"},
-		{"08P01", "client connections exceeded (max_db_client_connections)", "", ReasonServerFull, CasePoolerFull, "max_db_client_connections"},
+		{"08P01", "client connections exceeded (max_db_client_connections)", "", ReasonServerFull, CasePoolerShareFull, "max_db_client_connections"},
 		{"08P01", "query_wait_timeout", "", ReasonPoolTimeout, CasePoolerServer, ""},
 		{"08P01", "server login has been failing, try again later (server_login_retry)", "", ReasonPoolTimeout, CasePoolerServer, ""},
 		{"08P01", "server login has been failing, cached error: connect failed (server_login_retry)", "", ReasonPoolTimeout, CasePoolerServer, ""},
@@ -162,6 +159,74 @@ func TestSessionEnds(t *testing.T) {
 	}
 }
 
+// TestServerMessageQuotesNothing: values of parameters, and what belongs to a query, are in no message.
+func TestServerMessageQuotesNothing(t *testing.T) {
+	const secret = "hunter2"
+	raised := fromPostgres(t, "57P01", secret, "exec_stmt_raise")
+	for name, row := range map[string]struct {
+		got           *Error
+		reason        Reason
+		which         Case
+		value, remain string
+	}{
+		"a value": {
+			LoginRefusal(fromPostgres(t, "22023", `invalid value for parameter "TimeZone": "hunter2"`, "f")),
+			ReasonAuthRejected, CaseParameter, "TimeZone", `invalid value for parameter "TimeZone"`,
+		},
+		"a value for a pooler": {
+			LoginRefusal(fromPgbouncer(t, "08P01", "unsupported startup parameter: my.key=hunter2")),
+			ReasonAuthRejected, CasePoolerParameter, "my.key", "unsupported startup parameter: my.key",
+		},
+		"a value in another language": {
+			LoginRefusal(fromPostgres(t, "22023", "ungültiger Wert: »hunter2«", "f")), ReasonAuthRejected, "", "", "",
+		},
+		"an argument": {
+			LoginRefusal(fromPostgres(t, "42601", "invalid command-line argument: hunter2", "f")),
+			ReasonAuthRejected, "", "", "",
+		},
+		"data, with exit_on_error": {
+			SessionEnd(fromPostgres(t, "22P02", `invalid input syntax for type integer: "hunter2"`, "f")),
+			ReasonUpstreamGone, "", "", "",
+		},
+		"a query, with exit_on_error": {
+			SessionEnd(fromPostgres(t, "42601", `syntax error at or near "hunter2"`, "scanner_yyerror")),
+			ReasonUpstreamGone, "", "", "",
+		},
+		"a table, with exit_on_error": {
+			SessionEnd(fromPostgres(t, "42501", "permission denied for database hunter2", "aclcheck_error")),
+			ReasonUpstreamGone, "", "", "",
+		},
+		"what a function raises":            {SessionEnd(raised), ReasonUpstreamGone, "", "", ""},
+		"what a function raises in a login": {LoginRefusal(raised), ReasonAuthRejected, "", "", ""},
+	} {
+		got := row.got
+		if got.Kind != row.reason || got.Case != row.which || got.Value != row.value || got.Server.Message != row.remain {
+			t.Errorf("%s: %s, case %q, value %q, message %q", name, got.Kind, got.Case, got.Value, got.Server.Message)
+		}
+		if strings.Contains(got.Text, secret) {
+			t.Errorf("%s: %s", name, got.Text)
+		}
+	}
+}
+
+// TestForwarded: what a pooler repeats concerns one of its servers only.
+func TestForwarded(t *testing.T) {
+	const full = "sorry, too many clients already"
+	for name, row := range map[string]struct {
+		message   []byte
+		forwarded bool
+	}{
+		"by an older pgbouncer": {fromPgbouncer(t, "08P01", full), true},
+		"by a newer one":        {fromPgbouncer(t, "53300", full), true},
+		"pgbouncer's own":       {fromPgbouncer(t, "08P01", "no more connections allowed (max_client_conn)"), false},
+		"PostgreSQL":            {fromPostgres(t, "53300", full, "InitProcess"), false},
+	} {
+		if got := LoginRefusal(row.message); got.Kind != ReasonServerFull || got.Server.Forwarded != row.forwarded {
+			t.Errorf("%s: %s, forwarded: %v", name, got.Kind, got.Server.Forwarded)
+		}
+	}
+}
+
 // TestServerMessageIsFit: whatever a server says is bounded and on one line, and so is what a cure names.
 func TestServerMessageIsFit(t *testing.T) {
 	message := func(text string) *Error {
@@ -188,7 +253,9 @@ func TestLastError(t *testing.T) {
 	plain := errorMessage(t, pgproto3.ErrorResponse{Severity: "ERROR", SeverityUnlocalized: "ERROR", Code: "42601", Message: "x"})
 	french := errorMessage(t, pgproto3.ErrorResponse{Severity: "ERREUR", SeverityUnlocalized: "ERROR", Code: "42601", Message: "x"})
 	long := errorMessage(t, pgproto3.ErrorResponse{Severity: "FATAL", Code: "57P01", Message: strings.Repeat("x", 10*maxFarewell)})
-	crash := pgtest.Message('N', "SWARNING\x00VWARNING\x00C57P02\x00Mterminating connection because of crash\x00\x00")
+	warning := "SWARNING\x00VWARNING\x00C57P02\x00Mterminating connection because of crash\x00R"
+	crash := pgtest.Message('N', warning+"quickdie\x00\x00")
+	raised := pgtest.Message('N', warning+"exec_stmt_raise\x00\x00")
 	ready := pgtest.ReadyForQuery('I')
 	for name, row := range map[string]struct {
 		says [][]byte
@@ -200,6 +267,7 @@ func TestLastError(t *testing.T) {
 		"an ordinary error":        {[][]byte{plain}, ""},
 		"an ordinary one, in full": {[][]byte{french}, ""},
 		"a crash":                  {[][]byte{crash}, "57P02"},
+		"a function raises one":    {[][]byte{raised}, ""},
 		"a notice":                 {[][]byte{pgtest.Message('N', "SNOTICE\x00VNOTICE\x00C00000\x00Mx\x00\x00")}, ""},
 		"something follows":        {[][]byte{fatal, pgtest.Message('C', "SELECT 0\x00")}, ""},
 		"the session goes on":      {[][]byte{fatal, ready}, ""},

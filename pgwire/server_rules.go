@@ -7,6 +7,7 @@ const (
 	CaseDatabaseFull         Case = "database_full"          // the connection limit of the database
 	CaseSendersFull          Case = "senders_full"           // max_wal_senders
 	CasePoolerFull           Case = "pooler_full"            // Value is the parameter of the pooler
+	CasePoolerShareFull      Case = "pooler_share_full"      // the same for one user or database
 	CasePoolerServer         Case = "pooler_server"          // the pooler cannot log in to its server
 	CaseWrongPassword        Case = "wrong_password"         // or no such user: servers do not say which
 	CaseStalePassword        Case = "stale_password"         // the bridge's own
@@ -186,8 +187,8 @@ func poolerRules() []serverRule {
 			reason: ReasonServerFull, which: CasePoolerFull, named: true,
 		},
 		{
-			text:   "client connections exceeded (",
-			reason: ReasonServerFull, which: CasePoolerFull, named: true,
+			text:   "client connections exceeded (", // of one user or database
+			reason: ReasonServerFull, which: CasePoolerShareFull, named: true,
 		},
 		{text: "query_wait_timeout", reason: ReasonPoolTimeout},
 		{text: "server login", reason: ReasonPoolTimeout, which: CasePoolerServer},

@@ -257,6 +257,9 @@ func (t *txTracker) lastWords() []byte {
 	if len(f) <= messageHeader || t.last != f[0] || sessionGoesOn(f[0], f[messageHeader:], 0) {
 		return nil
 	}
+	if f[0] == typeNotice && errorField(append(f[messageHeader:len(f):len(f)], 0), 'R') != routineCrash {
+		return nil
+	}
 	return append(f, 0)
 }
 

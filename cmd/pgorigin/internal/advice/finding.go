@@ -61,6 +61,9 @@ func (c Cures) Find(err error) (found Finding, ok bool) {
 		Reason: failure.Reason(), Text: safetext.Printable(failure.Error()),
 		Cures: c.cures(failure.Reason(), which, value), Everybody: r.everybody(which),
 	}
+	if server != nil && server.Forwarded { // other databases of the pooler may have other servers
+		found.Everybody = false
+	}
 	found.Public = found.Text
 	if server != nil && !found.Everybody {
 		found.Public = r.describe(which)

@@ -127,6 +127,9 @@ func readinessReasons() []reason {
 			withCase(pgwire.CasePoolerFull, "the pooler has as many clients as it allows",
 				"Raise {} in the configuration of the pooler.",
 				"Or let applications use smaller pools."),
+			ofSome(pgwire.CasePoolerShareFull, "the limit is that of the user or database in the pooler",
+				"Raise {} for the user or database in the configuration of the pooler.",
+				"Or let applications use smaller pools."),
 			ofSome(pgwire.CaseRoleFull, "the limit is that of the user",
 				"Raise the limit of the user that the message names: ALTER ROLE NAME CONNECTION LIMIT 100.",
 				"Or let applications use smaller pools."),
@@ -222,7 +225,8 @@ func ownRefusals() []reasonCase {
 			"Correct the source of the password: {AUTH_PASSWORD_FILE}. pgorigin's log says what is wrong."),
 		withCase(pgwire.CaseStalePassword, "the upstream refused the password from the file that pgorigin has",
 			"Put the user's current password into {}, the file of {AUTH_PASSWORD_FILE}.",
-			"Check that it is for the user that the message names."),
+			"It must be the password of the user that the client names.",
+			"A pooler must know the user, too: pgbouncer in auth_file, or by auth_query."),
 	}
 }
 

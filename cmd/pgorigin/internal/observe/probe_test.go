@@ -15,23 +15,30 @@ func TestRefusalsThatConcernEverybody(t *testing.T) {
 		which  pgwire.Case
 		phase  pgwire.Phase
 		want   string
+		server *pgwire.ServerError
 	}{
-		"starting":              {pgwire.ReasonServerStarting, "", pgwire.PhaseAuth, health.ProbeDown},
-		"a standby":             {pgwire.ReasonServerStarting, pgwire.CaseHotStandbyOff, pgwire.PhaseAuth, health.ProbeDown},
-		"full":                  {pgwire.ReasonServerFull, "", pgwire.PhaseAuth, health.ProbeDown},
-		"full for one role":     {pgwire.ReasonServerFull, pgwire.CaseRoleFull, pgwire.PhaseAuth, health.ProbeUnknown},
-		"full for one database": {pgwire.ReasonServerFull, pgwire.CaseDatabaseFull, pgwire.PhaseAuth, health.ProbeUnknown},
-		"stopping":              {pgwire.ReasonUpstreamShutdown, "", pgwire.PhaseAuth, health.ProbeDown},
-		"ended by an admin":     {pgwire.ReasonUpstreamShutdown, "", pgwire.PhaseRelay, health.ProbeUnknown},
-		"a pool that is full":   {pgwire.ReasonPoolTimeout, "", pgwire.PhaseAuth, health.ProbeUnknown},
-		"a wrong password":      {pgwire.ReasonAuthRejected, pgwire.CaseWrongPassword, pgwire.PhaseAuth, health.ProbeUnknown},
+		"starting":              {pgwire.ReasonServerStarting, "", pgwire.PhaseAuth, health.ProbeDown, nil},
+		"a standby":             {pgwire.ReasonServerStarting, pgwire.CaseHotStandbyOff, pgwire.PhaseAuth, health.ProbeDown, nil},
+		"full":                  {pgwire.ReasonServerFull, "", pgwire.PhaseAuth, health.ProbeDown, nil},
+		"full for one role":     {pgwire.ReasonServerFull, pgwire.CaseRoleFull, pgwire.PhaseAuth, health.ProbeUnknown, nil},
+		"full for one database": {pgwire.ReasonServerFull, pgwire.CaseDatabaseFull, pgwire.PhaseAuth, health.ProbeUnknown, nil},
+		"stopping":              {pgwire.ReasonUpstreamShutdown, "", pgwire.PhaseAuth, health.ProbeDown, nil},
+		"ended by an admin":     {pgwire.ReasonUpstreamShutdown, "", pgwire.PhaseRelay, health.ProbeUnknown, nil},
+		"a pool that is full":   {pgwire.ReasonPoolTimeout, "", pgwire.PhaseAuth, health.ProbeUnknown, nil},
+		"a wrong password":      {pgwire.ReasonAuthRejected, pgwire.CaseWrongPassword, pgwire.PhaseAuth, health.ProbeUnknown, nil},
+		"full, behind a pooler": {
+			pgwire.ReasonServerFull, "", pgwire.PhaseAuth, health.ProbeUnknown, &pgwire.ServerError{Forwarded: true},
+		},
+		"full for one user of a pooler": {
+			pgwire.ReasonServerFull, pgwire.CasePoolerShareFull, pgwire.PhaseAuth, health.ProbeUnknown, nil,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWatched()
 			info := someClient()
 			w.ended(info, pgwire.SessionResult{
 				Reason: row.reason, Phase: row.phase, Duration: time.Second,
-				Err: &pgwire.Error{Kind: row.reason, Case: row.which, Text: "the upstream refused the login"},
+				Err: &pgwire.Error{Kind: row.reason, Case: row.which, Text: "the upstream refused the login", Server: row.server},
 			})
 			if got := w.Prober.Snapshot().State; got != row.want {
 				t.Errorf("the upstream is %s, want %s", got, row.want)

@@ -46,7 +46,7 @@ func TestProbeOfAServerThatRefusesEverybody(t *testing.T) {
 		t.Fatalf("the first probe says %+v after %d startup packets", problem, upstream.startups.Load())
 	}
 
-	starting := pgtest.ErrorResponse("57P03", "the database system is starting up")
+	starting := pgtest.Message('E', "SFATAL\x00C57P03\x00Mthe database system is starting up\x00RProcessStartupPacket\x00\x00")
 	upstream.refusal.Store(&starting)
 	client, err := net.Dial("tcp", o.listeners[0].Addr().String())
 	if err != nil {
