@@ -158,12 +158,11 @@ func checkFaults(t *testing.T, w checkWorld) []checkFault {
 }
 
 func TestCheckNamesTheFault(t *testing.T) {
+	t.Parallel()
 	w := newCheckWorld()
 	for _, row := range checkFaults(t, w) {
 		t.Run(row.name, func(t *testing.T) {
-			if len(row.env) > 0 && strings.HasPrefix(row.env[0], "PGORIGIN_DIAL_TIMEOUT=") {
-				t.Parallel() // such a row only waits
-			}
+			t.Parallel()
 			s := &scripted{addr: row.addr}
 			if row.script != nil {
 				s = startScripted(t, row.script)
@@ -219,6 +218,7 @@ func unwrapped(report string) string {
 
 // TestCheckWithoutEnoughTime: a stage without a result in time has failed.
 func TestCheckWithoutEnoughTime(t *testing.T) {
+	t.Parallel()
 	w := newCheckWorld()
 	for name, row := range map[string]struct {
 		script  func(net.Conn)

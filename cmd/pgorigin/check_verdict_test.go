@@ -111,6 +111,7 @@ func compareWithConnection(t *testing.T, name string, env []string) {
 
 // TestCheckOfAConnectionThatWorksAllTheSame: what failed beside a connection is a warning with a cure.
 func TestCheckOfAConnectionThatWorksAllTheSame(t *testing.T) {
+	t.Parallel()
 	w := newCheckWorld()
 	good := startScripted(t, overTLS(w.good, sasl())).addr
 	starting := startScripted(t, overTLS(w.good, pgtest.ErrorResponse("57P03", "starting up"))).addr

@@ -17,6 +17,7 @@ import (
 // TestOneFindingOnEverySurface: client, log, status, page, conditions, metrics and check say the same about
 // one fault.
 func TestOneFindingOnEverySurface(t *testing.T) {
+	t.Parallel()
 	for reason, variable := range map[string]string{
 		"upstream_refused":   "PGORIGIN_UPSTREAM_ADDR=" + cmdtest.FreeAddr(t),
 		"upstream_dns":       "PGORIGIN_UPSTREAM_ADDR=nowhere.invalid:6432",
@@ -24,6 +25,7 @@ func TestOneFindingOnEverySurface(t *testing.T) {
 		"cert_name_mismatch": "PGORIGIN_TLS_SERVER_NAME=other.test",
 	} {
 		t.Run(reason, func(t *testing.T) {
+			t.Parallel()
 			env := append(cmdtest.StartUpstream(t), variable)
 			r := startRun(t, env...)
 			message, hint := refusedClient(t, r.Listen)
