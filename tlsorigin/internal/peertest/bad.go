@@ -171,7 +171,7 @@ func BadProtocols(ca *tlstest.CA) []BadUpstream {
 			[]string{"byte 0x1b", "Postgres"},
 		},
 		{
-			"closes at once", func(conn net.Conn) { conn.Close() }, Nothing, "upstream_gone",
+			"closes at once", func(conn net.Conn) { conn.(*Recorder).Conn.(*net.TCPConn).CloseWrite() }, Nothing, "upstream_gone",
 			[]string{"closed the connection"},
 		},
 		{
