@@ -73,6 +73,7 @@ const (
 	CaseOldTLS       Case = "old_tls"        // of ReasonTLSNoCommon: the server has TLS 1.1 or earlier
 	CaseGroups       Case = "groups"         // Config.Groups leaves out P-256; likewise
 	CaseNoServerName Case = "no_server_name" // of ReasonTLSServerName: an IP address is not sent as SNI
+	CaseNoProtocol   Case = "no_protocol"    // of ReasonTLSALPN: refused after SSLRequest
 	CaseNoDirectTLS  Case = "no_direct_tls"  // of ReasonTLSProtocol: the server does not take direct TLS
 )
 

@@ -202,10 +202,7 @@ func (a *attempt) handshakeFailure(err error, received int64) *problem {
 			rounded(a.waited(received)), received).as(CaseSlow)
 	}
 	if found := alertFailure(err, a.auth); found != nil {
-		if number, _ := alertNumber(err); found.reason == ReasonTLSAlert {
-			return a.refusedHello(number, alertName(err))
-		}
-		return found
+		return a.inHandshake(found, err, received)
 	}
 	switch {
 	case isGone(err) && received == 0:

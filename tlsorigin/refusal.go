@@ -73,6 +73,22 @@ func alertFailure(err error, auth *clientAuth) *problem {
 	return because(ReasonTLSAlert, "refused the TLS handshake with %s", name)
 }
 
+// smallestServerHello is the size of the smallest record with a ServerHello.
+const smallestServerHello = recordHeader + 42
+
+// inHandshake says more of found, the alert in err, than alertFailure can. The peer has sent received bytes. If
+// they hold a ServerHello, the alert is no answer to the ClientHello.
+func (a *attempt) inHandshake(found *problem, err error, received int64) *problem {
+	switch {
+	case found.reason == ReasonTLSAlert && received < smallestServerHello:
+		number, _ := alertNumber(err)
+		return a.refusedHello(number, alertName(err))
+	case found.reason == ReasonTLSALPN && !a.route.direct:
+		return found.as(CaseNoProtocol)
+	}
+	return found
+}
+
 // refusedHello explains the alert with number, called name, that answered a ClientHello.
 func (a *attempt) refusedHello(number uint8, name string) *problem {
 	switch number {

@@ -11,6 +11,37 @@ import (
 	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
 )
 
+// alertAfterFlight returns a script that answers a ClientHello by TLS 1.2, and what comes then by an alert.
+func alertAfterFlight(config *tls.Config, number string) func(net.Conn) {
+	config = config.Clone()
+	config.MaxVersion = tls.VersionTLS12
+	return func(conn net.Conn) {
+		peertest.Answer(conn, "S")
+		_ = tls.Server(&flightConn{Conn: conn, alert: "\x15\x03\x03\x00\x02\x02" + number}, config).Handshake()
+	}
+}
+
+// flightConn sends alert in place of the second flight.
+type flightConn struct {
+	net.Conn
+	alert string
+	wrote bool
+}
+
+func (c *flightConn) Write(p []byte) (int, error) {
+	c.wrote = true
+	return c.Conn.Write(p)
+}
+
+func (c *flightConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if c.wrote {
+		io.WriteString(c.Conn, c.alert)
+		return 0, io.EOF
+	}
+	return n, err
+}
+
 // TestNothingInCommon: an alert names hardly more than that something is missing. What was offered decides
 // which setting the cure names.
 func TestNothingInCommon(t *testing.T) {
@@ -55,6 +86,9 @@ func TestNothingInCommon(t *testing.T) {
 		{"decode error in a small hello", alerts("\x32"), offers(tls.X25519), ReasonTLSAlert, "", "refused the TLS handshake with TLS alert 50"},
 		{"unknown name", alerts("\x70"), nil, ReasonTLSServerName, "", `"db.test" (SNI)`},
 		{"no name", alerts("\x70"), func(c *Config) { c.ServerName = "192.0.2.1" }, ReasonTLSServerName, CaseNoServerName, "an IP address such as 192.0.2.1 is never sent as one"},
+		{"another protocol", serves(func(c *tls.Config) { c.NextProtos = []string{"http/1.1"} }), nil, ReasonTLSALPN, CaseNoProtocol, "alert 120"},
+		{"large hello answered, then an alert", alertAfterFlight(good, "\x2f"), nil, ReasonTLSAlert, "", "refused the TLS handshake with TLS alert 47"},
+		{"cipher chosen, then an alert", alertAfterFlight(good, "\x28"), nil, ReasonTLSAlert, "", "refused the TLS handshake with TLS alert 40"},
 		{"unasked cipher", func(conn net.Conn) {
 			peertest.Answer(conn, "S")
 			peertest.ReadHello(conn)

@@ -123,6 +123,14 @@ func tlsFaults() []fault {
 			},
 		},
 		{
+			name: "a proxy knows another protocol only", reason: "tls_alpn", simulated: "The proxy accepts the protocol.",
+			cause: []string{`ALPN`, `postgresql`}, first: `proxy.*ALPN`,
+			make: func(s *scene) {
+				frontWith(func(c *tls.Config) { c.NextProtos = []string{"http/1.1"} })(s)
+				s.noPeers = true // they send no protocol
+			},
+		},
+		{
 			name: "the server takes direct TLS only", reason: "upstream_silent",
 			cause: []string{`no answer|not answer|silent`},
 			first: `PGORIGIN_UPSTREAM_ADDR`, tried: `PGORIGIN_TLS_NEGOTIATION=direct`,

@@ -345,5 +345,13 @@ func tlsReasons() []reason {
 			"Check that {UPSTREAM_ADDR} is a Postgres port.",
 			"Or set {own:TLS_NEGOTIATION}=postgres.",
 		},
+		Cases: []reasonCase{{
+			Case: string(tlsorigin.CaseNoProtocol),
+			When: "it refused the protocol after SSLRequest",
+			Cures: []string{
+				"Let the TLS proxy at {UPSTREAM_ADDR} accept the protocol postgresql (ALPN): " +
+					"PostgreSQL and pgbouncer do.",
+			},
+		}},
 	}}
 }
