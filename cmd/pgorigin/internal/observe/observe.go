@@ -31,6 +31,7 @@ type Observer struct {
 	mu        sync.Mutex
 	upstreams map[uint64]upstreamLeg // of running sessions, by session ID
 	account   account                // of the latest session whose startup packet was read; zero: none
+	full      time.Time              // when a login was refused last because the server is full
 
 	record      health.Record
 	latest      lastHandshake

@@ -2,6 +2,7 @@ package observe
 
 import (
 	"errors"
+	"time"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
@@ -18,7 +19,7 @@ import (
 func (o *Observer) Probed(err error) *health.Problem {
 	if err == nil {
 		o.metrics.Probed(o.origin, string(pgwire.ReasonOK))
-		return nil
+		return o.stillFull()
 	}
 	found := o.cures.FindLogin(err)
 	if errors.As(err, new(*pgclient.ServerError)) && !found.Everybody {
@@ -28,6 +29,20 @@ func (o *Observer) Probed(err error) *health.Problem {
 	o.metrics.Probed(o.origin, problem.Reason)
 	o.record.Failed(problem)
 	return problem
+}
+
+// stillFull returns why a login was refused a moment ago, if it was because the server is full. PostgreSQL says
+// that after it has asked for a password, and a probe does not come so far. It outweighs one probe, but not two.
+func (o *Observer) stillFull() *health.Problem {
+	o.mu.Lock()
+	refused := o.full
+	o.mu.Unlock()
+	probe := o.Prober.Snapshot()
+	full := probe.Problem != nil && probe.Problem.Reason == string(pgwire.ReasonServerFull)
+	if !full || time.Since(refused).Seconds() > 1.5*probe.IntervalSeconds {
+		return nil
+	}
+	return probe.Problem
 }
 
 // problem describes err for the status page, or returns nil if err has no reason. Unlike a log line, it
@@ -60,6 +75,11 @@ func (o *Observer) updateStatus(info pgwire.SessionInfo, result pgwire.SessionRe
 		o.record.Cancelled(info.CancelKnown, result.Reason == pgwire.ReasonOK)
 	}
 	if failure := o.upstreamFailure(info, result); failure != nil {
+		if result.Reason == pgwire.ReasonServerFull {
+			o.mu.Lock()
+			o.full = time.Now()
+			o.mu.Unlock()
+		}
 		o.Prober.Observed(failure, result.Duration)
 	}
 }

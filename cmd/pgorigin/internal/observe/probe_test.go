@@ -2,6 +2,7 @@ package observe
 
 import (
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/pgorigin/pgorigin/health"
@@ -53,6 +54,39 @@ func TestRefusalsThatConcernEverybody(t *testing.T) {
 			}
 		})
 	}
+}
+
+// PostgreSQL says that it is full after it has asked for a password, and a probe has none. So clients know better
+// than a probe, until they ask no more.
+func TestProbeOfAFullServer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWatched()
+		w.authenticated(someClient())
+		refused := func(reason pgwire.Reason) {
+			w.ended(someClient(), pgwire.SessionResult{
+				Reason: reason, Phase: pgwire.PhaseAuth,
+				Err: &pgwire.Error{Kind: reason, Text: "the upstream refused the login"},
+			})
+		}
+		refused(pgwire.ReasonServerFull)
+		time.Sleep(15 * time.Second)
+		if problem := w.Probed(nil); problem == nil || problem.Reason != "server_full" {
+			t.Errorf("the next probe says %+v", problem)
+		}
+		time.Sleep(12 * time.Second)
+		if problem := w.Probed(nil); problem != nil {
+			t.Errorf("the one after that says %+v", problem)
+		}
+		refused(pgwire.ReasonServerFull)
+		w.authenticated(someClient())
+		if problem := w.Probed(nil); problem != nil {
+			t.Errorf("after a login, a probe says %+v", problem)
+		}
+		refused(pgwire.ReasonServerStarting)
+		if problem := w.Probed(nil); problem != nil {
+			t.Errorf("a server that starts asks for no password, and a probe says %+v", problem)
+		}
+	})
 }
 
 // Everybody may read the status page, so it shows what the server said only where that names nobody.
