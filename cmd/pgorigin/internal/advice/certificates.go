@@ -28,16 +28,16 @@ func trustReasons() []reason {
 		Meaning: "The upstream's chain ends at a CA that is not trusted here.",
 		Cures: []string{
 			"Set {own:TLS_CA_FILE} (or {own:TLS_CA_PEM}) to the CA that signed the upstream's certificate.",
-			"Take it from its administrator, not from the network.",
-			"If it is an intermediate, let the upstream send it.",
+			"Get the CA from the administrator of the upstream, not from the network.",
+			"If the CA is an intermediate, add it to the certificate file of the upstream.",
 		},
 		Cases: []reasonCase{{
 			Case: string(tlsorigin.CaseOtherCA),
 			When: "other CAs are configured",
 			Cures: []string{
 				"Add the CA that signed the upstream's certificate to {TLS_CA_FILE} (or {TLS_CA_PEM}).",
-				"Take it from its administrator, not from the network.",
-				"If it is an intermediate, let the upstream send it.",
+				"Get the CA from the administrator of the upstream, not from the network.",
+				"If the CA is an intermediate, add it to the certificate file of the upstream.",
 			},
 		}, {
 			Case: string(tlsorigin.CaseSelfSigned),
@@ -48,14 +48,14 @@ func trustReasons() []reason {
 			},
 		}, {
 			Case: string(tlsorigin.CaseOtherKey),
-			When: "a trusted CA has the same name and another key",
+			When: "the CA has the name of a trusted one, and another key",
 			Cures: []string{
 				"If the CA has a new key, put its new certificate, from its administrator, into {TLS_CA_FILE}.",
 				"Otherwise find out who answers at {UPSTREAM_ADDR}: it pretends to have a certificate of that CA.",
 			},
 		}, {
 			Case: string(tlsorigin.CaseKeyKind),
-			When: "the CA has a kind of key that is not supported",
+			When: "the key of the CA is of an unsupported type",
 			Cures: []string{
 				"Use a CA with an RSA, ECDSA or Ed25519 key for the upstream, and in {TLS_CA_FILE}.",
 			},
@@ -63,13 +63,13 @@ func trustReasons() []reason {
 			Case: string(tlsorigin.CaseForgeable),
 			When: "a signature can be forged",
 			Cures: []string{
-				"Let the CA in {TLS_CA_FILE} sign the certificate that the message names again, with SHA-256.",
+				"Reissue the certificate that the message names: the CA in {TLS_CA_FILE} must sign it with SHA-256.",
 			},
 		}, {
 			Case: string(tlsorigin.CaseTooMany),
 			When: "the upstream sends too many certificates",
 			Cures: []string{
-				"Let the upstream at {UPSTREAM_ADDR} send its own certificate and its intermediates only.",
+				"Configure the upstream at {UPSTREAM_ADDR} to send only its own certificate and its intermediates.",
 			},
 		}},
 	}, {
@@ -79,15 +79,14 @@ func trustReasons() []reason {
 			"Add the intermediate to the certificate file of the upstream at {UPSTREAM_ADDR}, " +
 				"below its own certificate.",
 			"PostgreSQL calls the file ssl_cert_file, and pgbouncer client_tls_cert_file.",
-			"Or add that CA to {TLS_CA_FILE}: take it from its administrator, not from the network.",
+			"Or add that CA to {TLS_CA_FILE}: get it from its administrator, not from the network.",
 		},
 	}, {
 		Word:    "cert_name_mismatch",
 		Stages:  []diagnose.Stage{diagnose.StageName},
-		Meaning: "The upstream's certificate is valid for other names.",
+		Meaning: "The upstream's certificate is not valid for the name that is expected.",
 		Cures: []string{
-			"Set {own:TLS_SERVER_NAME} to a name that the certificate carries, " +
-				"if that is the upstream you mean.",
+			"Set {own:TLS_SERVER_NAME} to a name of the certificate, if that is the server that you mean.",
 			"Or get a certificate for the host in {UPSTREAM_ADDR}.",
 		},
 		Cases: []reasonCase{{
@@ -98,27 +97,27 @@ func trustReasons() []reason {
 			},
 		}, {
 			Case: string(tlsorigin.CaseOtherName),
-			When: "your own CA vouches for a name that can be asked for",
+			When: "the certificate is from your own CA, and has another name",
 			Cures: []string{
 				"Set {own:TLS_SERVER_NAME}={}, if that is the server that you mean.",
 				"Or get a certificate for the host in {UPSTREAM_ADDR}.",
 			},
 		}, {
 			Case: string(tlsorigin.CaseWildcard),
-			When: "your own CA vouches for a wildcard only",
+			When: "the certificate is from your own CA, and has only a wildcard name",
 			Cures: []string{
 				"Set {own:TLS_SERVER_NAME} to a name that {} covers, if that is the server that you mean.",
 				"Or get a certificate for the host in {UPSTREAM_ADDR}.",
 			},
 		}, {
 			Case: string(tlsorigin.CaseNoName),
-			When: "the certificate carries no name that counts",
+			When: "the certificate has no usable name",
 			Cures: []string{
 				"Reissue the upstream's certificate with the subject alternative name {}.",
 			},
 		}, {
 			Case: string(tlsorigin.CaseNoNameOwnCA),
-			When: "the certificate carries no name that counts, and your own CA has issued it",
+			When: "the certificate has no usable name, and is from your own CA",
 			Cures: []string{
 				"Reissue the upstream's certificate with the subject alternative name {}.",
 				"Until then, {own:TLS_VERIFY}=verify-ca accepts any server with a certificate of your CA.",
@@ -130,10 +129,10 @@ func trustReasons() []reason {
 func dateReasons() []reason {
 	return []reason{{
 		Word:    "cert_expired",
-		Meaning: "The upstream's certificate has expired, or an authority above it.",
+		Meaning: "The upstream's certificate has expired, or a CA above it.",
 		Cures: []string{
 			"Renew the certificate of the upstream at {UPSTREAM_ADDR}.",
-			"If it is renewed already, let the upstream load it.",
+			"If it is renewed already, reload the upstream.",
 			"Otherwise check this machine's clock.",
 		},
 		Cases: []reasonCase{{
@@ -142,7 +141,7 @@ func dateReasons() []reason {
 			Cures: []string{
 				"Put the renewed intermediate into the certificate file of the upstream at {UPSTREAM_ADDR}, " +
 					"in place of the expired one.",
-				"If there is none yet, let its CA renew it.",
+				"If the intermediate is not renewed yet, let its CA renew it.",
 			},
 		}, {
 			Case: string(tlsorigin.CaseTrusted),
@@ -152,7 +151,7 @@ func dateReasons() []reason {
 			},
 		}, {
 			Case: string(tlsorigin.CaseTrustedLeaf),
-			When: "the upstream's certificate has expired, and is trusted by itself",
+			When: "the upstream's certificate has expired, and is in the CA file itself",
 			Cures: []string{
 				"Renew the certificate of the upstream at {UPSTREAM_ADDR}, and put the new one into {TLS_CA_FILE}.",
 			},
@@ -166,7 +165,7 @@ func dateReasons() []reason {
 		}},
 	}, {
 		Word:    "cert_not_yet_valid",
-		Meaning: "The upstream's certificate, or an authority above it, is not valid yet.",
+		Meaning: "The upstream's certificate, or a CA above it, is not valid yet.",
 		Cures: []string{
 			"Set this machine's clock: the message has its time.",
 			"If the clock is right, reissue the certificate of the upstream at {UPSTREAM_ADDR} with an earlier start.",
@@ -178,7 +177,7 @@ func dateReasons() []reason {
 func policyReasons() []reason {
 	return []reason{{
 		Word:    "cert_revoked",
-		Meaning: "A revocation list names the upstream's certificate, or an authority above it.",
+		Meaning: "A revocation list has the upstream's certificate, or a CA above it.",
 		Cures: []string{
 			"Replace the revoked certificate of the upstream at {UPSTREAM_ADDR} by a new one.",
 			"The list is in {TLS_CRL_FILE}.",
@@ -204,7 +203,7 @@ func policyReasons() []reason {
 		},
 		Cases: []reasonCase{{
 			Case: string(tlsorigin.CaseKeyUsage),
-			When: "the key may not sign handshakes",
+			When: "its key usage lacks digitalSignature",
 			Cures: []string{
 				"Reissue the certificate of the upstream at {UPSTREAM_ADDR} with the key usage digitalSignature.",
 			},
@@ -230,11 +229,11 @@ func invalidReason() reason {
 			Case: string(tlsorigin.CaseForgeable),
 			When: "a signature can be forged",
 			Cures: []string{
-				"Let its CA sign the certificate that the message names again, with SHA-256.",
+				"Reissue the certificate that the message names: its CA must sign it with SHA-256.",
 			},
 		}, {
 			Case: string(tlsorigin.CaseKeyKind),
-			When: "a kind of key is not supported",
+			When: "a key is of an unsupported type",
 			Cures: []string{
 				"Reissue the upstream's certificate with an ECDSA or Ed25519 key, or RSA of 2048 to 8192 bits.",
 			},
@@ -242,27 +241,27 @@ func invalidReason() reason {
 			Case: string(tlsorigin.CaseTooMany),
 			When: "the upstream sends too many certificates",
 			Cures: []string{
-				"Let the upstream at {UPSTREAM_ADDR} send its own certificate and its intermediates only.",
+				"Configure the upstream at {UPSTREAM_ADDR} to send only its own certificate and its intermediates.",
 			},
 		}, {
 			Case: string(tlsorigin.CaseNoAuthority),
-			When: "a certificate signed another one and is no authority",
+			When: "a certificate that is no CA signed another one",
 			Cures: []string{
-				"Let a CA issue the upstream's certificate: the one that the message names is none.",
-				"Or reissue that one as a CA (CA:TRUE, keyCertSign).",
+				"Let a CA issue the upstream's certificate: the issuer that the message names is none.",
+				"Or reissue the certificate of that issuer as a CA (CA:TRUE, keyCertSign).",
 			},
 		}, {
 			Case: string(tlsorigin.CasePathLength),
-			When: "an authority allows fewer authorities below it",
+			When: "a CA allows fewer CAs below it (path length)",
 			Cures: []string{
-				"Reissue the authority that the message names with a longer path length.",
-				"Or let an authority nearer to the root issue the upstream's certificate.",
+				"Reissue the CA that the message names with a longer path length.",
+				"Or let a CA nearer to the root issue the upstream's certificate.",
 			},
 		}, {
 			Case: string(tlsorigin.CaseConstraint),
-			When: "an authority must not issue for a name",
+			When: "a CA must not issue for a name (name constraints)",
 			Cures: []string{
-				"Let an authority that may issue for its names issue the upstream's certificate.",
+				"Let a CA that may issue for these names issue the upstream's certificate.",
 			},
 		}, {
 			Case: string(tlsorigin.CaseExtension),
@@ -272,9 +271,9 @@ func invalidReason() reason {
 			},
 		}, {
 			Case: string(tlsorigin.CaseListUsage),
-			When: "an authority may not sign revocation lists",
+			When: "a CA may not sign revocation lists",
 			Cures: []string{
-				"Reissue the authority {} with the key usage cRLSign.",
+				"Reissue the CA {} with the key usage cRLSign.",
 				"Or unset {own:TLS_CRL_FILE}: then revocation is not checked.",
 			},
 		}},
@@ -285,17 +284,17 @@ func invalidReason() reason {
 func listReasons() []reason {
 	return []reason{{
 		Word:    "crl_missing",
-		Meaning: "There is no revocation list of an authority in the chain, and lists are configured.",
+		Meaning: "Revocation lists are configured, and a CA of the chain has none.",
 		Cures: []string{
 			"Add the current revocation list of {} to {TLS_CRL_FILE}.",
-			"Each authority of the chain needs one.",
+			"Each CA of the chain needs one.",
 		},
 		Cases: []reasonCase{{
 			Case: string(tlsorigin.CaseListSigner),
 			When: "the list has the right name, but another signer",
 			Cures: []string{
-				"Replace the list in {TLS_CRL_FILE} by the current one of {}, " +
-					"which it has signed with the key that it has now.",
+				"Replace the list in {TLS_CRL_FILE} by the current one of {}.",
+				"That CA must sign its list with its current key.",
 			},
 		}},
 	}, {
@@ -303,7 +302,7 @@ func listReasons() []reason {
 		Meaning: "A revocation list is out of date.",
 		Cures: []string{
 			"Put the current revocation list of {} into {TLS_CRL_FILE}.",
-			"If there is none, let that authority issue one.",
+			"If there is none, let that CA issue one.",
 		},
 		Cases: []reasonCase{{
 			Case: string(tlsorigin.CaseListBegins),
@@ -324,7 +323,7 @@ func clientCertificateReasons() []reason {
 		Word:    "client_cert_required",
 		Stages:  append(stages, StageAuthentication, StageLogin),
 		Ends:    append(ofRefusal(pgwire.PhaseAuth), ends...),
-		Meaning: "The upstream wants a client certificate for the user, and gets none.",
+		Meaning: "The upstream demands a client certificate, and gets none.",
 		Cures: []string{
 			"Set {own:TLS_CERT_FILE} and {own:TLS_KEY_FILE} to a client certificate that the upstream trusts.",
 		},
@@ -370,13 +369,13 @@ func clientCertificateReasons() []reason {
 			},
 		}, {
 			Case: string(tlsorigin.CaseClientKey),
-			When: "its key is of a kind that the upstream does not take",
+			When: "the upstream does not accept the type of its key",
 			Cures: []string{
-				"Reissue the certificate in {TLS_CERT_FILE}, with its key in {TLS_KEY_FILE}, for a key of ECDSA P-256.",
+				"Reissue the certificate in {TLS_CERT_FILE} with an ECDSA P-256 key, in {TLS_KEY_FILE}.",
 			},
 		}, {
 			Case: string(tlsorigin.CaseClientListed),
-			When: "the upstream knows its issuer, and does not trust it",
+			When: "its issuer is in the upstream's list of CAs, and the upstream does not trust it",
 			Cures: []string{
 				"Put the current revocation lists into the upstream's ssl_crl_file, if it has one.",
 				"Put the current certificate of {} into its ssl_ca_file (pgbouncer: client_tls_ca_file).",
@@ -388,10 +387,10 @@ func clientCertificateReasons() []reason {
 			Cures: []string{"Replace the certificate in {TLS_CERT_FILE}, and its key in {TLS_KEY_FILE}, by new ones."},
 		}, {
 			Case: string(tlsorigin.CaseClientDates),
-			When: "the upstream takes it for expired, and it is not",
+			When: "the upstream says that it has expired, and it has not",
 			Cures: []string{
 				"Put a current list into the upstream's revocation list file (PostgreSQL: ssl_crl_file).",
-				"If it has none, check the upstream's clock and the dates of the authorities that it trusts.",
+				"If it has none, check the upstream's clock and the dates of the CAs that it trusts.",
 			},
 		}},
 	}}

@@ -31,7 +31,7 @@ func TestEverythingIsExplained(t *testing.T) {
 func TestExplain(t *testing.T) {
 	for word, want := range map[string][]string{
 		"cert_name_mismatch": {
-			"valid for other names", "dial      08001             pgorigin", "that fail with it: name.",
+			"not valid for the name", "dial      08001             pgorigin", "that fail with it: name.",
 			"- Set PGORIGIN_TLS_SERVER_NAME to",
 		},
 		"tls_server_name": {

@@ -103,7 +103,7 @@ func clientReasons() []reason {
 		},
 		Meaning: "The client sent no Postgres startup packet, or broke the rules of a login.",
 		Cures: []string{
-			"Let a Postgres client connect here, with sslmode=disable.",
+			"Connect with a Postgres client, with sslmode=disable.",
 			"The health endpoints are at {HEALTH_ADDR}.",
 		},
 		Cases: []reasonCase{sentHTTP()},
@@ -121,7 +121,7 @@ func clientReasons() []reason {
 		Word:    "client_timeout",
 		Ends:    []end{{pgwire.PhaseStartup, noAnswer}},
 		Meaning: "The client sent no startup packet in time. Port checks do that, too.",
-		Cures:   []string{"Let the client send its startup packet at once.", "Or raise {LOGIN_TIMEOUT}."},
+		Cures:   []string{"Make the client send its startup packet at once.", "Or raise {LOGIN_TIMEOUT}."},
 	}, {
 		Word:    "client_denied",
 		Ends:    []end{{pgwire.PhaseStartup, notAuthorized}},

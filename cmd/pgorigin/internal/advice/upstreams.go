@@ -20,14 +20,14 @@ func upstreamReasons() []reason {
 			Case: string(tlsorigin.CaseShortName),
 			When: "the name has no dot and does not exist",
 			Cures: []string{
-				"Set the host in {UPSTREAM_ADDR} to its whole name: in another Kubernetes namespace, {}.",
-				"Check its spelling.",
+				"Set the host in {UPSTREAM_ADDR} to the full name: for a Kubernetes service, {}.",
+				"Check the spelling of the host.",
 			},
 		}, {
 			Case: string(tlsorigin.CaseNameServer),
 			When: "no DNS server gave an answer",
 			Cures: []string{
-				"Check the name servers in /etc/resolv.conf.",
+				"Check the DNS servers in /etc/resolv.conf.",
 				"Let network policies pass DNS: UDP and TCP port 53.",
 				"Or set {own:UPSTREAM_ADDR} to an IP address, and {own:TLS_SERVER_NAME} to the name.",
 			},
@@ -80,25 +80,25 @@ func upstreamReasons() []reason {
 		Word:    "upstream_silent",
 		Stages:  []diagnose.Stage{diagnose.StageSSLRequest, diagnose.StageTLS},
 		Ends:    ofDial(),
-		Meaning: "The upstream accepted TCP, but gave no answer. So the way there is open.",
+		Meaning: "The upstream accepted TCP, but gave no answer. So no firewall blocks the port.",
 		Cures: []string{
 			"Correct the port in {UPSTREAM_ADDR}: pgbouncer usually has 6432, PostgreSQL 5432.",
-			"Check that the server there does not hang, and that a load balancer has a server to lead to.",
+			"Check that the server does not hang, and that a load balancer has a healthy server behind it.",
 			"For a port that takes TLS only, set {own:TLS_NEGOTIATION}=direct.",
 		},
 		Cases: []reasonCase{{
 			Case: string(tlsorigin.CaseShortTimeout),
-			When: "the time for it was less than a second",
+			When: "the timeout was less than a second",
 			Cures: []string{
 				"Raise {DIAL_TIMEOUT}: its default is 10s.",
-				"Check the load of the server at {UPSTREAM_ADDR}, and its port.",
+				"Check the load of the server at {UPSTREAM_ADDR}, and the port.",
 			},
 		}, {
 			Case: string(tlsorigin.CaseRightPort),
 			When: "the port is a usual one, or was verified before",
 			Cures: []string{
 				"Restart the server at {UPSTREAM_ADDR}, if it hangs.",
-				"If a load balancer is there, check that it has a server to lead to.",
+				"If a load balancer is there, check that it has a healthy server behind it.",
 				"Or raise {DIAL_TIMEOUT}.",
 			},
 		}},
@@ -117,7 +117,7 @@ func upstreamReasons() []reason {
 			Case: string(tlsorigin.CaseNoAnswer),
 			When: "it did so in answer to SSLRequest",
 			Cures: []string{
-				"Check that a Postgres server runs behind {UPSTREAM_ADDR}: a load balancer without one closes like this.",
+				"Check that a server runs behind {UPSTREAM_ADDR}: a load balancer without one closes connections.",
 				"Check the port: pgbouncer usually has 6432, PostgreSQL 5432.",
 				"For a port that takes TLS only, set {own:TLS_NEGOTIATION}=direct.",
 			},
@@ -126,20 +126,20 @@ func upstreamReasons() []reason {
 			When: "it did so in the TLS handshake",
 			Cures: []string{
 				"Read the log of the upstream at {UPSTREAM_ADDR}: it says why it ended TLS.",
-				"If it has nothing, let the inspection box or firewall on the way pass TLS.",
+				"If the log has nothing, make the inspection box or firewall on the way pass TLS.",
 			},
 		}, {
 			Case: string(tlsorigin.CaseOnlyHybrid),
 			When: "only a large ClientHello may be sent, because post-quantum key exchange is required",
 			Cures: []string{
-				"Set {own:TLS_POST_QUANTUM}=prefer: a smaller ClientHello then follows one that gets no answer.",
+				"Set {own:TLS_POST_QUANTUM}=prefer: pgorigin then tries a smaller ClientHello, too.",
 				"Or let inspection boxes on the way to {UPSTREAM_ADDR} pass a ClientHello of two packets.",
 			},
 		}, {
 			Case: string(tlsorigin.CaseGroups),
 			When: "only a large ClientHello may be sent, because of the list of groups",
 			Cures: []string{
-				"Add X25519 and P-256 to {own:TLS_GROUPS}: a smaller ClientHello then follows one without an answer.",
+				"Add X25519 and P-256 to {own:TLS_GROUPS}: pgorigin then tries a smaller ClientHello, too.",
 				"Or let inspection boxes on the way to {UPSTREAM_ADDR} pass a ClientHello of two packets.",
 			},
 		}, timeLimit(), didNotWait(), recoveryConflict()},
@@ -149,7 +149,7 @@ func upstreamReasons() []reason {
 			diagnose.StageSSLRequest, diagnose.StageTLS, StageAuthentication, StageLogin,
 		},
 		Ends:    ofConnection(),
-		Meaning: "The upstream does not acknowledge what it was sent, or no route leads there any more.",
+		Meaning: "The upstream no longer acknowledges data, or no route leads there any more.",
 		Cures: []string{
 			"Connect again.",
 			"If this repeats, check the machine at {UPSTREAM_ADDR} and the network on the way there.",
@@ -169,7 +169,7 @@ func tlsReasons() []reason {
 		Word:    "not_postgres",
 		Stages:  []diagnose.Stage{diagnose.StageSSLRequest, diagnose.StageTLS},
 		Ends:    ofDial(),
-		Meaning: "The upstream answers like a server of something else. Nothing that it says is believed.",
+		Meaning: "The upstream answers, but not like a Postgres server. pgorigin does not trust the answer.",
 		Cures: []string{
 			"Correct the port in {UPSTREAM_ADDR}: pgbouncer usually has 6432, PostgreSQL 5432.",
 			"If the port is right, find out which program answers there.",
@@ -234,7 +234,7 @@ func tlsReasons() []reason {
 			Case: string(tlsorigin.CaseOnlyHybrid),
 			When: "only a large ClientHello may be sent, because post-quantum key exchange is required",
 			Cures: []string{
-				"Set {own:TLS_POST_QUANTUM}=prefer: a smaller ClientHello then follows one that gets no answer.",
+				"Set {own:TLS_POST_QUANTUM}=prefer: pgorigin then tries a smaller ClientHello, too.",
 				"Or let firewalls and inspection boxes on the way to {UPSTREAM_ADDR} pass a ClientHello of two packets.",
 				"Check the MTU on the way, too.",
 			},
@@ -242,7 +242,7 @@ func tlsReasons() []reason {
 			Case: string(tlsorigin.CaseGroups),
 			When: "only a large ClientHello may be sent, because of the list of groups",
 			Cures: []string{
-				"Add X25519 and P-256 to {own:TLS_GROUPS}: a smaller ClientHello then follows one without an answer.",
+				"Add X25519 and P-256 to {own:TLS_GROUPS}: pgorigin then tries a smaller ClientHello, too.",
 				"Or let firewalls and inspection boxes on the way to {UPSTREAM_ADDR} pass a ClientHello of two packets.",
 			},
 		}, {
@@ -285,37 +285,38 @@ func tlsReasons() []reason {
 		Cures: []string{
 			"Reset ssl_ciphers and ssl_ecdh_curve of the PostgreSQL at {UPSTREAM_ADDR} to their defaults " +
 				"(pgbouncer: client_tls_ciphers, client_tls_ecdhcurve).",
-			"It needs a cipher with ECDHE and AES-GCM or ChaCha20, and one of the groups.",
+			"It needs a cipher with ECDHE and AES-GCM or ChaCha20, and a group that the message names.",
 			"Its certificate needs an ECDSA, RSA or Ed25519 key.",
-			"Its log says what is missing.",
+			"The upstream's log says what is missing.",
 		},
 		Cases: []reasonCase{{
 			Case: string(tlsorigin.CaseOnlyHybrid),
 			When: "post-quantum key exchange is required",
 			Cures: []string{
 				"Set {own:TLS_POST_QUANTUM}=prefer.",
-				"Or give the upstream at {UPSTREAM_ADDR} TLS 1.3 with X25519MLKEM768: OpenSSL 3.5 has it.",
+				"Or update the upstream at {UPSTREAM_ADDR} to OpenSSL 3.5, which has X25519MLKEM768.",
 			},
 		}, {
 			Case: string(tlsorigin.CaseOnlyTLS13),
 			When: "TLS 1.3 is required",
 			Cures: []string{
 				"Set {own:TLS_MIN_VERSION}=1.2.",
-				"Or let the upstream speak TLS 1.3: ssl_max_protocol_version of PostgreSQL, client_tls_protocols of pgbouncer.",
+				"Or allow TLS 1.3 at the upstream (PostgreSQL: ssl_max_protocol_version, " +
+					"pgbouncer: client_tls_protocols).",
 			},
 		}, {
 			Case: string(tlsorigin.CaseOldTLS),
 			When: "the upstream has TLS 1.1 or earlier",
 			Cures: []string{
-				"Let the upstream at {UPSTREAM_ADDR} speak TLS 1.2 or 1.3: ssl_max_protocol_version of PostgreSQL, " +
-					"client_tls_protocols of pgbouncer.",
-				"If it cannot, update it and its TLS library.",
+				"Allow TLS 1.2 or 1.3 at the upstream at {UPSTREAM_ADDR} (PostgreSQL: ssl_max_protocol_version, " +
+					"pgbouncer: client_tls_protocols).",
+				"If it has neither, update it and its TLS library.",
 			},
 		}, {
 			Case: string(tlsorigin.CaseGroups),
 			When: "the list of groups leaves out P-256",
 			Cures: []string{
-				"Add P-256 to {own:TLS_GROUPS}: PostgreSQL up to 17 has no other unless told.",
+				"Add P-256 to {own:TLS_GROUPS}: PostgreSQL 17 and earlier accept only that group by default.",
 				"Or remove {own:TLS_GROUPS}.",
 			},
 		}},
@@ -325,7 +326,7 @@ func tlsReasons() []reason {
 		Ends:    ofDial(),
 		Meaning: "The upstream does not know the server name (SNI) that it was asked for.",
 		Cures: []string{
-			"Set {own:TLS_SERVER_NAME} to a name that the upstream serves.",
+			"Set {own:TLS_SERVER_NAME} to a name that the upstream knows.",
 			"Check that {UPSTREAM_ADDR} is the address of that upstream.",
 		},
 		Cases: []reasonCase{{
