@@ -22,10 +22,6 @@ func peek(conn net.Conn, p []byte) (n int) {
 	return max(n, 0)
 }
 
-// pendingInput reports whether conn has received bytes that were not read. It returns false for a connection
-// without descriptor.
-func pendingInput(conn net.Conn) bool { return peek(conn, make([]byte, 1)) > 0 }
-
 // readDescriptor reads from a descriptor that does not block; EAGAIN means that there is nothing.
 func readDescriptor(fd uintptr, p []byte) (int, error) {
 	for {

@@ -54,7 +54,7 @@ func (w *wire) read(p []byte) (int, error) {
 // readInHandshake waits for the peer without a permit. It acquires one before TLS computes with what has
 // come.
 func (w *wire) readInHandshake(p []byte) (int, error) {
-	if !w.permit.held || !pendingInput(w.Conn) {
+	if !w.permit.held || peek(w.Conn, make([]byte, 1)) == 0 {
 		w.permit.release()
 		w.waiter.startWait()
 		defer w.waiter.stopWait()
