@@ -65,7 +65,7 @@ func (s *session) lostInLogin(err error) error {
 	err = upstreamLost(PhaseAuth, err)
 	var gone *Error
 	if errors.As(err, &gone) && s.login.asksClient() {
-		gone.Case = CaseDidNotWait
+		gone.Case = CaseClientSilent
 		gone.Text += ", while it waited for the client to authenticate"
 	}
 	return err

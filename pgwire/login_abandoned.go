@@ -6,10 +6,10 @@ import (
 	"slices"
 )
 
-// Cases of a client that left when it was asked to authenticate. The case without a word is a password or MD5.
+// Cases of a client that left when it was asked to authenticate. The case without a word is a password, MD5 or
+// SCRAM.
 const (
 	CaseAskedByBridge Case = "asked_by_bridge" // for its password in the clear, on this machine
-	CaseAskedForSCRAM Case = "asked_for_scram"
 	CaseAskedForBound Case = "asked_for_bound" // SCRAM with a channel binding that was passed on
 	CaseAskedForOAuth Case = "asked_for_oauth"
 	CaseAskedForToken Case = "asked_for_token" // of GSSAPI or SSPI
@@ -55,7 +55,7 @@ func (m *loginMachine) asked() (AuthMethods, Case) {
 		method = methodOfMechanism(m.offer[0])
 	}
 	return method, map[AuthMethods]Case{
-		methodSCRAMPlus: CaseAskedForBound, methodSCRAM: CaseAskedForSCRAM, methodOAuth: CaseAskedForOAuth,
+		methodSCRAMPlus: CaseAskedForBound, methodOAuth: CaseAskedForOAuth,
 		methodGSS: CaseAskedForToken, methodSSPI: CaseAskedForToken,
 	}[method]
 }

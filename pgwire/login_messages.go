@@ -159,7 +159,7 @@ func malformedOffer() error {
 // offer is stripped.
 func OnlyBound() *Error {
 	return &Error{
-		Kind: ReasonAuthChannelBinding, Case: CaseOnlyBound, State: stateInvalidAuth,
+		Kind: ReasonAuthChannelBinding, State: stateInvalidAuth,
 		Text: "the upstream offers nothing but SCRAM-SHA-256-PLUS, " +
 			"which a client without TLS of its own cannot use",
 	}

@@ -48,10 +48,8 @@ const (
 	CaseMethodNotAllowed   Case = "method_not_allowed"  // Value is the method that the upstream asks for
 	CaseNoMethod           Case = "no_method"           // the upstream asks for none, and that is not allowed
 	CasePasswordUnreadable Case = "password_unreadable" // the bridge's own
-	CaseDidNotWait         Case = "did_not_wait"        // the upstream hung up on a client that had not answered
-	CaseClientSilent       Case = "client_silent"       // the client has not answered a request
+	CaseClientSilent       Case = "client_silent"       // it had not answered when the login ended
 	CasePoolerWaits        Case = "pooler_waits"        // the upstream accepted the password, and nothing followed
-	CaseOnlyBound          Case = "only_bound"          // the upstream offers nothing but channel binding
 	CaseNothingToBindTo    Case = "nothing_to_bind_to"  // the upstream's certificate gives a bridge nothing
 	CaseBridgeNotLocal     Case = "bridge_not_local"    // the bridge asks for passwords on this machine only
 	CaseSCRAMUnproven      Case = "scram_unproven"      // the upstream does not know the password, or breaks SCRAM

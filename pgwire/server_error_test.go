@@ -71,7 +71,7 @@ func TestLoginRefusals(t *testing.T) {
 		{"F0000", "client certificates can only be checked if a root certificate store is available", "ClientAuthentication", ReasonAuthRejected, CaseNoClientCA, ""},
 		{"55000", `database "shop" is not currently accepting connections`, "CheckMyDatabase", ReasonAuthRejected, CaseDatabaseClosed, ""},
 		{"42704", `unrecognized configuration parameter "foo.bar"`, "find_option", ReasonAuthRejected, CaseParameter, "foo.bar"},
-		{"57014", "canceling authentication due to timeout", "ProcessInterrupts", ReasonLoginTimeout, CaseServersTimeout, ""},
+		{"57014", "canceling authentication due to timeout", "ProcessInterrupts", ReasonLoginTimeout, CaseClientSilent, ""},
 		{"08P01", "invalid startup packet layout: shutting down", "ProcessStartupPacket", ReasonAuthRejected, "", ""},
 
 		{"08P01", "no more connections allowed (max_client_conn)", "", ReasonServerFull, CasePoolerFull, "max_client_conn"},
@@ -82,7 +82,7 @@ func TestLoginRefusals(t *testing.T) {
 		{"08P01", "pgbouncer cannot connect to server", "", ReasonPoolTimeout, CasePoolerServer, ""},
 		{"08P01", "client_login_timeout (server down)", "", ReasonPoolTimeout, CasePoolerServer, ""},
 		{"08P01", "server login failed: wrong password type", "", ReasonPoolTimeout, CasePoolerServer, ""},
-		{"08P01", "client_login_timeout", "", ReasonLoginTimeout, CaseServersTimeout, ""},
+		{"08P01", "client_login_timeout", "", ReasonLoginTimeout, CaseClientSilent, ""},
 		{"08P01", "server shutting down", "", ReasonUpstreamShutdown, "", ""},
 		{"08P01", "no such user", "", ReasonAuthRejected, CasePoolerUser, ""},
 		{"08P01", "SASL authentication failed", "", ReasonAuthRejected, CasePoolerPassword, ""},

@@ -31,7 +31,6 @@ const (
 	CasePoolerParameter      Case = "pooler_parameter"       // Value is a startup parameter that the pooler refuses
 	CasePoolerConfig         Case = "pooler_config"          // its own configuration is wrong
 	CaseCertificateUser      Case = "certificate_user"       // the client certificate is for another user
-	CaseServersTimeout       Case = "servers_timeout"        // the server did not wait for the client any longer
 	CaseTimeLimit            Case = "time_limit"             // Value is the parameter that ended the session
 	CaseConflict             Case = "recovery_conflict"      // a standby ended the session
 )
@@ -166,7 +165,7 @@ func postgresRules() []serverRule {
 		},
 		{state: "55P02", text: "parameter", reason: rejected, which: CaseParameter, named: true},
 
-		{state: "57014", reason: ReasonLoginTimeout, which: CaseServersTimeout},
+		{state: "57014", reason: ReasonLoginTimeout, which: CaseClientSilent},
 		{
 			state:  "25P03",
 			reason: gone, which: CaseTimeLimit, value: "idle_in_transaction_session_timeout",
@@ -196,7 +195,7 @@ func poolerRules() []serverRule {
 		{text: "pgbouncer cannot connect to server", reason: ReasonPoolTimeout, which: CasePoolerServer},
 		{text: "server DNS lookup failed", reason: ReasonPoolTimeout, which: CasePoolerServer},
 		{text: "connect failed", reason: ReasonPoolTimeout, which: CasePoolerServer},
-		{text: "client_login_timeout", reason: ReasonLoginTimeout, which: CaseServersTimeout},
+		{text: "client_login_timeout", reason: ReasonLoginTimeout, which: CaseClientSilent},
 		{text: "server shutting down", reason: ReasonUpstreamShutdown},
 
 		{text: "certificate authentication failed", reason: ReasonClientCertRequired},

@@ -41,7 +41,7 @@ func timeLimit() reasonCase {
 }
 
 func didNotWait() reasonCase {
-	return withCase(pgwire.CaseDidNotWait, "it did so while it waited for the client to authenticate",
+	return withCase(pgwire.CaseClientSilent, "it did so while it waited for the client to authenticate",
 		"Make the client answer sooner: it may wait for a person to enter a password.",
 		"Or raise authentication_timeout of PostgreSQL, or client_login_timeout of pgbouncer.")
 }
@@ -171,7 +171,8 @@ func loginReasons() []reason {
 		Meaning: "The client left when it was asked to authenticate. psql does so before it asks for a password.",
 		Cures: []string{
 			"Give the client a password for this user, for instance in PGPASSWORD or in a password file.",
-			"The client must support the method, and its require_auth must allow it.",
+			"The client must support the method. Its require_auth and channel_binding must allow it.",
+			"For a client that is too old for SCRAM, set {own:AUTH_CHANNEL_BINDING}=bridge.",
 		},
 		Cases: abandonedCases(),
 	}, reason{
@@ -199,14 +200,12 @@ func loginReasons() []reason {
 		Cases: []reasonCase{
 			withCase(pgwire.CaseClientSilent, "the client did not answer when it was asked to authenticate",
 				"Make the client answer sooner: it may wait for a person to enter a password.",
-				"Or raise {LOGIN_TIMEOUT}."),
+				"Or raise the limit that ended the login: {LOGIN_TIMEOUT}, authentication_timeout of PostgreSQL, "+
+					"or client_login_timeout of pgbouncer."),
 			withCase(pgwire.CasePoolerWaits, "the upstream accepted the password, and the login did not go on",
 				"Start the PostgreSQL server behind the pooler at {UPSTREAM_ADDR}, or end what holds its connections.",
 				"The pooler's console shows both: SHOW POOLS, SHOW DATABASES. A database may be paused: RESUME ends that.",
 				"Without a pooler, a lock on a catalog holds up logins: pg_locks of the server lists it."),
-			withCase(pgwire.CaseServersTimeout, "the upstream did not wait any longer",
-				"Make the client answer sooner: it may wait for a person to enter a password.",
-				"Or raise the limit of the upstream: authentication_timeout of PostgreSQL, client_login_timeout of pgbouncer."),
 		},
 	})
 }
@@ -302,10 +301,6 @@ func abandonedCases() []reasonCase {
 			"Give the client a password for this user, for instance in PGPASSWORD or in a password file.",
 			"Remove require_auth from the client: pgorigin asks for the password in the clear, on this machine.",
 			"Or set {own:AUTH_PASSWORD_FILE}: pgorigin then asks no client."),
-		withCase(pgwire.CaseAskedForSCRAM, "the upstream asked for SCRAM",
-			"Give the client a password for this user, for instance in PGPASSWORD or in a password file.",
-			"For a client that is too old for SCRAM, set {own:AUTH_CHANNEL_BINDING}=bridge.",
-			"If libpq has channel_binding=require, set channel_binding=disable there."),
 		withCase(pgwire.CaseAskedForBound, "the client was offered channel binding, which it cannot use",
 			"Set {own:AUTH_CHANNEL_BINDING}=strip.",
 			"Or set {own:AUTH_CHANNEL_BINDING}=bridge: pgorigin then binds the login itself."),
@@ -319,9 +314,6 @@ func abandonedCases() []reasonCase {
 
 func bindingCases() []reasonCase {
 	return []reasonCase{
-		withCase(pgwire.CaseOnlyBound, "the upstream accepts nothing but channel binding",
-			"Set {own:AUTH_CHANNEL_BINDING}=bridge: pgorigin then logs in itself, with channel binding.",
-			"A bridge needs {LISTEN_ADDR} on loopback or a Unix socket, or {AUTH_PASSWORD_FILE}."),
 		withCase(pgwire.CaseBridgeNotLocal, "the client of a bridge comes over a network",
 			"Set {own:LISTEN_ADDR} to a loopback address or a Unix socket.",
 			"Or set {own:AUTH_PASSWORD_FILE}: pgorigin then asks no client for a password."),

@@ -128,21 +128,7 @@ func upstreamReasons() []reason {
 				"Read the log of the upstream at {UPSTREAM_ADDR}: it says why it ended TLS.",
 				"If the log has nothing, make the inspection box or firewall on the way pass TLS.",
 			},
-		}, {
-			Case: string(tlsorigin.CaseOnlyHybrid),
-			When: "only a large ClientHello may be sent, because post-quantum key exchange is required",
-			Cures: []string{
-				"Set {own:TLS_POST_QUANTUM}=prefer: pgorigin then tries a smaller ClientHello, too.",
-				"Or let inspection boxes on the way to {UPSTREAM_ADDR} pass a ClientHello of two packets.",
-			},
-		}, {
-			Case: string(tlsorigin.CaseGroups),
-			When: "only a large ClientHello may be sent, because of the list of groups",
-			Cures: []string{
-				"Add X25519 and P-256 to {own:TLS_GROUPS}: pgorigin then tries a smaller ClientHello, too.",
-				"Or let inspection boxes on the way to {UPSTREAM_ADDR} pass a ClientHello of two packets.",
-			},
-		}, timeLimit(), didNotWait(), recoveryConflict()},
+		}, onlyHybrid(), onlyGroups(), timeLimit(), didNotWait(), recoveryConflict()},
 	}, upstreamShutdown(), {
 		Word: "upstream_lost",
 		Stages: []diagnose.Stage{
@@ -162,6 +148,30 @@ func upstreamReasons() []reason {
 		Cures:   []string{"Correct {UPSTREAM_ADDR}: it must be the address of a pgbouncer or PostgreSQL."},
 		Cases:   protocolCases(),
 	}}
+}
+
+// onlyHybrid is a case of a large ClientHello without an answer, and so is onlyGroups.
+func onlyHybrid() reasonCase {
+	return reasonCase{
+		Case: string(tlsorigin.CaseOnlyHybrid),
+		When: "only a large ClientHello may be sent, because post-quantum key exchange is required",
+		Cures: []string{
+			"Set {own:TLS_POST_QUANTUM}=prefer: pgorigin then tries a smaller ClientHello, too.",
+			"Or let firewalls and inspection boxes on the way to {UPSTREAM_ADDR} pass a ClientHello of two packets.",
+			"Check the MTU on the way, too.",
+		},
+	}
+}
+
+func onlyGroups() reasonCase {
+	return reasonCase{
+		Case: string(tlsorigin.CaseGroups),
+		When: "only a large ClientHello may be sent, because of the list of groups",
+		Cures: []string{
+			"Add X25519 and P-256 to {own:TLS_GROUPS}: pgorigin then tries a smaller ClientHello, too.",
+			"Or let firewalls and inspection boxes on the way to {UPSTREAM_ADDR} pass a ClientHello of two packets.",
+		},
+	}
 }
 
 func tlsReasons() []reason {
@@ -230,22 +240,7 @@ func tlsReasons() []reason {
 			"Its answer may be lost: let ICMP 'fragmentation needed' pass, or lower the MTU of this machine or pod.",
 			"Or raise {DIAL_TIMEOUT}.",
 		},
-		Cases: []reasonCase{{
-			Case: string(tlsorigin.CaseOnlyHybrid),
-			When: "only a large ClientHello may be sent, because post-quantum key exchange is required",
-			Cures: []string{
-				"Set {own:TLS_POST_QUANTUM}=prefer: pgorigin then tries a smaller ClientHello, too.",
-				"Or let firewalls and inspection boxes on the way to {UPSTREAM_ADDR} pass a ClientHello of two packets.",
-				"Check the MTU on the way, too.",
-			},
-		}, {
-			Case: string(tlsorigin.CaseGroups),
-			When: "only a large ClientHello may be sent, because of the list of groups",
-			Cures: []string{
-				"Add X25519 and P-256 to {own:TLS_GROUPS}: pgorigin then tries a smaller ClientHello, too.",
-				"Or let firewalls and inspection boxes on the way to {UPSTREAM_ADDR} pass a ClientHello of two packets.",
-			},
-		}, {
+		Cases: []reasonCase{onlyHybrid(), onlyGroups(), {
 			Case: string(tlsorigin.CaseSlow),
 			When: "the upstream is slow",
 			Cures: []string{
