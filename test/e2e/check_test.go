@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/pgorigin/pgorigin/test/servers"
+	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
 )
 
 // checkOutput is what these tests look at in the output of check --json.
@@ -176,6 +178,32 @@ func TestCheckNamesTheFaultOfARealServer(t *testing.T) {
 			code, out := checkJSON(ctx, t, row.upstream, row.env, row.args...)
 			if code != 1 || out.OK || out.Failed == nil || out.Failed.Stage != row.stage || out.Failed.Reason != row.reason || out.Failed.Cure == "" {
 				t.Errorf("exit code %d, %+v; want stage %s and reason %s", code, out.Failed, row.stage, row.reason)
+			}
+		})
+	}
+}
+
+// Without a client certificate, TLS is as good as with one. A user may need it all the same.
+func TestCheckKeepsTheClientCertificateOfAUserWhoNeedsIt(t *testing.T) {
+	ctx := testContext(t)
+	stranger := tlstest.NewCA("a stranger's CA", tlstest.P256).Issue(tlstest.Leaf{
+		CommonName: servers.User, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	})
+	certificate, key, err := stranger.WriteFiles(t.TempDir(), "client")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for database, want := range map[string]string{
+		servers.Database:       "Unset PGORIGIN_TLS_CERT_FILE",
+		servers.MutualDatabase: "Add the certificate of",
+	} {
+		t.Run(database, func(t *testing.T) {
+			code, out := checkJSON(ctx, t, shared.postgres.Addr, []string{
+				"PGORIGIN_TLS_CERT_FILE=" + certificate, "PGORIGIN_TLS_KEY_FILE=" + key,
+				"PGUSER=" + servers.User, "PGDATABASE=" + database,
+			})
+			if code != 1 || out.Failed == nil || out.Failed.Reason != "client_cert_rejected" || !strings.HasPrefix(out.Failed.Cure, want) {
+				t.Errorf("exit code %d, %+v; want a cure that begins with %q", code, out.Failed, want)
 			}
 		})
 	}

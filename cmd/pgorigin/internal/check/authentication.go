@@ -26,7 +26,7 @@ const pings = 5
 func (c *originChecker) checkAuthentication(ctx context.Context, address *Address, addr *tlsorigin.Addr) {
 	began := time.Now()
 	user, database := c.account.startupNames()
-	err := c.withConnection(ctx, addr, func(conn pgwire.Upstream) (err error) {
+	err := c.withConnection(ctx, c.dialer, addr, func(conn pgwire.Upstream) (err error) {
 		address.Authentication, err = askAuthentication(ctx, conn, user, database)
 		return err
 	})
@@ -48,7 +48,7 @@ func (c *originChecker) checkAuthentication(ctx context.Context, address *Addres
 // checkLogin logs in to a verified address.
 func (c *originChecker) checkLogin(ctx context.Context, address *Address, addr *tlsorigin.Addr) {
 	began := time.Now()
-	err := c.withConnection(ctx, addr, func(conn pgwire.Upstream) (err error) {
+	err := c.withConnection(ctx, c.dialer, addr, func(conn pgwire.Upstream) (err error) {
 		address.Login, err = c.account.login(ctx, conn, addr.Host, c.origin.AuthMethods())
 		return err
 	})
@@ -61,12 +61,26 @@ func (c *originChecker) checkLogin(ctx context.Context, address *Address, addr *
 	address.Stages = append(address.Stages, stage)
 }
 
+// demandsCertificate reports whether a login by dialer is refused for want of a client certificate. A server may
+// say so only when it knows the user.
+func (c *originChecker) demandsCertificate(
+	ctx context.Context, dialer *tlsorigin.Dialer, addr *tlsorigin.Addr,
+) bool {
+	user, database := c.account.startupNames()
+	err := c.withConnection(ctx, dialer, addr, func(conn pgwire.Upstream) error {
+		_, err := askAuthentication(ctx, conn, user, database)
+		return err
+	})
+	failure, ok := pgwire.AsFailure(err)
+	return ok && failure.Reason() == string(pgwire.ReasonClientCertRequired)
+}
+
 // withConnection calls use with a new verified connection to addr, and closes it. use has the time of a
 // login.
 func (c *originChecker) withConnection(
-	ctx context.Context, addr net.Addr, use func(pgwire.Upstream) error,
+	ctx context.Context, dialer *tlsorigin.Dialer, addr net.Addr, use func(pgwire.Upstream) error,
 ) error {
-	conn, err := c.dialer.Dial(ctx, addr)
+	conn, err := dialer.Dial(ctx, addr)
 	if err != nil {
 		return err
 	}

@@ -20,6 +20,7 @@ type change struct {
 	settings []setting        // of one room, such as a certificate and its key; none for another kind of change
 	addr     *tlsorigin.Addr  // where to connect instead; nil for the address that failed
 	offer    *tlsorigin.Offer // what no setting does; nil for the hello of a connection
+	asks     bool             // works only if a login is not refused for want of a client certificate
 	timeout  time.Duration    // zero for the usual one
 	cure     string           // if it works
 	same     string           // is in other cures that say to do the same; empty for none
@@ -191,7 +192,11 @@ func (c *originChecker) withoutClientCertificate() []change {
 	if c.origin.TLS.CertFile == "" {
 		return nil
 	}
-	return c.unset("TLS_CERT_FILE", "TLS_KEY_FILE")
+	list := c.unset("TLS_CERT_FILE", "TLS_KEY_FILE")
+	for i := range list {
+		list[i].asks = !c.options.NoStartup
+	}
+	return list
 }
 
 // longer waits longer for an upstream that gave no answer in time, if so much time is left.

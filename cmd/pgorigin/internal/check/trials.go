@@ -116,8 +116,11 @@ func (c *originChecker) try(ctx context.Context, change change, addr *tlsorigin.
 		Change: change.text, Outcome: trialWorks, Milliseconds: milliseconds(time.Since(began)),
 		cure: change.cure, same: change.same,
 	}
-	if failure != nil {
+	switch {
+	case failure != nil:
 		t.Outcome, t.Reason = trialFailed, failure.Reason()
+	case change.asks && c.demandsCertificate(ctx, dialer, addr):
+		t.Outcome, t.Reason = trialFailed, string(tlsorigin.ReasonClientCertRequired)
 	}
 	if len(change.settings) > 0 {
 		t.Variable, t.Value = change.settings[0].variable, change.settings[0].value
