@@ -86,6 +86,7 @@ func TestLoginRefusals(t *testing.T) {
 		{"08P01", "server shutting down", "", ReasonUpstreamShutdown, "", ""},
 		{"08P01", "no such user", "", ReasonAuthRejected, CasePoolerUser, ""},
 		{"08P01", "SASL authentication failed", "", ReasonAuthRejected, CasePoolerPassword, ""},
+		{"08P01", "LDAP authentication failed", "", ReasonAuthRejected, CasePoolerPassword, ""},
 		{"08P01", "password authentication failed", "", ReasonAuthRejected, CasePoolerPassword, ""},
 		{"08P01", "certificate authentication failed", "", ReasonClientCertRequired, "", ""},
 		{"08P01", "no such database: nowhere", "", ReasonAuthRejected, CasePoolerDatabase, ""},

@@ -208,6 +208,7 @@ func poolerRules() []serverRule {
 		{text: "password authentication failed", reason: rejected, which: CasePoolerPassword},
 		{text: "SASL authentication failed", reason: rejected, which: CasePoolerPassword},
 		{text: "PAM authentication failed", reason: rejected, which: CasePoolerPassword},
+		{text: "LDAP authentication failed", reason: rejected, which: CasePoolerPassword},
 		{text: "auth failed", reason: rejected, which: CasePoolerPassword},
 		{text: "no such database", reason: rejected, which: CasePoolerDatabase},
 		{text: "database", end: "is disabled", reason: rejected, which: CasePoolerDisabled},

@@ -12,11 +12,15 @@ import (
 )
 
 func TestHint(t *testing.T) {
-	cures := NewCures(new(config.Origin))
+	origin := new(config.Origin)
+	origin.Auth.PasswordFile = "/run/secrets/password"
+	cures := NewCures(origin)
 	for _, row := range []struct {
 		err  error
 		want string
 	}{
+		{&pgwire.Error{Kind: pgwire.ReasonAuthRejected, Case: pgwire.CaseStalePassword}, "/run/secrets/password"},
+		{&pgwire.Error{Kind: pgwire.ReasonAuthRejected, Case: pgwire.CasePasswordUnreadable}, "/run/secrets/password"},
 		{&tlsorigin.Error{Kind: tlsorigin.ReasonCertNameMismatch}, "Set PGORIGIN_TLS_SERVER_NAME"},
 		{
 			fmt.Errorf("dial: %w", &tlsorigin.Error{Kind: tlsorigin.ReasonCertUnknownAuthority}),

@@ -52,8 +52,8 @@ func (c Cures) Find(err error) (found Finding, ok bool) {
 		which, value = string(e.Case), e.Value
 	case *pgwire.Error:
 		which, value, server = string(e.Case), e.Value, e.Server
-		if e.Case == pgwire.CaseStalePassword { // pgwire knows no files
-			value = c.origin.Auth.PasswordFile
+		if e.Case == pgwire.CaseStalePassword || e.Case == pgwire.CasePasswordUnreadable {
+			value = c.origin.Auth.PasswordFile // of which pgwire knows nothing
 		}
 	}
 	r := c.reasons[failure.Reason()]
