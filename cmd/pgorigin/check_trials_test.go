@@ -179,22 +179,40 @@ func applied(env []string, cure string) []string {
 func TestCheckTriesAnotherPort(t *testing.T) {
 	w := newCheckWorld()
 	const host = "127.0.0.43"
-	ln, err := net.Listen("tcp", host+":6432")
+	ln, err := net.Listen("tcp", host+":5432")
 	if err != nil {
 		t.Fatal(err)
 	}
 	ln.Close()
-	s := startScriptedOn(t, host+":6432", overTLS(w.good, sasl()))
-	out, got := checked(t, w.env(host+":5432"))
+	s := startScriptedOn(t, host+":5432", overTLS(w.good, sasl()))
+	out, got := checked(t, w.env(host+":6432"))
 	want := "Set PGORIGIN_UPSTREAM_ADDR=" + s.addr + " (tried: it connects)."
 	if out.Failed == nil || out.Failed.Reason != "upstream_refused" || !strings.HasPrefix(out.Failed.Cure, want) {
 		t.Errorf("want %q in %s", want, got.stdout)
 	}
-	cmdtest.Contains(t, unwrapped(runWith(t, w.env(host+":5432"), "check").stdout), "tried, one change at a time", want)
-	out, got = checked(t, w.env(host+":5432,"+host+":5433"))
-	want = "Set PGORIGIN_UPSTREAM_ADDR=" + s.addr + "," + host + ":5433 (tried: it connects)."
+	cmdtest.Contains(t, unwrapped(runWith(t, w.env(host+":6432"), "check").stdout), "tried, one change at a time", want)
+	out, got = checked(t, w.env(host+":6432,"+host+":6433"))
+	want = "Set PGORIGIN_UPSTREAM_ADDR=" + s.addr + "," + host + ":6433 (tried: it connects)."
 	if out.Failed == nil || !strings.HasPrefix(out.Failed.Cure, want) {
 		t.Errorf("want %q in %s", want, got.stdout)
+	}
+}
+
+// TestCheckTriesAnotherPortLast: a pooler may stand in front of the server that fails, and a server without TLS
+// is the right one. Then the advice of a client comes first.
+func TestCheckTriesAnotherPortLast(t *testing.T) {
+	w := newCheckWorld()
+	const host = "127.0.0.47"
+	pooler := startScriptedOn(t, host+":6432", overTLS(w.good, sasl()))
+	for first, address := range map[string]string{
+		"Check that the upstream runs.":   host + ":5432",
+		"Turn TLS on in the upstream (pg": startScriptedOn(t, host+":6433", answersSSL("N")).addr,
+	} {
+		out, got := checked(t, w.env(address))
+		last := "Or set PGORIGIN_UPSTREAM_ADDR=" + pooler.addr + " (tried: it connects)."
+		if out.Failed == nil || !strings.HasPrefix(out.Failed.Cure, first) || !strings.HasSuffix(out.Failed.Cure, last) {
+			t.Errorf("want %q and %q in %s", first, last, got.stdout)
+		}
 	}
 }
 

@@ -24,6 +24,7 @@ type change struct {
 	timeout  time.Duration    // zero for the usual one
 	cure     string           // if it works
 	same     string           // is in other cures that say to do the same; empty for none
+	last     bool             // the other cures come first, because this one may only evade the fault
 }
 
 // setting is a variable and its value. It is unset if the value is empty.
@@ -110,10 +111,14 @@ func (c *originChecker) negotiation() []change {
 	return c.set("TLS_NEGOTIATION", string(tlsorigin.NegotiateDirect))
 }
 
+// postgresPort is PostgreSQL's own. An address that has it is rarely a mistake.
+const postgresPort = "5432"
+
 // usualPorts are those of PostgreSQL and pgbouncer.
 func usualPorts() []uint16 { return []uint16{5432, 6432} }
 
-// otherPorts are the other usual ports of the same host.
+// otherPorts are the other usual ports of the same host. A pooler there may need the server that fails, and a
+// server that speaks Postgres without TLS has the right port. Then another port is the last cure.
 func (c *originChecker) otherPorts(d *diagnose.Address) []change {
 	host, port, err := net.SplitHostPort(d.Addr.Host)
 	resolved, ok := d.Addr.TCP.(*net.TCPAddr)
@@ -136,6 +141,9 @@ func (c *originChecker) otherPorts(d *diagnose.Address) []change {
 		for _, change := range c.set("UPSTREAM_ADDR", strings.Join(addrs, ",")) {
 			ip := netip.AddrPortFrom(resolved.AddrPort().Addr(), other)
 			change.addr = &tlsorigin.Addr{TCP: net.TCPAddrFromAddrPort(ip), Host: addr}
+			if port == postgresPort || d.Err.Kind == tlsorigin.ReasonTLSRefused {
+				change.last, change.cure = true, "Or set "+change.text+" (tried: it connects)."
+			}
 			list = append(list, change)
 		}
 	}

@@ -38,6 +38,7 @@ type Trial struct {
 
 	cure string // what to do if it works
 	same string // is in cures that say to do the same; empty for none
+	last bool   // whether the other cures come first
 }
 
 func (t Trial) works() bool { return t.Outcome == trialWorks }
@@ -114,7 +115,7 @@ func (c *originChecker) try(ctx context.Context, change change, addr *tlsorigin.
 	}
 	t := &Trial{
 		Change: change.text, Outcome: trialWorks, Milliseconds: milliseconds(time.Since(began)),
-		cure: change.cure, same: change.same,
+		cure: change.cure, same: change.same, last: change.last,
 	}
 	switch {
 	case failure != nil:
@@ -154,10 +155,14 @@ func (c *originChecker) dialerWith(settings []setting) *tlsorigin.Dialer {
 	return nil
 }
 
-// withTrials puts the cure that was tried and works before the others. It leaves out those that set the same.
+// withTrials puts the cure that was tried and works before the others, or after them. It leaves out those that
+// set the same.
 func withTrials(found advice.Finding, trials []Trial) advice.Finding {
-	i := slices.IndexFunc(trials, Trial.works)
+	i := slices.IndexFunc(trials, func(t Trial) bool { return t.works() && !t.last })
 	if i < 0 {
+		if i = slices.IndexFunc(trials, Trial.works); i >= 0 {
+			found.Cures = append(slices.Clone(found.Cures), safetext.Printable(trials[i].cure))
+		}
 		return found
 	}
 	works := trials[i]
