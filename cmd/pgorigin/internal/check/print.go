@@ -261,16 +261,20 @@ func (p printer) paint(result, text string) string {
 // conclusion ends the report. Problems of the configuration follow on stderr, as those of run do.
 func (p printer) conclusion(r *Report) {
 	fmt.Fprintf(p.w, "\n")
-	switch n := r.warnings(); {
-	case r.Failed != nil:
+	if r.Failed != nil {
 		p.failure(resultFailed, "first failing stage", r.Failed)
-	case n == 0:
-		fmt.Fprintf(p.w, "%s\n", p.paint(resultOK, "all good"))
-	default:
-		fmt.Fprintf(p.w, "%s\n", p.paint(resultWarning, "works, with "+counted(n, "warning")))
-		for i := range r.Degraded {
-			p.failure(resultWarning, "warning", &r.Degraded[i])
-		}
+		return
+	}
+	result, text := resultOK, "all good"
+	if n := r.warnings(); n > 0 {
+		result, text = resultWarning, "works, with "+counted(n, "warning")
+	}
+	fmt.Fprintf(p.w, "%s\n", p.paint(result, text))
+	if !r.loggedIn() {
+		fmt.Fprintf(p.w, "No password was tested: check --login logs in.\n")
+	}
+	for i := range r.Degraded {
+		p.failure(resultWarning, "warning", &r.Degraded[i])
 	}
 }
 

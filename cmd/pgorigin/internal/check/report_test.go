@@ -259,15 +259,17 @@ func TestALongLabelAndAShortText(t *testing.T) {
 
 func TestConclusion(t *testing.T) {
 	failure := Failure{Stage: "tcp", Upstream: "db.test:6432", Reason: "upstream_refused", Text: "refused", Cure: "Check that it runs."}
+	const noLogin = "No password was tested: check --login logs in.\n"
 	for _, row := range []struct {
 		name, result, want string
 		report             Report
 	}{
-		{"nothing to say", resultOK, "\nall good\n", Report{}},
-		{"a warning", resultOK, "\nworks, with 1 warning\n", Report{Warnings: []string{"odd"}}},
+		{"nothing to say", resultOK, "\nall good\n" + noLogin, Report{}},
+		{"nothing to say after a login", resultOK, "\nall good\n", Report{Upstreams: []Upstream{{Addresses: []Address{{Login: new(LoginFacts)}}}}}},
+		{"a warning", resultOK, "\nworks, with 1 warning\n" + noLogin, Report{Warnings: []string{"odd"}}},
 		{
 			"something failed beside a connection", resultDegraded,
-			"\nworks, with 2 warnings\nwarning: tcp of db.test:6432\nreason: upstream_refused\nrefused\ncure: Check that it runs.\n",
+			"\nworks, with 2 warnings\n" + noLogin + "warning: tcp of db.test:6432\nreason: upstream_refused\nrefused\ncure: Check that it runs.\n",
 			Report{Warnings: []string{"odd"}, Degraded: []Failure{failure}, Stages: []Stage{{Stage: "listen", Result: resultWarning}}},
 		},
 		{

@@ -122,6 +122,18 @@ func (r *Report) conclude() {
 	}
 }
 
+// loggedIn reports whether there was a login to the end, which only --login asks for.
+func (r *Report) loggedIn() bool {
+	for i := range r.Upstreams {
+		for j := range r.Upstreams[i].Addresses {
+			if r.Upstreams[i].Addresses[j].Login != nil {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // warnings counts what a reader should look at, though nothing failed.
 func (r *Report) warnings() int {
 	n := len(r.Warnings)
