@@ -59,6 +59,7 @@ func TestLoginRefusals(t *testing.T) {
 		{"28P01", `password authentication failed for user "app"`, "auth_failed", ReasonAuthRejected, CaseWrongPassword, ""},
 		{"28000", `LDAP authentication failed for user "app"`, "auth_failed", ReasonAuthRejected, CaseWrongPassword, ""},
 		{"28000", "connection requires a valid client certificate", "ClientAuthentication", ReasonClientCertRequired, "", ""},
+		{"28000", `GSSAPI authentication failed for user "app"`, "auth_failed", ReasonAuthRejected, CaseTicketRefused, ""},
 		{"28000", `certificate authentication failed for user "app"`, "auth_failed", ReasonClientCertRejected, CaseCertificateUser, ""},
 		{"28000", `no pg_hba.conf entry for host "10.1.2.3", user "app", database "shop", SSL encryption`, "ClientAuthentication", ReasonAuthRejected, CaseNoHBAEntry, ""},
 		{"28000", "kein pg_hba.conf-Eintrag für Host »10.1.2.3«", "ClientAuthentication", ReasonAuthRejected, CaseNoHBAEntry, ""},
@@ -102,7 +103,7 @@ func TestLoginRefusals(t *testing.T) {
 
 		// What pgbouncer forwards of its server's words, in the older releases under its own SQLSTATE.
 		{"08P01", `password authentication failed for user "app"`, "", ReasonAuthRejected, CasePoolerServerPassword, ""},
-		{"28P01", `password authentication failed for user "app"`, "", ReasonAuthRejected, CasePoolerServerPassword, ""},
+		{"28P01", `password authentication failed for user "app"`, "", ReasonAuthRejected, CasePoolerPassword, ""},
 		{"08P01", `database "shop" does not exist`, "", ReasonAuthRejected, CasePoolerDatabase, ""},
 		{"3D000", `database "shop" does not exist`, "", ReasonAuthRejected, CasePoolerDatabase, ""},
 		{"08P01", `role "app" does not exist`, "", ReasonAuthRejected, CaseNoRole, ""},

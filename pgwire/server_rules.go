@@ -11,6 +11,7 @@ const (
 	CasePoolerServer         Case = "pooler_server"          // the pooler cannot log in to its server
 	CaseWrongPassword        Case = "wrong_password"         // or no such user: servers do not say which
 	CaseStalePassword        Case = "stale_password"         // the bridge's own
+	CaseTicketRefused        Case = "ticket_refused"         // of Kerberos, by GSSAPI or SSPI
 	CaseNoHBAEntry           Case = "no_hba_entry"           // pg_hba.conf allows no such connection
 	CaseNoRole               Case = "no_role"                // the role does not exist
 	CaseRoleNoLogin          Case = "role_nologin"           // the role may not log in
@@ -92,11 +93,6 @@ func postgresRules() []serverRule {
 		{state: "53300", text: "remaining connection slots are reserved", reason: full},
 		{state: "53300", reason: full},
 
-		{
-			state: "28P01", text: "password authentication failed for user", pooler: true,
-			reason: rejected, which: CasePoolerServerPassword,
-		},
-		{state: "28P01", pooler: true, reason: rejected, which: CasePoolerPassword},
 		{state: "28P01", reason: rejected, which: CaseWrongPassword},
 		{state: "28000", text: "connection requires a valid client certificate", reason: certificate},
 		{
@@ -119,6 +115,8 @@ func postgresRules() []serverRule {
 		{state: "28000", text: "pg_hba.conf rejects", reason: rejected, which: CaseNoHBAEntry},
 		{state: "28000", routine: "ClientAuthentication", reason: rejected, which: CaseNoHBAEntry},
 		{state: "28000", text: "Ident authentication failed", reason: rejected, which: CaseNoHBAEntry},
+		{state: "28000", text: "GSSAPI authentication failed", reason: rejected, which: CaseTicketRefused},
+		{state: "28000", text: "SSPI authentication failed", reason: rejected, which: CaseTicketRefused},
 		{state: "28000", routine: "auth_failed", reason: rejected, which: CaseWrongPassword},
 		{
 			state: "28000", text: "role \"", end: "is not permitted to log in",
@@ -201,6 +199,7 @@ func poolerRules() []serverRule {
 		{text: "certificate authentication failed", reason: ReasonClientCertRequired},
 		{text: "no such user", reason: rejected, which: CasePoolerUser},
 		{text: "\"trust\" authentication failed", reason: rejected, which: CasePoolerUser},
+		{state: "28P01", reason: rejected, which: CasePoolerPassword}, // perhaps of a server that is no PostgreSQL
 		{
 			text:   "password authentication failed for user",
 			reason: rejected, which: CasePoolerServerPassword,

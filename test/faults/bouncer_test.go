@@ -120,6 +120,16 @@ func bouncerFaults() []fault {
 			},
 		},
 		{
+			// Versions from 1.24 on have this limit.
+			name: "pgbouncer: the user has too many clients", reason: "server_full", simulated: "The other client leaves.",
+			cause: []string{`max_user_client_connections`}, first: `max_user_client_connections`, serverSays: true, ofAccount: true,
+			make: func(s *scene) {
+				g := s.gate(insideTLS(string(pgtest.ErrorResponse("08P01", "client connections exceeded (max_user_client_connections)"))))
+				s.upstream, s.noPeers = g.Addr, true
+				s.cure = func() { g.become(relays(shared.postgres.Addr)) }
+			},
+		},
+		{
 			// Newer versions than 1.18 say this at once.
 			name: "pgbouncer: PostgreSQL has not let it in before", reason: "pool_timeout",
 			cause: []string{`server_login_retry`}, first: `behind`, serverSays: true,

@@ -79,6 +79,14 @@ func methodFaults() []fault {
 			make: func(s *scene) { scripted(s, insideTLS(string(pgtest.Message('R', "\x00\x00\x00\x07")), "")) },
 		},
 		{
+			name: "the Kerberos ticket is of another user", reason: "auth_rejected", simulated: "The server maps the principal.",
+			cause: []string{`GSSAPI`}, first: `principal`, serverSays: true, ofAccount: true,
+			make: func(s *scene) {
+				scripted(s, insideTLS(string(pgtest.Message('E',
+					"SFATAL\x00C28000\x00MGSSAPI authentication failed for user \"app\"\x00Rauth_failed\x00\x00"))))
+			},
+		},
+		{
 			name: "the server asks for a password in the clear, SCRAM is demanded", reason: "auth_rejected",
 			cause: []string{`password`, `scram-sha-256|PGORIGIN_AUTH_REQUIRE`},
 			first: `PGORIGIN_AUTH_REQUIRE|scram`, ofAccount: true,
