@@ -152,7 +152,7 @@ func (a *answerer) beginSCRAM(offer []string) ([]byte, error) {
 		}
 	case slices.Contains(offer, scram.SHA256Plus):
 		const text = "the upstream offers only SCRAM-SHA-256-PLUS, " +
-			"and its certificate is signed with Ed25519, which gives nothing to bind a login to"
+			"and its certificate is signed with Ed25519, which allows no channel binding"
 		return nil, cannotBind(text, nil)
 	default:
 		unknown := upstreamProtocol("the upstream offers no SASL mechanism that pgorigin knows: %s",

@@ -236,7 +236,7 @@ func TestCasesOfClientCertificates(t *testing.T) {
 		"intermediate missing, by its name": {root.Intermediate("Issuing CA", tlstest.P256).Issue(client).WithChain(), true, 48, CaseClientChain, `"Issuing CA"`, "came without"},
 		"intermediate missing":              {between.Issue(client).WithChain(), true, 48, CaseClientChain, `"Intermediate"`, `came without the certificate of its authority "Intermediate"`},
 		"revoked":                           {root.Issue(client), false, 44, CaseClientRevoked, "", "has been revoked"},
-		"expired for the upstream":          {root.Issue(client), false, 45, CaseClientDates, "", "within its dates here"},
+		"expired for the upstream":          {root.Issue(client), false, 45, CaseClientDates, "", "valid by the clock of this machine"},
 		"bad":                               {root.Issue(client), false, 42, "", "", `rejected the client certificate "app": TLS alert 42`},
 		"no other alert":                    {root.Issue(client), false, 40, "", "", "TLS alert 40"},
 		"denied":                            {root.Issue(client), false, 49, "", "", "TLS alert 49"},

@@ -60,7 +60,7 @@ func (a *clientAuth) unusable(err error) *problem {
 		return nil
 	}
 	leaf := a.configured.Leaf
-	return because(ReasonClientCertRejected, "takes no signature that the key of the client certificate %s "+
+	return because(ReasonClientCertRejected, "accepts no signature that the key of the client certificate %s "+
 		"can make (%s)", verify.CertificateName(leaf), keyText(leaf)).as(CaseClientKey)
 }
 
@@ -140,7 +140,7 @@ func (a *clientAuth) rejection(number uint8, name string, now time.Time) *proble
 		return rejected(" (serial number %s), which has been revoked", verify.SerialText(leaf)).
 			as(CaseClientRevoked)
 	case number == alertCertificateExpired:
-		return rejected(", which is within its dates here, until %s", leaf.NotAfter.UTC().Format(time.RFC3339)).
+		return rejected(", which is valid by the clock of this machine, until %s", leaf.NotAfter.UTC().Format(time.RFC3339)).
 			as(CaseClientDates)
 	}
 	return rejected("")

@@ -206,7 +206,7 @@ func (a *attempt) handshakeFailure(err error, received int64) *problem {
 	}
 	switch {
 	case isGone(err) && received == 0:
-		return because(ReasonUpstreamGone, "agreed to TLS but %s the connection before it sent any", ending(err)).
+		return because(ReasonUpstreamGone, "agreed to TLS but %s the connection before it sent any TLS data", ending(err)).
 			as(a.unanswered(CaseInHandshake))
 	case isGone(err):
 		return because(ReasonUpstreamGone,

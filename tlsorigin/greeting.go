@@ -81,12 +81,12 @@ func answerProblem(greeting []byte) *problem {
 		// data from inside TLS (CVE-2021-23222). Bytes that have arrived already get their own reason. Later
 		// ones break the handshake, because nothing between here and TLS has a buffer.
 		return because(ReasonTLSInjection,
-			"sent plaintext behind its answer to SSLRequest; someone in the path may have injected it")
+			"sent plaintext after its answer to SSLRequest; somebody on the way may have injected it")
 	case greeting[0] == 'N':
 		return because(ReasonTLSRefused, "refuses TLS (answered SSLRequest with N)")
 	case greeting[0] == 'E':
-		return because(ReasonTLSProtocol, "answered SSLRequest with an error, as a Postgres server does that "+
-			"cannot serve another connection").as(CaseErrorAnswer)
+		return because(ReasonTLSProtocol, "answered SSLRequest with an error, as a Postgres server does "+
+			"if it cannot serve another connection").as(CaseErrorAnswer)
 	}
 	return because(ReasonNotPostgres,
 		"answered SSLRequest with byte 0x%02x instead of S or N: this is probably no Postgres server",

@@ -273,7 +273,7 @@ func TestCheckKnowsWhatComesAndGoes(t *testing.T) {
 		conn.Close()
 	})
 	out, got := checked(t, w.env(s.addr))
-	if out.Failed == nil || out.Failed.Reason != "upstream_gone" || !strings.HasPrefix(out.Failed.Cure, "Connect again: a second try") {
+	if out.Failed == nil || out.Failed.Reason != "upstream_gone" || !strings.HasPrefix(out.Failed.Cure, "Connect again: the second attempt") {
 		t.Errorf("%s", got.stdout)
 	}
 }

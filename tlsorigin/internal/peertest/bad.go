@@ -199,11 +199,11 @@ func BadProtocols(ca *tlstest.CA) []BadUpstream {
 		},
 		{
 			"bytes behind S in the same segment", Answers("S" + PeerText), Nothing, "tls_injection",
-			[]string{"behind its answer"},
+			[]string{"after its answer"},
 		},
 		{
 			"AuthenticationOk behind S in the same segment", Answers("S" + authOK), Nothing, "tls_injection",
-			[]string{"behind its answer"},
+			[]string{"after its answer"},
 		},
 		{
 			"bytes behind S in a later segment", afterHello(PeerText), Nothing, "tls_protocol",

@@ -107,7 +107,7 @@ func readinessReasons() []reason {
 		Everybody: true,
 		Meaning:   "The server does not take logins yet: it starts or recovers.",
 		Cures: []string{
-			"Wait until the server at {UPSTREAM_ADDR} has started, and connect again.",
+			"Wait until the upstream at {UPSTREAM_ADDR} has started, and connect again.",
 			"Its log says how far the recovery is.",
 		},
 		Cases: []reasonCase{withCase(pgwire.CaseHotStandbyOff, "the server is a standby that takes no sessions",
@@ -162,7 +162,7 @@ func loginReasons() []reason {
 		Meaning: "The upstream refused the login, or asked for a method that is not allowed.",
 		Cures: []string{
 			"Correct what the message of the upstream names.",
-			"The log of the server at {UPSTREAM_ADDR} often says more.",
+			"The log of the upstream at {UPSTREAM_ADDR} often says more.",
 		},
 		Cases: append(append(ownRefusals(), serverRefusals()...), poolerRefusals()...),
 	}, reason{
@@ -218,7 +218,7 @@ func ownRefusals() []reasonCase {
 			"Or make the server ask for another method: its pg_hba.conf and the user's password decide.",
 			"Without {own:AUTH_REQUIRE}, a bridge accepts only scram-sha-256."),
 		withCase(pgwire.CaseNoMethod, "pgorigin ended the login, because the upstream asks for no password at all",
-			"Replace trust by scram-sha-256 in pg_hba.conf of the server at {UPSTREAM_ADDR}.",
+			"Replace trust by scram-sha-256 in pg_hba.conf of the upstream at {UPSTREAM_ADDR}.",
 			"Or add none to {own:AUTH_REQUIRE}, if you accept a login without any proof."),
 		withCase(pgwire.CasePasswordUnreadable, "pgorigin ended the login, because it has no password",
 			"Put the user's password into {}, the file of {AUTH_PASSWORD_FILE}, and let pgorigin read it.",

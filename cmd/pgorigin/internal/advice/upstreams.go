@@ -91,13 +91,13 @@ func upstreamReasons() []reason {
 			When: "the timeout was less than a second",
 			Cures: []string{
 				"Raise {DIAL_TIMEOUT}: its default is 10s.",
-				"Check the load of the server at {UPSTREAM_ADDR}, and the port.",
+				"Check the load of the upstream at {UPSTREAM_ADDR}, and the port.",
 			},
 		}, {
 			Case: string(tlsorigin.CaseRightPort),
 			When: "the port is a usual one, or was verified before",
 			Cures: []string{
-				"Restart the server at {UPSTREAM_ADDR}, if it hangs.",
+				"Restart the upstream at {UPSTREAM_ADDR}, if it hangs.",
 				"If a load balancer is there, check that it has a healthy server behind it.",
 				"Or raise {DIAL_TIMEOUT}.",
 			},
@@ -222,7 +222,7 @@ func tlsReasons() []reason {
 			Case: string(tlsorigin.CaseErrorAnswer),
 			When: "it answered SSLRequest with an error",
 			Cures: []string{
-				"Connect again: the server at {UPSTREAM_ADDR} may have had too many connections or no memory.",
+				"Connect again: the upstream at {UPSTREAM_ADDR} may have had too many connections or no memory.",
 				"If this repeats, read its log: it says why.",
 			},
 		}, {
@@ -236,7 +236,7 @@ func tlsReasons() []reason {
 		Ends:    ofDial(),
 		Meaning: "The upstream accepted the connection, but did not finish TLS in time.",
 		Cures: []string{
-			"Restart the server at {UPSTREAM_ADDR}, if it hangs.",
+			"Restart the upstream at {UPSTREAM_ADDR}, if it hangs.",
 			"Its answer may be lost: let ICMP 'fragmentation needed' pass, or lower the MTU of this machine or pod.",
 			"Or raise {DIAL_TIMEOUT}.",
 		},

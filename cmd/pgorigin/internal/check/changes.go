@@ -74,7 +74,7 @@ func (c *originChecker) changes(d *diagnose.Address) []change {
 func again() []change {
 	return []change{{
 		text: "the same again",
-		cure: "Connect again: a second try came to a connection, so the failure comes and goes.",
+		cure: "Connect again: the second attempt connected, so the failure comes and goes.",
 	}}
 }
 
@@ -231,11 +231,11 @@ func (c *originChecker) offers(d *diagnose.Address) []change {
 	name := c.serverName(d)
 	if _, err := netip.ParseAddr(name); err != nil { // an IP address is never sent
 		offer("without a server name (SNI)", "Let the upstream, or the proxy before it, accept the name "+name+
-			": without a name (SNI), it connects.", tlsorigin.Offer{NoServerName: true})
+			": without SNI, it connects.", tlsorigin.Offer{NoServerName: true})
 	}
 	if c.origin.TLS.Negotiation != tlsorigin.NegotiateDirect {
 		offer("without a protocol name (ALPN)", "Let the upstream, or the proxy before it, accept the protocol "+
-			"postgresql (ALPN): without it, it connects.", tlsorigin.Offer{NoProtocols: true})
+			"postgresql (ALPN): without ALPN, it connects.", tlsorigin.Offer{NoProtocols: true})
 	}
 	if c.origin.TLS.MinVersion == tls.VersionTLS13 || c.origin.TLS.PostQuantum == tlsorigin.PostQuantumRequire {
 		return list

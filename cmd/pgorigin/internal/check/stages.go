@@ -64,7 +64,7 @@ func (c *originChecker) newAddress(d *diagnose.Address, u *diagnose.Upstream, tr
 		stage := newStage(diagnose.StageTCP, 0, "")
 		stage.fail(advice.Finding{
 			Reason: string(tlsorigin.ReasonUpstreamTimeout), Text: "no time was left to find out",
-			Cures: []string{"Raise --timeout, so that every address has its turn."},
+			Cures: []string{"Raise --timeout, so that check has time for every address."},
 		})
 		a.Stages = []Stage{stage}
 		return a
