@@ -99,10 +99,20 @@ func onlyTLS(stream []byte) bool {
 	return true
 }
 
+// readsSSLRequest reports whether SSLRequest comes. It ends a connection on which TLS begins at once, as servers
+// do that know no direct TLS.
+func readsSSLRequest(conn net.Conn) bool {
+	if cmdtest.ReadStartup(conn) == nil {
+		return true
+	}
+	conn.(recorded).Conn.(*net.TCPConn).CloseWrite()
+	return false
+}
+
 // answersSSL answers SSLRequest and does nothing more.
 func answersSSL(reply string) func(net.Conn) {
 	return func(conn net.Conn) {
-		if cmdtest.ReadStartup(conn) == nil {
+		if readsSSLRequest(conn) {
 			io.WriteString(conn, reply)
 		}
 	}
@@ -111,7 +121,7 @@ func answersSSL(reply string) func(net.Conn) {
 // overTLS accepts TLS, reads a startup packet and sends reply.
 func overTLS(config *tls.Config, reply ...[]byte) func(net.Conn) {
 	return func(raw net.Conn) {
-		if cmdtest.ReadStartup(raw) != nil {
+		if !readsSSLRequest(raw) {
 			return
 		}
 		io.WriteString(raw, "S")
@@ -127,7 +137,7 @@ func overTLS(config *tls.Config, reply ...[]byte) func(net.Conn) {
 // swallowing is overTLS behind a box that drops a ClientHello longer than 1000 bytes.
 func swallowing(config *tls.Config, reply ...[]byte) func(net.Conn) {
 	return func(raw net.Conn) {
-		if cmdtest.ReadStartup(raw) != nil {
+		if !readsSSLRequest(raw) {
 			return
 		}
 		io.WriteString(raw, "S")

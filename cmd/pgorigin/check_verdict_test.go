@@ -20,7 +20,7 @@ import (
 // checked runs check --json.
 func checked(t *testing.T, env []string, args ...string) (check.Report, outcome) {
 	t.Helper()
-	got := runWith(t, env, append([]string{"check", "--json"}, args...)...)
+	got := runWith(t, env, append([]string{"check", "--json", "--timeout", "2m"}, args...)...)
 	var out check.Report
 	if err := json.Unmarshal([]byte(got.stdout), &out); err != nil {
 		t.Errorf("%v in %s%s", err, got.stdout, got.stderr)

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -168,9 +169,18 @@ func ReadStartup(r io.Reader) error {
 	if _, err := io.ReadFull(r, head[:]); err != nil {
 		return err
 	}
-	_, err := io.CopyN(io.Discard, r, int64(binary.BigEndian.Uint32(head[:]))-int64(len(head)))
+	length := binary.BigEndian.Uint32(head[:])
+	if length > longestStartup {
+		return errNoStartup
+	}
+	_, err := io.CopyN(io.Discard, r, int64(length)-int64(len(head)))
 	return err
 }
+
+// longestStartup is the limit of PostgreSQL.
+const longestStartup = 10000
+
+var errNoStartup = errors.New("no packet of the startup phase")
 
 // Patience bounds the wait for an event that a broken program never causes.
 const Patience = 20 * time.Second
