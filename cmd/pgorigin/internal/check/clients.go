@@ -13,15 +13,9 @@ import (
 // Clients says which TLS stacks of applications can connect to an address without pgorigin.
 type Clients struct {
 	// Verified says that the certificates were verified. Otherwise, an unverified peer showed them.
-	Verified bool          `json:"verified"`
-	Traits   []ClientTrait `json:"traits"` // what not every stack can take
-	Stacks   []ClientStack `json:"stacks"`
-}
-
-// ClientTrait is something about a server that not every stack can take.
-type ClientTrait struct {
-	Cause stacks.Cause `json:"cause"`
-	Text  string       `json:"text"`
+	Verified bool           `json:"verified"`
+	Traits   []stacks.Trait `json:"traits"` // what not every stack can take
+	Stacks   []ClientStack  `json:"stacks"`
 }
 
 // ClientStack is what becomes of one stack.
@@ -35,7 +29,7 @@ type ClientStack struct {
 
 // ClientReason says why a stack fails, or why that is not known.
 type ClientReason struct {
-	ClientTrait
+	stacks.Trait
 	Words    string `json:"words,omitempty"` // that users of the application read
 	Evidence string `json:"evidence,omitempty"`
 	Source   string `json:"source,omitempty"`
@@ -47,30 +41,26 @@ func newClients(d *diagnose.Address, serverName string, methods []string) *Clien
 	if server == nil {
 		return nil
 	}
-	c := &Clients{Verified: server.Verified, Traits: []ClientTrait{}}
-	for _, t := range server.Traits() {
-		c.Traits = append(c.Traits, ClientTrait{t.Cause, t.Text})
-	}
+	c := &Clients{Verified: server.Verified, Traits: append([]stacks.Trait{}, server.Traits()...)}
 	table := stacks.Table()
 	for i := range table {
 		k := &table[i]
 		predicted := stacks.Predict(server, k)
 		row := ClientStack{Stack: k.Name, Versions: k.Versions, Drivers: k.Drivers, Verdict: predicted.Verdict}
 		for _, r := range predicted.Reasons {
-			trait := ClientTrait{r.Trait.Cause, r.Text}
-			reason := ClientReason{ClientTrait: trait, Words: r.Words, Source: r.Source}
+			reason := ClientReason{Trait: r.Trait, Words: r.Words, Source: r.Source}
 			if predicted.Verdict != stacks.Unknown {
 				reason.Evidence = r.Evidence()
 			}
 			row.Reasons = append(row.Reasons, reason)
-			if !slices.ContainsFunc(c.Traits, func(t ClientTrait) bool { return t.Cause == trait.Cause }) &&
-				trait.Cause != stacks.Always {
-				c.Traits = append(c.Traits, trait)
+			if !slices.ContainsFunc(c.Traits, func(t stacks.Trait) bool { return t.Cause == r.Cause }) &&
+				r.Cause != stacks.Always {
+				c.Traits = append(c.Traits, r.Trait)
 			}
 		}
 		c.Stacks = append(c.Stacks, row)
 	}
-	slices.SortStableFunc(c.Traits, func(a, b ClientTrait) int {
+	slices.SortStableFunc(c.Traits, func(a, b stacks.Trait) int {
 		return cmp.Compare(slices.Index(stacks.Causes(), a.Cause), slices.Index(stacks.Causes(), b.Cause))
 	})
 	return c

@@ -45,7 +45,7 @@ func (p printer) clients(a *Address) {
 
 // brokenBy prints the stacks that a trait breaks, those with the same words together. It prints nothing if
 // there are none.
-func (p printer) brokenBy(c *Clients, t ClientTrait) {
+func (p printer) brokenBy(c *Clients, t stacks.Trait) {
 	var lines []string
 	versions := map[string][]string{}
 	for i := range c.Stacks {

@@ -10,6 +10,7 @@ import (
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cli"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/golden"
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/stacks"
 	"github.com/pgorigin/pgorigin/tlsorigin"
 	"github.com/pgorigin/pgorigin/tlsorigin/diagnose"
 )
@@ -18,17 +19,17 @@ func ptr(ms float64) *float64 { return &ms }
 
 // sampleClients has stacks that fail, one that is not known, and one that never works.
 func sampleClients() *Clients {
-	group := ClientTrait{"no_common_group", "of the key-exchange groups, the server takes only P-521"}
-	key := ClientTrait{"leaf_p521", "the server's key is ECDSA P-521"}
+	group := stacks.Trait{Cause: "no_common_group", Text: "of the key-exchange groups, the server takes only P-521"}
+	key := stacks.Trait{Cause: "leaf_p521", Text: "the server's key is ECDSA P-521"}
 	alert := ClientReason{group, "handshake failure", "measured", ""}
 	return &Clients{
-		Verified: true, Traits: []ClientTrait{group, key},
+		Verified: true, Traits: []stacks.Trait{group, key},
 		Stacks: []ClientStack{
 			{"One", "1", "drivers", "fails", []ClientReason{alert}},
 			{"One", "2", "drivers", "fails", []ClientReason{alert, {key, "no key", "reported", "https://source.test"}}},
 			{"Two", "", "drivers", "unknown", []ClientReason{{key, "", "", ""}}},
 			{"Three", "3", "drivers", "connects", nil},
-			{"Four", "", "drivers", "fails", []ClientReason{{ClientTrait{"always", "whatever"}, "no", "measured", ""}}},
+			{"Four", "", "drivers", "fails", []ClientReason{{stacks.Trait{Cause: "always", Text: "whatever"}, "no", "measured", ""}}},
 		},
 	}
 }

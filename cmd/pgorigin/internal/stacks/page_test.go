@@ -1,6 +1,7 @@
 package stacks
 
 import (
+	"crypto/tls"
 	"fmt"
 	"slices"
 	"strings"
@@ -55,7 +56,7 @@ func writeOffers(page *strings.Builder) {
 		}
 		var versions []string
 		for _, v := range k.TLS {
-			versions = append(versions, strings.TrimPrefix(VersionName(v), "TLS "))
+			versions = append(versions, strings.TrimPrefix(tls.VersionName(v), "TLS "))
 		}
 		size := "not known"
 		if k.Hello > 0 {

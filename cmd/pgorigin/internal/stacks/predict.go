@@ -1,6 +1,7 @@
 package stacks
 
 import (
+	"crypto/tls"
 	"fmt"
 	"maps"
 	"slices"
@@ -22,8 +23,8 @@ type Reason struct {
 
 // Trait is a cause that a server has, and its sentence about this server.
 type Trait struct {
-	Cause Cause
-	Text  string
+	Cause Cause  `json:"cause"`
+	Text  string `json:"text"`
 }
 
 // Predict returns what becomes of stack at server. If one cause breaks the stack, causes that are not known
@@ -74,7 +75,7 @@ func (s *Server) disagreement(k *Stack) (Trait, Verdict) {
 	case version == 0 && !s.takesSome():
 		return Trait{NoCommonVersion, "the server takes none of the ClientHellos that were tried"}, Unknown
 	case version == 0:
-		return Trait{NoCommonVersion, "the server takes only " + names(s.Versions, VersionName)}, Fails
+		return Trait{NoCommonVersion, "the server takes only " + names(s.Versions, tls.VersionName)}, Fails
 	case version < TLS12: // cipher suites and groups were not tried with it
 	case version < TLS13 && !takesAny(s.Suites, k.Suites):
 		return Trait{NoCommonCipher, "in TLS 1.2, the server takes only " + names(s.Suites, asIs)}, Fails
@@ -140,6 +141,3 @@ func names[K uint16 | string | Suites](asked map[K]bool, name func(K) string) st
 }
 
 func asIs[K string | Suites](k K) string { return string(k) }
-
-// VersionName returns the name of a TLS version.
-func VersionName(v uint16) string { return fmt.Sprintf("TLS 1.%d", v-TLS10) }
