@@ -37,6 +37,11 @@ type checkFault struct {
 	printed []string // in the report for people
 }
 
+// waits reports whether the fault shows by a timeout.
+func (f *checkFault) waits() bool {
+	return len(f.env) > 0 && strings.HasPrefix(f.env[0], "PGORIGIN_DIAL_TIMEOUT=")
+}
+
 func checkFaults(t *testing.T, w checkWorld) []checkFault {
 	issue := func(l tlstest.Leaf) *tls.Config { return certified(w.ca.Issue(l)) }
 	names := []string{"db.test"}
@@ -63,7 +68,7 @@ func checkFaults(t *testing.T, w checkWorld) []checkFault {
 	if err := os.WriteFile(noCA, []byte("-----BEGIN CERTIFICATE-----\nbroken\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	brief := []string{"PGORIGIN_DIAL_TIMEOUT=2s"} // for rows that wait for the timeout
+	brief := []string{"PGORIGIN_DIAL_TIMEOUT=3s"} // for rows that wait for the timeout
 	return []checkFault{
 		{"unknown host", nil, "nowhere.invalid:6432", nil, "dns", "upstream_dns", "PGORIGIN_UPSTREAM_ADDR", 1, nil},
 		{"refused", nil, cmdtest.FreeAddr(t), nil, "tcp", "upstream_refused", "PGORIGIN_UPSTREAM_ADDR", 1, []string{"FAIL tcp"}},
@@ -162,8 +167,8 @@ func TestCheckNamesTheFault(t *testing.T) {
 	w := newCheckWorld()
 	for _, row := range checkFaults(t, w) {
 		t.Run(row.name, func(t *testing.T) {
-			if len(row.env) > 0 && strings.HasPrefix(row.env[0], "PGORIGIN_DIAL_TIMEOUT=") {
-				t.Parallel() // such a row only waits
+			if row.waits() {
+				t.Parallel()
 			}
 			s := &scripted{addr: row.addr}
 			if row.script != nil {

@@ -63,7 +63,7 @@ func TestCheckAgreesWithAConnection(t *testing.T) {
 		return f.code == cli.ExitConfig || slices.Contains([]string{"authentication", "config"}, f.stage)
 	})
 	var comparing sync.WaitGroup
-	places := make(chan struct{}, 24) // most comparisons only wait
+	places := make(chan struct{}, 2) // of those that compute; the others wait at once
 	for i, bad := range faults {
 		second := faults[(i+3)%len(faults)]
 		addr := func(f checkFault) string {
@@ -78,8 +78,10 @@ func TestCheckAgreesWithAConnection(t *testing.T) {
 			"before another": {addr(bad), addr(second)},
 		} {
 			comparing.Go(func() {
-				places <- struct{}{}
-				defer func() { <-places }()
+				if !bad.waits() && !second.waits() {
+					places <- struct{}{}
+					defer func() { <-places }()
+				}
 				env := append(slices.Clone(bad.env), "PGORIGIN_DIAL_TIMEOUT=4s")
 				compareWithConnection(t, bad.name+" "+name, w.env(strings.Join(list, ","), env...))
 			})
