@@ -293,8 +293,8 @@ func (s *session) loginExpired() {
 	s.end(late)
 }
 
-// unlessAccepted returns another error in place of err if a login took too long after the upstream had accepted
-// the password.
+// unlessAccepted returns another error in place of err if a login took too long after the upstream had
+// authenticated the client.
 func (s *session) unlessAccepted(err error) error {
 	var late *Error
 	if !errors.As(err, &late) || late.Kind != ReasonLoginTimeout || s.login == nil || !s.login.accepted() {
@@ -302,6 +302,6 @@ func (s *session) unlessAccepted(err error) error {
 	}
 	accepted := *late
 	accepted.Case = CasePoolerWaits
-	accepted.Text += ": the upstream has accepted the password, and sent nothing more"
+	accepted.Text += ": the upstream has authenticated the client, and sent nothing more"
 	return &accepted
 }

@@ -136,7 +136,7 @@ func newLoginMachine(binding ChannelBinding, allowed AuthMethods) loginMachine {
 // ended reports whether the login has succeeded or was refused.
 func (m *loginMachine) ended() bool { return m.state == loginReady || m.state == loginRefused }
 
-// accepted reports whether the upstream has accepted the password, and is not ready. There, a pooler waits for
+// accepted reports whether the upstream has authenticated the client, and is not ready. A pooler waits there for
 // a server.
 func (m *loginMachine) accepted() bool {
 	return m.state == loginSCRAMProven || m.state == loginOK || m.state == loginKeyed

@@ -66,7 +66,7 @@ func (l *PasswordLogin) ReadError(err error) error {
 	}
 	return &Error{
 		Kind: ReasonLoginTimeout, Case: CasePoolerWaits, State: stateQueryCanceled, Err: err,
-		Text: "the login took too long: the upstream has accepted the password, and sent nothing more",
+		Text: "the login took too long: the upstream has authenticated the client, and sent nothing more",
 	}
 }
 

@@ -49,7 +49,7 @@ const (
 	CaseNoMethod           Case = "no_method"           // the upstream asks for none, and that is not allowed
 	CasePasswordUnreadable Case = "password_unreadable" // the bridge's own
 	CaseClientSilent       Case = "client_silent"       // it had not answered when the login ended
-	CasePoolerWaits        Case = "pooler_waits"        // the upstream accepted the password, and nothing followed
+	CasePoolerWaits        Case = "pooler_waits"        // the upstream authenticated the client, and nothing followed
 	CaseNothingToBindTo    Case = "nothing_to_bind_to"  // the upstream's certificate gives a bridge nothing
 	CaseBridgeNotLocal     Case = "bridge_not_local"    // the bridge asks for passwords on this machine only
 	CaseSCRAMUnproven      Case = "scram_unproven"      // the upstream does not know the password, or breaks SCRAM

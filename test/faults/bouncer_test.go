@@ -63,7 +63,7 @@ func bouncerFaults() []fault {
 		},
 		{
 			name: "pgbouncer: the database is paused", reason: "login_timeout", ofAccount: true,
-			cause: []string{`has accepted the password`}, first: `behind`,
+			cause: []string{`has authenticated the client`}, first: `behind`,
 			hidden: map[surface]string{stunnel: "pgbouncer keeps the client waiting"},
 			make: func(s *scene) {
 				s.env = briefLogin()
@@ -107,7 +107,7 @@ func bouncerFaults() []fault {
 		{
 			// If query_wait_timeout is shorter, this is like a pool that is full.
 			name: "pgbouncer: PostgreSQL behind it is down", reason: "login_timeout",
-			cause: []string{`has accepted the password`}, first: `behind`, ofAccount: true,
+			cause: []string{`has authenticated the client`}, first: `behind`, ofAccount: true,
 			make: func(s *scene) {
 				s.env = briefLogin()
 				pg := s.server(servers.PostgresOptions{})

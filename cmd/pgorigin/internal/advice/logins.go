@@ -202,7 +202,7 @@ func loginReasons() []reason {
 				"Make the client answer sooner: it may wait for a person to enter a password.",
 				"Or raise the limit that ended the login: {LOGIN_TIMEOUT}, authentication_timeout of PostgreSQL, "+
 					"or client_login_timeout of pgbouncer."),
-			withCase(pgwire.CasePoolerWaits, "the upstream accepted the password, and the login did not go on",
+			withCase(pgwire.CasePoolerWaits, "the upstream authenticated the client, and the login did not go on",
 				"Start the PostgreSQL server behind the pooler at {UPSTREAM_ADDR}, or end what holds its connections.",
 				"The pooler's console shows both: SHOW POOLS, SHOW DATABASES. A database may be paused: RESUME ends that.",
 				"Without a pooler, a lock on a catalog holds up logins: pg_locks of the server lists it."),
