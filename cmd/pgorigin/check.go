@@ -12,11 +12,11 @@ import (
 
 const checkHelp = `check tests the path to the upstream, stage by stage: configuration, files,
 ports, DNS, TCP, SSLRequest, TLS, chain, name, client certificate, key exchange
-and authentication. It tests every address of every origin. It also makes one
-connection as a client gets it, and its result is that of the connection. If
-none is made, the report names the stage that fails and the setting that cures
-it. If one is made though an address or a ClientHello failed, the result is
-"degraded": the report has a warning, and the exit code is 0.
+and authentication. It tests every address of every origin. It also connects
+once as for a client, and its result is that of this connection. If it fails,
+the report names the stage that fails, and the cure. If it works although an
+address or a ClientHello failed, the result is "degraded": the report has a
+warning, and the exit code is 0.
 
 With HOST:PORT or a libpq URL, check tests that upstream and needs no variables.
 A URL may name user, database, sslrootcert, sslcert, sslkey, sslcrl and
@@ -24,13 +24,14 @@ sslnegotiation. check verifies in full, whatever sslmode says, and does not use
 a password in the URL. Variables that begin with PGORIGIN_TLS_ still hold.
 
 With --clients, the report also says which TLS stacks of applications cannot
-connect to the upstream without pgorigin, and why. For that, check sends some
-more ClientHellos, and the server may log them as failed handshakes. It needs no
+connect to the upstream without pgorigin, and why. For that, check sends more
+ClientHellos. The server may log them as failed handshakes. --clients needs no
 trusted certificate.
 
 After a failure, check changes one thing at a time and tries again: settings of
-TLS, the name, the client certificate, the other usual port of the same host. A
-cure that says "tried" has connected. A trial verifies as much as a connection.
+TLS, the name, the client certificate, the other usual port of the same host.
+With a cure that says "tried", check has connected. A trial verifies the server
+as a connection does.
 
 check sends nothing but SSLRequest and TLS before it has verified the server.
 Then it sends a startup packet for PGUSER and PGDATABASE, reads how the server

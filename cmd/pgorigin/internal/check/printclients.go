@@ -37,7 +37,7 @@ func (p printer) clients(a *Address) {
 	}
 	for i := range c.Stacks {
 		if k := &c.Stacks[i]; len(k.Reasons) > 0 && k.Reasons[0].Cause == stacks.Always {
-			p.paragraph(2, fmt.Sprintf("Whatever the server is, %s fails: %q, %s.",
+			p.paragraph(2, fmt.Sprintf("%s fails with every server: %q, %s.",
 				titles([]*ClientStack{k}), k.Reasons[0].Words, k.Reasons[0].Evidence))
 		}
 	}

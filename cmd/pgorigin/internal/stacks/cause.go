@@ -76,7 +76,7 @@ func causeRows() []causeRow { return slices.Concat(agreementCauses(), keyCauses(
 
 func agreementCauses() []causeRow {
 	return []causeRow{
-		{Always, "Whatever the server is"},
+		{Always, "The application is built so that the stack fails with every server"},
 		{NoCommonVersion, "The server takes none of the TLS versions that the stack takes"},
 		{NoCommonCipher, "In TLS 1.2, the server takes none of the kinds of cipher suites that the stack takes"},
 		{NoCommonGroup, "The server takes none of the key-exchange groups that the stack takes"},

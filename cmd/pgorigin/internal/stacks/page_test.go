@@ -14,17 +14,17 @@ const pageHead = `<!-- make docs writes this page. -->
 
 # TLS stacks of applications
 
-An application without pgorigin meets a server with the TLS stack that its language or driver
-brings. Some servers break some stacks, and the words of a stack seldom name the cause. So
-` + "`pgorigin check HOST:PORT --clients`" + ` asks a server what it takes, and predicts from this table
-which stacks fail.
+An application without pgorigin uses the TLS stack of its language or driver. Some stacks cannot
+connect to some servers, and their error messages seldom name the cause. So
+` + "`pgorigin check HOST:PORT --clients`" + ` asks a server what it accepts, and predicts from this
+table which stacks fail.
 
 Each fact says how it was got:
 
-- *measured*: a test ran that version against a server with that cause. The words are those of the
-  stack.
-- *reported*: the linked source says that the stack fails. The words are those that users quote.
-  Other versions may use others.
+- *measured*: a test ran that version against a server with that cause. The error message is that of
+  the stack.
+- *reported*: the linked source says that the stack fails. The error message is the one that users
+  quote. Other versions may have another one.
 
 Through pgorigin, all of them connect to each server that pgorigin can verify.
 `
@@ -34,7 +34,7 @@ func TestStacksPage(t *testing.T) {
 	var page strings.Builder
 	page.WriteString(pageHead)
 	writeOffers(&page)
-	page.WriteString("\n## What breaks them\n\nA measured stack that a list does not name connects.\n")
+	page.WriteString("\n## What breaks them\n\nA measured stack that is not in the table of a cause connects.\n")
 	for _, row := range causeRows() {
 		writeCause(&page, row)
 	}
@@ -43,10 +43,10 @@ func TestStacksPage(t *testing.T) {
 
 // writeOffers writes what stacks take.
 func writeOffers(page *strings.Builder) {
-	page.WriteString("\n## What they take by default\n\n" +
+	page.WriteString("\n## What they accept by default\n\n" +
 		"Versions and groups are those with which a measured stack connects to a server that has no others.\n" +
 		"The size is that of the ClientHello in bytes, with a name of 16 characters. TCP packets of most\n" +
-		"networks carry 1448 bytes. What a Go program does follows the go line of its go.mod, too.\n\n" +
+		"networks carry 1448 bytes. For a Go program, the go line of its go.mod counts, too.\n\n" +
 		"| stack | drivers | TLS | groups | ClientHello | how |\n| --- | --- | --- | --- | ---: | --- |\n")
 	table := Table()
 	for i := range table {

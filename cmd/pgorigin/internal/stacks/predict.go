@@ -41,7 +41,7 @@ func Predict(server *Server, stack *Stack) Prediction {
 		}
 	}
 	if cell, ok := stack.Cells[Always]; ok {
-		return Prediction{stack, Fails, []Reason{{Trait{Always, "whatever the server is"}, cell}}}
+		return Prediction{stack, Fails, []Reason{{Trait{Always, "it fails with every server"}, cell}}}
 	}
 	if t, verdict := server.disagreement(stack); verdict != Connects {
 		cell := stack.Cells[t.Cause] // only its words matter: the rest is computed
