@@ -3,7 +3,6 @@ package pgclient
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -40,8 +39,8 @@ const (
 // Client is a client of a verified upstream. The connection stays with the caller, whose deadline bounds each
 // step and who closes it. After an error, a Client must not be used.
 //
-// An ErrorResponse is returned as a *ServerError, a breach of the protocol as a *pgwire.Error; errors of the
-// connection are wrapped.
+// An ErrorResponse and a breach of the protocol are returned as the *pgwire.Error of a session that ends so;
+// errors of the connection are wrapped.
 type Client struct {
 	conn    pgwire.Upstream
 	user    string
@@ -51,27 +50,6 @@ type Client struct {
 	version   string
 	mechanism string
 	row       []byte // first of the running query
-}
-
-// ServerError is an ErrorResponse. The fields are as the server sent them, not sanitised. It wraps the
-// *pgwire.Error of a session that ends so: the reason and the case.
-type ServerError struct {
-	Severity, Code, Message string
-	message                 []byte // as it came
-	refusal                 *pgwire.Error
-}
-
-// Error returns the fields quoted, on one line.
-func (e *ServerError) Error() string {
-	return fmt.Sprintf("the server says %q (%q): %q", e.Severity, e.Code, e.Message)
-}
-
-// Unwrap returns the reason of the refusal, in words that are fit to show.
-func (e *ServerError) Unwrap() error {
-	if e.refusal == nil { // not read by a Client
-		return nil
-	}
-	return e.refusal
 }
 
 // Greet sends a startup packet over conn and reads how the upstream wants to be logged in to. Nothing secret
@@ -88,7 +66,7 @@ func Greet(conn pgwire.Upstream, user, database, application string) (*Client, e
 	}
 	c := &Client{conn: conn, user: user}
 	var err error
-	if c.request, err = c.await(typeAuthentication, besideRequest); err != nil {
+	if c.request, err = c.await(typeAuthentication, besideRequest, pgwire.LoginRefusal); err != nil {
 		return c, err
 	}
 	c.methods, err = pgwire.RequestedMethods(c.request)
@@ -113,7 +91,7 @@ func (c *Client) Login(ctx context.Context, password string, allowed pgwire.Auth
 			c.mechanism = login.Mechanism()
 			return nil
 		case login.Refused():
-			return serverError(message)
+			return pgwire.LoginRefusal(message)
 		}
 		c.noteVersion(message)
 		if answer != nil {
@@ -144,11 +122,7 @@ func (c *Client) Query(sql string) (string, error) {
 	if err := c.write(query); err != nil {
 		return "", err
 	}
-	if _, err := c.await(typeReadyForQuery, besideRow); err != nil {
-		var ended *ServerError
-		if errors.As(err, &ended) {
-			ended.refusal = pgwire.SessionEnd(ended.message)
-		}
+	if _, err := c.await(typeReadyForQuery, besideRow, pgwire.SessionEnd); err != nil {
 		return "", err
 	}
 	const head = 2 + 4 // number of columns, size of the first
@@ -173,8 +147,8 @@ func (c *Client) write(message []byte) error {
 }
 
 // await reads messages up to the first of a kind, which it returns. Only messages of the other kinds may come
-// before it.
-func (c *Client) await(kind byte, others string) ([]byte, error) {
+// before it. said reads an ErrorResponse.
+func (c *Client) await(kind byte, others string, said func(message []byte) *pgwire.Error) ([]byte, error) {
 	for range maxMessages {
 		message, err := c.read()
 		if err != nil {
@@ -184,7 +158,7 @@ func (c *Client) await(kind byte, others string) ([]byte, error) {
 		case got == kind:
 			return message, nil
 		case got == typeErrorResponse:
-			return nil, serverError(message)
+			return nil, said(message)
 		case strings.IndexByte(others, got) < 0:
 			return nil, protocolError(fmt.Sprintf(
 				"the upstream sent a message of type %q in place of %q; is it a Postgres server?", got, kind))
@@ -222,13 +196,6 @@ func (c *Client) read() ([]byte, error) {
 		return nil, fmt.Errorf("read message: %w", err)
 	}
 	return message, nil
-}
-
-// serverError returns an ErrorResponse as far as it can be read.
-func serverError(message []byte) *ServerError {
-	var e pgproto3.ErrorResponse
-	_ = e.Decode(message[messageHeader:])
-	return &ServerError{e.Severity, e.Code, e.Message, message, pgwire.LoginRefusal(message)}
 }
 
 func tooMany() error { return protocolError("the upstream sent too many messages") }

@@ -9,7 +9,6 @@ import (
 
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 	"github.com/pgorigin/pgorigin/pgwire"
-	"github.com/pgorigin/pgorigin/pgwire/pgclient"
 )
 
 func TestFindLogin(t *testing.T) {
@@ -18,10 +17,6 @@ func TestFindLogin(t *testing.T) {
 		err          error
 		reason, text string
 	}{
-		"said so by the server": {
-			&pgclient.ServerError{Severity: "FATAL", Code: "28000", Message: "no\x1b entry"}, "auth_rejected",
-			`the server says FATAL (28000): "no\x1b entry"`,
-		},
 		"said so by a leaf": {
 			&pgwire.Error{Kind: pgwire.ReasonUpstreamProtocol, Text: "nonsense"}, "upstream_protocol",
 			"nonsense",

@@ -10,7 +10,6 @@ import (
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/advice"
 	"github.com/pgorigin/pgorigin/health"
 	"github.com/pgorigin/pgorigin/pgwire"
-	"github.com/pgorigin/pgorigin/pgwire/pgclient"
 	"github.com/pgorigin/pgorigin/tlsorigin"
 )
 
@@ -22,7 +21,8 @@ func (o *Observer) Probed(err error) *health.Problem {
 		return o.stillFull()
 	}
 	found := o.cures.FindLogin(err)
-	if errors.As(err, new(*pgclient.ServerError)) && !found.Everybody {
+	var said *pgwire.Error
+	if errors.As(err, &said) && said.Server != nil && !found.Everybody {
 		return o.Probed(nil)
 	}
 	problem := asProblem(found)
@@ -96,7 +96,7 @@ func (o *Observer) upstreamFailure(info pgwire.SessionInfo, result pgwire.Sessio
 	fromDial := errors.As(result.Err, &ofDial)
 	if fromDial && (result.Phase == pgwire.PhaseDial || ofDial.Kind.Layer() == tlsorigin.LayerCertificate) ||
 		result.Phase == pgwire.PhaseAuth && found.Everybody {
-		return o.problem(result.Err)
+		return asProblem(found)
 	}
 	return nil
 }
