@@ -82,7 +82,7 @@ func TestCheckAgreesWithAConnection(t *testing.T) {
 					places <- struct{}{}
 					defer func() { <-places }()
 				}
-				env := append(slices.Clone(bad.env), "PGORIGIN_DIAL_TIMEOUT=4s")
+				env := applied(bad.env, "PGORIGIN_DIAL_TIMEOUT=8s") // enough for a busy machine
 				compareWithConnection(t, bad.name+" "+name, w.env(strings.Join(list, ","), env...))
 			})
 		}
@@ -94,7 +94,7 @@ func compareWithConnection(t *testing.T, name string, env []string) {
 	t.Helper()
 	dialled := make(chan string, 1)
 	go func() { dialled <- dialReason(t, env) }()
-	out, got := checked(t, env)
+	out, got := checked(t, env, "--timeout", "30s") // too short to try a longer timeout
 	reason, want := "", <-dialled
 	if out.Failed != nil {
 		reason = out.Failed.Reason
