@@ -40,6 +40,9 @@ type Case string
 // CaseWantsTLS is a client that leaves because pgorigin has no TLS for it.
 const CaseWantsTLS Case = "wants_tls"
 
+// CaseMaxSessions is that Server.MaxSessions is reached, and no other limit.
+const CaseMaxSessions Case = "max_sessions"
+
 // CaseHTTPRequest is a client that speaks HTTP, such as a probe.
 const CaseHTTPRequest Case = "http_request"
 

@@ -201,7 +201,7 @@ func (s *Server) admit(ss *session) error {
 	}
 	if s.MaxSessions > 0 && s.admitted >= s.MaxSessions {
 		return &Error{
-			Kind: ReasonTooManySessions, State: stateTooManyConnections,
+			Kind: ReasonTooManySessions, Case: CaseMaxSessions, State: stateTooManyConnections,
 			Text: fmt.Sprintf("too many sessions: %d of %d are in use", s.admitted, s.MaxSessions),
 		}
 	}

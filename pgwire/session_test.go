@@ -194,7 +194,10 @@ func TestMaxSessions(t *testing.T) {
 	contains(t, extra.ExpectError("53300").Message, "1 of 1")
 	extra.ExpectEOF()
 	_ = extra.Close()
-	r.expectEnd(ReasonTooManySessions)
+	failure := new(Error)
+	if e := r.expectEnd(ReasonTooManySessions); !errors.As(e.SessionResult.Err, &failure) || failure.Case != CaseMaxSessions {
+		t.Errorf("the case is %q", failure.Case)
+	}
 	r.expectNoDial()
 
 	canceller := r.connect()

@@ -281,7 +281,7 @@ func TestCheckOfAGoodUpstream(t *testing.T) {
 	if got.code != cli.ExitOK || got.stderr != "" {
 		t.Fatalf("%+v", got)
 	}
-	cmdtest.Contains(t, unwrapped(got.stdout), "\nall good\nNo password was tested: check --login logs in.\n", `"Check Root"`, "trust anchor", `presented "db.test"`, "ok   authentication",
+	cmdtest.Contains(t, unwrapped(got.stdout), "\nall good\nNo login was tested: check --login tests one.\n", `"Check Root"`, "trust anchor", `presented "db.test"`, "ok   authentication",
 		"SCRAM-SHA-256-PLUS, SCRAM-SHA-256 (PGORIGIN_AUTH_CHANNEL_BINDING=strip)")
 	if strings.ContainsAny(got.stdout, "\x1b✓├") {
 		t.Errorf("not plain in a pipe:\n%s", got.stdout)

@@ -126,7 +126,7 @@ func TestCheckOfAConnectionThatWorksAllTheSame(t *testing.T) {
 	}{
 		{
 			"second address refuses", good + "," + cmdtest.FreeAddr(t), nil, "tcp", "upstream_refused",
-			[]string{"WARN tcp", "\nworks, with 1 warning\nNo password was tested: check --login logs in.\nwarning: tcp of 127.0.0.1:"},
+			[]string{"WARN tcp", "\nworks, with 1 warning\nNo login was tested: check --login tests one.\nwarning: tcp of 127.0.0.1:"},
 		},
 		{
 			"first address refuses", cmdtest.FreeAddr(t) + "," + good, nil, "tcp", "upstream_refused",

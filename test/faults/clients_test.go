@@ -127,9 +127,10 @@ func clientFaults() []fault {
 		clientFault(fault{
 			name: "more clients than PGORIGIN_MAX_SESSIONS", reason: "too_many_sessions",
 			cause: []string{`too many sessions`, `\b1\b`},
-			first: `fewer|PGORIGIN_MAX_SESSIONS`,
+			first: `PGORIGIN_MAX_SESSIONS`,
 		}, func(s *scene) {
 			s.env = []string{"PGORIGIN_MAX_SESSIONS=1"}
+			s.set = map[string]string{"PGORIGIN_MAX_SESSIONS": "2"}
 			s.before = func(origin *servers.Origin) { s.cure = s.holds(origin.Addr, 1, "sslmode=disable") }
 		}),
 		clientFault(fault{

@@ -26,7 +26,7 @@ func TestHint(t *testing.T) {
 			fmt.Errorf("dial: %w", &tlsorigin.Error{Kind: tlsorigin.ReasonCertUnknownAuthority}),
 			"Set PGORIGIN_TLS_CA_FILE",
 		},
-		{&pgwire.Error{Kind: pgwire.ReasonTooManySessions}, "PGORIGIN_MAX_SESSIONS"},
+		{&pgwire.Error{Kind: pgwire.ReasonTooManySessions, Case: pgwire.CaseMaxSessions}, "PGORIGIN_MAX_SESSIONS"},
 		{&pgwire.Error{Kind: pgwire.ReasonUpstreamUnreached, Err: errors.New("x")}, "PGORIGIN_UPSTREAM_ADDR"},
 	} {
 		if got := cures.Hint(row.err); !strings.Contains(got, row.want) {

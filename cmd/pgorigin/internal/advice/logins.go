@@ -66,6 +66,12 @@ func upstreamShutdown() reason {
 	}
 }
 
+// maxSessions is a case of too_many_sessions.
+func maxSessions() reasonCase {
+	return withCase(pgwire.CaseMaxSessions, "the limit is that of the configuration",
+		"Raise {own:MAX_SESSIONS}.", "Or let the application use a smaller pool.")
+}
+
 // sentHTTP is a case of client_protocol.
 func sentHTTP() reasonCase {
 	return withCase(pgwire.CaseHTTPRequest, "the client sent an HTTP request",

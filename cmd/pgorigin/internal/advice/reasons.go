@@ -136,8 +136,9 @@ func clientReasons() []reason {
 		Meaning: "The limit of sessions that the message names is reached.",
 		Cures: []string{
 			"Use fewer connections.",
-			"Or raise the limit that the message names: {own:MAX_SESSIONS}, memory or open files.",
+			"Or raise the limit that the message names: memory or open files.",
 		},
+		Cases: []reasonCase{maxSessions()},
 	}, {
 		Word: "draining",
 		Ends: []end{

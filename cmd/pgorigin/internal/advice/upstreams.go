@@ -112,6 +112,7 @@ func upstreamReasons() []reason {
 		Cures: []string{
 			"Connect again.",
 			"If this repeats, read the log of the upstream at {UPSTREAM_ADDR}: it says why.",
+			"If its log has nothing, a firewall or load balancer on the way may have ended the connection.",
 		},
 		Cases: []reasonCase{{
 			Case: string(tlsorigin.CaseNoAnswer),

@@ -271,7 +271,7 @@ func (p printer) conclusion(r *Report) {
 	}
 	fmt.Fprintf(p.w, "%s\n", p.paint(result, text))
 	if !r.loggedIn() {
-		fmt.Fprintf(p.w, "No password was tested: check --login logs in.\n")
+		fmt.Fprintf(p.w, "No login was tested: check --login tests one.\n")
 	}
 	for i := range r.Degraded {
 		p.failure(resultWarning, "warning", &r.Degraded[i])

@@ -260,7 +260,7 @@ func TestALongLabelAndAShortText(t *testing.T) {
 
 func TestConclusion(t *testing.T) {
 	failure := Failure{Stage: "tcp", Upstream: "db.test:6432", Reason: "upstream_refused", Text: "refused", Cure: "Check that it runs."}
-	const noLogin = "No password was tested: check --login logs in.\n"
+	const noLogin = "No login was tested: check --login tests one.\n"
 	for _, row := range []struct {
 		name, result, want string
 		report             Report

@@ -122,7 +122,7 @@ func TestOriginsAreApart(t *testing.T) {
 	one, two := r.Login(t), reporting.Login(t)
 	full := reporting.Connect(t)
 	full.Send(pgtest.Startup("user", "app"))
-	if e := full.ExpectError("53300"); !strings.Contains(e.Hint, "names: PGORIGIN_REPORTING_MAX_SESSIONS") {
+	if e := full.ExpectError("53300"); !strings.Contains(e.Hint, "Raise PGORIGIN_REPORTING_MAX_SESSIONS.") {
 		t.Errorf("hint is %q", e.Hint)
 	}
 	_ = full.Close()
