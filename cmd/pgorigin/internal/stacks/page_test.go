@@ -1,7 +1,6 @@
 package stacks
 
 import (
-	"crypto/tls"
 	"fmt"
 	"slices"
 	"strings"
@@ -56,7 +55,7 @@ func writeOffers(page *strings.Builder) {
 		}
 		var versions []string
 		for _, v := range k.TLS {
-			versions = append(versions, strings.TrimPrefix(tls.VersionName(v), "TLS "))
+			versions = append(versions, strings.TrimPrefix(versionName(v), "TLS "))
 		}
 		size := "not known"
 		if k.Hello > 0 {

@@ -1,7 +1,6 @@
 package stacks
 
 import (
-	"crypto/tls"
 	"fmt"
 	"maps"
 	"slices"
@@ -75,7 +74,7 @@ func (s *Server) disagreement(k *Stack) (Trait, Verdict) {
 	case version == 0 && !s.takesSome():
 		return Trait{NoCommonVersion, "the server takes none of the ClientHellos that were tried"}, Unknown
 	case version == 0:
-		return Trait{NoCommonVersion, "the server takes only " + names(s.Versions, tls.VersionName)}, Fails
+		return Trait{NoCommonVersion, "the server takes only " + names(s.Versions, versionName)}, Fails
 	case version < TLS12: // cipher suites and groups were not tried with it
 	case version < TLS13 && !takesAny(s.Suites, k.Suites):
 		return Trait{NoCommonCipher, "in TLS 1.2, the server takes only " + names(s.Suites, asIs)}, Fails
@@ -141,3 +140,5 @@ func names[K uint16 | string | Suites](asked map[K]bool, name func(K) string) st
 }
 
 func asIs[K string | Suites](k K) string { return string(k) }
+
+func versionName(v uint16) string { return fmt.Sprintf("TLS 1.%d", v-TLS10) }
