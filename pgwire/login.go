@@ -124,9 +124,8 @@ func (s *session) conclude(out []byte) error {
 	if err := s.show(out); err != nil || l.state != loginRefused {
 		return err
 	}
-	wrong := l.refusal.Case == CaseWrongPassword || l.refusal.Case == CasePoolerPassword
-	if wrong && l.answers != nil && s.server.Password != nil {
-		l.refusal.Case = CaseStalePassword
+	if l.answers != nil && s.server.Password != nil {
+		l.refusal.OfOwnPassword()
 	}
 	return l.refusal
 }

@@ -47,6 +47,13 @@ func parseServerError(body []byte) (said *ServerError, routine string) {
 	return said, routine
 }
 
+// OfOwnPassword notes that a password which was refused is not the client's, but pgorigin's own.
+func (e *Error) OfOwnPassword() {
+	if e.Case == CaseWrongPassword || e.Case == CasePoolerPassword {
+		e.Case = CaseStalePassword
+	}
+}
+
 // LoginRefusal returns why an upstream refused a login. message is its ErrorResponse, a whole message.
 func LoginRefusal(message []byte) *Error {
 	e := findRule(message[messageHeader:], ReasonAuthRejected, "the upstream refused the login")

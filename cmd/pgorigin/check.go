@@ -85,7 +85,8 @@ func newCheckCommand(p *program) *cobra.Command {
 		"say which TLS stacks of applications cannot connect; doubles --timeout unless that is set")
 	flags.BoolVar(&o.NoStartup, "no-startup", false, "stop after TLS, without a startup packet")
 	flags.BoolVar(&o.Login, "login", false,
-		"log in as PGUSER to PGDATABASE, with the password from PGPASSFILE or ~/.pgpass")
+		"log in as PGUSER to PGDATABASE, with the password from PGORIGIN_AUTH_PASSWORD_FILE, "+
+			"PGPASSFILE or ~/.pgpass")
 	flags.StringVar(&o.PasswordFile, "password-file", "",
 		"read the password for --login from `FILE`; not with several origins")
 	_ = cmd.MarkFlagFilename("password-file") // the flag exists

@@ -135,7 +135,7 @@ func methodFaults() []fault {
 		{
 			name: "the password file has an old password", reason: "auth_rejected",
 			cause: []string{`password authentication failed|SASL authentication failed`}, first: `PGORIGIN_AUTH_PASSWORD_FILE`,
-			serverSays: true, hidden: map[surface]string{check: "check has a password of its own"},
+			serverSays: true, ofAccount: true,
 			make: func(s *scene) {
 				s.upstream = shared.postgres.Addr
 				s.env = []string{bridge, "PGORIGIN_AUTH_PASSWORD_FILE=" + writeFile(s.T, "password", []byte("old\n"))}

@@ -48,12 +48,21 @@ func (c *originChecker) checkAuthentication(ctx context.Context, address *Addres
 // checkLogin logs in to a verified address.
 func (c *originChecker) checkLogin(ctx context.Context, address *Address, addr *tlsorigin.Addr) {
 	began := time.Now()
+	a := c.account
+	own := a.passwordFile == "" && c.origin.Auth.PasswordFile != ""
+	if own { // sessions log in with that
+		a.passwordFile = c.origin.Auth.PasswordFile
+	}
 	err := c.withConnection(ctx, c.dialer, addr, func(conn pgwire.Upstream) (err error) {
-		address.Login, err = c.account.login(ctx, conn, addr.Host, c.origin.AuthMethods())
+		address.Login, err = a.login(ctx, conn, addr.Host, c.origin.AuthMethods())
 		return err
 	})
 	stage := newStage(advice.StageLogin, time.Since(began), "")
 	if err != nil {
+		var refused *pgwire.Error
+		if own && errors.As(err, &refused) {
+			refused.OfOwnPassword()
+		}
 		stage.fail(c.cures.FindLogin(err))
 	} else {
 		stage.Text = address.Login.text()
