@@ -57,11 +57,11 @@ func trustReasons() []reason {
 			Case: string(tlsorigin.CaseKeyKind),
 			When: "the key of the CA is of an unsupported type",
 			Cures: []string{
-				"Use a CA with an RSA, ECDSA or Ed25519 key for the upstream, and in {TLS_CA_FILE}.",
+				"Let a CA with an RSA, ECDSA or Ed25519 key issue the upstream's certificate: that CA must be in {TLS_CA_FILE}.",
 			},
 		}, {
 			Case: string(tlsorigin.CaseForgeable),
-			When: "a signature can be forged",
+			When: "a signature uses an old hash, such as SHA-1, and can be forged",
 			Cures: []string{
 				"Reissue the certificate that the message names: the CA in {TLS_CA_FILE} must sign it with SHA-256.",
 			},
@@ -159,7 +159,7 @@ func dateReasons() []reason {
 			Case: string(tlsorigin.CaseClock),
 			When: "every certificate of the chain has expired",
 			Cures: []string{
-				"Set this machine's clock: the message has its time.",
+				"Correct this machine's clock: the message says which time it has.",
 				"If the clock is right, renew all certificates of the upstream at {UPSTREAM_ADDR}.",
 			},
 		}},
@@ -167,7 +167,7 @@ func dateReasons() []reason {
 		Word:    "cert_not_yet_valid",
 		Meaning: "The upstream's certificate, or a CA above it, is not valid yet.",
 		Cures: []string{
-			"Set this machine's clock: the message has its time.",
+			"Correct this machine's clock: the message says which time it has.",
 			"If the clock is right, reissue the certificate of the upstream at {UPSTREAM_ADDR} with an earlier start.",
 		},
 	}}
@@ -227,7 +227,7 @@ func invalidReason() reason {
 			},
 		}, {
 			Case: string(tlsorigin.CaseForgeable),
-			When: "a signature can be forged",
+			When: "a signature uses an old hash, such as SHA-1, and can be forged",
 			Cures: []string{
 				"Reissue the certificate that the message names: its CA must sign it with SHA-256.",
 			},
@@ -291,7 +291,7 @@ func listReasons() []reason {
 		},
 		Cases: []reasonCase{{
 			Case: string(tlsorigin.CaseListSigner),
-			When: "the list has the right name, but another signer",
+			When: "the list names the CA, but another key signed it",
 			Cures: []string{
 				"Replace the list in {TLS_CRL_FILE} by the current one of {}.",
 				"That CA must sign its list with its current key.",
@@ -308,7 +308,7 @@ func listReasons() []reason {
 			Case: string(tlsorigin.CaseListBegins),
 			When: "the list begins in the future",
 			Cures: []string{
-				"Set this machine's clock: the message has its time.",
+				"Correct this machine's clock: the message says which time it has.",
 				"If the clock is right, put the current revocation list of {} into {TLS_CRL_FILE}.",
 			},
 		}},
@@ -344,7 +344,7 @@ func clientCertificateReasons() []reason {
 			Case: string(tlsorigin.CaseClientEarly),
 			When: "it is not valid yet",
 			Cures: []string{
-				"Set this machine's clock: the message has its time.",
+				"Correct this machine's clock: the message says which time it has.",
 				"If the clock is right, reissue the certificate in {TLS_CERT_FILE} with an earlier start.",
 			},
 		}, {

@@ -41,7 +41,7 @@ func timeLimit() reasonCase {
 }
 
 func didNotWait() reasonCase {
-	return withCase(pgwire.CaseClientSilent, "it did so while it waited for the client to authenticate",
+	return withCase(pgwire.CaseClientSilent, "it ended while the upstream waited for the client to authenticate",
 		"Make the client answer sooner: it may wait for a person to enter a password.",
 		"Or raise authentication_timeout of PostgreSQL, or client_login_timeout of pgbouncer.")
 }
@@ -81,7 +81,7 @@ func sentHTTP() reasonCase {
 
 // wantsTLS is a case of client_gone.
 func wantsTLS() reasonCase {
-	return withCase(pgwire.CaseWantsTLS, "it left because pgorigin has no TLS for clients",
+	return withCase(pgwire.CaseWantsTLS, "the client left because pgorigin has no TLS for clients",
 		"Set sslmode=disable in the client: pgorigin encrypts for it, on the way to the upstream.",
 		"With sslmode=prefer it connects, too.")
 }
@@ -229,7 +229,7 @@ func ownRefusals() []reasonCase {
 		withCase(pgwire.CasePasswordUnreadable, "pgorigin ended the login, because it has no password",
 			"Put the user's password into {}, the file of {AUTH_PASSWORD_FILE}, and let pgorigin read it.",
 			"The log of pgorigin says what is wrong with it."),
-		withCase(pgwire.CaseStalePassword, "the upstream refused the password from the file that pgorigin has",
+		withCase(pgwire.CaseStalePassword, "the upstream refused the password from pgorigin's password file",
 			"Put the user's current password into {}, the file of {AUTH_PASSWORD_FILE}.",
 			"It must be the password of the user that the client names.",
 			"A pooler must know the user, too: pgbouncer in auth_file, or by auth_query."),

@@ -61,7 +61,7 @@ func upstreamReasons() []reason {
 		},
 		Cases: []reasonCase{{
 			Case: string(tlsorigin.CaseNoHost),
-			When: "the machine does not answer there, or a firewall says so",
+			When: "no machine answers at the address, or a firewall rejects the connection",
 			Cures: []string{
 				"Check that the machine at {UPSTREAM_ADDR} runs, and that no firewall on the way rejects its port.",
 				"Check that the address is still that of the server.",
@@ -80,7 +80,7 @@ func upstreamReasons() []reason {
 		Word:    "upstream_silent",
 		Stages:  []diagnose.Stage{diagnose.StageSSLRequest, diagnose.StageTLS},
 		Ends:    ofDial(),
-		Meaning: "The upstream accepted TCP, but gave no answer. So no firewall blocks the port.",
+		Meaning: "The upstream accepted TCP, but gave no answer. So a firewall is seldom the cause.",
 		Cures: []string{
 			"Correct the port in {UPSTREAM_ADDR}: pgbouncer usually has 6432, PostgreSQL 5432.",
 			"Check that the server does not hang, and that a load balancer has a healthy server behind it.",
@@ -116,7 +116,7 @@ func upstreamReasons() []reason {
 		},
 		Cases: []reasonCase{{
 			Case: string(tlsorigin.CaseNoAnswer),
-			When: "it did so in answer to SSLRequest",
+			When: "it ended in answer to SSLRequest",
 			Cures: []string{
 				"Check that a server runs behind {UPSTREAM_ADDR}: a load balancer without one closes connections.",
 				"Check the port: pgbouncer usually has 6432, PostgreSQL 5432.",
@@ -124,7 +124,7 @@ func upstreamReasons() []reason {
 			},
 		}, {
 			Case: string(tlsorigin.CaseInHandshake),
-			When: "it did so in the TLS handshake",
+			When: "it ended in the TLS handshake",
 			Cures: []string{
 				"Read the log of the upstream at {UPSTREAM_ADDR}: it says why it ended TLS.",
 				"If the log has nothing, make the inspection box or firewall on the way pass TLS.",
