@@ -120,3 +120,11 @@ func wrapped(text string) string {
 	}
 	return strings.Join(append(lines, line), "\n")
 }
+
+// String returns name and version, as the page has them.
+func (k *Stack) String() string {
+	if k.Versions == "" {
+		return k.Name
+	}
+	return k.Name + " " + k.Versions
+}

@@ -63,14 +63,6 @@ func (c Cell) Evidence() string {
 	return "reported"
 }
 
-// Name and version, as people read them.
-func (k *Stack) String() string {
-	if k.Versions == "" {
-		return k.Name
-	}
-	return k.Name + " " + k.Versions
-}
-
 // fails is a cell that test/stacks measured.
 func fails(words string) Cell { return Cell{Verdict: Fails, Words: words} }
 
