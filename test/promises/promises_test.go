@@ -87,7 +87,7 @@ func badUpstreams(ca *tlstest.CA) map[string]row {
 		"answers an ErrorResponse":      {says(evilError), "tls_protocol", "error"},
 		"closes without an answer":      {says(""), "upstream_gone", "SSLRequest"},
 		"closes after S":                {says("S"), "upstream_gone", "TLS"},
-		"bytes behind S":                {injectsBehindS(evilError), "tls_injection", "behind"},
+		"bytes behind S":                {injectsBehindS(evilError), "tls_injection", "injected"},
 		"bytes behind S, later":         {injectsLater(evilError), "tls_protocol", "not TLS"},
 		"plaintext AuthenticationOk":    {injectsLater(string(pgtest.Login("pid4key4"))), "tls_protocol", "not TLS"},
 		"never answers":                 {silent, "upstream_silent", "SSLRequest"},
