@@ -26,8 +26,8 @@ const (
 	ReasonAuthChannelBinding Reason = "auth_channel_binding" // channel binding is required and cannot be done
 	ReasonLoginTimeout       Reason = "login_timeout"        // no ReadyForQuery within LoginTimeout
 	ReasonLoginAbandoned     Reason = "login_abandoned"      // the client left when it was asked to authenticate
-	ReasonClientCertRequired Reason = "client_cert_required" // and the upstream got none
-	ReasonClientCertRejected Reason = "client_cert_rejected" // for this user
+	ReasonClientCertRequired Reason = "client_cert_required" // the upstream demands one, and gets none
+	ReasonClientCertRejected Reason = "client_cert_rejected" // not for this user
 	ReasonServerStarting     Reason = "server_starting"      // the server takes no logins yet
 	ReasonServerFull         Reason = "server_full"          // a limit of connections is reached
 	ReasonPoolTimeout        Reason = "pool_timeout"         // a pooler had no server connection for the client

@@ -24,7 +24,7 @@ const (
 	ReasonUpstreamGone        Reason = "upstream_gone"
 	ReasonUpstreamLost        Reason = "upstream_lost" // acknowledges nothing
 
-	ReasonNotPostgres   Reason = "not_postgres"  // answered like a server of something else
+	ReasonNotPostgres   Reason = "not_postgres"  // answered in another protocol
 	ReasonTLSRefused    Reason = "tls_refused"   // answered 'N'
 	ReasonTLSInjection  Reason = "tls_injection" // sent bytes after 'S'
 	ReasonTLSProtocol   Reason = "tls_protocol"
@@ -59,7 +59,7 @@ const (
 	CaseNameServer   Case = "name_server"    // of ReasonUpstreamDNS: no DNS server gave an answer
 	CaseShortName    Case = "short_name"     // of ReasonUpstreamDNS: a name without a dot does not exist
 	CaseShortTimeout Case = "short_timeout"  // of ReasonUpstreamSilent: hardly any time was left for an answer
-	CaseNoHost       Case = "no_host"        // of ReasonUpstreamUnreachable: the host is down, or a firewall says so
+	CaseNoHost       Case = "no_host"        // of ReasonUpstreamUnreachable: host is down, or firewall rejects
 	CaseRightPort    Case = "right_port"     // of ReasonUpstreamSilent: a usual one, or it was verified before
 	CaseNoAnswer     Case = "no_answer"      // of ReasonUpstreamGone: the end came in answer to SSLRequest
 	CaseExpectsTLS   Case = "expects_tls"    // of ReasonNotPostgres: TLS from the first byte

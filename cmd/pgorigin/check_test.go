@@ -349,7 +349,7 @@ func TestCheckUsage(t *testing.T) {
 		{[]string{"--password-file", "x"}, "is for --login"},
 		{[]string{"a", "b"}, "give one upstream"},
 		{[]string{"https://db.test"}, "expected a URL that begins with postgres://"},
-		{[]string{"host=db.test"}, "a connection string of keywords is not read"},
+		{[]string{"host=db.test"}, "keyword=value strings are not supported"},
 		{[]string{"postgres://app:s3cret@/db"}, "the URL has no host"},
 	} {
 		got := runWith(t, nil, append([]string{"check"}, row.args...)...)

@@ -190,13 +190,13 @@ func noneGotThrough(s health.Snapshot) bool {
 	return failed
 }
 
-// fails reports whether o has failed lately, for a reason that belongs into the summary.
+// fails reports whether o has failed lately, for a reason that belongs in the summary.
 func fails(o health.OriginSnapshot, now time.Time) bool {
 	return o.Probe.Problem != nil ||
 		slices.ContainsFunc(o.Failures, func(f health.Failure) bool { return alarming(f, now) })
 }
 
-// alarming reports whether f belongs into the summary.
+// alarming reports whether f belongs in the summary.
 func alarming(f health.Failure, now time.Time) bool { return !f.Harmless && now.Sub(f.Last) < recently }
 
 // noteFindings returns what n says, unless an origin says more about it.

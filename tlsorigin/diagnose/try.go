@@ -8,8 +8,8 @@ import (
 )
 
 // Try makes one try of an address within timeout, with what offer leaves of the ClientHello. If offer is nil,
-// the try is that of a connection. A nil failure means that it came to a verified connection, whose client certificate
-// the upstream accepts. If tried is false, there was no time to find out.
+// the try is that of a connection. A nil failure means that it made a verified connection, and that the
+// upstream accepts the client certificate. If tried is false, there was no time to find out.
 func Try(
 	ctx context.Context, d *tlsorigin.Dialer, addr *tlsorigin.Addr, timeout time.Duration, offer *tlsorigin.Offer,
 ) (failure *tlsorigin.Error, tried bool) {

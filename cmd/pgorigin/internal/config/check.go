@@ -59,8 +59,8 @@ func (o *Origin) checkAuth() []finding {
 		return []finding{{
 			word: "LISTEN_ADDR", value: o.Listen.Addr[open],
 			text: "expected a loopback address, because {AUTH_CHANNEL_BINDING}=bridge asks clients for their " +
-				"password in plaintext; use 127.0.0.1 or unix:/dir, or set {own:AUTH_PASSWORD_FILE}, so that " +
-				"nobody is asked",
+				"password in plaintext; use 127.0.0.1 or unix:/dir, or set {own:AUTH_PASSWORD_FILE}: " +
+				"pgorigin then asks no client",
 		}}
 	default:
 		return nil

@@ -29,7 +29,7 @@ func ParseTarget(text string) (Target, error) {
 	switch {
 	case !isURL && strings.Contains(text, "="):
 		return t, errors.New("expected host:port or a URL such as postgres://user@host:5432/db; " +
-			"a connection string of keywords is not read")
+			"keyword=value strings are not supported")
 	case !isURL:
 		addrs, err := parseAddrs(text, addrRules{defaultPort: "6432", example: "pgbouncer.prod.svc:6432"})
 		t.values["UPSTREAM_ADDR"] = strings.Join(addrs, ",")
@@ -57,7 +57,7 @@ func (t *Target) readURL(rest string) error {
 		name, value, _ := strings.Cut(pair, "=")
 		decoded, err := url.PathUnescape(value)
 		if err != nil {
-			return fmt.Errorf("the value of %s has a %% that begins no code of two digits", safetext.Quote(name))
+			return fmt.Errorf("the value of %s has a %% without two hexadecimal digits", safetext.Quote(name))
 		}
 		parameters[name] = decoded
 	}

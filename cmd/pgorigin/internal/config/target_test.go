@@ -61,12 +61,12 @@ func TestAPasswordInAURLIsNeitherUsedNorShown(t *testing.T) {
 func TestBadTargets(t *testing.T) {
 	for text, want := range map[string]string{
 		"":                              "empty entry",
-		"host=db port=1":                "a connection string of keywords is not read",
+		"host=db port=1":                "keyword=value strings are not supported",
 		"https://db.test":               `postgres://, not with "https://"`,
 		"db.test:x":                     "a port is a number",
 		"postgres://u:s3cret@db.test:x": "a port is a number",
 		"postgres://u:s3cret@/db":       "the URL has no host",
-		"postgres://db.test?sslcert=%":  "that begins no code",
+		"postgres://db.test?sslcert=%":  "two hexadecimal digits",
 		"postgres://%2Fvar%2Frun/db":    "a Unix socket is not possible here",
 		"/var/run":                      "a Unix socket is not possible here",
 	} {

@@ -7,7 +7,7 @@ type Cause string
 
 // Causes in what a server and a stack can agree on. Predict computes most of them.
 const (
-	Always          Cause = "always" // the application is built so that no server would do
+	Always          Cause = "always" // the application is built so that the stack fails with every server
 	NoCommonVersion Cause = "no_common_version"
 	NoCommonCipher  Cause = "no_common_cipher"
 	NoCommonGroup   Cause = "no_common_group"

@@ -5,7 +5,7 @@
 //
 // Each fact of the table says how it was got. The suite of test/stacks measured it, or a source reports it.
 // measured.go is generated from the matrix of the suite, by TestMeasuredStacks with -update. A stack that can be
-// run belongs into the suite. table.go has the others.
+// run belongs in the suite. table.go has the others.
 //
 // Start reading at Predict in predict.go. Causes are in cause.go, and server.go finds them.
 package stacks
