@@ -65,13 +65,7 @@ func trustReasons() []reason {
 			Cures: []string{
 				"Reissue the certificate that the message names: the CA in {TLS_CA_FILE} must sign it with SHA-256.",
 			},
-		}, {
-			Case: string(tlsorigin.CaseTooMany),
-			When: "the upstream sends too many certificates",
-			Cures: []string{
-				"Configure the upstream at {UPSTREAM_ADDR} to send only its own certificate and its intermediates.",
-			},
-		}},
+		}, tooMany()},
 	}, {
 		Word:    "chain_incomplete",
 		Meaning: "The upstream did not send the certificate of the intermediate CA that issued its own.",
@@ -124,6 +118,17 @@ func trustReasons() []reason {
 			},
 		}},
 	}}
+}
+
+// tooMany is a case of two reasons: of one whose chain leads nowhere, too.
+func tooMany() reasonCase {
+	return reasonCase{
+		Case: string(tlsorigin.CaseTooMany),
+		When: "the upstream sends too many certificates",
+		Cures: []string{
+			"Configure the upstream at {UPSTREAM_ADDR} to send only its own certificate and its intermediates.",
+		},
+	}
 }
 
 func dateReasons() []reason {
@@ -237,13 +242,7 @@ func invalidReason() reason {
 			Cures: []string{
 				"Reissue the upstream's certificate with an ECDSA or Ed25519 key, or RSA of 2048 to 8192 bits.",
 			},
-		}, {
-			Case: string(tlsorigin.CaseTooMany),
-			When: "the upstream sends too many certificates",
-			Cures: []string{
-				"Configure the upstream at {UPSTREAM_ADDR} to send only its own certificate and its intermediates.",
-			},
-		}, {
+		}, tooMany(), {
 			Case: string(tlsorigin.CaseNoAuthority),
 			When: "a certificate that is no CA signed another one",
 			Cures: []string{

@@ -204,7 +204,7 @@ func loginReasons() []reason {
 			"Or raise {LOGIN_TIMEOUT}.",
 		},
 		Cases: []reasonCase{
-			withCase(pgwire.CaseClientSilent, "the client did not answer when it was asked to authenticate",
+			withCase(pgwire.CaseClientSilent, "the client did not authenticate in time",
 				"Make the client answer sooner: it may wait for a person to enter a password.",
 				"Or raise the limit that ended the login: {LOGIN_TIMEOUT}, authentication_timeout of PostgreSQL, "+
 					"or client_login_timeout of pgbouncer."),
