@@ -99,6 +99,13 @@ func onlyTLS(stream []byte) bool {
 	return true
 }
 
+// refusingAddr returns an address on which nothing listens, and no test that runs beside will.
+func refusingAddr(t *testing.T) string {
+	t.Helper()
+	_, port, _ := net.SplitHostPort(cmdtest.FreeAddr(t))
+	return "127.0.0.46:" + port
+}
+
 // readsSSLRequest reports whether SSLRequest comes. It ends a connection on which TLS begins at once, as servers
 // do that know no direct TLS.
 func readsSSLRequest(conn net.Conn) bool {

@@ -125,11 +125,11 @@ func TestCheckOfAConnectionThatWorksAllTheSame(t *testing.T) {
 		printed       []string
 	}{
 		{
-			"second address refuses", good + "," + cmdtest.FreeAddr(t), nil, "tcp", "upstream_refused",
-			[]string{"WARN tcp", "\nworks, with 1 warning\nNo login was tested: check --login tests one.\nwarning: tcp of 127.0.0.1:"},
+			"second address refuses", good + "," + refusingAddr(t), nil, "tcp", "upstream_refused",
+			[]string{"WARN tcp", "\nworks, with 1 warning\nNo login was tested: check --login tests one.\nwarning: tcp of 127.0.0.46:"},
 		},
 		{
-			"first address refuses", cmdtest.FreeAddr(t) + "," + good, nil, "tcp", "upstream_refused",
+			"first address refuses", refusingAddr(t) + "," + good, nil, "tcp", "upstream_refused",
 			[]string{"\nworks, with 1 warning\n"},
 		},
 		{

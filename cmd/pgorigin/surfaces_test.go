@@ -19,7 +19,7 @@ import (
 func TestOneFindingOnEverySurface(t *testing.T) {
 	t.Parallel()
 	for reason, variable := range map[string]string{
-		"upstream_refused":   "PGORIGIN_UPSTREAM_ADDR=" + cmdtest.FreeAddr(t),
+		"upstream_refused":   "PGORIGIN_UPSTREAM_ADDR=" + refusingAddr(t),
 		"upstream_dns":       "PGORIGIN_UPSTREAM_ADDR=nowhere.invalid:6432",
 		"tls_refused":        "PGORIGIN_UPSTREAM_ADDR=" + startScripted(t, answersSSL("N")).addr,
 		"cert_name_mismatch": "PGORIGIN_TLS_SERVER_NAME=other.test",
