@@ -119,7 +119,7 @@ func findRule(body []byte, reason Reason, text string) *Error {
 // limits of the server. Others quote values of parameters, or parts of a query: exit_on_error ends a session
 // with any of them.
 func safeClass(state string) bool {
-	classes := []string{"", "08", "25", "28", "3D", "40", "53", "57"}
+	classes := []string{"08", "25", "28", "3D", "40", "53", "57"}
 	return slices.Contains(classes, state[:min(len(state), 2)])
 }
 

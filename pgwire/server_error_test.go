@@ -198,6 +198,7 @@ func TestServerMessageQuotesNothing(t *testing.T) {
 			SessionEnd(fromPostgres(t, "42501", "permission denied for database hunter2", "aclcheck_error")),
 			ReasonUpstreamGone, "", "", "",
 		},
+		"no SQLSTATE":                       {SessionEnd(fromPostgres(t, "", secret, "f")), ReasonUpstreamGone, "", "", ""},
 		"what a function raises":            {SessionEnd(raised), ReasonUpstreamGone, "", "", ""},
 		"what a function raises in a login": {LoginRefusal(raised), ReasonAuthRejected, "", "", ""},
 	} {
