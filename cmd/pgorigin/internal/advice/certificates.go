@@ -184,7 +184,8 @@ func policyReasons() []reason {
 		Word:    "cert_revoked",
 		Meaning: "A revocation list has the upstream's certificate, or a CA above it.",
 		Cures: []string{
-			"Replace the revoked certificate of the upstream at {UPSTREAM_ADDR} by a new one.",
+			"Replace the revoked certificate that the message names by a new one, at {UPSTREAM_ADDR}.",
+			"If it is a CA, let another CA issue the upstream's own certificate.",
 			"The list is in {TLS_CRL_FILE}.",
 		},
 	}, {
