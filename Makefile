@@ -49,8 +49,9 @@ quick: ## tests that need no server, without the race detector: seconds after th
 drivers: install ## real drivers with real servers; UPDATE=-update writes docs/reference/compatibility.md
 	$(GO) test -tags drivers -count=1 -timeout=14m ./test/drivers $(UPDATE)
 
-faults: install ## one thing wrong at a time, and what each surface says; UPDATE=-update writes docs/explanation/diagnosis.md
-	$(GO) test -count=1 -timeout=9m ./test/faults $(UPDATE)
+faults: install ## one thing wrong at a time, and what each surface says; UPDATE=-update writes docs/explanation/diagnosis.md; needs root
+	@test/install iproute2 iptables
+	$(GO) test -tags faults -count=1 -timeout=9m ./test/faults $(UPDATE)
 
 hostile: install ## attackers against the built binary, with real drivers as judges; UPDATE=-update writes docs/reference/attackers.md
 	$(GO) test -tags hostile -count=1 -timeout=9m ./test/hostile $(UPDATE)
@@ -95,7 +96,7 @@ admission: install ## tests injection on a real API server, which it builds once
 
 lint: ## gofmt, go vet (for macOS and Windows, too), golangci-lint, actionlint
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "gofmt would change:"; echo "$$unformatted"; exit 1; }
-	$(GO) vet -tags drivers,hostile,soak,stall,suites,regress,stacks,image,charts,admission,browser ./...
+	$(GO) vet -tags drivers,faults,hostile,soak,stall,suites,regress,stacks,image,charts,admission,browser ./...
 	for system in darwin windows; do GOOS=$$system $(GO) vet ./pgwire/... ./tlsorigin/... ./health/... ./cmd/... || exit; done
 	$(GO) run $(GOLANGCI_LINT) run ./...
 	$(GO) run $(ACTIONLINT) -shellcheck= -pyflakes=

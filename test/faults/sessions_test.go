@@ -1,3 +1,5 @@
+//go:build faults
+
 package faults
 
 import (
@@ -189,7 +191,7 @@ func networkEnds() []fault {
 			hidden: over(),
 			make: func(s *scene) {
 				if exec.CommandContext(s.ctx, "iptables", "-L", "-n").Run() != nil {
-					s.Skip("a network that drops packets needs root and iptables")
+					s.Fatal("a network that drops packets needs root and iptables")
 				}
 				g := s.gate(relays(shared.postgres.Addr))
 				s.upstream, s.noPeers, s.sql = g.Addr, true, "SELECT pg_sleep(5)\nSELECT 1"

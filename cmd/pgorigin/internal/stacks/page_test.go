@@ -45,7 +45,9 @@ func writeOffers(page *strings.Builder) {
 	page.WriteString("\n## What they accept by default\n\n" +
 		"Versions and groups are those with which a measured stack connects to a server that has no others.\n" +
 		"The size is that of the ClientHello in bytes, with a name of 16 characters. TCP packets of most\n" +
-		"networks carry 1448 bytes. For a Go program, the go line of its go.mod counts, too.\n\n" +
+		"networks carry 1448 bytes. For a Go program, the go line of its go.mod counts, too. Each Python\n" +
+		"is Debian's. Another build may offer other cipher suites: 3.11.7 from source has no RSA key\n" +
+		"exchange.\n\n" +
 		"| stack | drivers | TLS | groups | ClientHello | how |\n| --- | --- | --- | --- | ---: | --- |\n")
 	table := Table()
 	for i := range table {
