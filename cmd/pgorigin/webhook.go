@@ -12,8 +12,8 @@ AdmissionReview. A new pod with the label pgorigin/inject: "true" gets the
 sidecar, as "pgorigin inject" would add it. Annotations pgorigin/NAME of the pod
 override the defaults. The webhook allows everything else as it is.
 
-GET /livez and GET /readyz are for the kubelet, on the same TLS port. The chart
-charts/pgorigin sets all of this up.
+GET /livez and GET /readyz are for the kubelet, GET /metrics is for Prometheus,
+on the same TLS port. The chart charts/pgorigin sets all of this up.
 
 Exit codes: 0 clean end, 1 failure, 2 wrong usage, 78 wrong configuration.`
 

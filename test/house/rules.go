@@ -70,9 +70,13 @@ func house() []room {
 		},
 		// stacks predicts, from what it is told.
 		{Package: stacks, Rooms: []string{leafTLS}},
-		// webhook serves what inject does.
-		{Package: webhook, Rooms: []string{observe, config, inject, host, cli, safetext}, Libraries: []string{zap}},
-		// observe is the only room that logs or counts.
+		// webhook serves what inject does, and logs and counts it.
+		{
+			Package:   webhook,
+			Rooms:     []string{observe, config, inject, host, cli, safetext},
+			Libraries: []string{zap, prometheus},
+		},
+		// observe logs and counts for a sidecar.
 		{
 			Package:   observe,
 			Rooms:     []string{advice, config, host, cli, safetext, leafPgwire, leafTLS, leafHealth},

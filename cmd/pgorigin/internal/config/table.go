@@ -300,6 +300,9 @@ func webhookVariables() []Variable {
 		File: FileWatched, Cure: "expected a PEM file with the private key of WEBHOOK_CERT_FILE",
 		Help: "PEM file with the private key of WEBHOOK_CERT_FILE.",
 	}, {
+		Word: "WEBHOOK_SERVER_NAME", Type: text("name"), Unset: "any", Example: "pgorigin-webhook.pgorigin.svc",
+		Help: "Name by which API servers call the webhook. A certificate without it is not used.",
+	}, {
 		Word: "WEBHOOK_DEFAULTS_DIR", Type: text("folder"), Required: true, Unset: "required", Example: "/defaults",
 		File: FileEachPod,
 		Cure: "expected a folder with a file for each flag of \"pgorigin inject\", such as image and upstream",

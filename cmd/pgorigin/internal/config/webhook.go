@@ -14,6 +14,7 @@ type WebhookSettings struct {
 		ListenAddr    string        `split_words:"true"`
 		CertFile      string        `split_words:"true"`
 		KeyFile       string        `split_words:"true"`
+		ServerName    string        `split_words:"true"`
 		DefaultsDir   string        `split_words:"true"`
 		ShutdownDelay time.Duration `split_words:"true"`
 	}

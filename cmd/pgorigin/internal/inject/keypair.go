@@ -4,21 +4,24 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/pgorigin/pgorigin/tlsorigin/configfile"
 )
 
 // KeyPair is the certificate of the webhook, in two files that may change at any time.
 type KeyPair struct {
-	certFile, keyFile string
-	reloaded          func(error)
-	reader            configfile.Reader[pairFiles]
+	certFile, keyFile, name string
+	reloaded                func(error)
+	reader                  configfile.Reader[pairFiles]
 
-	mu   sync.Mutex // guards what follows
-	text []byte     // of both files, as they were tried last
-	pair *tls.Certificate
+	mu    sync.Mutex // guards what follows
+	used  *usedPair
+	tried []byte // of both files, as they were read last
+	wrong error  // what is wrong with them
 }
 
 // maxPairFile is far above the size of a chain or a key.
@@ -30,17 +33,44 @@ type pairFiles struct {
 	err       error
 }
 
+func (f pairFiles) text() []byte { return bytes.Join([][]byte{f.cert, f.key}, []byte{0}) }
+
+// usedPair is a certificate with its key, and the content of the files that it was made of.
+type usedPair struct {
+	text        []byte
+	certificate tls.Certificate
+	from, until time.Time // when all of its chain is valid
+}
+
 // OpenKeyPair reads a certificate chain and its key, in PEM. For each new connection, the pair looks at the
 // files again, so a new certificate needs no restart. If the files are wrong or do not answer, the last good
-// certificate stays in use. reloaded is called once for each change, with an error if the new files cannot be
+// certificate stays in use. So it does if API servers would refuse the new one: it is not valid now, or not for
+// name, which may be empty. reloaded is called once for each change, with an error if the new files are not
 // used. It may be nil.
-func OpenKeyPair(ctx context.Context, certFile, keyFile string, reloaded func(error)) (*KeyPair, error) {
-	k := &KeyPair{certFile: certFile, keyFile: keyFile}
+func OpenKeyPair(ctx context.Context, certFile, keyFile, name string, reloaded func(error)) (*KeyPair, error) {
+	k := &KeyPair{certFile: certFile, keyFile: keyFile, name: name}
 	if err := k.load(ctx); err != nil {
 		return nil, err
 	}
 	k.reloaded = reloaded
 	return k, nil
+}
+
+// Usable returns why API servers refuse the certificate in use, or nil.
+func (k *KeyPair) Usable() error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.refusal(k.used)
+}
+
+// State returns when the certificate in use expires, and what is wrong with it or with newer files, or nil.
+func (k *KeyPair) State() (until time.Time, err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if err = k.refusal(k.used); err == nil {
+		err = k.wrong
+	}
+	return k.used.until, err
 }
 
 // config refuses versions below TLS 1.3. Every API server that knows native sidecars has TLS 1.3.
@@ -51,7 +81,7 @@ func (k *KeyPair) config() *tls.Config {
 			_ = k.load(hello.Context()) // reported by then
 			k.mu.Lock()
 			defer k.mu.Unlock()
-			return k.pair, nil
+			return &k.used.certificate, nil
 		},
 	}
 }
@@ -69,16 +99,18 @@ func (k *KeyPair) load(ctx context.Context) error {
 	case got.err != nil:
 		return k.setResult(nil, got.err)
 	}
-	cert, key := got.cert, got.key
-	text := bytes.Join([][]byte{cert, key}, []byte{0})
-	if k.pair != nil && bytes.Equal(text, k.text) {
-		return nil
+	text := got.text()
+	if k.used != nil && bytes.Equal(text, k.used.text) {
+		return k.setResult(text, nil)
 	}
-	pair, err := tls.X509KeyPair(cert, key)
+	next, err := k.parse(got)
 	if err != nil {
-		return k.setResult(text, fmt.Errorf("certificate %s with key %s: %w", k.certFile, k.keyFile, err))
+		return k.setResult(text, err)
 	}
-	k.pair = &pair
+	if err := k.refusal(next); err != nil && k.used != nil && k.refusal(k.used) == nil {
+		return k.setResult(text, err)
+	}
+	k.used = next
 	return k.setResult(text, nil)
 }
 
@@ -93,11 +125,53 @@ func (k *KeyPair) read() (got pairFiles) {
 	return got
 }
 
-// setResult stores the content of the files, and reports the result unless the content is the same as before.
+func (k *KeyPair) parse(got pairFiles) (*usedPair, error) {
+	pair := &usedPair{text: got.text()}
+	var err error
+	pair.certificate, err = tls.X509KeyPair(got.cert, got.key)
+	if err != nil {
+		return nil, fmt.Errorf("certificate %s with key %s: %w", k.certFile, k.keyFile, err)
+	}
+	pair.from, pair.until = pair.certificate.Leaf.NotBefore, pair.certificate.Leaf.NotAfter
+	for _, der := range pair.certificate.Certificate[1:] {
+		issuer, err := x509.ParseCertificate(der)
+		if err != nil {
+			return nil, fmt.Errorf("certificate %s: %w", k.certFile, err)
+		}
+		if issuer.NotBefore.After(pair.from) {
+			pair.from = issuer.NotBefore
+		}
+		if issuer.NotAfter.Before(pair.until) {
+			pair.until = issuer.NotAfter
+		}
+	}
+	return pair, nil
+}
+
+// refusal returns why API servers refuse the pair now, or nil.
+func (k *KeyPair) refusal(pair *usedPair) error {
+	switch now := time.Now(); {
+	case now.After(pair.until):
+		return fmt.Errorf("certificate %s expired at %s: renew it", k.certFile, pair.until.UTC().Format(time.RFC3339))
+	case now.Before(pair.from):
+		return fmt.Errorf("certificate %s is valid from %s on, and here it is %s: check the clock of this node",
+			k.certFile, pair.from.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339))
+	case k.name == "":
+		return nil
+	}
+	if err := pair.certificate.Leaf.VerifyHostname(k.name); err != nil {
+		return fmt.Errorf("certificate %s does not have the name %s, by which API servers call the webhook: %w",
+			k.certFile, k.name, err)
+	}
+	return nil
+}
+
+// setResult stores the content of the files and what is wrong with it. It reports the result unless the content
+// is the same as before.
 func (k *KeyPair) setResult(text []byte, err error) error {
-	if k.reloaded != nil && !bytes.Equal(text, k.text) {
+	if k.reloaded != nil && !bytes.Equal(text, k.tried) {
 		k.reloaded(err)
 	}
-	k.text = text
+	k.tried, k.wrong = text, err
 	return err
 }

@@ -1,6 +1,7 @@
 package inject
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -25,6 +26,7 @@ const (
 type Webhook struct {
 	// Injector returns the injector of a review. It is called for each review, because the defaults may
 	// change. While it returns an error, the webhook refuses pods that ask for injection, and /readyz fails.
+	// /readyz also fails while API servers refuse the certificate.
 	Injector func() (*Injector, error)
 	// Reviewed is called after each review, with an error if the request could not be answered. It may be
 	// nil.
@@ -50,7 +52,7 @@ func (w *Webhook) Server(pair *KeyPair) *http.Server {
 		}
 	})
 	mux.HandleFunc("GET /livez", writeOK)
-	mux.HandleFunc("GET /readyz", w.serveReady)
+	mux.HandleFunc("GET /readyz", func(rw http.ResponseWriter, _ *http.Request) { w.serveReady(rw, pair) })
 	return &http.Server{
 		Handler: mux, TLSConfig: pair.config(), MaxHeaderBytes: 16 << 10,
 		ReadHeaderTimeout: reviewTimeout, ReadTimeout: reviewTimeout,
@@ -84,12 +86,13 @@ func (w *Webhook) review(body io.Reader) ([]byte, Decision, error) {
 	return injector.review(text)
 }
 
-func (w *Webhook) serveReady(rw http.ResponseWriter, _ *http.Request) {
+func (w *Webhook) serveReady(rw http.ResponseWriter, pair *KeyPair) {
 	if w.draining.Load() {
 		http.Error(rw, "draining", http.StatusServiceUnavailable)
 		return
 	}
-	if _, err := w.Injector(); err != nil {
+	_, err := w.Injector()
+	if err := errors.Join(pair.Usable(), err); err != nil {
 		http.Error(rw, oneLine(err), http.StatusServiceUnavailable)
 		return
 	}

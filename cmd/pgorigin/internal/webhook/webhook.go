@@ -26,7 +26,8 @@ const drainTimeout = 10 * time.Second
 type server struct {
 	settings config.WebhookSettings
 	log      *zap.Logger
-	version  string
+	build    cli.Build
+	metrics  *metrics
 }
 
 // Run serves until the end of ctx or SIGTERM. It returns the exit code.
@@ -41,11 +42,11 @@ func Run(ctx context.Context, p cli.Process) int {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, os.Interrupt)
 	defer stop()
 	s := &server{
-		settings: settings, version: p.Build.Version,
+		settings: settings, build: p.Build,
 		log: observe.NewLogger(p.Stderr, settings.LogFormat, settings.LogLevel, p.Env),
 	}
 	cert, key := settings.Webhook.CertFile, settings.Webhook.KeyFile
-	pair, err := inject.OpenKeyPair(ctx, cert, key, s.logReload)
+	pair, err := inject.OpenKeyPair(ctx, cert, key, settings.Webhook.ServerName, s.logReload)
 	switch {
 	case ctx.Err() != nil:
 		return cli.ExitOK // SIGTERM came while the files did not answer
@@ -69,14 +70,19 @@ func Run(ctx context.Context, p cli.Process) int {
 
 // serve answers until the end of ctx, and then for the shutdown delay. It closes the listener.
 func (s *server) serve(ctx context.Context, listener net.Listener, pair *inject.KeyPair) int {
-	handler := &inject.Webhook{Injector: s.newInjector, Reviewed: s.logReview}
+	s.metrics = newMetrics(s.build, pair, s.checkDefaults)
+	handler := &inject.Webhook{Injector: s.newInjector, Reviewed: s.reviewed}
 	server := handler.Server(pair)
+	server.Handler = s.metrics.wrap(server.Handler)
 	server.ErrorLog, _ = zap.NewStdLogAt(s.log, zap.DebugLevel) // mostly clients that hang up
 	failed := make(chan error, 1)
 	go func() { failed <- server.ServeTLS(listener, "", "") }()
-	s.log.Info("ready", zap.String("version", s.version), zap.Stringer("address", listener.Addr()))
+	s.log.Info("ready", zap.String("version", s.build.Version), zap.Stringer("address", listener.Addr()))
+	if err := pair.Usable(); err != nil {
+		s.log.Error("certificate cannot be used", zap.Error(err))
+	}
 	go func() { // the folder may be on a mount that does not answer
-		if _, err := s.newInjector(); err != nil {
+		if err := s.checkDefaults(); err != nil {
 			s.log.Error("defaults are wrong", zap.Error(err))
 		}
 	}()
@@ -111,16 +117,26 @@ func (s *server) newInjector() (*inject.Injector, error) {
 	return injector, injector.ReadDefaults(os.DirFS(s.settings.Webhook.DefaultsDir))
 }
 
-// logReview logs the decision about a pod.
-func (s *server) logReview(v inject.Decision, err error) {
+func (s *server) checkDefaults() error {
+	_, err := s.newInjector()
+	return err
+}
+
+// reviewed counts and logs the decision about a pod.
+func (s *server) reviewed(v inject.Decision, err error) {
 	object := zap.String("object", safetext.Printable(v.Object))
+	result := "left_alone"
+	defer func() { s.metrics.reviews.WithLabelValues(result).Inc() }()
 	switch {
 	case err != nil:
+		result = "error"
 		s.log.Warn("request cannot be answered", zap.Error(err))
 	case len(v.Problems) > 0:
+		result = "refused"
 		problem := safetext.Printable(strings.Join(v.Problems, "; "))
 		s.log.Warn("pod refused", object, zap.String("problem", problem))
 	case v.Injected:
+		result = "injected"
 		s.log.Info("pod injected", object)
 	default:
 		s.log.Debug("pod left alone", object, zap.String("cause", safetext.Printable(v.Skipped)))

@@ -3,13 +3,17 @@ package webhook
 import (
 	"context"
 	"crypto/tls"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cli"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cmdtest"
@@ -62,25 +66,12 @@ func TestWebhookCommand(t *testing.T) {
 	go func() { ended <- Run(ctx, cli.Process{Env: env, Stdout: io.Discard, Stderr: stderr}) }()
 	url := "https://" + stderr.Wait(t, "ready")["address"].(string)
 
-	config := &tls.Config{RootCAs: ca.Pool(), MinVersion: tls.VersionTLS13}
-	client := &http.Client{Transport: &http.Transport{TLSClientConfig: config}}
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: ca.Pool(), MinVersion: tls.VersionTLS13}}}
 	defer client.CloseIdleConnections()
 	post := func() string {
 		t.Helper()
-		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url+"/inject", strings.NewReader(bareReview))
-		if err != nil {
-			t.Fatal(err)
-		}
-		resp, err := client.Do(request)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer resp.Body.Close()
-		text, err := io.ReadAll(resp.Body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return string(text)
+		_, text := do(t, client, http.MethodPost, url+"/inject", bareReview)
+		return text
 	}
 	if got := post(); !strings.Contains(got, "Pod shop/web: upstream is not set") {
 		t.Errorf("without an upstream: %s", got)
@@ -93,11 +84,102 @@ func TestWebhookCommand(t *testing.T) {
 		t.Errorf("with an upstream: %s", got)
 	}
 	stderr.Wait(t, "pod injected")
+	_, metrics := do(t, client, http.MethodGet, url+"/metrics", "")
+	cmdtest.Contains(t, metrics,
+		`pgorigin_webhook_reviews_total{result="refused"} 1`, `pgorigin_webhook_reviews_total{result="injected"} 1`,
+		`pgorigin_webhook_reviews_total{result="error"} 0`, "pgorigin_webhook_review_duration_seconds_count 2",
+		"pgorigin_webhook_certificate_ok 1", "pgorigin_webhook_defaults_ok 1",
+	)
+	wantDocumented(t, metrics)
 	stop()
 	if code := <-ended; code != cli.ExitOK {
 		t.Errorf("exit %d", code)
 	}
 	stderr.Wait(t, "stopped")
+}
+
+// do sends one request and returns the status and the body of the answer.
+func do(t *testing.T, client *http.Client, method, url, body string) (int, string) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := client.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(text)
+}
+
+// wantDocumented compares the names of the webhook's own metrics with those in docs/reference/metrics.md.
+func wantDocumented(t *testing.T, metrics string) {
+	t.Helper()
+	page, err := os.ReadFile("../../../../docs/reference/metrics.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := func(pattern, text string) (found []string) {
+		for _, match := range regexp.MustCompile(pattern).FindAllStringSubmatch(text, -1) {
+			found = append(found, match[1])
+		}
+		slices.Sort(found)
+		return slices.Compact(found)
+	}
+	exported := names(`(?m)^# TYPE (pgorigin_webhook_\w+)`, metrics)
+	documented := names("`(pgorigin_webhook_\\w+)`", string(page))
+	if len(exported) == 0 || !slices.Equal(exported, documented) {
+		t.Errorf("exported are %v,\ndocumented %v", exported, documented)
+	}
+}
+
+// With a certificate that API servers refuse, the webhook runs, is not ready, and says so in the log, in /readyz and in
+// its metrics. It takes up a renewed one.
+func TestWebhookWithExpiredCertificate(t *testing.T) {
+	ca := tlstest.NewCA("webhook", tlstest.P256)
+	env, defaults := webhookFiles(t, ca)
+	write := func(leaf tlstest.Leaf) {
+		t.Helper()
+		if _, _, err := ca.Issue(leaf).WriteFiles(filepath.Dir(defaults), "webhook"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(tlstest.Leaf{NotAfter: time.Unix(1e9, 0)})
+	stderr := cmdtest.NewLogWatcher()
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan int, 1)
+	go func() { ended <- Run(ctx, cli.Process{Env: env, Stdout: io.Discard, Stderr: stderr}) }()
+	defer func() {
+		stop()
+		<-ended
+	}()
+	url := "https://" + stderr.Wait(t, "ready")["address"].(string)
+	const expired = "webhook.crt expired at 2001-09-09T01:46:40Z: renew it"
+	if line := stderr.Wait(t, "certificate cannot be used"); !strings.Contains(fmt.Sprint(line["error"]), expired) {
+		t.Errorf("log line %v", line)
+	}
+	client := &http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS13}, // as scrapes and probes
+	}}
+	want := func(status int, ready string, metrics ...string) {
+		t.Helper()
+		if got, text := do(t, client, http.MethodGet, url+"/readyz", ""); got != status || !strings.Contains(text, ready) {
+			t.Errorf("/readyz: %d %s, want %d %s", got, text, status, ready)
+		}
+		_, text := do(t, client, http.MethodGet, url+"/metrics", "")
+		cmdtest.Contains(t, text, metrics...)
+	}
+	want(http.StatusServiceUnavailable, expired,
+		"pgorigin_webhook_certificate_ok 0", "pgorigin_webhook_certificate_not_after_timestamp_seconds 1e+09")
+	write(tlstest.Leaf{NotAfter: time.Unix(4e9, 0)})
+	want(http.StatusOK, "ok",
+		"pgorigin_webhook_certificate_ok 1", "pgorigin_webhook_certificate_not_after_timestamp_seconds 4e+09")
+	stderr.Wait(t, "certificate reloaded")
 }
 
 func TestWebhookConfigurationProblems(t *testing.T) {

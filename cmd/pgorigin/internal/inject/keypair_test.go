@@ -1,0 +1,163 @@
+package inject
+
+import (
+	"crypto/x509"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
+)
+
+const serviceName = "pgorigin-webhook.pgorigin.svc"
+
+// pairRig is a KeyPair in a synctest bubble, with its files.
+type pairRig struct {
+	*KeyPair
+	ca      *tlstest.CA
+	folder  string
+	reloads []error
+}
+
+func newPairRig(t *testing.T, first tlstest.Leaf) *pairRig {
+	t.Helper()
+	r := &pairRig{ca: tlstest.NewCA("webhook CA", tlstest.P256), folder: t.TempDir()}
+	r.write(t, first)
+	var err error
+	r.KeyPair, err = OpenKeyPair(t.Context(), filepath.Join(r.folder, "tls.crt"), filepath.Join(r.folder, "tls.key"),
+		serviceName, func(err error) { r.reloads = append(r.reloads, err) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// write replaces the files.
+func (r *pairRig) write(t *testing.T, leaf tlstest.Leaf) {
+	t.Helper()
+	if leaf.DNSNames == nil {
+		leaf.DNSNames = []string{serviceName}
+	}
+	if _, _, err := r.ca.Issue(leaf).WriteFiles(r.folder, "tls"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// want looks at the files, as a new connection does, and compares which certificate is shown, and what is wrong with it.
+func (r *pairRig) want(t *testing.T, name, unusable, wrong string) {
+	t.Helper()
+	_ = r.load(t.Context())
+	_, state := r.State()
+	if got := r.used.certificate.Leaf.Subject.CommonName; got != name {
+		t.Errorf("certificate %q is shown, want %q", got, name)
+	}
+	for what, pair := range map[string][2]string{
+		"unusable": {textOf(r.Usable()), unusable}, "state": {textOf(state), wrong},
+	} {
+		if got, want := pair[0], pair[1]; (want == "") != (got == "") || !strings.Contains(got, want) {
+			t.Errorf("%s: %q, want %q", what, got, want)
+		}
+	}
+}
+
+func textOf(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
+
+func in(d time.Duration) time.Time { return time.Now().Add(d) }
+
+// A certificate that expires while it is in use makes the webhook unready. A renewed one is taken up.
+func TestKeyPairExpires(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newPairRig(t, tlstest.Leaf{CommonName: "first", NotAfter: in(time.Hour)})
+		r.want(t, "first", "", "")
+		if until, _ := r.State(); !until.Equal(in(time.Hour)) {
+			t.Errorf("it expires at %s", until)
+		}
+		time.Sleep(time.Hour + time.Second)
+		expired := "tls.crt expired at 2000-01-01T01:00:00Z: renew it"
+		r.want(t, "first", expired, expired)
+		r.write(t, tlstest.Leaf{CommonName: "second"})
+		r.want(t, "second", "", "")
+		if len(r.reloads) != 1 || r.reloads[0] != nil {
+			t.Errorf("reloads %v", r.reloads)
+		}
+	})
+}
+
+// A new certificate that API servers would refuse does not replace one that they accept, and is reported once.
+func TestKeyPairKeepsTheUsableOne(t *testing.T) {
+	for _, c := range []struct {
+		about string
+		next  tlstest.Leaf
+		wrong string
+	}{
+		{"expired", tlstest.Leaf{NotAfter: time.Unix(0, 0)}, "tls.crt expired at 1970-01-01T00:00:00Z: renew it"},
+		{
+			"not yet valid",
+			tlstest.Leaf{NotBefore: time.Date(2000, 1, 1, 3, 0, 0, 0, time.UTC)},
+			"tls.crt is valid from 2000-01-01T03:00:00Z on, and here it is 2000-01-01T00:00:00Z: check the clock",
+		},
+		{
+			"of another service",
+			tlstest.Leaf{DNSNames: []string{"web.shop.svc"}},
+			"tls.crt does not have the name " + serviceName + ", by which API servers call the webhook: x509: certificate is valid for web.shop.svc",
+		},
+	} {
+		t.Run(c.about, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newPairRig(t, tlstest.Leaf{CommonName: "first", NotAfter: in(2 * time.Hour)})
+				c.next.CommonName = "next"
+				r.write(t, c.next)
+				r.want(t, "first", "", c.wrong)
+				r.want(t, "first", "", c.wrong)
+				if len(r.reloads) != 1 || r.reloads[0] == nil {
+					t.Errorf("reloads %v", r.reloads)
+				}
+				time.Sleep(2*time.Hour + time.Second) // now both are useless, and the newer one is shown
+				_ = r.load(t.Context())
+				if got := r.used.certificate.Leaf.Subject.CommonName; got != "next" || r.Usable() == nil {
+					t.Errorf("certificate %q is shown, unusable %v", got, r.Usable())
+				}
+			})
+		})
+	}
+}
+
+// A certificate that becomes valid while its files stay the same is taken up.
+func TestKeyPairBecomesValid(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newPairRig(t, tlstest.Leaf{CommonName: "first", NotAfter: in(2 * time.Hour)})
+		r.write(t, tlstest.Leaf{CommonName: "next", NotBefore: in(time.Hour)})
+		r.want(t, "first", "", "tls.crt is valid from")
+		time.Sleep(time.Hour)
+		r.want(t, "next", "", "")
+	})
+}
+
+// The chain is as good as its first certificate to expire. Without a certificate that API servers accept, the webhook
+// starts and is not ready: it is to take up the next one, and to be seen by those who watch.
+func TestKeyPairStartsExpired(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		root := tlstest.NewCA("root", tlstest.P256)
+		intermediate := root.Authority(tlstest.Authority{Name: "intermediate", Template: func(c *x509.Certificate) { c.NotAfter = in(time.Hour) }})
+		folder := t.TempDir()
+		cert, key, err := intermediate.Issue(tlstest.Leaf{DNSNames: []string{serviceName}}).WriteFiles(folder, "tls")
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour + time.Second)
+		pair, err := OpenKeyPair(t.Context(), cert, key, serviceName, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := textOf(pair.Usable()); !strings.Contains(got, "expired at 2000-01-01T01:00:00Z") {
+			t.Errorf("unusable: %q", got)
+		}
+	})
+}
