@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cli"
-	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/inject"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
 )
@@ -39,9 +38,9 @@ const injectExample = `  pgorigin inject -f shop.yaml --upstream pgbouncer.prod.
 var releases = regexp.MustCompile(`^v[0-9]+\.[0-9]+\.[0-9]+$`)
 
 func newInjectCommand(p *program) *cobra.Command {
-	injector := &inject.Injector{CheckUpstream: config.CheckUpstream}
+	injector := new(inject.Injector)
 	if v := p.Build.Version; releases.MatchString(v) {
-		injector.Defaults.Image = "ghcr.io/pgorigin/pgorigin:" + v
+		_ = injector.Set("image", "ghcr.io/pgorigin/pgorigin:"+v) // a version is a valid tag
 	}
 	var files []string
 	cmd := &cobra.Command{

@@ -7,7 +7,9 @@ import (
 	"testing"
 
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cli"
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/golden"
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/inject"
 )
 
 const shopManifest = "# the shop\napiVersion: v1\nkind: Pod\nmetadata:\n  name: shop\nspec:\n  containers:\n  - name: web\n    image: shop:1\n"
@@ -59,7 +61,7 @@ func TestInjectRefuses(t *testing.T) {
 		"object": {
 			[]string{"-f", good, "-f", bad, "--image", "i", "--upstream", "db"},
 			cli.ExitFailed,
-			[]string{`pgorigin: inject: Pod shop: annotation pgorigin/upstream: saw "a b": expected host:port`, "annotation pgorigin/x: no such annotation"},
+			[]string{`pgorigin: inject: Pod shop: annotation pgorigin/upstream: saw "a b": expected host[:port]`, "annotation pgorigin/x: no such annotation"},
 		},
 		"no upstream": {[]string{"-f", good, "--image", "i"}, cli.ExitFailed, []string{"Pod shop: upstream is not set: add the annotation"}},
 		"no file":     {[]string{"-f", good + "x", "--image", "i"}, cli.ExitFailed, []string{"no such file"}},
@@ -86,6 +88,24 @@ func TestInjectRefuses(t *testing.T) {
 			}
 		})
 	}
+}
+
+// FuzzInjectedUpstream: pgorigin itself accepts every address that the injection contract accepts.
+func FuzzInjectedUpstream(f *testing.F) {
+	for _, seed := range []string{
+		"a", "db.prod.svc:6432", "a,b:1,[::1]:65535", "1.2.3.4", "[fe80::1:2]", "[1:2:3:4:5:6:7:8],x.", "999.1.1.1", "1", "a,,b", "a:99999",
+		"u:p@h", "[::]:1", "[1::2::3]", "a:0", "a-.b", "_x._y:09", "[::ffff:1.2.3.4]", strings.Repeat("a.", 130), strings.Repeat("a", 64),
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, value string) {
+		if err := new(inject.Injector).Set("upstream", value); err != nil || value == "" {
+			return
+		}
+		if _, _, problems := config.Load([]string{"PGORIGIN_LISTEN_ADDR=unix:/run/pgorigin", "PGORIGIN_UPSTREAM_ADDR=" + value}); len(problems) > 0 {
+			t.Errorf("%q: %v", value, problems)
+		}
+	})
 }
 
 func TestHelpOfInjection(t *testing.T) {

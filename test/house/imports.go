@@ -19,7 +19,7 @@ type imports map[string][]string
 // readImports parses the files below top.
 func readImports(top string) (imports, error) {
 	found := imports{}
-	for _, folder := range []string{"cmd", "pgwire", "tlsorigin", "health"} {
+	for _, folder := range []string{"cmd", "charts", "pgwire", "tlsorigin", "health"} {
 		err := filepath.WalkDir(filepath.Join(top, folder), func(file string, _ fs.DirEntry, err error) error {
 			if err != nil || !strings.HasSuffix(file, ".go") || strings.HasSuffix(file, "_test.go") {
 				return err

@@ -97,7 +97,9 @@ func house() []room {
 			Libraries: []string{envconfig, cryptoTLS, zap},
 		},
 		// inject edits pods and manifests, and has a certificate of its own.
-		{Package: inject, Rooms: []string{"tlsorigin/configfile"}, Libraries: []string{configYAML, cryptoTLS}},
+		{Package: inject, Rooms: []string{"charts", "tlsorigin/configfile"}, Libraries: []string{configYAML, cryptoTLS}},
+		// charts has the injection contract.
+		{Package: "charts"},
 		{Package: host, Libraries: []string{systemCalls}},
 		{Package: internal + "cmdtest", Rooms: []string{cli, "pgwire/pgtest", "tlsorigin/tlstest"}, Libraries: []string{cryptoTLS}},
 		{Package: internal + "golden"},

@@ -129,6 +129,7 @@ func TestReadImports(t *testing.T) {
 		"cmd/a/a.go":           "package a\nimport \"fmt\"",
 		"cmd/a/a_windows.go":   "package a\nimport \"os\"",
 		"cmd/a/a_test.go":      "package a\nimport \"testing\"",
+		"charts/x.go":          "package charts",
 		"pgwire/x.go":          "package pgwire",
 		"tlsorigin/x.go":       "package tlsorigin",
 		"health/x.go":          "package health",
@@ -146,7 +147,7 @@ func TestReadImports(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := imports{"cmd/a": {"fmt", "os"}, "pgwire": nil, "tlsorigin": nil, "health": nil}
+	want := imports{"cmd/a": {"fmt", "os"}, "charts": nil, "pgwire": nil, "tlsorigin": nil, "health": nil}
 	if !maps.EqualFunc(found, want, slices.Equal) {
 		t.Errorf("got %q, want %q", found, want)
 	}

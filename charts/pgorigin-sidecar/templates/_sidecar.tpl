@@ -7,27 +7,15 @@ pgorigin.clientEnv  items for the env of each container that connects, migration
 pgorigin.podLabels  labels for the pod template
 */ -}}
 {{- define "pgorigin.sidecar" -}}
-{{- $words := include "pgorigin.checkedWords" . | fromYaml }}
-{{- $inputs := dict
-      "image" (get $words "image")
-      "pullPolicy" (get $words "image-pull-policy")
-      "envFrom" (include "pgorigin.envFrom" $words | fromYamlArray)
-      "env" (include "pgorigin.env" $words | fromYamlArray)
-      "mounts" (include "pgorigin.mounts" $words | fromYamlArray)
-      "resources" (include "pgorigin.resources" $words | fromYaml) -}}
-- {{ include "pgorigin.container" $inputs | indent 2 | trim }}
+- {{ (include "pgorigin.made" . | fromYaml).container | toYaml | indent 2 | trim }}
 {{- end }}
 
 {{- define "pgorigin.volumes" -}}
-{{- include "pgorigin.checkedWords" . | fromYaml | include "pgorigin.volumeList" | trim }}
+{{- with (include "pgorigin.made" . | fromYaml).volumes }}{{ toYaml . }}{{ end }}
 {{- end }}
 
 {{- define "pgorigin.clientEnv" -}}
-{{- if .Values.pgorigin.clientEnv -}}
-- {name: PGHOST, value: 127.0.0.1}
-- {name: PGPORT, value: {{ .Values.pgorigin.listenPort | quote }}}
-- {name: PGSSLMODE, value: disable}
-{{- end }}
+{{- if .Values.pgorigin.clientEnv }}{{ (include "pgorigin.made" . | fromYaml).clientVariables | toYaml }}{{ end }}
 {{- end }}
 
 {{- define "pgorigin.podLabels" -}}
@@ -35,67 +23,11 @@ pgorigin/inject: "true"
 pgorigin/status: injected
 {{- end }}
 
-{{- /* pgorigin.checkedWords is pgorigin.words of .Values.pgorigin, or a failure that says what to set. */ -}}
-{{- define "pgorigin.checkedWords" -}}
+{{- /* pgorigin.made is the contract filled with .Values.pgorigin, or a failure that says what to set. */ -}}
+{{- define "pgorigin.made" -}}
 {{- with .Values.pgorigin }}
-  {{- if not .upstream }}
-    {{- fail "set pgorigin.upstream: host[:6432] of the pgbouncer or PostgreSQL that pgorigin is to connect to" }}
-  {{- end }}
-  {{- if and .caSecret .caConfigMap }}
-    {{- fail "set pgorigin.caSecret or pgorigin.caConfigMap, not both: there can be one CA only" }}
-  {{- end }}
-  {{- include "pgorigin.words" . }}
+  {{- include "pgorigin.checkedWords" (dict "values" . "prefix" "pgorigin." "required" true) | fromYaml | include "pgorigin.filled" }}
 {{- else }}
   {{- fail "the dependency on pgorigin-sidecar in Chart.yaml needs `alias: pgorigin`" }}
 {{- end }}
-{{- end }}
-
-{{- define "pgorigin.env" -}}
-{{- $words := . }}
-{{- range (include "pgorigin.variables" . | fromYaml).variables }}
-  {{- $shown := get $words (dig "of" "" .) }}
-  {{- $condition := get $words (dig "when" (dig "of" "" .) .) }}
-  {{- if or (not (or .of .when)) (and $condition (ne $condition (dig "unless" "" .))) }}
-- {name: {{ .name }}, value: {{ dig "value" (print (dig "prefix" "" .) $shown) . | quote }}}
-  {{- end }}
-{{- end }}
-{{- end }}
-
-{{- define "pgorigin.envFrom" -}}
-{{- with get . "env-configmap" }}
-- configMapRef: {name: {{ . | quote }}}
-{{- end }}
-{{- end }}
-
-{{- define "pgorigin.mounts" -}}
-{{- if get . "ca-key" }}
-- {name: pgorigin-ca, mountPath: /etc/pgorigin/ca, readOnly: true}
-{{- end }}
-{{- if get . "client-secret" }}
-- {name: pgorigin-client, mountPath: /etc/pgorigin/client, readOnly: true}
-{{- end }}
-{{- end }}
-
-{{- define "pgorigin.volumeList" -}}
-{{- with get . "ca-secret" }}
-- name: pgorigin-ca
-  secret: {secretName: {{ . | quote }}}
-{{- end }}
-{{- with get . "ca-configmap" }}
-- name: pgorigin-ca
-  configMap: {name: {{ . | quote }}}
-{{- end }}
-{{- with get . "client-secret" }}
-- name: pgorigin-client
-  secret: {secretName: {{ . | quote }}}
-{{- end }}
-{{- end }}
-
-{{- define "pgorigin.resources" -}}
-requests: {cpu: {{ get . "cpu-request" | quote }}, memory: {{ get . "memory-request" | quote }}}
-limits:
-  {{- with get . "cpu-limit" }}
-  cpu: {{ . | quote }}
-  {{- end }}
-  memory: {{ get . "memory-limit" | quote }}
 {{- end }}

@@ -1,25 +1,14 @@
-{{- /*
-pgorigin.words maps the words of the injection contract to their values: annotations `pgorigin/WORD`, flags `--WORD` and
-keys of the injector's ConfigMap have the same words. It takes a block of values as in values.yaml.
-*/ -}}
+{{- /* pgorigin.words maps each word of the contract to its value in a block of values: YAML, all values are strings. */ -}}
 {{- define "pgorigin.words" -}}
-image: {{ include "pgorigin.image" . | quote }}
-image-pull-policy: {{ .image.pullPolicy | quote }}
-upstream: {{ .upstream | quote }}
-server-name: {{ .serverName | quote }}
-ca-secret: {{ .caSecret | quote }}
-ca-configmap: {{ .caConfigMap | quote }}
-ca-key: {{ empty (print .caSecret .caConfigMap) | ternary "" .caKey | quote }}
-client-secret: {{ .clientSecret | quote }}
-min-version: {{ .minVersion | quote }}
-log-level: {{ .logLevel | quote }}
-listen-port: {{ .listenPort | quote }}
-env-configmap: {{ .envConfigMap | quote }}
-client-env: {{ .clientEnv | quote }}
-cpu-request: {{ .resources.requests.cpu | default "10m" | quote }}
-memory-request: {{ .resources.requests.memory | default "16Mi" | quote }}
-cpu-limit: {{ .resources.limits.cpu | quote }}
-memory-limit: {{ .resources.limits.memory | default "64Mi" | quote }}
+{{- $values := . }}
+{{- range (include "pgorigin.contract" . | fromYaml).words }}
+{{- $at := $values }}
+{{- range splitList "." (.value | default "none") }}{{ $at = get ($at | default dict) . }}{{ end }}
+{{- if eq .name "image" }}{{ $at = include "pgorigin.image" $values }}{{ end }}
+{{- if kindIs "invalid" $at }}{{ $at = "" }}{{ end }}
+{{- if kindIs "float64" $at }}{{ if eq (floor $at) $at }}{{ $at = int64 $at }}{{ end }}{{ end }}
+{{ .name }}: {{ toString $at | toJson }}
+{{- end }}
 {{- end }}
 
 {{- define "pgorigin.image" -}}
@@ -33,21 +22,87 @@ memory-limit: {{ .resources.limits.memory | default "64Mi" | quote }}
 {{- end }}
 
 {{- /*
-pgorigin.variables is the table of the container's environment, in order. Of an entry
-  of      is the word whose value it shows, with `prefix` in front
-  value   is a fixed value instead
-  when    is the word that must have a value for the entry to be there; without it that is `of`
-  unless  is the value of the word that needs no entry
+pgorigin.checkedWords is pgorigin.words, or a failure that lists everything that is wrong. It takes
+  values    a block of values
+  prefix    what stands before their names, such as `sidecar.`
+  required  whether there must be an upstream
 */ -}}
-{{- define "pgorigin.variables" -}}
-variables:
-  - {name: PGORIGIN_UPSTREAM_ADDR, of: upstream}
-  - {name: PGORIGIN_LISTEN_ADDR, prefix: "127.0.0.1:", of: listen-port, unless: "6432"}
-  - {name: PGORIGIN_HEALTH_ADDR, value: ":9632"}
-  - {name: PGORIGIN_TLS_SERVER_NAME, of: server-name}
-  - {name: PGORIGIN_TLS_CA_FILE, prefix: /etc/pgorigin/ca/, of: ca-key}
-  - {name: PGORIGIN_TLS_CERT_FILE, value: /etc/pgorigin/client/tls.crt, when: client-secret}
-  - {name: PGORIGIN_TLS_KEY_FILE, value: /etc/pgorigin/client/tls.key, when: client-secret}
-  - {name: PGORIGIN_TLS_MIN_VERSION, of: min-version}
-  - {name: PGORIGIN_LOG_LEVEL, of: log-level}
+{{- define "pgorigin.checkedWords" -}}
+{{- $prefix := .prefix }}
+{{- $words := include "pgorigin.words" .values | fromYaml }}
+{{- $names := dict }}
+{{- $problems := list }}
+{{- if and .required (not $words.upstream) }}
+  {{- $problems = append $problems (printf "set %supstream: host[:6432] of the pgbouncer or PostgreSQL that pgorigin is to connect to" $prefix) }}
+{{- end }}
+{{- $contract := include "pgorigin.contract" . | fromYaml }}
+{{- range $contract.words }}{{ $_ := set $names .name (print $prefix (.value | default .name)) }}{{ end }}
+{{- range $contract.words }}
+  {{- $value := get $words .name }}
+  {{- if $value }}
+    {{- $long := gt (len $value) (int (.most | default 253)) }}
+    {{- range splitList "," $value }}{{ if gt (len .) 253 }}{{ $long = true }}{{ end }}{{ end }}
+    {{- if or $long (not (regexMatch .pattern $value)) }}
+      {{- $problems = append $problems (printf "%s: expected %s" (get $names .name) .expected) }}
+    {{- end }}
+    {{- if and .excludes (get $words (.excludes | default "")) }}
+      {{- $problems = append $problems (printf "%s and %s: there can be one CA only; remove one of them" (get $names .excludes) (get $names .name)) }}
+    {{- end }}
+    {{- if and .needs (not (include "pgorigin.hasNeeds" (list . $words))) }}
+      {{- $problems = append $problems (printf "%s is set, but neither %s nor %s: name the Secret or ConfigMap, or remove it" (get $names .name) (get $names (first .needs)) (get $names (last .needs))) }}
+    {{- end }}
+  {{- end }}
+{{- end }}
+{{- if $problems }}{{ fail (join "\n" $problems) }}{{ end }}
+{{- toYaml $words }}
+{{- end }}
+
+{{- /* pgorigin.hasNeeds is empty if a word needs another one, and none of those has a value. */ -}}
+{{- define "pgorigin.hasNeeds" -}}
+{{- $words := last . }}
+{{- $needs := (first .).needs }}
+{{- if not $needs }}true{{ end }}
+{{- range $needs }}{{ if get $words . }}true{{ end }}{{ end }}
+{{- end }}
+
+{{- /* pgorigin.filled is container, volumes and clientVariables of the contract, as YAML, with the values of words. */ -}}
+{{- define "pgorigin.filled" -}}
+{{- $words := . }}
+{{- $contract := include "pgorigin.contract" . | fromYaml }}
+{{- range $contract.words }}
+  {{- if and .fixed (not (get $words .name)) (include "pgorigin.hasNeeds" (list . $words)) }}{{ $_ := set $words .name .fixed }}{{ end }}
+{{- end }}
+{{- include "pgorigin.fill" (list (omit $contract "words") $words) }}
+{{- end }}
+
+{{- /*
+pgorigin.fill writes a part of the contract as JSON, or null for what is left out. It takes the part and the words.
+*/ -}}
+{{- define "pgorigin.fill" -}}
+{{- $words := last . }}
+{{- $texts := list }}
+{{- with first . }}
+{{- if kindIs "map" . }}
+  {{- range $key, $inner := omit . "when" }}
+    {{- $text := include "pgorigin.fill" (list $inner $words) }}
+    {{- if ne $text "null" }}{{ $texts = append $texts (printf "%q: %s" $key $text) }}{{ end }}
+  {{- end -}}
+  { {{- join ", " $texts -}} }
+{{- else if kindIs "slice" . }}
+  {{- range . }}
+    {{- $when := "" }}
+    {{- if kindIs "map" . }}{{ $when = .when }}{{ end }}
+    {{- if or (not $when) (get $words (toString $when)) }}
+      {{- $texts = append $texts (include "pgorigin.fill" (list . $words)) }}
+    {{- end }}
+  {{- end -}}
+  {{- if $texts }}[ {{- join ", " $texts -}} ]{{ else }}null{{ end }}
+{{- else if kindIs "string" . }}
+  {{- $text := . }}
+  {{- with regexFind "[$][{][-a-z]+[}]" . }}{{ $text = replace . (get $words (trimAll "${}" .)) $text }}{{ end }}
+  {{- if $text }}{{ toJson $text }}{{ else }}null{{ end }}
+{{- else }}{{ toJson . }}
+{{- end }}
+{{- else }}{{ first . | toJson }}
+{{- end }}
 {{- end }}

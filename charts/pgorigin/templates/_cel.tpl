@@ -1,17 +1,35 @@
 {{- /*
-pgorigin.cel writes a value as a CEL literal. A string that begins with `cel:` is an expression and stands as it is.
-Kubernetes wants the values of a map to have one type: dyn() is that type. Maps, and not Object{…}, because a list with an
-Object in it makes kube-apiserver 1.36 panic (kubernetes/kubernetes#142181).
+pgorigin.cel writes a part of the injection contract as CEL; ${NAME} is the variable of a word. Kubernetes wants the values
+of a map to have one type: dyn() is that type. Maps, and not Object{…}, because a list with an Object in it makes
+kube-apiserver 1.36 panic (kubernetes/kubernetes#142181).
 */ -}}
 {{- define "pgorigin.cel" -}}
-{{- if kindIs "map" . -}}
-{ {{- range $i, $key := keys . | sortAlpha }}{{ if $i }}, {{ end }}{{ toJson $key }}: dyn({{ include "pgorigin.cel" (get $ $key) }}){{ end -}} }
-{{- else if kindIs "slice" . -}}
-[{{- range $i, $item := . }}{{ if $i }}, {{ end }}{{ include "pgorigin.cel" $item }}{{ end -}}]
-{{- else if kindIs "string" . -}}
-{{- if hasPrefix "cel:" . }}{{ trimPrefix "cel:" . }}{{ else }}{{ toJson . }}{{ end }}
-{{- else -}}
-{{ toJson . }}
+{{- if kindIs "map" . }}
+  {{- $members := list }}
+  {{- range $key, $value := omit . "when" }}
+    {{- $text := include "pgorigin.cel" $value }}
+    {{- if and (kindIs "string" $value) (hasPrefix "${" (toString $value)) }}
+      {{- $members = append $members (printf "?%q: %s == '' ? optional.none() : optional.of(dyn(%s))" $key $text $text) }}
+    {{- else }}
+      {{- $members = append $members (printf "%q: dyn(%s)" $key $text) }}
+    {{- end }}
+  {{- end -}}
+  { {{- join ", " $members -}} }
+{{- else if kindIs "slice" . }}
+  {{- $items := list }}
+  {{- range . }}
+    {{- $text := printf "[%s]" (include "pgorigin.cel" .) }}
+    {{- if kindIs "map" . }}{{ with .when }}{{ $text = printf "(%s == '' ? [] : %s)" (include "pgorigin.celName" .) $text }}{{ end }}{{ end }}
+    {{- $items = append $items $text }}
+  {{- end -}}
+  {{- join "\n+ " $items -}}
+{{- else if kindIs "string" . }}
+  {{- $place := regexFind "[$][{][-a-z]+[}]" . }}
+  {{- $before := trimSuffix $place . }}
+  {{- if not $place }}{{ toJson . }}
+  {{- else }}{{ if $before }}{{ toJson $before }} + {{ end }}{{ trimAll "${}" $place | include "pgorigin.celName" }}
+  {{- end }}
+{{- else }}{{ toJson . }}
 {{- end }}
 {{- end }}
 
@@ -20,36 +38,71 @@ Object in it makes kube-apiserver 1.36 panic (kubernetes/kubernetes#142181).
 variables.{{ . | camelcase | untitle }}
 {{- end }}
 
-{{- /*
-pgorigin.celWord is the value of a word for the pod in question: its annotation, else the chart's, if that is not empty.
-  word
-  only     CEL condition without which it has none
-  unless   CEL condition under which the chart's does not apply
-  default  CEL expression for what is left empty
-  valid    CEL condition over `v`: what does not meet it counts as not set here, and is refused by the guard
-*/ -}}
-{{- define "pgorigin.celWord" -}}
-{{ with .only }}!({{ . }}) ? '' : {{ end -}}
-([variables.annotations[?'pgorigin/{{ .word }}'].orValue(''),
-  {{ with .unless }}({{ . }}) ? '' : {{ end }}variables.data['{{ .word }}']{{ with .default }},
-  {{ . }}{{ end }}].filter(v, v != ''{{ with .valid }} && {{ . }}{{ end }}) + [''])[0]
+{{- /* pgorigin.celValid is a CEL condition over `v` of an item of the contract's words. */ -}}
+{{- define "pgorigin.celValid" -}}
+v.size() <= {{ int (.most | default 253) }} && v.split(',').all(p, p.size() <= 253) && v.matches('{{ .pattern }}')
 {{- end }}
 
-{{- /* pgorigin.celEnv writes the table of the container's environment as a CEL list of {name, value}. */ -}}
-{{- define "pgorigin.celEnv" -}}
-{{- range $i, $entry := (include "pgorigin.variables" . | fromYaml).variables }}
-{{- $value := toJson (dig "value" "" $entry) }}
-{{- with $entry.of }}{{ $value = include "pgorigin.celName" . }}{{ end }}
-{{- with $entry.prefix }}{{ $value = printf "%s + %s" (toJson .) $value }}{{ end }}
-{{- $item := printf "[{'name': dyn('%s'), 'value': dyn(%s)}]" $entry.name $value }}
-{{- if $i }}
-+ {{ end }}
-{{- with $entry.when | default $entry.of -}}
-({{ include "pgorigin.celName" . }} {{ with $entry.unless }}in ['', '{{ . }}']{{ else }}== ''{{ end }} ? [] : {{ $item }})
-{{- else -}}
-{{ $item }}
+{{- /* pgorigin.celHas is a CEL list of conditions: which of some words the pod has an annotation for. */ -}}
+{{- define "pgorigin.celHas" -}}
+{{- range $i, $word := . }}{{ if $i }} || {{ end }}'pgorigin/{{ $word }}' in variables.annotations{{ end }}
+{{- end }}
+
+{{- /*
+pgorigin.celVariables are the variables of the injection policy: a variable for each word, and what the contract makes of
+them. The value of a word is the pod's annotation, else the chart's default, else what the contract has for it. An
+annotation with a wrong value counts as missing here, and the guard refuses it.
+*/ -}}
+{{- define "pgorigin.celVariables" -}}
+{{- $contract := include "pgorigin.contract" . | fromYaml }}
+- {name: annotations, expression: "object.metadata.?annotations.orValue({})"}
+# The defaults are here, and not in a ConfigMap as paramKind. API servers no longer see ConfigMaps once the last binding
+# that names one is gone, as after helm uninstall (kubernetes/kubernetes#130887).
+- {name: defaults, expression: {{ include "pgorigin.celStrings" (include "pgorigin.defaults" . | fromYaml) | quote }}}
+{{- range $contract.words }}
+- name: {{ include "pgorigin.celName" .name | trimPrefix "variables." }}
+  expression: >-
+    {{- with .excludes }}
+    {{ include "pgorigin.celName" . }} != '' ? '' :
+    {{- end }}
+    {{- if .needs }}
+    {{ range $i, $need := .needs }}{{ if $i }} + {{ end }}{{ include "pgorigin.celName" $need }}{{ end }} == '' ? '' :
+    {{- end }}
+    ([
+    {{- if not .defaultOnly }}variables.annotations[?'pgorigin/{{ .name }}'].orValue(''),{{ end }}
+    {{ with .replacedBy }}({{ include "pgorigin.celHas" . }}) ? '' : {{ end }}variables.defaults['{{ .name }}']
+    {{- with .fixed }}, '{{ . }}'{{ end -}}
+    ].filter(v, {{ include "pgorigin.celValid" . }}) + [''])[0]
+{{- end }}
+{{- range list "container" "volumes" "clientVariables" }}
+- name: {{ . }}
+  expression: >-
+    {{- get $contract . | include "pgorigin.cel" | nindent 4 }}
 {{- end }}
 {{- end }}
+
+{{- /*
+pgorigin.celPatch is the injection as a CEL list of JSONPatch: client environment, sidecar, volumes, marks. The client
+environment goes first, while the indexes of init containers are what they were.
+*/ -}}
+{{- define "pgorigin.celPatch" -}}
+{{- $variables := (include "pgorigin.contract" . | fromYaml).clientVariables }}
+{{- range $kind := list "initContainers" "containers" }}
+{{- $containers := printf "object.spec.?%s.orValue([])" $kind }}
+{{ $containers }}.transformList(i, c, c.name in variables.connecting && !has(c.env),
+  JSONPatch{op: 'add', path: '/spec/{{ $kind }}/' + string(i) + '/env', value: []}) +
+{{- range $index, $_ := $variables }}
+{{ $containers }}.transformList(i, c, c.name in variables.connecting,
+  JSONPatch{op: 'add', path: '/spec/{{ $kind }}/' + string(i) + '/env/0', value: variables.clientVariables[{{ sub (len $variables) (add $index 1) }}]}) +
+{{- end }}
+{{- end }}
+(has(object.spec.initContainers) ? [] : [JSONPatch{op: 'add', path: '/spec/initContainers', value: []}]) +
+[JSONPatch{op: 'add', path: '/spec/initContainers/0', value: variables.container}] +
+(has(object.spec.volumes) ? [] : [JSONPatch{op: 'add', path: '/spec/volumes', value: []}]) +
+variables.volumes.map(v, JSONPatch{op: 'add', path: '/spec/volumes/-', value: v}) +
+[JSONPatch{op: 'add', path: '/metadata/labels/pgorigin~1status', value: 'injected'}] +
+(has(object.metadata.annotations) || variables.connecting == [] ? [] : [JSONPatch{op: 'add', path: '/metadata/annotations', value: {}}]) +
+(variables.connecting == [] ? [] : [JSONPatch{op: 'add', path: '/metadata/annotations/pgorigin~1injected-env', value: variables.connecting.join(',')}])
 {{- end }}
 
 {{- /* pgorigin.celStrings writes a map of strings as CEL. */ -}}

@@ -60,8 +60,10 @@ namespaceSelector:
 
 {{- /* pgorigin.defaults is pgorigin.words of .Values.sidecar, checked. */ -}}
 {{- define "pgorigin.defaults" -}}
-{{- if and .Values.sidecar.caSecret .Values.sidecar.caConfigMap }}
-{{- fail "set sidecar.caSecret or sidecar.caConfigMap, not both: there can be one CA only" }}
+{{- include "pgorigin.checkedWords" (dict "values" .Values.sidecar "prefix" "sidecar." "required" false) }}
 {{- end }}
-{{- include "pgorigin.words" .Values.sidecar }}
+
+{{- /* pgorigin.securityContext is that of the injected container, which is right for all others, too. */ -}}
+{{- define "pgorigin.securityContext" -}}
+{{- (include "pgorigin.contract" . | fromYaml).container.securityContext | toYaml }}
 {{- end }}

@@ -187,12 +187,6 @@ func addresses(example string, listen bool) Type {
 	}}
 }
 
-// CheckUpstream returns what is wrong with a value of UPSTREAM_ADDR.
-func CheckUpstream(value string) error {
-	_, err := upstreamVariables()[0].Type.parse(value)
-	return err
-}
-
 // oneAddress is one host:port. An empty host means every address.
 func oneAddress(example string) Type {
 	return Type{Name: "address", parse: func(value string) (string, error) {

@@ -1,7 +1,6 @@
 package inject
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"regexp"
@@ -42,58 +41,6 @@ func (o object) MarshalJSON() ([]byte, error) {
 		out = append(append(append(out, key...), ':'), value...)
 	}
 	return append(out, '}'), nil
-}
-
-// ordered turns v into an object, []any or scalar. Names and order are those of encoding/json.
-func ordered(v any) (any, error) {
-	text, err := json.Marshal(v)
-	if err != nil {
-		return nil, fmt.Errorf("encode: %w", err)
-	}
-	d := json.NewDecoder(bytes.NewReader(text))
-	d.UseNumber()
-	value, err := orderedValue(d)
-	if err != nil {
-		return nil, fmt.Errorf("read what was encoded: %w", err)
-	}
-	return value, nil
-}
-
-// orderedValue reads the next value.
-func orderedValue(d *json.Decoder) (any, error) {
-	token, err := d.Token()
-	if err != nil {
-		return nil, err
-	}
-	switch token {
-	case json.Delim('{'):
-		members := object{}
-		for d.More() {
-			key, err := d.Token()
-			if err != nil {
-				return nil, err
-			}
-			value, err := orderedValue(d)
-			if err != nil {
-				return nil, err
-			}
-			members = append(members, member{fmt.Sprint(key), value})
-		}
-		_, err := d.Token()
-		return members, err
-	case json.Delim('['):
-		list := []any{}
-		for d.More() {
-			value, err := orderedValue(d)
-			if err != nil {
-				return nil, err
-			}
-			list = append(list, value)
-		}
-		_, err := d.Token()
-		return list, err
-	}
-	return token, nil
 }
 
 // blockLines writes a value as lines of YAML in block style. As in kubectl, a list has the indentation of its

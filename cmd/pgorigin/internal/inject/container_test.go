@@ -2,21 +2,19 @@ package inject
 
 import (
 	"flag"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 )
 
 var update = flag.Bool("update", false, "write golden files")
 
-// variant is one document of testdata/container.yaml. The charts must render the same container.
+// variant is a document of testdata/container.yaml: inputs, and what injection makes of them. The charts make the same.
 type variant struct {
-	About       string            `json:"-"`
-	Defaults    map[string]string `json:"defaults"`
-	Annotations map[string]string `json:"annotations,omitempty"`
-	Container   container         `json:"container"`
-	Volumes     []volume          `json:"volumes,omitempty"`
-	ClientEnv   []envVar          `json:"clientEnv,omitempty"`
+	About                 string
+	Defaults, Annotations map[string]string
 }
 
 func variants() []variant {
@@ -61,18 +59,33 @@ func TestContainer(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		o, problems := injector.options(v.Annotations)
+		settings, problems := injector.settings(v.Annotations)
 		if len(problems) > 0 {
 			t.Fatal(problems)
 		}
-		v.Container, v.Volumes, v.ClientEnv = sidecar(o), volumes(o), clientEnv(o)
-		value, err := ordered(v)
-		if err != nil {
-			t.Fatal(err)
+		document := object{{"defaults", sorted(v.Defaults)}}
+		if len(v.Annotations) > 0 {
+			document = append(document, member{"annotations", sorted(v.Annotations)})
 		}
-		out.WriteString("---\n# " + v.About + "\n" + strings.Join(blockLines(value), "\n") + "\n")
+		made := readContract()
+		document = append(document, member{"container", settings.fill(&made.Container)})
+		if volumes := settings.fill(&made.Volumes); volumes != nil {
+			document = append(document, member{"volumes", volumes})
+		}
+		if settings["client-env"] == "true" {
+			document = append(document, member{"clientEnv", settings.fill(&made.ClientVariables)})
+		}
+		out.WriteString("---\n# " + v.About + "\n" + strings.Join(blockLines(document), "\n") + "\n")
 	}
 	compareGolden(t, "testdata/container.yaml", out.String())
+}
+
+func sorted(words map[string]string) object {
+	var members object
+	for _, key := range slices.Sorted(maps.Keys(words)) {
+		members = append(members, member{key, words[key]})
+	}
+	return members
 }
 
 // compareGolden compares with a file. With -update, it writes the file.

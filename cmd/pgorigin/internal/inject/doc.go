@@ -3,13 +3,13 @@
 //
 // Start reading with Injector.Inject in stream.go, or with Webhook in webhook.go.
 //
-//	annotations, flags, defaults ─► Options ─► container   (words.go, options.go, container.go)
+//	annotations, flags, defaults ─► Settings ─► container  (contract.go, settings.go)
 //	a pod ─► plan: what to add, or what is wrong           (pod.go)
 //	    AdmissionReview ─► JSON Patch                      (webhook.go, review.go)
 //	    YAML or JSON text ─► edits of the text             (files.go, stream.go, insert.go, remove.go)
 //
-// The charts define the container in their own languages. A test compares all definitions with
-// testdata/container.yaml.
+// The container, the words for its settings and the checks of their values are data. Package charts has them,
+// because the charts read them, too. A test compares all results with testdata/container.yaml.
 //
 // inject never parses text and writes it again. A YAML library finds lines and columns, and inject edits the
 // text there. Then it parses the result and compares its meaning with the plan. So an unusual style can lead

@@ -51,9 +51,9 @@ func (p pod) hasSidecar() bool {
 
 // plan is what to put into a pod.
 type plan struct {
-	container container
-	volumes   []volume
-	env       []envVar
+	container any
+	volumes   []any
+	env       []any
 	inits     []int  // the init containers, by their index before injection, that get env
 	apps      []int  // the containers that get env
 	record    string // their names, as envRecord has it
@@ -61,15 +61,18 @@ type plan struct {
 
 // plan decides about a pod without a sidecar. If anything is in the way, it returns all problems instead.
 func (i *Injector) plan(p pod) (plan, []string) {
-	o, problems := i.options(p.Metadata.Annotations)
-	problems = append(problems, p.obstacles(o)...)
+	settings, problems := i.settings(p.Metadata.Annotations)
+	made := readContract()
+	volumes, _ := settings.fill(&made.Volumes).([]any)
+	problems = append(problems, p.obstacles(settings["listen-port"], volumes)...)
 	if len(problems) > 0 {
 		return plan{}, problems
 	}
-	decided := plan{container: sidecar(o), volumes: volumes(o), env: clientEnv(o)}
-	if decided.env == nil {
+	decided := plan{container: settings.fill(&made.Container), volumes: volumes}
+	if settings["client-env"] == "false" {
 		return decided, nil
 	}
+	decided.env, _ = settings.fill(&made.ClientVariables).([]any)
 	var names []string
 	pick := func(list []podContainer) (picked []int) {
 		for index, c := range list {
@@ -92,8 +95,8 @@ func (c podContainer) hasClientEnv() bool {
 	})
 }
 
-// obstacles returns what in the pod excludes a sidecar.
-func (p pod) obstacles(o Options) []string {
+// obstacles returns what in the pod excludes a sidecar that listens on a port and mounts these volumes.
+func (p pod) obstacles(listenPort string, volumes []any) []string {
 	var found []string
 	if p.Spec.HostNetwork {
 		found = append(found, "spec.hostNetwork is true: "+
@@ -107,21 +110,32 @@ func (p pod) obstacles(o Options) []string {
 	for _, c := range slices.Concat(p.Spec.InitContainers, p.Spec.Containers) {
 		for _, port := range c.Ports {
 			switch strconv.Itoa(port.ContainerPort) {
-			case o.ListenPort:
+			case listenPort:
 				found = append(found, fmt.Sprintf("container %q has port %s, which pgorigin listens on: "+
-					"set annotation pgorigin/listen-port to a free one", c.Name, o.ListenPort))
-			case strconv.Itoa(healthPort):
+					"set annotation pgorigin/listen-port to a free one", c.Name, listenPort))
+			case healthPort:
 				found = append(found,
-					fmt.Sprintf("container %q has port %d, which pgorigin answers probes on: "+
+					fmt.Sprintf("container %q has port %s, which pgorigin answers probes on: "+
 						"use another port there", c.Name, healthPort))
 			}
 		}
 	}
 	for _, v := range p.Spec.Volumes {
-		if v.Name == caVolume || v.Name == clientVolume {
+		if slices.ContainsFunc(volumes, func(ours any) bool { return nameOf(ours) == v.Name }) {
 			found = append(found,
 				fmt.Sprintf("volume %q exists, and that name is for what pgorigin mounts: rename it", v.Name))
 		}
 	}
 	return found
+}
+
+// nameOf returns the name of an item that fill has made, or nil.
+func nameOf(item any) any {
+	members, _ := item.(object)
+	for _, m := range members {
+		if m.key == "name" {
+			return m.value
+		}
+	}
+	return nil
 }

@@ -32,7 +32,7 @@ func (w workload) additions() nodes {
 	for _, item := range namedItems(spec, "initContainers", containerName) {
 		keep(item)
 	}
-	for _, item := range namedItems(spec, "volumes", caVolume, clientVolume) {
+	for _, item := range namedItems(spec, "volumes", "pgorigin-ca", "pgorigin-client") {
 		keep(item)
 	}
 	recorded := strings.Split(w.pod.Metadata.Annotations[envRecord], ",")

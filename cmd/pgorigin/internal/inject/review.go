@@ -146,7 +146,7 @@ func (p plan) patch(of pod) []operation {
 			of.Spec.InitContainers[index].Env, p.env)
 	}
 	if len(of.Spec.InitContainers) == 0 {
-		add("/spec/initContainers", []container{p.container})
+		add("/spec/initContainers", []any{p.container})
 	} else {
 		add("/spec/initContainers/0", p.container) // last, because it moves the indexes above
 	}
@@ -166,7 +166,7 @@ func (p plan) patch(of pod) []operation {
 }
 
 // addEnv puts variables before the present ones, whose values may refer to them.
-func addEnv(add func(string, any), path string, present []named, env []envVar) {
+func addEnv(add func(string, any), path string, present []named, env []any) {
 	if len(present) == 0 {
 		add(path, env)
 		return

@@ -95,10 +95,7 @@ func (e *edits) inject(w workload, decided plan) error {
 	if spec == nil || spec.Kind != yaml.MappingNode {
 		return errors.New("spec of the pod is not an object that is written out")
 	}
-	parts, err := decided.parts()
-	if err != nil {
-		return err
-	}
+	parts := decided.parts()
 	if err := e.add(w.template, parts.metadata, place{before: "spec"}); err != nil {
 		return err
 	}
@@ -127,26 +124,17 @@ func (e *edits) addEnv(list *yaml.Node, indexes []int, env object) error {
 // parts is what a plan adds, by place.
 type parts struct{ metadata, spec, env object }
 
-func (p plan) parts() (parts, error) {
-	sidecar, err := ordered([]container{p.container})
-	if err != nil {
-		return parts{}, err
-	}
+func (p plan) parts() parts {
 	meta := object{{"labels", object{{statusLabel, injected}}}}
-	spec := object{{"initContainers", sidecar}}
+	spec := object{{"initContainers", []any{p.container}}}
 	if len(p.volumes) > 0 {
-		volumes, err := ordered(p.volumes)
-		if err != nil {
-			return parts{}, err
-		}
-		spec = append(spec, member{"volumes", volumes})
+		spec = append(spec, member{"volumes", p.volumes})
 	}
 	if p.record == "" {
-		return parts{metadata: object{{"metadata", meta}}, spec: spec}, nil
+		return parts{metadata: object{{"metadata", meta}}, spec: spec}
 	}
 	meta = append(meta, member{"annotations", object{{envRecord, p.record}}})
-	env, err := ordered(p.env)
-	return parts{metadata: object{{"metadata", meta}}, spec: spec, env: object{{"env", env}}}, err
+	return parts{metadata: object{{"metadata", meta}}, spec: spec, env: object{{"env", p.env}}}
 }
 
 // Uninject removes what Inject added, and nothing else. It turns the output of Inject into the input of

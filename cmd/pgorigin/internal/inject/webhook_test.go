@@ -241,12 +241,12 @@ func TestReadDefaults(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	read := func() (Options, string) {
+	read := func() (Settings, string) {
 		var i Injector
 		if err := i.ReadDefaults(os.DirFS(folder)); err != nil {
-			return i.Defaults, oneLine(err)
+			return i.defaults, oneLine(err)
 		}
-		return i.Defaults, ""
+		return i.defaults, ""
 	}
 	if _, got := read(); got != "default image is not set: write the image of pgorigin" {
 		t.Errorf("empty folder: %s", got)
@@ -254,7 +254,7 @@ func TestReadDefaults(t *testing.T) {
 	write("image", "registry.example/pgorigin:v1\n")
 	write("upstream", "")
 	write("..data", "a kubelet's")
-	if got, wrong := read(); wrong != "" || got != (Options{Image: "registry.example/pgorigin:v1"}) {
+	if got, wrong := read(); wrong != "" || len(got) != 1 || got["image"] != "registry.example/pgorigin:v1" {
 		t.Errorf("%+v, %s", got, wrong)
 	}
 	write("caSecret", "x")

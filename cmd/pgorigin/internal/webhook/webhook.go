@@ -113,7 +113,7 @@ func (s *server) serve(ctx context.Context, listener net.Listener, pair *inject.
 
 // newInjector reads the defaults, which may have changed since the last review.
 func (s *server) newInjector() (*inject.Injector, error) {
-	injector := &inject.Injector{CheckUpstream: config.CheckUpstream}
+	injector := new(inject.Injector)
 	return injector, injector.ReadDefaults(os.DirFS(s.settings.Webhook.DefaultsDir))
 }
 

@@ -1,0 +1,223 @@
+{{- /*
+pgorigin.contract is the only definition of the injected container, and of the words that change it. Three programs read it:
+the library chart (_sidecar.tpl), the admission policies (charts/pgorigin, as CEL), and the program itself for `pgorigin inject`
+and `pgorigin webhook`, which knows only what Go's text/template has. So the definition calls no function but printf.
+
+A word is one setting. It is the annotation pgorigin/NAME, the flag --NAME and a default of the injector. Of a word
+  name, meaning   the meaning is the help for the flag
+  pattern         RE2 without quotes and backslashes, for the whole value
+  most            longest value in bytes; unset means 253; a part between commas has 253 at most
+  expected        what a value must be, in messages
+  write           what to write instead of an empty value; unset means expected
+  value           path in the charts' values; none for the image
+  fixed           what counts if nobody sets it
+  values          all values, for completion
+  defaultOnly     true if a pod has no annotation for it
+  replacedBy      words; a pod that has one of them does not inherit this one
+  needs           words; without all of them, this one has no value
+  excludes        an earlier word that must not be set at the same time
+
+In container, volumes and clientVariables, ${NAME} is the value of a word. An item with `when` is there if that word has a
+value. A member is left out if it is nothing but a word without value.
+*/ -}}
+{{- define "pgorigin.contract" -}}
+{{- $label := "[A-Za-z0-9_]([-A-Za-z0-9_]{0,61}[A-Za-z0-9_])?" }}
+{{- $lastLabel := "[A-Za-z_]([-A-Za-z0-9_]{0,61}[A-Za-z0-9_])?" }}
+{{- $byte := "(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])" }}
+{{- $name := printf "(%s([.]%s){3}|(%s[.])*%s)" $byte $byte $label $lastLabel }}
+{{- $hex := "[0-9a-fA-F]{1,4}" }}
+{{- $ipv6 := printf "((%[1]s:){7}%[1]s|(%[1]s:){1,7}:|(%[1]s:){1,6}:%[1]s|(%[1]s:){1,5}(:%[1]s){2}|(%[1]s:){1,4}(:%[1]s){3}" $hex }}
+{{- $ipv6 := printf "%[2]s|(%[1]s:){1,3}(:%[1]s){4}|(%[1]s:){1,2}(:%[1]s){5}|%[1]s:(:%[1]s){6}|:(:%[1]s){1,7}|::)" $hex $ipv6 }}
+{{- $port := "([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])" }}
+{{- $address := printf "(%s|[[]%s[]])(:%s)?" $name $ipv6 $port }}
+{{- $freePort := "([1-8][0-9]{0,3}|9|9[0-57-9][0-9]{0,2}|96|96[0-24-9][0-9]?|963|963[013-9]|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])" }}
+{{- $object := "[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*" }}
+{{- $secret := "the name of a Secret, that is, lower-case letters, digits, \"-\" and \".\"" }}
+{{- $configMap := "the name of a ConfigMap, that is, lower-case letters, digits, \"-\" and \".\"" }}
+{{- $quantity := "[0-9]+([.][0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti|P|Pi|E|Ei)?" }}
+{{- $aQuantity := "a quantity such as 10m, 1, 64Mi or 1Gi" }}
+# A message repeats a value if it matches this. A longer one, or one that may hold a password, stays out of messages.
+showable: '^[] !#-<>?A-[^-~]{1,100}$'
+words:
+- name: upstream
+  meaning: host[:6432] of pgbouncer or PostgreSQL, or a comma list; required
+  pattern: {{ printf "^%s(,%s)*$" $address $address | printf "%q" }}
+  most: 1000
+  expected: host[:port] of pgbouncer or PostgreSQL, or a comma list without spaces; of a URL keep only host and port
+  value: upstream
+- name: server-name
+  meaning: "name that the upstream's certificate must carry; default: host of the upstream"
+  pattern: {{ printf "^(%s|%s)$" $name $ipv6 | printf "%q" }}
+  expected: a DNS name or an IP address
+  value: serverName
+  replacedBy: [upstream]
+- name: ca-secret
+  meaning: "Secret with the CA certificates; default: the system's roots"
+  pattern: {{ printf "^%s$" $object | printf "%q" }}
+  expected: {{ printf "%q" $secret }}
+  write: the name of a Secret
+  value: caSecret
+  replacedBy: [ca-secret, ca-configmap]
+- name: ca-configmap
+  meaning: ConfigMap with the CA certificates, instead of a Secret
+  pattern: {{ printf "^%s$" $object | printf "%q" }}
+  expected: {{ printf "%q" $configMap }}
+  write: the name of a ConfigMap
+  value: caConfigMap
+  replacedBy: [ca-secret, ca-configmap]
+  excludes: ca-secret
+- name: ca-key
+  meaning: "key in that Secret or ConfigMap; default: ca.crt"
+  pattern: "^([-_a-zA-Z0-9]|[.][-_a-zA-Z0-9])[-._a-zA-Z0-9]*$"
+  expected: a key of the Secret or ConfigMap, that is, letters, digits, "-", "_" and "."
+  value: caKey
+  replacedBy: [ca-secret, ca-configmap]
+  needs: [ca-secret, ca-configmap]
+  fixed: ca.crt
+- name: client-secret
+  meaning: Secret with tls.crt and tls.key, the client certificate
+  pattern: {{ printf "^%s$" $object | printf "%q" }}
+  expected: {{ printf "%q" $secret }}
+  write: the name of a Secret
+  value: clientSecret
+- name: min-version
+  meaning: "lowest TLS version: 1.2 or 1.3"
+  pattern: "^1[.][23]$"
+  values: ["1.2", "1.3"]
+  expected: 1.2 or 1.3
+  value: minVersion
+- name: log-level
+  meaning: debug, info, warn or error
+  pattern: "^(debug|info|warn|error)$"
+  values: [debug, info, warn, error]
+  expected: debug, info, warn or error
+  value: logLevel
+- name: listen-port
+  meaning: "port on the loopback of the pod; default: 6432"
+  pattern: {{ printf "^%s$" $freePort | printf "%q" }}
+  expected: a port from 1 to 65535 other than 9632
+  value: listenPort
+  fixed: "6432"
+- name: env-configmap
+  meaning: ConfigMap with more PGORIGIN_ variables
+  pattern: {{ printf "^%s$" $object | printf "%q" }}
+  expected: {{ printf "%q" $configMap }}
+  write: the name of a ConfigMap
+  value: envConfigMap
+- name: client-env
+  meaning: "false: give no container PGHOST, PGPORT and PGSSLMODE"
+  pattern: "^(true|false)$"
+  values: ["true", "false"]
+  expected: true or false
+  value: clientEnv
+  fixed: "true"
+- name: cpu-request
+  meaning: "CPU request of the sidecar; default: 10m"
+  pattern: {{ printf "^%s$" $quantity | printf "%q" }}
+  most: 20
+  expected: {{ $aQuantity }}
+  value: resources.requests.cpu
+  fixed: 10m
+- name: memory-request
+  meaning: "memory request; default: 16Mi"
+  pattern: {{ printf "^%s$" $quantity | printf "%q" }}
+  most: 20
+  expected: {{ $aQuantity }}
+  value: resources.requests.memory
+  fixed: 16Mi
+- name: cpu-limit
+  meaning: "CPU limit; default: none"
+  pattern: {{ printf "^%s$" $quantity | printf "%q" }}
+  most: 20
+  expected: {{ $aQuantity }}
+  value: resources.limits.cpu
+- name: memory-limit
+  meaning: "memory limit; default: 64Mi"
+  pattern: {{ printf "^%s$" $quantity | printf "%q" }}
+  most: 20
+  expected: {{ $aQuantity }}
+  value: resources.limits.memory
+  fixed: 64Mi
+- name: image
+  meaning: "image of the sidecar; default: that of this release"
+  pattern: "^[A-Za-z0-9][-A-Za-z0-9._:/@]*$"
+  most: 500
+  expected: the name of an image, such as registry.example.com/pgorigin:v1.0.0
+  defaultOnly: true
+- name: image-pull-policy
+  meaning: "Always, IfNotPresent or Never; default: IfNotPresent"
+  pattern: "^(Always|IfNotPresent|Never)$"
+  values: [Always, IfNotPresent, Never]
+  expected: Always, IfNotPresent or Never
+  value: image.pullPolicy
+  fixed: IfNotPresent
+  defaultOnly: true
+
+# A native sidecar: the kubelet starts the next init container when the startup probe succeeds. There is no readiness
+# probe, because it would count for the whole pod. The kubelet probes the address of the pod, so the health port is open
+# there. Kubernetes lets env win over envFrom.
+container:
+  name: pgorigin
+  image: ${image}
+  imagePullPolicy: ${image-pull-policy}
+  args: [run]
+  restartPolicy: Always
+  envFrom:
+  - {when: env-configmap, configMapRef: {name: "${env-configmap}"}}
+  env:
+  - {name: PGORIGIN_UPSTREAM_ADDR, value: "${upstream}"}
+  - {name: PGORIGIN_LISTEN_ADDR, value: "127.0.0.1:${listen-port}"}
+  - {name: PGORIGIN_HEALTH_ADDR, value: ":9632"}
+  - {when: server-name, name: PGORIGIN_TLS_SERVER_NAME, value: "${server-name}"}
+  - {when: ca-key, name: PGORIGIN_TLS_CA_FILE, value: "/etc/pgorigin/ca/${ca-key}"}
+  - {when: client-secret, name: PGORIGIN_TLS_CERT_FILE, value: /etc/pgorigin/client/tls.crt}
+  - {when: client-secret, name: PGORIGIN_TLS_KEY_FILE, value: /etc/pgorigin/client/tls.key}
+  - {when: min-version, name: PGORIGIN_TLS_MIN_VERSION, value: "${min-version}"}
+  - {when: log-level, name: PGORIGIN_LOG_LEVEL, value: "${log-level}"}
+  ports:
+  - {name: pgorigin-http, containerPort: 9632}
+  startupProbe:
+    httpGet: {path: /startupz, port: 9632}
+    periodSeconds: 1
+    timeoutSeconds: 2
+    failureThreshold: 60
+  livenessProbe:
+    httpGet: {path: /livez, port: 9632}
+    periodSeconds: 10
+    timeoutSeconds: 2
+    failureThreshold: 3
+  resources:
+    requests: {cpu: "${cpu-request}", memory: "${memory-request}"}
+    limits: {cpu: "${cpu-limit}", memory: "${memory-limit}"}
+  # This meets Pod Security `restricted`. 65532 is the user of the image.
+  securityContext:
+    runAsNonRoot: true
+    runAsUser: 65532
+    runAsGroup: 65532
+    readOnlyRootFilesystem: true
+    allowPrivilegeEscalation: false
+    capabilities: {drop: [ALL]}
+    seccompProfile: {type: RuntimeDefault}
+  volumeMounts:
+  - {when: ca-key, name: pgorigin-ca, mountPath: /etc/pgorigin/ca, readOnly: true}
+  - {when: client-secret, name: pgorigin-client, mountPath: /etc/pgorigin/client, readOnly: true}
+  terminationMessagePolicy: FallbackToLogsOnError
+
+# Only the keys that pgorigin reads: a Secret may have others.
+volumes:
+- when: ca-secret
+  name: pgorigin-ca
+  secret: {secretName: "${ca-secret}", items: [{key: "${ca-key}", path: "${ca-key}"}]}
+- when: ca-configmap
+  name: pgorigin-ca
+  configMap: {name: "${ca-configmap}", items: [{key: "${ca-key}", path: "${ca-key}"}]}
+- when: client-secret
+  name: pgorigin-client
+  secret: {secretName: "${client-secret}", items: [{key: tls.crt, path: tls.crt}, {key: tls.key, path: tls.key}]}
+
+# For containers that set none of these and not PGHOSTADDR.
+clientVariables:
+- {name: PGHOST, value: 127.0.0.1}
+- {name: PGPORT, value: "${listen-port}"}
+- {name: PGSSLMODE, value: disable}
+{{- end }}
