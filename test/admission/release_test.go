@@ -9,9 +9,7 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/pgorigin/pgorigin/test/internal/kube"
@@ -25,8 +23,9 @@ type release struct {
 	namespace string // of the release
 	pods      string // a namespace for pods
 
-	folder  string // in webhook mode: what the webhook has mounted
-	webhook *servers.Process
+	// In webhook mode: what the webhook has mounted, its pod's address, itself.
+	folder, address string
+	webhook         *servers.Process
 }
 
 // askingPod has nothing but the wish; format it with more metadata, and more of the spec.
@@ -118,56 +117,27 @@ func (r *release) get(t *testing.T, kind, name string) kube.Object {
 	return o
 }
 
-// startWebhook runs `pgorigin webhook` as the chart's Deployment says, in place of a kubelet: same arguments, same
-// environment, the mounted Secret and ConfigMap in a folder of the test. It listens on the very address of the Service, so
-// that the API server comes by Service name, CA bundle and certificate as in a cluster. Only the port's translation from
-// 443 to 8443 is left out.
+// startWebhook runs `pgorigin webhook` as the chart's Deployment says, in place of a kubelet, with the mounted Secret and
+// ConfigMap in a folder of the test. The API server comes to the address of the Service, by Service name, CA bundle and
+// certificate as in a cluster. The kubelet comes to the pod's address, for every probe.
 func (r *release) startWebhook(t *testing.T) {
 	t.Helper()
 	if r.mode != "webhook" {
 		return
 	}
-	r.folder = t.TempDir()
+	if r.address == "" {
+		r.folder, r.address = t.TempDir(), podAddress()
+		clusterIP := fmt.Sprint(r.get(t, "services", "pgorigin-webhook").At("spec", "clusterIP"))
+		forward(t, net.JoinHostPort(clusterIP, "443"), net.JoinHostPort(r.address, "8443"))
+	}
 	r.mount(t)
-	container := kube.Object(r.get(t, "deployments", "pgorigin-webhook").At("spec", "template", "spec", "containers", 0).(map[string]any))
-	address := net.JoinHostPort(fmt.Sprint(r.get(t, "services", "pgorigin-webhook").At("spec", "clusterIP")), "443")
-	var env []string
-	for _, item := range container.At("env").([]any) {
-		name, value := item.(map[string]any)["name"], fmt.Sprint(item.(map[string]any)["value"])
-		switch {
-		case name == "PGORIGIN_WEBHOOK_LISTEN_ADDR":
-			value = address
-		case strings.HasPrefix(value, "/"):
-			value = filepath.Join(r.folder, value)
-		}
-		env = append(env, fmt.Sprintf("%s=%s", name, value))
-	}
-	var args []string
-	for _, arg := range container.At("args").([]any) {
-		args = append(args, fmt.Sprint(arg))
-	}
-	var err error
-	if r.webhook, err = shared.lab.StartCommand(shared.binary, args, env...); err != nil {
-		t.Fatal(err)
-	}
+	pod := mustAdmit(t, r.namespace, podOf(r.get(t, "deployments", "pgorigin-webhook")))
+	r.webhook = runContainer(t, pod.At("spec", "containers", 0).(map[string]any), r.folder, r.address)
 	if _, err := r.webhook.Log.AwaitLine(testContext(t), `"ready"`); err != nil {
-		t.Fatalf("wait for the webhook: %v; its log (it listens on port 443 of %s):\n%s", err, address, r.webhook.Log.Tail(10))
+		t.Fatalf("wait for the webhook: %v; its log:\n%s", err, r.webhook.Log.Tail(10))
 	}
-	probeAsKubelet(t, container, "https://"+address)
-}
-
-// probeAsKubelet asks what the container's probes name, with the kubelet's own library.
-func probeAsKubelet(t *testing.T, container kube.Object, base string) {
-	t.Helper()
-	kubelet, err := kube.Tool("kubeletprobe")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, probe := range []string{"livenessProbe", "readinessProbe"} {
-		url := base + fmt.Sprint(container.At(probe, "httpGet", "path"))
-		if out, err := exec.CommandContext(testContext(t), kubelet, url).CombinedOutput(); err != nil {
-			t.Errorf("%s: %v: %s", probe, err, out)
-		}
+	if err := probeAsKubelet(testContext(t), t, pod, r.address); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"github.com/pgorigin/pgorigin/test/servers"
@@ -19,8 +20,9 @@ const adminToken = "token-of-the-test-admin"
 // and nothing more happens. The Lab that it was started in stops it.
 type Cluster struct {
 	*Client
-	// Version is as in v1.36.3.
+	// Version is what the API server says that it is, as in v1.36.3, and Minor the 36 of that.
 	Version string
+	Minor   int
 	// Kubeconfig is a file for Helm.
 	Kubeconfig string
 	// StartTime is how long both took until /readyz said ok.
@@ -43,7 +45,7 @@ func StartCluster(ctx context.Context, lab *servers.Lab) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	path, err := Tool("kube-apiserver")
+	path, err := KubernetesTool("kube-apiserver")
 	if err != nil {
 		return nil, err
 	}
@@ -62,8 +64,7 @@ func StartCluster(ctx context.Context, lab *servers.Lab) (*Cluster, error) {
 		return nil, err
 	}
 	c := &Cluster{
-		Client: newClient(lab, "https://"+addr), Version: version(path),
-		Kubeconfig: filepath.Join(dir, "kubeconfig"), Process: process,
+		Client: newClient(lab, "https://"+addr), Kubeconfig: filepath.Join(dir, "kubeconfig"), Process: process,
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -78,6 +79,14 @@ func StartCluster(ctx context.Context, lab *servers.Lab) (*Cluster, error) {
 		return nil, fmt.Errorf("wait for the API server: %w; its log ends with:\n%s", err, process.Log.Tail(20))
 	}
 	c.StartTime = time.Since(began)
+	says, err := c.Get(ctx, "/version")
+	if err != nil {
+		return nil, err
+	}
+	c.Version = fmt.Sprint(says["gitVersion"])
+	if c.Minor, err = strconv.Atoi(fmt.Sprint(says["minor"])); err != nil {
+		return nil, fmt.Errorf("read the API server's version: %w", err)
+	}
 	return c, c.writeKubeconfig(lab.CAFile)
 }
 

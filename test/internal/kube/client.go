@@ -2,6 +2,7 @@ package kube
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -9,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/pgorigin/pgorigin/test/servers"
@@ -16,6 +18,9 @@ import (
 
 // Client speaks JSON with an API server, as its admin.
 type Client struct {
+	// Warned is called for each warning that comes with an answer. It may be nil.
+	Warned func(text string)
+
 	base string
 	http *http.Client
 }
@@ -93,6 +98,13 @@ func (c *Client) send(ctx context.Context, method, path string, body io.Reader) 
 		return nil, fmt.Errorf("ask the API server: %w", err)
 	}
 	defer func() { _ = response.Body.Close() }()
+	for _, header := range response.Header.Values("Warning") { // 299 - "text"
+		if c.Warned != nil {
+			_, quoted, _ := strings.Cut(header, " - ")
+			warning, _ := strconv.Unquote(quoted) // empty if it cannot be read
+			c.Warned(cmp.Or(warning, header))
+		}
+	}
 	text, err := io.ReadAll(response.Body)
 	if err != nil {
 		return nil, fmt.Errorf("read the API server's answer: %w", err)

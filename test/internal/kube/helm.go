@@ -23,6 +23,8 @@ type Helm struct {
 	Version string
 	// Kubeconfig is the file that names the cluster; empty is none, for commands that work without.
 	Kubeconfig string
+	// Warned is called for each warning of the API server that Helm prints. It may be nil.
+	Warned func(text string)
 
 	path string
 	home string // its caches and settings, instead of the user's
@@ -31,7 +33,7 @@ type Helm struct {
 // Helms returns every version that test/admission/build made, in the order of their names; home is a folder for their
 // caches. Fewer than two are an error: the charts promise Helm 3 and 4.
 func Helms(home string) ([]Helm, error) {
-	paths, err := tools("helm")
+	paths, err := tools("helm", "")
 	if err != nil {
 		return nil, err
 	}
@@ -48,6 +50,9 @@ func Helms(home string) ([]Helm, error) {
 // symlinkRemark is what both versions say about charts/pgorigin-sidecar, which charts have as a symbolic link.
 var symlinkRemark = regexp.MustCompile(`(?m)^.*found symbolic link in path.*\n`)
 
+// warning is one of the API server's, in a line of Helm's.
+var warning = regexp.MustCompile(`(?m)"Warning: (.*)"$`)
+
 // Run runs a command and returns what it printed; an error has that, too. stdin may be empty.
 func (h Helm) Run(ctx context.Context, stdin string, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, h.path, args...)
@@ -57,6 +62,11 @@ func (h Helm) Run(ctx context.Context, stdin string, args ...string) (string, er
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	err := cmd.Run()
 	said := symlinkRemark.ReplaceAllString(stderr.String(), "")
+	for _, found := range warning.FindAllStringSubmatch(said, -1) {
+		if h.Warned != nil {
+			h.Warned(found[1])
+		}
+	}
 	if err != nil {
 		return stdout.String(), fmt.Errorf("helm %s: %w: %s%s", args[0], err, said, stdout.String())
 	}

@@ -3,6 +3,7 @@
 package kube
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -13,15 +14,25 @@ import (
 // Tool returns the path of a program or file that test/admission/build made. name is its name there without the version;
 // where there are several versions, the last in the order of their names wins.
 func Tool(name string) (string, error) {
-	found, err := tools(name)
+	found, err := tools(name, "")
 	if err != nil {
 		return "", err
 	}
 	return found[len(found)-1], nil
 }
 
-// tools returns all versions of a tool, in the order of their names.
-func tools(name string) ([]string, error) {
+// KubernetesTool is Tool for what belongs to a version of Kubernetes: that of KUBERNETES in the environment, such as 1.29,
+// or else the one that CI tests.
+func KubernetesTool(name string) (string, error) {
+	found, err := tools(name, cmp.Or(os.Getenv("KUBERNETES"), "1.36")+".")
+	if err != nil {
+		return "", err
+	}
+	return found[len(found)-1], nil
+}
+
+// tools returns all versions of a tool that begin so, in the order of their names.
+func tools(name, beginning string) ([]string, error) {
 	folder := os.Getenv("KUBE_TOOLS")
 	if folder == "" {
 		cache, err := os.UserCacheDir()
@@ -33,9 +44,10 @@ func tools(name string) ([]string, error) {
 	if path := filepath.Join(folder, name); exists(path) {
 		return []string{path}, nil
 	}
-	found, err := filepath.Glob(filepath.Join(folder, name+"-v*"))
+	pattern := name + "-v" + beginning + "*"
+	found, err := filepath.Glob(filepath.Join(folder, pattern))
 	if err != nil || len(found) == 0 {
-		return nil, fmt.Errorf("find %s in %s: %w", name, folder, errors.Join(err, errors.New("not there; test/admission/build makes it")))
+		return nil, fmt.Errorf("find %s in %s: %w", pattern, folder, errors.Join(err, errors.New("not there; test/admission/build makes it")))
 	}
 	return found, nil
 }
