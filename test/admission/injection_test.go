@@ -12,8 +12,9 @@ import (
 
 // Everything that a user sees of injection, by policy and by webhook, installed with each Helm.
 func TestInjection(t *testing.T) {
+	modes, _, _ := offered()
 	for _, helm := range shared.helms {
-		for _, mode := range []string{"policy", "webhook"} {
+		for _, mode := range modes {
 			t.Run("helm "+helm.Version+"/"+mode, func(t *testing.T) {
 				before := everything(t)
 				r := install(t, helm, mode,

@@ -87,17 +87,24 @@ func uninstall(t *testing.T, r *release, before map[string]bool) {
 	if _, err := r.helm.Run(testContext(t), "", "uninstall", "pgorigin", "--namespace", r.namespace); err != nil {
 		t.Fatal(err)
 	}
-	after := everything(t)
-	maps.DeleteFunc(after, func(path string, _ bool) bool { return before[path] || ours(path) })
-	if len(after) > 0 {
-		t.Errorf("left behind: %s", strings.Join(slices.Sorted(maps.Keys(after)), ", "))
+	if left := added(t, before); len(left) > 0 {
+		t.Errorf("left behind: %s", strings.Join(left, ", "))
 	}
 	r.awaitEffect(t, false)
 }
 
+// added are the paths of what was not there before.
+func added(t *testing.T, before map[string]bool) []string {
+	t.Helper()
+	after := everything(t)
+	maps.DeleteFunc(after, func(path string, _ bool) bool { return before[path] || ours(path) })
+	return slices.Sorted(maps.Keys(after))
+}
+
 // ours says whether not the chart made an object, but this suite, or the API server itself a while after its start.
 func ours(path string) bool {
-	return path == "/api/v1/namespaces/default/services/kubernetes" || strings.HasPrefix(path, "/api/v1/namespaces/shop-") || strings.HasSuffix(path, "serviceaccounts/default")
+	namespace, of, _ := strings.Cut(strings.TrimPrefix(path, "/api/v1/namespaces/"), "/")
+	return path == "/api/v1/namespaces/default/services/kubernetes" || strings.HasPrefix(namespace, "shop-") && (of == "" || of == "serviceaccounts/default")
 }
 
 // everything lists all objects of all kinds by their paths, but for those that come and go by themselves.
@@ -121,7 +128,7 @@ func everything(t *testing.T) map[string]bool {
 			resource := item.(map[string]any)
 			name := fmt.Sprint(resource["name"])
 			verbs, _ := resource["verbs"].([]any)
-			if !slices.Contains(verbs, any("list")) || slices.Contains([]string{"events", "leases", "ipaddresses", "componentstatuses"}, name) {
+			if !slices.Contains(verbs, any("list")) || slices.Contains([]string{"events", "leases", "ipaddresses", "componentstatuses", "endpoints"}, name) {
 				continue
 			}
 			list, err := shared.cluster.Get(testContext(t), root+"/"+name)

@@ -8,7 +8,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -25,8 +27,10 @@ var shared struct {
 	helms   []kube.Helm
 	binary  string // pgorigin
 
-	mu    sync.Mutex
-	table strings.Builder // printed at the end
+	mu     sync.Mutex
+	table  strings.Builder // printed at the end, and after it:
+	ways   map[string]bool // what was installed
+	warned map[string]int  // what the API server warned of, and how often
 }
 
 func TestMain(m *testing.M) {
@@ -41,14 +45,59 @@ func TestMain(m *testing.M) {
 		if shared.cluster, err = kube.StartCluster(ctx, lab); err != nil {
 			return err
 		}
+		shared.ways, shared.warned = map[string]bool{}, map[string]int{}
+		shared.cluster.Warned = warned
 		for i := range shared.helms {
-			shared.helms[i].Kubeconfig = shared.cluster.Kubeconfig
+			shared.helms[i].Kubeconfig, shared.helms[i].Warned = shared.cluster.Kubeconfig, warned
 		}
 		note("kube-apiserver %s with etcd ready", shared.cluster.Version, shared.cluster.StartTime)
 		return nil
 	})
 	fmt.Print(shared.table.String())
+	if shared.cluster != nil {
+		for _, way := range slices.Sorted(maps.Keys(shared.ways)) {
+			fmt.Printf("kube-apiserver %s  %s\n", shared.cluster.Version, way)
+		}
+		for _, text := range slices.Sorted(maps.Keys(shared.warned)) {
+			fmt.Printf("kube-apiserver %s  warned %d times: %s\n", shared.cluster.Version, shared.warned[text], text)
+			if strings.Contains(text, "deprecated") && !strings.Contains(text, "/v1beta1 ") { // of TestPolicyVersions
+				fmt.Println("FAILED  nothing that the chart installs may be deprecated")
+				code = 1
+			}
+		}
+	}
 	os.Exit(code)
+}
+
+func warned(text string) {
+	shared.mu.Lock()
+	defer shared.mu.Unlock()
+	shared.warned[text]++
+}
+
+// offered is what a version of Kubernetes has for the chart. Only this function knows that versions differ.
+func offered() (modes []string, guard, v1beta1 bool) {
+	modes = []string{"webhook"}
+	if shared.cluster.Minor >= 36 {
+		modes = []string{"policy", "webhook"}
+	}
+	return modes, shared.cluster.Minor >= 30, shared.cluster.Minor >= 34
+}
+
+// ran notes what is installed, and compares it with what there should be.
+func ran(t *testing.T, r *release) {
+	t.Helper()
+	_, err := shared.cluster.Get(testContext(t), "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies/pgorigin-guard")
+	way := r.mode + " without guard"
+	if err == nil {
+		way = r.mode + " with guard"
+	}
+	if _, want, _ := offered(); (err == nil) != want {
+		t.Errorf("installed %s: %v", way, err)
+	}
+	shared.mu.Lock()
+	defer shared.mu.Unlock()
+	shared.ways[fmt.Sprintf("%-21s helm %s", way, r.helm.Version)] = true
 }
 
 // note adds a line to the table that is printed at the end.

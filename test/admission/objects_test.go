@@ -5,6 +5,7 @@ package admission
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -22,14 +23,15 @@ func TestEveryObjectIsValid(t *testing.T) {
 		installCRD(t, file)
 	}
 	namespace := newNamespace(t, "pod-security.kubernetes.io/enforce: restricted")
-	for _, file := range []string{"policy", "webhook", "monitoring"} {
+	modes, _, _ := offered()
+	for _, file := range append(modes, "monitoring") {
 		values, err := os.ReadFile(chartPath(t, "pgorigin") + "/ci/" + file + "-values.yaml")
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, helm := range shared.helms {
 			run(t, file+"/helm "+helm.Version, func(t *testing.T) {
-				objects, err := helm.Template(testContext(t), chartPath(t, "pgorigin"), "1.36.0", string(values))
+				objects, err := helm.Template(testContext(t), chartPath(t, "pgorigin"), shared.cluster.Version, string(values))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -51,21 +53,56 @@ func TestEveryObjectIsValid(t *testing.T) {
 	}
 }
 
-// What API servers from 1.34 can be told to serve is the same policy in another version.
-func TestPolicyV1beta1(t *testing.T) {
+// Policies come in version 1 from Kubernetes 1.36 on, and API servers from 1.34 can be told to serve v1beta1. Where there are
+// none, Helm installs nothing.
+func TestPolicyVersions(t *testing.T) {
+	modes, _, v1beta1 := offered()
 	for _, helm := range shared.helms {
-		run(t, "helm "+helm.Version, func(t *testing.T) {
-			install(t, helm, "policy", "injector: {policyApiVersion: v1beta1}") // and see that it injects
-		})
+		for _, row := range []struct {
+			version, values string
+			served          bool
+			refusal         string
+		}{
+			{
+				"v1", "{}", slices.Contains(modes, "policy"),
+				"injector.mode=policy needs Kubernetes 1.36 or later, and this is " + shared.cluster.Version + ": set injector.mode=webhook",
+			},
+			{
+				"v1beta1", "injector: {policyApiVersion: v1beta1}", v1beta1,
+				`no matches for kind "MutatingAdmissionPolicy" in version "admissionregistration.k8s.io/v1beta1"`,
+			},
+		} {
+			run(t, row.version+"/helm "+helm.Version, func(t *testing.T) {
+				if row.served {
+					install(t, helm, "policy", row.values) // and see that it injects
+					return
+				}
+				notInstalled(t, helm, row.values, row.refusal)
+			})
+		}
+	}
+}
+
+// notInstalled is an attempt to install the chart in policy mode that must fail with a sentence and leave nothing.
+func notInstalled(t *testing.T, helm kube.Helm, values, want string) {
+	t.Helper()
+	before := everything(t)
+	args := []string{"install", "pgorigin", chartPath(t, "pgorigin"), "--namespace", newNamespace(t, ""), "--values", "-"}
+	if _, err := helm.Run(testContext(t), values, args...); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("helm install: %v, want %q", err, want)
+	}
+	if left := added(t, before); len(left) > 0 {
+		t.Errorf("left behind: %s", strings.Join(left, ", "))
 	}
 }
 
 // The library chart's example, for real: the Deployment is stored, and its pods are admitted with and without an injector,
 // which leaves them as they are.
 func TestExampleChart(t *testing.T) {
+	modes, _, _ := offered()
 	for _, helm := range shared.helms {
 		run(t, "helm "+helm.Version, func(t *testing.T) {
-			r := install(t, helm, "policy", "{}")
+			r := install(t, helm, modes[0], "{}")
 			if _, err := helm.Run(testContext(t), "", "install", "shop", chartPath(t, "examples/shop"), "--namespace", r.namespace); err != nil {
 				t.Fatal(err)
 			}

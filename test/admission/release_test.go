@@ -53,6 +53,7 @@ func install(t *testing.T, helm kube.Helm, mode, values string) *release {
 	})
 	r.startWebhook(t)
 	r.awaitEffect(t, true)
+	ran(t, r)
 	return r
 }
 

@@ -152,7 +152,7 @@ spec:
 	if err != nil {
 		t.Fatal(err)
 	}
-	objects, err := shared.helms[0].Template(testContext(t), dir, "1.36.0", values)
+	objects, err := shared.helms[0].Template(testContext(t), dir, shared.cluster.Version, values)
 	if err != nil {
 		t.Fatal(err)
 	}
