@@ -24,6 +24,7 @@ type edits struct {
 }
 
 func newEdits(s *source) *edits {
+	s.index()
 	e := &edits{source: s, shared: nodes{}}
 	for _, document := range s.documents {
 		e.findShared(document)

@@ -8,9 +8,6 @@ import (
 	"os"
 )
 
-// maxStream bounds a file: all of it is in memory.
-const maxStream = 64 << 20
-
 // Edit changes a stream of YAML or JSON documents, as Injector.Inject and Uninject do.
 type Edit func(stream []byte) ([]byte, []Note, error)
 

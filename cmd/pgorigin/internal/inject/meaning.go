@@ -1,66 +1,45 @@
 package inject
 
 import (
-	"fmt"
-	"io"
-	"strings"
+	"encoding/binary"
 
 	"go.yaml.in/yaml/v3"
 )
 
-// sameMeaning reports whether two sources mean the same, apart from some nodes of each. A collection that is
-// empty without these nodes counts as missing, as in Kubernetes.
-func sameMeaning(a *source, withoutA nodes, b *source, withoutB nodes) bool {
-	if len(a.documents) != len(b.documents) {
-		return false
+// meaning returns what a source means, apart from some nodes: equal sources have equal bytes. Style, position
+// and comments do not count. A collection that is empty without these nodes counts as missing, as in
+// Kubernetes.
+func (s *source) meaning(without nodes) []byte {
+	var out []byte
+	for _, document := range s.documents {
+		out, _ = appendMeaning(append(out, 0), document, without)
 	}
-	for i := range a.documents {
-		var left, right strings.Builder
-		writeMeaning(&left, a.documents[i], withoutA)
-		writeMeaning(&right, b.documents[i], withoutB)
-		if left.String() != right.String() {
-			return false
-		}
-	}
-	return true
+	return out
 }
 
-// writeMeaning writes a node without style, position and comments. It does not follow aliases, because nested
-// ones can stand for billions of nodes.
-func writeMeaning(w io.Writer, n *yaml.Node, without nodes) {
+// appendMeaning appends one node, and reports whether it means anything. It does not follow aliases, because
+// nested ones can stand for billions of nodes.
+func appendMeaning(out []byte, n *yaml.Node, without nodes) ([]byte, bool) {
+	if without[n] {
+		return out, false
+	}
+	out = append(out, byte(n.Kind))
+	for _, text := range []string{n.Tag, n.Anchor, n.Value} {
+		out = append(binary.AppendUvarint(out, uint64(len(text))), text...)
+	}
+	something := n.Anchor != ""
 	if n.Kind == yaml.ScalarNode || n.Kind == yaml.AliasNode {
-		_, _ = fmt.Fprintf(w, "%d %s %q %q", n.Kind, n.Tag, n.Anchor, n.Value)
-		return
+		return out, something || n.Kind == yaml.AliasNode || n.Tag != "!!null"
 	}
-	_, _ = fmt.Fprintf(w, "%d %s %q[", n.Kind, n.Tag, n.Anchor)
-	for _, one := range entriesOf(n) {
-		if meansNothing(one.value, without) {
-			continue
-		}
+	for i := range entries(n) {
+		one, start, means := entryAt(n, i), len(out), false
 		if one.first != one.value {
-			writeMeaning(w, one.first, without)
-			_, _ = io.WriteString(w, ":")
+			out, _ = appendMeaning(out, one.first, nil)
 		}
-		writeMeaning(w, one.value, without)
-		_, _ = io.WriteString(w, ",")
-	}
-	_, _ = io.WriteString(w, "]")
-}
-
-// meansNothing reports whether a node is null, in without, or a collection of such nodes.
-func meansNothing(n *yaml.Node, without nodes) bool {
-	switch {
-	case without[n]:
-		return true
-	case n.Kind == yaml.ScalarNode:
-		return n.Tag == "!!null" && n.Anchor == ""
-	case n.Kind != yaml.MappingNode && n.Kind != yaml.SequenceNode || n.Anchor != "":
-		return false
-	}
-	for _, one := range entriesOf(n) {
-		if !meansNothing(one.value, without) {
-			return false
+		if out, means = appendMeaning(out, one.value, without); !means {
+			out = out[:start]
 		}
+		something = something || means
 	}
-	return true
+	return append(out, 0), something
 }

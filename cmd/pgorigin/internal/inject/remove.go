@@ -63,24 +63,23 @@ func namedItems(mapping *yaml.Node, key string, names ...string) []*yaml.Node {
 
 // remove removes what is ours from a collection, with the collections that inject made for it.
 func (e *edits) remove(n *yaml.Node, ours nodes) error {
-	entries := entriesOf(n)
-	for i := 0; i < len(entries); i++ {
-		if e.removable(entries[i], ours) {
+	for i := 0; i < entries(n); i++ {
+		one := entryAt(n, i)
+		if e.removable(one, ours) {
 			first := i
-			for i+1 < len(entries) && e.removable(entries[i+1], ours) {
+			for i+1 < entries(n) && e.removable(entryAt(n, i+1), ours) {
 				i++
 			}
-			if err := e.removeRun(n, entries, first, i+1); err != nil {
+			if err := e.removeRun(n, first, i+1); err != nil {
 				return err
 			}
 			continue
 		}
-		value := entries[i].value
 		var err error
-		if e.holdsOnly(value, ours) {
-			err = e.makeEmpty(entries[i])
+		if e.holdsOnly(one.value, ours) {
+			err = e.makeEmpty(one)
 		} else {
-			err = e.remove(value, ours)
+			err = e.remove(one.value, ours)
 		}
 		if err != nil {
 			return err
@@ -97,9 +96,12 @@ func (e *edits) removable(one entry, ours nodes) bool {
 
 // holdsOnly reports whether n has entries and all are removable.
 func (e *edits) holdsOnly(n *yaml.Node, ours nodes) bool {
-	entries := entriesOf(n)
-	stays := func(one entry) bool { return !e.removable(one, ours) }
-	return len(entries) > 0 && !slices.ContainsFunc(entries, stays)
+	for i := range entries(n) {
+		if !e.removable(entryAt(n, i), ours) {
+			return false
+		}
+	}
+	return entries(n) > 0
 }
 
 // keptSpace reports whether a flow collection was empty before inject: then addFlow left a space after its
@@ -157,12 +159,12 @@ func (e *edits) makeEmpty(one entry) error {
 
 // removeRun removes the entries with index from up to, but not including, to. A flow collection keeps its
 // brackets.
-func (e *edits) removeRun(n *yaml.Node, entries []entry, from, to int) error {
-	start, err := e.start(entries[from].first)
+func (e *edits) removeRun(n *yaml.Node, from, to int) error {
+	start, err := e.start(entryAt(n, from).first)
 	if err != nil {
 		return err
 	}
-	end, err := e.end(entries[to-1].value)
+	end, err := e.end(entryAt(n, to-1).value)
 	if err != nil {
 		return err
 	}
@@ -176,10 +178,10 @@ func (e *edits) removeRun(n *yaml.Node, entries []entry, from, to int) error {
 	}
 	// In flow style, and in a mapping after a dash, the next entry moves up.
 	switch {
-	case to < len(entries):
-		end, err = e.start(entries[to].first)
+	case to < entries(n):
+		end, err = e.start(entryAt(n, to).first)
 	case from > 0 && flow:
-		start, err = e.end(entries[from-1].value)
+		start, err = e.end(entryAt(n, from-1).value)
 	case !flow:
 		err = e.refuse(n, "cannot be left empty")
 	}

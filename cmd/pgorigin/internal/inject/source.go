@@ -5,26 +5,36 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 )
 
-// source is a YAML stream: its text, and a tree for each document. The nodes know line and column.
+// source is a text with YAML documents, and a tree for each. The nodes know line and column.
 type source struct {
 	text      []byte
+	at        position // in the stream
 	documents []*yaml.Node
-	lines     []int // offset of each line's first byte, and of the end
+	lines     []int   // offset of each line's first byte, and of the end; by newEdits
+	runes     []int32 // the number of characters before each stretch of the text; by newEdits
 }
 
-// parse reads a stream of YAML or JSON. The error names the wrong line.
-func parse(text []byte) (*source, error) {
+// stretch is the number of bytes that start reads to find a column.
+const stretch = 256
+
+// syntaxError matches the line in an error of the YAML library.
+var syntaxError = regexp.MustCompile(`^yaml: line ([0-9]+): `)
+
+// parse reads YAML or JSON. The error names the wrong document and line, as do the nodes.
+func parse(text []byte, at position) (*source, error) {
+	s := &source{text: text, at: at}
 	if !utf8.Valid(text) {
 		return nil, errors.New("the text is not UTF-8")
 	}
-	s := &source{text: text, lines: lineStarts(text)}
 	decoder := yaml.NewDecoder(bytes.NewReader(text))
 	for {
 		document := new(yaml.Node)
@@ -33,9 +43,28 @@ func parse(text []byte) (*source, error) {
 			return s, nil
 		}
 		if err != nil {
-			return nil, fmt.Errorf("document %d: %w", len(s.documents)+1, err)
+			return nil, fmt.Errorf("document %d: %w", at.documents+len(s.documents)+1, s.inStream(err))
 		}
+		moveDown(document, at.lines)
 		s.documents = append(s.documents, document)
+	}
+}
+
+// inStream corrects the line in an error of the YAML library.
+func (s *source) inStream(err error) error {
+	found := syntaxError.FindStringSubmatch(err.Error())
+	if found == nil {
+		return err
+	}
+	line, _ := strconv.Atoi(found[1]) // digits
+	return fmt.Errorf("line %d: %s", s.at.lines+line, err.Error()[len(found[0]):])
+}
+
+// moveDown adds to the line of each node.
+func moveDown(n *yaml.Node, lines int) {
+	n.Line += lines
+	for _, inner := range n.Content {
+		moveDown(inner, lines)
 	}
 }
 
@@ -70,20 +99,58 @@ func (s *source) newline() string {
 	return "\n"
 }
 
+// index makes start fast.
+func (s *source) index() {
+	s.lines = lineStarts(s.text)
+	s.runes = make([]int32, 0, len(s.text)/stretch+1)
+	count := int32(0)
+	for at, c := range s.text {
+		if at%stretch == 0 {
+			s.runes = append(s.runes, count)
+		}
+		if utf8.RuneStart(c) {
+			count++
+		}
+	}
+}
+
 // start returns the offset of a node.
 func (s *source) start(n *yaml.Node) (int, error) {
-	if n.Line < 1 || n.Line >= len(s.lines) {
+	line := n.Line - s.at.lines
+	if line < 1 || line >= len(s.lines) {
 		return 0, fmt.Errorf("line %d is not there", n.Line)
 	}
-	offset, end := s.lines[n.Line-1], s.lines[n.Line]
-	for range n.Column - 1 {
-		if offset >= end {
-			return 0, fmt.Errorf("line %d is too short", n.Line)
-		}
-		_, size := utf8.DecodeRune(s.text[offset:end])
-		offset += size
+	from, end := s.lines[line-1], s.lines[line]
+	wanted := s.runesBefore(from) + n.Column - 1
+	i, found := slices.BinarySearch(s.runes, int32(wanted))
+	if !found {
+		i--
 	}
-	return offset, nil
+	offset := i * stretch
+	for missing := wanted - int(s.runes[i]); offset < end; offset++ {
+		if utf8.RuneStart(s.text[offset]) {
+			if missing == 0 {
+				return offset, nil
+			}
+			missing--
+		}
+	}
+	if s.runesBefore(end) < wanted {
+		return 0, fmt.Errorf("line %d is too short", n.Line)
+	}
+	return end, nil
+}
+
+// runesBefore counts characters.
+func (s *source) runesBefore(offset int) int {
+	first := min(offset/stretch, len(s.runes)-1)
+	count := int(s.runes[first])
+	for _, c := range s.text[first*stretch : offset] {
+		if utf8.RuneStart(c) {
+			count++
+		}
+	}
+	return count
 }
 
 // end returns the offset after a node. Nodes do not know their end. end finds it for what inject writes and
@@ -189,17 +256,17 @@ type entry struct {
 	first, value *yaml.Node // first is where it begins
 }
 
-// entriesOf returns nil for a node that is not a collection.
-func entriesOf(n *yaml.Node) []entry {
-	var entries []entry
+// entries returns the number of entries of a collection, and 0 for another node.
+func entries(n *yaml.Node) int {
 	if n.Kind == yaml.MappingNode {
-		for i := 0; i+1 < len(n.Content); i += 2 {
-			entries = append(entries, entry{n.Content[i], n.Content[i+1]})
-		}
-		return entries
+		return len(n.Content) / 2
 	}
-	for _, item := range n.Content {
-		entries = append(entries, entry{item, item})
+	return len(n.Content)
+}
+
+func entryAt(n *yaml.Node, i int) entry {
+	if n.Kind == yaml.MappingNode {
+		return entry{n.Content[2*i], n.Content[2*i+1]}
 	}
-	return entries
+	return entry{n.Content[i], n.Content[i]}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -37,56 +38,61 @@ func (r *Refusal) Error() string {
 // with our name from elsewhere. If any object is wrong, the error is a *Refusal and there is no stream, so
 // that nobody applies half of it.
 func (i *Injector) Inject(stream []byte) ([]byte, []Note, error) {
-	clean, _, err := Uninject(stream)
-	if err != nil {
-		return nil, nil, err
+	return editBatches(stream, func(s *source, r *report) ([]byte, error) {
+		var removed report
+		clean, err := s.uninjected(&removed)
+		if err != nil || len(removed.problems) > 0 {
+			r.problems = append(r.problems, removed.problems...)
+			return nil, err
+		}
+		text, err := i.inject(clean, r)
+		if err != nil || len(r.problems) > 0 || bytes.Equal(text, clean.text) {
+			return text, err
+		}
+		return text, checkInjected(text, clean.text, clean.meaning(nil), s.at)
+	})
+}
+
+// inject returns the text with a sidecar in each pod that shall have one. It does not change the source.
+func (i *Injector) inject(s *source, r *report) ([]byte, error) {
+	workloads := s.workloads()
+	if len(workloads) == 0 {
+		return s.text, nil
 	}
-	before, err := parse(clean)
-	if err != nil {
-		return nil, nil, err
-	}
-	workloads, err := before.workloads()
-	if err != nil {
-		return nil, nil, err
-	}
-	changes := newEdits(before)
-	var notes []Note
-	refused := new(Refusal)
+	changes := newEdits(s)
 	for _, w := range workloads {
-		note := func(text string) { notes = append(notes, Note{w.name, text}) }
 		label, labelled := w.pod.Metadata.Labels[askLabel]
 		switch {
+		case w.wrong != "":
+			r.refuse(w, w.wrong)
+			continue
 		case labelled && label != "true":
-			note(fmt.Sprintf("left alone: label %s is %q", askLabel, label))
+			r.note(w, fmt.Sprintf("left alone: label %s is %q", askLabel, label))
 			continue
 		case w.pod.hasSidecar():
-			note("left alone: it has a container called " + containerName + " of its own")
+			r.note(w, "left alone: it has a container called "+containerName+" of its own")
 			continue
 		}
 		problems := w.misplaced()
 		decided, more := i.plan(w.pod)
-		for _, problem := range append(problems, more...) {
-			refused.Problems = append(refused.Problems, Note{w.name, problem})
-		}
-		if len(refused.Problems) > 0 {
+		if problems = append(problems, more...); len(problems) > 0 {
+			r.refuse(w, problems...)
 			continue
 		}
 		if err := changes.inject(w, decided); err != nil {
-			refused.Problems = append(refused.Problems, Note{w.name, err.Error()})
+			r.refuse(w, err.Error())
+			continue
 		}
-		note("injected")
+		r.note(w, "injected")
 	}
-	if len(refused.Problems) > 0 {
-		return nil, nil, refused
+	if len(r.problems) > 0 {
+		return nil, nil
 	}
-	after, err := changes.apply()
+	text, err := changes.apply()
 	if err != nil {
-		return nil, nil, fmt.Errorf("inject: %w", err)
+		return nil, fmt.Errorf("inject: %w", err)
 	}
-	if err := checkInjected(before, after); err != nil {
-		return nil, nil, err
-	}
-	return after, notes, nil
+	return text, nil
 }
 
 // inject adds what the plan has to a pod.
@@ -140,73 +146,82 @@ func (p plan) parts() parts {
 // Uninject removes what Inject added, and nothing else. It turns the output of Inject into the input of
 // Inject, byte for byte.
 func Uninject(stream []byte) ([]byte, []Note, error) {
-	before, err := parse(stream)
-	if err != nil {
-		return nil, nil, err
+	return editBatches(stream, func(s *source, r *report) ([]byte, error) {
+		clean, err := s.uninjected(r)
+		if err != nil {
+			return nil, err
+		}
+		return clean.text, nil
+	})
+}
+
+// uninjected returns the source without what inject added: itself if that is nothing. It makes sure that
+// nothing else changes.
+func (s *source) uninjected(r *report) (*source, error) {
+	before := len(r.notes)
+	text, ours, err := s.remove(r)
+	if err != nil || len(r.problems) > 0 || len(r.notes) == before {
+		return s, err
 	}
-	workloads, err := before.workloads()
-	if err != nil {
-		return nil, nil, err
+	clean, err := parse(text, s.at)
+	if err != nil || !bytes.Equal(clean.meaning(nil), s.meaning(ours)) {
+		return nil, s.uneditable()
 	}
-	changes := newEdits(before)
-	gone := nodes{}
-	var notes []Note
-	for _, w := range workloads {
+	return clean, nil
+}
+
+// remove returns the text without what inject added, and what that was.
+func (s *source) remove(r *report) ([]byte, nodes, error) {
+	changes, ours := newEdits(s), nodes{}
+	for _, w := range s.workloads() {
+		if w.wrong != "" {
+			r.refuse(w, w.wrong)
+			continue
+		}
 		if w.pod.Metadata.Labels[statusLabel] != injected {
 			continue
 		}
-		ours := w.additions()
-		if err := changes.remove(w.template, ours); err != nil {
-			return nil, nil, &Refusal{[]Note{{w.name, err.Error()}}}
+		added := w.additions()
+		if err := changes.remove(w.template, added); err != nil {
+			r.refuse(w, err.Error())
+			continue
 		}
-		for n := range ours {
-			gone[n] = true
-		}
-		notes = append(notes, Note{w.name, "uninjected"})
-	}
-	if len(notes) == 0 {
-		return stream, nil, nil
+		maps.Copy(ours, added)
+		r.note(w, "uninjected")
 	}
 	text, err := changes.apply()
 	if err != nil {
 		return nil, nil, fmt.Errorf("uninject: %w", err)
 	}
-	after, err := parse(text)
+	return text, ours, nil
+}
+
+// checkInjected parses the result. Without what is ours, it must be equal to the input.
+func checkInjected(text, before, meaning []byte, at position) error {
+	if len(text) > maxDocument {
+		return fmt.Errorf("document %d would have more than %d MiB with pgorigin: "+
+			"split it, for example a List by namespace", at.documents+1, maxDocument>>20)
+	}
+	after, err := parse(text, at)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%w: %w", errUneditable, err)
+		return fmt.Errorf("%w: %w", errUneditable, err)
 	}
-	if !sameMeaning(before, gone, after, nil) {
-		return nil, nil, errUneditable
+	clean, ours, err := after.remove(new(report))
+	if err != nil || !bytes.Equal(clean, before) || !bytes.Equal(after.meaning(ours), meaning) {
+		return after.uneditable()
 	}
-	return text, notes, nil
+	return nil
 }
 
 // errUneditable is for YAML in a style so unusual that an edit would change more than it should.
 var errUneditable = errors.New("this YAML cannot be edited safely; rewrite it in a usual style, " +
 	"for example with kubectl create --dry-run=client -o yaml")
 
-// checkInjected parses the result. Without what is ours, it must be equal to the input.
-func checkInjected(before *source, text []byte) error {
-	after, err := parse(text)
-	if err != nil {
-		return fmt.Errorf("%w: %w", errUneditable, err)
+// uneditable says which documents are so.
+func (s *source) uneditable() error {
+	first, last := s.at.documents+1, s.at.documents+len(s.documents)
+	if first == last {
+		return fmt.Errorf("document %d: %w", first, errUneditable)
 	}
-	workloads, err := after.workloads()
-	if err != nil {
-		return fmt.Errorf("%w: %w", errUneditable, err)
-	}
-	ours := nodes{}
-	for _, w := range workloads {
-		if w.pod.Metadata.Labels[statusLabel] != injected {
-			continue
-		}
-		for n := range w.additions() {
-			ours[n] = true
-		}
-	}
-	clean, _, err := Uninject(text)
-	if err != nil || !bytes.Equal(clean, before.text) || !sameMeaning(before, nil, after, ours) {
-		return errUneditable
-	}
-	return nil
+	return fmt.Errorf("one of the documents %d to %d: %w", first, last, errUneditable)
 }

@@ -16,6 +16,7 @@ type workload struct {
 	template *yaml.Node // mapping with metadata and spec: the object itself if it is a Pod
 	pod      pod        // what template says
 	outer    metadata   // that of the object around template; empty for a Pod
+	wrong    string     // why the rest cannot be read; empty if it can
 }
 
 // templatePaths returns the path from an object to its pod template, by API group and kind.
@@ -33,63 +34,79 @@ func templatePaths() map[string][]string {
 }
 
 // workloads finds the workloads of a stream, also in a List.
-func (s *source) workloads() ([]workload, error) {
+func (s *source) workloads() []workload {
 	var found []workload
 	for _, document := range s.documents {
 		for _, root := range document.Content {
-			var err error
-			if found, err = appendWorkloads(found, root, true); err != nil {
-				return nil, err
-			}
+			found = appendWorkloads(found, root, true)
 		}
 	}
-	return found, nil
+	return found
 }
 
 // appendWorkloads looks at one object. Kubernetes refuses a List in a List.
-func appendWorkloads(found []workload, n *yaml.Node, mayBeList bool) ([]workload, error) {
+func appendWorkloads(found []workload, n *yaml.Node, mayBeList bool) []workload {
 	if n.Kind != yaml.MappingNode {
-		return found, nil
+		return found
 	}
 	version, kind := text(n, "apiVersion"), text(n, "kind")
 	if kind == "List" && version == "v1" && mayBeList {
 		if items := child(n, "items"); items != nil && items.Kind == yaml.SequenceNode {
 			for _, item := range items.Content {
-				var err error
-				if found, err = appendWorkloads(found, item, false); err != nil {
-					return nil, err
-				}
+				found = appendWorkloads(found, item, false)
 			}
 		}
-		return found, nil
+		return found
 	}
 	group, _, _ := strings.Cut(version, "/")
 	path, ok := templatePaths()[group+"/"+kind]
 	if !ok {
-		return found, nil
+		return found
 	}
-	w := workload{name: kind, template: n}
+	w := workload{name: fmt.Sprintf("%s in line %d", kind, n.Line), template: n}
+	if err := w.read(n, kind, path); err != nil {
+		w.wrong = err.Error()
+	}
+	return append(found, w)
+}
+
+// read reads an object with a pod template at path.
+func (w *workload) read(n *yaml.Node, kind string, path []string) error {
 	var whole struct {
 		Metadata metadata `yaml:"metadata"`
 	}
+	if err := checkKeys(n); err != nil {
+		return err
+	}
 	if err := decode(n, &whole); err != nil {
-		return nil, fmt.Errorf("%s in line %d: %w", kind, n.Line, err)
+		return err
 	}
 	w.name = describe(kind, whole.Metadata)
 	for i, key := range path {
 		if w.template = child(w.template, key); w.template == nil || w.template.Kind != yaml.MappingNode {
-			return nil, fmt.Errorf("%s: %s is not an object that is written out: "+
-				"pgorigin does not follow aliases and merge keys; write it out", w.name,
-				strings.Join(path[:i+1], "."))
+			return fmt.Errorf("%s is not an object that is written out: "+
+				"pgorigin does not follow aliases and merge keys; write it out", strings.Join(path[:i+1], "."))
 		}
 	}
 	if len(path) > 0 {
 		w.outer = whole.Metadata
 	}
-	if err := decode(w.template, &w.pod); err != nil {
-		return nil, fmt.Errorf("%s: %w", w.name, err)
+	return decode(w.template, &w.pod)
+}
+
+// maxKeys bounds a mapping of an object, because decode compares each key with all others.
+const maxKeys = 2000
+
+func checkKeys(n *yaml.Node) error {
+	if n.Kind == yaml.MappingNode && entries(n) > maxKeys {
+		return fmt.Errorf("line %d: expected at most %d keys, saw %d", n.Line, maxKeys, entries(n))
 	}
-	return append(found, w), nil
+	for _, inner := range n.Content {
+		if err := checkKeys(inner); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // decode is n.Decode with one problem only, and without the names of our types in the error.
