@@ -49,7 +49,9 @@ func newInjectCommand(p *program) *cobra.Command {
 		Long:    injectHelp,
 		Example: injectExample,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			problems := injector.Check(func(word string) string { return "--" + word })
+			problems := injector.Check(func(word string) string { return "--" + word }, fmt.Sprintf(
+				"--image is not set: pgorigin %s has no published image; "+
+					"write --image registry.example.com/pgorigin:v0.1.0", p.Build.Version))
 			if len(problems) > 0 {
 				return errors.New(strings.Join(problems, "; "))
 			}

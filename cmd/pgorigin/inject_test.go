@@ -72,7 +72,7 @@ func TestInjectRefuses(t *testing.T) {
 			[]string{`saw "A": expected the name of a Secret`},
 		},
 		"two CAs":       {[]string{"--image", "i", "--ca-secret", "a", "--ca-configmap", "b"}, cli.ExitUsage, []string{"--ca-secret and --ca-configmap: there can be one CA only"}},
-		"no image":      {nil, cli.ExitUsage, []string{"--image is not set"}},
+		"no image":      {nil, cli.ExitUsage, []string{"--image is not set: pgorigin (devel) has no published image; write --image registry.example.com/pgorigin:v0.1.0"}},
 		"unknown flag":  {[]string{"--upsteam", "x"}, cli.ExitUsage, []string{"upsteam"}},
 		"an empty name": {[]string{"-f", "", "--image", "i"}, cli.ExitUsage, []string{"expected the name of a file"}},
 	} {

@@ -40,11 +40,11 @@ func (i *Injector) Set(name, value string) error {
 }
 
 // Check returns what is wrong with the defaults as a whole. name turns a word into the name that the user
-// knows. A missing upstream is not wrong: a pod may name its own.
-func (i *Injector) Check(name func(word string) string) []string {
+// knows. noImage is what to say if there is no image. A missing upstream is not wrong: a pod may name its own.
+func (i *Injector) Check(name func(word string) string, noImage string) []string {
 	problems := i.defaults.conflicts(name)
 	if i.defaults["image"] == "" {
-		problems = append(problems, name("image")+" is not set: write the image of pgorigin")
+		problems = append(problems, noImage)
 	}
 	return problems
 }
@@ -173,7 +173,8 @@ func (i *Injector) ReadDefaults(folder fs.FS) error {
 			problems = append(problems, fmt.Errorf("default %s: %w", entry.Name(), err))
 		}
 	}
-	for _, text := range i.Check(func(word string) string { return "default " + word }) {
+	name := func(word string) string { return "default " + word }
+	for _, text := range i.Check(name, "default image is not set: write the image of pgorigin") {
 		problems = append(problems, errors.New(text))
 	}
 	return errors.Join(problems...)
