@@ -158,9 +158,14 @@ func newNamespace(t *testing.T, labels string) string {
 	namespaces.count++
 	name := fmt.Sprintf("shop-%d", namespaces.count)
 	namespaces.Unlock()
-	mustCreate(t, "/api/v1/namespaces", object(t, fmt.Sprintf("{apiVersion: v1, kind: Namespace, metadata: {name: %s, labels: {%s}}}", name, labels)))
-	mustCreate(t, "/api/v1/namespaces/"+name+"/serviceaccounts", object(t, "{apiVersion: v1, kind: ServiceAccount, metadata: {name: default}}"))
+	makeNamespace(t, name, labels)
 	return name
+}
+
+func makeNamespace(t *testing.T, name, labels string) {
+	t.Helper()
+	mustCreate(t, "/api/v1/namespaces", object(t, fmt.Sprintf("{apiVersion: v1, kind: Namespace, metadata: {name: %q, labels: {%s}}}", name, labels)))
+	mustCreate(t, "/api/v1/namespaces/"+name+"/serviceaccounts", object(t, "{apiVersion: v1, kind: ServiceAccount, metadata: {name: default}}"))
 }
 
 func mustCreate(t *testing.T, path string, o kube.Object) kube.Object {

@@ -2,20 +2,51 @@
 {{- contains "pgorigin" .Release.Name | ternary .Release.Name (printf "%s-pgorigin" .Release.Name) | trunc 50 | trimSuffix "-" }}
 {{- end }}
 
+{{- /*
+pgorigin.metadata is name, labels and annotations of an object. It takes a list: the root context, what the name ends with
+and, if there are any, labels and annotations of the object's own.
+*/ -}}
+{{- define "pgorigin.metadata" -}}
+name: {{ printf "%s%s" (include "pgorigin.name" (first .)) (index . 1) | quote }}
+{{ include "pgorigin.marks" (concat (list (first .)) (slice . 2)) }}
+{{- end }}
+
+{{- /* pgorigin.marks is pgorigin.metadata without a name, for pod templates. */ -}}
+{{- define "pgorigin.marks" -}}
+{{- $root := first . }}
+{{- $own := slice (concat . (list dict dict)) 1 }}
+{{- with $root -}}
+labels:
+  {{- merge dict (first $own) (include "pgorigin.labels" . | fromYaml) .Values.commonLabels | toYaml | nindent 2 }}
+{{- with merge dict (index $own 1) .Values.commonAnnotations }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{- define "pgorigin.labels" -}}
 app.kubernetes.io/name: pgorigin
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
-{{- with .Values.commonLabels }}
-{{ toYaml . }}
 {{- end }}
+
+{{- /* pgorigin.imagePullSecrets is a member of the spec of a pod. */ -}}
+{{- define "pgorigin.imagePullSecrets" -}}
+{{- with .Values.imagePullSecrets }}{{ dict "imagePullSecrets" . | toYaml }}{{ end }}
+{{- end }}
+
+{{- /* pgorigin.test are the annotations of pods that `helm test` runs. */ -}}
+{{- define "pgorigin.test" -}}
+helm.sh/hook: test
+helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
 {{- end }}
 
 {{- define "pgorigin.webhookLabels" -}}
 app.kubernetes.io/name: pgorigin
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/component: webhook
 {{- end }}
 

@@ -75,7 +75,12 @@ func (h Helm) Run(ctx context.Context, stdin string, args ...string) (string, er
 
 // Template renders a chart for a version of Kubernetes, such as 1.36.0, with a document of values.
 func (h Helm) Template(ctx context.Context, chart, kubernetes, values string) ([]Object, error) {
-	out, err := h.Run(ctx, values, "template", "pgorigin", chart, "--namespace", "pgorigin", "--kube-version", kubernetes, "--values", "-")
+	return h.TemplateAs(ctx, "pgorigin", "pgorigin", chart, kubernetes, values)
+}
+
+// TemplateAs is Template of a release with a name, in a namespace.
+func (h Helm) TemplateAs(ctx context.Context, release, namespace, chart, kubernetes, values string) ([]Object, error) {
+	out, err := h.Run(ctx, values, "template", release, chart, "--namespace", namespace, "--kube-version", kubernetes, "--values", "-")
 	if err != nil {
 		return nil, err
 	}
