@@ -1,10 +1,13 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"go.yaml.in/yaml/v3"
 
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cli"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
@@ -103,6 +106,49 @@ func FuzzInjectedUpstream(f *testing.F) {
 			return
 		}
 		if _, _, problems := config.Load([]string{"PGORIGIN_LISTEN_ADDR=unix:/run/pgorigin", "PGORIGIN_UPSTREAM_ADDR=" + value}); len(problems) > 0 {
+			t.Errorf("%q: %v", value, problems)
+		}
+	})
+}
+
+// FuzzInjectedOrigins: pgorigin starts with every list of origins that the injection contract accepts.
+func FuzzInjectedOrigins(f *testing.F) {
+	var most []string
+	for i := range 32 {
+		most = append(most, fmt.Sprintf("%d=a", 7000+i))
+	}
+	for _, seed := range []string{
+		"6433=a", "6433=a.b:1,[::1] 1=1.2.3.4:65535", "6433=a 6433=b", "6432=a", "9632=a", "0=a", "65535=a", "65536=a", "06433=a", "a=a", "6433=",
+		"6433=a  6434=b", " 6433=a", "6433=a=b", strings.Join(most, " "), strings.Join(most, " ") + " 1=a",
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, value string) {
+		injector := new(inject.Injector)
+		for word, text := range map[string]string{"image": "i", "upstream": "db", "origins": value} {
+			if injector.Set(word, text) != nil {
+				return
+			}
+		}
+		out, _, err := injector.Inject([]byte(shopManifest))
+		if err != nil { // such as a port twice
+			return
+		}
+		var pod struct {
+			Spec struct {
+				InitContainers []struct {
+					Env []struct{ Name, Value string }
+				} `yaml:"initContainers"`
+			}
+		}
+		if err := yaml.Unmarshal(out, &pod); err != nil {
+			t.Fatal(err)
+		}
+		var env []string
+		for _, v := range pod.Spec.InitContainers[0].Env {
+			env = append(env, v.Name+"="+v.Value)
+		}
+		if _, _, problems := config.Load(env); len(problems) > 0 {
 			t.Errorf("%q: %v", value, problems)
 		}
 	})

@@ -34,7 +34,15 @@ func refusals(t *testing.T, r *release) {
 		{"no quantity", annotated("pgorigin/memory-limit: lots"), object + `annotation pgorigin/memory-limit: saw "lots": expected a quantity such as 10m, 1, 64Mi or 1Gi`},
 		{"host network", fmt.Sprintf(askingPod, "", "  hostNetwork: true"), object + "spec.hostNetwork is true"},
 		{"Windows", fmt.Sprintf(askingPod, "", "  os: {name: windows}"), object + "spec.os.name is windows"},
-		{"port of pgorigin", container("ports: [{containerPort: 6432}]"), object + `container "web" has port 6432, which pgorigin listens on: set annotation pgorigin/listen-port to a free one`},
+		{"port of pgorigin", container("ports: [{containerPort: 6432}]"), object + `container "web" has port 6432, which pgorigin listens on: choose a free one in annotation pgorigin/listen-port or pgorigin/origins`},
+		{
+			"port of an origin", strings.Replace(container("ports: [{containerPort: 1}, {containerPort: 6434}]"), "metadata: {", "metadata: {annotations: {pgorigin/origins: '6433=a 6434=b'}, ", 1),
+			object + `container "web" has port 6434, which pgorigin listens on`,
+		},
+		{"no origin", annotated("pgorigin/origins: reports"), object + `annotation pgorigin/origins: saw "reports": expected PORT=host[:port]`},
+		{"two origins at a port", annotated("pgorigin/origins: '1=a 2=b 1=c'"), object + `annotation pgorigin/origins: expected PORT=host[:port], or up to 32 of them with one space between; each port once, and none is 9632`},
+		{"33 origins", annotated("pgorigin/origins: '" + strings.Join(origins(33), " ") + "'"), object + `annotation pgorigin/origins: expected PORT`},
+		{"origin at the first port", annotated("pgorigin/origins: '6433=a 6432=b'"), object + "annotation pgorigin/listen-port and annotation pgorigin/origins: both have port 6432; choose another one for one of them"},
 		{"port of its probes", container("ports: [{containerPort: 9632}]"), object + `container "web" has port 9632, which pgorigin answers probes on: use another port there`},
 		{"volume of its name", fmt.Sprintf(askingPod, "", "  volumes: [{name: pgorigin-ca, emptyDir: {}}]"), "pgorigin-ca"},
 	} {
@@ -48,6 +56,15 @@ func refusals(t *testing.T, r *release) {
 		refused(t, r.pods, annotated("pgorigin/upstream: pg.example, pgorigin/ca-key: a"), object+"annotation pgorigin/ca-key is set, but neither annotation pgorigin/ca-secret nor annotation pgorigin/ca-configmap")
 		r.awaitEffect(t, true) // a pod that says its own upstream needs no default
 	})
+}
+
+// origins are so many of them, each at a port of its own.
+func origins(count int) []string {
+	var all []string
+	for i := range count {
+		all = append(all, fmt.Sprintf("%d=a", 7000+i))
+	}
+	return all
 }
 
 // refused creates a pod that must be refused with a sentence.

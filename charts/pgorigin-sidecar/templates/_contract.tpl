@@ -6,7 +6,8 @@ and `pgorigin webhook`, which knows only what Go's text/template has. So the def
 A word is one setting. It is the annotation pgorigin/NAME, the flag --NAME and a default of the injector. Of a word
   name, meaning   the meaning is the help for the flag
   pattern         RE2 without quotes and backslashes, for the whole value
-  most            longest value in bytes; unset means 253; a part between commas has 253 at most
+  most            longest value in bytes; unset means 253; a part between commas or spaces has 253 at most. There are
+                  at most 32 parts between spaces, and what is before a "=" in one differs from that of the others
   expected        what a value must be, in messages
   write           what to write instead of an empty value; unset means expected
   value           path in the charts' values; none for the image
@@ -18,7 +19,9 @@ A word is one setting. It is the annotation pgorigin/NAME, the flag --NAME and a
   excludes        an earlier word that must not be set at the same time
 
 In container, volumes and clientVariables, ${NAME} is the value of a word. An item with `when` is there if that word has a
-value. A member is left out if it is nothing but a word without value.
+value. An item with `each` is there for each part KEY=VALUE between the spaces of that word, and ${key} and ${value} are of
+the part. ${origin-ports} are the keys of the word `origins`, between commas. A member is left out if it is nothing but a word
+without value.
 */ -}}
 {{- define "pgorigin.contract" -}}
 {{- $label := "[A-Za-z0-9_]([-A-Za-z0-9_]{0,61}[A-Za-z0-9_])?" }}
@@ -98,6 +101,12 @@ words:
   expected: a port from 1 to 65535 other than 9632
   value: listenPort
   fixed: "6432"
+- name: origins
+  meaning: "further upstreams, each with its port on the loopback: PORT=host[:6432], separated by spaces"
+  pattern: {{ printf "^%[1]s=%[2]s(,%[2]s)*( %[1]s=%[2]s(,%[2]s)*)*$" $freePort $address | printf "%q" }}
+  most: 1000
+  expected: PORT=host[:port], or up to 32 of them with one space between; each port once, and none is 9632
+  value: origins
 - name: env-configmap
   meaning: ConfigMap with more PGORIGIN_ variables
   pattern: {{ printf "^%s$" $object | printf "%q" }}
@@ -174,6 +183,9 @@ container:
   - {when: client-secret, name: PGORIGIN_TLS_KEY_FILE, value: /etc/pgorigin/client/tls.key}
   - {when: min-version, name: PGORIGIN_TLS_MIN_VERSION, value: "${min-version}"}
   - {when: log-level, name: PGORIGIN_LOG_LEVEL, value: "${log-level}"}
+  - {when: origins, name: PGORIGIN_ORIGINS, value: "${origin-ports}"}
+  - {each: origins, name: "PGORIGIN_${key}_UPSTREAM_ADDR", value: "${value}"}
+  - {each: origins, name: "PGORIGIN_${key}_LISTEN_ADDR", value: "127.0.0.1:${key}"}
   ports:
   - {name: pgorigin-http, containerPort: 9632}
   startupProbe:

@@ -41,8 +41,9 @@ pgorigin.checkedWords is pgorigin.words, or a failure that lists everything that
   {{- $value := get $words .name }}
   {{- if $value }}
     {{- $long := gt (len $value) (int (.most | default 253)) }}
-    {{- range splitList "," $value }}{{ if gt (len .) 253 }}{{ $long = true }}{{ end }}{{ end }}
-    {{- if or $long (not (regexMatch .pattern $value)) }}
+    {{- range splitList "," (replace " " "," $value) }}{{ if gt (len .) 253 }}{{ $long = true }}{{ end }}{{ end }}
+    {{- $keys := include "pgorigin.keys" $value | splitList "," }}
+    {{- if or $long (not (regexMatch .pattern $value)) (gt (len $keys) 32) (lt (uniq $keys | len) (len $keys)) }}
       {{- $problems = append $problems (printf "%s: expected %s" (get $names .name) .expected) }}
     {{- end }}
     {{- if and .excludes (get $words (.excludes | default "")) }}
@@ -53,8 +54,17 @@ pgorigin.checkedWords is pgorigin.words, or a failure that lists everything that
     {{- end }}
   {{- end }}
 {{- end }}
+{{- $port := $words | dig "listen-port" "" | default "6432" }}
+{{- if has $port (include "pgorigin.keys" $words.origins | splitList ",") }}
+  {{- $problems = append $problems (printf "%s and %s: both have port %s; choose another one for one of them" (get $names "listen-port") $names.origins $port) }}
+{{- end }}
 {{- if $problems }}{{ fail (join "\n" $problems) }}{{ end }}
 {{- toYaml $words }}
+{{- end }}
+
+{{- /* pgorigin.keys is what is before the "=" in each part KEY=VALUE between spaces, with commas between. */ -}}
+{{- define "pgorigin.keys" -}}
+{{- regexReplaceAll "=[^ ]*" . "" | replace " " "," }}
 {{- end }}
 
 {{- /* pgorigin.hasNeeds is empty if a word needs another one, and none of those has a value. */ -}}
@@ -72,6 +82,7 @@ pgorigin.checkedWords is pgorigin.words, or a failure that lists everything that
 {{- range $contract.words }}
   {{- if and .fixed (not (get $words .name)) (include "pgorigin.hasNeeds" (list . $words)) }}{{ $_ := set $words .name .fixed }}{{ end }}
 {{- end }}
+{{- $_ := set $words "origin-ports" (include "pgorigin.keys" $words.origins) }}
 {{- include "pgorigin.fill" (list (omit $contract "words") $words) }}
 {{- end }}
 
@@ -83,7 +94,7 @@ pgorigin.fill writes a part of the contract as JSON, or null for what is left ou
 {{- $texts := list }}
 {{- with first . }}
 {{- if kindIs "map" . }}
-  {{- range $key, $inner := omit . "when" }}
+  {{- range $key, $inner := omit . "when" "each" }}
     {{- $text := include "pgorigin.fill" (list $inner $words) }}
     {{- if ne $text "null" }}{{ $texts = append $texts (printf "%q: %s" $key $text) }}{{ end }}
   {{- end -}}
@@ -91,8 +102,15 @@ pgorigin.fill writes a part of the contract as JSON, or null for what is left ou
 {{- else if kindIs "slice" . }}
   {{- range . }}
     {{- $when := "" }}
-    {{- if kindIs "map" . }}{{ $when = .when }}{{ end }}
-    {{- if or (not $when) (get $words (toString $when)) }}
+    {{- $each := "" }}
+    {{- if kindIs "map" . }}{{ $when = .when }}{{ $each = .each }}{{ end }}
+    {{- if $each }}
+      {{- $item := . }}
+      {{- range compact (splitList " " (get $words $each)) }}
+        {{- $part := dict "key" (splitList "=" . | first) "value" (splitList "=" . | last) }}
+        {{- $texts = append $texts (include "pgorigin.fill" (list $item $part)) }}
+      {{- end }}
+    {{- else if or (not $when) (get $words (toString $when)) }}
       {{- $texts = append $texts (include "pgorigin.fill" (list . $words)) }}
     {{- end }}
   {{- end -}}

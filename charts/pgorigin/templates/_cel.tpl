@@ -6,7 +6,7 @@ kube-apiserver 1.36 panic (kubernetes/kubernetes#142181).
 {{- define "pgorigin.cel" -}}
 {{- if kindIs "map" . }}
   {{- $members := list }}
-  {{- range $key, $value := omit . "when" }}
+  {{- range $key, $value := omit . "when" "each" }}
     {{- $text := include "pgorigin.cel" $value }}
     {{- if and (kindIs "string" $value) (hasPrefix "${" (toString $value)) }}
       {{- $members = append $members (printf "?%q: %s == '' ? optional.none() : optional.of(dyn(%s))" $key $text $text) }}
@@ -18,29 +18,36 @@ kube-apiserver 1.36 panic (kubernetes/kubernetes#142181).
 {{- else if kindIs "slice" . }}
   {{- $items := list }}
   {{- range . }}
-    {{- $text := printf "[%s]" (include "pgorigin.cel" .) }}
-    {{- if kindIs "map" . }}{{ with .when }}{{ $text = printf "(%s == '' ? [] : %s)" (include "pgorigin.celName" .) $text }}{{ end }}{{ end }}
+    {{- $item := include "pgorigin.cel" . }}
+    {{- $text := printf "[%s]" $item }}
+    {{- if kindIs "map" . }}
+      {{- with .when }}{{ $text = printf "(%s == '' ? [] : %s)" (include "pgorigin.celName" .) $text }}{{ end }}
+      {{- with .each }}{{ $text = printf "%s.split(' ').filter(o, o != '').map(o, %s)" (include "pgorigin.celName" .) $item }}{{ end }}
+    {{- end }}
     {{- $items = append $items $text }}
   {{- end -}}
   {{- join "\n+ " $items -}}
 {{- else if kindIs "string" . }}
   {{- $place := regexFind "[$][{][-a-z]+[}]" . }}
-  {{- $before := trimSuffix $place . }}
   {{- if not $place }}{{ toJson . }}
-  {{- else }}{{ if $before }}{{ toJson $before }} + {{ end }}{{ trimAll "${}" $place | include "pgorigin.celName" }}
+  {{- else }}
+    {{- $around := splitn $place 2 . }}
+    {{- with $around._0 }}{{ toJson . }} + {{ end }}{{ trimAll "${}" $place | include "pgorigin.celName" }}{{ with $around._1 }} + {{ toJson . }}{{ end }}
   {{- end }}
 {{- else }}{{ toJson . }}
 {{- end }}
 {{- end }}
 
-{{- /* pgorigin.celName is the CEL variable of a word: ca-secret is variables.caSecret. */ -}}
+{{- /* pgorigin.celName is the CEL variable of a word: ca-secret is variables.caSecret. `o` is the part of an item with `each`. */ -}}
 {{- define "pgorigin.celName" -}}
-variables.{{ . | camelcase | untitle }}
+{{- if eq . "key" }}o.split('=')[0]{{ else if eq . "value" }}o.split('=')[1]{{ else }}variables.{{ . | camelcase | untitle }}{{ end }}
 {{- end }}
 
 {{- /* pgorigin.celValid is a CEL condition over `v` of an item of the contract's words. */ -}}
 {{- define "pgorigin.celValid" -}}
-v.size() <= {{ int (.most | default 253) }} && v.split(',').all(p, p.size() <= 253) && v.matches('{{ .pattern }}')
+v.size() <= {{ int (.most | default 253) }} && v.matches('{{ .pattern }}')
+{{- " && v.replace(' ', ',').split(',').all(p, p.size() <= 253) && v.split(' ').size() <= 32" }}
+{{- " && v.split(' ').all(p, v.split(' ').exists_one(q, q.split('=')[0] == p.split('=')[0]))" }}
 {{- end }}
 
 {{- /* pgorigin.celHas is a CEL list of conditions: which of some words the pod has an annotation for. */ -}}
@@ -74,6 +81,7 @@ annotation with a wrong value counts as missing here, and the guard refuses it.
     {{- with .fixed }}, '{{ . }}'{{ end -}}
     ].filter(v, {{ include "pgorigin.celValid" . }}) + [''])[0]
 {{- end }}
+- {name: originPorts, expression: "variables.origins.split(' ').map(o, o.split('=')[0]).join(',')"}
 {{- range list "container" "volumes" "clientVariables" }}
 - name: {{ . }}
   expression: >-

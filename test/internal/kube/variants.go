@@ -81,7 +81,7 @@ func valueOf(word string) []string {
 	return map[string][]string{
 		"image-pull-policy": {"image", "pullPolicy"}, "upstream": {"upstream"}, "server-name": {"serverName"},
 		"ca-secret": {"caSecret"}, "ca-configmap": {"caConfigMap"}, "ca-key": {"caKey"}, "client-secret": {"clientSecret"},
-		"min-version": {"minVersion"}, "log-level": {"logLevel"}, "listen-port": {"listenPort"}, "env-configmap": {"envConfigMap"},
+		"min-version": {"minVersion"}, "log-level": {"logLevel"}, "listen-port": {"listenPort"}, "origins": {"origins"}, "env-configmap": {"envConfigMap"},
 		"client-env": {"clientEnv"}, "cpu-request": {"resources", "requests", "cpu"}, "memory-request": {"resources", "requests", "memory"},
 		"cpu-limit": {"resources", "limits", "cpu"}, "memory-limit": {"resources", "limits", "memory"},
 	}[word]

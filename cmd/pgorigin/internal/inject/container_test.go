@@ -42,7 +42,8 @@ func variants() []variant {
 			Annotations: map[string]string{
 				"pgorigin/upstream": "pg-a.example:6432,pg-b.example", "pgorigin/server-name": "db.internal",
 				"pgorigin/ca-secret": "own-ca", "pgorigin/ca-key": "tls-ca.pem", "pgorigin/client-secret": "own-client",
-				"pgorigin/min-version": "1.3", "pgorigin/log-level": "debug", "pgorigin/listen-port": "6433",
+				"pgorigin/min-version": "1.3", "pgorigin/log-level": "debug", "pgorigin/listen-port": "6431",
+				"pgorigin/origins":       "6433=reports.example:5432 6434=pg-c.example,[::1]:6432",
 				"pgorigin/env-configmap": "own-settings", "pgorigin/client-env": "true", "pgorigin/cpu-request": "20m",
 				"pgorigin/memory-request": "32Mi", "pgorigin/cpu-limit": "1", "pgorigin/memory-limit": "128Mi",
 			},

@@ -116,18 +116,41 @@ func findWord(name string) *Word {
 	return &words[i]
 }
 
-// maxPart is the longest part of a value between commas, in bytes. It is the limit of RFC 1035 for a name,
-// and that of Kubernetes for the name of an object.
-const maxPart = 253
+const (
+	// maxPart is the longest part of a value between commas or spaces, in bytes. It is the limit of RFC 1035
+	// for a name, and that of Kubernetes for the name of an object.
+	maxPart = 253
+
+	maxParts = 32 // between spaces, which is the most origins that pgorigin has
+)
 
 // check returns what is wrong with a value.
 func (w *Word) check(value string) error {
 	long := func(part string) bool { return len(part) > maxPart }
-	if len(value) <= w.Most && w.pattern.MatchString(value) &&
-		!slices.ContainsFunc(strings.Split(value, ","), long) {
+	if len(value) <= w.Most && w.pattern.MatchString(value) && apart(value) &&
+		!slices.ContainsFunc(strings.Split(strings.ReplaceAll(value, " ", ","), ","), long) {
 		return nil
 	}
 	return fmt.Errorf("%sexpected %s", saw(value), w.Expected)
+}
+
+// apart reports whether the keys of a value differ, and whether there are not too many.
+func apart(value string) bool {
+	all := keys(value)
+	return len(all) <= maxParts && len(slices.Compact(slices.Sorted(slices.Values(all)))) == len(all)
+}
+
+// keys returns what is before the "=" in each part KEY=VALUE between spaces. It stops after one too many.
+func keys(value string) []string {
+	var all []string
+	for part := range strings.FieldsSeq(value) {
+		if len(all) > maxParts {
+			break
+		}
+		key, _, _ := strings.Cut(part, "=")
+		all = append(all, key)
+	}
+	return all
 }
 
 // saw returns the part of a message that repeats a value. It is empty if the value may hold a password, or is long.
@@ -145,7 +168,7 @@ func (s Settings) fill(n *yaml.Node) any {
 		made := object{}
 		for i := 0; i+1 < len(n.Content); i += 2 {
 			key := n.Content[i].Value
-			if value := s.fill(n.Content[i+1]); value != nil && key != "when" {
+			if value := s.fill(n.Content[i+1]); value != nil && key != "when" && key != "each" {
 				made = append(made, member{key, value})
 			}
 		}
@@ -153,8 +176,8 @@ func (s Settings) fill(n *yaml.Node) any {
 	case yaml.SequenceNode:
 		var made []any
 		for _, item := range n.Content {
-			if when := child(item, "when"); when == nil || s[when.Value] != "" {
-				made = append(made, s.fill(item))
+			for _, filler := range s.fillers(item) {
+				made = append(made, filler.fill(item))
 			}
 		}
 		if made == nil {
@@ -174,4 +197,21 @@ func (s Settings) fill(n *yaml.Node) any {
 		panic(err) // a scalar that was parsed
 	}
 	return value
+}
+
+// fillers returns the settings that fill an item of a list, once for each time that it is there.
+func (s Settings) fillers(item *yaml.Node) []Settings {
+	when, each := child(item, "when"), child(item, "each")
+	switch {
+	case when != nil && s[when.Value] == "":
+		return nil
+	case each == nil:
+		return []Settings{s}
+	}
+	var all []Settings
+	for part := range strings.FieldsSeq(s[each.Value]) {
+		key, value, _ := strings.Cut(part, "=")
+		all = append(all, Settings{"key": key, "value": value})
+	}
+	return all
 }

@@ -64,7 +64,8 @@ func (i *Injector) plan(p pod) (plan, []string) {
 	settings, problems := i.settings(p.Metadata.Annotations)
 	made := readContract()
 	volumes, _ := settings.fill(&made.Volumes).([]any)
-	problems = append(problems, p.obstacles(settings["listen-port"], volumes)...)
+	ports := append(keys(settings["origins"]), settings["listen-port"])
+	problems = append(problems, p.obstacles(ports, volumes)...)
 	if len(problems) > 0 {
 		return plan{}, problems
 	}
@@ -95,8 +96,8 @@ func (c podContainer) hasClientEnv() bool {
 	})
 }
 
-// obstacles returns what in the pod excludes a sidecar that listens on a port and mounts these volumes.
-func (p pod) obstacles(listenPort string, volumes []any) []string {
+// obstacles returns what in the pod excludes a sidecar that listens on ports and mounts these volumes.
+func (p pod) obstacles(ports []string, volumes []any) []string {
 	var found []string
 	if p.Spec.HostNetwork {
 		found = append(found, "spec.hostNetwork is true: "+
@@ -109,11 +110,11 @@ func (p pod) obstacles(listenPort string, volumes []any) []string {
 	}
 	for _, c := range slices.Concat(p.Spec.InitContainers, p.Spec.Containers) {
 		for _, port := range c.Ports {
-			switch strconv.Itoa(port.ContainerPort) {
-			case listenPort:
+			switch number := strconv.Itoa(port.ContainerPort); {
+			case slices.Contains(ports, number):
 				found = append(found, fmt.Sprintf("container %q has port %s, which pgorigin listens on: "+
-					"set annotation pgorigin/listen-port to a free one", c.Name, listenPort))
-			case healthPort:
+					"choose a free one in annotation pgorigin/listen-port or pgorigin/origins", c.Name, number))
+			case number == healthPort:
 				found = append(found,
 					fmt.Sprintf("container %q has port %s, which pgorigin answers probes on: "+
 						"use another port there", c.Name, healthPort))

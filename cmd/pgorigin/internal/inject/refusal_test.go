@@ -67,10 +67,21 @@ func TestRefusals(t *testing.T) {
 		"Windows":      {nil, `"os": {"name": "windows"}, `, "spec.os.name is windows"},
 		"port taken": {
 			nil, `"initContainers": [{"name": "old", "ports": [{"containerPort": 6432}]}], `,
-			`container "old" has port 6432, which pgorigin listens on: set annotation pgorigin/listen-port to a free one`,
+			`container "old" has port 6432, which pgorigin listens on: choose a free one in annotation pgorigin/listen-port or pgorigin/origins`,
 		},
-		"health port taken": {nil, `"initContainers": [{"name": "old", "ports": [{"containerPort": 9632}]}], `, `container "old" has port 9632`},
-		"volume taken":      {nil, `"volumes": [{"name": "pgorigin-ca"}], `, `volume "pgorigin-ca" exists, and that name is for what pgorigin mounts: rename it`},
+		"port of an origin taken": {
+			map[string]string{"pgorigin/origins": "6434=a 6433=b"},
+			`"initContainers": [{"name": "old", "ports": [{"containerPort": 6433}]}], `,
+			`container "old" has port 6433, which pgorigin listens on`,
+		},
+		"port of the default upstream": {
+			map[string]string{"pgorigin/origins": "6433=a 6432=b"},
+			"",
+			"annotation pgorigin/listen-port and annotation pgorigin/origins: both have port 6432; choose another one for one of them",
+		},
+		"port of another upstream": {map[string]string{"pgorigin/origins": "6433=a", "pgorigin/listen-port": "6433"}, "", "both have port 6433"},
+		"health port taken":        {nil, `"initContainers": [{"name": "old", "ports": [{"containerPort": 9632}]}], `, `container "old" has port 9632`},
+		"volume taken":             {nil, `"volumes": [{"name": "pgorigin-ca"}], `, `volume "pgorigin-ca" exists, and that name is for what pgorigin mounts: rename it`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			i := testInjector(t)

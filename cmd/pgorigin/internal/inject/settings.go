@@ -1,6 +1,7 @@
 package inject
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -76,6 +77,7 @@ func (i *Injector) settings(annotations map[string]string) (Settings, []string) 
 			merged[word.Name] = word.Fixed
 		}
 	}
+	merged["origin-ports"] = strings.Join(keys(merged["origins"]), ",")
 	return merged, problems
 }
 
@@ -128,6 +130,11 @@ func (s Settings) conflicts(name func(word string) string) []string {
 				"%s is set, but neither %s nor %s: name the Secret or ConfigMap, or remove it",
 				name(word.Name), name(word.Needs[0]), name(word.Needs[1])))
 		}
+	}
+	port := cmp.Or(s["listen-port"], findWord("listen-port").Fixed)
+	if slices.Contains(keys(s["origins"]), port) {
+		problems = append(problems, fmt.Sprintf("%s and %s: both have port %s; choose another one for one of them",
+			name("listen-port"), name("origins"), port))
 	}
 	return problems
 }
