@@ -34,6 +34,7 @@ func refusals(t *testing.T, r *release) {
 		{"no quantity", annotated("pgorigin/memory-limit: lots"), object + `annotation pgorigin/memory-limit: saw "lots": expected a quantity such as 10m, 1, 64Mi or 1Gi`},
 		{"host network", fmt.Sprintf(askingPod, "", "  hostNetwork: true"), object + "spec.hostNetwork is true"},
 		{"Windows", fmt.Sprintf(askingPod, "", "  os: {name: windows}"), object + "spec.os.name is windows"},
+		{"root", fmt.Sprintf(askingPod, "", "  securityContext: {runAsUser: 0}"), object + "spec.securityContext.runAsUser is 0: pgorigin does not run as root; set runAsUser on the containers that need root, and not on the pod"},
 		{"port of pgorigin", container("ports: [{containerPort: 6432}]"), object + `container "web" has port 6432, which pgorigin listens on: choose a free one in annotation pgorigin/listen-port or pgorigin/origins`},
 		{
 			"port of an origin", strings.Replace(container("ports: [{containerPort: 1}, {containerPort: 6434}]"), "metadata: {", "metadata: {annotations: {pgorigin/origins: '6433=a 6434=b'}, ", 1),

@@ -22,11 +22,16 @@ type metadata struct {
 }
 
 type podSpec struct {
-	HostNetwork    bool           `json:"hostNetwork" yaml:"hostNetwork"`
-	OS             named          `json:"os" yaml:"os"`
-	InitContainers []podContainer `json:"initContainers" yaml:"initContainers"`
-	Containers     []podContainer `json:"containers" yaml:"containers"`
-	Volumes        []named        `json:"volumes" yaml:"volumes"`
+	HostNetwork     bool            `json:"hostNetwork" yaml:"hostNetwork"`
+	OS              named           `json:"os" yaml:"os"`
+	SecurityContext securityContext `json:"securityContext" yaml:"securityContext"`
+	InitContainers  []podContainer  `json:"initContainers" yaml:"initContainers"`
+	Containers      []podContainer  `json:"containers" yaml:"containers"`
+	Volumes         []named         `json:"volumes" yaml:"volumes"`
+}
+
+type securityContext struct {
+	RunAsUser *int64 `json:"runAsUser" yaml:"runAsUser"`
 }
 
 type podContainer struct {
@@ -107,6 +112,10 @@ func (p pod) obstacles(ports []string, volumes []any) []string {
 	if p.Spec.OS.Name == "windows" {
 		found = append(found,
 			"spec.os.name is windows: pgorigin is a Linux container; do not inject this pod")
+	}
+	if user := p.Spec.SecurityContext.RunAsUser; user != nil && *user == 0 {
+		found = append(found, "spec.securityContext.runAsUser is 0: pgorigin does not run as root; "+
+			"set runAsUser on the containers that need root, and not on the pod")
 	}
 	for _, c := range slices.Concat(p.Spec.InitContainers, p.Spec.Containers) {
 		for _, port := range c.Ports {

@@ -65,6 +65,7 @@ func TestRefusals(t *testing.T) {
 		"key":          {map[string]string{"pgorigin/ca-key": "../x"}, "", "expected a key of the Secret or ConfigMap"},
 		"host network": {nil, `"hostNetwork": true, `, "spec.hostNetwork is true: pgorigin's plaintext port would be open to everything on the node"},
 		"Windows":      {nil, `"os": {"name": "windows"}, `, "spec.os.name is windows"},
+		"root":         {nil, `"securityContext": {"runAsUser": 0}, `, "spec.securityContext.runAsUser is 0: pgorigin does not run as root; set runAsUser on the containers that need root"},
 		"port taken": {
 			nil, `"initContainers": [{"name": "old", "ports": [{"containerPort": 6432}]}], `,
 			`container "old" has port 6432, which pgorigin listens on: choose a free one in annotation pgorigin/listen-port or pgorigin/origins`,
