@@ -3,8 +3,10 @@
 package charts
 
 import (
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -17,6 +19,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/pgorigin/pgorigin/test/internal/kube"
+	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
 )
 
 // promtool runs it and fails the test, with what it said, if it fails. test/promtool installs it.
@@ -146,8 +149,10 @@ func TestQueriesParse(t *testing.T) {
 
 // Dashboard and alerts ask for nothing that a running pgorigin does not have, by name, label and value.
 func TestQueriesAskForWhatThereIs(t *testing.T) {
-	exposition := metrics(t)
+	exposition, webhook := metrics(t), webhookMetrics(t)
 	promtool(t, exposition, "check", "metrics")
+	promtool(t, webhook, "check", "metrics")
+	exposition += webhook
 	known := map[string]bool{}
 	for _, match := range regexp.MustCompile(`(?m)^# TYPE (\S+) (\S+)$`).FindAllStringSubmatch(exposition, -1) {
 		known[match[1]] = true
@@ -199,4 +204,43 @@ func metrics(t *testing.T) string {
 		t.Fatalf("read metrics: %d, %v", status, err)
 	}
 	return body
+}
+
+// webhookMetrics is metrics of `pgorigin webhook`.
+func webhookMetrics(t *testing.T) string {
+	t.Helper()
+	binary, err := shared.lab.Build(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, key, err := shared.lab.ServerCertificate(tlstest.P256).WriteFiles(t.TempDir(), "webhook")
+	if err != nil {
+		t.Fatal(err)
+	}
+	port, err := shared.lab.Port()
+	if err != nil {
+		t.Fatal(err)
+	}
+	webhook, err := shared.lab.StartCommand(binary, []string{"webhook"},
+		"PGORIGIN_WEBHOOK_CERT_FILE="+cert, "PGORIGIN_WEBHOOK_KEY_FILE="+key, "PGORIGIN_WEBHOOK_DEFAULTS_DIR="+t.TempDir(),
+		"PGORIGIN_WEBHOOK_SHUTDOWN_DELAY=0", "PGORIGIN_WEBHOOK_LISTEN_ADDR=127.0.0.1:"+port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer webhook.Stop()
+	if err := webhook.Await(t.Context(), `"ready"`); err != nil {
+		t.Fatal(err)
+	}
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}} // as the PodMonitor
+	defer client.CloseIdleConnections()
+	response, err := client.Get("https://127.0.0.1:" + port + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(body)
 }
