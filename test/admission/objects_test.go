@@ -16,12 +16,9 @@ import (
 // What the other tests do not install, monitoring and cert-manager among it, is checked member by member against the API
 // server's own schema, or that of the CRDs.
 func TestEveryObjectIsValid(t *testing.T) {
-	for _, file := range []string{
-		"monitoring.coreos.com_podmonitors.yaml", "monitoring.coreos.com_prometheusrules.yaml",
-		"cert-manager.io_certificates.yaml", "cert-manager.io_issuers.yaml",
-	} {
-		installCRD(t, file)
-	}
+	installCRD(t, "monitoring.coreos.com_podmonitors.yaml")
+	installCRD(t, "monitoring.coreos.com_prometheusrules.yaml")
+	installCertManagerCRDs(t)
 	// A name that YAML takes for a number unless it is quoted.
 	const namespace = "456"
 	makeNamespace(t, namespace, "pod-security.kubernetes.io/enforce: restricted")
@@ -123,6 +120,16 @@ func podOf(deployment kube.Object) kube.Object {
 	template := deployment.At("spec", "template").(map[string]any)
 	template["metadata"].(map[string]any)["generateName"] = "pod-"
 	return kube.Object{"apiVersion": "v1", "kind": "Pod", "metadata": template["metadata"], "spec": template["spec"]}
+}
+
+// installCertManagerCRDs does so once.
+func installCertManagerCRDs(t *testing.T) {
+	t.Helper()
+	if _, err := shared.cluster.Get(testContext(t), "/apis/cert-manager.io/v1"); err == nil {
+		return
+	}
+	installCRD(t, "cert-manager.io_certificates.yaml")
+	installCRD(t, "cert-manager.io_issuers.yaml")
 }
 
 // installCRD creates a custom resource definition and waits until objects of it can be created.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/pgorigin/pgorigin/test/internal/kube"
 	"github.com/pgorigin/pgorigin/test/servers"
+	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
 )
 
 // release is charts/pgorigin, installed.
@@ -42,6 +43,10 @@ spec:
 func install(t *testing.T, helm kube.Helm, mode, values string) *release {
 	t.Helper()
 	r := &release{helm: helm, mode: mode, namespace: newNamespace(t, ""), pods: newNamespace(t, "")}
+	if mode == "webhook" {
+		pair := shared.lab.CA.Issue(tlstest.Leaf{DNSNames: []string{"pgorigin-webhook." + r.namespace + ".svc"}})
+		r.writeSecret(t, "pgorigin-webhook-own", map[string][]byte{"tls.crt": pair.CertPEM(), "tls.key": pair.KeyPEM()})
+	}
 	r.helmRun(t, values, "install", chartPath(t, "pgorigin"))
 	t.Cleanup(func() {
 		if r.webhook != nil {
@@ -60,7 +65,10 @@ func install(t *testing.T, helm kube.Helm, mode, values string) *release {
 // helmRun runs install or upgrade with a document of values.
 func (r *release) helmRun(t *testing.T, values, command, chart string) {
 	t.Helper()
-	args := []string{command, "pgorigin", chart, "--namespace", r.namespace, "--values", "-", "--set", "injector.mode=" + r.mode}
+	args := []string{
+		command, "pgorigin", chart, "--namespace", r.namespace, "--values", "-", "--set", "injector.mode=" + r.mode,
+		"--set", "webhook.certificate.existingSecret=pgorigin-webhook-own", "--set-file", "webhook.certificate.caBundle=" + shared.lab.CAFile,
+	}
 	if _, err := r.helm.Run(testContext(t), values, args...); err != nil {
 		t.Fatal(err)
 	}

@@ -13,7 +13,7 @@ import (
 
 // Every supported Kubernetes, on both Helms, in every mode: what is rendered, or the sentence with which it is refused.
 func TestRenderMatrix(t *testing.T) {
-	pair := "{ca: '-----BEGIN C', cert: '-----BEGIN C', key: '-----BEGIN K'}"
+	own := "{existingSecret: a, caBundle: '-----BEGIN CERTIFICATE-----'}"
 	for minor := 29; minor <= 37; minor++ {
 		kubernetes := fmt.Sprintf("1.%d.0", minor)
 		guard := map[string]int{}
@@ -27,7 +27,7 @@ func TestRenderMatrix(t *testing.T) {
 		}
 		policy := map[string]int{"MutatingAdmissionPolicy": 1, "MutatingAdmissionPolicyBinding": 1, "Pod": 1}
 		webhook := map[string]int{
-			"ConfigMap": 1, "Deployment": 1, "MutatingWebhookConfiguration": 1, "Pod": 1, "PodDisruptionBudget": 1, "Secret": 1, "Service": 1,
+			"ConfigMap": 1, "Deployment": 1, "MutatingWebhookConfiguration": 1, "Pod": 1, "PodDisruptionBudget": 1, "Service": 1,
 		}
 		for _, row := range []struct {
 			mode, values string
@@ -36,7 +36,9 @@ func TestRenderMatrix(t *testing.T) {
 		}{
 			{"policy", "{}", with(policy, guard), "injector.mode=policy needs Kubernetes 1.36 or later, and this is v" + kubernetes + ": set injector.mode=webhook"},
 			{"policy v1beta1", "injector: {policyApiVersion: v1beta1}", with(policy, guard), ""},
-			{"webhook", "{injector: {mode: webhook}, webhook: {certificate: {pair: " + pair + "}}}", with(webhook, guard), ""},
+			{"webhook", "{injector: {mode: webhook}, webhook: {certificate: " + own + "}}", with(webhook, guard), ""},
+			{"webhook by cert-manager", "injector: {mode: webhook}", with(with(webhook, guard), map[string]int{"Certificate": 2, "Issuer": 2}), ""},
+			{"webhook by an issuer", "{injector: {mode: webhook}, webhook: {certificate: {issuerRef: {name: a}}}}", with(with(webhook, guard), map[string]int{"Certificate": 1}), ""},
 			{"none", "injector: {mode: none}", map[string]int{}, ""},
 		} {
 			t.Run(kubernetes+"/"+row.mode, func(t *testing.T) {
@@ -84,7 +86,7 @@ func TestPolicyApiVersion(t *testing.T) {
 func TestNobodyElseIsConcerned(t *testing.T) {
 	asked := "map[pgorigin/inject:true]"
 	policy := render(t, shared.helms[0], "pgorigin", "1.36.0", "")
-	webhook := render(t, shared.helms[0], "pgorigin", "1.36.0", "{injector: {mode: webhook}, webhook: {certificate: {mode: certManager}}}")
+	webhook := render(t, shared.helms[0], "pgorigin", "1.36.0", "injector: {mode: webhook}")
 	for what, got := range map[string]any{
 		"policy":  kube.Find(policy, "MutatingAdmissionPolicy", "").At("spec", "matchConstraints", "objectSelector", "matchLabels"),
 		"guard":   kube.Find(policy, "ValidatingAdmissionPolicy", "").At("spec", "matchConstraints", "objectSelector", "matchLabels"),
@@ -104,9 +106,8 @@ func TestNobodyElseIsConcerned(t *testing.T) {
 func TestRenderingIsRepeatable(t *testing.T) {
 	for _, values := range []string{
 		"{podMonitor: {enabled: true}, prometheusRule: {enabled: true}, dashboard: {enabled: true}}",
-		"{injector: {mode: webhook}, webhook: {certificate: {mode: certManager}}}",
-		"{injector: {mode: webhook}, webhook: {certificate: {mode: existingSecret, existingSecret: a, caBundle: '-----BEGIN CERTIFICATE-----'}}}",
-		"{injector: {mode: webhook}, webhook: {certificate: {pair: {ca: '-----BEGIN C', cert: '-----BEGIN C', key: '-----BEGIN K'}}}}",
+		"injector: {mode: webhook}",
+		"{injector: {mode: webhook}, webhook: {certificate: {existingSecret: a, caBundle: '-----BEGIN CERTIFICATE-----'}}}",
 	} {
 		eachHelm(t, func(t *testing.T, helm kube.Helm) {
 			first, second := render(t, helm, "pgorigin", "1.36.0", values), render(t, helm, "pgorigin", "1.36.0", values)

@@ -37,11 +37,8 @@ func TestRefusedValues(t *testing.T) {
 		{"unknown policy version", "pgorigin", "injector: {policyApiVersion: v2}", "/injector/policyApiVersion"},
 		{"nothing excluded", "pgorigin", "injector: {excludedNamespaces: []}", "/injector/excludedNamespaces"},
 		{"two CAs for all pods", "pgorigin", "sidecar: {caSecret: a, caConfigMap: b}", "sidecar.caSecret and sidecar.caConfigMap: there can be one CA only"},
-		{"no Secret named", "pgorigin", webhook + "webhook: {certificate: {mode: existingSecret}}", "needs webhook.certificate.existingSecret: the name of a Secret"},
-		{"no CA for it", "pgorigin", webhook + "webhook: {certificate: {mode: existingSecret, existingSecret: a}}", "needs webhook.certificate.caBundle: PEM of the CA"},
+		{"no CA for a Secret", "pgorigin", webhook + "webhook: {certificate: {existingSecret: a}}", "existingSecret needs webhook.certificate.caBundle: PEM of the CA"},
 		{"CA that is none", "pgorigin", "webhook: {certificate: {caBundle: abc}}", "/webhook/certificate/caBundle"},
-		{"half a pair", "pgorigin", webhook + "webhook: {certificate: {pair: {ca: '-----BEGIN C'}}}", "/webhook/certificate/pair"},
-		{"a pair for each rendering", "pgorigin", webhook, "webhook.certificate.mode=selfSigned: Helm does not see the cluster here"},
 		{"no replicas", "pgorigin", "webhook: {replicas: 0}", "/webhook/replicas"},
 		{"misspelt threshold", "pgorigin", "prometheusRule: {thresholds: {expiryDays: 3}}", "'expiryDays'"},
 	} {
@@ -64,7 +61,7 @@ func TestRefusedKubernetes(t *testing.T) {
 				t.Errorf("%s: got %v, want a refusal with %q", name, err, want)
 			}
 		}
-		_, err := helm.Template(t.Context(), chart(t, "pgorigin"), "1.29.0", "{injector: {mode: webhook, guard: true}, webhook: {certificate: {mode: certManager}}}")
+		_, err := helm.Template(t.Context(), chart(t, "pgorigin"), "1.29.0", "injector: {mode: webhook, guard: true}")
 		if want := "injector.guard=true needs Kubernetes 1.30 or later, and this is v1.29.0"; err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want a refusal with %q", err, want)
 		}
