@@ -20,6 +20,7 @@ func TestInjection(t *testing.T) {
 				r := install(t, helm, mode,
 					"sidecar: {image: {repository: registry.example/pgorigin, tag: v1}, upstream: 'pgbouncer.prod:6432', caSecret: pgbouncer-ca}")
 				run(t, "pods", func(t *testing.T) { pods(t, r) })
+				run(t, "guaranteed", func(t *testing.T) { guaranteedStay(t, r) })
 				run(t, "refusals", func(t *testing.T) { refusals(t, r) })
 				run(t, "one container", func(t *testing.T) { oneContainer(t, r) })
 				run(t, "nobody answers", func(t *testing.T) { nobodyAnswers(t, r) })

@@ -3,6 +3,7 @@
 package charts
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -64,6 +65,28 @@ func TestRefusedKubernetes(t *testing.T) {
 		_, err := helm.Template(t.Context(), chart(t, "pgorigin"), "1.29.0", "injector: {mode: webhook, guard: true}")
 		if want := "injector.guard=true needs Kubernetes 1.30 or later, and this is v1.29.0"; err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want a refusal with %q", err, want)
+		}
+	})
+}
+
+// YAML reads a quantity without a unit as a number, and Helm makes a float of it.
+func TestQuantitiesAsNumbers(t *testing.T) {
+	eachHelm(t, func(t *testing.T, helm kube.Helm) {
+		for number, want := range map[string]string{
+			"67108864": "67108864", "1e9": "1000000000", "1": "1", "0.5": "0.5", "0.001": "0.001", "1Pi": "1Pi",
+		} {
+			values := "pgorigin: {resources: {limits: {memory: " + number + "}}}"
+			got := render(t, helm, "examples/shop", "1.36.0", values)[0].At("spec", "template", "spec", "initContainers", 0, "resources", "limits", "memory")
+			if got != want {
+				t.Errorf("%s became %v, want %s", number, got, want)
+			}
+		}
+		objects := render(t, helm, "pgorigin", "1.36.0", "sidecar: {resources: {requests: {memory: 67108864, cpu: 0.5}}}")
+		policy := fmt.Sprint(kube.Find(objects, "MutatingAdmissionPolicy", "").At("spec", "variables"))
+		for _, want := range []string{`"cpu-request": "0.5"`, `"memory-request": "67108864"`} {
+			if !strings.Contains(policy, want) {
+				t.Errorf("the policy has not %s", want)
+			}
 		}
 	})
 }
