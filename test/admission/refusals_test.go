@@ -20,6 +20,7 @@ func refusals(t *testing.T, r *release) {
 		return strings.Replace(fmt.Sprintf(askingPod, "", ""), `web:1"}`, `web:1", `+more+"}", 1)
 	}
 	object := "Pod " + r.pods + "/web: "
+	const windows = "it is for Windows by os, nodeSelector or affinity: pgorigin is a Linux container; do not inject this pod"
 	for _, row := range []struct{ about, pod, want string }{
 		{"unknown annotation", annotated("pgorigin/upstrem: a"), object + "annotation pgorigin/upstrem: no such annotation"},
 		{"image by annotation", annotated("pgorigin/image: evil"), object + "annotation pgorigin/image: no such annotation"},
@@ -33,7 +34,10 @@ func refusals(t *testing.T, r *release) {
 		{"no boolean", annotated("pgorigin/client-env: 'no'"), object + `annotation pgorigin/client-env: saw "no": expected true or false`},
 		{"no quantity", annotated("pgorigin/memory-limit: lots"), object + `annotation pgorigin/memory-limit: saw "lots": expected a quantity such as 10m, 1, 64Mi or 1Gi`},
 		{"host network", fmt.Sprintf(askingPod, "", "  hostNetwork: true"), object + "spec.hostNetwork is true"},
-		{"Windows", fmt.Sprintf(askingPod, "", "  os: {name: windows}"), object + "spec.os.name is windows"},
+		{"Windows", fmt.Sprintf(askingPod, "", "  os: {name: windows}"), object + windows},
+		{"Windows by selector", fmt.Sprintf(askingPod, "", "  nodeSelector: {kubernetes.io/os: windows}"), object + windows},
+		{"Windows by affinity", fmt.Sprintf(askingPod, "", "  affinity: {nodeAffinity: {requiredDuringSchedulingIgnoredDuringExecution: "+
+			"{nodeSelectorTerms: [{matchExpressions: [{key: kubernetes.io/os, operator: In, values: [windows]}]}]}}}"), object + windows},
 		{"root", fmt.Sprintf(askingPod, "", "  securityContext: {runAsUser: 0}"), object + "spec.securityContext.runAsUser is 0: pgorigin does not run as root; set runAsUser on the containers that need root, and not on the pod"},
 		{"port of pgorigin", container("ports: [{containerPort: 6432}]"), object + `container "web" has port 6432, which pgorigin listens on: choose a free one in annotation pgorigin/listen-port or pgorigin/origins`},
 		{

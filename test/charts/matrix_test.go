@@ -18,7 +18,7 @@ func TestRenderMatrix(t *testing.T) {
 		kubernetes := fmt.Sprintf("1.%d.0", minor)
 		guard := map[string]int{}
 		if minor >= 30 {
-			guard = map[string]int{"ValidatingAdmissionPolicy": 1, "ValidatingAdmissionPolicyBinding": 1}
+			guard = map[string]int{"ValidatingAdmissionPolicy": 2, "ValidatingAdmissionPolicyBinding": 2}
 		}
 		with := func(base map[string]int, more map[string]int) map[string]int {
 			all := maps.Clone(base)
@@ -95,6 +95,11 @@ func TestNobodyElseIsConcerned(t *testing.T) {
 		if fmt.Sprint(got) != asked {
 			t.Errorf("%s selects pods by %v, want %s", what, got, asked)
 		}
+	}
+	hints := kube.Find(policy, "ValidatingAdmissionPolicy", "pgorigin-hints").At("spec", "failurePolicy")
+	actions := kube.Find(policy, "ValidatingAdmissionPolicyBinding", "pgorigin-hints").At("spec", "validationActions")
+	if hints != "Ignore" || fmt.Sprint(actions) != "[Warn]" {
+		t.Errorf("the hints, which look at everybody, have failurePolicy %v and actions %v", hints, actions)
 	}
 	template := kube.Find(webhook, "Deployment", "").At("spec", "template", "metadata", "labels", "pgorigin/inject")
 	if template != nil {

@@ -18,6 +18,13 @@ A word is one setting. It is the annotation pgorigin/NAME, the flag --NAME and a
   needs           words; without all of them, this one has no value
   excludes        an earlier word that must not be set at the same time
 
+connections describes hosts in the environment and in commands. A host that is not local is past pgorigin. Of it
+  hostVariable    names of variables that hold hosts of PostgreSQL only
+  localHosts      values of these that are local
+  places          parts of a text that end with the host, in texts that match `with` and not `without`
+  localPlace      such parts that are local
+  whereVariable   names of variables that probably say where the database is
+
 In container, volumes and clientVariables, ${NAME} is the value of a word. An item with `when` is there if that word has a
 value. An item with `each` is there for each part KEY=VALUE between the spaces of that word, and ${key} and ${value} are of
 the part. ${origin-ports} are the keys of the word `origins`, between commas. A member is left out if it is nothing but a word
@@ -38,6 +45,9 @@ without value.
 {{- $secret := "the name of a Secret, that is, lower-case letters, digits, \"-\" and \".\"" }}
 {{- $configMap := "the name of a ConfigMap, that is, lower-case letters, digits, \"-\" and \".\"" }}
 {{- $quantity := "[0-9]+([.][0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti|P|Pi|E|Ei)?" }}
+{{- $local := "(localhost|127([.][0-9]{1,3}){3})" }}
+{{- $host := "([-._A-Za-z0-9%]+|[[][0-9A-Fa-f:.]+[]])" }}
+{{- $word := "(^|[^-_A-Za-z0-9])" }}
 {{- $aQuantity := "a quantity such as 10m, 1, 64Mi or 1Gi" }}
 # A message repeats a value if it matches this. A longer one, or one that may hold a password, stays out of messages.
 showable: '^[] !#-<>?A-[^-~]{1,100}$'
@@ -161,6 +171,19 @@ words:
   value: image.pullPolicy
   fixed: IfNotPresent
   defaultOnly: true
+
+# For hints only: what a container says about its database.
+connections:
+  hostVariable: "^(PGHOSTADDR|(.*_)?(PG|POSTGRES|POSTGRESQL)_?HOST(NAME)?)$"
+  localHosts: {{ printf "^(%[1]s|::1|[/@].*)(,(%[1]s|::1|[/@].*))*$" $local | printf "%q" }}
+  places:
+  - pattern: {{ printf "(?i)(postgres|postgresql|pgsql|postgis)([+][a-z0-9_]+)?://([^[:space:]/?#]*@)?%s" $host | printf "%q" }}
+  - pattern: {{ printf "(?i)%shost(addr)?[ ]*=[ ]*%s" $word $host | printf "%q" }}
+    with: {{ printf "(?i)%s(dbname|database|user|username|sslmode)[ ]*=|postgres" $word | printf "%q" }}
+    without: "(?i)mysql|mariadb"
+  - pattern: {{ printf "(^|[ /])(psql|pgbench|pg_[a-z]+)( [^|&;]*)? (-h|--host)[ =]+%s" $host | printf "%q" }}
+  localPlace: {{ printf "[/@= ](%s|[[]::1[]]|%%2[Ff].*)$" $local | printf "%q" }}
+  whereVariable: "(^|_)(PG|POSTGRES|POSTGRESQL|DB|DATABASE|DATASOURCE)(_?[A-Z0-9]+)*_?(URL|URI|DSN|HOST|HOSTNAME|HOSTADDR)$"
 
 # A native sidecar: the kubelet starts the next init container when the startup probe succeeds. There is no readiness
 # probe, because it would count for the whole pod. The kubelet probes the address of the pod, so the health port is open

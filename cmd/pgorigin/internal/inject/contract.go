@@ -57,6 +57,7 @@ type contract struct {
 	Words              []Word
 	Container, Volumes yaml.Node
 	ClientVariables    yaml.Node `yaml:"clientVariables"`
+	Connections        connections
 
 	showable *regexp.Regexp // values that a message may repeat
 }

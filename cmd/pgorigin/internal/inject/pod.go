@@ -22,12 +22,14 @@ type metadata struct {
 }
 
 type podSpec struct {
-	HostNetwork     bool            `json:"hostNetwork" yaml:"hostNetwork"`
-	OS              named           `json:"os" yaml:"os"`
-	SecurityContext securityContext `json:"securityContext" yaml:"securityContext"`
-	InitContainers  []podContainer  `json:"initContainers" yaml:"initContainers"`
-	Containers      []podContainer  `json:"containers" yaml:"containers"`
-	Volumes         []named         `json:"volumes" yaml:"volumes"`
+	HostNetwork     bool              `json:"hostNetwork" yaml:"hostNetwork"`
+	OS              named             `json:"os" yaml:"os"`
+	NodeSelector    map[string]string `json:"nodeSelector" yaml:"nodeSelector"`
+	Affinity        affinity          `json:"affinity" yaml:"affinity"`
+	SecurityContext securityContext   `json:"securityContext" yaml:"securityContext"`
+	InitContainers  []podContainer    `json:"initContainers" yaml:"initContainers"`
+	Containers      []podContainer    `json:"containers" yaml:"containers"`
+	Volumes         []named           `json:"volumes" yaml:"volumes"`
 }
 
 type securityContext struct {
@@ -35,9 +37,12 @@ type securityContext struct {
 }
 
 type podContainer struct {
-	Name  string    `json:"name" yaml:"name"`
-	Env   []named   `json:"env" yaml:"env"`
-	Ports []podPort `json:"ports" yaml:"ports"`
+	Name    string     `json:"name" yaml:"name"`
+	Command []string   `json:"command" yaml:"command"`
+	Args    []string   `json:"args" yaml:"args"`
+	Env     []variable `json:"env" yaml:"env"`
+	EnvFrom []envFrom  `json:"envFrom" yaml:"envFrom"`
+	Ports   []podPort  `json:"ports" yaml:"ports"`
 }
 
 type podPort struct {
@@ -62,6 +67,7 @@ type plan struct {
 	inits     []int  // the init containers, by their index before injection, that get env
 	apps      []int  // the containers that get env
 	record    string // their names, as envRecord has it
+	hints     []hint // what leads past the sidecar
 }
 
 // plan decides about a pod without a sidecar. If anything is in the way, it returns all problems instead.
@@ -74,7 +80,9 @@ func (i *Injector) plan(p pod) (plan, []string) {
 	if len(problems) > 0 {
 		return plan{}, problems
 	}
-	decided := plan{container: settings.fill(&made.Container), volumes: volumes}
+	decided := plan{
+		container: settings.fill(&made.Container), volumes: volumes, hints: p.hints(settings),
+	}
 	if settings["client-env"] == "false" {
 		return decided, nil
 	}
@@ -96,7 +104,7 @@ func (i *Injector) plan(p pod) (plan, []string) {
 // hasClientEnv reports whether the container already knows where its database is. Then inject leaves these
 // variables alone.
 func (c podContainer) hasClientEnv() bool {
-	return slices.ContainsFunc(c.Env, func(v named) bool {
+	return slices.ContainsFunc(c.Env, func(v variable) bool {
 		return slices.Contains([]string{"PGHOST", "PGHOSTADDR", "PGPORT", "PGSSLMODE"}, v.Name)
 	})
 }
@@ -109,9 +117,9 @@ func (p pod) obstacles(ports []string, volumes []any) []string {
 			"pgorigin's plaintext port would be open to everything on the node; "+
 			"remove hostNetwork, or do not inject this pod")
 	}
-	if p.Spec.OS.Name == "windows" {
-		found = append(found,
-			"spec.os.name is windows: pgorigin is a Linux container; do not inject this pod")
+	if p.Spec.isWindows() {
+		found = append(found, "it is for Windows by os, nodeSelector or affinity: "+
+			"pgorigin is a Linux container; do not inject this pod")
 	}
 	if user := p.Spec.SecurityContext.RunAsUser; user != nil && *user == 0 {
 		found = append(found, "spec.securityContext.runAsUser is 0: pgorigin does not run as root; "+

@@ -37,6 +37,8 @@ type response struct {
 	Status    *status `json:"status,omitempty"`
 	PatchType string  `json:"patchType,omitempty"`
 	Patch     []byte  `json:"patch,omitempty"` // base64, which encoding/json makes
+
+	Warnings []string `json:"warnings,omitempty"` // for the user of kubectl
 }
 
 type status struct {
@@ -54,6 +56,7 @@ type Decision struct {
 	Object   string   // such as "Pod shop/web-1"
 	Injected bool     // the pod got a sidecar
 	Problems []string // why the pod is refused; nil otherwise
+	Warnings []string // what leads past the sidecar
 	Skipped  string   // why the pod stays as it is; empty if it got a sidecar or is refused
 }
 
@@ -84,7 +87,7 @@ func (i *Injector) review(body []byte) ([]byte, Decision, error) {
 		if err != nil {
 			return nil, Decision{}, fmt.Errorf("encode patch: %w", err)
 		}
-		answer.PatchType, answer.Patch = "JSONPatch", text
+		answer.PatchType, answer.Patch, answer.Warnings = "JSONPatch", text, decision.Warnings
 	}
 	text, err := json.Marshal(review{APIVersion: reviewVersion, Kind: "AdmissionReview", Response: answer})
 	if err != nil {
@@ -123,6 +126,9 @@ func (i *Injector) decide(r *request) (Decision, []operation) {
 		return decision, nil
 	}
 	decision.Injected = true
+	for _, h := range decided.hints {
+		decision.Warnings = append(decision.Warnings, "pgorigin: "+decision.Object+": "+h.text)
+	}
 	return decision, decided.patch(p)
 }
 
@@ -166,7 +172,7 @@ func (p plan) patch(of pod) []operation {
 }
 
 // addEnv puts variables before the present ones, whose values may refer to them.
-func addEnv(add func(string, any), path string, present []named, env []any) {
+func addEnv(add func(string, any), path string, present []variable, env []any) {
 	if len(present) == 0 {
 		add(path, env)
 		return

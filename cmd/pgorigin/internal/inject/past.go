@@ -1,0 +1,197 @@
+package inject
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// variable is one of a container's environment.
+type variable struct {
+	Name      string    `json:"name" yaml:"name"`
+	Value     string    `json:"value" yaml:"value"`
+	ValueFrom valueFrom `json:"valueFrom" yaml:"valueFrom"`
+}
+
+// valueFrom and envFrom name the Secret or ConfigMap that has the values.
+type (
+	valueFrom struct {
+		Secret    named `json:"secretKeyRef" yaml:"secretKeyRef"`
+		ConfigMap named `json:"configMapKeyRef" yaml:"configMapKeyRef"`
+	}
+	envFrom struct {
+		Secret    named `json:"secretRef" yaml:"secretRef"`
+		ConfigMap named `json:"configMapRef" yaml:"configMapRef"`
+	}
+)
+
+// connections are the patterns of the contract that find hosts in a container.
+type connections struct {
+	HostVariable  *regexp.Regexp `yaml:"hostVariable"`
+	LocalHosts    *regexp.Regexp `yaml:"localHosts"`
+	Places        []struct{ Pattern, With, Without *regexp.Regexp }
+	LocalPlace    *regexp.Regexp `yaml:"localPlace"`
+	WhereVariable *regexp.Regexp `yaml:"whereVariable"`
+}
+
+// hint is what deserves attention in a pod that gets a sidecar.
+type hint struct {
+	text  string
+	wrong bool // it is certain; otherwise the author has to look
+}
+
+const (
+	maxHints = 10       // of a pod
+	maxTexts = 64 << 10 // bytes of a pod's variables and commands that are looked at
+)
+
+// hints returns what leads containers past a sidecar with these settings.
+func (p pod) hints(settings Settings) []hint {
+	look := &look{settings: settings, left: maxTexts}
+	for _, c := range slices.Concat(p.Spec.InitContainers, p.Spec.Containers) {
+		if c.Name != containerName {
+			look.at(c)
+		}
+	}
+	if more := len(look.found) - maxHints; more > 0 {
+		last := hint{fmt.Sprintf("and %d more variables or commands", more), true}
+		return append(look.found[:maxHints:maxHints], last)
+	}
+	return look.found
+}
+
+// look is a search for hints.
+type look struct {
+	settings Settings
+	left     int // bytes that it still looks at
+	found    []hint
+}
+
+func (l *look) add(wrong bool, format string, values ...any) {
+	l.found = append(l.found, hint{fmt.Sprintf(format, values...), wrong})
+}
+
+// at adds a hint for each host that is not local. Without one, it adds the first thing that is unclear.
+func (l *look) at(c podContainer) {
+	name := `container "` + shown(c.Name, "...") + `"`
+	address := "127.0.0.1:" + l.settings["listen-port"]
+	given := !c.hasClientEnv() && l.settings["client-env"] == "true"
+	local, past := false, false
+	for _, text := range c.texts(given) {
+		text.Value = text.Value[:min(len(text.Value), max(0, l.left-len(text.Name)))]
+		l.left -= len(text.Name) + len(text.Value)
+		if l.left < 0 {
+			break
+		}
+		host, isLocal := text.host()
+		local = local || isLocal
+		if host != "" {
+			past = true
+			l.add(true, "%s connects past pgorigin: %s has the host %s: write %s there",
+				name, shown(text.Name, "a variable"), shown(host, "of another machine"), address)
+		}
+	}
+	mode := c.value("PGSSLMODE")
+	switch unclear := c.unclear(); {
+	case past:
+	case mode == "require" || strings.HasPrefix(mode, "verify-"):
+		l.add(true, "%s: PGSSLMODE is %s, and pgorigin's port has no TLS: write disable",
+			name, shown(mode, "verify-..."))
+	case local:
+	case unclear != "":
+		l.add(false, "%s: pgorigin cannot see where %s leads: check that it is %s", name, unclear, address)
+	case !given && l.settings["client-env"] == "true":
+		l.add(false, "%s gets no PGHOST, because it has PGPORT or PGSSLMODE: set PGHOST to 127.0.0.1", name)
+	}
+}
+
+// value returns that of a variable, or "".
+func (c podContainer) value(name string) string {
+	i := slices.IndexFunc(c.Env, func(v variable) bool { return v.Name == name })
+	if i < 0 {
+		return ""
+	}
+	return c.Env[i].Value
+}
+
+// texts are the values that may name hosts, and the command with its arguments. given reports whether inject
+// sets PGHOST.
+func (c podContainer) texts(given bool) []variable {
+	texts := slices.Clone(c.Env)
+	texts = append(texts, variable{Name: "its command", Value: strings.Join(slices.Concat(c.Command, c.Args), " ")})
+	if given || readContract().Connections.LocalHosts.MatchString(c.value("PGHOST")) {
+		for i := range texts {
+			texts[i].Value = strings.ReplaceAll(texts[i].Value, "$(PGHOST)", "127.0.0.1")
+		}
+	}
+	return texts
+}
+
+// host returns the first host in a text that is not local, else "". It reports whether a host is local.
+func (v variable) host() (host string, local bool) {
+	patterns := readContract().Connections
+	text := v.Value
+	isHost := patterns.HostVariable.MatchString(v.Name)
+	switch {
+	case (isHost || patterns.WhereVariable.MatchString(v.Name)) && patterns.LocalHosts.MatchString(text):
+		return "", true
+	case isHost && text != "" && !strings.Contains(text, "$("):
+		return text, false
+	}
+	for _, place := range patterns.Places {
+		with := place.With == nil || place.With.MatchString(text)
+		if !with || place.Without != nil && place.Without.MatchString(text) {
+			continue
+		}
+		for _, at := range place.Pattern.FindAllStringIndex(text, -1) {
+			found := text[at[0]:at[1]]
+			if patterns.LocalPlace.MatchString(found) {
+				local = true
+				continue
+			}
+			return found[strings.LastIndexAny(found, "@/= ")+1:], false
+		}
+	}
+	return "", local
+}
+
+// shown returns a name or host for a message: itself, if it is short and cannot hold a password.
+func shown(name, otherwise string) string {
+	if readContract().showable.MatchString(name) {
+		return name
+	}
+	return otherwise
+}
+
+// unclear names a source of values that pgorigin cannot judge: such a variable, or one for all variables.
+func (c podContainer) unclear() string {
+	for _, v := range c.Env {
+		if shown(v.Name, "") == "" || !readContract().Connections.WhereVariable.MatchString(v.Name) {
+			continue
+		}
+		switch from := reference(v.ValueFrom.Secret, v.ValueFrom.ConfigMap); {
+		case from != "":
+			return v.Name + " of " + from
+		case strings.HasSuffix(v.Name, "HOST") && v.Value != "":
+			return v.Name
+		}
+	}
+	for _, all := range c.EnvFrom {
+		if from := reference(all.Secret, all.ConfigMap); from != "" {
+			return from
+		}
+	}
+	return ""
+}
+
+// reference names a Secret or ConfigMap.
+func reference(secret, configMap named) string {
+	switch {
+	case secret.Name != "":
+		return "Secret " + shown(secret.Name, "...")
+	case configMap.Name != "":
+		return "ConfigMap " + shown(configMap.Name, "...")
+	}
+	return ""
+}

@@ -1,0 +1,60 @@
+package inject
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"go.yaml.in/yaml/v3"
+)
+
+func TestHints(t *testing.T) {
+	text, err := os.ReadFile("testdata/hints.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rows []struct {
+		About, Want, Policy string
+		Container           map[string]any
+	}
+	if err := yaml.Unmarshal(text, &rows); err != nil || len(rows) < 30 {
+		t.Fatalf("%d rows, %v", len(rows), err)
+	}
+	for _, row := range rows {
+		t.Run(row.About, func(t *testing.T) {
+			row.Container["name"] = "web"
+			container, err := json.Marshal(row.Container)
+			if err != nil {
+				t.Fatal(err)
+			}
+			pod := strings.Replace(askedPods()["bare"], `{"name": "app", "image": "a"}`, string(container), 1)
+			_, decision := ask(t, testInjector(t), reviewOf(pod))
+			want := []string(nil)
+			if row.Want != "" {
+				want = []string{"pgorigin: " + decision.Object + ": " + row.Want}
+			}
+			if !decision.Injected || !slices.Equal(decision.Warnings, want) {
+				t.Errorf("injected: %v, refused: %q\ngot  %q\nwant %q", decision.Injected, decision.Problems, decision.Warnings, want)
+			}
+		})
+	}
+}
+
+// A pod chooses neither how many hints there are nor how long they are.
+func TestHintsAreBounded(t *testing.T) {
+	value := strings.Repeat("h", 1<<11)
+	variables := strings.Repeat(fmt.Sprintf(`{"name": "%s_PGHOST", "value": %q}, {"name": "A", "value": "postgres://%[2]s"},`, value, value), 20)
+	pod := strings.Replace(askedPods()["bare"], `"image": "a"`, `"env": [`+variables+`{"name": "B\n\u001b", "value": "postgres://db"}]`, 1)
+	answer, _ := ask(t, testInjector(t), reviewOf(pod))
+	if n := len(answer.Warnings); n != maxHints+1 {
+		t.Errorf("%d warnings", n)
+	}
+	for _, text := range answer.Warnings {
+		if len(text) > 400 || strings.ContainsAny(text, "\n\x1b") {
+			t.Errorf("%d bytes: %q", len(text), text)
+		}
+	}
+}
