@@ -1,0 +1,49 @@
+package inject
+
+import (
+	"strings"
+	"testing"
+)
+
+// TestKustomizeComponent: what the Kustomize component adds is made from the contract; -update writes it. The component replaces
+// the values of image, upstream and ca-secret.
+func TestKustomizeComponent(t *testing.T) {
+	var injector Injector
+	for _, word := range []string{"image", "upstream", "ca-secret"} {
+		if err := injector.Set(word, "replaced"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	settings, problems := injector.settings(nil)
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	made := readContract()
+	template := object{
+		{"metadata", object{{"labels", object{{askLabel, "true"}, {statusLabel, injected}}}}},
+		{"spec", object{
+			{"initContainers", []any{settings.fill(&made.Container)}},
+			{"volumes", settings.fill(&made.Volumes)},
+		}},
+	}
+	variables := object{
+		{"apiVersion", "v1"},
+		{"kind", "PodTemplate"},
+		{"metadata", object{{"name", "pgorigin-client-env"}, {"annotations", object{{"config.kubernetes.io/local-config", "true"}}}}},
+		{"template", object{{"spec", object{{"containers", []any{object{{"name", "any"}, {"env", settings.fill(&made.ClientVariables)}}}}}}}},
+	}
+	for file, made := range map[string]object{
+		"pods.yaml":                 workloadPatch("apps/v1", "Deployment", object{{"template", template}}),
+		"cronjobs.yaml":             workloadPatch("batch/v1", "CronJob", object{{"jobTemplate", object{{"spec", object{{"template", template}}}}}}),
+		"client-env/variables.yaml": variables,
+	} {
+		compareGolden(t, "../../../../charts/kustomize/"+file,
+			"# Made from the injection contract by go test ./cmd/pgorigin/internal/inject -run Kustomize -update.\n"+
+				strings.Join(blockLines(made), "\n")+"\n")
+	}
+}
+
+// workloadPatch is a strategic merge patch. Kustomize takes kind and name from the target, but wants to see some.
+func workloadPatch(version, kind string, spec object) object {
+	return object{{"apiVersion", version}, {"kind", kind}, {"metadata", object{{"name", "any"}}}, {"spec", spec}}
+}
