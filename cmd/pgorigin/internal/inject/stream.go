@@ -102,16 +102,17 @@ func (e *edits) inject(w workload, decided plan) error {
 		return errors.New("spec of the pod is not an object that is written out")
 	}
 	parts := decided.parts()
-	if err := e.add(w.template, parts.metadata, place{before: "spec"}); err != nil {
+	// The variables are first. What belongs to the last container stays above what is next to the list.
+	if err := e.addEnv(child(spec, "initContainers"), decided.inits, parts.env); err != nil {
+		return err
+	}
+	if err := e.addEnv(child(spec, "containers"), decided.apps, parts.env); err != nil {
 		return err
 	}
 	if err := e.add(spec, parts.spec, place{before: "containers"}); err != nil {
 		return err
 	}
-	if err := e.addEnv(child(spec, "initContainers"), decided.inits, parts.env); err != nil {
-		return err
-	}
-	return e.addEnv(child(spec, "containers"), decided.apps, parts.env)
+	return e.add(w.template, parts.metadata, place{before: "spec"})
 }
 
 // addEnv adds env to the containers with these indexes.

@@ -48,6 +48,17 @@ func TestStreams(t *testing.T) {
 	}
 }
 
+// The variables of the last init container stay in it, also if the volumes come next.
+func TestVariablesStayInTheirContainer(t *testing.T) {
+	const text = "apiVersion: v1\nkind: Pod\nmetadata: {name: x}\nspec:\n" +
+		"  initContainers:\n  - name: migrate\n    image: m\n  containers:\n  - name: web\n"
+	after, _, err := testInjector(t).Inject([]byte(text))
+	if err != nil || !strings.Contains(string(after), "    image: m\n    env:\n    - name: PGHOST\n") {
+		t.Errorf("%v\n%s", err, after)
+	}
+	checkRoundTrip(t, []byte(text), after)
+}
+
 // checkRoundTrip checks an injected stream: a second inject changes nothing, and uninject restores the input.
 func checkRoundTrip(t *testing.T, before, after []byte) {
 	t.Helper()
