@@ -20,7 +20,8 @@ first of the init containers. Everything else stays as it is, byte for byte.
 
 A container without PGHOST, PGHOSTADDR, PGPORT and PGSSLMODE gets PGHOST, PGPORT
 and PGSSLMODE, which lead it to the sidecar. A second inject replaces what the
-first one added. "pgorigin uninject" removes it.
+first one added. "pgorigin uninject" removes it. Both leave alone what has
+changed since, and what a Helm chart has rendered.
 
 inject leaves a pod template with the label pgorigin/inject: "false" alone. An
 annotation pgorigin/NAME of a pod template overrides the flag --NAME, except for
@@ -69,8 +70,9 @@ func newInjectCommand(p *program) *cobra.Command {
 	return cmd
 }
 
-const uninjectHelp = `uninject removes what "pgorigin inject" or the webhook added. It turns the
-output of inject into the input of inject, byte for byte.
+const uninjectHelp = `uninject removes what "pgorigin inject" added to manifests. It turns the output
+of inject into the input of inject, byte for byte. What has changed since stays,
+and uninject says so.
 
 ` + injectCodes
 

@@ -51,7 +51,7 @@ func shapes(normal, restricted string) []shape {
 		{"init containers and volumes", normal, pod("", wait), "pgorigin wait migrate", "data pgorigin-ca", "wait,migrate,web"},
 		{"annotations of others", normal, pod(", annotations: {example.com/a: b}", ""), "pgorigin", "pgorigin-ca", "web"},
 		{"a container with a PGHOST of its own", normal, pod("", ownHost), "pgorigin migrate", "pgorigin-ca", "web"},
-		{"no client environment wanted", normal, pod(`, annotations: {pgorigin/client-env: "false"}`, ""), "pgorigin", "pgorigin-ca", "<nil>"},
+		{"no client environment wanted", normal, pod(`, annotations: {pgorigin/client-env: "false"}`, ""), "pgorigin", "pgorigin-ca", ""},
 		{
 			"the pod of a Job", normal, strings.Replace(pod(job, "  restartPolicy: Never"), "name: web,", "generateName: job-,", 1),
 			"pgorigin", "pgorigin-ca", "web",
@@ -60,8 +60,8 @@ func shapes(normal, restricted string) []shape {
 			"Pod Security restricted", restricted, strings.Replace(pod("", ""), `web:1"}`, `web:1", `+secure+"}", 1),
 			"pgorigin", "pgorigin-ca", "web",
 		},
-		{"injected already", normal, pod("", own), "pgorigin", "", "<nil>"},
-		{"not asked", normal, strings.Replace(pod("", ""), `"true"`, `"false"`, 1), "", "", "<nil>"},
+		{"injected already", normal, pod("", own), "pgorigin", "", ""},
+		{"not asked", normal, strings.Replace(pod("", ""), `"true"`, `"false"`, 1), "", "", ""},
 	}
 }
 
@@ -75,9 +75,6 @@ func pods(t *testing.T, r *release) {
 			}
 			if got := names(pod.At("spec", "volumes")); got != row.volumes {
 				t.Errorf("volumes %q, want %q", got, row.volumes)
-			}
-			if got := fmt.Sprint(pod.At("metadata", "annotations", "pgorigin/injected-env")); got != row.env {
-				t.Errorf("containers that got the client environment: %q, want %q", got, row.env)
 			}
 			for _, kind := range []string{"initContainers", "containers"} {
 				list, _ := pod.At("spec", kind).([]any)

@@ -71,6 +71,9 @@ func TestTextIsTheSame(t *testing.T) {
 			for way, pod := range map[string]kube.Object{"inject": injected(t, v), "library": rendered(t, v)} {
 				got := mustAdmit(t, namespace, pod)
 				show(t, way, got.At("spec", "initContainers", 0))
+				if way == "inject" {
+					checkUninjected(t, got)
+				}
 				for _, path := range [][]any{{"spec", "initContainers", 0}, {"spec", "volumes"}, {"spec", "containers", 0, "env"}} {
 					if diff := kube.Diff(got.At(path...), want.At(path...)); diff != "" {
 						t.Errorf("%s: %v differs:\n%s", way, path, diff)
@@ -96,17 +99,40 @@ func injected(t *testing.T, v kube.Variant) kube.Object {
 	for word, value := range v.Defaults {
 		args = append(args, "--"+word, value)
 	}
+	return edited(t, fmt.Sprintf(askingPod, metadata, ""), args...)
+}
+
+// edited is what pgorigin makes of a manifest.
+func edited(t *testing.T, manifest string, args ...string) kube.Object {
+	t.Helper()
 	cmd := exec.CommandContext(testContext(t), shared.binary, args...)
-	cmd.Stdin = strings.NewReader(fmt.Sprintf(askingPod, metadata, ""))
+	cmd.Stdin = strings.NewReader(manifest)
 	out, err := cmd.Output()
 	if err != nil {
 		var exit *exec.ExitError
 		if errors.As(err, &exit) {
-			t.Fatalf("pgorigin inject: %v\n%s", err, exit.Stderr)
+			t.Fatalf("pgorigin %s: %v\n%s", args[0], err, exit.Stderr)
 		}
 		t.Fatal(err)
 	}
 	return object(t, string(out))
+}
+
+// checkUninjected checks that uninject recognises everything in a pod that has the API server's defaults.
+func checkUninjected(t *testing.T, injected kube.Object) {
+	t.Helper()
+	text, err := json.Marshal(injected)
+	if err != nil {
+		t.Fatal(err)
+	}
+	back := edited(t, string(text), "uninject")
+	for _, path := range [][]any{
+		{"spec", "initContainers"}, {"spec", "volumes"}, {"spec", "containers", 0, "env"}, {"metadata", "annotations", "pgorigin/injected"},
+	} {
+		if left := back.At(path...); left != nil {
+			t.Errorf("uninject left %v: %v", path, left)
+		}
+	}
 }
 
 // rendered is the pod of an application chart that uses the library as a variant says. The chart differs from

@@ -90,7 +90,7 @@ annotation with a wrong value counts as missing here, and the guard refuses it.
 {{- end }}
 
 {{- /*
-pgorigin.celPatch is the injection as a CEL list of JSONPatch: client environment, sidecar, volumes, marks. The client
+pgorigin.celPatch is the injection as a CEL list of JSONPatch: client environment, sidecar, volumes, label. The client
 environment goes first, while the indexes of init containers are what they were.
 */ -}}
 {{- define "pgorigin.celPatch" -}}
@@ -108,9 +108,7 @@ environment goes first, while the indexes of init containers are what they were.
 [JSONPatch{op: 'add', path: '/spec/initContainers/0', value: variables.container}] +
 (has(object.spec.volumes) ? [] : [JSONPatch{op: 'add', path: '/spec/volumes', value: []}]) +
 variables.volumes.map(v, JSONPatch{op: 'add', path: '/spec/volumes/-', value: v}) +
-[JSONPatch{op: 'add', path: '/metadata/labels/pgorigin~1status', value: 'injected'}] +
-(has(object.metadata.annotations) || variables.connecting == [] ? [] : [JSONPatch{op: 'add', path: '/metadata/annotations', value: {}}]) +
-(variables.connecting == [] ? [] : [JSONPatch{op: 'add', path: '/metadata/annotations/pgorigin~1injected-env', value: variables.connecting.join(',')}])
+[JSONPatch{op: 'add', path: '/metadata/labels/pgorigin~1status', value: 'injected'}]
 {{- end }}
 
 {{- /* pgorigin.celStrings writes a map of strings as CEL. */ -}}

@@ -107,7 +107,11 @@ type report struct{ notes, problems []Note }
 // maxProblems bounds what a report lists for one object.
 const maxProblems = 10
 
-func (r *report) note(w workload, text string) { r.notes = append(r.notes, Note{w.name, text}) }
+func (r *report) note(w workload, texts ...string) {
+	for _, text := range texts {
+		r.notes = append(r.notes, Note{w.name, text})
+	}
+}
 
 // refuse adds problems of one object.
 func (r *report) refuse(w workload, problems ...string) {

@@ -9,6 +9,7 @@ import (
 // plainScalar matches strings that need no quotes in YAML, if reservedWord does not match them. Some version
 // of YAML reads a reserved word as a boolean or null.
 var (
+	plainJSON   = regexp.MustCompile(`^\{[ !"#-&(-~]*\}$`)
 	plainScalar = regexp.MustCompile(
 		`^([A-Za-z/]([-A-Za-z0-9_./:]*[-A-Za-z0-9_./])?|[0-9]+(m|[KMGT]i)|[0-9]+(\.[0-9]+){3})$`)
 	reservedWord = regexp.MustCompile(`(?i)^(y|n|yes|no|on|off|true|false|null)$`)
@@ -96,8 +97,12 @@ func indent(first, rest string, lines []string) []string {
 	return out
 }
 
-// scalar quotes a string if YAML needs that. A quoted string of JSON is a quoted string of YAML.
+// scalar quotes a string if YAML needs that. A quoted string of JSON is a quoted string of YAML. JSON itself
+// needs no escapes in single quotes.
 func scalar(s string) string {
+	if plainJSON.MatchString(s) {
+		return "'" + s + "'"
+	}
 	if plainScalar.MatchString(s) && !reservedWord.MatchString(s) {
 		return s
 	}

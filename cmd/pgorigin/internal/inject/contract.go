@@ -26,8 +26,8 @@ const (
 const (
 	askLabel    = annotationPrefix + "inject" // "true" asks for injection
 	statusLabel = annotationPrefix + "status"
-	injected    = "injected"                        // value of statusLabel
-	envRecord   = annotationPrefix + "injected-env" // names of the containers with client environment
+	injected    = "injected"                    // value of statusLabel
+	recordName  = annotationPrefix + "injected" // what inject wrote into a manifest
 )
 
 // Word is one setting of an injected container. The annotation pgorigin/NAME, the flag --NAME and the file

@@ -19,13 +19,14 @@ type edit struct {
 // first.
 type edits struct {
 	*source
-	list   []edit
-	shared nodes // what an alias stands for, and all that is in it
+	list    []edit
+	shared  nodes // what an alias stands for, and all that is in it
+	holders nodes // what holds something to remove
 }
 
 func newEdits(s *source) *edits {
 	s.index()
-	e := &edits{source: s, shared: nodes{}}
+	e := &edits{source: s, shared: nodes{}, holders: nodes{}}
 	for _, document := range s.documents {
 		e.findShared(document)
 	}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 )
 
@@ -20,16 +19,18 @@ func FuzzStream(f *testing.F) {
 			f.Fatal(err)
 		}
 		f.Add(text)
+		injected, _, err := testInjector(f).Inject(text)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(injected)
+		f.Add(bytes.ReplaceAll(injected, []byte("PGHOST\n"), []byte("PGUSER\n")))
 	}
 	for _, text := range hostile() {
 		if len(text.yaml) < 1<<10 {
 			f.Add([]byte(text.yaml))
 		}
 	}
-	const injected = "apiVersion: v1\nkind: Pod\nmetadata:\n  labels: {pgorigin/status: injected}\nspec:\n  volumes: [ {name: pgorigin-ca}]\n" +
-		"  initContainers: # pgorigin: was ~\n  - name: pgorigin\n    image: x\n  containers:\n  - name: a\n"
-	f.Add([]byte(injected))
-	f.Add([]byte(strings.ReplaceAll(injected, "\n", "\r\n")))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		if after, _, err := testInjector(t).Inject(text); err == nil {
 			clean, _, err := Uninject(text)
@@ -40,7 +41,7 @@ func FuzzStream(f *testing.F) {
 		}
 		if clean, _, err := Uninject(text); err == nil {
 			again, notes, err := Uninject(clean)
-			if err != nil || len(notes) > 0 || !bytes.Equal(again, clean) {
+			if err != nil || !bytes.Equal(again, clean) {
 				t.Errorf("uninject again: %v, %v", notes, err)
 			}
 		}

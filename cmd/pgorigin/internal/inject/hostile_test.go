@@ -25,6 +25,7 @@ func hostile() []hostileStream {
 		{"tab as indentation", "a:\n\tb: 1\n", "line 2"},
 		{"broken second document", head + "spec: {containers: []}\n---\na: [\n", "document 2"},
 		{"unknown anchor", "a: *nobody\n", "unknown anchor"},
+		{"template missing", "apiVersion: apps/v1\nkind: Deployment\n", "spec is not an object that is written out"},
 		{"spec missing", head, "spec of the pod is not an object"},
 		{"spec null", head + "spec:\n", "spec of the pod is not an object"},
 		{"containers of a wrong kind", head + "spec: {containers: 7}\n", "Pod x: line 4: this does not belong here: !!int `7`"},

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 )
 
 // pod has the fields that matter of a Pod, or of the template of one.
@@ -64,10 +63,10 @@ type plan struct {
 	container any
 	volumes   []any
 	env       []any
-	inits     []int  // the init containers, by their index before injection, that get env
-	apps      []int  // the containers that get env
-	record    string // their names, as envRecord has it
-	hints     []hint // what leads past the sidecar
+	inits     []int    // the init containers, by their index before injection, that get env
+	apps      []int    // the containers that get env
+	names     []string // of both
+	hints     []hint   // what leads past the sidecar
 }
 
 // plan decides about a pod without a sidecar. If anything is in the way, it returns all problems instead.
@@ -87,17 +86,15 @@ func (i *Injector) plan(p pod) (plan, []string) {
 		return decided, nil
 	}
 	decided.env, _ = settings.fill(&made.ClientVariables).([]any)
-	var names []string
 	pick := func(list []podContainer) (picked []int) {
 		for index, c := range list {
 			if !c.hasClientEnv() {
-				picked, names = append(picked, index), append(names, c.Name)
+				picked, decided.names = append(picked, index), append(decided.names, c.Name)
 			}
 		}
 		return picked
 	}
 	decided.inits, decided.apps = pick(p.Spec.InitContainers), pick(p.Spec.Containers)
-	decided.record = strings.Join(names, ",")
 	return decided, nil
 }
 

@@ -2,6 +2,8 @@ package inject
 
 import (
 	"bytes"
+	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -9,52 +11,143 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// additions finds what inject added to a pod, by labels, annotations and names.
-func (w workload) additions() nodes {
-	ours := nodes{}
-	keep := func(n *yaml.Node) {
-		if n != nil {
-			ours[n] = true
-		}
+// injection is what of a workload is from inject.
+type injection struct {
+	workload
+
+	ours nodes
+	left string   // why all of it stays as it is; empty otherwise
+	kept []string // sentences about parts that stay
+}
+
+// foreignSidecar is said of a pod that has a container with our name from elsewhere.
+const foreignSidecar = "left alone: inject did not write its container " + containerName +
+	"; change it where it comes from, such as a Helm chart"
+
+// injection compares a workload with its record. What differs is the user's.
+func (w workload) injection() injection {
+	found := injection{workload: w, ours: nodes{}}
+	if w.wrong != "" {
+		return found
 	}
-	if meta := child(w.template, "metadata"); meta != nil {
-		if labels := child(meta, "labels"); labels != nil {
-			keep(child(labels, statusLabel))
-		}
-		if annotations := child(meta, "annotations"); annotations != nil {
-			keep(child(annotations, envRecord))
-		}
+	recorded, isRecorded := w.pod.Metadata.Annotations[recordName]
+	if !isRecorded && w.pod.hasSidecar() {
+		found.left = foreignSidecar
 	}
 	spec := child(w.template, "spec")
-	if spec == nil {
-		return ours
+	if !isRecorded || spec == nil {
+		return found
 	}
-	for _, item := range namedItems(spec, "initContainers", containerName) {
-		keep(item)
+	wrote, err := readRecord(recorded)
+	if err != nil {
+		found.wrong = err.Error()
+		return found
 	}
-	for _, item := range namedItems(spec, "volumes", "pgorigin-ca", "pgorigin-client") {
-		keep(item)
-	}
-	recorded := strings.Split(w.pod.Metadata.Annotations[envRecord], ",")
-	for _, key := range []string{"initContainers", "containers"} {
-		for _, c := range namedItems(spec, key, recorded...) {
-			for _, item := range namedItems(c, "env", "PGHOST", "PGPORT", "PGSSLMODE") {
-				keep(item)
+	var changed []string
+	compare := func(what, key string, digests map[string]string) {
+		for _, item := range itemsOf(spec, key) {
+			switch name := text(item, "name"); {
+			case digests[name] == "":
+			case digests[name] == digest(item):
+				found.ours[item] = true
+			default:
+				changed = append(changed, what+" "+name)
 			}
 		}
 	}
-	return ours
+	compare("container", "initContainers", map[string]string{containerName: wrote.Container})
+	compare("volume", "volumes", wrote.Volumes)
+	if len(changed) > 0 {
+		found.ours = nil
+		found.left = fmt.Sprintf("left alone: %s changed after inject; delete it, then run this again",
+			listed(changed))
+		return found
+	}
+	found.addEnv(spec, wrote)
+	found.addMarks()
+	return found
 }
 
-// namedItems returns the items with these names of a list in a mapping.
-func namedItems(mapping *yaml.Node, key string, names ...string) []*yaml.Node {
+// addMarks adds the label and the record.
+func (f *injection) addMarks() {
+	meta := child(f.template, "metadata")
+	if meta == nil {
+		return
+	}
+	if labels := child(meta, "labels"); labels != nil && text(labels, statusLabel) == injected {
+		f.ours[child(labels, statusLabel)] = true
+	}
+	if annotations := child(meta, "annotations"); annotations != nil && child(annotations, recordName) != nil {
+		f.ours[child(annotations, recordName)] = true
+	}
+}
+
+// addEnv adds the client variables of each container that has them as recorded. Otherwise they are the
+// user's, all of them.
+func (f *injection) addEnv(spec *yaml.Node, wrote record) {
+	unseen := map[string]bool{}
+	for _, name := range wrote.Containers {
+		unseen[name] = true
+	}
+	var changed []string
+	for _, c := range slices.Concat(itemsOf(spec, "initContainers"), itemsOf(spec, "containers")) {
+		name := text(c, "name")
+		if !unseen[name] {
+			continue
+		}
+		delete(unseen, name)
+		present, values := nodes{}, map[string]string{}
+		for _, item := range itemsOf(c, "env") {
+			if name := text(item, "name"); wrote.Env[name] != "" {
+				present[item] = true
+				values[name] = text(item, "value")
+			}
+		}
+		switch {
+		case len(present) == len(wrote.Env) && maps.Equal(values, wrote.Env) && !hasMore(present):
+			maps.Copy(f.ours, present)
+		case len(present) > 0:
+			changed = append(changed, name)
+		}
+	}
+	variables := strings.Join(slices.Sorted(maps.Keys(wrote.Env)), ", ")
+	if len(changed) > 0 {
+		f.kept = append(f.kept, fmt.Sprintf("%s of container %s changed after inject, and stay as they are",
+			variables, listed(changed)))
+	}
+	if len(unseen) > 0 {
+		f.kept = append(f.kept, fmt.Sprintf("container %s is gone; if it has a new name, delete %s there",
+			listed(slices.Sorted(maps.Keys(unseen))), variables))
+	}
+}
+
+// hasMore reports whether one of these variables has more than a name and a value.
+func hasMore(variables nodes) bool {
+	for n := range variables {
+		if entries(n) != 2 {
+			return true
+		}
+	}
+	return false
+}
+
+// listed joins some names, at most ten.
+func listed(names []string) string {
+	if more := len(names) - maxProblems; more > 0 {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:maxProblems], ", "), more)
+	}
+	return strings.Join(names, ", ")
+}
+
+// itemsOf returns the objects in a list of a mapping.
+func itemsOf(mapping *yaml.Node, key string) []*yaml.Node {
 	list := child(mapping, key)
 	if list == nil || list.Kind != yaml.SequenceNode {
 		return nil
 	}
 	var found []*yaml.Node
 	for _, item := range list.Content {
-		if item.Kind == yaml.MappingNode && slices.Contains(names, text(item, "name")) {
+		if item.Kind == yaml.MappingNode {
 			found = append(found, item)
 		}
 	}
@@ -78,7 +171,7 @@ func (e *edits) remove(n *yaml.Node, ours nodes) error {
 		var err error
 		if e.holdsOnly(one.value, ours) {
 			err = e.makeEmpty(one)
-		} else {
+		} else if e.holders[one.value] {
 			err = e.remove(one.value, ours)
 		}
 		if err != nil {
@@ -86,6 +179,18 @@ func (e *edits) remove(n *yaml.Node, ours nodes) error {
 		}
 	}
 	return nil
+}
+
+// findHolders marks what has one of ours in it, and reports whether n has.
+func (e *edits) findHolders(n *yaml.Node, ours nodes) bool {
+	holds := ours[n]
+	for _, inner := range n.Content {
+		holds = e.findHolders(inner, ours) || holds
+	}
+	if holds {
+		e.holders[n] = true
+	}
+	return holds
 }
 
 // removable reports whether an entry is ours, or was made for ours and holds nothing else.
@@ -97,7 +202,7 @@ func (e *edits) removable(one entry, ours nodes) bool {
 // holdsOnly reports whether n has entries and all are removable.
 func (e *edits) holdsOnly(n *yaml.Node, ours nodes) bool {
 	for i := range entries(n) {
-		if !e.removable(entryAt(n, i), ours) {
+		if !e.holders[n] || !e.removable(entryAt(n, i), ours) {
 			return false
 		}
 	}

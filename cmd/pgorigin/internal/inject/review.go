@@ -164,10 +164,7 @@ func (p plan) patch(of pod) []operation {
 			add("/spec/volumes/-", v)
 		}
 	}
-	addMark(add, "/metadata/labels", of.Metadata.Labels, statusLabel, injected)
-	if p.record != "" {
-		addMark(add, "/metadata/annotations", of.Metadata.Annotations, envRecord, p.record)
-	}
+	add("/metadata/labels/pgorigin~1status", injected) // ~1 is a slash; there is the label that asks
 	return steps
 }
 
@@ -180,12 +177,4 @@ func addEnv(add func(string, any), path string, present []variable, env []any) {
 	for _, v := range slices.Backward(env) {
 		add(path+"/0", v)
 	}
-}
-
-func addMark(add func(string, any), path string, present map[string]string, key, value string) {
-	if len(present) == 0 {
-		add(path, map[string]string{key: value})
-		return
-	}
-	add(path+"/pgorigin~1"+key[len(annotationPrefix):], value) // ~1 is a slash
 }

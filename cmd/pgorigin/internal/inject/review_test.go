@@ -65,6 +65,8 @@ func TestReviewDoesWhatInjectDoes(t *testing.T) {
 			injected := decodeJSON(t, text)
 			delete(injected, "apiVersion")
 			delete(injected, "kind")
+			dropRecord(injected)
+			dropRecord(patched)
 			moveVolumes(injected)
 			if !reflect.DeepEqual(patched, injected) {
 				t.Errorf("webhook: %v\ninject:  %v", patched, injected)
@@ -75,6 +77,15 @@ func TestReviewDoesWhatInjectDoes(t *testing.T) {
 				t.Errorf("second time: %+v, %+v", again, decision)
 			}
 		})
+	}
+}
+
+// dropRecord removes what only a manifest has, for uninject, and annotations that are empty then.
+func dropRecord(pod map[string]any) {
+	meta := pod["metadata"].(map[string]any)
+	annotations, _ := meta["annotations"].(map[string]any)
+	if delete(annotations, recordName); len(annotations) == 0 {
+		delete(meta, "annotations")
 	}
 }
 

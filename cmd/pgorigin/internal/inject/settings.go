@@ -87,7 +87,7 @@ func ownSettings(annotations map[string]string) (Settings, []string) {
 	var problems, unknown []string
 	for _, name := range slices.Sorted(maps.Keys(annotations)) {
 		wordName, ours := strings.CutPrefix(name, annotationPrefix)
-		if !ours || name == envRecord {
+		if !ours || name == recordName {
 			continue
 		}
 		value := annotations[name]

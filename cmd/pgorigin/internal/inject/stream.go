@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -35,17 +36,15 @@ func (r *Refusal) Error() string {
 // Inject puts the sidecar into all pods and pod templates of a stream of YAML or JSON documents. It replaces
 // an earlier injection. Everything else stays as it is, byte for byte: comments, order, other kinds. Inject
 // leaves a pod alone if its label pgorigin/inject has another value than "true", or if it has a container
-// with our name from elsewhere. If any object is wrong, the error is a *Refusal and there is no stream, so
-// that nobody applies half of it.
+// with our name that is not as Inject wrote it. If any object is wrong, the error is a *Refusal and there is
+// no stream, so that nobody applies half of it.
 func (i *Injector) Inject(stream []byte) ([]byte, []Note, error) {
 	return editBatches(stream, func(s *source, r *report) ([]byte, error) {
-		var removed report
-		clean, err := s.uninjected(&removed)
-		if err != nil || len(removed.problems) > 0 {
-			r.problems = append(r.problems, removed.problems...)
+		clean, found, err := s.uninjected()
+		if err != nil {
 			return nil, err
 		}
-		text, err := i.inject(clean, r)
+		text, err := i.inject(clean, found, r)
 		if err != nil || len(r.problems) > 0 || bytes.Equal(text, clean.text) {
 			return text, err
 		}
@@ -53,27 +52,35 @@ func (i *Injector) Inject(stream []byte) ([]byte, []Note, error) {
 	})
 }
 
-// inject returns the text with a sidecar in each pod that shall have one. It does not change the source.
-func (i *Injector) inject(s *source, r *report) ([]byte, error) {
-	workloads := s.workloads()
-	if len(workloads) == 0 {
+// inject returns the text with a sidecar in each pod that shall have one. It does not change the source. found
+// is what was in each pod from an earlier injection.
+func (i *Injector) inject(s *source, found []injection, r *report) ([]byte, error) {
+	if len(found) == 0 {
 		return s.text, nil
 	}
 	changes := newEdits(s)
-	for _, w := range workloads {
+	for index, w := range s.workloads() {
+		before := found[index]
 		label, labelled := w.pod.Metadata.Labels[askLabel]
+		r.note(w, before.kept...)
 		switch {
-		case w.wrong != "":
-			r.refuse(w, w.wrong)
+		case before.wrong != "":
+			r.refuse(w, before.wrong)
 			continue
 		case labelled && label != "true":
 			r.note(w, fmt.Sprintf("left alone: label %s is %q", askLabel, label))
 			continue
+		case before.left != "":
+			r.note(w, before.left)
+			continue
 		case w.pod.hasSidecar():
-			r.note(w, "left alone: it has a container called "+containerName+" of its own")
+			r.note(w, foreignSidecar)
 			continue
 		}
 		problems := w.misplaced()
+		if _, marked := w.pod.Metadata.Labels[statusLabel]; marked {
+			problems = append(problems, "label "+statusLabel+" is for pgorigin to set: remove it")
+		}
 		decided, more := i.plan(w.pod)
 		if problems = append(problems, more...); len(problems) > 0 {
 			r.refuse(w, problems...)
@@ -132,69 +139,80 @@ func (e *edits) addEnv(list *yaml.Node, indexes []int, env object) error {
 type parts struct{ metadata, spec, env object }
 
 func (p plan) parts() parts {
-	meta := object{{"labels", object{{statusLabel, injected}}}}
+	meta := object{
+		{"labels", object{{statusLabel, injected}}},
+		{"annotations", object{{recordName, p.record().String()}}},
+	}
 	spec := object{{"initContainers", []any{p.container}}}
 	if len(p.volumes) > 0 {
 		spec = append(spec, member{"volumes", p.volumes})
 	}
-	if p.record == "" {
-		return parts{metadata: object{{"metadata", meta}}, spec: spec}
-	}
-	meta = append(meta, member{"annotations", object{{envRecord, p.record}}})
 	return parts{metadata: object{{"metadata", meta}}, spec: spec, env: object{{"env", p.env}}}
 }
 
 // Uninject removes what Inject added, and nothing else. It turns the output of Inject into the input of
-// Inject, byte for byte.
+// Inject, byte for byte. What has changed since stays as it is.
 func Uninject(stream []byte) ([]byte, []Note, error) {
 	return editBatches(stream, func(s *source, r *report) ([]byte, error) {
-		clean, err := s.uninjected(r)
+		clean, found, err := s.uninjected()
 		if err != nil {
 			return nil, err
+		}
+		for _, one := range found {
+			r.note(one.workload, one.kept...)
+			switch {
+			case one.wrong != "":
+				r.refuse(one.workload, one.wrong)
+			case one.left != "":
+				r.note(one.workload, one.left)
+			case len(one.ours) > 0:
+				r.note(one.workload, "uninjected")
+			}
 		}
 		return clean.text, nil
 	})
 }
 
-// uninjected returns the source without what inject added: itself if that is nothing. It makes sure that
-// nothing else changes.
-func (s *source) uninjected(r *report) (*source, error) {
-	before := len(r.notes)
-	text, ours, err := s.remove(r)
-	if err != nil || len(r.problems) > 0 || len(r.notes) == before {
-		return s, err
+// uninjected returns the source without what inject added, and what that was in each workload. It makes sure
+// that nothing else changes. The source stays as it is if there is nothing to remove, or something is wrong.
+func (s *source) uninjected() (*source, []injection, error) {
+	text, ours, found, err := s.remove()
+	wrong := func(one injection) bool { return one.wrong != "" }
+	if err != nil || len(ours) == 0 || slices.ContainsFunc(found, wrong) {
+		return s, found, err
 	}
 	clean, err := parse(text, s.at)
 	if err != nil || !bytes.Equal(clean.meaning(nil), s.meaning(ours)) {
-		return nil, s.uneditable()
+		return nil, nil, s.uneditable()
 	}
-	return clean, nil
+	return clean, found, nil
 }
 
 // remove returns the text without what inject added, and what that was.
-func (s *source) remove(r *report) ([]byte, nodes, error) {
-	changes, ours := newEdits(s), nodes{}
+func (s *source) remove() (text []byte, ours nodes, found []injection, err error) {
+	ours = nodes{}
 	for _, w := range s.workloads() {
-		if w.wrong != "" {
-			r.refuse(w, w.wrong)
-			continue
-		}
-		if w.pod.Metadata.Labels[statusLabel] != injected {
-			continue
-		}
-		added := w.additions()
-		if err := changes.remove(w.template, added); err != nil {
-			r.refuse(w, err.Error())
-			continue
-		}
-		maps.Copy(ours, added)
-		r.note(w, "uninjected")
+		found = append(found, w.injection())
+		maps.Copy(ours, found[len(found)-1].ours)
 	}
-	text, err := changes.apply()
-	if err != nil {
-		return nil, nil, fmt.Errorf("uninject: %w", err)
+	if len(ours) == 0 {
+		return s.text, nil, found, nil
 	}
-	return text, ours, nil
+	changes := newEdits(s)
+	for i := range found {
+		one := &found[i]
+		if len(one.ours) == 0 {
+			continue
+		}
+		changes.findHolders(one.template, ours)
+		if err := changes.remove(one.template, ours); err != nil {
+			one.wrong = err.Error()
+		}
+	}
+	if text, err = changes.apply(); err != nil {
+		return nil, nil, nil, fmt.Errorf("uninject: %w", err)
+	}
+	return text, ours, found, nil
 }
 
 // checkInjected parses the result. Without what is ours, it must be equal to the input.
@@ -207,7 +225,7 @@ func checkInjected(text, before, meaning []byte, at position) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", errUneditable, err)
 	}
-	clean, ours, err := after.remove(new(report))
+	clean, ours, _, err := after.remove()
 	if err != nil || !bytes.Equal(clean, before) || !bytes.Equal(after.meaning(ours), meaning) {
 		return after.uneditable()
 	}

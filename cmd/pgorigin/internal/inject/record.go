@@ -1,0 +1,180 @@
+package inject
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// record is what inject wrote into a pod, in the annotation recordName. uninject removes only what is still
+// as recorded. So the record does not depend on what this version would write.
+type record struct {
+	Container  string            `json:"container"`            // digest
+	Volumes    map[string]string `json:"volumes,omitempty"`    // digests by name
+	Env        map[string]string `json:"env,omitempty"`        // client variables of Containers
+	Containers []string          `json:"containers,omitempty"` // sorted
+}
+
+func (p plan) record() record {
+	r := record{Container: digest(p.container)}
+	for _, volume := range p.volumes {
+		if r.Volumes == nil {
+			r.Volumes = map[string]string{}
+		}
+		r.Volumes[fmt.Sprint(nameOf(volume))] = digest(volume)
+	}
+	if len(p.names) > 0 {
+		r.Env = variables(p.env)
+		r.Containers = slices.Compact(slices.Sorted(slices.Values(p.names)))
+	}
+	return r
+}
+
+// variables turns a list of variables into a map.
+func variables(list []any) map[string]string {
+	values := map[string]string{}
+	for _, item := range list {
+		made, _ := canonical(item).(map[string]any)
+		values[fmt.Sprint(made["name"])] = fmt.Sprint(made["value"])
+	}
+	return values
+}
+
+func (r record) String() string {
+	text, err := json.Marshal(r)
+	if err != nil {
+		panic(err) // cannot happen: strings only
+	}
+	return string(text)
+}
+
+// errRecord is for a record that inject has not written. Nobody can tell then what is from inject.
+var errRecord = errors.New("annotation " + recordName + " is not as this version of inject writes it: " +
+	"restore it, or use the pgorigin that wrote it")
+
+// readRecord refuses what inject would never write, so that uninject never removes anything else.
+func readRecord(text string) (record, error) {
+	var r record
+	if err := json.Unmarshal([]byte(text), &r); err != nil || r.String() != text {
+		return record{}, errRecord
+	}
+	digests := append(slices.Collect(maps.Values(r.Volumes)), r.Container)
+	isWrong := func(digest string) bool { return !digestText.MatchString(digest) }
+	isForeign := func(name string) bool { return !slices.Contains(volumeNames(), name) }
+	isUnusual := func(name string) bool { return !containerText.MatchString(name) }
+	switch {
+	case slices.ContainsFunc(digests, isWrong),
+		slices.ContainsFunc(slices.Collect(maps.Keys(r.Volumes)), isForeign),
+		slices.ContainsFunc(r.Containers, isUnusual), !slices.IsSorted(r.Containers),
+		len(slices.Compact(slices.Clone(r.Containers))) != len(r.Containers),
+		(len(r.Env) == 0) != (len(r.Containers) == 0), len(r.Env) > 0 && !wasClientEnv(r.Env):
+		return record{}, errRecord
+	}
+	return r, nil
+}
+
+var (
+	digestText    = regexp.MustCompile(`^[0-9a-f]{16}$`)
+	containerText = regexp.MustCompile(`^[^\x00-\x1f\x7f]{0,253}$`) // wider than Kubernetes: a template may fill it
+)
+
+// volumeNames are all names that inject has ever given to a volume.
+func volumeNames() []string {
+	var names []string
+	for _, item := range readContract().Volumes.Content {
+		names = append(names, text(item, "name"))
+	}
+	return names
+}
+
+// wasClientEnv reports whether inject writes these variables, for some port.
+func wasClientEnv(env map[string]string) bool {
+	port := env["PGPORT"]
+	list, _ := Settings{"listen-port": port}.fill(&readContract().ClientVariables).([]any)
+	return findWord("listen-port").check(port) == nil && maps.Equal(env, variables(list))
+}
+
+// digest identifies what a value means to Kubernetes: a list or object that inject has made, or a node.
+func digest(value any) string {
+	text, err := json.Marshal(canonical(value)) // the keys of a map are sorted
+	if err != nil {
+		panic(err) // cannot happen: maps, lists and strings only
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:8])
+}
+
+// canonical turns a value into maps, lists and strings. Style, order of keys, and what an API server adds to
+// every container and volume do not count. An anchor does count: something else may use the value.
+func canonical(value any) any {
+	switch v := value.(type) {
+	case object:
+		made := map[string]any{}
+		for _, m := range v {
+			made[m.key] = canonical(m.value)
+		}
+		return made
+	case []any:
+		made := make([]any, 0, len(v))
+		for _, item := range v {
+			made = append(made, canonical(item))
+		}
+		return made
+	case *yaml.Node:
+		return canonicalNode(v)
+	}
+	return fmt.Sprint(value)
+}
+
+// canonicalNode returns nil for what means nothing.
+func canonicalNode(n *yaml.Node) any {
+	switch {
+	case n.Anchor != "" || n.Kind == yaml.AliasNode:
+		return []any{"&", n.Anchor, n.Value}
+	case n.Kind == yaml.ScalarNode && n.Tag == "!!null":
+		return nil
+	case n.Kind == yaml.ScalarNode:
+		return n.Value
+	case len(n.Content) == 0:
+		return nil
+	case n.Kind != yaml.MappingNode:
+		made := make([]any, 0, len(n.Content))
+		for _, item := range n.Content {
+			made = append(made, canonicalNode(item))
+		}
+		return made
+	}
+	made := map[string]any{}
+	for i := range entries(n) {
+		one := entryAt(n, i)
+		value := canonicalNode(one.value)
+		if value != nil && value != serverDefault(one.first.Value) {
+			made[one.first.Value] = value
+		}
+	}
+	return made
+}
+
+// serverDefault returns the value that an API server gives to a key that inject does not write, or nil.
+func serverDefault(key string) any {
+	switch key {
+	case "defaultMode":
+		return "420"
+	case "protocol":
+		return "TCP"
+	case "scheme":
+		return "HTTP"
+	case "successThreshold":
+		return "1"
+	case "terminationMessagePath":
+		return "/dev/termination-log"
+	}
+	return nil
+}
