@@ -17,7 +17,7 @@ func TestRefusedValues(t *testing.T) {
 		{"no upstream", "examples/shop", "pgorigin: {upstream: ''}", "set pgorigin.upstream: host[:6432] of the pgbouncer"},
 		{"two CAs in an application", "examples/shop", "pgorigin: {caConfigMap: b}", "pgorigin.caSecret and pgorigin.caConfigMap: there can be one CA only"},
 		{"misspelt value of the sidecar", "examples/shop", "pgorigin: {upstraem: a}", "'upstraem'"},
-		{"upstream as a URL", "examples/shop", "pgorigin: {upstream: 'postgres://db'}", "pgorigin.upstream: expected host[:port]"},
+		{"upstream as a URL", "examples/shop", "pgorigin: {upstream: 'postgres://user:hunter2@db'}", "pgorigin.upstream: expected host[:port]"},
 		{"upstream with a gap, for all pods", "pgorigin", "sidecar: {upstream: 'a,,b'}", "sidecar.upstream: expected host[:port]"},
 		{"everything at once", "examples/shop", "pgorigin: {upstream: 'a:99999', caKey: ..}", "\npgorigin.caKey: expected a key"},
 		{"name that no Secret can have", "examples/shop", "pgorigin: {caSecret: My_CA}", "pgorigin.caSecret: expected the name of a Secret"},
@@ -38,8 +38,8 @@ func TestRefusedValues(t *testing.T) {
 		{"unknown policy version", "pgorigin", "injector: {policyApiVersion: v2}", "/injector/policyApiVersion"},
 		{"nothing excluded", "pgorigin", "injector: {excludedNamespaces: []}", "/injector/excludedNamespaces"},
 		{"two CAs for all pods", "pgorigin", "sidecar: {caSecret: a, caConfigMap: b}", "sidecar.caSecret and sidecar.caConfigMap: there can be one CA only"},
-		{"no CA for a Secret", "pgorigin", webhook + "webhook: {certificate: {existingSecret: a}}", "existingSecret needs webhook.certificate.caBundle: PEM of the CA"},
-		{"CA that is none", "pgorigin", "webhook: {certificate: {caBundle: abc}}", "/webhook/certificate/caBundle"},
+		{"no CA for a Secret", "pgorigin", webhook + "webhook: {certificate: {existingSecret: a}}", "webhook.certificate.caBundle: expected -----BEGIN CERTIFICATE-----, that is, PEM of the CA"},
+		{"CA that is none", "pgorigin", webhook + "webhook: {certificate: {caBundle: -----BEGIN PRIVATE KEY-----}}", "webhook.certificate.caBundle: expected -----BEGIN CERTIFICATE-----"},
 		{"no replicas", "pgorigin", "webhook: {replicas: 0}", "/webhook/replicas"},
 		{"misspelt threshold", "pgorigin", "prometheusRule: {thresholds: {expiryDays: 3}}", "'expiryDays'"},
 	} {
@@ -48,6 +48,9 @@ func TestRefusedValues(t *testing.T) {
 				_, err := helm.Template(t.Context(), chart(t, row.chart), "1.36.0", row.values)
 				if err == nil || !strings.Contains(err.Error(), row.want) {
 					t.Errorf("got %v, want a refusal with %q", err, row.want)
+				}
+				if err != nil && (strings.Contains(err.Error(), "PRIVATE") || strings.Contains(err.Error(), "hunter2")) {
+					t.Errorf("the refusal repeats what is secret: %v", err)
 				}
 			})
 		})
