@@ -64,7 +64,7 @@ func TestInjectRefuses(t *testing.T) {
 		"object": {
 			[]string{"-f", good, "-f", bad, "--image", "i", "--upstream", "db"},
 			cli.ExitFailed,
-			[]string{`pgorigin: inject: Pod shop: annotation pgorigin/upstream: saw "a b": expected host[:port]`, "annotation pgorigin/x: no such annotation"},
+			[]string{`pgorigin: inject: Pod shop: annotation pgorigin/upstream: expected host[:port]`, "annotation pgorigin/x: no such annotation"},
 		},
 		"no upstream": {[]string{"-f", good, "--image", "i"}, cli.ExitFailed, []string{"Pod shop: upstream is not set: add the annotation"}},
 		"no file":     {[]string{"-f", good + "x", "--image", "i"}, cli.ExitFailed, []string{"no such file"}},
@@ -72,7 +72,7 @@ func TestInjectRefuses(t *testing.T) {
 		"bad flag": {
 			[]string{"--ca-secret", "A"},
 			cli.ExitUsage,
-			[]string{`saw "A": expected the name of a Secret`},
+			[]string{`expected the name of a Secret`},
 		},
 		"two CAs":       {[]string{"--image", "i", "--ca-secret", "a", "--ca-configmap", "b"}, cli.ExitUsage, []string{"--ca-secret and --ca-configmap: there can be one CA only"}},
 		"no image":      {nil, cli.ExitUsage, []string{"--image is not set: pgorigin (devel) has no published image; write --image registry.example.com/pgorigin:v0.1.0"}},

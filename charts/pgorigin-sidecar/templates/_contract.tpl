@@ -49,7 +49,7 @@ without value.
 {{- $host := "([-._A-Za-z0-9%]+|[[][0-9A-Fa-f:.]+[]])" }}
 {{- $word := "(^|[^-_A-Za-z0-9])" }}
 {{- $aQuantity := "a quantity such as 10m, 1, 64Mi or 1Gi" }}
-# A message repeats a value if it matches this. A longer one, or one that may hold a password, stays out of messages.
+# Messages may repeat such texts of a pod: they are short, and cannot hold a password. Values of words are never repeated.
 showable: '^[] !#-<>?A-[^-~]{1,100}$'
 words:
 - name: upstream

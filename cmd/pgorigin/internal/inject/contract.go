@@ -59,7 +59,7 @@ type contract struct {
 	ClientVariables    yaml.Node `yaml:"clientVariables"`
 	Connections        connections
 
-	showable *regexp.Regexp // values that a message may repeat
+	showable *regexp.Regexp // texts of a pod that a message may repeat
 }
 
 // Words returns the vocabulary in the order of help.
@@ -125,14 +125,14 @@ const (
 	maxParts = 32 // between spaces, which is the most origins that pgorigin has
 )
 
-// check returns what is wrong with a value.
+// check returns what is wrong with a value. It does not repeat the value, which may hold a password.
 func (w *Word) check(value string) error {
 	long := func(part string) bool { return len(part) > maxPart }
 	if len(value) <= w.Most && w.pattern.MatchString(value) && apart(value) &&
 		!slices.ContainsFunc(strings.Split(strings.ReplaceAll(value, " ", ","), ","), long) {
 		return nil
 	}
-	return fmt.Errorf("%sexpected %s", saw(value), w.Expected)
+	return fmt.Errorf("expected %s", w.Expected)
 }
 
 // apart reports whether the keys of a value differ, and whether there are not too many.
@@ -152,14 +152,6 @@ func keys(value string) []string {
 		all = append(all, key)
 	}
 	return all
-}
-
-// saw returns the part of a message that repeats a value. It is empty if the value may hold a password, or is long.
-func saw(value string) string {
-	if !readContract().showable.MatchString(value) {
-		return ""
-	}
-	return `saw "` + value + `": `
 }
 
 // fill makes a part of the contract with the values of words. It returns nil for what is left out.

@@ -49,15 +49,15 @@ func TestRefusals(t *testing.T) {
 		"no name of a Secret": {
 			map[string]string{"pgorigin/client-secret": "My_Secret"},
 			"",
-			`annotation pgorigin/client-secret: saw "My_Secret": expected the name of a Secret, that is, lower-case letters, digits, "-" and "."`,
+			`annotation pgorigin/client-secret: expected the name of a Secret, that is, lower-case letters, digits, "-" and "."`,
 		},
 		"two CAs": {
 			map[string]string{"pgorigin/ca-secret": "a", "pgorigin/ca-configmap": "b"},
 			"",
 			"annotation pgorigin/ca-secret and annotation pgorigin/ca-configmap: there can be one CA only; remove one of them",
 		},
-		"upstream":            {map[string]string{"pgorigin/upstream": "postgres://x"}, "", `annotation pgorigin/upstream: saw "postgres://x": expected host[:port] of pgbouncer or PostgreSQL`},
-		"version":             {map[string]string{"pgorigin/min-version": "1.1"}, "", `annotation pgorigin/min-version: saw "1.1": expected 1.2 or 1.3`},
+		"upstream":            {map[string]string{"pgorigin/upstream": "postgres://x"}, "", `annotation pgorigin/upstream: expected host[:port] of pgbouncer or PostgreSQL`},
+		"version":             {map[string]string{"pgorigin/min-version": "1.1"}, "", `annotation pgorigin/min-version: expected 1.2 or 1.3`},
 		"level":               {map[string]string{"pgorigin/log-level": "loud"}, "", "expected debug, info, warn or error"},
 		"switch":              {map[string]string{"pgorigin/client-env": "no"}, "", "expected true or false"},
 		"port":                {map[string]string{"pgorigin/listen-port": "9632"}, "", "expected a port from 1 to 65535 other than 9632"},
@@ -136,5 +136,18 @@ func TestAllRefusalsAtOnce(t *testing.T) {
 	refused := new(Refusal)
 	if !errors.As(err, &refused) || len(refused.Problems) != 2 || refused.Problems[1].Object != "Pod c" || after != nil {
 		t.Errorf("got %q, %v", after, err)
+	}
+}
+
+// What stands in an annotation by mistake must not get into logs: a URL, or the secret itself in place of its name.
+func TestNoMessageRepeatsAValue(t *testing.T) {
+	for _, word := range Words() {
+		for _, value := range []string{"Hunter2!", "user:Hunter2!", "postgres://user:Hunter2!@db/x", "password=Hunter2!"} {
+			err := new(Injector).Set(word.Name, value)
+			got := refusalOf(t, testInjector(t), map[string]string{annotationPrefix + word.Name: value}, "")
+			if err == nil || strings.Contains(err.Error()+got, "Hunter2!") {
+				t.Errorf("%s: %q is answered with %v and %s", word.Name, value, err, got)
+			}
+		}
 	}
 }

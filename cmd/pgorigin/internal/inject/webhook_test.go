@@ -264,7 +264,7 @@ func TestReadDefaults(t *testing.T) {
 	_, got := read()
 	for _, want := range []string{
 		"default caSecret: no such setting; known are upstream,", "default log-level: expected at most 4096 bytes",
-		`default ca-secret: saw "A": expected the name of a Secret`,
+		`default ca-secret: expected the name of a Secret`,
 		"default ca-key is set, but neither default ca-secret nor default ca-configmap",
 	} {
 		if !strings.Contains(got, want) {
