@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"testing"
 	"time"
 )
@@ -129,10 +130,9 @@ func TestCloseWhileAConnectionWaits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	limited := &limitListener{Listener: ln, conns: map[*limitedConn]struct{}{}, left: make(chan struct{}, 1), closed: make(chan struct{})}
-	for range MaxConnections { // from the future, so that nobody has to go
-		limited.conns[&limitedConn{since: time.Now().Add(time.Hour)}] = struct{}{}
-	}
+	limited := NewLimitListener(ln, 1)
+	limited.taken = 1
+	limited.conns[&limitedConn{places: 1, since: time.Now().Add(time.Hour)}] = struct{}{} // from the future, so that it need not go
 	accepted := make(chan error, 1)
 	go func() {
 		_, err := limited.Accept()
@@ -149,5 +149,65 @@ func TestCloseWhileAConnectionWaits(t *testing.T) {
 	}
 	if err := <-accepted; !errors.Is(err, net.ErrClosed) {
 		t.Error(err)
+	}
+}
+
+// fakeConn comes from an address and remembers its end.
+type fakeConn struct {
+	net.Conn
+	closed bool
+}
+
+func (c *fakeConn) Close() error { c.closed = true; return nil }
+
+// Whoever has the most places loses one, and an address with few keeps them. Claimed places count.
+func TestTheAddressWithTheMostGivesWay(t *testing.T) {
+	const places = 8
+	l := NewLimitListener(nil, places)
+	began := time.Now().Add(-time.Minute)
+	open := func(address string, age int) *limitedConn {
+		c := &limitedConn{
+			Conn: new(fakeConn), listener: l, places: 1, from: netip.MustParseAddr(address), left: make(chan struct{}),
+			since: began.Add(-time.Duration(age) * time.Second),
+		}
+		l.conns[c] = struct{}{}
+		l.taken++
+		return c
+	}
+	ended := func(c *limitedConn) bool { return c.Conn.(*fakeConn).closed }
+	few := open("192.0.2.1", 100) // older than all others
+	var many []*limitedConn
+	for age := range places - 1 {
+		many = append(many, open("192.0.2.2", age))
+	}
+	if !l.Claim(few, 2) || ended(few) || !ended(many[6]) || !ended(many[5]) || ended(many[4]) || few.places != 3 {
+		t.Errorf("few %v with %d places, many %v %v %v", ended(few), few.places, ended(many[6]), ended(many[5]), ended(many[4]))
+	}
+	if l.taken != places+2 || l.leaving != 2 {
+		t.Errorf("taken %d, leaving %d, before the server has closed any", l.taken, l.leaving)
+	}
+	_, _ = many[5].Close(), many[6].Close()
+	if l.taken != places || l.leaving != 0 {
+		t.Errorf("taken %d, leaving %d", l.taken, l.leaving)
+	}
+	if !l.Claim(many[0], places-1) || !ended(few) || ended(many[0]) { // all that there are
+		t.Errorf("few %v, the claimer %v", ended(few), ended(many[0]))
+	}
+	select {
+	case <-Left(few):
+	default:
+		t.Error("it is not told that it had to go")
+	}
+	if l.Claim(few, 3) {
+		t.Error("a connection that had to go gets places")
+	}
+	for c := range l.conns {
+		if c != many[0] {
+			_ = c.Close()
+		}
+	}
+	l.Changed(many[0], http.StateIdle)
+	if l.taken != 1 || l.leaving != 0 {
+		t.Errorf("taken %d when the request is answered, want 1; leaving %d", l.taken, l.leaving)
 	}
 }
