@@ -73,7 +73,7 @@ func house() []room {
 		// webhook serves what inject does, and logs and counts it.
 		{
 			Package:   webhook,
-			Rooms:     []string{observe, config, inject, host, cli, safetext},
+			Rooms:     []string{observe, config, inject, host, cli, safetext, "tlsorigin/configfile"},
 			Libraries: []string{zap, prometheus},
 		},
 		// observe logs and counts for a sidecar.
@@ -97,7 +97,7 @@ func house() []room {
 			Libraries: []string{envconfig, cryptoTLS, zap},
 		},
 		// inject edits pods and manifests, and has a certificate of its own.
-		{Package: inject, Rooms: []string{"charts", "tlsorigin/configfile"}, Libraries: []string{configYAML, cryptoTLS}},
+		{Package: inject, Rooms: []string{"charts", "tlsorigin/configfile", leafHealth}, Libraries: []string{configYAML, cryptoTLS}},
 		// charts has the injection contract.
 		{Package: "charts"},
 		{Package: host, Libraries: []string{systemCalls}},

@@ -104,9 +104,6 @@ func isComment(line []byte) bool {
 // report collects what there is to say about the objects of a stream.
 type report struct{ notes, problems []Note }
 
-// maxProblems bounds what a report lists for one object.
-const maxProblems = 10
-
 func (r *report) note(w workload, texts ...string) {
 	for _, text := range texts {
 		r.notes = append(r.notes, Note{w.name, text})
@@ -115,11 +112,7 @@ func (r *report) note(w workload, texts ...string) {
 
 // refuse adds problems of one object.
 func (r *report) refuse(w workload, problems ...string) {
-	listed := min(len(problems), maxProblems)
-	for _, text := range problems[:listed] {
+	for _, text := range few(problems) {
 		r.problems = append(r.problems, Note{w.name, text})
-	}
-	if more := len(problems) - listed; more > 0 {
-		r.problems = append(r.problems, Note{w.name, fmt.Sprintf("and %d more problems", more)})
 	}
 }

@@ -126,12 +126,12 @@ func (p pod) obstacles(ports []string, volumes []any) []string {
 		for _, port := range c.Ports {
 			switch number := strconv.Itoa(port.ContainerPort); {
 			case slices.Contains(ports, number):
-				found = append(found, fmt.Sprintf("container %q has port %s, which pgorigin listens on: "+
-					"choose a free one in annotation pgorigin/listen-port or pgorigin/origins", c.Name, number))
+				found = append(found, fmt.Sprintf("container \"%s\" has port %s, which pgorigin listens on: "+
+					"choose a free one in annotation pgorigin/listen-port or pgorigin/origins", shown(c.Name, "..."), number))
 			case number == healthPort:
 				found = append(found,
-					fmt.Sprintf("container %q has port %s, which pgorigin answers probes on: "+
-						"use another port there", c.Name, healthPort))
+					fmt.Sprintf("container \"%s\" has port %s, which pgorigin answers probes on: "+
+						"use another port there", shown(c.Name, "..."), healthPort))
 			}
 		}
 	}

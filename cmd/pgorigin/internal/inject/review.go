@@ -17,12 +17,12 @@ type review struct {
 }
 
 type request struct {
-	UID         string          `json:"uid"`
-	Kind        groupKind       `json:"kind"`
-	SubResource string          `json:"subResource"`
-	Operation   string          `json:"operation"`
-	Namespace   string          `json:"namespace"`
-	Object      json.RawMessage `json:"object"`
+	UID         string    `json:"uid"`
+	Kind        groupKind `json:"kind"`
+	SubResource string    `json:"subResource"`
+	Operation   string    `json:"operation"`
+	Namespace   string    `json:"namespace"`
+	Object      reviewed  `json:"object"`
 }
 
 type groupKind struct {
@@ -66,34 +66,57 @@ type Decision struct {
 func (i *Injector) review(body []byte) ([]byte, Decision, error) {
 	var asked review
 	if err := json.Unmarshal(body, &asked); err != nil {
-		return nil, Decision{}, fmt.Errorf("read AdmissionReview: %w", err)
+		return nil, Decision{}, errors.New("read AdmissionReview: " + short(err.Error(), maxName))
 	}
 	isReview := asked.APIVersion == reviewVersion && asked.Kind == "AdmissionReview"
-	if !isReview || asked.Request == nil || asked.Request.UID == "" {
+	if !isReview || asked.Request == nil || asked.Request.UID == "" ||
+		len(asked.Request.UID) > maxName {
 		return nil, Decision{},
 			errors.New("expected an AdmissionReview of " + reviewVersion + " with a request")
 	}
 	answer := &response{UID: asked.Request.UID, Allowed: true}
 	decision, patch := i.decide(asked.Request)
-	switch {
-	case len(decision.Problems) > 0:
-		answer.Allowed = false
-		answer.Status = &status{
-			Status: "Failure", Reason: "Invalid", Code: 422,
-			Message: "pgorigin: " + decision.Object + ": " + strings.Join(decision.Problems, "; "),
-		}
-	case decision.Injected:
+	if decision.Injected {
 		text, err := json.Marshal(patch)
-		if err != nil {
+		switch {
+		case err != nil:
 			return nil, Decision{}, fmt.Errorf("encode patch: %w", err)
+		case len(text) > maxPatch:
+			decision.Injected = false
+			decision.Problems = []string{"it has too many containers for a patch: give some of them PGHOST, " +
+				"or set annotation pgorigin/client-env to false"}
+		default:
+			answer.PatchType, answer.Patch, answer.Warnings = "JSONPatch", text, decision.Warnings
 		}
-		answer.PatchType, answer.Patch, answer.Warnings = "JSONPatch", text, decision.Warnings
+	}
+	if len(decision.Problems) > 0 {
+		answer.Allowed = false
+		message := "pgorigin: " + decision.Object + ": " + strings.Join(decision.Problems, "; ")
+		answer.Status = &status{
+			Status: "Failure", Reason: "Invalid", Code: 422, Message: short(message, maxMessage),
+		}
 	}
 	text, err := json.Marshal(review{APIVersion: reviewVersion, Kind: "AdmissionReview", Response: answer})
 	if err != nil {
 		return nil, Decision{}, fmt.Errorf("encode answer: %w", err)
 	}
 	return text, decision, nil
+}
+
+// reviewed is the pod of a review, or the reason why there is none.
+type reviewed struct {
+	pod     pod
+	unread  error
+	tooMany bool // values, so that it was not read
+}
+
+// UnmarshalJSON never fails: the answer to a review needs the fields around its object.
+func (r *reviewed) UnmarshalJSON(text []byte) error {
+	*r = reviewed{}
+	if r.tooMany = countValues(text) > maxValues; !r.tooMany {
+		r.unread = json.Unmarshal(text, &r.pod)
+	}
+	return nil
 }
 
 // decide decides about one request. It changes nothing outside, so a dry run needs no special case.
@@ -103,9 +126,14 @@ func (i *Injector) decide(r *request) (Decision, []operation) {
 		decision.Skipped = "not the creation of a pod"
 		return decision, nil
 	}
-	var p pod
-	if err := json.Unmarshal(r.Object, &p); err != nil {
-		decision.Skipped = "cannot be read: " + err.Error()
+	p := r.Object.pod
+	switch {
+	case r.Object.tooMany:
+		decision.Problems = []string{fmt.Sprintf("it has more than %d values: "+
+			"pgorigin does not read such a pod; make it smaller", maxValues)}
+		return decision, nil
+	case r.Object.unread != nil:
+		decision.Skipped = "cannot be read: " + short(r.Object.unread.Error(), maxName)
 		return decision, nil
 	}
 	p.Metadata.Namespace = r.Namespace
@@ -122,7 +150,7 @@ func (i *Injector) decide(r *request) (Decision, []operation) {
 		return decision, nil
 	}
 	decided, problems := i.plan(p)
-	if decision.Problems = problems; len(problems) > 0 {
+	if decision.Problems = few(problems); len(problems) > 0 {
 		return decision, nil
 	}
 	decision.Injected = true

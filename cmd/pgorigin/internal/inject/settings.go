@@ -106,7 +106,7 @@ func ownSettings(annotations map[string]string) (Settings, []string) {
 		}
 	}
 	if len(unknown) > 0 {
-		text := "annotation " + unknown[0]
+		text := "annotation " + short(unknown[0], maxName)
 		if len(unknown) > 1 {
 			text = fmt.Sprintf("%s and %d more", text, len(unknown)-1)
 		}

@@ -1,23 +1,32 @@
 package inject
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/pgorigin/pgorigin/health"
 )
 
 const (
-	// maxReview is above the size of one object that an API server accepts, with room for the review around
-	// it.
-	maxReview = 4 << 20
-	// maxReviews bounds the reviews in memory at a time. More of them wait until their time is over.
-	maxReviews = 8
-	// reviewTimeout bounds reading a request, and answering it. An API server gives up after ten seconds or
-	// less.
+	// placeSize is what one connection may hold in bytes: the buffers of TLS and HTTP, and an answer. Longer bodies
+	// take more places.
+	placeSize = 64 << 10
+	// buffers is the part of a place that a body cannot have.
+	buffers = 48 << 10
+	// maxPlaces bounds connections and bodies together, to 16 MiB.
+	maxPlaces = 256
+	// maxReviews bounds the reviews that are decided at a time. One takes 8 MiB at most, and 20 ms.
+	maxReviews = 2
+	// maxHandshakes bounds the handshakes that are computed at a time. An RSA key takes 1.5 ms for each.
+	maxHandshakes = 2
+	// reviewTimeout bounds reading a request. An API server gives up after five seconds.
 	reviewTimeout = 5 * time.Second
 )
 
@@ -27,7 +36,7 @@ type Webhook struct {
 	// Injector returns the injector of a review. It is called for each review, because the defaults may
 	// change. While it returns an error, the webhook refuses pods that ask for injection, and /readyz fails.
 	// /readyz also fails while API servers refuse the certificate.
-	Injector func() (*Injector, error)
+	Injector func(context.Context) (*Injector, error)
 	// Reviewed is called after each review, with an error if the request could not be answered. It may be
 	// nil.
 	Reviewed func(Decision, error)
@@ -41,57 +50,97 @@ func (w *Webhook) Drain() { w.draining.Store(true) }
 // Server returns a server that answers for w with the certificate of pair. The caller runs it with ServeTLS,
 // without files, and shuts it down.
 func (w *Webhook) Server(pair *KeyPair) *http.Server {
-	slots := make(chan struct{}, maxReviews)
+	reviews := newTurns(maxReviews)
 	mux := http.NewServeMux()
-	mux.HandleFunc("POST /inject", func(rw http.ResponseWriter, r *http.Request) {
-		select {
-		case slots <- struct{}{}:
-			defer func() { <-slots }()
-			w.serveReview(rw, r)
-		case <-r.Context().Done():
-		}
-	})
+	mux.HandleFunc("POST /inject", func(rw http.ResponseWriter, r *http.Request) { w.serveReview(rw, r, reviews) })
 	mux.HandleFunc("GET /livez", writeOK)
-	mux.HandleFunc("GET /readyz", func(rw http.ResponseWriter, _ *http.Request) { w.serveReady(rw, pair) })
+	mux.HandleFunc("GET /readyz", func(rw http.ResponseWriter, r *http.Request) { w.serveReady(rw, r, pair) })
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true) // so that one connection is one request
+	config := pair.config()
+	newTurns(maxHandshakes).sign(config)
 	return &http.Server{
-		Handler: mux, TLSConfig: pair.config(), MaxHeaderBytes: 16 << 10,
+		Handler: mux, TLSConfig: config, MaxHeaderBytes: 16 << 10, Protocols: protocols,
 		ReadHeaderTimeout: reviewTimeout, ReadTimeout: reviewTimeout,
-		WriteTimeout: 2 * reviewTimeout, IdleTimeout: 90 * time.Second,
+		WriteTimeout: 2 * reviewTimeout, IdleTimeout: 2 * time.Minute, // an API server closes after 90 seconds
 	}
 }
 
-// serveReview answers one AdmissionReview.
-func (w *Webhook) serveReview(rw http.ResponseWriter, r *http.Request) {
-	answer, decision, err := w.review(http.MaxBytesReader(rw, r.Body, maxReview))
+// errLeft ends a request whose connection is closed.
+var errLeft = errors.New("the connection was closed by the client, or for a newer one")
+
+// claimKey is the key of a func(places int) bool in the context of a request.
+type claimKey struct{}
+
+// Limit returns ln with a bound for what the connections of server hold together. It sets ConnState and
+// ConnContext of the server.
+func Limit(server *http.Server, ln net.Listener) net.Listener {
+	limited := health.NewLimitListener(ln, maxPlaces)
+	server.ConnState = func(conn net.Conn, state http.ConnState) {
+		if state == http.StateActive {
+			state = http.StateIdle // its body may be slow to come, and its answer to be read
+		}
+		limited.Changed(conn, state)
+	}
+	server.ConnContext = func(ctx context.Context, conn net.Conn) context.Context {
+		return context.WithValue(ctx, claimKey{}, func(places int) bool { return limited.Claim(conn, places) })
+	}
+	return limited
+}
+
+// serveReview answers one AdmissionReview. It waits for its turn after it has the whole request.
+func (w *Webhook) serveReview(rw http.ResponseWriter, r *http.Request, reviews *turns) {
+	var answer []byte
+	var decision Decision
+	body, code, err := readBody(r)
+	if err == nil {
+		injector, broken := w.Injector(r.Context())
+		if broken != nil {
+			injector = &Injector{broken: broken}
+		}
+		work := func() { answer, decision, err = injector.review(body) }
+		if !reviews.do(r.Context().Done(), addressOf(r.RemoteAddr), work) {
+			err = errLeft
+		}
+	}
 	if w.Reviewed != nil {
 		w.Reviewed(decision, err)
 	}
 	if err != nil {
-		http.Error(rw, err.Error(), http.StatusBadRequest)
+		http.Error(rw, err.Error(), code)
 		return
 	}
 	rw.Header().Set("Content-Type", "application/json")
 	_, _ = rw.Write(answer)
 }
 
-func (w *Webhook) review(body io.Reader) ([]byte, Decision, error) {
-	text, err := io.ReadAll(body)
-	if err != nil {
-		return nil, Decision{}, fmt.Errorf("read request: %w", err)
+// readBody reads a request to its end. code is the status of the answer if that fails.
+func readBody(r *http.Request) (body []byte, code int, err error) {
+	switch {
+	case r.ContentLength < 0:
+		return nil, http.StatusLengthRequired, errors.New("expected a request with its Content-Length")
+	case r.ContentLength > maxReview:
+		_, _ = io.Copy(io.Discard, r.Body) // a client that still writes may not read the answer
+		return nil, http.StatusRequestEntityTooLarge,
+			fmt.Errorf("the review has %d bytes: pgorigin reads at most %d", r.ContentLength, maxReview)
 	}
-	injector, err := w.Injector()
-	if err != nil {
-		injector = &Injector{broken: err}
+	claim, bounded := r.Context().Value(claimKey{}).(func(int) bool)
+	if bounded && !claim(int(r.ContentLength+buffers)/placeSize) {
+		return nil, http.StatusServiceUnavailable, errLeft
 	}
-	return injector.review(text)
+	body = make([]byte, r.ContentLength)
+	if _, err := io.ReadFull(r.Body, body); err != nil {
+		return nil, http.StatusBadRequest, fmt.Errorf("read request: %w", err)
+	}
+	return body, http.StatusBadRequest, nil
 }
 
-func (w *Webhook) serveReady(rw http.ResponseWriter, pair *KeyPair) {
+func (w *Webhook) serveReady(rw http.ResponseWriter, r *http.Request, pair *KeyPair) {
 	if w.draining.Load() {
 		http.Error(rw, "draining", http.StatusServiceUnavailable)
 		return
 	}
-	_, err := w.Injector()
+	_, err := w.Injector(r.Context())
 	if err := errors.Join(pair.Usable(), err); err != nil {
 		http.Error(rw, oneLine(err), http.StatusServiceUnavailable)
 		return

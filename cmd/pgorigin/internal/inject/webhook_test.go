@@ -45,7 +45,7 @@ func newRig(t *testing.T) *rig {
 		t.Fatal(err)
 	}
 	r.webhook = &Webhook{
-		Injector: func() (*Injector, error) {
+		Injector: func(context.Context) (*Injector, error) {
 			r.mu.Lock()
 			defer r.mu.Unlock()
 			return testInjector(t), r.broken
@@ -67,7 +67,8 @@ func newRig(t *testing.T) *rig {
 	r.url = "https://" + ln.Addr().String()
 	server := r.webhook.Server(pair)
 	ended := make(chan error, 1)
-	go func() { ended <- server.ServeTLS(ln, "", "") }()
+	limited := Limit(server, ln)
+	go func() { ended <- server.ServeTLS(limited, "", "") }()
 	t.Cleanup(func() {
 		if err := server.Shutdown(context.Background()); err != nil {
 			t.Error(err)
@@ -124,18 +125,18 @@ func TestWebhookAnswersOverTLS(t *testing.T) {
 		{http.MethodGet, "/inject", "", http.StatusMethodNotAllowed},
 		{http.MethodPost, "/", "", http.StatusNotFound},
 		{http.MethodPost, "/inject", "what?", http.StatusBadRequest},
-		{http.MethodPost, "/inject", reviewOf(`"` + strings.Repeat("x", maxReview) + `"`), http.StatusBadRequest},
+		{http.MethodPost, "/inject", reviewOf(`"` + strings.Repeat("x", maxReview) + `"`), http.StatusRequestEntityTooLarge},
 	} {
 		if status, answer, _ := r.do(t, c.method, c.path, c.body); status != c.status {
 			t.Errorf("%s %s: %d %s, want %d", c.method, c.path, status, answer, c.status)
 		}
 	}
-	if len(r.failures) != 2 || !strings.Contains(r.failures[1].Error(), "too large") {
+	if len(r.failures) != 2 || !strings.Contains(r.failures[1].Error(), "pgorigin reads at most") {
 		t.Errorf("failures %v", r.failures)
 	}
 }
 
-// TestWebhookAnswersAKubelet: the probe of a kubelet offers HTTP/2. A server that agrees to it must speak it.
+// TestWebhookAnswersAKubelet: the probe of a kubelet offers HTTP/2, and the webhook declines that.
 func TestWebhookAnswersAKubelet(t *testing.T) {
 	r := newRig(t)
 	transport := &http.Transport{
@@ -153,8 +154,8 @@ func TestWebhookAnswersAKubelet(t *testing.T) {
 			continue
 		}
 		response.Body.Close()
-		if response.StatusCode != http.StatusOK || response.ProtoMajor != 2 {
-			t.Errorf("%s: %s %s, want 200 by HTTP/2", path, response.Proto, response.Status)
+		if response.StatusCode != http.StatusOK || response.ProtoMajor != 1 {
+			t.Errorf("%s: %s %s, want 200 by HTTP/1.1", path, response.Proto, response.Status)
 		}
 	}
 }

@@ -130,7 +130,7 @@ func (w workload) misplaced() []string {
 			if strings.HasPrefix(key, annotationPrefix) {
 				problems = append(problems,
 					fmt.Sprintf("%s %s is on the object itself, where nothing reads it: "+
-						"move it to the metadata of the pod template", what, key))
+						"move it to the metadata of the pod template", what, short(key, maxName)))
 			}
 		}
 	}
@@ -147,7 +147,7 @@ func describe(kind string, m metadata) string {
 	if m.Namespace != "" {
 		name = m.Namespace + "/" + name
 	}
-	return strings.TrimSpace(kind + " " + name)
+	return strings.TrimSpace(short(kind, maxName) + " " + short(name, maxName))
 }
 
 // child returns the value of a key of a mapping, or nil. It follows neither aliases nor merge keys.

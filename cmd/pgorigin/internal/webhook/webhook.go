@@ -2,14 +2,17 @@ package webhook
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"strings"
 	"syscall"
 	"time"
 
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cli"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
@@ -17,7 +20,11 @@ import (
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/inject"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/observe"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
+	"github.com/pgorigin/pgorigin/tlsorigin/configfile"
 )
+
+// strangersLines is how many lines a minute requests get that cannot be answered.
+const strangersLines = 10
 
 // drainTimeout is for reviews that are running when the shutdown delay is over. A review takes milliseconds.
 const drainTimeout = 10 * time.Second
@@ -28,6 +35,10 @@ type server struct {
 	log      *zap.Logger
 	build    cli.Build
 	metrics  *metrics
+	defaults configfile.Reader[defaults]
+
+	// strangers logs what anybody who reaches the port can make the webhook say: some lines a minute.
+	strangers *zap.Logger
 }
 
 // Run serves until the end of ctx or SIGTERM. It returns the exit code.
@@ -44,6 +55,12 @@ func Run(ctx context.Context, p cli.Process) int {
 	s := &server{
 		settings: settings, build: p.Build,
 		log: observe.NewLogger(p.Stderr, settings.LogFormat, settings.LogLevel, p.Env),
+	}
+	s.strangers = s.log.WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core {
+		return zapcore.NewSamplerWithOptions(core, time.Minute, strangersLines, 0)
+	}))
+	if limit := host.CgroupMemory(os.DirFS("/")); limit > 0 && host.Getenv(p.Env, "GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(limit / 5 * 4) // the rest is for the kernel's buffers
 	}
 	cert, key := settings.Webhook.CertFile, settings.Webhook.KeyFile
 	pair, err := inject.OpenKeyPair(ctx, cert, key, settings.Webhook.ServerName, s.logReload)
@@ -76,7 +93,8 @@ func (s *server) serve(ctx context.Context, listener net.Listener, pair *inject.
 	server.Handler = s.metrics.wrap(server.Handler)
 	server.ErrorLog, _ = zap.NewStdLogAt(s.log, zap.DebugLevel) // mostly clients that hang up
 	failed := make(chan error, 1)
-	go func() { failed <- server.ServeTLS(listener, "", "") }()
+	bounded := inject.Limit(server, listener)
+	go func() { failed <- server.ServeTLS(bounded, "", "") }()
 	s.log.Info("ready", zap.String("version", s.build.Version), zap.Stringer("address", listener.Addr()))
 	if err := pair.Usable(); err != nil {
 		s.log.Error("certificate cannot be used", zap.Error(err))
@@ -111,14 +129,27 @@ func (s *server) serve(ctx context.Context, listener net.Listener, pair *inject.
 	return cli.ExitOK
 }
 
+// defaults are an injector, or the reason why there is none.
+type defaults struct {
+	injector *inject.Injector
+	err      error
+}
+
 // newInjector reads the defaults, which may have changed since the last review.
-func (s *server) newInjector() (*inject.Injector, error) {
-	injector := new(inject.Injector)
-	return injector, injector.ReadDefaults(os.DirFS(s.settings.Webhook.DefaultsDir))
+func (s *server) newInjector(ctx context.Context) (*inject.Injector, error) {
+	read, err := s.defaults.Do(ctx, func() (read defaults) {
+		read.injector = new(inject.Injector)
+		read.err = read.injector.ReadDefaults(os.DirFS(s.settings.Webhook.DefaultsDir))
+		return read
+	})
+	if err != nil {
+		return nil, fmt.Errorf("folder of defaults %w", err)
+	}
+	return read.injector, read.err
 }
 
 func (s *server) checkDefaults() error {
-	_, err := s.newInjector()
+	_, err := s.newInjector(context.Background())
 	return err
 }
 
@@ -130,7 +161,7 @@ func (s *server) reviewed(v inject.Decision, err error) {
 	switch {
 	case err != nil:
 		result = "error"
-		s.log.Warn("request cannot be answered", zap.Error(err))
+		s.strangers.Warn("request cannot be answered", zap.Error(err))
 	case len(v.Problems) > 0:
 		result = "refused"
 		problem := safetext.Printable(strings.Join(v.Problems, "; "))
