@@ -7,6 +7,7 @@ package admission
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"maps"
 	"os"
@@ -33,11 +34,16 @@ var shared struct {
 	warned map[string]int  // what the API server warned of, and how often
 }
 
+var builtAlready = flag.String("binary", "", "the pgorigin to test instead of one that is built from this tree")
+
 func TestMain(m *testing.M) {
+	flag.Parse()
 	code := servers.RunSuite(m, func(ctx context.Context, lab *servers.Lab) (err error) {
 		shared.lab = lab
-		if shared.binary, err = lab.Build(ctx); err != nil {
-			return err
+		if shared.binary = *builtAlready; shared.binary == "" {
+			if shared.binary, err = lab.Build(ctx); err != nil {
+				return err
+			}
 		}
 		if shared.helms, err = kube.Helms(lab.Dir()); err != nil {
 			return err

@@ -7,11 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -55,21 +52,21 @@ func TestBurst(t *testing.T) {
 	for _, peer := range []string{"strip", "bridge", "spares", "stunnel"} {
 		t.Run(peer, func(t *testing.T) {
 			p := startConfined(t, peer, bouncer.Addr)
-			before := p.memory("rss")
+			before := p.group.Anonymous()
 			first, kept := logInMany(t.Context(), servers.DSN(p.addr), sessions, atOnce, nil)
-			steady := p.memory("rss")
+			steady := p.group.Anonymous()
 			second, burst := logInMany(t.Context(), servers.DSN(p.addr), logins, logins, nil)
 			living := alive(t.Context(), kept)
 			closeAll(burst)
 			pause(t.Context(), time.Minute)
-			after := p.memory("rss")
+			after := p.group.Anonymous()
 			lives := "lives"
 			select {
 			case <-p.ended:
 				lives = "killed"
 			default:
 			}
-			fmt.Fprintf(w, "%s\t%s\t%s\t%d of %d\t%d MiB", peer, tally(first), tally(second), living, len(kept), p.memory("peak")>>20)
+			fmt.Fprintf(w, "%s\t%s\t%s\t%d of %d\t%d MiB", peer, tally(first), tally(second), living, len(kept), p.group.Peak()>>20)
 			fmt.Fprintf(w, "\t%d MiB, %d before the burst, %d at rest\t%s\n", after>>20, steady>>20, before>>20, lives)
 			closeAll(kept)
 			if peer == "stunnel" {
@@ -84,7 +81,7 @@ func TestBurst(t *testing.T) {
 					t.Errorf("%d clients were told %s, want a session or SQLSTATE 53300", n, what)
 				}
 			}
-			if peak := p.memory("peak"); peak > memoryLimit*95/100 {
+			if peak := p.group.Peak(); peak > memoryLimit*95/100 {
 				t.Errorf("at its peak it took %d MiB of 64", peak>>20)
 			}
 			if after > steady+8<<20 {
@@ -177,28 +174,33 @@ type confined struct {
 	ended <-chan struct{}
 	log   func() string
 
-	group string
+	group servers.MemoryGroup
 }
 
 // startConfined starts pgorigin in a mode, or stunnel, in front of upstream and with little memory.
 func startConfined(t *testing.T, peer, upstream string) confined {
 	t.Helper()
-	c := confined{group: makeGroup(t)}
-	// A shell puts itself into the group, and becomes the program.
-	script := filepath.Join(shared.lab.Dir(), "confine-"+peer)
+	group, err := servers.NewMemoryGroup(memoryLimit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := group.Remove(); err != nil {
+			t.Error(err)
+		}
+	})
+	c := confined{group: group}
 	program := shared.binary
 	if peer == "stunnel" {
-		var err error
 		if program, err = exec.LookPath("stunnel"); err != nil {
 			t.Fatal(err)
 		}
 	}
-	text := "#!/bin/sh\necho $$ > " + filepath.Join(c.group, "cgroup.procs") + " && exec " + program + ` "$@"` + "\n"
-	if err := os.WriteFile(script, []byte(text), 0o755); err != nil {
+	script, err := group.Confine(shared.lab.Dir(), program)
+	if err != nil {
 		t.Fatal(err)
 	}
 	var p *servers.Process
-	var err error
 	if peer == "stunnel" {
 		p, c.addr, err = shared.lab.StunnelBy(t.Context(), script, upstream)
 	} else {
@@ -216,48 +218,4 @@ func startConfined(t *testing.T, peer, upstream string) confined {
 	t.Cleanup(p.Stop)
 	c.ended, c.log = p.Ended(), func() string { return p.Log.Tail(10) }
 	return c
-}
-
-// makeGroup makes a control group with a memory limit, of either version.
-func makeGroup(t *testing.T) string {
-	t.Helper()
-	parent, limit := "/sys/fs/cgroup", "memory.max"
-	if _, err := os.Stat("/sys/fs/cgroup/memory"); err == nil {
-		parent, limit = "/sys/fs/cgroup/memory", "memory.limit_in_bytes"
-	}
-	group, err := os.MkdirTemp(parent, "pgorigin-burst-")
-	if err != nil {
-		t.Fatalf("make a control group, which takes root: %v", err)
-	}
-	t.Cleanup(func() {
-		if err := os.Remove(group); err != nil {
-			t.Error(err)
-		}
-	})
-	if err := os.WriteFile(filepath.Join(group, limit), []byte(strconv.Itoa(memoryLimit)), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	return group
-}
-
-// memory reads what the group takes: "rss" is anonymous memory now, "peak" the most of all kinds so far. It
-// is 0 if the kernel does not say.
-func (c confined) memory(what string) int {
-	if what == "rss" {
-		text, _ := os.ReadFile(filepath.Join(c.group, "memory.stat")) // none is 0
-		for line := range strings.Lines(string(text)) {
-			if name, value, _ := strings.Cut(strings.TrimSpace(line), " "); name == "rss" || name == "anon" {
-				n, _ := strconv.Atoi(value)
-				return n
-			}
-		}
-		return 0
-	}
-	for _, name := range []string{"memory.peak", "memory.max_usage_in_bytes"} {
-		if text, err := os.ReadFile(filepath.Join(c.group, name)); err == nil {
-			n, _ := strconv.Atoi(strings.TrimSpace(string(text)))
-			return n
-		}
-	}
-	return 0
 }
