@@ -60,6 +60,10 @@ func shapes(normal, restricted string) []shape {
 			"Pod Security restricted", restricted, strings.Replace(pod("", ""), `web:1"}`, `web:1", `+secure+"}", 1),
 			"pgorigin", "pgorigin-ca", "web",
 		},
+		{
+			"32 origins", normal, pod(`, annotations: {pgorigin/origins: "`+strings.Join(origins(32), " ")+`"}`, ""),
+			"pgorigin", "pgorigin-ca", "web",
+		},
 		{"injected already", normal, pod("", own), "pgorigin", "", ""},
 		{"not asked", normal, strings.Replace(pod("", ""), `"true"`, `"false"`, 1), "", "", ""},
 	}

@@ -67,7 +67,7 @@ func refusals(t *testing.T, r *release) {
 func origins(count int) []string {
 	var all []string
 	for i := range count {
-		all = append(all, fmt.Sprintf("%d=a", 7000+i))
+		all = append(all, fmt.Sprintf("%d=pgbouncer.databases.svc", 7000+i))
 	}
 	return all
 }
