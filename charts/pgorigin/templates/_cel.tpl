@@ -90,17 +90,26 @@ annotation with a wrong value counts as missing here, and the guard refuses it.
 {{- end }}
 
 {{- /*
+pgorigin.celConnects is a CEL condition over a container `c`: it gets the client environment, because it has none of it. The
+condition stands where it counts: a list of names that is searched would cost the square of the number of containers.
+*/ -}}
+{{- define "pgorigin.celConnects" -}}
+variables.clientEnv != 'false' && !c.?env.orValue([]).exists(e, e.name in ['PGHOST', 'PGHOSTADDR', 'PGPORT', 'PGSSLMODE'])
+{{- end }}
+
+{{- /*
 pgorigin.celPatch is the injection as a CEL list of JSONPatch: client environment, sidecar, volumes, label. The client
 environment goes first, while the indexes of init containers are what they were.
 */ -}}
 {{- define "pgorigin.celPatch" -}}
+{{- $connects := include "pgorigin.celConnects" . }}
 {{- $variables := (include "pgorigin.contract" . | fromYaml).clientVariables }}
 {{- range $kind := list "initContainers" "containers" }}
 {{- $containers := printf "object.spec.?%s.orValue([])" $kind }}
-{{ $containers }}.transformList(i, c, c.name in variables.connecting && !has(c.env),
+{{ $containers }}.transformList(i, c, {{ $connects }} && !has(c.env),
   JSONPatch{op: 'add', path: '/spec/{{ $kind }}/' + string(i) + '/env', value: []}) +
 {{- range $index, $_ := $variables }}
-{{ $containers }}.transformList(i, c, c.name in variables.connecting,
+{{ $containers }}.transformList(i, c, {{ $connects }},
   JSONPatch{op: 'add', path: '/spec/{{ $kind }}/' + string(i) + '/env/0', value: variables.clientVariables[{{ sub (len $variables) (add $index 1) }}]}) +
 {{- end }}
 {{- end }}
