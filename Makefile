@@ -91,8 +91,8 @@ charts: install ## tests the charts with Helm 3 and 4; UPDATE=-update writes the
 	@test/promtool
 	tools=$$(test/admission/build charts) && KUBE_TOOLS=$$tools PATH="$(CURDIR)/bin:$$PATH" $(GO) test -tags charts -count=1 -timeout=14m ./test/charts $(UPDATE)
 
-admission: install ## tests injection on a real API server, which it builds once (ten minutes); KUBERNETES=1.29, or all; SHOW=-show
-	@test/admission/run "$(KUBERNETES)" $(SHOW)
+admission: install ## tests injection on a real API server, which it builds once (ten minutes); KUBERNETES=1.29, or all; SHOW=-show; FUZZ=20000: random pods only
+	@test/admission/run "$(KUBERNETES)" $(SHOW) $(if $(FUZZ),-run TestEnginesAgree -timeout=4h -cases=$(FUZZ))
 
 lint: ## gofmt, go vet (for macOS and Windows, too), golangci-lint, actionlint
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "gofmt would change:"; echo "$$unformatted"; exit 1; }

@@ -135,9 +135,23 @@ func checkUninjected(t *testing.T, injected kube.Object) {
 	}
 }
 
-// rendered is the pod of an application chart that uses the library as a variant says. The chart differs from
-// charts/examples/shop in that its pod is that of the golden file.
+// rendered is the pod of an application chart that uses the library as a variant says.
 func rendered(t *testing.T, v kube.Variant) kube.Object {
+	t.Helper()
+	values, err := v.SidecarValues("pgorigin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	objects, err := shared.helms[0].Template(testContext(t), webChart(t), shared.cluster.Version, values)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return objects[0]
+}
+
+// webChart is the folder of an application chart that uses the library. It differs from charts/examples/shop in that its pod
+// is that of the golden file.
+func webChart(t *testing.T) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "web")
 	for _, folder := range []string{"templates", "charts"} {
@@ -174,13 +188,5 @@ spec:
 			t.Fatal(err)
 		}
 	}
-	values, err := v.SidecarValues("pgorigin")
-	if err != nil {
-		t.Fatal(err)
-	}
-	objects, err := shared.helms[0].Template(testContext(t), dir, shared.cluster.Version, values)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return objects[0]
+	return dir
 }

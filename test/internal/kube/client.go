@@ -28,7 +28,7 @@ type Client struct {
 func newClient(lab *servers.Lab, base string) *Client {
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(lab.CA.PEM())
-	return &Client{base: base, http: &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}}}
+	return &Client{base: base, http: &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, MaxIdleConnsPerHost: 8}}}
 }
 
 // StatusError is an answer other than 2xx.

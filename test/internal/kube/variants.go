@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -76,18 +77,11 @@ func (v Variant) SidecarValues(under string) (string, error) { return values(und
 // DefaultValues is a document of values for the chart pgorigin, with the defaults.
 func (v Variant) DefaultValues() (string, error) { return values("sidecar", v.Defaults) }
 
-// valueOf says where a word stands in the values of a sidecar; nil for a word that the charts do not know.
-func valueOf(word string) []string {
-	return map[string][]string{
-		"image-pull-policy": {"image", "pullPolicy"}, "upstream": {"upstream"}, "server-name": {"serverName"},
-		"ca-secret": {"caSecret"}, "ca-configmap": {"caConfigMap"}, "ca-key": {"caKey"}, "client-secret": {"clientSecret"},
-		"min-version": {"minVersion"}, "log-level": {"logLevel"}, "listen-port": {"listenPort"}, "origins": {"origins"}, "env-configmap": {"envConfigMap"},
-		"client-env": {"clientEnv"}, "cpu-request": {"resources", "requests", "cpu"}, "memory-request": {"resources", "requests", "memory"},
-		"cpu-limit": {"resources", "limits", "cpu"}, "memory-limit": {"resources", "limits", "memory"},
-	}[word]
-}
-
 func values(under string, words map[string]string) (string, error) {
+	known, err := Words()
+	if err != nil {
+		return "", err
+	}
 	// What the chart's own values.yaml may set besides: a variant is to have its own words only.
 	sidecar := map[string]any{"caSecret": ""}
 	for word, value := range words {
@@ -97,18 +91,18 @@ func values(under string, words map[string]string) (string, error) {
 			set(sidecar, value[at+1:], "image", "tag")
 			continue
 		}
-		path := valueOf(word)
-		if path == nil {
+		i := slices.IndexFunc(known, func(w Word) bool { return w.Name == word })
+		if i < 0 || known[i].Value == "" {
 			return "", fmt.Errorf("the charts have no value for %q", word)
 		}
 		var typed any = value
 		switch word {
-		case "listen-port", "client-env": // a number, a boolean
-			if err := json.Unmarshal([]byte(value), &typed); err != nil {
-				return "", fmt.Errorf("decode %s: %w", word, err)
+		case "listen-port", "client-env": // a number, a boolean; a wrong value stays a string
+			if regexp.MustCompile("^([1-9][0-9]*|true|false)$").MatchString(value) {
+				_ = json.Unmarshal([]byte(value), &typed) // it is one
 			}
 		}
-		set(sidecar, typed, path...)
+		set(sidecar, typed, strings.Split(known[i].Value, ".")...)
 	}
 	text, err := yaml.Marshal(map[string]any{under: sidecar})
 	return string(text), err

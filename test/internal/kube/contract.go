@@ -1,0 +1,50 @@
+package kube
+
+import (
+	"bytes"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"text/template"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/pgorigin/pgorigin/charts"
+)
+
+// Word is one setting in the injection contract, which describes the fields.
+type Word struct {
+	Name, Pattern, Value, Excludes string
+	Most                           int
+	DefaultOnly                    bool `yaml:"defaultOnly"`
+	Needs                          []string
+}
+
+// Words reads the words of the injection contract.
+func Words() ([]Word, error) {
+	parsed, err := template.New("").Parse(charts.Contract)
+	if err != nil {
+		return nil, fmt.Errorf("parse the injection contract: %w", err)
+	}
+	var text bytes.Buffer
+	if err := parsed.ExecuteTemplate(&text, "pgorigin.contract", nil); err != nil {
+		return nil, fmt.Errorf("render the injection contract: %w", err)
+	}
+	var contract struct{ Words []Word }
+	if err := yaml.Unmarshal(text.Bytes(), &contract); err != nil {
+		return nil, fmt.Errorf("decode the injection contract: %w", err)
+	}
+	return contract.Words, nil
+}
+
+// Valid reports whether a value is right.
+func (w Word) Valid(value string) bool {
+	most := w.Most
+	if most == 0 {
+		most = 253
+	}
+	long := func(part string) bool { return len(part) > 253 }
+	return len(value) <= most && regexp.MustCompile(w.Pattern).MatchString(value) &&
+		!slices.ContainsFunc(strings.Split(value, ","), long)
+}
