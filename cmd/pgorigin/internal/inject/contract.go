@@ -156,8 +156,7 @@ func keys(value string) []string {
 
 // fill makes a part of the contract with the values of words. It returns nil for what is left out.
 func (s Settings) fill(n *yaml.Node) any {
-	switch {
-	case n.Kind == yaml.MappingNode:
+	if n.Kind == yaml.MappingNode {
 		made := object{}
 		for i := 0; i+1 < len(n.Content); i += 2 {
 			key := n.Content[i].Value
@@ -166,7 +165,8 @@ func (s Settings) fill(n *yaml.Node) any {
 			}
 		}
 		return made
-	case n.Kind == yaml.SequenceNode:
+	}
+	if n.Kind == yaml.SequenceNode {
 		var made []any
 		for _, item := range n.Content {
 			for _, filler := range s.fillers(item) {
