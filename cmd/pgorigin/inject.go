@@ -14,9 +14,10 @@ import (
 )
 
 const injectHelp = `inject reads Kubernetes objects as YAML or JSON. It adds pgorigin to the pods of
-every Pod, Deployment, StatefulSet, DaemonSet, ReplicaSet, Job and CronJob, also
-in a List. pgorigin becomes a native sidecar (Kubernetes 1.29 and later), the
-first of the init containers. Everything else stays as it is, byte for byte.
+every Pod and of every kind with a pod template, also in a List. Such kinds are
+Deployment, StatefulSet, DaemonSet, Job, CronJob and, for example, a Rollout.
+pgorigin becomes a native sidecar (Kubernetes 1.29 and later), the first of the
+init containers. Everything else stays as it is, byte for byte.
 
 A container without PGHOST, PGHOSTADDR, PGPORT and PGSSLMODE gets PGHOST, PGPORT
 and PGSSLMODE, which lead it to the sidecar. A second inject replaces what the
@@ -26,6 +27,10 @@ changed since, and what a Helm chart has rendered.
 inject leaves a pod template with the label pgorigin/inject: "false" alone. An
 annotation pgorigin/NAME of a pod template overrides the flag --NAME, except for
 --image and --image-pull-policy.
+
+Standard error has a line for each object, and for each container that connects
+past pgorigin, for example by a URL with another host. --check makes these lines
+errors: use it in the pipeline of a repository with injected manifests.
 
 ` + injectCodes
 
@@ -44,6 +49,7 @@ func newInjectCommand(p *program) *cobra.Command {
 		_ = injector.Set("image", "ghcr.io/pgorigin/pgorigin:"+v) // a version is a valid tag
 	}
 	var files []string
+	var check bool
 	cmd := &cobra.Command{
 		Use:     "inject [flags] [-f FILE]",
 		Short:   "Put pgorigin into the pods of Kubernetes manifests",
@@ -56,10 +62,15 @@ func newInjectCommand(p *program) *cobra.Command {
 			if len(problems) > 0 {
 				return errors.New(strings.Join(problems, "; "))
 			}
+			if check {
+				return p.editManifests(cmd, files, injector.CheckInjected)
+			}
 			return p.editManifests(cmd, files, injector.Inject)
 		},
 	}
 	addFilenameFlag(cmd, &files)
+	cmd.Flags().BoolVar(&check, "check", false,
+		"write no manifests; exit 1 if inject would change or refuse one, or a container connects past pgorigin")
 	for _, word := range inject.Words() {
 		cmd.Flags().Var(&wordFlag{injector, word.Name}, word.Name, word.Meaning)
 		if len(word.Values) > 0 {

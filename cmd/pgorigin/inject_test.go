@@ -44,6 +44,33 @@ func TestInjectAndBack(t *testing.T) {
 	}
 }
 
+// TestInjectCheck: a repository with injected manifests stays as inject makes it.
+func TestInjectCheck(t *testing.T) {
+	args := []string{"inject", "--upstream", "db.prod:6432", "--image=registry.example/pgorigin:v1"}
+	pastIt := strings.Replace(shopManifest, "image: shop:1\n", "image: shop:1\n    env: [{name: A, value: \"postgres://u:secret@db.prod/\\u202E\"}]\n", 1)
+	for manifest, want := range map[string]string{
+		shopManifest: "",
+		pastIt:       "pgorigin: inject: Pod shop: container \"web\" connects past pgorigin: A has the host db.prod: write 127.0.0.1:6432 there\n",
+	} {
+		made := runWith(t, nil, append(args, "-f", manifestFile(t, manifest))...)
+		if made.code != cli.ExitOK || strings.Contains(made.stderr, "secret") {
+			t.Fatalf("exit %d, %s", made.code, made.stderr)
+		}
+		code := cli.ExitOK
+		if want != "" {
+			code = cli.ExitFailed
+		}
+		got := runWith(t, nil, append(args, "--check", "-f", manifestFile(t, made.stdout))...)
+		if got.code != code || got.stdout != "" || got.stderr != want {
+			t.Errorf("exit %d, stdout %q, got %s\nwant %s", got.code, got.stdout, got.stderr, want)
+		}
+	}
+	got := runWith(t, nil, append(args, "--check", "-f", manifestFile(t, shopManifest))...)
+	if got.code != cli.ExitFailed || got.stdout != "" || got.stderr != "pgorigin: inject: Pod shop: is not injected: run pgorigin inject\n" {
+		t.Errorf("exit %d, %s%s", got.code, got.stdout, got.stderr)
+	}
+}
+
 // TestInjectJoinsFiles: two files become one stream, even if the first has no last line break.
 func TestInjectJoinsFiles(t *testing.T) {
 	first, second := manifestFile(t, strings.TrimSuffix(shopManifest, "\n")), manifestFile(t, shopManifest)

@@ -106,13 +106,20 @@ type report struct{ notes, problems []Note }
 
 func (r *report) note(w workload, texts ...string) {
 	for _, text := range texts {
-		r.notes = append(r.notes, Note{w.name, text})
+		r.notes = append(r.notes, Note{Object: w.name, Text: text})
+	}
+}
+
+// warn adds notes about what has to be corrected, although it is no problem for inject.
+func (r *report) warn(w workload, texts ...string) {
+	for _, text := range texts {
+		r.notes = append(r.notes, Note{Object: w.name, Text: text, Wrong: true})
 	}
 }
 
 // refuse adds problems of one object.
 func (r *report) refuse(w workload, problems ...string) {
 	for _, text := range few(problems) {
-		r.problems = append(r.problems, Note{w.name, text})
+		r.problems = append(r.problems, Note{Object: w.name, Text: text})
 	}
 }

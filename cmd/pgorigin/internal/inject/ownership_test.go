@@ -119,7 +119,7 @@ func TestChangedPartsStay(t *testing.T) {
 			if err != nil || left && string(again) != text {
 				t.Errorf("inject: %v, got\n%s", err, again)
 			}
-			if got := textsOf(notes); got != c.says+map[bool]string{false: "injected"}[left] {
+			if got := textsOf(notes); !strings.HasPrefix(got, c.says+map[bool]string{false: "injected"}[left]) { // hints follow
 				t.Errorf("inject says %q", got)
 			}
 			checkRoundTrip(t, []byte(want), again)

@@ -128,7 +128,8 @@ func (c podContainer) texts(given bool) []variable {
 	return texts
 }
 
-// host returns the first host in a text that is not local, else "". It reports whether a host is local.
+// host returns the first host in a text that is not local, or something that cannot be shown, else "". It
+// reports whether a host is local.
 func (v variable) host() (host string, local bool) {
 	patterns := readContract().Connections
 	text := v.Value
@@ -149,6 +150,9 @@ func (v variable) host() (host string, local bool) {
 			if patterns.LocalPlace.MatchString(found) {
 				local = true
 				continue
+			}
+			if rest, _, _ := strings.Cut(text[at[1]:], " "); strings.Contains(rest, "@") {
+				return "@", false // what was found may be a part of a password
 			}
 			return found[strings.LastIndexAny(found, "@/= ")+1:], false
 		}

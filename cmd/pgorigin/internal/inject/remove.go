@@ -27,7 +27,7 @@ const foreignSidecar = "left alone: inject did not write its container " + conta
 // injection compares a workload with its record. What differs is the user's.
 func (w workload) injection() injection {
 	found := injection{workload: w, ours: nodes{}}
-	if w.wrong != "" {
+	if w.wrong != "" || w.skipped != "" {
 		return found
 	}
 	recorded, isRecorded := w.pod.Metadata.Annotations[recordName]

@@ -14,6 +14,7 @@ import (
 type Note struct {
 	Object string // such as "Deployment shop/web"
 	Text   string // such as "injected"
+	Wrong  bool   // it has to be corrected
 }
 
 // Refusal is everything that is wrong with the objects of a stream.
@@ -35,21 +36,24 @@ func (r *Refusal) Error() string {
 
 // Inject puts the sidecar into all pods and pod templates of a stream of YAML or JSON documents. It replaces
 // an earlier injection. Everything else stays as it is, byte for byte: comments, order, other kinds. Inject
-// leaves a pod alone if its label pgorigin/inject has another value than "true", or if it has a container
-// with our name that is not as Inject wrote it. If any object is wrong, the error is a *Refusal and there is
+// leaves a pod alone if its label pgorigin/inject is "false", or if it has a container with our name that is
+// not as Inject wrote it. If any object is wrong, the error is a *Refusal and there is
 // no stream, so that nobody applies half of it.
 func (i *Injector) Inject(stream []byte) ([]byte, []Note, error) {
-	return editBatches(stream, func(s *source, r *report) ([]byte, error) {
-		clean, found, err := s.uninjected()
-		if err != nil {
-			return nil, err
-		}
-		text, err := i.inject(clean, found, r)
-		if err != nil || len(r.problems) > 0 || bytes.Equal(text, clean.text) {
-			return text, err
-		}
-		return text, checkInjected(text, clean.text, clean.meaning(nil), s.at)
-	})
+	return editBatches(stream, i.reinject)
+}
+
+// reinject removes an earlier injection and injects.
+func (i *Injector) reinject(s *source, r *report) ([]byte, error) {
+	clean, found, err := s.uninjected()
+	if err != nil {
+		return nil, err
+	}
+	text, err := i.inject(clean, found, r)
+	if err != nil || len(r.problems) > 0 || bytes.Equal(text, clean.text) {
+		return text, err
+	}
+	return text, checkInjected(text, clean.text, clean.meaning(nil), s.at)
 }
 
 // inject returns the text with a sidecar in each pod that shall have one. It does not change the source. found
@@ -67,14 +71,21 @@ func (i *Injector) inject(s *source, found []injection, r *report) ([]byte, erro
 		case before.wrong != "":
 			r.refuse(w, before.wrong)
 			continue
-		case labelled && label != "true":
+		case w.skipped != "":
+			r.note(w, w.skipped)
+			continue
+		case label == "false":
 			r.note(w, fmt.Sprintf("left alone: label %s is %q", askLabel, label))
 			continue
-		case before.left != "":
-			r.note(w, before.left)
+		case labelled && label != "true":
+			r.refuse(w, fmt.Sprintf(`label %s is %q: write "true" or "false"`, askLabel, shown(label, "...")))
+			continue
+		case before.left != "" && before.left != foreignSidecar:
+			r.warn(w, before.left)
 			continue
 		case w.pod.hasSidecar():
 			r.note(w, foreignSidecar)
+			r.hint(w, i.hints(w.pod))
 			continue
 		}
 		problems := w.misplaced()
@@ -90,7 +101,8 @@ func (i *Injector) inject(s *source, found []injection, r *report) ([]byte, erro
 			r.refuse(w, err.Error())
 			continue
 		}
-		r.note(w, "injected")
+		r.note(w, injected)
+		r.hint(w, decided.hints)
 	}
 	if len(r.problems) > 0 {
 		return nil, nil

@@ -17,20 +17,7 @@ type workload struct {
 	pod      pod        // what template says
 	outer    metadata   // that of the object around template; empty for a Pod
 	wrong    string     // why the rest cannot be read; empty if it can
-}
-
-// templatePaths returns the path from an object to its pod template, by API group and kind.
-func templatePaths() map[string][]string {
-	template := []string{"spec", "template"}
-	return map[string][]string{
-		"v1/Pod":           {},
-		"apps/Deployment":  template,
-		"apps/StatefulSet": template,
-		"apps/DaemonSet":   template,
-		"apps/ReplicaSet":  template,
-		"batch/Job":        template,
-		"batch/CronJob":    {"spec", "jobTemplate", "spec", "template"},
-	}
+	skipped  string     // why pgorigin leaves it alone by its kind; empty if it does not
 }
 
 // workloads finds the workloads of a stream, also in a List.
@@ -38,36 +25,19 @@ func (s *source) workloads() []workload {
 	var found []workload
 	for _, document := range s.documents {
 		for _, root := range document.Content {
-			found = appendWorkloads(found, root, true)
+			found = appendWorkloads(found, root, "", "", false)
 		}
 	}
 	return found
 }
 
-// appendWorkloads looks at one object. Kubernetes refuses a List in a List.
-func appendWorkloads(found []workload, n *yaml.Node, mayBeList bool) []workload {
-	if n.Kind != yaml.MappingNode {
-		return found
-	}
-	version, kind := text(n, "apiVersion"), text(n, "kind")
-	if kind == "List" && version == "v1" && mayBeList {
-		if items := child(n, "items"); items != nil && items.Kind == yaml.SequenceNode {
-			for _, item := range items.Content {
-				found = appendWorkloads(found, item, false)
-			}
-		}
-		return found
-	}
-	group, _, _ := strings.Cut(version, "/")
-	path, ok := templatePaths()[group+"/"+kind]
-	if !ok {
-		return found
-	}
-	w := workload{name: fmt.Sprintf("%s in line %d", kind, n.Line), template: n}
-	if err := w.read(n, kind, path); err != nil {
+// readWorkload reads an object of a kind.
+func readWorkload(n *yaml.Node, name string, about kind) workload {
+	w := workload{name: fmt.Sprintf("%s in line %d", name, n.Line), template: n, skipped: about.skipped}
+	if err := w.read(n, name, about.path); err != nil {
 		w.wrong = err.Error()
 	}
-	return append(found, w)
+	return w
 }
 
 // read reads an object with a pod template at path.
@@ -90,6 +60,9 @@ func (w *workload) read(n *yaml.Node, kind string, path []string) error {
 	}
 	if len(path) > 0 {
 		w.outer = whole.Metadata
+	}
+	if w.skipped != "" {
+		return nil
 	}
 	return decode(w.template, &w.pod)
 }

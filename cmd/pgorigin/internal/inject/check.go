@@ -1,0 +1,55 @@
+package inject
+
+import "bytes"
+
+// CheckInjected reports each pod and pod template that Inject would change or refuse, and what leads past the
+// sidecar, as a *Refusal. There is no stream.
+func (i *Injector) CheckInjected(stream []byte) ([]byte, []Note, error) {
+	return editBatches(stream, func(s *source, r *report) ([]byte, error) {
+		var said report
+		text, err := i.reinject(s, &said)
+		r.problems = append(r.problems, said.problems...)
+		if err != nil || len(said.problems) > 0 {
+			return nil, err
+		}
+		after, err := parse(text, s.at)
+		if err != nil {
+			return nil, err
+		}
+		before := s.workloads()
+		for index, w := range after.workloads() {
+			was, _ := appendMeaning(nil, before[index].template, nil)
+			is, _ := appendMeaning(nil, w.template, nil)
+			_, recorded := before[index].pod.Metadata.Annotations[recordName]
+			switch {
+			case bytes.Equal(was, is):
+			case recorded:
+				r.refuse(w, "is injected in another way than these flags say: run pgorigin inject again")
+			default:
+				r.refuse(w, "is not injected: run pgorigin inject")
+			}
+		}
+		for _, note := range said.notes {
+			switch {
+			case note.Wrong:
+				r.problems = append(r.problems, note)
+			case note.Text != injected:
+				r.notes = append(r.notes, note)
+			}
+		}
+		return nil, nil
+	})
+}
+
+// hint adds hints as notes.
+func (r *report) hint(w workload, hints []hint) {
+	for _, h := range hints {
+		r.notes = append(r.notes, Note{Object: w.name, Text: h.text, Wrong: h.wrong})
+	}
+}
+
+// hints are those for a pod that has a sidecar from elsewhere.
+func (i *Injector) hints(p pod) []hint {
+	settings, _ := i.settings(p.Metadata.Annotations)
+	return p.hints(settings)
+}
