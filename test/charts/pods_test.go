@@ -50,6 +50,12 @@ podMonitor: {enabled: true, labels: {team: monitoring}}
 		case o.At("metadata", "annotations", "helm.sh/hook") != "test":
 			t.Errorf("%s is no test", what)
 		}
+		// OpenShift's policy restricted-v2 gives users, and refuses others. It asks for the rest.
+		context, _ := pod.At("spec", "containers", 0, "securityContext").(map[string]any)
+		const want = "map[allowPrivilegeEscalation:false capabilities:map[drop:[ALL]] readOnlyRootFilesystem:true runAsNonRoot:true seccompProfile:map[type:RuntimeDefault]]"
+		if pod.At("spec", "securityContext") != nil || fmt.Sprint(context) != want {
+			t.Errorf("%s has the security context %v", what, context)
+		}
 		if got := fmt.Sprint(pod.At("spec", "imagePullSecrets")); got != "[map[name:registry]]" {
 			t.Errorf("%s pulls with %s", what, got)
 		}
