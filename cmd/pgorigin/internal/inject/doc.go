@@ -13,7 +13,7 @@
 // because the charts read them, too. A test compares all results with testdata/container.yaml.
 //
 // inject never parses text and writes it again. A YAML library finds lines and columns, and inject edits the
-// text there. Then it parses the result and compares it with the input and the record. So an unusual style can lead
-// to an error, but never to YAML that means something else. For the same reason, uninject restores every
-// byte.
+// text there. Then it parses the result and compares it with the input and the record. So an unusual style
+// can lead to an error, but never to YAML that means something else. For the same reason, uninject restores
+// every byte.
 package inject
