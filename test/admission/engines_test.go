@@ -26,11 +26,13 @@ type engines struct {
 	webhook *release // with r.pods
 	command string   // namespace with the policy's guard only, for the output of `pgorigin inject`
 
-	client   *kube.Client // without a record of the API server's warnings
-	release  string       // namespace of the policy's release
+	release  string // namespace of the policy's release
 	defaults map[string]string
 	count    int // of the defaults so far
 }
+
+// ownImage is the image of the sidecar without the end of its tag.
+const ownImage = "registry.example/pgorigin:v"
 
 // policyRelease is the name of the release with the policy. The one with the webhook is called pgorigin.
 const policyRelease = "pgorigin-policy"
@@ -38,9 +40,7 @@ const policyRelease = "pgorigin-policy"
 // startEngines installs the chart twice.
 func startEngines(t *testing.T) *engines {
 	t.Helper()
-	client := *shared.cluster.Client
-	client.Warned = nil
-	e := &engines{client: &client, policy: newNamespace(t, ""), command: newNamespace(t, ""), release: newNamespace(t, "")}
+	e := &engines{policy: newNamespace(t, ""), command: newNamespace(t, ""), release: newNamespace(t, "")}
 	e.webhook = install(t, shared.helms[0], "webhook", fmt.Sprintf(
 		"{sidecar: {upstream: 'db:5432'}, injector: {excludedNamespaces: [kube-system, %s, %s]}}", e.policy, e.command))
 	t.Cleanup(func() {
@@ -80,7 +80,7 @@ func (e *engines) setDefaults(t *testing.T, defaults map[string]string) {
 	t.Helper()
 	e.count++
 	e.defaults = defaults
-	e.defaults["image"] = fmt.Sprintf("registry.example/pgorigin:v%d", e.count)
+	e.defaults["image"] = fmt.Sprint(ownImage, e.count)
 	values, err := kube.Variant{Defaults: defaults}.DefaultValues()
 	if err != nil {
 		t.Fatal(err)
@@ -210,11 +210,20 @@ func problemsOf(said string, pod kube.Object) (problems []string) {
 type verdict struct {
 	pod     string // JSON; empty if it is refused
 	message string
+	hints   []string // about containers, of pgorigin's policies or webhook
 }
 
 // ask creates a pod for the look of it. What differs between any two pods is taken out of the answer.
-func (e *engines) ask(ctx context.Context, namespace string, pod kube.Object) (verdict, error) {
-	admitted, err := e.client.Create(ctx, "/api/v1/namespaces/"+namespace+"/pods?dryRun=All", pod)
+func ask(ctx context.Context, namespace string, pod kube.Object) (verdict, error) {
+	var hints []string
+	client := *shared.cluster.Client
+	client.Warned = func(text string) {
+		if _, hint, ok := strings.Cut(text, ": Pod "); ok {
+			_, hint, _ = strings.Cut(hint, ": ")
+			hints = append(hints, hint)
+		}
+	}
+	admitted, err := client.Create(ctx, "/api/v1/namespaces/"+namespace+"/pods?dryRun=All", pod)
 	if status := new(kube.StatusError); errors.As(err, &status) && status.Code != 500 {
 		return verdict{message: strings.ReplaceAll(status.Message, namespace+"/", "")}, nil
 	}
@@ -238,7 +247,7 @@ func (e *engines) ask(ctx context.Context, namespace string, pod kube.Object) (v
 		slices.SortStableFunc(volumes, func(a, b any) int { return strings.Compare(nameOf(a), nameOf(b)) })
 	}
 	text, err := json.MarshalIndent(admitted, "", " ")
-	return verdict{pod: tokenVolume.ReplaceAllString(string(text), "kube-api-access")}, err
+	return verdict{pod: tokenVolume.ReplaceAllString(string(text), "kube-api-access"), hints: hints}, err
 }
 
 var tokenVolume = regexp.MustCompile("kube-api-access-[a-z0-9]{5}")
@@ -284,6 +293,9 @@ func disagreement(policy, webhook, command verdict, problems []string) (kind, te
 				return differ("policy and "+name+": another sentence", policy.message, other.message)
 			}
 		}
+		if strings.Contains(command.pod, ownImage) { // the webhook warns about pods that it injects
+			return hintsDisagree(policy.hints, webhook.hints)
+		}
 		return "", ""
 	case policy.pod != "":
 		return differ("only the policy admits", policy.pod, strings.Join(problems, "\n"))
@@ -295,6 +307,21 @@ func disagreement(policy, webhook, command verdict, problems []string) (kind, te
 	}
 	if s := webhook.sentence(); s != strings.Join(problems, "; ") && !strings.Contains(webhook.message, "is invalid") {
 		return differ("webhook and inject: another sentence", webhook.message, strings.Join(problems, "\n"))
+	}
+	return "", ""
+}
+
+// hintsDisagree compares what the policy's hints and the webhook warn of. CEL names one of each kind.
+func hintsDisagree(policy, webhook []string) (kind, text string) {
+	past := func(hint string) bool { return strings.Contains(hint, " connects past pgorigin: ") }
+	both := strings.Join(policy, "\n") + "\n---\n" + strings.Join(webhook, "\n")
+	for _, hint := range policy {
+		if !slices.Contains(webhook, hint) && !strings.Contains(hint, " cannot see where ") { // CEL is less exact there
+			return "the policy warns of something else", both
+		}
+	}
+	if slices.ContainsFunc(webhook, past) && !slices.ContainsFunc(policy, past) {
+		return "only the webhook warns", both
 	}
 	return "", ""
 }

@@ -29,9 +29,6 @@ var (
 	seed  = flag.Uint64("seed", uint64(time.Now().UnixNano()), "what TestEnginesAgree makes its pods from")
 )
 
-// casesPerDefaults is how many pods meet the same defaults, and one process of `pgorigin inject`.
-const casesPerDefaults = 200
-
 // tally counts what came of the cases.
 type tally struct {
 	sync.Mutex
@@ -60,11 +57,12 @@ func TestEnginesAgree(t *testing.T) {
 	count := &tally{words: map[string]int{}, disagreeing: map[string]int{}, reasons: map[string]int{}, tried: map[string]bool{}}
 	mustAdmit(t, e.policy, manyContainers(t)) // API servers bound the cost of a policy
 	began := time.Now()
-	for first := 0; first < *cases; first += casesPerDefaults {
+	several := max(200, *cases/40) // that meet the same defaults, and one process of `pgorigin inject`
+	for first := 0; first < *cases; first += several {
 		if first > 0 {
 			e.setDefaults(t, g.defaults())
 		}
-		pods := make([]kube.Object, min(casesPerDefaults, *cases-first))
+		pods := make([]kube.Object, min(several, *cases-first))
 		for i := range pods {
 			pods[i] = g.pod(fmt.Sprintf("case-%d", first+i))
 		}
@@ -88,7 +86,7 @@ func TestEnginesAgree(t *testing.T) {
 // compare gives pods to all ways.
 func (e *engines) compare(t *testing.T, count *tally, pods []kube.Object, folder string) {
 	t.Helper()
-	ctx := within(t, 5*time.Minute)
+	ctx := within(t, 15*time.Minute)
 	injected, err := e.inject(ctx, pods)
 	if err != nil {
 		t.Fatal(err)
@@ -112,17 +110,17 @@ func (e *engines) compare(t *testing.T, count *tally, pods []kube.Object, folder
 }
 
 func (e *engines) compareOne(ctx context.Context, t *testing.T, count *tally, pod kube.Object, command written, folder string) error {
-	policy, err := e.ask(ctx, e.policy, pod)
+	policy, err := ask(ctx, e.policy, pod)
 	if err != nil {
 		return err
 	}
-	webhook, err := e.ask(ctx, e.webhook.pods, pod)
+	webhook, err := ask(ctx, e.webhook.pods, pod)
 	if err != nil {
 		return err
 	}
 	var byCommand verdict
 	if command.problems == nil {
-		if byCommand, err = e.ask(ctx, e.command, command.pod); err != nil {
+		if byCommand, err = ask(ctx, e.command, command.pod); err != nil {
 			return err
 		}
 	}
@@ -306,8 +304,8 @@ func (e *engines) compareCharts(t *testing.T, g grammar, count *tally) {
 				count.disagree(t, "chart and inject: another sentence", fmt.Sprintf("%q\n%v\n%s", words, chartErr, said))
 			}
 		default:
-			byChart, err := e.ask(testContext(t), e.command, objects[0])
-			byCommand, err2 := e.ask(testContext(t), e.command, object(t, out))
+			byChart, err := ask(testContext(t), e.command, objects[0])
+			byCommand, err2 := ask(testContext(t), e.command, object(t, out))
 			if err := errors.Join(err, err2); err != nil {
 				t.Fatal(err)
 			}

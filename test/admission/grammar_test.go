@@ -156,7 +156,7 @@ func (g grammar) pod(name string) map[string]any {
 		metadata["generateName"] = name + "-"
 	}
 	if g.chance(3) {
-		metadata["labels"].(map[string]any)["pgorigin/inject"] = pick(g, "false", "True", "")
+		metadata["labels"].(map[string]any)["pgorigin/inject"] = "false"
 	}
 	if annotations := g.annotations(); len(annotations) > 0 || g.chance(20) {
 		metadata["annotations"] = annotations
@@ -193,6 +193,12 @@ func (g grammar) containers(spec map[string]any, key, name string, count int) {
 		}
 		g.env(c)
 		if g.chance(10) {
+			c[pick(g, "command", "args")] = []any{pick(g, append(hosts(), "psql")...), pick(g, append(hosts(), "-h", "--host")...), pick(g, hosts()...)}
+		}
+		if g.chance(5) {
+			c["envFrom"] = []any{map[string]any{pick(g, "secretRef", "configMapRef"): map[string]any{"name": "a"}}}
+		}
+		if g.chance(10) {
 			c["ports"] = []any{map[string]any{"containerPort": pick(g, 80, 6432, 6433, 9632, 1, 65535)}}
 		} else if g.chance(10) {
 			c["ports"] = pick[any](g, nil, []any{})
@@ -206,7 +212,7 @@ func (g grammar) containers(spec map[string]any, key, name string, count int) {
 }
 
 func (g grammar) env(c map[string]any) {
-	names := []string{"A", "PATH", "PGDATABASE", "PGHOST", "PGHOSTADDR", "PGPORT", "PGSSLMODE", "PGUSER", "PGORIGIN_UPSTREAM_ADDR", "pghost"}
+	names := []string{"A", "PATH", "PGDATABASE", "PGHOST", "PGHOSTADDR", "PGPORT", "PGSSLMODE", "PGUSER", "PGORIGIN_UPSTREAM_ADDR", "pghost", "DATABASE_URL", "DB_HOST", "SPRING_DATASOURCE_URL"}
 	switch {
 	case g.chance(40):
 		return
@@ -224,11 +230,20 @@ func (g grammar) env(c map[string]any) {
 		case 2:
 			e["value"] = pick[any](g, "", nil)
 		default:
-			e["value"] = pick(g, "x", "$(PGHOST)", "127.0.0.1", "ü\n\u2028")
+			e["value"] = pick(g, append(hosts(), "x", "$(PGHOST)", "127.0.0.1", "ü\n\u2028", "require", "verify-full", "5432")...)
 		}
 		list = append(list, e)
 	}
 	c["env"] = list
+}
+
+// hosts are values that say where a database is, or seem to.
+func hosts() []string {
+	return []string{
+		"db.prod", "localhost", "::1", "/var/run/postgresql", "127.0.0.1,db.prod", "postgres://u:pw@db.prod/app", "postgresql://127.0.0.1:6432/app", "postgres:///app?host=/tmp",
+		"jdbc:postgresql://a,b/app", "postgresql+asyncpg://[::1]/app", "postgres://u:p@w@db/app", "host=db port=5432 dbname=a", "host=127.0.0.1 user=a", "psql -h db.prod",
+		"psql --host=localhost", "postgres://$(PGHOST)/app", "POSTGRES://DB/x", "mysql://db/app host=a", "postgres://localhost/a postgres://b/c", "postgres://", "host=", "$(DB_HOST)",
+	}
 }
 
 // ownSidecar is a container with pgorigin's name that the author of the pod has written.
@@ -284,6 +299,26 @@ func (g grammar) odd(spec map[string]any) {
 	}
 	if g.chance(5) {
 		spec["nodeSelector"] = pick[any](g, map[string]any{"kubernetes.io/os": "windows"}, map[string]any{"kubernetes.io/os": "linux"}, map[string]any{"zone": "a"}, nil)
+	}
+	if g.chance(6) {
+		system := func() any {
+			return map[string]any{"key": pick(g, "kubernetes.io/os", "kubernetes.io/os", "zone"), "operator": pick(g, "In", "In", "In", "NotIn"), "values": pick(g, []any{"windows"}, []any{"windows", "windows"}, []any{"linux", "windows"}, []any{"linux"})}
+		}
+		terms := []any{map[string]any{"matchExpressions": []any{system()}}}
+		switch g.IntN(4) {
+		case 0:
+			terms = append(terms, map[string]any{"matchExpressions": []any{system(), system()}})
+		case 1:
+			terms = append(terms, map[string]any{"matchFields": []any{map[string]any{"key": "metadata.name", "operator": "In", "values": []any{"a"}}}})
+		case 2:
+			terms = []any{pick[any](g, map[string]any{}, map[string]any{"matchExpressions": []any{}}, map[string]any{"matchExpressions": nil}), terms[0]}
+		}
+		kind := pick(g, "requiredDuringSchedulingIgnoredDuringExecution", "requiredDuringSchedulingIgnoredDuringExecution", "preferredDuringSchedulingIgnoredDuringExecution")
+		affinity := any(map[string]any{"nodeSelectorTerms": terms})
+		if strings.HasPrefix(kind, "preferred") {
+			affinity = []any{map[string]any{"weight": 1, "preference": terms[0]}}
+		}
+		spec["affinity"] = map[string]any{"nodeAffinity": map[string]any{kind: affinity}}
 	}
 	if g.chance(1) {
 		spec["ephemeralContainers"] = []any{map[string]any{"name": "debug", "image": "d"}}
