@@ -21,13 +21,20 @@ import (
 // Whoever writes a workload is told what does nothing, and what goes past pgorigin. Nothing is refused.
 func TestHints(t *testing.T) {
 	modes, guard, _ := offered()
-	if !guard {
-		return // such a version of Kubernetes has no policies
+	for _, mode := range modes {
+		t.Run(mode, func(t *testing.T) {
+			r := install(t, shared.helms[0], mode, "sidecar: {upstream: 'pgbouncer.prod:6432'}")
+			if guard {
+				awaitHint(t, r)
+				run(t, "words", func(t *testing.T) { hintsOfWords(t, r) })
+				run(t, "containers", func(t *testing.T) { hintsOfContainers(t, r) })
+			}
+			run(t, "pod", func(t *testing.T) { // of the policy or the webhook, and not of both
+				pod := strings.Replace(fmt.Sprintf(askingPod, "", ""), `web:1"`, `web:1", env: [{name: URL, value: "postgres://u:secret@db/"}]`, 1)
+				hinted(t, r, pod, `Pod web: container "web" connects past pgorigin: URL has the host db: write 127.0.0.1:6432 there`)
+			})
+		})
 	}
-	r := install(t, shared.helms[0], modes[0], "sidecar: {upstream: 'pgbouncer.prod:6432'}")
-	awaitHint(t, r)
-	run(t, "words", func(t *testing.T) { hintsOfWords(t, r) })
-	run(t, "containers", func(t *testing.T) { hintsOfContainers(t, r) })
 }
 
 // author creates an object for the look of it, and returns the hints.
@@ -38,7 +45,11 @@ func author(ctx context.Context, t *testing.T, namespace, text string) []string 
 	var hints []string
 	client := *shared.cluster.Client
 	client.Warned = func(text string) {
-		if _, hint, ok := strings.Cut(text, "with binding 'pgorigin-hints': "); ok {
+		_, hint, ok := strings.Cut(text, "with binding 'pgorigin-hints': ")
+		if !ok {
+			_, hint, ok = strings.Cut(text, "pgorigin: ") // of the webhook
+		}
+		if ok {
 			hints = append(hints, strings.ReplaceAll(hint, namespace+"/", ""))
 		}
 	}

@@ -26,6 +26,7 @@ func templatePaths() map[string][]string {
 type kind struct {
 	path    []string // keys; empty for a Pod
 	pods    bool     // whether there is one, as far as pgorigin can see
+	guessed bool     // by its shape
 	skipped string   // why pgorigin leaves it alone; empty if it does not
 }
 
@@ -48,7 +49,7 @@ func kindOf(n *yaml.Node, group, name string) kind {
 		return kind{pods: true, skipped: "left alone: Knative refuses native sidecars in its objects; " +
 			`set the label pgorigin/inject: "true" in its template, and the injector adds pgorigin to the pods`}
 	case isContainers(shape):
-		return kind{path: []string{"spec", "template"}, pods: true}
+		return kind{path: []string{"spec", "template"}, pods: true, guessed: true}
 	case hasContainers(n):
 		return kind{pods: true, skipped: "left alone: pgorigin does not know where this kind has its pod " +
 			"template; label its pods, and the injector adds pgorigin to them"}

@@ -151,7 +151,7 @@ func (v variable) host() (host string, local bool) {
 				local = true
 				continue
 			}
-			if rest, _, _ := strings.Cut(text[at[1]:], " "); strings.Contains(rest, "@") {
+			if strings.Contains(text[at[1]:], "@") {
 				return "@", false // what was found may be a part of a password
 			}
 			return found[strings.LastIndexAny(found, "@/= ")+1:], false

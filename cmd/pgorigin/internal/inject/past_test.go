@@ -58,3 +58,21 @@ func TestHintsAreBounded(t *testing.T) {
 		}
 	}
 }
+
+// A hint never has a password, however wrong the URL is.
+func TestHintsHaveNoPassword(t *testing.T) {
+	parts := []string{"", "@", "/", "?", "#", ":", "%", " ", "=", ",", "//", "x@y", "x/y@", "host=", "-h "}
+	for _, form := range []string{"postgres://u:%s@db/x", "u%s@db", "postgresql://:%s@db,c:1/", "jdbc:postgresql://db/x?user=u&password=%s", "host=db dbname=x password=%s"} {
+		for _, before := range parts {
+			for _, after := range parts {
+				value := fmt.Sprintf(form, "p"+before+"secret"+after+"w")
+				p := pod{Spec: podSpec{Containers: []podContainer{{Name: "c", Env: []variable{{Name: "X", Value: value}, {Name: "PGHOST", Value: value}}}}}}
+				for _, h := range p.hints(Settings{}) {
+					if strings.Contains(h.text, "secret") {
+						t.Errorf("%s: %s", value, h.text)
+					}
+				}
+			}
+		}
+	}
+}

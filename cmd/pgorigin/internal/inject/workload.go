@@ -34,7 +34,12 @@ func (s *source) workloads() []workload {
 // readWorkload reads an object of a kind.
 func readWorkload(n *yaml.Node, name string, about kind) workload {
 	w := workload{name: fmt.Sprintf("%s in line %d", name, n.Line), template: n, skipped: about.skipped}
-	if err := w.read(n, name, about.path); err != nil {
+	err := w.read(n, name, about.path)
+	switch {
+	case err == nil:
+	case about.guessed:
+		w.skipped = "left alone: its spec.template is no pod template: " + err.Error()
+	default:
 		w.wrong = err.Error()
 	}
 	return w
