@@ -96,7 +96,7 @@ func (l *LimitListener) Accept() (net.Conn, error) {
 // take gives c so many more places. It makes others leave that have been silent for the grace time, and waits
 // until there is room. It returns false if c had to go or the listener was closed before. The caller holds mu.
 func (l *LimitListener) take(c *limitedConn, places int, grace time.Duration) bool {
-	for !c.leaving && !(l.closing && c.places == 0) {
+	for !c.leaving && (!l.closing || c.places > 0) {
 		victim := l.next(c)
 		tooMany := l.taken-l.leaving+places > l.places
 		switch {
