@@ -186,3 +186,52 @@ func TestHelpOfInjection(t *testing.T) {
 		golden.Compare(t, "testdata/help_"+name+".golden", runWith(t, nil, "help", name).stdout)
 	}
 }
+
+// TestConfigMapDecidesNothingElse: what the ConfigMap of env-configmap sets changes neither where pgorigin listens nor how it
+// verifies. Kubernetes lets the variables of the container win.
+func TestConfigMapDecidesNothingElse(t *testing.T) {
+	got := runWith(t, nil, "inject", "-f", manifestFile(t, shopManifest), "--upstream", "db.prod:6432",
+		"--origins", "6433=reports.prod", "--env-configmap=more", "--image=x")
+	var pod struct {
+		Spec struct {
+			InitContainers []struct {
+				Env []struct{ Name, Value string }
+			} `yaml:"initContainers"`
+		}
+	}
+	if err := yaml.Unmarshal([]byte(got.stdout), &pod); err != nil || got.code != cli.ExitOK {
+		t.Fatalf("%v, %+v", err, got)
+	}
+	for variables, want := range map[string]string{
+		"LISTEN_ADDR=0.0.0.0:6432 LISTEN_ALLOW_NON_LOOPBACK=true 6433_LISTEN_ADDR=0.0.0.0:6433 6433_LISTEN_ALLOW_NON_LOOPBACK=true": "",
+		"TLS_VERIFY=verify-ca 6433_TLS_VERIFY=verify-ca HEALTH_ADDR=:1 TLS_CA_PEM=x":                                                "TLS_CA_PEM",
+		"ORIGINS=open OPEN_UPSTREAM_ADDR=db OPEN_LISTEN_ADDR=0.0.0.0:1 OPEN_LISTEN_ALLOW_NON_LOOPBACK=true":                         "there is no origin open",
+		"ORIGINS=open OPEN_UPSTREAM_ADDR=db OPEN_LISTEN_ADDR=0.0.0.0:1 OPEN_LISTEN_ALLOW_NON_LOOPBACK=true UNKNOWN_ENV=ignore":      "",
+		"UPSTREAM_ADDR=evil 6433_UPSTREAM_ADDR=evil TLS_VERIFY=verify-ca 6433_TLS_VERIFY=verify-ca ADMIN_ADDR=0.0.0.0:1":            "expected a loopback address",
+	} {
+		set := map[string]string{}
+		for _, variable := range strings.Fields(variables) {
+			name, value, _ := strings.Cut(variable, "=")
+			set["PGORIGIN_"+name] = value
+		}
+		for _, v := range pod.Spec.InitContainers[0].Env {
+			set[v.Name] = v.Value
+		}
+		var env []string
+		for name, value := range set {
+			env = append(env, name+"="+value)
+		}
+		shown := runWith(t, env, "config")
+		if want != "" {
+			if shown.code != cli.ExitConfig || !strings.Contains(shown.stderr, want) {
+				t.Errorf("%s: exit %d, %s, want %s", variables, shown.code, shown.stderr, want)
+			}
+			continue
+		}
+		for _, never := range []string{"0.0.0.0", "verify-ca", "evil", "OPEN"} {
+			if strings.Contains(shown.stdout, never) || shown.code != cli.ExitOK {
+				t.Errorf("%s: exit %d with %s:\n%s%s", variables, shown.code, never, shown.stdout, shown.stderr)
+			}
+		}
+	}
+}

@@ -187,7 +187,8 @@ connections:
 
 # A native sidecar: the kubelet starts the next init container when the startup probe succeeds. There is no readiness
 # probe, because it would count for the whole pod. The kubelet probes the address of the pod, so the health port is open
-# there. Kubernetes lets env win over envFrom.
+# there. Kubernetes lets env win over envFrom. So the ConfigMap can change neither where pgorigin listens nor whom it trusts,
+# and it can add no origin: these variables are always here.
 container:
   name: pgorigin
   image: ${image}
@@ -206,9 +207,11 @@ container:
   - {when: client-secret, name: PGORIGIN_TLS_KEY_FILE, value: /etc/pgorigin/client/tls.key}
   - {when: min-version, name: PGORIGIN_TLS_MIN_VERSION, value: "${min-version}"}
   - {when: log-level, name: PGORIGIN_LOG_LEVEL, value: "${log-level}"}
-  - {when: origins, name: PGORIGIN_ORIGINS, value: "${origin-ports}"}
+  - {name: PGORIGIN_TLS_VERIFY, value: verify-full}
+  - {name: PGORIGIN_ORIGINS, value: "${origin-ports}"}
   - {each: origins, name: "PGORIGIN_${key}_UPSTREAM_ADDR", value: "${value}"}
   - {each: origins, name: "PGORIGIN_${key}_LISTEN_ADDR", value: "127.0.0.1:${key}"}
+  - {each: origins, name: "PGORIGIN_${key}_TLS_VERIFY", value: verify-full}
   ports:
   - {name: pgorigin-http, containerPort: 9632}
   startupProbe:
