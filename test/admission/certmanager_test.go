@@ -86,7 +86,9 @@ func (r *release) inject(t *testing.T) {
 		t.Fatalf("the cainjector is to read %s, want %s", from, want)
 	}
 	bundle := r.get(t, "secrets", "pgorigin-webhook-tls").At("data", "ca.crt")
-	webhook.At("webhooks", 0, "clientConfig").(map[string]any)["caBundle"] = bundle
+	for i := range webhook.At("webhooks").([]any) {
+		webhook.At("webhooks", i, "clientConfig").(map[string]any)["caBundle"] = bundle
+	}
 	if _, err := shared.cluster.Update(testContext(t), registration+"?fieldManager=cainjector", webhook); err != nil {
 		t.Fatal(err)
 	}

@@ -40,7 +40,7 @@ func shapes(normal, restricted string) []shape {
 	const (
 		wait    = "  initContainers: [{name: wait, image: w}, {name: migrate, image: m}]\n  volumes: [{name: data, emptyDir: {}}]"
 		ownHost = "  initContainers: [{name: migrate, image: m, env: [{name: PGHOST, value: elsewhere}]}]"
-		own     = "  initContainers: [{name: pgorigin, image: own, restartPolicy: Always, env: [{name: PGORIGIN_UPSTREAM_ADDR, value: own}]}]"
+		own     = "  initContainers: [{name: pgorigin, image: 'registry.example/pgorigin:own', restartPolicy: Always, env: [{name: PGORIGIN_UPSTREAM_ADDR, value: own}]}]"
 		job     = ", ownerReferences: [{apiVersion: batch/v1, kind: Job, name: j, uid: u, controller: true}]"
 		secure  = "securityContext: {runAsNonRoot: true, runAsUser: 1000, allowPrivilegeEscalation: false, " +
 			"capabilities: {drop: [ALL]}, seccompProfile: {type: RuntimeDefault}}"

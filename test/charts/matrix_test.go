@@ -18,14 +18,14 @@ func TestRenderMatrix(t *testing.T) {
 		kubernetes := fmt.Sprintf("1.%d.0", minor)
 		guard := map[string]int{}
 		if minor >= 30 {
-			guard = map[string]int{"ValidatingAdmissionPolicy": 2, "ValidatingAdmissionPolicyBinding": 2}
+			guard = map[string]int{"ValidatingAdmissionPolicy": 3, "ValidatingAdmissionPolicyBinding": 4}
 		}
 		with := func(base map[string]int, more map[string]int) map[string]int {
 			all := maps.Clone(base)
 			maps.Copy(all, more)
 			return all
 		}
-		policy := map[string]int{"MutatingAdmissionPolicy": 1, "MutatingAdmissionPolicyBinding": 1, "Pod": 1}
+		policy := map[string]int{"MutatingAdmissionPolicy": 1, "MutatingAdmissionPolicyBinding": 2, "Pod": 1}
 		webhook := map[string]int{
 			"ConfigMap": 1, "Deployment": 1, "MutatingWebhookConfiguration": 1, "Pod": 1, "PodDisruptionBudget": 1, "Service": 1,
 		}
@@ -82,19 +82,29 @@ func TestPolicyApiVersion(t *testing.T) {
 	}
 }
 
-// A pod that did not ask must not even be looked at, whatever is down.
+// A pod that did not ask must not even be looked at, whatever is down, unless its namespace requires the sidecar.
 func TestNobodyElseIsConcerned(t *testing.T) {
 	asked := "map[pgorigin/inject:true]"
+	required := "map[pgorigin/inject:required]"
 	policy := render(t, shared.helms[0], "pgorigin", "1.36.0", "")
 	webhook := render(t, shared.helms[0], "pgorigin", "1.36.0", "injector: {mode: webhook}")
-	for what, got := range map[string]any{
-		"policy":  kube.Find(policy, "MutatingAdmissionPolicy", "").At("spec", "matchConstraints", "objectSelector", "matchLabels"),
-		"guard":   kube.Find(policy, "ValidatingAdmissionPolicy", "").At("spec", "matchConstraints", "objectSelector", "matchLabels"),
-		"webhook": kube.Find(webhook, "MutatingWebhookConfiguration", "").At("webhooks", 0, "objectSelector", "matchLabels"),
-	} {
-		if fmt.Sprint(got) != asked {
-			t.Errorf("%s selects pods by %v, want %s", what, got, asked)
+	selects := func(what string, from kube.Object, path ...any) {
+		t.Helper()
+		pods := fmt.Sprint(from.At(append(path, "objectSelector", "matchLabels")...))
+		namespaces := fmt.Sprint(from.At(append(path, "namespaceSelector", "matchLabels")...))
+		if pods != asked && namespaces != required {
+			t.Errorf("%s selects pods by %s and namespaces by %s", what, pods, namespaces)
 		}
+	}
+	for _, kind := range []string{"MutatingAdmissionPolicyBinding", "ValidatingAdmissionPolicyBinding"} {
+		for _, o := range policy {
+			if o["kind"] == kind && o.At("metadata", "name") != "pgorigin-hints" {
+				selects(fmt.Sprint(o.At("metadata", "name")), o, "spec", "matchResources")
+			}
+		}
+	}
+	for i := range 2 {
+		selects("webhook", kube.Find(webhook, "MutatingWebhookConfiguration", ""), "webhooks", i)
 	}
 	hints := kube.Find(policy, "ValidatingAdmissionPolicy", "pgorigin-hints").At("spec", "failurePolicy")
 	actions := kube.Find(policy, "ValidatingAdmissionPolicyBinding", "pgorigin-hints").At("spec", "validationActions")

@@ -50,9 +50,27 @@ v.size() <= {{ int (.most | default 253) }} && v.matches('{{ .pattern }}')
 {{- " && v.split(' ').all(p, v.split(' ').exists_one(q, q.split('=')[0] == p.split('=')[0]))" }}
 {{- end }}
 
-{{- /* pgorigin.celHas is a CEL list of conditions: which of some words the pod has an annotation for. */ -}}
+{{- /* pgorigin.celHas is a CEL condition: whether the pod has an annotation for one of some words. */ -}}
 {{- define "pgorigin.celHas" -}}
 {{- range $i, $word := . }}{{ if $i }} || {{ end }}'pgorigin/{{ $word }}' in variables.annotations{{ end }}
+{{- end }}
+
+{{- /*
+pgorigin.locked is the words that pods may not set, with commas between: those of the values, those that would replace them,
+and env-configmap, which could set most of them.
+*/ -}}
+{{- define "pgorigin.locked" -}}
+{{- $given := .Values.injector.locked }}
+{{- $locked := empty $given | ternary list (append $given "env-configmap") }}
+{{- $known := list }}
+{{- range (include "pgorigin.contract" . | fromYaml).words }}
+  {{- if not .defaultOnly }}{{ $known = append $known .name }}{{ end }}
+  {{- if has .name $given }}{{ $locked = concat $locked (.replacedBy | default list) }}{{ end }}
+{{- end }}
+{{- range $given }}
+  {{- if not (has . $known) }}{{ fail (printf "injector.locked: %q is no annotation; known are %s" . (join ", " $known)) }}{{ end }}
+{{- end }}
+{{- $locked | uniq | sortAlpha | join "," }}
 {{- end }}
 
 {{- /*
@@ -62,6 +80,7 @@ annotation with a wrong value counts as missing here, and the guard refuses it.
 */ -}}
 {{- define "pgorigin.celVariables" -}}
 {{- $contract := include "pgorigin.contract" . | fromYaml }}
+{{- $locked := include "pgorigin.locked" . | splitList "," }}
 - {name: annotations, expression: "object.metadata.?annotations.orValue({})"}
 # The defaults are here, and not in a ConfigMap as paramKind. API servers no longer see ConfigMaps once the last binding
 # that names one is gone, as after helm uninstall (kubernetes/kubernetes#130887).
@@ -76,8 +95,10 @@ annotation with a wrong value counts as missing here, and the guard refuses it.
     {{ range $i, $need := .needs }}{{ if $i }} + {{ end }}{{ include "pgorigin.celName" $need }}{{ end }} == '' ? '' :
     {{- end }}
     ([
-    {{- if not .defaultOnly }}variables.annotations[?'pgorigin/{{ .name }}'].orValue(''),{{ end }}
-    {{ with .replacedBy }}({{ include "pgorigin.celHas" . }}) ? '' : {{ end }}variables.defaults['{{ .name }}']
+    {{- if not (or .defaultOnly (has .name $locked)) }}variables.annotations[?'pgorigin/{{ .name }}'].orValue(''),{{ end }}
+    {{ $replacedBy := list }}
+    {{- range .replacedBy }}{{ if not (has . $locked) }}{{ $replacedBy = append $replacedBy . }}{{ end }}{{ end }}
+    {{- with $replacedBy }}({{ include "pgorigin.celHas" . }}) ? '' : {{ end }}variables.defaults['{{ .name }}']
     {{- with .fixed }}, '{{ . }}'{{ end -}}
     ].filter(v, {{ include "pgorigin.celValid" . }}) + [''])[0]
 {{- end }}
@@ -117,6 +138,7 @@ environment goes first, while the indexes of init containers are what they were.
 [JSONPatch{op: 'add', path: '/spec/initContainers/0', value: variables.container}] +
 (has(object.spec.volumes) ? [] : [JSONPatch{op: 'add', path: '/spec/volumes', value: []}]) +
 variables.volumes.map(v, JSONPatch{op: 'add', path: '/spec/volumes/-', value: v}) +
+(has(object.metadata.labels) ? [] : [JSONPatch{op: 'add', path: '/metadata/labels', value: {}}]) +
 [JSONPatch{op: 'add', path: '/metadata/labels/pgorigin~1status', value: 'injected'}]
 {{- end }}
 

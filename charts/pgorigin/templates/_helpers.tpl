@@ -78,9 +78,26 @@ objectSelector:
   matchLabels: {pgorigin/inject: "true"}
 {{- end }}
 {{- define "pgorigin.namespaceSelector" -}}
+{{- include "pgorigin.namespacesLike" (list . .Values.injector.namespaceSelector) }}
+{{- end }}
+{{- /* pgorigin.requiredSelector selects the namespaces without a pod that lacks the sidecar. */ -}}
+{{- define "pgorigin.requiredSelector" -}}
+{{- include "pgorigin.namespacesLike" (list . (dict "matchLabels" (dict "pgorigin/inject" "required"))) }}
+{{- end }}
+{{- define "pgorigin.namespacesLike" -}}
+{{- $like := last . }}
+{{- with first . -}}
 namespaceSelector:
+  {{- with $like.matchLabels }}
+  matchLabels:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
   matchExpressions:
     - {key: kubernetes.io/metadata.name, operator: NotIn, values: {{ toJson .Values.injector.excludedNamespaces }}}
+    {{- with $like.matchExpressions }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+{{- end }}
 {{- end }}
 {{- define "pgorigin.podsCreated" -}}
 - apiGroups: [""]

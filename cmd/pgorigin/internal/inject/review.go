@@ -60,10 +60,11 @@ type Decision struct {
 	Skipped  string   // why the pod stays as it is; empty if it got a sidecar or is refused
 }
 
-// review answers an AdmissionReview. It allows everything as it is, except a new pod that asks for injection.
+// review answers an AdmissionReview. It allows everything as it is, except a new pod that asks for injection,
+// or any new pod if injection is required.
 // It also allows what this version cannot read: the API server decides about that. An error means that there
 // is no answer to the body.
-func (i *Injector) review(body []byte) ([]byte, Decision, error) {
+func (i *Injector) review(body []byte, required bool) ([]byte, Decision, error) {
 	var asked review
 	if err := json.Unmarshal(body, &asked); err != nil {
 		return nil, Decision{}, errors.New("read AdmissionReview: " + short(err.Error(), maxName))
@@ -75,7 +76,7 @@ func (i *Injector) review(body []byte) ([]byte, Decision, error) {
 			errors.New("expected an AdmissionReview of " + reviewVersion + " with a request")
 	}
 	answer := &response{UID: asked.Request.UID, Allowed: true}
-	decision, patch := i.decide(asked.Request)
+	decision, patch := i.decide(asked.Request, required)
 	if decision.Injected {
 		text, err := json.Marshal(patch)
 		switch {
@@ -120,7 +121,7 @@ func (r *reviewed) UnmarshalJSON(text []byte) error {
 }
 
 // decide decides about one request. It changes nothing outside, so a dry run needs no special case.
-func (i *Injector) decide(r *request) (Decision, []operation) {
+func (i *Injector) decide(r *request, required bool) (Decision, []operation) {
 	decision := Decision{Object: describe(r.Kind.Kind, metadata{Namespace: r.Namespace})}
 	if (r.Kind != groupKind{Version: "v1", Kind: "Pod"}) || r.Operation != "CREATE" || r.SubResource != "" {
 		decision.Skipped = "not the creation of a pod"
@@ -139,7 +140,7 @@ func (i *Injector) decide(r *request) (Decision, []operation) {
 	p.Metadata.Namespace = r.Namespace
 	decision.Object = describe("Pod", p.Metadata)
 	switch {
-	case p.Metadata.Labels[askLabel] != "true":
+	case p.Metadata.Labels[askLabel] != "true" && !required:
 		decision.Skipped = "does not ask for injection"
 		return decision, nil
 	case p.hasSidecar():
@@ -192,7 +193,11 @@ func (p plan) patch(of pod) []operation {
 			add("/spec/volumes/-", v)
 		}
 	}
-	add("/metadata/labels/pgorigin~1status", injected) // ~1 is a slash; there is the label that asks
+	if len(of.Metadata.Labels) == 0 {
+		add("/metadata/labels", map[string]string{statusLabel: injected})
+		return steps
+	}
+	add("/metadata/labels/pgorigin~1status", injected) // ~1 is a slash
 	return steps
 }
 

@@ -33,7 +33,18 @@ func reviewOf(object string) string {
 // ask sends a review to i and decodes the answer.
 func ask(t *testing.T, i *Injector, body string) (*response, Decision) {
 	t.Helper()
-	text, decision, err := i.review([]byte(body))
+	return askFor(t, i, body, false)
+}
+
+// askRequired is ask for a namespace that requires the sidecar.
+func askRequired(t *testing.T, i *Injector, body string) (*response, Decision) {
+	t.Helper()
+	return askFor(t, i, body, true)
+}
+
+func askFor(t *testing.T, i *Injector, body string, required bool) (*response, Decision) {
+	t.Helper()
+	text, decision, err := i.review([]byte(body), required)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -204,7 +215,7 @@ func TestReviewRefusesOtherBodies(t *testing.T) {
 		"", "{}", "[]", `{"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview"}`,
 		strings.Replace(reviewOf("{}"), "u-1", "", 1), strings.Replace(reviewOf("{}"), "io/v1", "io/v1beta1", 1),
 	} {
-		if text, _, err := testInjector(t).review([]byte(body)); err == nil {
+		if text, _, err := testInjector(t).review([]byte(body), false); err == nil {
 			t.Errorf("%q got %s", body, text)
 		}
 	}

@@ -17,6 +17,7 @@ type Settings map[string]string
 // Injector puts the sidecar into pods.
 type Injector struct {
 	defaults Settings // for words that a pod has no annotation for
+	locked   []string // words that a pod may have no annotation for
 	broken   error    // why the defaults cannot be used; nil if they can
 }
 
@@ -52,7 +53,7 @@ func (i *Injector) Check(name func(word string) string, noImage string) []string
 
 // settings merges a pod's annotations with the defaults. It returns all problems in a fixed order.
 func (i *Injector) settings(annotations map[string]string) (Settings, []string) {
-	own, problems := ownSettings(annotations)
+	own, problems := i.ownSettings(annotations)
 	merged := Settings{}
 	for _, word := range Words() {
 		value := i.defaults[word.Name]
@@ -82,7 +83,7 @@ func (i *Injector) settings(annotations map[string]string) (Settings, []string) 
 }
 
 // ownSettings are those of a pod's annotations, also those with a wrong value, and the problems with them.
-func ownSettings(annotations map[string]string) (Settings, []string) {
+func (i *Injector) ownSettings(annotations map[string]string) (Settings, []string) {
 	own := Settings{}
 	var problems, unknown []string
 	for _, name := range slices.Sorted(maps.Keys(annotations)) {
@@ -95,6 +96,9 @@ func ownSettings(annotations map[string]string) (Settings, []string) {
 		switch {
 		case word == nil || word.DefaultOnly:
 			unknown = append(unknown, name)
+		case slices.Contains(i.locked, wordName):
+			problems = append(problems, fmt.Sprintf(
+				"annotation %s: the platform has locked this setting: remove the annotation", name))
 		case value == "":
 			problems = append(problems, fmt.Sprintf(
 				"annotation %s is empty: write %s, or remove the annotation", name, word.Write))
@@ -156,6 +160,9 @@ func knownWords(prefix string, defaults bool) string {
 	return strings.Join(names, ", ")
 }
 
+// lockedFile has the words that a pod may have no annotation for, with commas between.
+const lockedFile = "locked"
+
 // maxDefault bounds a file in the folder of defaults.
 const maxDefault = 4 << 10
 
@@ -173,7 +180,11 @@ func (i *Injector) ReadDefaults(folder fs.FS) error {
 			continue
 		}
 		value, err := readDefault(folder, entry.Name())
-		if err == nil {
+		switch {
+		case err != nil:
+		case entry.Name() == lockedFile:
+			i.locked = strings.Split(value, ",")
+		default:
 			err = i.Set(entry.Name(), value)
 		}
 		if err != nil {

@@ -52,7 +52,9 @@ func (w *Webhook) Drain() { w.draining.Store(true) }
 func (w *Webhook) Server(pair *KeyPair) *http.Server {
 	reviews := newTurns(maxReviews)
 	mux := http.NewServeMux()
-	mux.HandleFunc("POST /inject", func(rw http.ResponseWriter, r *http.Request) { w.serveReview(rw, r, reviews) })
+	review := func(rw http.ResponseWriter, r *http.Request) { w.serveReview(rw, r, reviews) }
+	mux.HandleFunc("POST /inject", review)
+	mux.HandleFunc("POST /inject/required", review) // for namespaces where each pod is to have the sidecar
 	mux.HandleFunc("GET /livez", writeOK)
 	mux.HandleFunc("GET /readyz", func(rw http.ResponseWriter, r *http.Request) { w.serveReady(rw, r, pair) })
 	protocols := new(http.Protocols)
@@ -98,7 +100,7 @@ func (w *Webhook) serveReview(rw http.ResponseWriter, r *http.Request, reviews *
 		if broken != nil {
 			injector = &Injector{broken: broken}
 		}
-		work := func() { answer, decision, err = injector.review(body) }
+		work := func() { answer, decision, err = injector.review(body, r.URL.Path != "/inject") }
 		if !reviews.do(r.Context().Done(), addressOf(r.RemoteAddr), work) {
 			err = errLeft
 		}

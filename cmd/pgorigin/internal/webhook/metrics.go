@@ -81,8 +81,10 @@ func (m *metrics) wrap(next http.Handler) http.Handler {
 	mux.Handle("GET /metrics", promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{
 		MaxRequestsInFlight: maxScrapes, Timeout: scrapeTimeout, EnableOpenMetrics: true,
 	}))
-	mux.Handle("POST /inject", promhttp.InstrumentHandlerInFlight(m.inFlight,
-		promhttp.InstrumentHandlerDuration(m.duration, next)))
+	reviews := promhttp.InstrumentHandlerInFlight(m.inFlight,
+		promhttp.InstrumentHandlerDuration(m.duration, next))
+	mux.Handle("POST /inject", reviews)
+	mux.Handle("POST /inject/required", reviews)
 	mux.Handle("/", next)
 	return mux
 }
