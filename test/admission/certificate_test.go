@@ -141,7 +141,7 @@ func (c *certificateRig) helmRun(t *testing.T, command string, bundle []byte, se
 	t.Helper()
 	args := []string{command, "pgorigin", chartPath(t, "pgorigin"), "--namespace", c.namespace}
 	if command == "upgrade" {
-		args = append(args, "--reuse-values")
+		args = append(args, "--reset-then-reuse-values")
 	} else {
 		args = append(args, "--set", "injector.mode=webhook,sidecar.upstream=pg.example:5432")
 	}

@@ -96,3 +96,21 @@ func TestQuantitiesAsNumbers(t *testing.T) {
 		}
 	})
 }
+
+// While the chart is upgraded, pods of the webhook's release before read its ConfigMap, too. They refuse every pod if it
+// has a word that they do not know. So a word is there only if it is set.
+func TestDefaultsHaveNoEmptyWords(t *testing.T) {
+	eachHelm(t, func(t *testing.T, helm kube.Helm) {
+		objects := render(t, helm, "pgorigin", "1.36.0", `
+injector: {mode: webhook}
+sidecar: {image: {repository: "registry.example/pgorigin", tag: v1}, clientEnv: false, minVersion: "1.3"}`)
+		got, _ := kube.Find(objects, "ConfigMap", "-defaults")["data"].(map[string]any)
+		want := map[string]any{
+			"image": "registry.example/pgorigin:v1", "image-pull-policy": "IfNotPresent", "client-env": "false", "min-version": "1.3",
+			"listen-port": "6432", "cpu-request": "10m", "memory-request": "16Mi", "memory-limit": "64Mi",
+		}
+		if diff := kube.Diff(got, want); diff != "" {
+			t.Errorf("the defaults differ:\n%s", diff)
+		}
+	})
+}

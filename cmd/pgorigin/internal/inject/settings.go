@@ -200,6 +200,10 @@ func (i *Injector) ReadDefaults(folder fs.FS) error {
 
 func readDefault(folder fs.FS, name string) (string, error) {
 	file, err := folder.Open(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		// A key that the ConfigMap has no more: a kubelet removes its link after it has swapped the files.
+		return "", nil
+	}
 	if err != nil {
 		return "", err
 	}

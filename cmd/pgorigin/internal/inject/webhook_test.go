@@ -255,6 +255,9 @@ func TestReadDefaults(t *testing.T) {
 	write("image", "registry.example/pgorigin:v1\n")
 	write("upstream", "")
 	write("..data", "a kubelet's")
+	if err := os.Symlink("gone", filepath.Join(folder, "server-name")); err != nil { // a moment later, a kubelet removes it
+		t.Fatal(err)
+	}
 	if got, wrong := read(); wrong != "" || len(got) != 1 || got["image"] != "registry.example/pgorigin:v1" {
 		t.Errorf("%+v, %s", got, wrong)
 	}
