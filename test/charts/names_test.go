@@ -5,12 +5,14 @@ package charts
 import (
 	"fmt"
 	"os"
+	"regexp"
 	"testing"
 
 	"github.com/pgorigin/pgorigin/test/internal/kube"
 )
 
-// Kubernetes allows names that YAML takes for a number, a truth value or nothing, unless they are quoted.
+// Kubernetes allows names that YAML takes for a number, a truth value or nothing, unless they are quoted. Services are not
+// named like releases: before 1.36, their names begin with a letter.
 func TestNamesAreTexts(t *testing.T) {
 	webhook, err := os.ReadFile(chart(t, "pgorigin") + "/ci/webhook-values.yaml")
 	if err != nil {
@@ -18,7 +20,7 @@ func TestNamesAreTexts(t *testing.T) {
 	}
 	const more = "\nimagePullSecrets: [{name: '123'}]\npodMonitor: {enabled: true}\nprometheusRule: {enabled: true}\ndashboard: {enabled: true}\n"
 	for name, values := range map[string]string{"pgorigin": string(webhook) + more, "examples/shop": ""} {
-		for _, release := range []string{"123", "1e3", "true", "null", "0x10", "12345678901234567890123456789012345678901234567890123"} {
+		for _, release := range []string{"123", "1e3", "true", "null", "0x10", "shop.v2", "12345678901234567890123456789012345678901234567890123"} {
 			eachHelm(t, func(t *testing.T, helm kube.Helm) {
 				objects, err := helm.TemplateAs(t.Context(), release, release, chart(t, name), "1.36.0", values)
 				if err != nil {
@@ -27,6 +29,9 @@ func TestNamesAreTexts(t *testing.T) {
 				for _, o := range objects {
 					metadata := o["metadata"].(map[string]any)
 					texts(t, fmt.Sprint(release, ": ", o["kind"], " metadata"), metadata)
+					if name := fmt.Sprint(metadata["name"]); o["kind"] == "Service" && !serviceName.MatchString(name) {
+						t.Errorf("%s: the Service has the name %s", release, name)
+					}
 					if namespace, ok := metadata["namespace"]; ok && namespace != release {
 						t.Errorf("%s: %v is in the namespace %v", release, o["kind"], namespace)
 					}
@@ -47,6 +52,8 @@ func TestNamesAreTexts(t *testing.T) {
 		}
 	}
 }
+
+var serviceName = regexp.MustCompile(`^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$`)
 
 // texts fails the test if a value is not a text, or holds one that is none.
 func texts(t *testing.T, place string, value any) {

@@ -1,5 +1,8 @@
+{{- /* pgorigin.name begins with a letter and has no dot: Kubernetes before 1.36 demands a letter of a Service. */ -}}
 {{- define "pgorigin.name" -}}
-{{- contains "pgorigin" .Release.Name | ternary .Release.Name (printf "%s-pgorigin" .Release.Name) | trunc 50 | trimSuffix "-" }}
+{{- $release := .Release.Name | replace "." "-" }}
+{{- $name := contains "pgorigin" $release | ternary $release (printf "%s-pgorigin" $release) }}
+{{- regexMatch "^[0-9]" $name | ternary (printf "pgorigin-%s" $release) $name | trunc 50 | trimSuffix "-" }}
 {{- end }}
 
 {{- /*
