@@ -28,6 +28,8 @@ func TestHints(t *testing.T) {
 				awaitHint(t, r)
 				run(t, "words", func(t *testing.T) { hintsOfWords(t, r) })
 				run(t, "containers", func(t *testing.T) { hintsOfContainers(t, r) })
+			} else {
+				without("policies that warn: no author of a workload got a hint")
 			}
 			run(t, "pod", func(t *testing.T) { // of the policy or the webhook, and not of both
 				pod := strings.Replace(fmt.Sprintf(askingPod, "", ""), `web:1"`, `web:1", env: [{name: URL, value: "postgres://u:secret@db/"}]`, 1)

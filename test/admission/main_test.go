@@ -90,6 +90,13 @@ func offered() (modes []string, guard, v1beta1 bool) {
 	return modes, shared.cluster.Minor >= 30, shared.cluster.Minor >= 34
 }
 
+// without notes what a version of Kubernetes lacks, and what did not run for that.
+func without(what string) {
+	shared.mu.Lock()
+	defer shared.mu.Unlock()
+	shared.ways["without "+what] = true
+}
+
 // ran notes what is installed, and compares it with what there should be.
 func ran(t *testing.T, r *release) {
 	t.Helper()

@@ -15,7 +15,27 @@ import (
 // refusals are pods that must not get in, each with the sentence that says what to change. The policy's guard and the
 // webhook have the same words.
 func refusals(t *testing.T, r *release) {
-	annotated := func(annotations string) string { return fmt.Sprintf(askingPod, ", annotations: {"+annotations+"}", "") }
+	refusedPods(t, r, true)
+	// The defaults have an upstream and a CA up to here.
+	t.Run("no upstream", func(t *testing.T) {
+		object := "Pod " + r.pods + "/web: "
+		r.helmRun(t, "sidecar: {image: {repository: registry.example/pgorigin, tag: v1}}", "upgrade", chartPath(t, "pgorigin"))
+		r.mount(t)
+		awaitRefused(t, r.pods, fmt.Sprintf(askingPod, "", ""), object+"upstream is not set: add the annotation pgorigin/upstream with host:port of pgbouncer")
+		refused(t, r.pods, annotated("pgorigin/upstream: pg.example, pgorigin/ca-key: a"), object+"annotation pgorigin/ca-key is set, but neither annotation pgorigin/ca-secret nor annotation pgorigin/ca-configmap")
+		r.awaitEffect(t, true) // a pod that says its own upstream needs no default
+	})
+}
+
+const noSidecar = "asks for pgorigin by the label pgorigin/inject, and has no sidecar: is the injector installed for this namespace?"
+
+func annotated(annotations string) string {
+	return fmt.Sprintf(askingPod, ", annotations: {"+annotations+"}", "")
+}
+
+// refusedPods are refused with their sentences. Without an injector, the guard is alone, and no pod has a sidecar that could
+// be in the way of anything.
+func refusedPods(t *testing.T, r *release, injected bool) {
 	container := func(more string) string {
 		return strings.Replace(fmt.Sprintf(askingPod, "", ""), `web:1"}`, `web:1", `+more+"}", 1)
 	}
@@ -51,16 +71,13 @@ func refusals(t *testing.T, r *release) {
 		{"port of its probes", container("ports: [{containerPort: 9632}]"), object + `container "web" has port 9632, which pgorigin answers probes on: use another port there`},
 		{"volume of its name", fmt.Sprintf(askingPod, "", "  volumes: [{name: pgorigin-ca, emptyDir: {}}]"), "pgorigin-ca"},
 	} {
-		t.Run(row.about, func(t *testing.T) { refused(t, r.pods, row.pod, row.want) })
+		t.Run(row.about, func(t *testing.T) {
+			if beside := strings.Contains(row.want, `container "web"`) || row.about == "volume of its name" || row.about == "origin at the first port"; beside && !injected {
+				row.want = noSidecar
+			}
+			refused(t, r.pods, row.pod, row.want)
+		})
 	}
-	// The defaults have an upstream and a CA up to here.
-	t.Run("no upstream", func(t *testing.T) {
-		r.helmRun(t, "sidecar: {image: {repository: registry.example/pgorigin, tag: v1}}", "upgrade", chartPath(t, "pgorigin"))
-		r.mount(t)
-		awaitRefused(t, r.pods, fmt.Sprintf(askingPod, "", ""), object+"upstream is not set: add the annotation pgorigin/upstream with host:port of pgbouncer")
-		refused(t, r.pods, annotated("pgorigin/upstream: pg.example, pgorigin/ca-key: a"), object+"annotation pgorigin/ca-key is set, but neither annotation pgorigin/ca-secret nor annotation pgorigin/ca-configmap")
-		r.awaitEffect(t, true) // a pod that says its own upstream needs no default
-	})
 }
 
 // origins are so many of them, each at a port of its own.
@@ -109,7 +126,7 @@ func nobodyAnswers(t *testing.T, r *release) {
 		if err := shared.cluster.Delete(testContext(t), binding); err != nil {
 			t.Fatal(err)
 		}
-		awaitRefused(t, r.pods, asking, "asks for pgorigin by the label pgorigin/inject, and has no sidecar: is the injector installed for this namespace?")
+		awaitRefused(t, r.pods, asking, noSidecar)
 		mustAdmit(t, r.pods, object(t, strings.Replace(asking, `"true"`, `"false"`, 1)))
 		r.helmRun(t, "sidecar: {upstream: 'pg.example:5432'}", "upgrade", chartPath(t, "pgorigin")) // puts it back
 	case "webhook":
@@ -117,6 +134,19 @@ func nobodyAnswers(t *testing.T, r *release) {
 		refused(t, r.pods, asking, `failed calling webhook "inject.pgorigin.webhook"`)
 		mustAdmit(t, r.pods, object(t, strings.Replace(asking, `"true"`, `"false"`, 1)))
 		r.startWebhook(t)
+		r.awaitEffect(t, true)
+		if _, guard, _ := offered(); !guard {
+			without("a guard: nobody refuses pods while the webhook's registration is gone")
+			return
+		}
+		const registration = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/pgorigin-webhook"
+		if err := shared.cluster.Delete(testContext(t), registration); err != nil {
+			t.Fatal(err)
+		}
+		awaitRefused(t, r.pods, asking, noSidecar)
+		refusedPods(t, r, false)
+		r.helmRun(t, "sidecar: {upstream: 'pg.example:5432'}", "upgrade", chartPath(t, "pgorigin")) // puts it back
+		r.mount(t)
 	}
 	r.awaitEffect(t, true)
 }
