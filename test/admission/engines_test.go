@@ -5,12 +5,9 @@ package admission
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os/exec"
-	"regexp"
-	"slices"
 	"strings"
 	"testing"
 
@@ -26,9 +23,14 @@ type engines struct {
 	webhook *release // with r.pods
 	command string   // namespace with the policy's guard only, for the output of `pgorigin inject`
 
+	// Namespaces where each pod has to have the sidecar, one with the policy and one with the webhook.
+	requiredPolicy, requiredWebhook string
+
 	release  string // namespace of the policy's release
 	defaults map[string]string
-	count    int // of the defaults so far
+	words    []kube.Word
+	locked   []string // names of words that pods may have no annotation for
+	count    int      // of the defaults so far
 }
 
 // ownImage is the image of the sidecar without the end of its tag.
@@ -38,18 +40,22 @@ const ownImage = "registry.example/pgorigin:v"
 const policyRelease = "pgorigin-policy"
 
 // startEngines installs the chart twice.
-func startEngines(t *testing.T) *engines {
+func startEngines(t *testing.T, words []kube.Word) *engines {
 	t.Helper()
-	e := &engines{policy: newNamespace(t, ""), command: newNamespace(t, ""), release: newNamespace(t, "")}
-	e.webhook = install(t, shared.helms[0], "webhook", fmt.Sprintf(
-		"{sidecar: {upstream: 'db:5432'}, injector: {excludedNamespaces: [kube-system, %s, %s]}}", e.policy, e.command))
+	const required = "pgorigin/inject: required"
+	e := &engines{
+		words:  words,
+		policy: newNamespace(t, ""), command: newNamespace(t, ""), release: newNamespace(t, ""),
+		requiredPolicy: newNamespace(t, required), requiredWebhook: newNamespace(t, required),
+	}
+	e.webhook = install(t, shared.helms[0], "webhook", "sidecar: {upstream: 'db:5432'}\n"+e.injector(e.policy, e.requiredPolicy))
 	t.Cleanup(func() {
 		ctx := context.WithoutCancel(t.Context())
 		if _, err := e.webhook.helm.Run(ctx, "", "uninstall", policyRelease, "--namespace", e.release); err != nil {
 			t.Error(err)
 		}
 	})
-	e.setDefaults(t, map[string]string{"upstream": "db:5432"})
+	e.setDefaults(t, map[string]string{"upstream": "db:5432"}, nil)
 	const bindings = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings"
 	mustCreate(t, bindings, object(t, fmt.Sprintf(`
 apiVersion: admissionregistration.k8s.io/v1
@@ -58,7 +64,9 @@ metadata: {name: guard-of-command}
 spec:
   policyName: %s-guard
   validationActions: [Deny]
-  matchResources: {namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: %s}}}`, policyRelease, e.command)))
+  matchResources:
+    objectSelector: {matchLabels: {pgorigin/inject: "true"}}
+    namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: %s}}`, policyRelease, e.command)))
 	t.Cleanup(func() {
 		if err := shared.cluster.Delete(context.WithoutCancel(t.Context()), bindings+"/guard-of-command"); err != nil {
 			t.Error(err)
@@ -75,11 +83,17 @@ spec:
 	return e
 }
 
-// setDefaults gives both releases new defaults, and returns when they count. The tag of the image tells.
-func (e *engines) setDefaults(t *testing.T, defaults map[string]string) {
+// injector is the part of a release's values that keeps it out of the namespaces of the other one.
+func (e *engines) injector(others ...string) string {
+	return fmt.Sprintf("injector: {excludedNamespaces: [kube-system, %s, %s], locked: [%s]}\n",
+		e.command, strings.Join(others, ", "), strings.Join(e.locked, ", "))
+}
+
+// setDefaults gives both releases new defaults and locked words, and returns when they count. The tag of the image tells.
+func (e *engines) setDefaults(t *testing.T, defaults map[string]string, locked []string) {
 	t.Helper()
 	e.count++
-	e.defaults = defaults
+	e.defaults, e.locked = defaults, locked
 	e.defaults["image"] = fmt.Sprint(ownImage, e.count)
 	values, err := kube.Variant{Defaults: defaults}.DefaultValues()
 	if err != nil {
@@ -88,16 +102,16 @@ func (e *engines) setDefaults(t *testing.T, defaults map[string]string) {
 	ctx := testContext(t)
 	upgraded := make(chan error, 1)
 	go func() {
-		_, err := e.webhook.helm.Run(ctx, values, "upgrade", policyRelease, chartPath(t, "pgorigin"), "--install", "--namespace", e.release, "--values", "-",
-			"--set", fmt.Sprintf("injector.excludedNamespaces={kube-system,%s,%s}", e.webhook.pods, e.command))
+		_, err := e.webhook.helm.Run(ctx, values+e.injector(e.webhook.pods, e.requiredWebhook), "upgrade", policyRelease, chartPath(t, "pgorigin"),
+			"--install", "--namespace", e.release, "--values", "-")
 		upgraded <- err
 	}()
-	e.webhook.helmRun(t, values+fmt.Sprintf("\ninjector: {excludedNamespaces: [kube-system, %s, %s]}", e.policy, e.command), "upgrade", chartPath(t, "pgorigin"))
+	e.webhook.helmRun(t, values+e.injector(e.policy, e.requiredPolicy), "upgrade", chartPath(t, "pgorigin"))
 	if err := <-upgraded; err != nil {
 		t.Fatal(err)
 	}
 	e.webhook.mount(t)
-	asking := object(t, fmt.Sprintf(askingPod, `, annotations: {pgorigin/upstream: "db:5432"}`, ""))
+	asking := object(t, fmt.Sprintf(askingPod, "", ""))
 	for _, namespace := range []string{e.policy, e.webhook.pods} {
 		err := servers.Poll(ctx, func() error {
 			pod, err := admit(ctx, namespace, asking)
@@ -204,136 +218,4 @@ func problemsOf(said string, pod kube.Object) (problems []string) {
 		}
 	}
 	return problems
-}
-
-// verdict is what the API server says about a pod.
-type verdict struct {
-	pod     string // JSON; empty if it is refused
-	message string
-	hints   []string // about containers, of pgorigin's policies or webhook
-}
-
-// ask creates a pod for the look of it. What differs between any two pods is taken out of the answer.
-func ask(ctx context.Context, namespace string, pod kube.Object) (verdict, error) {
-	var hints []string
-	client := *shared.cluster.Client
-	client.Warned = func(text string) {
-		if _, hint, ok := strings.Cut(text, ": Pod "); ok {
-			_, hint, _ = strings.Cut(hint, ": ")
-			hints = append(hints, hint)
-		}
-	}
-	admitted, err := client.Create(ctx, "/api/v1/namespaces/"+namespace+"/pods?dryRun=All", pod)
-	if status := new(kube.StatusError); errors.As(err, &status) && status.Code != 500 {
-		return verdict{message: strings.ReplaceAll(status.Message, namespace+"/", "")}, nil
-	}
-	if err != nil {
-		return verdict{}, err
-	}
-	metadata := admitted["metadata"].(map[string]any)
-	for _, name := range []string{"uid", "creationTimestamp", "managedFields", "namespace", "generation"} {
-		delete(metadata, name)
-	}
-	if _, ok := metadata["generateName"]; ok {
-		delete(metadata, "name")
-	}
-	if annotations, ok := metadata["annotations"].(map[string]any); ok {
-		delete(annotations, "pgorigin/injected") // the record of `pgorigin inject`; nobody else writes one
-		if len(annotations) == 0 {
-			delete(metadata, "annotations")
-		}
-	}
-	if volumes, ok := admitted.At("spec", "volumes").([]any); ok { // their order means nothing
-		slices.SortStableFunc(volumes, func(a, b any) int { return strings.Compare(nameOf(a), nameOf(b)) })
-	}
-	text, err := json.MarshalIndent(admitted, "", " ")
-	return verdict{pod: tokenVolume.ReplaceAllString(string(text), "kube-api-access"), hints: hints}, err
-}
-
-var tokenVolume = regexp.MustCompile("kube-api-access-[a-z0-9]{5}")
-
-func nameOf(item any) string { return fmt.Sprint(item.(map[string]any)["name"]) }
-
-// sentence returns what the guard or the webhook of pgorigin says in a refusal.
-func (v verdict) sentence() string {
-	found := denied.FindStringSubmatch(v.message)
-	if found == nil {
-		return ""
-	}
-	return found[1]
-}
-
-var denied = regexp.MustCompile(`(?s)denied (?:the )?request: (?:pgorigin: )?Pod [^ ]*: (.*)$`)
-
-// reason is a refusal without what differs from pod to pod.
-func (v verdict) reason() string {
-	reason := v.sentence()
-	if reason == "" {
-		_, reason, _ = strings.Cut(v.message, " is invalid: ")
-	}
-	if reason == "" {
-		reason = v.message
-	}
-	reason = particulars.ReplaceAllString(reason, "…")
-	return reason[:min(len(reason), 100)]
-}
-
-var particulars = regexp.MustCompile(`"[^"]*"|case-[0-9]+|[0-9]+|x-[0-9]+| and [0-9]+ more|spec[^ ]*`)
-
-// disagreement compares what the ways make of a pod. It returns a kind, for counting, and both sides.
-func disagreement(policy, webhook, command verdict, problems []string) (kind, text string) {
-	differ := func(kind, a, b string) (string, string) { return kind, difference(a, b) }
-	switch {
-	case len(problems) == 0:
-		for name, other := range map[string]verdict{"webhook": webhook, "inject": command} {
-			switch {
-			case policy.pod != other.pod:
-				return differ("policy and "+name+": another pod", policy.pod+policy.message, other.pod+other.message)
-			case policy.sentence() != other.sentence():
-				return differ("policy and "+name+": another sentence", policy.message, other.message)
-			}
-		}
-		if strings.Contains(command.pod, ownImage) { // the webhook warns about pods that it injects
-			return hintsDisagree(policy.hints, webhook.hints)
-		}
-		return "", ""
-	case policy.pod != "":
-		return differ("only the policy admits", policy.pod, strings.Join(problems, "\n"))
-	case webhook.pod != "":
-		return differ("only the webhook admits", webhook.pod, strings.Join(problems, "\n"))
-	}
-	if s := policy.sentence(); s != "" && !slices.Contains(problems, s) || s == "" && !strings.Contains(policy.message, "is invalid") {
-		return differ("policy and inject: another sentence", policy.message, strings.Join(problems, "\n"))
-	}
-	if s := webhook.sentence(); s != strings.Join(problems, "; ") && !strings.Contains(webhook.message, "is invalid") {
-		return differ("webhook and inject: another sentence", webhook.message, strings.Join(problems, "\n"))
-	}
-	return "", ""
-}
-
-// hintsDisagree compares what the policy's hints and the webhook warn of. CEL names one of each kind.
-func hintsDisagree(policy, webhook []string) (kind, text string) {
-	past := func(hint string) bool { return strings.Contains(hint, " connects past pgorigin: ") }
-	both := strings.Join(policy, "\n") + "\n---\n" + strings.Join(webhook, "\n")
-	for _, hint := range policy {
-		if !slices.Contains(webhook, hint) && !strings.Contains(hint, " cannot see where ") { // CEL is less exact there
-			return "the policy warns of something else", both
-		}
-	}
-	if slices.ContainsFunc(webhook, past) && !slices.ContainsFunc(policy, past) {
-		return "only the webhook warns", both
-	}
-	return "", ""
-}
-
-// difference leaves out the lines with which two texts begin and end alike.
-func difference(a, b string) string {
-	left, right := strings.Split(a, "\n"), strings.Split(b, "\n")
-	for len(left) > 1 && len(right) > 1 && left[0] == right[0] {
-		left, right = left[1:], right[1:]
-	}
-	for len(left) > 1 && len(right) > 1 && left[len(left)-1] == right[len(right)-1] {
-		left, right = left[:len(left)-1], right[:len(right)-1]
-	}
-	return strings.Join(left[:min(len(left), 40)], "\n") + "\n---\n" + strings.Join(right[:min(len(right), 40)], "\n")
 }

@@ -53,7 +53,7 @@ func TestEnginesAgree(t *testing.T) {
 		without("policies that inject: the ways of injection were not compared on random pods")
 		return
 	}
-	e := startEngines(t)
+	e := startEngines(t, words)
 	folder := t.TempDir()
 	count := &tally{words: map[string]int{}, disagreeing: map[string]int{}, reasons: map[string]int{}, tried: map[string]bool{}}
 	mustAdmit(t, e.policy, manyContainers(t)) // API servers bound the cost of a policy
@@ -61,7 +61,8 @@ func TestEnginesAgree(t *testing.T) {
 	several := max(200, *cases/40) // that meet the same defaults, and one process of `pgorigin inject`
 	for first := 0; first < *cases; first += several {
 		if first > 0 {
-			e.setDefaults(t, g.defaults())
+			defaults := g.defaults()
+			e.setDefaults(t, defaults, g.locked())
 		}
 		pods := make([]kube.Object, min(several, *cases-first))
 		for i := range pods {
@@ -125,7 +126,16 @@ func (e *engines) compareOne(ctx context.Context, t *testing.T, count *tally, po
 			return err
 		}
 	}
-	if kind, text := disagreement(policy, webhook, byCommand, command.problems); kind != "" {
+	kind, text := disagreement(policy, webhook, byCommand, command.problems)
+	if locked := e.lockedIn(pod); len(locked) > 0 {
+		kind, text = lockedDisagrees(policy, webhook, locked)
+	}
+	if kind == "" && strings.Contains(policy.pod, ownImage) && len(policy.pod)%3 == 0 && !hasOurVolumes(pod) {
+		if kind, text, err = e.requiredDisagrees(ctx, pod, policy); err != nil {
+			return err
+		}
+	}
+	if kind != "" {
 		count.disagree(t, kind, fmt.Sprintf("%s\ndefaults %v\n%s", describe(pod), e.defaults, text))
 	}
 	if policy.pod != "" {
@@ -146,6 +156,12 @@ func (e *engines) compareOne(ctx context.Context, t *testing.T, count *tally, po
 		count.words[key]++
 	}
 	return nil
+}
+
+// hasOurVolumes reports whether the author has made a volume with a name of ours. Where the sidecar is required, that is refused.
+func hasOurVolumes(pod kube.Object) bool {
+	volumes, _ := pod.At("spec", "volumes").([]any)
+	return slices.ContainsFunc(volumes, func(v any) bool { return strings.HasPrefix(nameOf(v), "pgorigin-") })
 }
 
 // disagree counts a disagreement, and shows the first ones of each kind.
@@ -192,11 +208,11 @@ func (e *engines) start(ctx context.Context, count *tally, pod, folder string) e
 	items, _ := admitted.At("spec", "initContainers", 0, "env").([]any)
 	var env []string
 	for _, item := range items {
-		name, value := item.(map[string]any)["name"], fmt.Sprint(item.(map[string]any)["value"])
+		value, _ := item.(map[string]any)["value"].(string)
 		if strings.HasPrefix(value, "/etc/pgorigin/") {
 			value = filepath.Join(folder, value)
 		}
-		env = append(env, fmt.Sprintf("%s=%s", name, value))
+		env = append(env, nameOf(item)+"="+value)
 	}
 	if !count.isNew(strings.Join(env, "\n")) {
 		return nil
@@ -252,6 +268,19 @@ func manyContainers(t *testing.T) kube.Object {
 		spec["containers"] = append(spec["containers"].([]any), map[string]any{"name": fmt.Sprintf("web-%d", i), "image": "registry.example/web:1"})
 	}
 	return pod
+}
+
+// locked are some words that pods may have no annotation for.
+func (g grammar) locked() (names []string) {
+	if g.chance(50) {
+		return nil
+	}
+	for range 1 + g.IntN(3) {
+		if w := pick(g, g.words...); !w.DefaultOnly && !slices.Contains(names, w.Name) {
+			names = append(names, w.Name)
+		}
+	}
+	return names
 }
 
 // defaults are right ones, as the chart would accept them.

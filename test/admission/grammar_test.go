@@ -63,7 +63,7 @@ func (g grammar) write(text *strings.Builder, r *syntax.Regexp, most int) {
 			g.write(text, r.Sub[0], min(most, 60))
 		}
 	}
-	switch r.Op {
+	switch r.Op { //nolint:exhaustive // all others are nothing but their parts
 	case syntax.OpLiteral:
 		text.WriteString(string(r.Rune))
 	case syntax.OpCharClass:
@@ -248,7 +248,7 @@ func hosts() []string {
 
 // ownSidecar is a container with pgorigin's name that the author of the pod has written.
 func (g grammar) ownSidecar() map[string]any {
-	c := map[string]any{"name": "pgorigin", "image": "registry.example/own:1"}
+	c := map[string]any{"name": "pgorigin", "image": "registry.example/" + pick(g, "other:1", "pgorigin:own", "pgorigin@sha256:"+strings.Repeat("a", 64), "pgorigin:own/x")}
 	if g.chance(70) {
 		c["restartPolicy"] = "Always"
 	}

@@ -19,6 +19,7 @@ type Word struct {
 	Most                           int
 	DefaultOnly                    bool `yaml:"defaultOnly"`
 	Needs                          []string
+	ReplacedBy                     []string `yaml:"replacedBy"`
 }
 
 // Words reads the words of the injection contract.
