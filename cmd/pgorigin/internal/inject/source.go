@@ -20,11 +20,8 @@ type source struct {
 	at        position // in the stream
 	documents []*yaml.Node
 	lines     []int   // offset of each line's first byte, and of the end; by newEdits
-	runes     []int32 // the number of characters before each stretch of the text; by newEdits
+	runes     []int32 // offset of each character, and of the end; by newEdits
 }
-
-// stretch is the number of bytes that start reads to find a column.
-const stretch = 256
 
 // syntaxError matches the line in an error of the YAML library.
 var syntaxError = regexp.MustCompile(`^yaml: line ([0-9]+): `)
@@ -102,16 +99,11 @@ func (s *source) newline() string {
 // index makes start fast.
 func (s *source) index() {
 	s.lines = lineStarts(s.text)
-	s.runes = make([]int32, 0, len(s.text)/stretch+1)
-	count := int32(0)
-	for at, c := range s.text {
-		if at%stretch == 0 {
-			s.runes = append(s.runes, count)
-		}
-		if utf8.RuneStart(c) {
-			count++
-		}
+	s.runes = make([]int32, 0, len(s.text)+1)
+	for at := range string(s.text) {
+		s.runes = append(s.runes, int32(at))
 	}
+	s.runes = append(s.runes, int32(len(s.text)))
 }
 
 // start returns the offset of a node.
@@ -120,37 +112,12 @@ func (s *source) start(n *yaml.Node) (int, error) {
 	if line < 1 || line >= len(s.lines) {
 		return 0, fmt.Errorf("line %d is not there", n.Line)
 	}
-	from, end := s.lines[line-1], s.lines[line]
-	wanted := s.runesBefore(from) + n.Column - 1
-	i, found := slices.BinarySearch(s.runes, int32(wanted))
-	if !found {
-		i--
-	}
-	offset := i * stretch
-	for missing := wanted - int(s.runes[i]); offset < end; offset++ {
-		if utf8.RuneStart(s.text[offset]) {
-			if missing == 0 {
-				return offset, nil
-			}
-			missing--
-		}
-	}
-	if s.runesBefore(end) < wanted {
+	first, _ := slices.BinarySearch(s.runes, int32(s.lines[line-1]))
+	at := first + n.Column - 1
+	if at >= len(s.runes) || int(s.runes[at]) > s.lines[line] {
 		return 0, fmt.Errorf("line %d is too short", n.Line)
 	}
-	return end, nil
-}
-
-// runesBefore counts characters.
-func (s *source) runesBefore(offset int) int {
-	first := min(offset/stretch, len(s.runes)-1)
-	count := int(s.runes[first])
-	for _, c := range s.text[first*stretch : offset] {
-		if utf8.RuneStart(c) {
-			count++
-		}
-	}
-	return count
+	return int(s.runes[at]), nil
 }
 
 // end returns the offset after a node. Nodes do not know their end. end finds it for what inject writes and
