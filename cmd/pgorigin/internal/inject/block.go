@@ -2,8 +2,9 @@ package inject
 
 import (
 	"encoding/json"
-	"fmt"
 	"regexp"
+
+	"go.yaml.in/yaml/v3"
 )
 
 // plainScalar matches strings that need no quotes in YAML, if reservedWord does not match them. Some version
@@ -15,71 +16,51 @@ var (
 	reservedWord = regexp.MustCompile(`(?i)^(y|n|yes|no|on|off|true|false|null)$`)
 )
 
-// object is a JSON object that keeps its order. Its values, and the items of its lists, are objects, []any or
-// scalars.
-type object []member
-
-type member struct {
-	key   string
-	value any
+// object makes a mapping of keys and values in turn. A value is a string or a node. It leaves out a value
+// that is empty.
+func object(members ...any) *yaml.Node {
+	made := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}
+	for i := 0; i+1 < len(members); i += 2 {
+		key, _ := members[i].(string)
+		value, isNode := members[i+1].(*yaml.Node)
+		if !isNode {
+			text, _ := members[i+1].(string)
+			value = stringNode(text)
+		}
+		if value.Value != "" || len(value.Content) > 0 {
+			made.Content = append(made.Content, stringNode(key), value)
+		}
+	}
+	return made
 }
 
-// MarshalJSON writes the members in their order.
-func (o object) MarshalJSON() ([]byte, error) {
-	out := []byte{'{'}
-	for i, m := range o {
-		if i > 0 {
-			out = append(out, ',')
-		}
-		key, err := json.Marshal(m.key)
-		if err != nil {
-			return nil, err
-		}
-		value, err := json.Marshal(m.value)
-		if err != nil {
-			return nil, err
-		}
-		out = append(append(append(out, key...), ':'), value...)
-	}
-	return append(out, '}'), nil
+func list(items ...*yaml.Node) *yaml.Node {
+	return &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq", Content: items}
+}
+
+func stringNode(text string) *yaml.Node {
+	return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: text}
 }
 
 // blockLines writes a value as lines of YAML in block style. As in kubectl, a list has the indentation of its
 // key.
-func blockLines(value any) []string {
-	var lines []string
-	switch v := value.(type) {
-	case object:
-		for _, m := range v {
-			inner := blockLines(m.value)
-			switch child := m.value.(type) {
-			case object:
-				if len(child) > 0 {
-					lines = append(append(lines, scalar(m.key)+":"), indent("  ", "  ", inner)...)
-					continue
-				}
-			case []any:
-				if len(child) > 0 {
-					lines = append(append(lines, scalar(m.key)+":"), inner...)
-					continue
-				}
-			}
-			lines = append(lines, scalar(m.key)+": "+inner[0])
+func blockLines(n *yaml.Node) (lines []string) {
+	if n.Kind == yaml.ScalarNode {
+		return []string{scalar(n)}
+	}
+	for i := range entries(n) {
+		one := entryAt(n, i)
+		inner := blockLines(one.value)
+		switch key := scalar(one.first) + ":"; {
+		case n.Kind == yaml.SequenceNode:
+			lines = append(lines, indent("- ", "  ", inner)...)
+		case one.value.Kind == yaml.ScalarNode:
+			lines = append(lines, key+" "+inner[0])
+		case one.value.Kind == yaml.SequenceNode:
+			lines = append(append(lines, key), inner...)
+		default:
+			lines = append(append(lines, key), indent("  ", "  ", inner)...)
 		}
-		if len(v) == 0 {
-			return []string{"{}"}
-		}
-	case []any:
-		for _, item := range v {
-			lines = append(lines, indent("- ", "  ", blockLines(item))...)
-		}
-		if len(v) == 0 {
-			return []string{"[]"}
-		}
-	case string:
-		return []string{scalar(v)}
-	default:
-		return []string{fmt.Sprint(v)}
 	}
 	return lines
 }
@@ -99,16 +80,25 @@ func indent(first, rest string, lines []string) []string {
 
 // scalar quotes a string if YAML needs that. A quoted string of JSON is a quoted string of YAML. JSON itself
 // needs no escapes in single quotes.
-func scalar(s string) string {
-	if plainJSON.MatchString(s) {
-		return "'" + s + "'"
+func scalar(n *yaml.Node) string {
+	switch {
+	case plainJSON.MatchString(n.Value):
+		return "'" + n.Value + "'"
+	case n.Tag != "!!str", plainScalar.MatchString(n.Value) && !reservedWord.MatchString(n.Value):
+		return n.Value
 	}
-	if plainScalar.MatchString(s) && !reservedWord.MatchString(s) {
-		return s
+	return toJSON(n)
+}
+
+// toJSON writes a value as JSON, which is YAML in flow style. Its keys are sorted.
+func toJSON(n *yaml.Node) string {
+	var value any
+	err := n.Decode(&value)
+	if err == nil {
+		var text []byte
+		if text, err = json.Marshal(value); err == nil {
+			return string(text)
+		}
 	}
-	quoted, err := json.Marshal(s)
-	if err != nil {
-		return `""` // cannot happen: encoding/json encodes every string
-	}
-	return string(quoted)
+	panic(err) // cannot happen: mappings, lists and scalars that inject has made
 }

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"go.yaml.in/yaml/v3"
 )
 
 var update = flag.Bool("update", false, "write golden files")
@@ -64,29 +66,24 @@ func TestContainer(t *testing.T) {
 		if len(problems) > 0 {
 			t.Fatal(problems)
 		}
-		document := object{{"defaults", sorted(v.Defaults)}}
-		if len(v.Annotations) > 0 {
-			document = append(document, member{"annotations", sorted(v.Annotations)})
-		}
 		made := readContract()
-		document = append(document, member{"container", settings.fill(&made.Container)})
-		if volumes := settings.fill(&made.Volumes); volumes != nil {
-			document = append(document, member{"volumes", volumes})
+		clientEnv := settings.fill(&made.ClientVariables)
+		if settings["client-env"] == "false" {
+			clientEnv = list()
 		}
-		if settings["client-env"] == "true" {
-			document = append(document, member{"clientEnv", settings.fill(&made.ClientVariables)})
-		}
+		document := object("defaults", sorted(v.Defaults), "annotations", sorted(v.Annotations),
+			"container", settings.fill(&made.Container), "volumes", settings.fill(&made.Volumes), "clientEnv", clientEnv)
 		out.WriteString("---\n# " + v.About + "\n" + strings.Join(blockLines(document), "\n") + "\n")
 	}
 	compareGolden(t, "testdata/container.yaml", out.String())
 }
 
-func sorted(words map[string]string) object {
-	var members object
+func sorted(words map[string]string) *yaml.Node {
+	var members []any
 	for _, key := range slices.Sorted(maps.Keys(words)) {
-		members = append(members, member{key, words[key]})
+		members = append(members, key, words[key])
 	}
-	return members
+	return object(members...)
 }
 
 // compareGolden compares with a file. With -update, it writes the file.

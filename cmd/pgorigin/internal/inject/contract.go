@@ -154,42 +154,31 @@ func keys(value string) []string {
 	return all
 }
 
-// fill makes a part of the contract with the values of words. It returns nil for what is left out.
-func (s Settings) fill(n *yaml.Node) any {
-	if n.Kind == yaml.MappingNode {
-		made := object{}
-		for i := 0; i+1 < len(n.Content); i += 2 {
-			key := n.Content[i].Value
-			if value := s.fill(n.Content[i+1]); value != nil && key != "when" && key != "each" {
-				made = append(made, member{key, value})
+// fill makes a part of the contract with the values of words.
+func (s Settings) fill(n *yaml.Node) *yaml.Node {
+	if n.Kind == yaml.SequenceNode {
+		made := list()
+		for _, item := range n.Content {
+			for _, filler := range s.fillers(item) {
+				made.Content = append(made.Content, filler.fill(item))
 			}
 		}
 		return made
 	}
-	if n.Kind == yaml.SequenceNode {
-		var made []any
-		for _, item := range n.Content {
-			for _, filler := range s.fillers(item) {
-				made = append(made, filler.fill(item))
+	if n.Kind == yaml.MappingNode {
+		var members []any
+		for i := range entries(n) {
+			if one := entryAt(n, i); one.first.Value != "when" && one.first.Value != "each" {
+				members = append(members, one.first.Value, s.fill(one.value))
 			}
 		}
-		if made == nil {
-			return nil
-		}
-		return made
+		return object(members...)
 	}
 	before, rest, found := strings.Cut(n.Value, "${")
 	if name, after, closed := strings.Cut(rest, "}"); found && closed {
-		if before+s[name]+after == "" {
-			return nil
-		}
-		return before + s[name] + after
+		return stringNode(before + s[name] + after)
 	}
-	var value any
-	if err := n.Decode(&value); err != nil {
-		panic(err) // a scalar that was parsed
-	}
-	return value
+	return n
 }
 
 // fillers returns the settings that fill an item of a list, once for each time that it is there.

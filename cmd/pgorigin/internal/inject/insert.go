@@ -2,7 +2,6 @@ package inject
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -20,12 +19,13 @@ const emptyMark = " # pgorigin: was"
 
 // add merges members into a mapping. It adds missing keys, puts items at the head of a list, and merges
 // mappings. The source itself does not change.
-func (e *edits) add(mapping *yaml.Node, members object, where place) error {
-	var absent object
-	for _, m := range members {
-		present := child(mapping, m.key)
+func (e *edits) add(mapping, members *yaml.Node, where place) error {
+	absent := object()
+	for i := range entries(members) {
+		m := entryAt(members, i)
+		present := child(mapping, m.first.Value)
 		if present == nil {
-			absent = append(absent, m)
+			absent.Content = append(absent.Content, m.first, m.value)
 			continue
 		}
 		if err := e.addTo(mapping, present, m); err != nil {
@@ -33,10 +33,10 @@ func (e *edits) add(mapping *yaml.Node, members object, where place) error {
 		}
 	}
 	switch {
-	case len(absent) == 0:
+	case entries(absent) == 0:
 		return nil
 	case child(mapping, "<<") != nil:
-		return e.refuse(mapping, "has a merge key, which may bring "+absent[0].key)
+		return e.refuse(mapping, "has a merge key, which may bring "+absent.Content[0].Value)
 	}
 	if err := e.checkNotShared(mapping); err != nil {
 		return err
@@ -44,47 +44,38 @@ func (e *edits) add(mapping *yaml.Node, members object, where place) error {
 	if mapping.Style&yaml.FlowStyle == 0 {
 		return e.addLines(mapping, blockLines(absent), where)
 	}
-	texts := make([]string, 0, len(absent))
-	for _, m := range absent {
-		key, value, err := flow(m.key, m.value)
-		if err != nil {
-			return err
-		}
-		texts = append(texts, key+": "+value)
+	var texts []string
+	for i := range entries(absent) {
+		one := entryAt(absent, i)
+		texts = append(texts, toJSON(one.first)+": "+toJSON(one.value))
 	}
 	return e.addFlow(mapping, texts)
 }
 
 // addTo merges the value of m into the value that is there.
-func (e *edits) addTo(mapping, present *yaml.Node, m member) error {
-	list, isList := m.value.([]any)
-	members, isObject := m.value.(object)
+func (e *edits) addTo(mapping, present *yaml.Node, m entry) error {
 	switch {
-	case isList && present.Kind == yaml.SequenceNode:
-		return e.addItems(present, list)
-	case isObject && present.Kind == yaml.MappingNode:
-		return e.add(present, members, place{})
+	case m.value.Kind == yaml.SequenceNode && present.Kind == yaml.SequenceNode:
+		return e.addItems(present, m.value)
+	case m.value.Kind == yaml.MappingNode && present.Kind == yaml.MappingNode:
+		return e.add(present, m.value, place{})
 	case present.Kind == yaml.AliasNode:
-		return e.refuse(present, m.key+" is an alias")
+		return e.refuse(present, m.first.Value+" is an alias")
 	case mapping.Style&yaml.FlowStyle != 0:
-		return e.refuse(present, m.key+" is null in flow style")
+		return e.refuse(present, m.first.Value+" is null in flow style")
 	}
 	return e.addToNull(mapping, present, m)
 }
 
 // addItems puts items at the head of a list.
-func (e *edits) addItems(list *yaml.Node, items []any) error {
+func (e *edits) addItems(list, items *yaml.Node) error {
 	if err := e.checkNotShared(list); err != nil {
 		return err
 	}
 	if list.Style&yaml.FlowStyle != 0 {
 		var texts []string
-		for _, item := range items {
-			_, text, err := flow("", item)
-			if err != nil {
-				return err
-			}
-			texts = append(texts, text)
+		for _, item := range items.Content {
+			texts = append(texts, toJSON(item))
 		}
 		return e.addFlow(list, texts)
 	}
@@ -155,7 +146,7 @@ func (e *edits) addLines(mapping *yaml.Node, lines []string, where place) error 
 }
 
 // addToNull gives a value to a key without one, in the lines below the key.
-func (e *edits) addToNull(mapping, null *yaml.Node, m member) error {
+func (e *edits) addToNull(mapping, null *yaml.Node, m entry) error {
 	if err := e.checkNotShared(mapping); err != nil {
 		return err
 	}
@@ -180,7 +171,7 @@ func (e *edits) addToNull(mapping, null *yaml.Node, m member) error {
 	}
 	e.replace(colon+1, end, emptyMark+was)
 	column := mapping.Column - 1
-	if _, isList := m.value.([]any); !isList {
+	if m.value.Kind == yaml.MappingNode {
 		column += 2
 	}
 	e.insertBelow(end, column, blockLines(m.value))
@@ -235,17 +226,4 @@ func (e *edits) checkNotShared(n *yaml.Node) error {
 
 func (e *edits) refuse(n *yaml.Node, what string) error {
 	return fmt.Errorf("line %d: %s; write it out in full", n.Line, what)
-}
-
-// flow returns a key and a value in flow style. JSON is flow style.
-func flow(key string, value any) (keyText, valueText string, err error) {
-	k, err := json.Marshal(key)
-	if err != nil {
-		return "", "", fmt.Errorf("encode key: %w", err)
-	}
-	v, err := json.Marshal(value)
-	if err != nil {
-		return "", "", fmt.Errorf("encode value: %w", err)
-	}
-	return string(k), string(v), nil
 }

@@ -3,6 +3,8 @@ package inject
 import (
 	"strings"
 	"testing"
+
+	"go.yaml.in/yaml/v3"
 )
 
 // TestKustomizeComponent: what the Kustomize component adds is made from the contract; -update writes it. The component replaces
@@ -19,22 +21,19 @@ func TestKustomizeComponent(t *testing.T) {
 		t.Fatal(problems)
 	}
 	made := readContract()
-	template := object{
-		{"metadata", object{{"labels", object{{askLabel, "true"}, {statusLabel, injected}}}}},
-		{"spec", object{
-			{"initContainers", []any{settings.fill(&made.Container)}},
-			{"volumes", settings.fill(&made.Volumes)},
-		}},
-	}
-	variables := object{
-		{"apiVersion", "v1"},
-		{"kind", "PodTemplate"},
-		{"metadata", object{{"name", "pgorigin-client-env"}, {"annotations", object{{"config.kubernetes.io/local-config", "true"}}}}},
-		{"template", object{{"spec", object{{"containers", []any{object{{"name", "any"}, {"env", settings.fill(&made.ClientVariables)}}}}}}}},
-	}
-	for file, made := range map[string]object{
-		"pods.yaml":                 workloadPatch("apps/v1", "Deployment", object{{"template", template}}),
-		"cronjobs.yaml":             workloadPatch("batch/v1", "CronJob", object{{"jobTemplate", object{{"spec", object{{"template", template}}}}}}),
+	template := object(
+		"metadata", object("labels", object(askLabel, "true", statusLabel, injected)),
+		"spec", object("initContainers", list(settings.fill(&made.Container)), "volumes", settings.fill(&made.Volumes)),
+	)
+	variables := object(
+		"apiVersion", "v1",
+		"kind", "PodTemplate",
+		"metadata", object("name", "pgorigin-client-env", "annotations", object("config.kubernetes.io/local-config", "true")),
+		"template", object("spec", object("containers", list(object("name", "any", "env", settings.fill(&made.ClientVariables))))),
+	)
+	for file, made := range map[string]*yaml.Node{
+		"pods.yaml":                 workloadPatch("apps/v1", "Deployment", object("template", template)),
+		"cronjobs.yaml":             workloadPatch("batch/v1", "CronJob", object("jobTemplate", object("spec", object("template", template)))),
 		"client-env/variables.yaml": variables,
 	} {
 		compareGolden(t, "../../../../charts/kustomize/"+file,
@@ -44,6 +43,6 @@ func TestKustomizeComponent(t *testing.T) {
 }
 
 // workloadPatch is a strategic merge patch. Kustomize takes kind and name from the target, but wants to see some.
-func workloadPatch(version, kind string, spec object) object {
-	return object{{"apiVersion", version}, {"kind", kind}, {"metadata", object{{"name", "any"}}}, {"spec", spec}}
+func workloadPatch(version, kind string, spec *yaml.Node) *yaml.Node {
+	return object("apiVersion", version, "kind", kind, "metadata", object("name", "any"), "spec", spec)
 }

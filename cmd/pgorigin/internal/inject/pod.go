@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+
+	"go.yaml.in/yaml/v3"
 )
 
 // pod has the fields that matter of a Pod, or of the template of one.
@@ -60,9 +62,9 @@ func (p pod) hasSidecar() bool {
 
 // plan is what to put into a pod.
 type plan struct {
-	container any
-	volumes   []any
-	env       []any
+	container *yaml.Node
+	volumes   *yaml.Node
+	env       *yaml.Node
 	inits     []int    // the init containers, by their index before injection, that get env
 	apps      []int    // the containers that get env
 	names     []string // of both
@@ -73,19 +75,19 @@ type plan struct {
 func (i *Injector) plan(p pod) (plan, []string) {
 	settings, problems := i.settings(p.Metadata.Annotations)
 	made := readContract()
-	volumes, _ := settings.fill(&made.Volumes).([]any)
+	volumes := settings.fill(&made.Volumes)
 	ports := append(keys(settings["origins"]), settings["listen-port"])
-	problems = append(problems, p.obstacles(ports, volumes)...)
+	problems = append(problems, p.obstacles(ports, volumes.Content)...)
 	if len(problems) > 0 {
 		return plan{}, problems
 	}
 	decided := plan{
-		container: settings.fill(&made.Container), volumes: volumes, hints: p.hints(settings),
+		container: settings.fill(&made.Container), volumes: volumes, env: settings.fill(&made.ClientVariables),
+		hints: p.hints(settings),
 	}
 	if settings["client-env"] == "false" {
 		return decided, nil
 	}
-	decided.env, _ = settings.fill(&made.ClientVariables).([]any)
 	pick := func(list []podContainer) (picked []int) {
 		for index, c := range list {
 			if !c.hasClientEnv() {
@@ -107,7 +109,7 @@ func (c podContainer) hasClientEnv() bool {
 }
 
 // obstacles returns what in the pod excludes a sidecar that listens on ports and mounts these volumes.
-func (p pod) obstacles(ports []string, volumes []any) []string {
+func (p pod) obstacles(ports []string, volumes []*yaml.Node) []string {
 	var found []string
 	if p.Spec.HostNetwork {
 		found = append(found, "spec.hostNetwork is true: "+
@@ -136,21 +138,10 @@ func (p pod) obstacles(ports []string, volumes []any) []string {
 		}
 	}
 	for _, v := range p.Spec.Volumes {
-		if slices.ContainsFunc(volumes, func(ours any) bool { return nameOf(ours) == v.Name }) {
+		if slices.ContainsFunc(volumes, func(ours *yaml.Node) bool { return text(ours, "name") == v.Name }) {
 			found = append(found,
 				fmt.Sprintf("volume %q exists, and that name is for what pgorigin mounts: rename it", v.Name))
 		}
 	}
 	return found
-}
-
-// nameOf returns the name of an item that fill has made, or nil.
-func nameOf(item any) any {
-	members, _ := item.(object)
-	for _, m := range members {
-		if m.key == "name" {
-			return m.value
-		}
-	}
-	return nil
 }

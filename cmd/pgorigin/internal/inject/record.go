@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"maps"
 	"regexp"
 	"slices"
@@ -24,11 +23,11 @@ type record struct {
 
 func (p plan) record() record {
 	r := record{Container: digest(p.container)}
-	for _, volume := range p.volumes {
+	for _, volume := range p.volumes.Content {
 		if r.Volumes == nil {
 			r.Volumes = map[string]string{}
 		}
-		r.Volumes[fmt.Sprint(nameOf(volume))] = digest(volume)
+		r.Volumes[text(volume, "name")] = digest(volume)
 	}
 	if len(p.names) > 0 {
 		r.Env = variables(p.env)
@@ -38,11 +37,10 @@ func (p plan) record() record {
 }
 
 // variables turns a list of variables into a map.
-func variables(list []any) map[string]string {
+func variables(list *yaml.Node) map[string]string {
 	values := map[string]string{}
-	for _, item := range list {
-		made, _ := canonical(item).(map[string]any)
-		values[fmt.Sprint(made["name"])] = fmt.Sprint(made["value"])
+	for _, item := range list.Content {
+		values[text(item, "name")] = text(item, "value")
 	}
 	return values
 }
@@ -97,13 +95,13 @@ func volumeNames() []string {
 // wasClientEnv reports whether inject writes these variables, for some port.
 func wasClientEnv(env map[string]string) bool {
 	port := env["PGPORT"]
-	list, _ := Settings{"listen-port": port}.fill(&readContract().ClientVariables).([]any)
-	return findWord("listen-port").check(port) == nil && maps.Equal(env, variables(list))
+	made := Settings{"listen-port": port}.fill(&readContract().ClientVariables)
+	return findWord("listen-port").check(port) == nil && maps.Equal(env, variables(made))
 }
 
-// digest identifies what a value means to Kubernetes: a list or object that inject has made, or a node.
-func digest(value any) string {
-	text, err := json.Marshal(canonical(value)) // the keys of a map are sorted
+// digest identifies what a value means to Kubernetes.
+func digest(n *yaml.Node) string {
+	text, err := json.Marshal(canonical(n)) // the keys of a map are sorted
 	if err != nil {
 		panic(err) // cannot happen: maps, lists and strings only
 	}
@@ -111,30 +109,10 @@ func digest(value any) string {
 	return hex.EncodeToString(sum[:8])
 }
 
-// canonical turns a value into maps, lists and strings. Style, order of keys, and what an API server adds to
-// every container and volume do not count. An anchor does count: something else may use the value.
-func canonical(value any) any {
-	switch v := value.(type) {
-	case object:
-		made := map[string]any{}
-		for _, m := range v {
-			made[m.key] = canonical(m.value)
-		}
-		return made
-	case []any:
-		made := make([]any, 0, len(v))
-		for _, item := range v {
-			made = append(made, canonical(item))
-		}
-		return made
-	case *yaml.Node:
-		return canonicalNode(v)
-	}
-	return fmt.Sprint(value)
-}
-
-// canonicalNode returns nil for what means nothing.
-func canonicalNode(n *yaml.Node) any {
+// canonical turns a value into maps, lists and strings, or nil for what means nothing. Style, order of keys,
+// and what an API server adds to every container and volume do not count. An anchor does count: something
+// else may use the value.
+func canonical(n *yaml.Node) any {
 	switch {
 	case n.Anchor != "" || n.Kind == yaml.AliasNode:
 		return []any{"&", n.Anchor, n.Value}
@@ -147,14 +125,14 @@ func canonicalNode(n *yaml.Node) any {
 	case n.Kind != yaml.MappingNode:
 		made := make([]any, 0, len(n.Content))
 		for _, item := range n.Content {
-			made = append(made, canonicalNode(item))
+			made = append(made, canonical(item))
 		}
 		return made
 	}
 	made := map[string]any{}
 	for i := range entries(n) {
 		one := entryAt(n, i)
-		value := canonicalNode(one.value)
+		value := canonical(one.value)
 		if value != nil && value != serverDefault(one.first.Value) {
 			made[one.first.Value] = value
 		}

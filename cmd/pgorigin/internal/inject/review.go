@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"go.yaml.in/yaml/v3"
 )
 
 // review has the fields of an AdmissionReview (admission.k8s.io/v1) that the webhook reads or writes.
@@ -163,16 +165,18 @@ func (i *Injector) decide(r *request, required bool) (Decision, []operation) {
 
 // operation is one step of a JSON Patch (RFC 6902). All our steps add.
 type operation struct {
-	Op    string `json:"op"`
-	Path  string `json:"path"`
-	Value any    `json:"value"`
+	Op    string          `json:"op"`
+	Path  string          `json:"path"`
+	Value json.RawMessage `json:"value"`
 }
 
 // patch returns the steps that inject a pod. A JSON Patch cannot add to a missing list or map, so the whole
 // list or map is one step then. An empty one is replaced the same way.
 func (p plan) patch(of pod) []operation {
 	var steps []operation
-	add := func(path string, value any) { steps = append(steps, operation{"add", path, value}) }
+	add := func(path string, value *yaml.Node) {
+		steps = append(steps, operation{"add", path, json.RawMessage(toJSON(value))})
+	}
 	for _, index := range p.apps {
 		addEnv(add, fmt.Sprintf("/spec/containers/%d/env", index), of.Spec.Containers[index].Env, p.env)
 	}
@@ -181,33 +185,32 @@ func (p plan) patch(of pod) []operation {
 			of.Spec.InitContainers[index].Env, p.env)
 	}
 	if len(of.Spec.InitContainers) == 0 {
-		add("/spec/initContainers", []any{p.container})
+		add("/spec/initContainers", list(p.container))
 	} else {
 		add("/spec/initContainers/0", p.container) // last, because it moves the indexes above
 	}
-	switch {
-	case len(p.volumes) > 0 && len(of.Spec.Volumes) == 0:
+	if len(of.Spec.Volumes) == 0 && len(p.volumes.Content) > 0 {
 		add("/spec/volumes", p.volumes)
-	default:
-		for _, v := range p.volumes {
+	} else {
+		for _, v := range p.volumes.Content {
 			add("/spec/volumes/-", v)
 		}
 	}
 	if len(of.Metadata.Labels) == 0 {
-		add("/metadata/labels", map[string]string{statusLabel: injected})
+		add("/metadata/labels", object(statusLabel, injected))
 		return steps
 	}
-	add("/metadata/labels/pgorigin~1status", injected) // ~1 is a slash
+	add("/metadata/labels/pgorigin~1status", stringNode(injected)) // ~1 is a slash
 	return steps
 }
 
 // addEnv puts variables before the present ones, whose values may refer to them.
-func addEnv(add func(string, any), path string, present []variable, env []any) {
+func addEnv(add func(string, *yaml.Node), path string, present []variable, env *yaml.Node) {
 	if len(present) == 0 {
 		add(path, env)
 		return
 	}
-	for _, v := range slices.Backward(env) {
+	for _, v := range slices.Backward(env.Content) {
 		add(path+"/0", v)
 	}
 }

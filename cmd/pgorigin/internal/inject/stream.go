@@ -135,7 +135,7 @@ func (e *edits) inject(w workload, decided plan) error {
 }
 
 // addEnv adds env to the containers with these indexes.
-func (e *edits) addEnv(list *yaml.Node, indexes []int, env object) error {
+func (e *edits) addEnv(list *yaml.Node, indexes []int, env *yaml.Node) error {
 	for _, index := range indexes {
 		if list == nil || index >= len(list.Content) || list.Content[index].Kind != yaml.MappingNode {
 			return errors.New("its containers are not a list that is written out")
@@ -148,18 +148,15 @@ func (e *edits) addEnv(list *yaml.Node, indexes []int, env object) error {
 }
 
 // parts is what a plan adds, by place.
-type parts struct{ metadata, spec, env object }
+type parts struct{ metadata, spec, env *yaml.Node }
 
 func (p plan) parts() parts {
-	meta := object{
-		{"labels", object{{statusLabel, injected}}},
-		{"annotations", object{{recordName, p.record().String()}}},
+	labels, annotations := object(statusLabel, injected), object(recordName, p.record().String())
+	return parts{
+		metadata: object("metadata", object("labels", labels, "annotations", annotations)),
+		spec:     object("initContainers", list(p.container), "volumes", p.volumes),
+		env:      object("env", p.env),
 	}
-	spec := object{{"initContainers", []any{p.container}}}
-	if len(p.volumes) > 0 {
-		spec = append(spec, member{"volumes", p.volumes})
-	}
-	return parts{metadata: object{{"metadata", meta}}, spec: spec, env: object{{"env", p.env}}}
 }
 
 // Uninject removes what Inject added, and nothing else. It turns the output of Inject into the input of
