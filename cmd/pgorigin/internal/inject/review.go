@@ -24,6 +24,7 @@ type request struct {
 	SubResource string    `json:"subResource"`
 	Operation   string    `json:"operation"`
 	Namespace   string    `json:"namespace"`
+	Name        string    `json:"name"`
 	Object      reviewed  `json:"object"`
 }
 
@@ -124,7 +125,7 @@ func (r *reviewed) UnmarshalJSON(text []byte) error {
 
 // decide decides about one request. It changes nothing outside, so a dry run needs no special case.
 func (i *Injector) decide(r *request, required bool) (Decision, []operation) {
-	decision := Decision{Object: describe(r.Kind.Kind, metadata{Namespace: r.Namespace})}
+	decision := Decision{Object: describe(r.Kind.Kind, metadata{Namespace: r.Namespace, Name: r.Name})}
 	if (r.Kind != groupKind{Version: "v1", Kind: "Pod"}) || r.Operation != "CREATE" || r.SubResource != "" {
 		decision.Skipped = "not the creation of a pod"
 		return decision, nil

