@@ -23,6 +23,7 @@ connections describes hosts in the environment and in commands. A host that is n
   localHosts      values of these that are local
   places          parts of a text that end with the host, in texts that match `with` and not `without`
   localPlace      such parts that are local
+  reference       what follows such a part that is a user's name, if the host behind it is a variable
   whereVariable   names of variables that probably say where the database is
 
 In container, volumes and clientVariables, ${NAME} is the value of a word. An item with `when` is there if that word has a
@@ -183,6 +184,7 @@ connections:
     without: "(?i)mysql|mariadb"
   - pattern: {{ printf "(^|[ /])(psql|pgbench|pg_[a-z]+)( [^|&;]*)? (-h|--host)[ =]+%s" $host | printf "%q" }}
   localPlace: {{ printf "[/@= ](%s|[[]::1[]]|%%2[Ff].*)$" $local | printf "%q" }}
+  reference: "^[^[:space:]/?#]*@[$]"
   whereVariable: "(^|_)(PG|POSTGRES|POSTGRESQL|DB|DATABASE|DATASOURCE)(_?[A-Z0-9]+)*_?(URL|URI|DSN|HOST|HOSTNAME|HOSTADDR)$"
 
 # A native sidecar: the kubelet starts the next init container when the startup probe succeeds. There is no readiness

@@ -32,6 +32,7 @@ type connections struct {
 	LocalHosts    *regexp.Regexp `yaml:"localHosts"`
 	Places        []struct{ Pattern, With, Without *regexp.Regexp }
 	LocalPlace    *regexp.Regexp `yaml:"localPlace"`
+	Reference     *regexp.Regexp `yaml:"reference"`
 	WhereVariable *regexp.Regexp `yaml:"whereVariable"`
 }
 
@@ -149,6 +150,9 @@ func (v variable) host() (host string, local bool) {
 			found := text[at[0]:at[1]]
 			if patterns.LocalPlace.MatchString(found) {
 				local = true
+				continue
+			}
+			if patterns.Reference.MatchString(text[at[1]:]) {
 				continue
 			}
 			if strings.Contains(text[at[1]:], "@") {
