@@ -38,6 +38,7 @@ func TestRefusedValues(t *testing.T) {
 		{"unknown policy version", "pgorigin", "injector: {policyApiVersion: v2}", "/injector/policyApiVersion"},
 		{"locked word that is none", "pgorigin", "injector: {locked: [upstraem]}", `injector.locked: "upstraem" is no annotation; known are upstream, server-name,`},
 		{"locked default", "pgorigin", "injector: {locked: [image]}", `injector.locked: "image" is no annotation`},
+		{"locked upstream that is not set", "pgorigin", "injector: {locked: [server-name]}", "injector.locked has upstream, and sidecar.upstream is empty: no pod could have an upstream; set sidecar.upstream"},
 		{"selector that is none", "pgorigin", "injector: {namespaceSelector: {team: a}}", "'team'"},
 		{"nothing excluded", "pgorigin", "injector: {excludedNamespaces: []}", "/injector/excludedNamespaces"},
 		{"two CAs for all pods", "pgorigin", "sidecar: {caSecret: a, caConfigMap: b}", "sidecar.caSecret and sidecar.caConfigMap: there can be one CA only"},

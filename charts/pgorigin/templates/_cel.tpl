@@ -70,6 +70,9 @@ and env-configmap, which could set most of them.
 {{- range $given }}
   {{- if not (has . $known) }}{{ fail (printf "injector.locked: %q is no annotation; known are %s" . (join ", " $known)) }}{{ end }}
 {{- end }}
+{{- if and (has "upstream" $locked) (not .Values.sidecar.upstream) }}
+  {{- fail "injector.locked has upstream, and sidecar.upstream is empty: no pod could have an upstream; set sidecar.upstream" }}
+{{- end }}
 {{- $locked | uniq | sortAlpha | join "," }}
 {{- end }}
 
