@@ -1,7 +1,5 @@
 package inject
 
-import "bytes"
-
 // CheckInjected reports each pod and pod template that Inject would change or refuse, and what leads past the
 // sidecar, as a *Refusal. There is no stream.
 func (i *Injector) CheckInjected(stream []byte) ([]byte, []Note, error) {
@@ -18,11 +16,9 @@ func (i *Injector) CheckInjected(stream []byte) ([]byte, []Note, error) {
 		}
 		before := s.workloads()
 		for index, w := range after.workloads() {
-			was, _ := appendMeaning(nil, before[index].template, nil)
-			is, _ := appendMeaning(nil, w.template, nil)
 			_, recorded := before[index].pod.Metadata.Annotations[recordName]
 			switch {
-			case bytes.Equal(was, is):
+			case digest(before[index].template) == digest(w.template):
 			case recorded:
 				r.refuse(w, "is injected in another way than these flags say: run pgorigin inject again")
 			default:

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"go.yaml.in/yaml/v3"
 )
 
 // checked returns what CheckInjected says, problems first, with a mark.
@@ -30,6 +32,20 @@ func checked(t *testing.T, i *Injector, stream string) []string {
 	return said
 }
 
+// reordered is an object with the keys of each map in order, as after kubectl or yq.
+func reordered(t *testing.T, object string) string {
+	t.Helper()
+	var decoded map[string]any
+	if err := yaml.Unmarshal([]byte(object), &decoded); err != nil {
+		t.Fatal(err)
+	}
+	text, err := yaml.Marshal(decoded)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
 func TestCheckInjected(t *testing.T) {
 	const pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: web, labels: {a: b}}\nspec:\n  containers:\n  - name: app\n    image: a:1\n"
 	inject := func(text string) string {
@@ -49,6 +65,7 @@ func TestCheckInjected(t *testing.T) {
 	}{
 		"injected":                {inject(pod), nil},
 		"injected, in other YAML": {strings.Replace(inject(pod), "{name: web, ", "{name: 'web', ", 1) + "# end\n", nil},
+		"injected, reordered":     {reordered(t, inject(pod)), nil},
 		"nothing to inject":       {"kind: ConfigMap\n", nil},
 		"not injected":            {pod, []string{"! Pod web: is not injected: run pgorigin inject"}},
 		"two":                     {inject(pod) + "---\n" + pod, []string{"! Pod web: is not injected: run pgorigin inject"}},
