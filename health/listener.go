@@ -157,7 +157,10 @@ func (l *LimitListener) Claim(conn net.Conn, places int) bool {
 	c := limited(conn)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return c != nil && l.take(c, places, 0)
+	if c == nil || places == 0 {
+		return c != nil && !c.leaving
+	}
+	return l.take(c, places, 0)
 }
 
 // limited returns nil if conn is from elsewhere.

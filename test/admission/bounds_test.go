@@ -214,9 +214,22 @@ func many(n int, text func(i int) string) string {
 }
 
 // posting posts one body again and again, over a connection that is kept.
-func posting(body []byte) func(context.Context, *victim) {
+func posting(body []byte) func(context.Context, *victim) { return postingFrom(attacker, body) }
+
+// postingFromEach posts one body from so many addresses.
+func postingFromEach(addresses int, body []byte) func(context.Context, *victim) {
 	return func(ctx context.Context, v *victim) {
-		client := v.client(attacker, true)
+		var all sync.WaitGroup
+		for i := range addresses {
+			all.Go(func() { postingFrom(fmt.Sprintf("127.0.1.%d", i+1), body)(ctx, v) })
+		}
+		all.Wait()
+	}
+}
+
+func postingFrom(address string, body []byte) func(context.Context, *victim) {
+	return func(ctx context.Context, v *victim) {
+		client := v.client(address, true)
 		defer client.CloseIdleConnections()
 		for ctx.Err() == nil {
 			text, err := v.post(ctx, client, body)
@@ -282,6 +295,8 @@ func attacks() []attack {
 		{"nothing", 0, func(ctx context.Context, _ *victim) { <-ctx.Done() }},
 		{"90,000 unknown annotations", 1, posting(review(hostilePod(unknown(90000), "")))},
 		{"8 × 90,000 unknown annotations", 8, posting(review(hostilePod(unknown(90000), "")))},
+		{"80,000 unknown annotations from 7 pods", 1, postingFromEach(7, review(hostilePod(unknown(80000), "")))},
+		{"690,000 warnings from 2 pods", 1, postingFromEach(2, []byte(`{"response": {"warnings": [`+strings.Repeat(`"",`, 690000)+`""]}}`))},
 		{"184 KB of unknown annotations", 1, posting(review(hostilePod(unknown(8600), "")))},
 		{"64 × 184 KB of unknown annotations", 64, posting(review(hostilePod(unknown(8600), "")))},
 		{"90,000 taken ports", 8, posting(review(hostilePod("", `, "initContainers": [{"name": "p", "ports": [`+list(90000, `{"containerPort": 6432}`)+`]}]`)))},
@@ -302,6 +317,10 @@ func attacks() []attack {
 			slowly(ctx, conn, 1)
 		})},
 		{"1,000 slow posts", 1, connecting(1000, func(ctx context.Context, _ *victim, conn *tls.Conn) {
+			_, _ = io.WriteString(conn, head+"Content-Length: 2000000\r\n\r\n{")
+			slowly(ctx, conn, 1)
+		})},
+		{"1,000 slow posts that are too long", 1, connecting(1000, func(ctx context.Context, _ *victim, conn *tls.Conn) {
 			_, _ = io.WriteString(conn, head+"Content-Length: 4000000\r\n\r\n{")
 			slowly(ctx, conn, 1)
 		})},

@@ -7,8 +7,11 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"runtime"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"testing/synctest"
 	"time"
 )
@@ -44,6 +47,41 @@ func TestRefusalsAreShort(t *testing.T) {
 			if len(decision.Object) > 2*maxName || len(decision.Problems) > maxProblems+1 {
 				t.Errorf("the log gets %d problems of an object with %d bytes", len(decision.Problems), len(decision.Object))
 			}
+		})
+	}
+}
+
+// A review that has a response too, as an answer has, costs no more than its text.
+func TestReviewIgnoresResponse(t *testing.T) {
+	body := []byte(`{"response": {"warnings": [` + strings.Repeat(`"",`, 600000) + `""]}, ` + reviewOf("null")[1:])
+	injector := testInjector(t)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	if _, _, err := injector.review(body, false); err != nil {
+		t.Error(err)
+	}
+	runtime.ReadMemStats(&after)
+	if n := after.TotalAlloc - before.TotalAlloc; n > uint64(len(body)) {
+		t.Errorf("%d bytes allocated for a body of %d", n, len(body))
+	}
+}
+
+// A connection that has to make room ends at once. An answer would keep its places for half a second.
+func TestLeavingConnectionsGetNoAnswer(t *testing.T) {
+	for name, claim := range map[string]func(int) bool{
+		"at once":     func(int) bool { return false },
+		"in its body": func(places int) bool { return places > 0 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			defer func() {
+				if got := recover(); got != http.ErrAbortHandler { //nolint:errorlint // net/http compares so
+					t.Errorf("%v", got)
+				}
+			}()
+			ctx := context.WithValue(t.Context(), claimKey{}, claim)
+			r := httptest.NewRequestWithContext(ctx, http.MethodPost, "/inject", iotest.ErrReader(io.ErrUnexpectedEOF))
+			r.ContentLength = 1 << 20
+			new(Webhook).serveReview(httptest.NewRecorder(), r, newTurns(1))
 		})
 	}
 }

@@ -10,12 +10,19 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// review has the fields of an AdmissionReview (admission.k8s.io/v1) that the webhook reads or writes.
-type review struct {
+// askedReview has the fields of an AdmissionReview (admission.k8s.io/v1) that the webhook reads. A response
+// is not one of them, because a client chooses how many warnings it has.
+type askedReview struct {
+	APIVersion string   `json:"apiVersion"`
+	Kind       string   `json:"kind"`
+	Request    *request `json:"request"`
+}
+
+// answeredReview is an AdmissionReview that the webhook writes.
+type answeredReview struct {
 	APIVersion string    `json:"apiVersion"`
 	Kind       string    `json:"kind"`
-	Request    *request  `json:"request,omitempty"`
-	Response   *response `json:"response,omitempty"`
+	Response   *response `json:"response"`
 }
 
 type request struct {
@@ -68,7 +75,7 @@ type Decision struct {
 // It also allows what this version cannot read: the API server decides about that. An error means that there
 // is no answer to the body.
 func (i *Injector) review(body []byte, required bool) ([]byte, Decision, error) {
-	var asked review
+	var asked askedReview
 	if err := json.Unmarshal(body, &asked); err != nil {
 		return nil, Decision{}, errors.New("read AdmissionReview: " + short(err.Error(), maxName))
 	}
@@ -100,7 +107,7 @@ func (i *Injector) review(body []byte, required bool) ([]byte, Decision, error) 
 			Status: "Failure", Reason: "Invalid", Code: 422, Message: short(message, maxMessage),
 		}
 	}
-	text, err := json.Marshal(review{APIVersion: reviewVersion, Kind: "AdmissionReview", Response: answer})
+	text, err := json.Marshal(answeredReview{APIVersion: reviewVersion, Kind: "AdmissionReview", Response: answer})
 	if err != nil {
 		return nil, Decision{}, fmt.Errorf("encode answer: %w", err)
 	}

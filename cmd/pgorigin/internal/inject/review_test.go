@@ -48,7 +48,7 @@ func askFor(t *testing.T, i *Injector, body string, required bool) (*response, D
 	if err != nil {
 		t.Fatal(err)
 	}
-	var answer review
+	var answer answeredReview
 	if err := json.Unmarshal(text, &answer); err != nil {
 		t.Fatal(err)
 	}

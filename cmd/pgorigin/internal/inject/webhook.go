@@ -22,8 +22,11 @@ const (
 	buffers = 48 << 10
 	// maxPlaces bounds connections and bodies together, to 16 MiB.
 	maxPlaces = 256
-	// maxReviews bounds the reviews that are decided at a time. One takes 8 MiB at most, and 20 ms.
+	// maxReviews bounds the reviews of at most placeSize that are decided at a time. One takes a millisecond.
 	maxReviews = 2
+	// maxLargeReviews bounds the others. One takes 8 MiB at most, and 20 ms. So they do not delay the former, which
+	// are those of nearly all pods.
+	maxLargeReviews = 1
 	// maxHandshakes bounds the handshakes that are computed at a time. An RSA key takes 1.5 ms for each.
 	maxHandshakes = 2
 	// reviewTimeout bounds reading a request. An API server gives up after five seconds.
@@ -50,9 +53,15 @@ func (w *Webhook) Drain() { w.draining.Store(true) }
 // Server returns a server that answers for w with the certificate of pair. The caller runs it with ServeTLS,
 // without files, and shuts it down.
 func (w *Webhook) Server(pair *KeyPair) *http.Server {
-	reviews := newTurns(maxReviews)
+	reviews, large := newTurns(maxReviews), newTurns(maxLargeReviews)
 	mux := http.NewServeMux()
-	review := func(rw http.ResponseWriter, r *http.Request) { w.serveReview(rw, r, reviews) }
+	review := func(rw http.ResponseWriter, r *http.Request) {
+		if r.ContentLength > placeSize {
+			w.serveReview(rw, r, large)
+			return
+		}
+		w.serveReview(rw, r, reviews)
+	}
 	mux.HandleFunc("POST /inject", review)
 	mux.HandleFunc("POST /inject/required", review) // for namespaces where each pod is to have the sidecar
 	mux.HandleFunc("GET /livez", writeOK)
@@ -108,7 +117,10 @@ func (w *Webhook) serveReview(rw http.ResponseWriter, r *http.Request, reviews *
 	if w.Reviewed != nil {
 		w.Reviewed(decision, err)
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, errLeft):
+		panic(http.ErrAbortHandler) // or net/http would keep it, and its places, for another half second
+	case err != nil:
 		http.Error(rw, err.Error(), code)
 		return
 	}
@@ -118,6 +130,12 @@ func (w *Webhook) serveReview(rw http.ResponseWriter, r *http.Request, reviews *
 
 // readBody reads a request to its end. code is the status of the answer if that fails.
 func readBody(r *http.Request) (body []byte, code int, err error) {
+	claim, bounded := r.Context().Value(claimKey{}).(func(int) bool)
+	defer func() {
+		if err != nil && bounded && !claim(0) {
+			err = errLeft // whatever else it says
+		}
+	}()
 	switch {
 	case r.ContentLength < 0:
 		return nil, http.StatusLengthRequired, errors.New("expected a request with its Content-Length")
@@ -126,7 +144,6 @@ func readBody(r *http.Request) (body []byte, code int, err error) {
 		return nil, http.StatusInternalServerError, // API servers show the text of no other code
 			fmt.Errorf("the review has %d bytes: pgorigin reads at most %d", r.ContentLength, maxReview)
 	}
-	claim, bounded := r.Context().Value(claimKey{}).(func(int) bool)
 	if bounded && !claim(int(r.ContentLength+buffers)/placeSize) {
 		return nil, http.StatusServiceUnavailable, errLeft
 	}
