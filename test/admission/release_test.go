@@ -150,7 +150,8 @@ func (r *release) startWebhook(t *testing.T) {
 	}
 }
 
-// mount writes the Secrets and ConfigMaps that the Deployment mounts to where the webhook looks for them.
+// mount writes the Secrets and ConfigMaps that the Deployment mounts to where the webhook looks for them, and removes what
+// is no longer in them.
 func (r *release) mount(t *testing.T) {
 	t.Helper()
 	if r.mode != "webhook" {
@@ -165,8 +166,21 @@ func (r *release) mount(t *testing.T) {
 		if pod.At("volumes", i, "name") != mount.(map[string]any)["name"] {
 			t.Fatal("volumes and their mounts are not in the same order")
 		}
-		for name, text := range r.files(t, pod.At("volumes", i)) {
+		files := r.files(t, pod.At("volumes", i))
+		for name, text := range files {
 			if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		there, err := os.ReadDir(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range there {
+			if _, ok := files[file.Name()]; ok {
+				continue
+			}
+			if err := os.Remove(filepath.Join(dir, file.Name())); err != nil {
 				t.Fatal(err)
 			}
 		}
