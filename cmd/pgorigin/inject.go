@@ -19,18 +19,20 @@ Deployment, StatefulSet, DaemonSet, Job, CronJob and, for example, a Rollout.
 pgorigin becomes a native sidecar (Kubernetes 1.29 and later), the first of the
 init containers. Everything else stays as it is, byte for byte.
 
-A container without PGHOST, PGHOSTADDR, PGPORT and PGSSLMODE gets PGHOST, PGPORT
-and PGSSLMODE, which lead it to the sidecar. A second inject replaces what the
-first one added. "pgorigin uninject" removes it. Both leave alone what has
-changed since, and what a Helm chart has rendered.
+A container without any of PGHOST, PGHOSTADDR, PGPORT and PGSSLMODE gets PGHOST,
+PGPORT and PGSSLMODE, which lead it to the sidecar. A second inject replaces
+what the first one added. "pgorigin uninject" removes it. Both leave alone what
+has changed since, and a sidecar of the library chart.
 
-inject leaves a pod template with the label pgorigin/inject: "false" alone. An
+inject skips a pod template with the label pgorigin/inject: "false". An
 annotation pgorigin/NAME of a pod template overrides the flag --NAME, except for
 --image and --image-pull-policy.
 
-Standard error has a line for each object, and for each container that connects
-past pgorigin, for example by a URL with another host. --check makes these lines
-errors: use it in the pipeline of a repository with injected manifests.
+Standard error has a line for each object. It also has a line for each container
+that bypasses pgorigin, for example by a URL with another host.
+
+--check is for the pipeline of a repository with injected manifests. It fails if
+inject would change a manifest, or if a container bypasses pgorigin.
 
 ` + injectCodes
 
@@ -58,7 +60,7 @@ func newInjectCommand(p *program) *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			problems := injector.Check(func(word string) string { return "--" + word }, fmt.Sprintf(
 				"--image is not set: pgorigin %s has no published image; "+
-					"write --image registry.example.com/pgorigin:v0.1.0", p.Build.Version))
+					"build one, and write for example --image registry.example.com/pgorigin:v0.1.0", p.Build.Version))
 			if len(problems) > 0 {
 				return errors.New(strings.Join(problems, "; "))
 			}
@@ -70,7 +72,7 @@ func newInjectCommand(p *program) *cobra.Command {
 	}
 	addFilenameFlag(cmd, &files)
 	cmd.Flags().BoolVar(&check, "check", false,
-		"write no manifests; exit 1 if inject would change or refuse one, or a container connects past pgorigin")
+		"write no manifests; exit 1 if inject would change or refuse one, or a container bypasses pgorigin")
 	for _, word := range inject.Words() {
 		cmd.Flags().Var(&wordFlag{injector, word.Name}, word.Name, word.Meaning)
 		if len(word.Values) > 0 {

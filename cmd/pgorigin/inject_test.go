@@ -50,7 +50,7 @@ func TestInjectCheck(t *testing.T) {
 	pastIt := strings.Replace(shopManifest, "image: shop:1\n", "image: shop:1\n    env: [{name: A, value: \"postgres://u:secret@db.prod/\\u202E\"}]\n", 1)
 	for manifest, want := range map[string]string{
 		shopManifest: "",
-		pastIt:       "pgorigin: inject: Pod shop: container \"web\" connects past pgorigin: A has the host db.prod: write 127.0.0.1:6432 there\n",
+		pastIt:       "pgorigin: inject: Pod shop: container \"web\" bypasses pgorigin: A has the host db.prod: write 127.0.0.1:6432 there\n",
 	} {
 		made := runWith(t, nil, append(args, "-f", manifestFile(t, manifest))...)
 		if made.code != cli.ExitOK || strings.Contains(made.stderr, "secret") {
@@ -66,7 +66,7 @@ func TestInjectCheck(t *testing.T) {
 		}
 	}
 	got := runWith(t, nil, append(args, "--check", "-f", manifestFile(t, shopManifest))...)
-	if got.code != cli.ExitFailed || got.stdout != "" || got.stderr != "pgorigin: inject: Pod shop: is not injected: run pgorigin inject\n" {
+	if got.code != cli.ExitFailed || got.stdout != "" || got.stderr != "pgorigin: inject: Pod shop: not injected: run pgorigin inject\n" {
 		t.Errorf("exit %d, %s%s", got.code, got.stdout, got.stderr)
 	}
 }
@@ -102,7 +102,7 @@ func TestInjectRefuses(t *testing.T) {
 			[]string{`expected the name of a Secret`},
 		},
 		"two CAs":       {[]string{"--image", "i", "--ca-secret", "a", "--ca-configmap", "b"}, cli.ExitUsage, []string{"--ca-secret and --ca-configmap: there can be one CA only"}},
-		"no image":      {nil, cli.ExitUsage, []string{"--image is not set: pgorigin (devel) has no published image; write --image registry.example.com/pgorigin:v0.1.0"}},
+		"no image":      {nil, cli.ExitUsage, []string{"--image is not set: pgorigin (devel) has no published image; build one, and write for example --image registry.example.com/pgorigin:v0.1.0"}},
 		"unknown flag":  {[]string{"--upsteam", "x"}, cli.ExitUsage, []string{"upsteam"}},
 		"an empty name": {[]string{"-f", "", "--image", "i"}, cli.ExitUsage, []string{"expected the name of a file"}},
 	} {

@@ -9,11 +9,12 @@ import (
 
 const webhookHelp = `webhook answers the API server of a Kubernetes cluster. POST /inject takes an
 AdmissionReview. A new pod with the label pgorigin/inject: "true" gets the
-sidecar, as "pgorigin inject" would add it. Annotations pgorigin/NAME of the pod
-override the defaults. The webhook allows everything else as it is.
+sidecar, as "pgorigin inject" would add it. POST /inject/required does the same
+for pods without the label. Annotations pgorigin/NAME of the pod override the
+defaults. The webhook allows everything else as it is.
 
-GET /livez and GET /readyz are for the kubelet, GET /metrics is for Prometheus,
-on the same TLS port. The chart charts/pgorigin sets all of this up.
+On the same TLS port, GET /livez and GET /readyz are for the kubelet, and
+GET /metrics is for Prometheus. The chart charts/pgorigin sets all of this up.
 
 Exit codes: 0 clean end, 1 failure, 2 wrong usage, 78 wrong configuration.`
 

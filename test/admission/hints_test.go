@@ -18,7 +18,7 @@ import (
 	"github.com/pgorigin/pgorigin/test/servers"
 )
 
-// Whoever writes a workload is told what does nothing, and what goes past pgorigin. Nothing is refused.
+// The author of a workload is told what does nothing, and what bypasses pgorigin. Nothing is refused.
 func TestHints(t *testing.T) {
 	modes, guard, _ := offered()
 	for _, mode := range modes {
@@ -33,7 +33,7 @@ func TestHints(t *testing.T) {
 			}
 			run(t, "pod", func(t *testing.T) { // of the policy or the webhook, and not of both
 				pod := strings.Replace(fmt.Sprintf(askingPod, "", ""), `web:1"`, `web:1", env: [{name: URL, value: "postgres://u:secret@db/"}]`, 1)
-				hinted(t, r, pod, `Pod web: container "web" connects past pgorigin: URL has the host db: write 127.0.0.1:6432 there`)
+				hinted(t, r, pod, `Pod web: container "web" bypasses pgorigin: URL has the host db: write 127.0.0.1:6432 there`)
 			})
 		})
 	}

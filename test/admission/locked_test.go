@@ -74,7 +74,7 @@ func foreign(t *testing.T, asked, required string) {
 	own := func(image string) string {
 		return fmt.Sprintf(askingPod, "", "  initContainers: [{name: pgorigin, image: '"+image+"', restartPolicy: Always, env: [{name: PGORIGIN_UPSTREAM_ADDR, value: own}]}]")
 	}
-	const other = "/web: container pgorigin has an image that is not from registry.example/pgorigin: use one of these, or remove the container"
+	const other = "/web: container pgorigin has an image that is not from registry.example/pgorigin: use an image of that repository, or remove the container"
 	for _, image := range []string{"evil", "registry.example/pgorigin-evil:v1", "registry.example/pgorigin:5000/evil", "registry.example/pgoriginx@sha256:" + strings.Repeat("0", 64)} {
 		refused(t, asked, own(image), "Pod "+asked+other)
 	}
@@ -86,7 +86,7 @@ func foreign(t *testing.T, asked, required string) {
 func requiredPods(t *testing.T, namespace string) {
 	plain := strings.Replace(fmt.Sprintf(askingPod, "", ""), `, labels: {app: web, pgorigin/inject: "true"}`, "", 1)
 	path := "/api/v1/namespaces/" + namespace + "/pods"
-	refused(t, namespace, strings.Replace(fmt.Sprintf(askingPod, "", ""), `"true"`, `"false"`, 1), `Pod `+namespace+`/web: label pgorigin/inject is not "true": each pod of namespace `+namespace+` has to have pgorigin; remove the label`)
+	refused(t, namespace, strings.Replace(fmt.Sprintf(askingPod, "", ""), `"true"`, `"false"`, 1), `Pod `+namespace+`/web: label pgorigin/inject is not "true": each pod of namespace `+namespace+` must have pgorigin; remove the label`)
 	awaitRefused(t, namespace, strings.Replace(plain, "name: web", "name: web, annotations: {pgorigin/upstream: 'evil:1'}", 1), "the platform has locked this setting")
 	created := mustCreate(t, path, object(t, plain))
 	if got := names(created.At("spec", "initContainers")); got != "pgorigin" {
@@ -150,7 +150,7 @@ func updates(t *testing.T, path string, pod kube.Object) {
 	image := func(image string) func(kube.Object) {
 		return func(o kube.Object) { o.At("spec", "initContainers", 0).(map[string]any)["image"] = image }
 	}
-	if err := put(path, image("evil")); err == nil || !strings.Contains(err.Error(), "container pgorigin keeps its image in namespace") {
+	if err := put(path, image("evil")); err == nil || !strings.Contains(err.Error(), "container pgorigin of a running pod may only get the image") {
 		t.Errorf("another image: %v", err)
 	}
 	if err := put(path, func(o kube.Object) { o["metadata"].(map[string]any)["labels"] = map[string]any{"a": "b"} }); err != nil {

@@ -27,7 +27,7 @@ func refusals(t *testing.T, r *release) {
 	})
 }
 
-const noSidecar = "asks for pgorigin by the label pgorigin/inject, and has no sidecar: is the injector installed for this namespace?"
+const noSidecar = "the label pgorigin/inject on pod or namespace asks for a sidecar, and the injector added none: ask the platform team whether it runs"
 
 func annotated(annotations string) string {
 	return fmt.Sprintf(askingPod, ", annotations: {"+annotations+"}", "")
@@ -40,7 +40,7 @@ func refusedPods(t *testing.T, r *release, injected bool) {
 		return strings.Replace(fmt.Sprintf(askingPod, "", ""), `web:1"}`, `web:1", `+more+"}", 1)
 	}
 	object := "Pod " + r.pods + "/web: "
-	const windows = "it is for Windows by os, nodeSelector or affinity: pgorigin is a Linux container; do not inject this pod"
+	const windows = "it is for Windows by os, nodeSelector or affinity: pgorigin is a Linux container; set the label pgorigin/inject to \"false\""
 	for _, row := range []struct{ about, pod, want string }{
 		{"unknown annotation", annotated("pgorigin/upstrem: a"), object + "annotation pgorigin/upstrem: no such annotation"},
 		{"image by annotation", annotated("pgorigin/image: evil"), object + "annotation pgorigin/image: no such annotation"},
@@ -69,6 +69,7 @@ func refusedPods(t *testing.T, r *release, injected bool) {
 		{"33 origins", annotated("pgorigin/origins: '" + strings.Join(origins(33), " ") + "'"), object + `annotation pgorigin/origins: expected PORT`},
 		{"origin at the first port", annotated("pgorigin/origins: '6433=a 6432=b'"), object + "annotation pgorigin/listen-port and annotation pgorigin/origins: both have port 6432; choose another one for one of them"},
 		{"port of its probes", container("ports: [{containerPort: 9632}]"), object + `container "web" has port 9632, which pgorigin answers probes on: use another port there`},
+		{"container of its name", strings.Replace(container(""), `containers: [`, `containers: [{name: pgorigin, image: x}, `, 1), object + "the label pgorigin/inject on pod or namespace asks for a sidecar, and container pgorigin is no native sidecar: rename it"},
 		{"volume of its name", fmt.Sprintf(askingPod, "", "  volumes: [{name: pgorigin-ca, emptyDir: {}}]"), "pgorigin-ca"},
 	} {
 		t.Run(row.about, func(t *testing.T) {

@@ -179,7 +179,7 @@ func (e *engines) requiredDisagrees(ctx context.Context, pod kube.Object, asked 
 
 // hintsDisagree compares what the policy's hints and the webhook warn of. CEL names one of each kind.
 func hintsDisagree(policy, webhook []string) (kind, text string) {
-	past := func(hint string) bool { return strings.Contains(hint, " connects past pgorigin: ") }
+	past := func(hint string) bool { return strings.Contains(hint, " bypasses pgorigin: ") }
 	both := strings.Join(policy, "\n") + "\n---\n" + strings.Join(webhook, "\n")
 	for _, hint := range policy {
 		if !slices.Contains(webhook, hint) && !strings.Contains(hint, " cannot see where ") { // CEL is less exact there

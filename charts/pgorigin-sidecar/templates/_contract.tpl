@@ -18,7 +18,7 @@ A word is one setting. It is the annotation pgorigin/NAME, the flag --NAME and a
   needs           words; without all of them, this one has no value
   excludes        an earlier word that must not be set at the same time
 
-connections describes hosts in the environment and in commands. A host that is not local is past pgorigin. Of it
+connections describes hosts in the environment and in commands. A host that is not local bypasses pgorigin. Of it
   hostVariable    names of variables that hold hosts of PostgreSQL only
   localHosts      values of these that are local
   places          parts of a text that end with the host, in texts that match `with` and not `without`
@@ -189,8 +189,8 @@ connections:
 
 # A native sidecar: the kubelet starts the next init container when the startup probe succeeds. There is no readiness
 # probe, because it would count for the whole pod. The kubelet probes the address of the pod, so the health port is open
-# there. Kubernetes lets env win over envFrom. So the ConfigMap can change neither where pgorigin listens nor whom it trusts,
-# and it can add no origin: these variables are always here.
+# there. Kubernetes lets env win over envFrom. So the ConfigMap cannot change the upstream, the address that pgorigin listens on,
+# the origins and verify-full: these variables are always here.
 container:
   name: pgorigin
   image: ${image}

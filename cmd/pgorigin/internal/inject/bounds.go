@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// Bounds of what one object may cost. Whoever writes an object chooses its size.
+// Bounds of what one object may cost. The author of an object chooses its size.
 const (
-	// maxReview is the longest review in bytes. The database of Kubernetes takes objects up to 1.5 MiB.
+	// maxReview is the longest review in bytes. etcd takes objects up to 1.5 MiB.
 	maxReview = 2 << 20
 	// maxValues is how many JSON values a pod may have. Each costs up to 100 bytes of memory. Large pods have
 	// some thousands.

@@ -1,6 +1,6 @@
 package inject
 
-// CheckInjected reports each pod and pod template that Inject would change or refuse, and what leads past the
+// CheckInjected reports each pod and pod template that Inject would change or refuse, and what bypasses the
 // sidecar, as a *Refusal. There is no stream.
 func (i *Injector) CheckInjected(stream []byte) ([]byte, []Note, error) {
 	return editBatches(stream, func(s *source, r *report) ([]byte, error) {
@@ -20,9 +20,9 @@ func (i *Injector) CheckInjected(stream []byte) ([]byte, []Note, error) {
 			switch {
 			case digest(before[index].template) == digest(w.template):
 			case recorded:
-				r.refuse(w, "is injected in another way than these flags say: run pgorigin inject again")
+				r.refuse(w, "its sidecar differs from what these flags make: run pgorigin inject again")
 			default:
-				r.refuse(w, "is not injected: run pgorigin inject")
+				r.refuse(w, "not injected: run pgorigin inject")
 			}
 		}
 		for _, note := range said.notes {

@@ -65,7 +65,7 @@ const webEnv = `    image: shop:1
 func TestChangedPartsStay(t *testing.T) {
 	const (
 		keeps   = "PGHOST, PGPORT, PGSSLMODE of container web changed after inject, and stay as they are\n"
-		sidecar = "left alone: container pgorigin changed after inject; delete it, then run this again"
+		sidecar = "left alone: container pgorigin changed after inject; delete what changed, then run this again"
 	)
 	web := strings.Replace(webEnv, "value: 127.0.0.1", "value: db.prod", 1)
 	for name, c := range map[string]struct {
@@ -93,7 +93,7 @@ func TestChangedPartsStay(t *testing.T) {
 		"volume": {
 			[]string{"secretName: pgbouncer-ca", "secretName: other"},
 			[]string{"left"},
-			"left alone: volume pgorigin-ca changed after inject; delete it, then run this again",
+			"left alone: volume pgorigin-ca changed after inject; delete what changed, then run this again",
 		},
 		"no record": {
 			[]string{"pgorigin/injected:", "example.com/injected:"},

@@ -47,7 +47,7 @@ const (
 	maxTexts = 64 << 10 // bytes of a pod's variables and commands that are looked at
 )
 
-// hints returns what leads containers past a sidecar with these settings.
+// hints returns what in the containers bypasses a sidecar with these settings.
 func (p pod) hints(settings Settings) []hint {
 	look := &look{settings: settings, left: maxTexts}
 	for _, c := range slices.Concat(p.Spec.InitContainers, p.Spec.Containers) {
@@ -89,7 +89,7 @@ func (l *look) at(c podContainer) {
 		local = local || isLocal
 		if host != "" {
 			past = true
-			l.add(true, "%s connects past pgorigin: %s has the host %s: write %s there",
+			l.add(true, "%s bypasses pgorigin: %s has the host %s: write %s there",
 				name, shown(text.Name, "a variable"), shown(host, "of another machine"), address)
 		}
 	}

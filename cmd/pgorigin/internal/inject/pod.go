@@ -68,7 +68,7 @@ type plan struct {
 	inits     []int    // the init containers, by their index before injection, that get env
 	apps      []int    // the containers that get env
 	names     []string // of both
-	hints     []hint   // what leads past the sidecar
+	hints     []hint   // what bypasses the sidecar
 }
 
 // plan decides about a pod without a sidecar. If anything is in the way, it returns all problems instead.
@@ -114,11 +114,11 @@ func (p pod) obstacles(ports []string, volumes []*yaml.Node) []string {
 	if p.Spec.HostNetwork {
 		found = append(found, "spec.hostNetwork is true: "+
 			"pgorigin's plaintext port would be open to everything on the node; "+
-			"remove hostNetwork, or do not inject this pod")
+			"remove hostNetwork, or set the label pgorigin/inject to \"false\"")
 	}
 	if p.Spec.isWindows() {
 		found = append(found, "it is for Windows by os, nodeSelector or affinity: "+
-			"pgorigin is a Linux container; do not inject this pod")
+			"pgorigin is a Linux container; set the label pgorigin/inject to \"false\"")
 	}
 	if user := p.Spec.SecurityContext.RunAsUser; user != nil && *user == 0 {
 		found = append(found, "spec.securityContext.runAsUser is 0: pgorigin does not run as root; "+

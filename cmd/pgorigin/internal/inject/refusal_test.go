@@ -103,7 +103,7 @@ func TestRefusedWithoutUpstreamOrCA(t *testing.T) {
 	i := &Injector{defaults: Settings{"image": "x"}}
 	got := refusalOf(t, i, map[string]string{"pgorigin/ca-key": "x.pem"}, "")
 	for _, want := range []string{
-		"upstream is not set: add the annotation pgorigin/upstream with host:port of pgbouncer or PostgreSQL, or set it in the defaults",
+		"upstream is not set: add the annotation pgorigin/upstream with host:port of pgbouncer or PostgreSQL, or set a default: --upstream of inject, sidecar.upstream of the chart",
 		"annotation pgorigin/ca-key is set, but neither annotation pgorigin/ca-secret nor annotation pgorigin/ca-configmap",
 	} {
 		if !strings.Contains(got, want) {

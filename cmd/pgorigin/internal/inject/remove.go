@@ -59,7 +59,7 @@ func (w workload) injection() injection {
 	compare("volume", "volumes", wrote.Volumes)
 	if len(changed) > 0 {
 		found.ours = nil
-		found.left = fmt.Sprintf("left alone: %s changed after inject; delete it, then run this again",
+		found.left = fmt.Sprintf("left alone: %s changed after inject; delete what changed, then run this again",
 			listed(changed))
 		return found
 	}

@@ -66,14 +66,13 @@ type Decision struct {
 	Object   string   // such as "Pod shop/web-1"
 	Injected bool     // the pod got a sidecar
 	Problems []string // why the pod is refused; nil otherwise
-	Warnings []string // what leads past the sidecar
+	Warnings []string // what bypasses the sidecar
 	Skipped  string   // why the pod stays as it is; empty if it got a sidecar or is refused
 }
 
 // review answers an AdmissionReview. It allows everything as it is, except a new pod that asks for injection,
-// or any new pod if injection is required.
-// It also allows what this version cannot read: the API server decides about that. An error means that there
-// is no answer to the body.
+// or any new pod if injection is required. It also allows what this version cannot read: the API server decides
+// about that. An error means that there is no answer to the body.
 func (i *Injector) review(body []byte, required bool) ([]byte, Decision, error) {
 	var asked askedReview
 	if err := json.Unmarshal(body, &asked); err != nil {

@@ -69,7 +69,7 @@ func (i *Injector) settings(annotations map[string]string) (Settings, []string) 
 	}
 	if merged["upstream"] == "" && annotations[annotationPrefix+"upstream"] == "" {
 		problems = append(problems, "upstream is not set: add the annotation pgorigin/upstream "+
-			"with host:port of pgbouncer or PostgreSQL, or set it in the defaults")
+			"with host:port of pgbouncer or PostgreSQL, or set a default: --upstream of inject, sidecar.upstream of the chart")
 	}
 	annotation := func(word string) string { return "annotation " + annotationPrefix + word }
 	problems = append(problems, merged.conflicts(annotation)...)
