@@ -60,7 +60,7 @@ pgorigin.locked is the words that pods may not set, with commas between: those o
 and env-configmap, which could set most of them.
 */ -}}
 {{- define "pgorigin.locked" -}}
-{{- $given := .Values.injector.locked }}
+{{- $given := .Values.injector.locked | default list }}
 {{- $locked := empty $given | ternary list (append $given "env-configmap") }}
 {{- $known := list }}
 {{- range (include "pgorigin.contract" . | fromYaml).words }}
