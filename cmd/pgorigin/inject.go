@@ -84,8 +84,8 @@ func newInjectCommand(p *program) *cobra.Command {
 }
 
 const uninjectHelp = `uninject removes what "pgorigin inject" added to manifests. It turns the output
-of inject into the input of inject, byte for byte. What has changed since stays,
-and uninject says so.
+of inject into the input of inject, byte for byte. It leaves alone what has
+changed since, and says so.
 
 ` + injectCodes
 

@@ -4,6 +4,7 @@ package charts
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -112,6 +113,34 @@ sidecar: {image: {repository: "registry.example/pgorigin", tag: v1}, clientEnv: 
 		}
 		if diff := kube.Diff(got, want); diff != "" {
 			t.Errorf("the defaults differ:\n%s", diff)
+		}
+	})
+}
+
+// TestNotes: the notes of the chart advise no annotation that the chart locks.
+func TestNotes(t *testing.T) {
+	eachHelm(t, func(t *testing.T, helm kube.Helm) {
+		if strings.HasPrefix(helm.Version, "v3") {
+			return // it prints notes only with a cluster
+		}
+		const values = "injector: {policyApiVersion: v1, locked: [%s]}\nsidecar: {upstream: 'db:1'}"
+		for locked, want := range map[string][]string{
+			"":                    {"annotations:", "pgorigin/upstream: db:1 ", "pgorigin/ca-secret: "},
+			"upstream":            {"annotations:", "pgorigin/ca-secret: "},
+			"ca-configmap":        {"annotations:", "pgorigin/upstream: db:1 "},
+			"upstream, ca-secret": nil,
+		} {
+			notes, err := helm.Run(t.Context(), fmt.Sprintf(values, locked), "install", "pgorigin", chart(t, "pgorigin"),
+				"--namespace", "pgorigin", "--dry-run=client", "--values", "-")
+			_, notes, found := strings.Cut(notes, "\nNOTES:\n")
+			if err != nil || !found {
+				t.Fatalf("%v: no notes", err)
+			}
+			for _, text := range []string{"annotations:", "pgorigin/upstream: db:1 ", "pgorigin/ca-secret: "} {
+				if strings.Contains(notes, text) != slices.Contains(want, text) {
+					t.Errorf("locked [%s]: the notes must have %q only if it is in %q:\n%s", locked, text, want, notes)
+				}
+			}
 		}
 	})
 }

@@ -1,9 +1,9 @@
 {{- /*
-pgorigin.contract is the only definition of the injected container, and of the words that change it. Three programs read it:
-the library chart (_sidecar.tpl), the admission policies (charts/pgorigin, as CEL), and the program itself for `pgorigin inject`
-and `pgorigin webhook`, which knows only what Go's text/template has. So the definition calls no function but printf.
+pgorigin.contract is the only definition of the injected container, and of the words that change it. The library chart
+(_sidecar.tpl), the admission policies (charts/pgorigin, as CEL) and the program itself read it. The program has only the
+functions of Go's text/template. So the definition calls no function but printf.
 
-A word is one setting. It is the annotation pgorigin/NAME, the flag --NAME and a default of the injector. Of a word
+A word is one setting. It is the annotation pgorigin/NAME, the flag --NAME and a default of the injector. A word has
   name, meaning   the meaning is the help for the flag
   pattern         RE2 without quotes and backslashes, for the whole value
   most            longest value in bytes; unset means 253; a part between commas or spaces has 253 at most. There are
@@ -18,7 +18,7 @@ A word is one setting. It is the annotation pgorigin/NAME, the flag --NAME and a
   needs           words; without all of them, this one has no value
   excludes        an earlier word that must not be set at the same time
 
-connections describes hosts in the environment and in commands. A host that is not local bypasses pgorigin. Of it
+connections describes hosts in the environment and in commands. A host that is not local bypasses pgorigin. It has
   hostVariable    names of variables that hold hosts of PostgreSQL only
   localHosts      values of these that are local
   places          parts of a text that end with the host, in texts that match `with` and not `without`
@@ -27,7 +27,7 @@ connections describes hosts in the environment and in commands. A host that is n
   whereVariable   names of variables that probably say where the database is
 
 In container, volumes and clientVariables, ${NAME} is the value of a word. An item with `when` is there if that word has a
-value. An item with `each` is there for each part KEY=VALUE between the spaces of that word, and ${key} and ${value} are of
+value. An item with `each` is there for each part KEY=VALUE between the spaces of that word. ${key} and ${value} are of
 the part. ${origin-ports} are the keys of the word `origins`, between commas. A member is left out if it is nothing but a word
 without value.
 */ -}}
@@ -189,8 +189,8 @@ connections:
 
 # A native sidecar: the kubelet starts the next init container when the startup probe succeeds. There is no readiness
 # probe, because it would count for the whole pod. The kubelet probes the address of the pod, so the health port is open
-# there. Kubernetes lets env win over envFrom. So the ConfigMap cannot change the upstream, the address that pgorigin listens on,
-# the origins and verify-full: these variables are always here.
+# there. Kubernetes lets env win over envFrom. So the ConfigMap cannot change upstream, listen address, origins and
+# verify-full: these variables are always here.
 container:
   name: pgorigin
   image: ${image}

@@ -2,7 +2,7 @@
 For charts of applications. Each takes the root context and reads .Values.pgorigin: the dependency has `alias: pgorigin`.
 
 pgorigin.sidecar    the item to put first in initContainers
-pgorigin.volumes    items for volumes; none, if there is neither CA nor client certificate to mount
+pgorigin.volumes    items for volumes; none without CA and client certificate
 pgorigin.clientEnv  items for the env of each container that connects, migrations among initContainers too
 pgorigin.podLabels  labels for the pod template
 */ -}}

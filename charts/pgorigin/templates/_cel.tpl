@@ -56,8 +56,8 @@ v.size() <= {{ int (.most | default 253) }} && v.matches('{{ .pattern }}')
 {{- end }}
 
 {{- /*
-pgorigin.locked is the words that pods may not set, with commas between: those of the values, those that would replace them,
-and env-configmap, which could set most of them.
+pgorigin.locked is the words that pods may not set, with commas between. They are those of the values, and those that would
+replace these. env-configmap is locked with any other word, because it could set most of them.
 */ -}}
 {{- define "pgorigin.locked" -}}
 {{- $given := .Values.injector.locked | default list }}

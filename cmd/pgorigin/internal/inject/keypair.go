@@ -44,9 +44,9 @@ type usedPair struct {
 
 // OpenKeyPair reads a certificate chain and its key, in PEM. For each new connection, the pair looks at the
 // files again, so a new certificate needs no restart. If the files are wrong or do not answer, the last good
-// certificate stays in use. So it does if API servers would refuse the new one: it is not valid now, or not for
-// name, which may be empty. reloaded is called once for each change, with an error if the new files are not
-// used. It may be nil.
+// certificate stays in use. It also stays if API servers would refuse the new one, because that is not valid
+// now, or not for name. An empty name is any name. reloaded is called once for each change, with an error if
+// the new files are not used. It may be nil.
 func OpenKeyPair(ctx context.Context, certFile, keyFile, name string, reloaded func(error)) (*KeyPair, error) {
 	k := &KeyPair{certFile: certFile, keyFile: keyFile, name: name}
 	if err := k.load(ctx); err != nil {

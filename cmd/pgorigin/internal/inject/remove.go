@@ -24,7 +24,7 @@ type injection struct {
 const foreignSidecar = "left alone: inject did not write its container " + containerName +
 	"; change it where it comes from, such as a Helm chart"
 
-// injection compares a workload with its record. What differs is the user's.
+// injection compares a workload with its record. The differences are the user's.
 func (w workload) injection() injection {
 	found := injection{workload: w, ours: nodes{}}
 	if w.wrong != "" || w.skipped != "" {

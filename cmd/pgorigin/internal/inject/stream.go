@@ -36,9 +36,9 @@ func (r *Refusal) Error() string {
 
 // Inject puts the sidecar into all pods and pod templates of a stream of YAML or JSON documents. It replaces
 // an earlier injection. Everything else stays as it is, byte for byte: comments, order, other kinds. Inject
-// leaves a pod alone if its label pgorigin/inject is "false", or if it has a container with our name that is
-// not as Inject wrote it. If any object is wrong, the error is a *Refusal and there is
-// no stream, so that nobody applies half of it.
+// leaves a pod alone if its label pgorigin/inject is "false". It also does so if the pod has a container with
+// our name that is not as Inject wrote it. If any object is wrong, the error is a *Refusal and there is no
+// stream, so that nobody applies half of it.
 func (i *Injector) Inject(stream []byte) ([]byte, []Note, error) {
 	return editBatches(stream, i.reinject)
 }
@@ -160,7 +160,7 @@ func (p plan) parts() parts {
 }
 
 // Uninject removes what Inject added, and nothing else. It turns the output of Inject into the input of
-// Inject, byte for byte. What has changed since stays as it is.
+// Inject, byte for byte. It leaves alone what has changed since.
 func Uninject(stream []byte) ([]byte, []Note, error) {
 	return editBatches(stream, func(s *source, r *report) ([]byte, error) {
 		clean, found, err := s.uninjected()
