@@ -300,26 +300,6 @@ func (g grammar) odd(spec map[string]any) {
 	if g.chance(5) {
 		spec["nodeSelector"] = pick[any](g, map[string]any{"kubernetes.io/os": "windows"}, map[string]any{"kubernetes.io/os": "linux"}, map[string]any{"zone": "a"}, nil)
 	}
-	if g.chance(6) {
-		system := func() any {
-			return map[string]any{"key": pick(g, "kubernetes.io/os", "kubernetes.io/os", "zone"), "operator": pick(g, "In", "In", "In", "NotIn"), "values": pick(g, []any{"windows"}, []any{"windows", "windows"}, []any{"linux", "windows"}, []any{"linux"})}
-		}
-		terms := []any{map[string]any{"matchExpressions": []any{system()}}}
-		switch g.IntN(4) {
-		case 0:
-			terms = append(terms, map[string]any{"matchExpressions": []any{system(), system()}})
-		case 1:
-			terms = append(terms, map[string]any{"matchFields": []any{map[string]any{"key": "metadata.name", "operator": "In", "values": []any{"a"}}}})
-		case 2:
-			terms = []any{pick[any](g, map[string]any{}, map[string]any{"matchExpressions": []any{}}, map[string]any{"matchExpressions": nil}), terms[0]}
-		}
-		kind := pick(g, "requiredDuringSchedulingIgnoredDuringExecution", "requiredDuringSchedulingIgnoredDuringExecution", "preferredDuringSchedulingIgnoredDuringExecution")
-		affinity := any(map[string]any{"nodeSelectorTerms": terms})
-		if strings.HasPrefix(kind, "preferred") {
-			affinity = []any{map[string]any{"weight": 1, "preference": terms[0]}}
-		}
-		spec["affinity"] = map[string]any{"nodeAffinity": map[string]any{kind: affinity}}
-	}
 	if g.chance(1) {
 		spec["ephemeralContainers"] = []any{map[string]any{"name": "debug", "image": "d"}}
 	}

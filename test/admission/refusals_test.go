@@ -40,11 +40,11 @@ func refusedPods(t *testing.T, r *release, injected bool) {
 		return strings.Replace(fmt.Sprintf(askingPod, "", ""), `web:1"}`, `web:1", `+more+"}", 1)
 	}
 	object := "Pod " + r.pods + "/web: "
-	const windows = "it is for Windows by os, nodeSelector or affinity: pgorigin is a Linux container; set the label pgorigin/inject to \"false\""
+	const windows = "it is for Windows by os or nodeSelector: pgorigin is a Linux container; set the label pgorigin/inject to \"false\""
 	for _, row := range []struct{ about, pod, want string }{
 		{"unknown annotation", annotated("pgorigin/upstrem: a"), object + "annotation pgorigin/upstrem: no such annotation"},
 		{"image by annotation", annotated("pgorigin/image: evil"), object + "annotation pgorigin/image: no such annotation"},
-		{"empty Secret name", annotated("pgorigin/ca-secret: ''"), object + "annotation pgorigin/ca-secret is empty: write the name of a Secret, or remove the annotation"},
+		{"empty Secret name", annotated("pgorigin/ca-secret: ''"), object + "annotation pgorigin/ca-secret: expected the name of a Secret"},
 		{"no Secret's name", annotated("pgorigin/client-secret: 'My Secret'"), object + `annotation pgorigin/client-secret: expected the name of a Secret`},
 		{"two CAs", annotated("pgorigin/ca-secret: a, pgorigin/ca-configmap: b"), object + "annotation pgorigin/ca-secret and annotation pgorigin/ca-configmap: there can be one CA only"},
 		{"old TLS", annotated("pgorigin/min-version: '1.1'"), object + `annotation pgorigin/min-version: expected 1.2 or 1.3`},
@@ -56,8 +56,6 @@ func refusedPods(t *testing.T, r *release, injected bool) {
 		{"host network", fmt.Sprintf(askingPod, "", "  hostNetwork: true"), object + "spec.hostNetwork is true"},
 		{"Windows", fmt.Sprintf(askingPod, "", "  os: {name: windows}"), object + windows},
 		{"Windows by selector", fmt.Sprintf(askingPod, "", "  nodeSelector: {kubernetes.io/os: windows}"), object + windows},
-		{"Windows by affinity", fmt.Sprintf(askingPod, "", "  affinity: {nodeAffinity: {requiredDuringSchedulingIgnoredDuringExecution: "+
-			"{nodeSelectorTerms: [{matchExpressions: [{key: kubernetes.io/os, operator: In, values: [windows]}]}]}}}"), object + windows},
 		{"root", fmt.Sprintf(askingPod, "", "  securityContext: {runAsUser: 0}"), object + "spec.securityContext.runAsUser is 0: pgorigin does not run as root; set runAsUser on the containers that need root, and not on the pod"},
 		{"port of pgorigin", container("ports: [{containerPort: 6432}]"), object + `container "web" has port 6432, which pgorigin listens on: choose a free one in annotation pgorigin/listen-port or pgorigin/origins`},
 		{

@@ -9,7 +9,6 @@ A word is one setting. It is the annotation pgorigin/NAME, the flag --NAME and a
   most            longest value in bytes; unset means 253; a part between commas or spaces has 253 at most. There are
                   at most 32 parts between spaces, and what is before a "=" in one differs from that of the others
   expected        what a value must be, in messages
-  write           what to write instead of an empty value; unset means expected
   value           path in the charts' values; none for the image
   fixed           what counts if nobody sets it
   values          all values, for completion
@@ -69,14 +68,12 @@ words:
   meaning: "Secret with the CA certificates; default: the system's roots"
   pattern: {{ printf "^%s$" $object | printf "%q" }}
   expected: {{ printf "%q" $secret }}
-  write: the name of a Secret
   value: caSecret
   replacedBy: [ca-secret, ca-configmap]
 - name: ca-configmap
   meaning: ConfigMap with the CA certificates, instead of a Secret
   pattern: {{ printf "^%s$" $object | printf "%q" }}
   expected: {{ printf "%q" $configMap }}
-  write: the name of a ConfigMap
   value: caConfigMap
   replacedBy: [ca-secret, ca-configmap]
   excludes: ca-secret
@@ -92,7 +89,6 @@ words:
   meaning: Secret with tls.crt and tls.key, the client certificate
   pattern: {{ printf "^%s$" $object | printf "%q" }}
   expected: {{ printf "%q" $secret }}
-  write: the name of a Secret
   value: clientSecret
 - name: min-version
   meaning: "lowest TLS version: 1.2 or 1.3"
@@ -122,7 +118,6 @@ words:
   meaning: ConfigMap with more PGORIGIN_ variables
   pattern: {{ printf "^%s$" $object | printf "%q" }}
   expected: {{ printf "%q" $configMap }}
-  write: the name of a ConfigMap
   value: envConfigMap
 - name: client-env
   meaning: "false: give no container PGHOST, PGPORT and PGSSLMODE"

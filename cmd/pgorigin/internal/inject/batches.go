@@ -110,16 +110,17 @@ func (r *report) note(w workload, texts ...string) {
 	}
 }
 
-// warn adds notes about what has to be corrected, although it is no problem for inject.
-func (r *report) warn(w workload, texts ...string) {
-	for _, text := range texts {
-		r.notes = append(r.notes, Note{Object: w.name, Text: text, Wrong: true})
+// hint adds notes that have no object.
+func (r *report) hint(w workload, hints ...Note) {
+	for _, h := range hints {
+		h.Object = w.name
+		r.notes = append(r.notes, h)
 	}
 }
 
 // refuse adds problems of one object.
 func (r *report) refuse(w workload, problems ...string) {
-	for _, text := range few(problems) {
+	for _, text := range few(problems, "problems") {
 		r.problems = append(r.problems, Note{Object: w.name, Text: text})
 	}
 }

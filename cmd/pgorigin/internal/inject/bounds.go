@@ -22,12 +22,12 @@ const (
 	maxMessage = 4 << 10
 )
 
-// few returns the first problems of an object, and how many more there are.
-func few(problems []string) []string {
-	if more := len(problems) - maxProblems; more > 0 {
-		return append(problems[:maxProblems:maxProblems], fmt.Sprintf("and %d more problems", more))
+// few returns the first problems or names of an object, and how many more there are.
+func few(texts []string, what string) []string {
+	if more := len(texts) - maxProblems; more > 0 {
+		return append(texts[:maxProblems:maxProblems], fmt.Sprintf("and %d more %s", more, what))
 	}
-	return problems
+	return texts
 }
 
 // short returns a text of at most so many bytes and an ellipsis.

@@ -36,16 +36,3 @@ func (i *Injector) CheckInjected(stream []byte) ([]byte, []Note, error) {
 		return nil, nil
 	})
 }
-
-// hint adds hints as notes.
-func (r *report) hint(w workload, hints []hint) {
-	for _, h := range hints {
-		r.notes = append(r.notes, Note{Object: w.name, Text: h.text, Wrong: h.wrong})
-	}
-}
-
-// hints are those for a pod that has a sidecar from elsewhere.
-func (i *Injector) hints(p pod) []hint {
-	settings, _ := i.settings(p.Metadata.Annotations)
-	return p.hints(settings)
-}

@@ -41,7 +41,6 @@ type Word struct {
 	Pattern    string
 	Most       int
 	Expected   string
-	Write      string
 	Value      string
 	Fixed      string
 	ReplacedBy []string `yaml:"replacedBy"`
@@ -99,9 +98,6 @@ func parseContract(text string) (*contract, error) {
 		}
 		if word.Most == 0 {
 			word.Most = maxPart
-		}
-		if word.Write == "" {
-			word.Write = word.Expected
 		}
 	}
 	return c, nil

@@ -19,7 +19,7 @@ func hostile() []hostileStream {
 		{"no object", "- kind: Pod\n---\n7\n---\n~\n", ""},
 		{"another group's kind", "apiVersion: example.com/v1\nkind: Deployment\nspec: 7\n", ""},
 		{"kind that is no text", "apiVersion: v1\nkind: [Pod]\n", ""},
-		{"list in a list", "apiVersion: v1\nkind: List\nitems: [{apiVersion: v1, kind: List, items: [{apiVersion: v1, kind: Pod}]}]\n", ""},
+		{"list in a list", "apiVersion: v1\nkind: List\nitems: [{apiVersion: v1, kind: List, items: [{apiVersion: v1, kind: Pod}]}]\n", "spec of the pod is not an object"},
 		{"not UTF-8", "a: \xff\n", "not UTF-8"},
 		{"UTF-16", "\xff\xfea\x00", "not UTF-8"},
 		{"tab as indentation", "a:\n\tb: 1\n", "line 2"},

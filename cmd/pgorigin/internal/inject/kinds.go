@@ -43,8 +43,6 @@ func kindOf(n *yaml.Node, group, name string) kind {
 	switch {
 	case known:
 		return kind{path: path, pods: true}
-	case name == "List" && hasContainers(n):
-		return kind{pods: true, skipped: "left alone: Kubernetes refuses a List in a List"}
 	case group == "serving.knative.dev" && hasContainers(n):
 		return kind{pods: true, skipped: "left alone: Knative refuses native sidecars in its objects; " +
 			`set the label pgorigin/inject: "true" in its template, and the injector adds pgorigin to the pods`}
@@ -90,16 +88,15 @@ func listedBy(n *yaml.Node, version, name string) (items []*yaml.Node, itemVersi
 	return list.Content, version, itemName
 }
 
-// appendWorkloads looks at one object. version and name are its kind, if it does not say so itself. Kubernetes
-// refuses a List in a List.
-func appendWorkloads(found []workload, n *yaml.Node, version, name string, inList bool) []workload {
+// appendWorkloads looks at one object. version and name are its kind, if it does not say so itself.
+func appendWorkloads(found []workload, n *yaml.Node, version, name string) []workload {
 	if n.Kind != yaml.MappingNode {
 		return found
 	}
 	version, name = cmp.Or(text(n, "apiVersion"), version), cmp.Or(text(n, "kind"), name)
-	if items, itemVersion, itemName := listedBy(n, version, name); items != nil && !inList {
+	if items, itemVersion, itemName := listedBy(n, version, name); items != nil {
 		for _, item := range items {
-			found = appendWorkloads(found, item, itemVersion, itemName, true)
+			found = appendWorkloads(found, item, itemVersion, itemName)
 		}
 		return found
 	}

@@ -36,28 +36,20 @@ type connections struct {
 	WhereVariable *regexp.Regexp `yaml:"whereVariable"`
 }
 
-// hint is what deserves attention in a pod that gets a sidecar.
-type hint struct {
-	text  string
-	wrong bool // it is certain; otherwise the author has to look
-}
-
-const (
-	maxHints = 10       // of a pod
-	maxTexts = 64 << 10 // bytes of a pod's variables and commands that are looked at
-)
+// maxTexts is how many bytes of a pod's variables and commands are looked at.
+const maxTexts = 64 << 10
 
 // hints returns what in the containers bypasses a sidecar with these settings.
-func (p pod) hints(settings Settings) []hint {
+func (p pod) hints(settings Settings) []Note {
 	look := &look{settings: settings, left: maxTexts}
 	for _, c := range slices.Concat(p.Spec.InitContainers, p.Spec.Containers) {
 		if c.Name != containerName {
 			look.at(c)
 		}
 	}
-	if more := len(look.found) - maxHints; more > 0 {
-		last := hint{fmt.Sprintf("and %d more variables or commands", more), true}
-		return append(look.found[:maxHints:maxHints], last)
+	if more := len(look.found) - maxProblems; more > 0 {
+		last := Note{Text: fmt.Sprintf("and %d more variables or commands", more), Wrong: true}
+		return append(look.found[:maxProblems:maxProblems], last)
 	}
 	return look.found
 }
@@ -65,12 +57,12 @@ func (p pod) hints(settings Settings) []hint {
 // look is a search for hints.
 type look struct {
 	settings Settings
-	left     int // bytes that it still looks at
-	found    []hint
+	left     int    // bytes that it still looks at
+	found    []Note // without the name of the object
 }
 
 func (l *look) add(wrong bool, format string, values ...any) {
-	l.found = append(l.found, hint{fmt.Sprintf(format, values...), wrong})
+	l.found = append(l.found, Note{Text: fmt.Sprintf(format, values...), Wrong: wrong})
 }
 
 // at adds a hint for each host that is not local. Without one, it adds the first thing that is unclear.

@@ -49,7 +49,7 @@ func TestHintsAreBounded(t *testing.T) {
 	variables := strings.Repeat(fmt.Sprintf(`{"name": "%s_PGHOST", "value": %q}, {"name": "A", "value": "postgres://%[2]s"},`, value, value), 20)
 	pod := strings.Replace(askedPods()["bare"], `"image": "a"`, `"env": [`+variables+`{"name": "B\n\u001b", "value": "postgres://db"}]`, 1)
 	answer, _ := ask(t, testInjector(t), reviewOf(pod))
-	if n := len(answer.Warnings); n != maxHints+1 {
+	if n := len(answer.Warnings); n != maxProblems+1 {
 		t.Errorf("%d warnings", n)
 	}
 	for _, text := range answer.Warnings {
@@ -68,8 +68,8 @@ func TestHintsHaveNoPassword(t *testing.T) {
 				value := fmt.Sprintf(form, "p"+before+"secret"+after+"w")
 				p := pod{Spec: podSpec{Containers: []podContainer{{Name: "c", Env: []variable{{Name: "X", Value: value}, {Name: "PGHOST", Value: value}}}}}}
 				for _, h := range p.hints(Settings{}) {
-					if strings.Contains(h.text, "secret") {
-						t.Errorf("%s: %s", value, h.text)
+					if strings.Contains(h.Text, "secret") {
+						t.Errorf("%s: %s", value, h.Text)
 					}
 				}
 			}

@@ -26,7 +26,6 @@ type podSpec struct {
 	HostNetwork     bool              `json:"hostNetwork" yaml:"hostNetwork"`
 	OS              named             `json:"os" yaml:"os"`
 	NodeSelector    map[string]string `json:"nodeSelector" yaml:"nodeSelector"`
-	Affinity        affinity          `json:"affinity" yaml:"affinity"`
 	SecurityContext securityContext   `json:"securityContext" yaml:"securityContext"`
 	InitContainers  []podContainer    `json:"initContainers" yaml:"initContainers"`
 	Containers      []podContainer    `json:"containers" yaml:"containers"`
@@ -68,7 +67,7 @@ type plan struct {
 	inits     []int    // the init containers, by their index before injection, that get env
 	apps      []int    // the containers that get env
 	names     []string // of both
-	hints     []hint   // what bypasses the sidecar
+	hints     []Note   // what bypasses the sidecar
 }
 
 // plan decides about a pod without a sidecar. If anything is in the way, it returns all problems instead.
@@ -116,8 +115,8 @@ func (p pod) obstacles(ports []string, volumes []*yaml.Node) []string {
 			"pgorigin's plaintext port would be open to everything on the node; "+
 			"remove hostNetwork, or set the label pgorigin/inject to \"false\"")
 	}
-	if p.Spec.isWindows() {
-		found = append(found, "it is for Windows by os, nodeSelector or affinity: "+
+	if p.Spec.OS.Name == "windows" || p.Spec.NodeSelector["kubernetes.io/os"] == "windows" {
+		found = append(found, "it is for Windows by os or nodeSelector: "+
 			"pgorigin is a Linux container; set the label pgorigin/inject to \"false\"")
 	}
 	if user := p.Spec.SecurityContext.RunAsUser; user != nil && *user == 0 {

@@ -44,7 +44,7 @@ func TestRefusals(t *testing.T) {
 		"empty Secret": {
 			map[string]string{"pgorigin/ca-secret": ""},
 			"",
-			"annotation pgorigin/ca-secret is empty: write the name of a Secret, or remove the annotation",
+			"annotation pgorigin/ca-secret: expected the name of a Secret",
 		},
 		"no name of a Secret": {
 			map[string]string{"pgorigin/client-secret": "My_Secret"},
@@ -64,13 +64,9 @@ func TestRefusals(t *testing.T) {
 		"quantity":            {map[string]string{"pgorigin/cpu-limit": "much"}, "", "expected a quantity such as 10m, 1, 64Mi or 1Gi"},
 		"key":                 {map[string]string{"pgorigin/ca-key": "../x"}, "", "expected a key of the Secret or ConfigMap"},
 		"host network":        {nil, `"hostNetwork": true, `, "spec.hostNetwork is true: pgorigin's plaintext port would be open to everything on the node"},
-		"Windows":             {nil, `"os": {"name": "windows"}, `, "it is for Windows by os, nodeSelector or affinity"},
+		"Windows":             {nil, `"os": {"name": "windows"}, `, "it is for Windows by os or nodeSelector"},
 		"root":                {nil, `"securityContext": {"runAsUser": 0}, `, "spec.securityContext.runAsUser is 0: pgorigin does not run as root; set runAsUser on the containers that need root"},
-		"Windows by selector": {nil, `"nodeSelector": {"kubernetes.io/os": "windows"}, `, "it is for Windows by os, nodeSelector or affinity"},
-		"Windows by affinity": {
-			nil, `"affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [{"matchExpressions": [
-				{"key": "disk", "operator": "Exists"}, {"key": "kubernetes.io/os", "operator": "In", "values": ["windows"]}]}]}}}, `, "it is for Windows by os, nodeSelector or affinity",
-		},
+		"Windows by selector": {nil, `"nodeSelector": {"kubernetes.io/os": "windows"}, `, "it is for Windows by os or nodeSelector"},
 		"port taken": {
 			nil, `"initContainers": [{"name": "old", "ports": [{"containerPort": 6432}]}], `,
 			`container "old" has port 6432, which pgorigin listens on: choose a free one in annotation pgorigin/listen-port or pgorigin/origins`,

@@ -60,7 +60,7 @@ func (w workload) injection() injection {
 	if len(changed) > 0 {
 		found.ours = nil
 		found.left = fmt.Sprintf("left alone: %s changed after inject; delete what changed, then run this again",
-			listed(changed))
+			strings.Join(changed, ", "))
 		return found
 	}
 	found.addEnv(spec, wrote)
@@ -113,11 +113,11 @@ func (f *injection) addEnv(spec *yaml.Node, wrote record) {
 	variables := strings.Join(slices.Sorted(maps.Keys(wrote.Env)), ", ")
 	if len(changed) > 0 {
 		f.kept = append(f.kept, fmt.Sprintf("%s of container %s changed after inject, and stay as they are",
-			variables, listed(changed)))
+			variables, strings.Join(few(changed, "containers"), ", ")))
 	}
 	if len(unseen) > 0 {
 		f.kept = append(f.kept, fmt.Sprintf("container %s is gone; if it has a new name, delete %s there",
-			listed(slices.Sorted(maps.Keys(unseen))), variables))
+			strings.Join(few(slices.Sorted(maps.Keys(unseen)), "containers"), ", "), variables))
 	}
 }
 
@@ -129,14 +129,6 @@ func hasMore(variables nodes) bool {
 		}
 	}
 	return false
-}
-
-// listed joins some names, at most ten.
-func listed(names []string) string {
-	if more := len(names) - maxProblems; more > 0 {
-		return fmt.Sprintf("%s and %d more", strings.Join(names[:maxProblems], ", "), more)
-	}
-	return strings.Join(names, ", ")
 }
 
 // itemsOf returns the objects in a list of a mapping.

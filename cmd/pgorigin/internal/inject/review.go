@@ -160,12 +160,12 @@ func (i *Injector) decide(r *request, required bool) (Decision, []operation) {
 		return decision, nil
 	}
 	decided, problems := i.plan(p)
-	if decision.Problems = few(problems); len(problems) > 0 {
+	if decision.Problems = few(problems, "problems"); len(problems) > 0 {
 		return decision, nil
 	}
 	decision.Injected = true
 	for _, h := range decided.hints {
-		decision.Warnings = append(decision.Warnings, "pgorigin: "+decision.Object+": "+h.text)
+		decision.Warnings = append(decision.Warnings, "pgorigin: "+decision.Object+": "+h.Text)
 	}
 	return decision, decided.patch(p)
 }

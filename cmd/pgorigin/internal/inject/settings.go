@@ -99,9 +99,6 @@ func (i *Injector) ownSettings(annotations map[string]string) (Settings, []strin
 		case slices.Contains(i.locked, wordName):
 			problems = append(problems, fmt.Sprintf(
 				"annotation %s: the platform has locked this setting: remove the annotation", name))
-		case value == "":
-			problems = append(problems, fmt.Sprintf(
-				"annotation %s is empty: write %s, or remove the annotation", name, word.Write))
 		default:
 			if err := word.check(value); err != nil {
 				problems = append(problems, fmt.Sprintf("annotation %s: %v", name, err))

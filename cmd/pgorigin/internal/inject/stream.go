@@ -81,11 +81,12 @@ func (i *Injector) inject(s *source, found []injection, r *report) ([]byte, erro
 			r.refuse(w, fmt.Sprintf(`label %s is %q: write "true" or "false"`, askLabel, shown(label, "...")))
 			continue
 		case before.left != "" && before.left != foreignSidecar:
-			r.warn(w, before.left)
+			r.hint(w, Note{Text: before.left, Wrong: true})
 			continue
 		case w.pod.hasSidecar():
 			r.note(w, foreignSidecar)
-			r.hint(w, i.hints(w.pod))
+			settings, _ := i.settings(w.pod.Metadata.Annotations)
+			r.hint(w, w.pod.hints(settings)...)
 			continue
 		}
 		problems := w.misplaced()
@@ -102,7 +103,7 @@ func (i *Injector) inject(s *source, found []injection, r *report) ([]byte, erro
 			continue
 		}
 		r.note(w, injected)
-		r.hint(w, decided.hints)
+		r.hint(w, decided.hints...)
 	}
 	if len(r.problems) > 0 {
 		return nil, nil

@@ -25,7 +25,7 @@ func (s *source) workloads() []workload {
 	var found []workload
 	for _, document := range s.documents {
 		for _, root := range document.Content {
-			found = appendWorkloads(found, root, "", "", false)
+			found = appendWorkloads(found, root, "", "")
 		}
 	}
 	return found
