@@ -5,6 +5,7 @@ package admission
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 
@@ -105,7 +106,7 @@ func requiredPods(t *testing.T, namespace string) {
 		return pod
 	}
 	mustAdmit(t, namespace, manifest(func(map[string]any, map[string]any) {}))
-	for want, change := range map[string]func(spec, sidecar map[string]any){
+	for name, change := range map[string]func(spec, sidecar map[string]any){
 		"image":   func(_, c map[string]any) { c["image"] = "registry.example/pgorigin:v2" },
 		"command": func(_, c map[string]any) { c["command"] = []any{"sleep"} },
 		"env": func(_, c map[string]any) {
@@ -122,14 +123,27 @@ func requiredPods(t *testing.T, namespace string) {
 			spec["volumes"] = append([]any{map[string]any{"name": "x", "emptyDir": map[string]any{}}}, spec["volumes"].([]any)...)
 			c["volumeMounts"] = append([]any{map[string]any{"name": "x", "mountPath": "/etc/ssl/certs"}}, c["volumeMounts"].([]any)...)
 		},
+		"volumeMounts by a detour": func(spec, c map[string]any) { // runtimes clean the path
+			spec["volumes"] = append([]any{map[string]any{"name": "x", "configMap": map[string]any{"name": "own"}}}, spec["volumes"].([]any)...)
+			c["volumeMounts"] = append(slices.Clone(c["volumeMounts"].([]any)), map[string]any{"name": "x", "mountPath": "/var/run/secrets/../../../etc/pgorigin/ca"})
+		},
+		"volumeMounts of a device": func(spec, c map[string]any) {
+			spec["volumes"] = append([]any{map[string]any{"name": "x", "persistentVolumeClaim": map[string]any{"claimName": "x"}}}, spec["volumes"].([]any)...)
+			c["volumeDevices"] = []any{map[string]any{"name": "x", "devicePath": "/etc/pgorigin/ca/ca.crt"}}
+		},
 		"securityContext": func(_, c map[string]any) { delete(c, "securityContext") },
+		"securityContext without seccomp": func(_, c map[string]any) {
+			c["securityContext"] = maps.Clone(c["securityContext"].(map[string]any))
+			c["securityContext"].(map[string]any)["seccompProfile"] = map[string]any{"type": "Unconfined"}
+		},
 		"volumes": func(spec, _ map[string]any) {
 			spec["volumes"] = []any{map[string]any{"name": "pgorigin-ca", "secret": map[string]any{"secretName": "own"}}}
 		},
 	} {
+		want, _, _ := strings.Cut(name, " ")
 		_, err := admit(testContext(t), namespace, manifest(change))
 		if text := "makes for namespace " + namespace + ": " + want + ": remove"; err == nil || !strings.Contains(err.Error(), text) {
-			t.Errorf("%s: got %v, want %q", want, err, text)
+			t.Errorf("%s: got %v, want %q", name, err, text)
 		}
 	}
 	updates(t, path+"/web", created)
