@@ -33,7 +33,7 @@ func Serve(server *http.Server, ln net.Listener) error {
 
 // LimitListener is a listener whose connections share a number of places. Each takes one, and more by Claim.
 // When all are taken, the next connection replaces one of the address that has the most places: the one that
-// has been silent for longest. So whoever opens connections without end closes their own. A connection is
+// has been silent for longest. So a client that opens connections without end closes its own. A connection is
 // silent between two requests and within half a request.
 type LimitListener struct {
 	net.Listener

@@ -160,7 +160,7 @@ type fakeConn struct {
 
 func (c *fakeConn) Close() error { c.closed = true; return nil }
 
-// Whoever has the most places loses one, and an address with few keeps them. Claimed places count.
+// The address with the most places loses one, and an address with few keeps them. Claimed places count.
 func TestTheAddressWithTheMostGivesWay(t *testing.T) {
 	const places = 8
 	l := NewLimitListener(nil, places)

@@ -127,7 +127,7 @@ func TestChangedPartsStay(t *testing.T) {
 	}
 }
 
-// Whoever deletes the sidecar by hand gets the rest removed, or a new sidecar.
+// After the user has deleted the sidecar by hand, the rest is removed, or there is a new sidecar.
 func TestDeletedSidecar(t *testing.T) {
 	text := injectedPod(t)
 	from, to := strings.Index(text, "  - name: pgorigin\n"), strings.Index(text, "  - name: migrate\n")

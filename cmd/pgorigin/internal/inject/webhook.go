@@ -140,7 +140,7 @@ func readBody(r *http.Request) (body []byte, code int, err error) {
 	case r.ContentLength < 0:
 		return nil, http.StatusLengthRequired, errors.New("expected a request with its Content-Length")
 	case r.ContentLength > maxReview:
-		_, _ = io.Copy(io.Discard, r.Body) // a client that still writes may not read the answer
+		_, _ = io.Copy(io.Discard, r.Body)          // a client that still writes may not read the answer
 		return nil, http.StatusInternalServerError, // API servers show the text of no other code
 			fmt.Errorf("the review has %d bytes: pgorigin reads at most %d", r.ContentLength, maxReview)
 	}
