@@ -111,7 +111,11 @@ func (e *engines) setDefaults(t *testing.T, defaults map[string]string, locked [
 		t.Fatal(err)
 	}
 	e.webhook.mount(t)
-	asking := object(t, fmt.Sprintf(askingPod, "", ""))
+	upstream := `, annotations: {pgorigin/upstream: "db:5432"}`
+	if len(locked) > 0 { // then the defaults have an upstream
+		upstream = ""
+	}
+	asking := object(t, fmt.Sprintf(askingPod, upstream, ""))
 	for _, namespace := range []string{e.policy, e.webhook.pods} {
 		err := servers.Poll(ctx, func() error {
 			pod, err := admit(ctx, namespace, asking)
