@@ -55,7 +55,8 @@ func runContainer(t *testing.T, container kube.Object, folder, address string, m
 	t.Helper()
 	env := more
 	for _, item := range container.At("env").([]any) {
-		name, value := item.(map[string]any)["name"], fmt.Sprint(item.(map[string]any)["value"])
+		name := item.(map[string]any)["name"]
+		value, _ := item.(map[string]any)["value"].(string)
 		host, port, err := net.SplitHostPort(value)
 		switch {
 		case strings.HasPrefix(value, "/"):
@@ -81,7 +82,7 @@ func writeSecrets(t *testing.T, container kube.Object, folder string) {
 	t.Helper()
 	pair := shared.lab.ServerCertificate(tlstest.P256)
 	for _, item := range container.At("env").([]any) {
-		path := fmt.Sprint(item.(map[string]any)["value"])
+		path, _ := item.(map[string]any)["value"].(string)
 		if !strings.HasPrefix(path, "/") {
 			continue
 		}

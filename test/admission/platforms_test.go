@@ -32,7 +32,7 @@ func guaranteedStay(t *testing.T, r *release) {
 		}
 	}
 	if shared.cluster.Minor >= 34 {
-		pod := mustAdmit(t, r.pods, object(t, fmt.Sprintf(askingPod, "", "  resources: {limits: {cpu: '2', memory: 1Gi}}")))
+		pod := mustAdmit(t, r.pods, object(t, fmt.Sprintf(askingPod, "", "  resources: {requests: {cpu: '2', memory: 1Gi}, limits: {cpu: '2', memory: 1Gi}}")))
 		if names(pod.At("spec", "initContainers")) != "pgorigin" || pod.At("status", "qosClass") != "Guaranteed" {
 			t.Errorf("with resources of the pod: class %v", pod.At("status", "qosClass"))
 		}

@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/pgorigin/pgorigin/test/internal/kube"
@@ -91,6 +92,9 @@ func (r *release) awaitEffect(t *testing.T, wanted bool) {
 	defer cancel()
 	pod := object(t, fmt.Sprintf(askingPod, `, annotations: {pgorigin/upstream: "pg.example:5432"}`, ""))
 	wrong := object(t, fmt.Sprintf(askingPod, `, annotations: {pgorigin/unknown: "x"}`, ""))
+	// Only the guard refuses a pod that looks injected, and has no sidecar.
+	taken := object(t, strings.Replace(fmt.Sprintf(askingPod, "", ""), "name: web, image", "name: pgorigin, image", 1))
+	_, guard, _ := offered()
 	err := servers.Poll(ctx, func() error {
 		admitted, err := admit(ctx, r.pods, pod)
 		if err != nil {
@@ -101,6 +105,9 @@ func (r *release) awaitEffect(t *testing.T, wanted bool) {
 		}
 		if _, err := admit(ctx, r.pods, wrong); wanted && err == nil { // the guard comes in its own time
 			return errors.New("a pod with an unknown annotation is admitted")
+		}
+		if _, err := admit(ctx, r.pods, taken); wanted && guard && err == nil {
+			return errors.New("the guard admits a pod without sidecar")
 		}
 		return nil
 	})
