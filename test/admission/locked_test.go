@@ -47,7 +47,7 @@ func TestLocked(t *testing.T) {
 }
 
 func lockedWords(t *testing.T, r *release) {
-	for _, word := range []string{"upstream: 'evil:1'", "ca-key: b", "ca-secret: own", "ca-configmap: own", "env-configmap: own"} {
+	for _, word := range []string{"upstream: 'evil:1'", "origins: '6433=evil:1'", "ca-key: b", "ca-secret: own", "ca-configmap: own", "env-configmap: own"} {
 		name, _, _ := strings.Cut(word, ":")
 		refused(t, r.pods, fmt.Sprintf(askingPod, ", annotations: {pgorigin/"+word+"}", ""),
 			"Pod "+r.pods+"/web: annotation pgorigin/"+name+": the platform has locked this setting: remove the annotation")

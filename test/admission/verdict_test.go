@@ -121,7 +121,7 @@ func disagreement(policy, webhook, command verdict, problems []string) (kind, te
 }
 
 // lockedIn returns the sentences about a pod's annotations for locked words. With a word, the words that would replace its
-// default are locked, and env-configmap, which could set most of them.
+// default or refine it are locked, and env-configmap, which could set most of them.
 func (e *engines) lockedIn(pod kube.Object) (sentences []string) {
 	if len(e.locked) == 0 || pod.At("metadata", "labels", "pgorigin/inject") != "true" {
 		return nil
@@ -131,6 +131,12 @@ func (e *engines) lockedIn(pod kube.Object) (sentences []string) {
 		if slices.Contains(e.locked, w.Name) {
 			locked = append(locked, w.ReplacedBy...)
 		}
+		if slices.ContainsFunc(w.Needs, func(name string) bool { return slices.Contains(e.locked, name) }) {
+			locked = append(locked, w.Name)
+		}
+	}
+	if slices.Contains(locked, "upstream") {
+		locked = append(locked, "origins")
 	}
 	annotations, _ := pod.At("metadata", "annotations").(map[string]any)
 	for key := range annotations {

@@ -57,7 +57,7 @@ v.size() <= {{ int (.most | default 253) }} && v.matches('{{ .pattern }}')
 
 {{- /*
 pgorigin.locked is the words that pods may not set, with commas between. They are those of the values, and those that would
-replace these. env-configmap is locked with any other word, because it could set most of them.
+replace or refine these. env-configmap is locked with any other word, because it could set most of them.
 */ -}}
 {{- define "pgorigin.locked" -}}
 {{- $given := .Values.injector.locked | default list }}
@@ -66,7 +66,10 @@ replace these. env-configmap is locked with any other word, because it could set
 {{- range (include "pgorigin.contract" . | fromYaml).words }}
   {{- if not .defaultOnly }}{{ $known = append $known .name }}{{ end }}
   {{- if has .name $given }}{{ $locked = concat $locked (.replacedBy | default list) }}{{ end }}
+  {{- $name := .name }}
+  {{- range .needs }}{{ if has . $given }}{{ $locked = append $locked $name }}{{ end }}{{ end }}
 {{- end }}
+{{- if has "upstream" $locked }}{{ $locked = append $locked "origins" }}{{ end }}
 {{- range $given }}
   {{- if not (has . $known) }}{{ fail (printf "injector.locked: %q is no annotation; known are %s" . (join ", " $known)) }}{{ end }}
 {{- end }}

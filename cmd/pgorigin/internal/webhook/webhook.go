@@ -23,8 +23,11 @@ import (
 	"github.com/pgorigin/pgorigin/tlsorigin/configfile"
 )
 
-// strangersLines is how many lines a minute requests get that cannot be answered.
-const strangersLines = 10
+// Lines of the log in a minute. Metrics count what has no line.
+const (
+	strangersLines = 10  // about requests that cannot be answered
+	podsLines      = 300 // about injected pods, and as many about refused ones
+)
 
 // drainTimeout is for reviews that are running when the shutdown delay is over. A review takes milliseconds.
 const drainTimeout = 10 * time.Second
@@ -37,8 +40,8 @@ type server struct {
 	metrics  *metrics
 	defaults configfile.Reader[defaults]
 
-	// strangers logs what anybody who reaches the port can make the webhook say: some lines a minute.
-	strangers *zap.Logger
+	// strangers and pods log what others can make the webhook say: some lines a minute.
+	strangers, pods *zap.Logger
 }
 
 // Run serves until the end of ctx or SIGTERM. It returns the exit code.
@@ -56,9 +59,7 @@ func Run(ctx context.Context, p cli.Process) int {
 		settings: settings, build: p.Build,
 		log: observe.NewLogger(p.Stderr, settings.LogFormat, settings.LogLevel, p.Env),
 	}
-	s.strangers = s.log.WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core {
-		return zapcore.NewSamplerWithOptions(core, time.Minute, strangersLines, 0)
-	}))
+	s.strangers, s.pods = limited(s.log, strangersLines), limited(s.log, podsLines)
 	if limit := host.CgroupMemory(os.DirFS("/")); limit > 0 && host.Getenv(p.Env, "GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(limit / 5 * 4) // the rest is for the kernel's buffers
 	}
@@ -83,6 +84,13 @@ func Run(ctx context.Context, p cli.Process) int {
 		return cli.ExitFailed
 	}
 	return s.serve(ctx, listener, pair)
+}
+
+// limited returns a logger that writes some lines a minute for each message, and drops the others.
+func limited(log *zap.Logger, lines int) *zap.Logger {
+	return log.WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core {
+		return zapcore.NewSamplerWithOptions(core, time.Minute, lines, 0)
+	}))
 }
 
 // serve answers until the end of ctx, and then for the shutdown delay. It closes the listener.
@@ -165,10 +173,10 @@ func (s *server) reviewed(v inject.Decision, err error) {
 	case len(v.Problems) > 0:
 		result = "refused"
 		problem := safetext.Printable(strings.Join(v.Problems, "; "))
-		s.log.Warn("pod refused", object, zap.String("problem", problem))
+		s.pods.Warn("pod refused", object, zap.String("problem", problem))
 	case v.Injected:
 		result = "injected"
-		s.log.Info("pod injected", object)
+		s.pods.Info("pod injected", object)
 	default:
 		s.log.Debug("pod left alone", object, zap.String("cause", safetext.Printable(v.Skipped)))
 	}

@@ -15,8 +15,12 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cli"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cmdtest"
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/inject"
 	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
 )
 
@@ -180,6 +184,26 @@ func TestWebhookWithExpiredCertificate(t *testing.T) {
 	want(http.StatusOK, "ok",
 		"pgorigin_webhook_certificate_ok 1", "pgorigin_webhook_certificate_not_after_timestamp_seconds 4e+09")
 	stderr.Wait(t, "certificate reloaded")
+}
+
+// TestLinesAboutPods: whoever sends reviews without end gets so many lines a minute, and each review is counted.
+func TestLinesAboutPods(t *testing.T) {
+	core, lines := observer.New(zap.DebugLevel)
+	s := &server{log: zap.New(core), metrics: newMetrics(cli.Build{}, nil, nil)}
+	s.strangers, s.pods = limited(s.log, strangersLines), limited(s.log, podsLines)
+	for range 4 * podsLines {
+		s.reviewed(inject.Decision{Object: "Pod a/b", Problems: []string{"x"}}, nil)
+		s.reviewed(inject.Decision{Object: "Pod a/b", Injected: true}, nil)
+		s.reviewed(inject.Decision{}, io.EOF)
+	}
+	for message, most := range map[string]int{
+		"pod refused": podsLines, "pod injected": podsLines, "request cannot be answered": strangersLines,
+	} {
+		// Two minutes may begin within the loop.
+		if got := lines.FilterMessage(message).Len(); got < most || got > 2*most {
+			t.Errorf("%d lines %q, want %d", got, message, most)
+		}
+	}
 }
 
 func TestWebhookConfigurationProblems(t *testing.T) {
