@@ -43,6 +43,8 @@ func refusedPods(t *testing.T, r *release, injected bool) {
 	const windows = "it is for Windows by os or nodeSelector: pgorigin is a Linux container; set the label pgorigin/inject to \"false\""
 	for _, row := range []struct{ about, pod, want string }{
 		{"unknown annotation", annotated("pgorigin/upstrem: a"), object + "annotation pgorigin/upstrem: no such annotation"},
+		{"too many annotations", annotated(manyAnnotations(1001)), object + "it has 1001 annotations: pgorigin reads at most 1000"},
+		{"as many annotations as it reads", annotated(manyAnnotations(1000)), object + "annotation pgorigin/a0 and 999 more: no such annotation"},
 		{"image by annotation", annotated("pgorigin/image: evil"), object + "annotation pgorigin/image: no such annotation"},
 		{"empty Secret name", annotated("pgorigin/ca-secret: ''"), object + "annotation pgorigin/ca-secret: expected the name of a Secret"},
 		{"no Secret's name", annotated("pgorigin/client-secret: 'My Secret'"), object + `annotation pgorigin/client-secret: expected the name of a Secret`},
@@ -148,4 +150,13 @@ func nobodyAnswers(t *testing.T, r *release) {
 		r.mount(t)
 	}
 	r.awaitEffect(t, true)
+}
+
+// manyAnnotations are so many unknown ones, as members of a YAML mapping.
+func manyAnnotations(count int) string {
+	var all []string
+	for i := range count {
+		all = append(all, fmt.Sprintf("pgorigin/a%d: x", i))
+	}
+	return strings.Join(all, ", ")
 }

@@ -49,6 +49,8 @@ without value.
 {{- $host := "([-._A-Za-z0-9%]+|[[][0-9A-Fa-f:.]+[]])" }}
 {{- $word := "(^|[^-_A-Za-z0-9])" }}
 {{- $aQuantity := "a quantity such as 10m, 1, 64Mi or 1Gi" }}
+# A pod has more annotations only to cost time: each expression of a policy that goes through them costs the square.
+mostAnnotations: 1000
 # Messages may repeat such texts of a pod: they are short, and cannot hold a password. Values of words are never repeated.
 showable: '^[] !#-<>?A-[^-~]{1,100}$'
 words:

@@ -28,7 +28,8 @@ func TestRefusalsAreShort(t *testing.T) {
 		unknown = append(unknown, fmt.Sprintf(`"pgorigin/a%d": ""`, i))
 	}
 	for name, c := range map[string]struct{ object, want string }{
-		"unknown annotations": {pod(strings.Join(unknown, ", "), ""), "annotation pgorigin/a0 and 8999 more: no such annotation; known are pgorigin/upstream, "},
+		"annotations":         {pod(strings.Join(unknown, ", "), ""), "it has 9000 annotations: pgorigin reads at most 1000"},
+		"unknown annotations": {pod(strings.Join(unknown[:1000], ", "), ""), "annotation pgorigin/a0 and 999 more: no such annotation; known are pgorigin/upstream, "},
 		"long annotation":     {pod(`"pgorigin/`+long+`": "x"`, ""), "xxx...: no such annotation; known are pgorigin/upstream, "},
 		"long value":          {pod(`"pgorigin/ca-secret": "`+long+`!"`, ""), "annotation pgorigin/ca-secret: expected the name of a Secret"},
 		"taken ports":         {pod("", `"containers": [{"name": "`+long+`", "ports": [`+many(5000, `{"containerPort": 6432}`)+`]}]`), "; and 4990 more problems"},

@@ -52,6 +52,7 @@ type Word struct {
 
 // contract is the injection contract of charts/pgorigin-sidecar.
 type contract struct {
+	MostAnnotations    int `yaml:"mostAnnotations"`
 	Showable           string
 	Words              []Word
 	Container, Volumes yaml.Node

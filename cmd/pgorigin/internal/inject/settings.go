@@ -85,6 +85,9 @@ func (i *Injector) settings(annotations map[string]string) (Settings, []string) 
 // ownSettings are those of a pod's annotations, also those with a wrong value, and the problems with them.
 func (i *Injector) ownSettings(annotations map[string]string) (Settings, []string) {
 	own := Settings{}
+	if most := readContract().MostAnnotations; len(annotations) > most {
+		return own, []string{fmt.Sprintf("it has %d annotations: pgorigin reads at most %d", len(annotations), most)}
+	}
 	var problems, unknown []string
 	for _, name := range slices.Sorted(maps.Keys(annotations)) {
 		wordName, ours := strings.CutPrefix(name, annotationPrefix)
