@@ -129,7 +129,7 @@ func check(t *testing.T, err error) {
 // well, and how long they took, the shortest first.
 func (v *victim) askHonestly(ctx context.Context, t *testing.T) (answered int, times []time.Duration) {
 	t.Helper()
-	client := v.client("127.0.0.1", true)
+	client := v.client("127.0.0.1")
 	client.Timeout = 5 * time.Second // as the chart says
 	time.Sleep(500 * time.Millisecond)
 	for range honestReviews {
@@ -146,10 +146,10 @@ func (v *victim) askHonestly(ctx context.Context, t *testing.T) (answered int, t
 }
 
 // client comes from an address of its own.
-func (v *victim) client(from string, keep bool) *http.Client {
+func (v *victim) client(from string) *http.Client {
 	dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
 	return &http.Client{Transport: &http.Transport{
-		DialContext: dialer.DialContext, ForceAttemptHTTP2: true, DisableKeepAlives: !keep, MaxIdleConnsPerHost: 25,
+		DialContext: dialer.DialContext, ForceAttemptHTTP2: true, MaxIdleConnsPerHost: 25,
 		TLSClientConfig: v.config(),
 	}}
 }
@@ -230,7 +230,7 @@ func postingFromEach(addresses int, body []byte) func(context.Context, *victim) 
 
 func postingFrom(address string, body []byte) func(context.Context, *victim) {
 	return func(ctx context.Context, v *victim) {
-		client := v.client(address, true)
+		client := v.client(address)
 		defer client.CloseIdleConnections()
 		for ctx.Err() == nil {
 			text, err := v.post(ctx, client, body)
@@ -352,7 +352,7 @@ func attacks() []attack {
 		}},
 		{"handshakes all the time", 1, connecting(64, func(context.Context, *victim, *tls.Conn) {})},
 		{"HTTP/2: 250 streams of 4 MB each", 4, func(ctx context.Context, v *victim) {
-			client := v.client(attacker, true)
+			client := v.client(attacker)
 			var all sync.WaitGroup
 			for range 250 {
 				all.Go(func() { _, _ = v.post(ctx, client, append(review("null"), make([]byte, 4<<20)...)) })
@@ -373,7 +373,7 @@ func attacks() []attack {
 			}
 		})},
 		{"readyz all the time", 64, func(ctx context.Context, v *victim) {
-			client := v.client(attacker, true)
+			client := v.client(attacker)
 			for ctx.Err() == nil {
 				response, err := client.Get("https://" + v.addr + "/readyz")
 				if err != nil {

@@ -68,7 +68,7 @@ func lockedWords(t *testing.T, r *release) {
 		"PGORIGIN_TLS_VERIFY": "verify-full", "PGORIGIN_LISTEN_ADDR": "127.0.0.1:6432", "PGORIGIN_ORIGINS": nil,
 	} {
 		got, set := env[name]
-		if !set || got != want && !(want == nil && got == "") {
+		if !set || got != want && (want != nil || got != "") {
 			t.Errorf("%s is %v, want %v", name, got, want)
 		}
 	}
@@ -150,11 +150,11 @@ func requiredPods(t *testing.T, namespace string) {
 			t.Errorf("%s: got %v, want %q", name, err, text)
 		}
 	}
-	updates(t, path+"/web", created)
+	updates(t, path+"/web")
 }
 
 // updates are of a pod that runs.
-func updates(t *testing.T, path string, pod kube.Object) {
+func updates(t *testing.T, path string) {
 	t.Helper()
 	put := func(path string, change func(pod kube.Object)) error {
 		now, err := shared.cluster.Get(testContext(t), strings.TrimSuffix(path, "/ephemeralcontainers"))
