@@ -116,7 +116,7 @@ func (e *engines) setDefaults(t *testing.T, defaults map[string]string, locked [
 		upstream = ""
 	}
 	asking := object(t, fmt.Sprintf(askingPod, upstream, ""))
-	for _, namespace := range []string{e.policy, e.webhook.pods} {
+	for _, namespace := range []string{e.policy, e.webhook.pods, e.requiredPolicy, e.requiredWebhook} {
 		err := servers.Poll(ctx, func() error {
 			pod, err := admit(ctx, namespace, asking)
 			if err != nil {
