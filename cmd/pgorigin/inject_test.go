@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -146,7 +147,7 @@ func FuzzInjectedOrigins(f *testing.F) {
 	}
 	for _, seed := range []string{
 		"6433=a", "6433=a.b:1,[::1] 1=1.2.3.4:65535", "6433=a 6433=b", "6432=a", "9632=a", "0=a", "65535=a", "65536=a", "06433=a", "a=a", "6433=",
-		"6433=a  6434=b", " 6433=a", "6433=a=b", strings.Join(most, " "), strings.Join(most, " ") + " 1=a",
+		"1=[::]", "6433=localhost:6433", "6433=a  6434=b", " 6433=a", "6433=a=b", strings.Join(most, " "), strings.Join(most, " ") + " 1=a",
 	} {
 		f.Add(seed)
 	}
@@ -175,7 +176,10 @@ func FuzzInjectedOrigins(f *testing.F) {
 		for _, v := range pod.Spec.InitContainers[0].Env {
 			env = append(env, v.Name+"="+v.Value)
 		}
-		if _, _, problems := config.Load(env); len(problems) > 0 {
+		_, _, problems := config.Load(env)
+		// An upstream that is our own listener depends on two settings, which the contract does not compare.
+		problems = slices.DeleteFunc(problems, func(p config.Problem) bool { return strings.Contains(p.Text, "our own") })
+		if len(problems) > 0 {
 			t.Errorf("%q: %v", value, problems)
 		}
 	})
