@@ -3,8 +3,9 @@ package charts
 
 import _ "embed" // for Contract
 
-// Contract is the injection contract: a template in the language of text/template, which defines
-// "pgorigin.contract". Its result is YAML. The comments in it describe that.
+// Contract is the injection contract: what the definition "pgorigin.contract" of the chart pgorigin-sidecar
+// renders. The comments there describe it. It is rendered beforehand, because a program that executes
+// templates keeps every exported method, which costs 2 MB.
 //
-//go:embed pgorigin-sidecar/templates/_contract.tpl
+//go:embed contract.yaml
 var Contract string

@@ -1,7 +1,7 @@
 {{- /*
 pgorigin.contract is the only definition of the injected container, and of the words that change it. The library chart
-(_sidecar.tpl), the admission policies (charts/pgorigin, as CEL) and the program itself read it. The program has only the
-functions of Go's text/template. So the definition calls no function but printf.
+(_sidecar.tpl), the admission policies (charts/pgorigin, as CEL) and the program itself read it. The program embeds the
+result, charts/contract.yaml. A test renders that with Go's text/template. So the definition calls no function but printf.
 
 A word is one setting. It is the annotation pgorigin/NAME, the flag --NAME and a default of the injector. A word has
   name, meaning   the meaning is the help for the flag

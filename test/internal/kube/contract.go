@@ -1,12 +1,10 @@
 package kube
 
 import (
-	"bytes"
 	"fmt"
 	"regexp"
 	"slices"
 	"strings"
-	"text/template"
 
 	"go.yaml.in/yaml/v3"
 
@@ -24,16 +22,8 @@ type Word struct {
 
 // Words reads the words of the injection contract.
 func Words() ([]Word, error) {
-	parsed, err := template.New("").Parse(charts.Contract)
-	if err != nil {
-		return nil, fmt.Errorf("parse the injection contract: %w", err)
-	}
-	var text bytes.Buffer
-	if err := parsed.ExecuteTemplate(&text, "pgorigin.contract", nil); err != nil {
-		return nil, fmt.Errorf("render the injection contract: %w", err)
-	}
 	var contract struct{ Words []Word }
-	if err := yaml.Unmarshal(text.Bytes(), &contract); err != nil {
+	if err := yaml.Unmarshal([]byte(charts.Contract), &contract); err != nil {
 		return nil, fmt.Errorf("decode the injection contract: %w", err)
 	}
 	return contract.Words, nil

@@ -1,13 +1,11 @@
 package inject
 
 import (
-	"bytes"
 	"fmt"
 	"regexp"
 	"slices"
 	"strings"
 	"sync"
-	"text/template"
 
 	"go.yaml.in/yaml/v3"
 
@@ -75,20 +73,13 @@ var readContract = sync.OnceValue(func() *contract {
 })
 
 func parseContract(text string) (*contract, error) {
-	parsed, err := template.New("").Parse(text)
-	if err != nil {
-		return nil, fmt.Errorf("parse the injection contract: %w", err)
-	}
-	var rendered bytes.Buffer
-	if err := parsed.ExecuteTemplate(&rendered, "pgorigin.contract", nil); err != nil {
-		return nil, fmt.Errorf("render the injection contract: %w", err)
-	}
 	c := new(contract)
-	decoder := yaml.NewDecoder(&rendered)
+	decoder := yaml.NewDecoder(strings.NewReader(text))
 	decoder.KnownFields(true)
 	if err := decoder.Decode(c); err != nil {
 		return nil, fmt.Errorf("decode the injection contract: %w", err)
 	}
+	var err error
 	if c.showable, err = regexp.Compile(c.Showable); err != nil {
 		return nil, fmt.Errorf("pattern of what is shown: %w", err)
 	}

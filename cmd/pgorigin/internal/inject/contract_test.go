@@ -1,0 +1,20 @@
+package inject
+
+import (
+	"strings"
+	"testing"
+	"text/template"
+)
+
+// TestContractIsRendered: the program has what the chart's template renders. -update writes it.
+func TestContractIsRendered(t *testing.T) {
+	parsed, err := template.ParseFiles("../../../../charts/pgorigin-sidecar/templates/_contract.tpl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rendered strings.Builder
+	if err := parsed.ExecuteTemplate(&rendered, "pgorigin.contract", nil); err != nil {
+		t.Fatal(err)
+	}
+	compareGolden(t, "../../../../charts/contract.yaml", rendered.String())
+}
