@@ -113,12 +113,13 @@ func TestDiagnosisAgreesWithDial(t *testing.T) {
 	}
 }
 
-// withoutTimes takes out what differs between two runs: seconds since and until.
+// withoutTimes takes out what differs between two runs: times, and seconds since and until.
 func withoutTimes(text string) string {
 	fields := strings.FieldsFunc(text, func(r rune) bool { return r == ' ' || r == ',' || r == ';' })
 	return strings.Join(slices.DeleteFunc(fields, func(f string) bool {
-		_, err := time.ParseDuration(f)
-		return err == nil
+		_, noDuration := time.ParseDuration(f)
+		_, noTime := time.Parse(time.RFC3339, f)
+		return noDuration == nil || noTime == nil
 	}), " ")
 }
 

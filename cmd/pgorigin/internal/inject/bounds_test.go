@@ -211,6 +211,8 @@ func TestTurns(t *testing.T) {
 			t.Error("it had a turn in a long queue")
 		}
 		time.Sleep(2 * time.Minute)
+		reviews.mu.Lock()
+		defer reviews.mu.Unlock()
 		if len(reviews.queue) > 0 || len(reviews.all) > 0 {
 			t.Errorf("left: %v", reviews.queue)
 		}
