@@ -232,7 +232,7 @@ func TestCheckWithoutEnoughTime(t *testing.T) {
 		timeout string
 		reasons []string
 	}{
-		"hello swallowed":   {swallowing(w.good), "1s", []string{"tls_timeout"}},
+		"hello swallowed":   {swallowing(w.good), "5s", []string{"tls_timeout"}},
 		"hardly any at all": {overTLS(w.good), "1us", []string{"upstream_timeout", "tls_timeout"}},
 	} {
 		env := w.env(startScripted(t, row.script).addr, "PGORIGIN_TLS_POST_QUANTUM=require")
