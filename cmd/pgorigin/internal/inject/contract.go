@@ -45,19 +45,21 @@ type Word struct {
 	Needs      []string
 	Excludes   string
 
-	pattern *regexp.Regexp
+	pattern func() *regexp.Regexp // compiles Pattern at the first call
 }
 
-// contract is the injection contract of charts/pgorigin-sidecar.
+// contract is the injection contract of charts/pgorigin-sidecar. The command line has a flag for each word, so every
+// start of the program reads it. Patterns are compiled at their first use, because that costs megabytes.
 type contract struct {
 	MostAnnotations    int `yaml:"mostAnnotations"`
 	Showable           string
 	Words              []Word
 	Container, Volumes yaml.Node
 	ClientVariables    yaml.Node `yaml:"clientVariables"`
-	Connections        connections
+	Connections        yaml.Node
 
-	showable *regexp.Regexp // texts of a pod that a message may repeat
+	showable    func() *regexp.Regexp // texts of a pod that a message may repeat
+	connections func() connections
 }
 
 // Words returns the vocabulary in the order of help.
@@ -79,20 +81,25 @@ func parseContract(text string) (*contract, error) {
 	if err := decoder.Decode(c); err != nil {
 		return nil, fmt.Errorf("decode the injection contract: %w", err)
 	}
-	var err error
-	if c.showable, err = regexp.Compile(c.Showable); err != nil {
-		return nil, fmt.Errorf("pattern of what is shown: %w", err)
-	}
+	c.showable = compiled(c.Showable)
+	c.connections = sync.OnceValue(func() (all connections) {
+		if err := c.Connections.Decode(&all); err != nil {
+			panic(err) // as above
+		}
+		return all
+	})
 	for i := range c.Words {
 		word := &c.Words[i]
-		if word.pattern, err = regexp.Compile(word.Pattern); err != nil {
-			return nil, fmt.Errorf("pattern of %s: %w", word.Name, err)
-		}
+		word.pattern = compiled(word.Pattern)
 		if word.Most == 0 {
 			word.Most = maxPart
 		}
 	}
 	return c, nil
+}
+
+func compiled(pattern string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(pattern) })
 }
 
 // findWord returns nil if there is no such word.
@@ -116,7 +123,7 @@ const (
 // check returns what is wrong with a value. It does not repeat the value, which may hold a password.
 func (w *Word) check(value string) error {
 	long := func(part string) bool { return len(part) > maxPart }
-	if len(value) <= w.Most && w.pattern.MatchString(value) && apart(value) &&
+	if len(value) <= w.Most && w.pattern().MatchString(value) && apart(value) &&
 		!slices.ContainsFunc(strings.Split(strings.ReplaceAll(value, " ", ","), ","), long) {
 		return nil
 	}

@@ -18,3 +18,13 @@ func TestContractIsRendered(t *testing.T) {
 	}
 	compareGolden(t, "../../../../charts/contract.yaml", rendered.String())
 }
+
+// TestPatternsCompile: patterns are compiled at their first use, so a mistake would come late.
+func TestPatternsCompile(t *testing.T) {
+	made := readContract()
+	made.showable()
+	made.connections()
+	for _, word := range made.Words {
+		word.pattern()
+	}
+}

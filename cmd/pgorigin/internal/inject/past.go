@@ -113,7 +113,7 @@ func (c podContainer) value(name string) string {
 func (c podContainer) texts(given bool) []variable {
 	texts := slices.Clone(c.Env)
 	texts = append(texts, variable{Name: "its command", Value: strings.Join(slices.Concat(c.Command, c.Args), " ")})
-	if given || readContract().Connections.LocalHosts.MatchString(c.value("PGHOST")) {
+	if given || readContract().connections().LocalHosts.MatchString(c.value("PGHOST")) {
 		for i := range texts {
 			texts[i].Value = strings.ReplaceAll(texts[i].Value, "$(PGHOST)", "127.0.0.1")
 		}
@@ -124,7 +124,7 @@ func (c podContainer) texts(given bool) []variable {
 // host returns the first host in a text that is not local, or something that cannot be shown, else "". It
 // reports whether a host is local.
 func (v variable) host() (host string, local bool) {
-	patterns := readContract().Connections
+	patterns := readContract().connections()
 	text := v.Value
 	isHost := patterns.HostVariable.MatchString(v.Name)
 	switch {
@@ -158,7 +158,7 @@ func (v variable) host() (host string, local bool) {
 
 // shown returns a name or host for a message: itself, if it is short and cannot hold a password.
 func shown(name, otherwise string) string {
-	if readContract().showable.MatchString(name) {
+	if readContract().showable().MatchString(name) {
 		return name
 	}
 	return otherwise
@@ -167,7 +167,7 @@ func shown(name, otherwise string) string {
 // unclear names a source of values that pgorigin cannot judge: such a variable, or one for all variables.
 func (c podContainer) unclear() string {
 	for _, v := range c.Env {
-		if shown(v.Name, "") == "" || !readContract().Connections.WhereVariable.MatchString(v.Name) {
+		if shown(v.Name, "") == "" || !readContract().connections().WhereVariable.MatchString(v.Name) {
 			continue
 		}
 		switch from := reference(v.ValueFrom.Secret, v.ValueFrom.ConfigMap); {
