@@ -19,9 +19,13 @@ func TestContractIsRendered(t *testing.T) {
 	compareGolden(t, "../../../../charts/contract.yaml", rendered.String())
 }
 
-// TestPatternsCompile: patterns are compiled at their first use, so a mistake would come late.
-func TestPatternsCompile(t *testing.T) {
+// TestContract: it has our names. Its patterns are compiled at their first use, so a mistake would come late.
+func TestContract(t *testing.T) {
 	made := readContract()
+	probe := child(child(child(&made.Container, "startupProbe"), "httpGet"), "port").Value
+	if name := text(&made.Container, "name"); name != containerName || probe != healthPort {
+		t.Errorf("container %s with health port %s", name, probe)
+	}
 	made.showable()
 	made.connections()
 	for _, word := range made.Words {
