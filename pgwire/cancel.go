@@ -116,7 +116,10 @@ func (s *session) forwardCancel(packet startupPacket) error {
 		return err
 	}
 	defer release()
-	err = s.connect(func(ctx context.Context) (Upstream, error) { return s.server.Dial(ctx, target) })
+	err = s.connect(func(ctx context.Context) (opened Opened, err error) {
+		opened.Upstream, err = s.server.Dial(ctx, target)
+		return opened, err
+	})
 	if err != nil {
 		return err
 	}

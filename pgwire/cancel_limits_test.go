@@ -24,9 +24,9 @@ func newCancelRig(t *testing.T) *cancelRig {
 	r := &cancelRig{rig: newRig(t, nil), release: make(chan struct{})}
 	r.rig.ended = make(chan ended, 4096)
 	r.server.Trace.Ended = func(i SessionInfo, res SessionResult) { r.rig.ended <- ended{i, res} }
-	r.server.DialSession = func(ctx context.Context) (Upstream, *Spare, error) {
+	r.server.DialSession = func(ctx context.Context, _ func(func())) (Opened, error) {
 		conn, err := r.dial(ctx, nil)
-		return conn, nil, err
+		return Opened{Upstream: conn}, err
 	}
 	r.server.Dial = func(context.Context, net.Addr) (Upstream, error) {
 		near, far := halfClosablePipe()

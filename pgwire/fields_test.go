@@ -24,7 +24,7 @@ type fieldRow struct {
 func fieldRows() map[string]fieldRow {
 	failure := errors.New("no")
 	return map[string]fieldRow{
-		"DialSession": {nil, func(context.Context) (Upstream, *Spare, error) { return nil, nil, failure }, nil},
+		"DialSession": {nil, func(context.Context, func(func())) (Opened, error) { return Opened{}, failure }, nil},
 		"Hint": {
 			nil, func(error) string { return "try another method" },
 			func(s *Server) { s.RequireAuth = methodMD5 },

@@ -14,7 +14,7 @@ type login struct {
 	loginMachine
 	user     string        // as in the startup packet
 	received loginMessages // from the upstream
-	heard    bool          // the upstream has sent a message: a spare cannot be replaced any more
+	heard    bool          // the upstream has sent a message: its connection cannot be replaced any more
 	answers  *answerer     // of a bridge; nil before it knows the password
 	tokens   *tokenRelay   // of GSSAPI or SSPI; else nil
 	sendErr  error         // of the first write to the upstream that failed
@@ -23,9 +23,9 @@ type login struct {
 // logIn sends the startup packet and follows the login to ReadyForQuery. It reads from the upstream, and from
 // the client only what the upstream asks for: what the client sends ahead stays in the socket for the relay.
 //
-// If replace is true, the upstream leg is a spare that cannot be used. The client has not been told anything,
-// so the login may begin again on another connection.
-func (s *session) logIn(packet []byte) (replace bool, err error) {
+// If replace is not nil, it says why the upstream leg cannot be used. The client has not been told anything, so
+// the login may begin again on another connection.
+func (s *session) logIn(packet []byte) (replace, err error) {
 	s.phase.Store(int32(PhaseAuth))
 	binding := s.server.ChannelBinding
 	machine := newLoginMachine(binding, binding.Methods(s.server.RequireAuth))
@@ -37,7 +37,7 @@ func (s *session) logIn(packet []byte) (replace bool, err error) {
 	defer putBuffer(buf)
 	defer s.stopTokens()
 	for {
-		if replace, err := s.followUpstream(); replace || err != nil {
+		if replace, err := s.followUpstream(); replace != nil || err != nil {
 			return replace, err
 		}
 		if s.login.state == loginReady {
@@ -47,17 +47,17 @@ func (s *session) logIn(packet []byte) (replace bool, err error) {
 		s.login.received.add((*buf)[:n])
 		switch {
 		case err == nil || n > 0: // an error comes again
-		case s.spareEnded():
-			return true, nil
+		case s.endedAtOnce():
+			return s.lostInLogin(errors.Join(err, s.login.sendErr)), nil
 		default: // what could be read says more than that nothing could be sent
 			s.stopTokens()
-			return false, s.lostInLogin(errors.Join(err, s.login.sendErr))
+			return nil, s.lostInLogin(errors.Join(err, s.login.sendErr))
 		}
 	}
 	s.login = nil // an idle session keeps neither a password nor a buffer
 	s.server.Trace.authenticated(s.info)
-	s.spareLoggedIn()
-	return false, nil
+	s.loggedIn()
+	return nil, nil
 }
 
 // lostInLogin describes an upstream that hung up in the login.
@@ -73,15 +73,15 @@ func (s *session) lostInLogin(err error) error {
 
 // followUpstream handles the whole messages that have come from the upstream. It shows the client what it may
 // see of them, in as few writes as possible. For replace see logIn.
-func (s *session) followUpstream() (replace bool, err error) {
+func (s *session) followUpstream() (replace, err error) {
 	var out []byte
 	for !s.login.ended() {
 		message, complete, err := s.login.received.next()
 		if !complete && err == nil {
 			break
 		}
-		if err == nil && s.refusesSpare(message) {
-			return true, nil
+		if err == nil && s.refused(message) {
+			return LoginRefusal(message), nil
 		}
 		var shown []byte
 		var turn loginTurn
@@ -97,17 +97,17 @@ func (s *session) followUpstream() (replace bool, err error) {
 			continue
 		}
 		if lost := s.show(out); lost != nil {
-			return false, lost
+			return nil, lost
 		}
 		out = out[:0]
 		if err == nil {
 			err = s.respond(message, turn)
 		}
 		if err != nil {
-			return false, err
+			return nil, err
 		}
 	}
-	return false, s.conclude(out)
+	return nil, s.conclude(out)
 }
 
 // conclude shows the client the rest of what it may see. The error is for an upstream that has refused the

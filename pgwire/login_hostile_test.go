@@ -250,9 +250,12 @@ func TestAbandonedLogin(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := newTCPRig(t, func(s *Server) { s.ChannelBinding = tt.mode })
 			if tt.spare {
-				r.server.DialSession = func(ctx context.Context) (Upstream, *Spare, error) {
+				r.server.DialSession = func(ctx context.Context, _ func(func())) (Opened, error) {
 					conn, err := r.dial(ctx, nil)
-					return conn, &Spare{Replace: func(context.Context) (Upstream, error) { t.Error("dialled anew"); return nil, io.EOF }}, err
+					return Opened{Upstream: conn, Replace: func(context.Context, error) (Opened, error) {
+						t.Error("dialled anew")
+						return Opened{}, io.EOF
+					}}, err
 				}
 			}
 			client := r.connect()

@@ -28,10 +28,11 @@ type Server struct {
 	Dial func(ctx context.Context, target net.Addr) (Upstream, error)
 
 	// DialSession opens the upstream connection of a session. Unlike Dial it may return one that was made
-	// ahead of its use, together with a Spare. A nil Spare means that the connection is new. A nil
-	// DialSession means Dial. Cancel requests always use Dial: a dead spare would look like an upstream that
-	// took the request, and PostgreSQL up to 17 cancels only sessions older than the connection.
-	DialSession func(ctx context.Context) (Upstream, *Spare, error)
+	// ahead of its use, and it may wait. While it only waits it runs inside aside: the session then holds no
+	// place among the logins, and LoginTimeout stands still. A nil DialSession means Dial. Cancel requests
+	// always use Dial: a dead connection would look like an upstream that took the request, and PostgreSQL up
+	// to 17 cancels only sessions older than the connection.
+	DialSession func(ctx context.Context, aside func(wait func())) (Opened, error)
 
 	// Hint returns the hint of an ErrorResponse: what a person has to change to cure err. "" means no hint,
 	// and a nil Hint means none for any error.

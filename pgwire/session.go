@@ -29,7 +29,7 @@ type session struct {
 	client       *leg
 	upstream     *leg     // nil until dialled
 	upstreamConn Upstream // inside upstream
-	spare        *Spare   // nil if the upstream leg was dialled for this session, or is logged in
+	opened       Opened   // the upstream leg as it was opened; empty once it is logged in
 
 	info     SessionInfo
 	phase    atomic.Int32 // a Phase; other goroutines read it, too
@@ -119,37 +119,38 @@ func (s *session) open(packet []byte) error {
 		return err
 	}
 	// The upstream is verified. Only now is anything sent to it.
-	replace, err := s.logIn(packet)
-	if !replace {
-		return err
+	for {
+		replace, err := s.logIn(packet)
+		if replace == nil {
+			return err
+		}
+		if err := s.replace(replace); err != nil {
+			return err
+		}
 	}
-	if err := s.replaceSpare(); err != nil {
-		return err
-	}
-	_, err = s.logIn(packet)
-	return err
 }
 
-// dial opens the upstream leg, which may be a spare.
+// dial opens the upstream leg.
 func (s *session) dial() error {
-	return s.connect(func(ctx context.Context) (conn Upstream, err error) {
+	return s.connect(func(ctx context.Context) (opened Opened, err error) {
 		if s.server.DialSession == nil {
-			return s.server.Dial(ctx, nil)
+			opened.Upstream, err = s.server.Dial(ctx, nil)
+			return opened, err
 		}
-		conn, s.spare, err = s.server.DialSession(ctx)
-		return conn, err
+		return s.server.DialSession(ctx, func(wait func()) { wait() })
 	})
 }
 
 // connect makes what open returns the upstream leg.
-func (s *session) connect(open func(context.Context) (Upstream, error)) error {
+func (s *session) connect(open func(context.Context) (Opened, error)) error {
 	s.phase.Store(int32(PhaseDial))
 	start := time.Now()
-	conn, err := open(s.ctx)
+	opened, err := open(s.ctx)
 	if err != nil {
 		return s.causeOf(dialError(err))
 	}
-	s.upstreamConn, s.upstream = conn, newLeg(s.ctx, conn)
+	conn := opened.Upstream
+	s.opened, s.upstreamConn, s.upstream = opened, conn, newLeg(s.ctx, conn)
 	s.server.Trace.upstreamReady(s.info, conn, time.Since(start))
 	return nil
 }

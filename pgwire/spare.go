@@ -5,40 +5,44 @@ import (
 	"slices"
 )
 
-// A spare that has died only costs the client time. Until the first message of the upstream, only the startup
-// packet was read from the client, and nothing was written to it. A session without a spare does none of the
-// following.
+// A connection that the upstream ends at once only costs the client time. Until the first message of the
+// upstream, only the startup packet was read from the client, and nothing was written to it.
 
-// replaceSpare closes a spare that cannot be used, and dials again. The new connection is not a spare.
-func (s *session) replaceSpare() error {
-	dead := s.spare
-	s.spare = nil
+// replace closes an upstream connection that cannot be used, and opens another.
+func (s *session) replace(why error) error {
+	opened := s.opened
+	s.opened = Opened{}
 	s.upstream.close()
-	return s.connect(dead.Replace)
+	return s.connect(func(ctx context.Context) (Opened, error) { return opened.Replace(ctx, why) })
 }
 
-// spareReplaceable reports whether the upstream leg is a spare, and has not sent a message.
-func (s *session) spareReplaceable() bool { return s.spare != nil && !s.login.heard }
+// replaceable reports whether there may be another upstream connection, and this one has not sent a message.
+func (s *session) replaceable() bool { return s.opened.Replace != nil && !s.login.heard }
 
-// spareEnded reports whether an error of reading is that of a dead spare, rather than of an interrupt.
-func (s *session) spareEnded() bool { return s.spareReplaceable() && context.Cause(s.ctx) == nil }
+// endedAtOnce reports whether an error of reading is that of a dead connection, rather than of an interrupt.
+func (s *session) endedAtOnce() bool { return s.replaceable() && context.Cause(s.ctx) == nil }
 
-// refusesSpare reports whether the first message of the upstream says that another connection may fare
-// better.
-func (s *session) refusesSpare(message []byte) bool {
-	if !s.spareReplaceable() {
+// refused reports whether the first message of the upstream says that another connection may fare better.
+func (s *session) refused(message []byte) bool {
+	if !s.replaceable() {
 		return false
 	}
 	s.login.heard = true
-	return refusesConnection(message)
+	if refusesConnection(message) {
+		return true
+	}
+	if s.opened.Answered != nil {
+		s.opened.Answered()
+	}
+	return false
 }
 
-// spareLoggedIn says that the login on a spare has succeeded.
-func (s *session) spareLoggedIn() {
-	if s.spare != nil {
-		s.spare.LoggedIn()
-		s.spare = nil
+// loggedIn says that the login has succeeded.
+func (s *session) loggedIn() {
+	if s.opened.LoggedIn != nil {
+		s.opened.LoggedIn()
 	}
+	s.opened = Opened{}
 }
 
 // refusesConnection reports whether a message is an ErrorResponse about the moment at which the connection

@@ -16,9 +16,9 @@ func TestCancelTakesNoSpare(t *testing.T) {
 	packet := pgtest.CancelRequest("pid4key4")
 	synctest.Test(t, func(t *testing.T) {
 		r := newSpareRig(t, nil)
-		r.server.DialSession = func(context.Context) (Upstream, *Spare, error) {
+		r.server.DialSession = func(context.Context, func(func())) (Opened, error) {
 			t.Error("a spare was asked for")
-			return nil, nil, net.ErrClosed
+			return Opened{}, net.ErrClosed
 		}
 		canceller := r.connect()
 		canceller.Send(packet)
@@ -37,9 +37,12 @@ func TestCancelTakesNoSpare(t *testing.T) {
 // A session that was moved to a fresh connection is cancelled there.
 func TestCancelKeyLeadsToTheFreshConnection(t *testing.T) {
 	r := newTCPRig(t, nil)
-	r.server.DialSession = func(ctx context.Context) (Upstream, *Spare, error) {
+	r.server.DialSession = func(ctx context.Context, _ func(func())) (Opened, error) {
 		conn, err := r.dial(ctx, nil)
-		return conn, &Spare{Replace: func(ctx context.Context) (Upstream, error) { return r.dial(ctx, nil) }}, err
+		return Opened{Upstream: conn, Replace: func(ctx context.Context, _ error) (Opened, error) {
+			fresh, err := r.dial(ctx, nil)
+			return Opened{Upstream: fresh}, err
+		}}, err
 	}
 	client := r.connect()
 	client.Send(pgtest.Startup("user", "app"))

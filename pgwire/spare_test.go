@@ -23,12 +23,14 @@ type spareRig struct {
 func newSpareRig(t *testing.T, configure func(*Server)) *spareRig {
 	r := &spareRig{rig: newRig(t, configure)}
 	r.server.Trace.UpstreamReady = func(SessionInfo, net.Conn, time.Duration) { r.ready.Add(1) }
-	r.server.DialSession = func(ctx context.Context) (Upstream, *Spare, error) {
+	r.server.DialSession = func(ctx context.Context, _ func(func())) (Opened, error) {
 		conn, err := r.dial(ctx, nil)
-		return conn, &Spare{
-			Replace: func(ctx context.Context) (Upstream, error) {
+		return Opened{
+			Upstream: conn,
+			Replace: func(ctx context.Context, _ error) (Opened, error) {
 				r.fresh.Add(1)
-				return r.dial(ctx, nil)
+				fresh, err := r.dial(ctx, nil)
+				return Opened{Upstream: fresh}, err
 			},
 			LoggedIn: func() { r.loggedIn.Add(1) },
 		}, err
@@ -230,17 +232,18 @@ func TestRejectedCertificateOnASpare(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			r := newSpareRig(t, nil)
 			dial := r.server.DialSession
-			r.server.DialSession = func(ctx context.Context) (Upstream, *Spare, error) {
-				conn, spare, err := dial(ctx)
+			r.server.DialSession = func(ctx context.Context, aside func(func())) (Opened, error) {
+				spare, err := dial(ctx, aside)
 				replace := spare.Replace
-				spare.Replace = func(ctx context.Context) (Upstream, error) {
-					fresh, err := replace(ctx)
+				spare.Replace = func(ctx context.Context, why error) (Opened, error) {
+					fresh, err := replace(ctx, why)
 					if again {
-						fresh = rejecting{fresh}
+						fresh.Upstream = rejecting{fresh.Upstream}
 					}
 					return fresh, err
 				}
-				return rejecting{conn}, spare, err
+				spare.Upstream = rejecting{spare.Upstream}
+				return spare, err
 			}
 			client := r.connect()
 			go client.Send(pgtest.Startup("user", "app"))

@@ -40,14 +40,18 @@ type Upstream interface {
 	TryFlush() (flushed bool, err error)
 }
 
-// Spare is what a session has to do for an upstream connection that was made ahead of its use. The upstream
-// may have closed it meanwhile. Both fields are required.
-type Spare struct {
-	// Replace opens a new connection. The session calls it at most once, after it has closed the spare: the
-	// spare had ended, or its first message refused the connection itself, for its age or for their number.
-	// The client has not been told anything by then.
-	Replace func(context.Context) (Upstream, error)
-	// LoggedIn is called when the login on the spare has succeeded.
+// Opened is an upstream connection for a session, and what its opener has to know of the login on it. Each
+// function may be nil.
+type Opened struct {
+	Upstream Upstream
+	// Replace opens another connection in the place of this one, which the session has closed. The upstream
+	// had ended it, or its first message refused the connection itself: the upstream starts or stops, it is
+	// full, or the connection was too old. why says so. The client has not been told anything by then. An
+	// error ends the session.
+	Replace func(ctx context.Context, why error) (Opened, error)
+	// Answered is called at the first message of the upstream, unless that leads to Replace.
+	Answered func()
+	// LoggedIn is called when the login has succeeded.
 	LoggedIn func()
 }
 

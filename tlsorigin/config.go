@@ -91,6 +91,10 @@ type Trace struct {
 	// the goroutine of a background probe.
 	KeyExchangeChanged func(KeyExchangeChange)
 
+	// AddressChanged is called when the state of a resolved address has changed. It may also run on the
+	// goroutine of a background probe.
+	AddressChanged func(before, after AddressStatus)
+
 	// Reloaded is called after each Reload, those of Watch included. It is also called if a failed Dial found
 	// new files. The error is that of Reload. Calls do not overlap. Connections that were made ahead of their
 	// use under the state before must go. Reloaded must not call Reload.

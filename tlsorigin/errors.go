@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"time"
 
 	"github.com/pgorigin/pgorigin/tlsorigin/internal/safetext"
 	"github.com/pgorigin/pgorigin/tlsorigin/internal/verify"
@@ -107,6 +108,9 @@ type Error struct {
 	Anchored bool
 	// ExpectedName is the name that Peer had to carry. Empty means that any name would do (Config.VerifyCA).
 	ExpectedName string
+
+	// Waited is how long a client has waited for the upstream to come back; zero if it did not wait.
+	Waited time.Duration
 
 	// Others are the failures of the other addresses that the same Dial tried, in their order.
 	Others []*Error

@@ -106,7 +106,8 @@ func house() []room {
 		{Package: cli},
 		{Package: safetext},
 
-		// Nobody in tlsorigin knows its spares. verify opens no connection.
+		// Nobody in tlsorigin knows its spares, or the line of clients. verify opens no connection.
+		{Package: "tlsorigin/outage", Rooms: []string{"tlsorigin"}},
 		{Package: "tlsorigin/spares", Rooms: []string{"tlsorigin", "tlsorigin/internal/background"}},
 		{
 			Package:   "tlsorigin/diagnose",

@@ -68,6 +68,7 @@ func TestForbiddenImportsAreFound(t *testing.T) {
 		{inject, own(config)},
 		{inject, own(host)},
 		{"tlsorigin", own("tlsorigin/spares")},
+		{"tlsorigin", own("tlsorigin/outage")},
 		{"tlsorigin", own("tlsorigin/diagnose")},
 		{"tlsorigin/diagnose", own("tlsorigin/spares")},
 		{"tlsorigin/internal/verify", own("tlsorigin")},

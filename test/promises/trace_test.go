@@ -143,14 +143,18 @@ func (s *stage) dial(ctx context.Context, target net.Addr) (pgwire.Upstream, err
 	return s.upstream(s.dialer.Dial(ctx, target))
 }
 
-func (s *stage) dialSession(ctx context.Context) (pgwire.Upstream, *pgwire.Spare, error) {
+func (s *stage) dialSession(ctx context.Context, _ func(func())) (pgwire.Opened, error) {
 	conn, spare, err := s.spares.Dial(ctx)
 	if err != nil || spare == nil {
 		upstream, err := s.upstream(conn, err)
-		return upstream, nil, err
+		return pgwire.Opened{Upstream: upstream}, err
 	}
-	return conn, &pgwire.Spare{
-		Replace:  func(ctx context.Context) (pgwire.Upstream, error) { return s.upstream(spare.Fresh(ctx)) },
+	return pgwire.Opened{
+		Upstream: conn,
+		Replace: func(ctx context.Context, _ error) (pgwire.Opened, error) {
+			upstream, err := s.upstream(spare.Fresh(ctx))
+			return pgwire.Opened{Upstream: upstream}, err
+		},
 		LoggedIn: spare.LoggedIn,
 	}, nil
 }

@@ -93,14 +93,18 @@ func (o *origin) dial(ctx context.Context, target net.Addr) (pgwire.Upstream, er
 }
 
 // dialSession implements pgwire.Server.DialSession.
-func (o *origin) dialSession(ctx context.Context) (pgwire.Upstream, *pgwire.Spare, error) {
+func (o *origin) dialSession(ctx context.Context, _ func(wait func())) (pgwire.Opened, error) {
 	conn, spare, err := o.spares.Dial(ctx)
 	if err != nil || spare == nil {
 		upstream, err := asUpstream(conn, err)
-		return upstream, nil, err
+		return pgwire.Opened{Upstream: upstream}, err
 	}
-	return conn, &pgwire.Spare{
-		Replace:  func(ctx context.Context) (pgwire.Upstream, error) { return asUpstream(spare.Fresh(ctx)) },
+	return pgwire.Opened{
+		Upstream: conn,
+		Replace: func(ctx context.Context, _ error) (pgwire.Opened, error) {
+			upstream, err := asUpstream(spare.Fresh(ctx))
+			return pgwire.Opened{Upstream: upstream}, err
+		},
 		LoggedIn: spare.LoggedIn,
 	}, nil
 }
