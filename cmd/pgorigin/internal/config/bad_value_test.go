@@ -124,6 +124,8 @@ func badWords() []badValue {
 		{"AUTH_REQUIRE=scram", `"scram" is not an authentication method`},
 		{"AUTH_PASSWORD_FILE=/run/password", "PGORIGIN_AUTH_CHANNEL_BINDING=bridge"},
 		{"ORIGINS=Reporting", "lower"},
+		{"UPSTREAM_WAIT=-1s", "or 0 for none"},
+		{"UPSTREAM_WAIT=14", "did you mean 14s?"},
 		{"SHUTDOWN_DELAY=5", "did you mean 5s?"},
 		{"EXIT_WHEN_IDLE=-1s", "or 0 for none"},
 		{"DIAL_TIMEOUT=10", "did you mean 10s?"},

@@ -20,6 +20,7 @@ func TestDefaults(t *testing.T) {
 	}
 	want := map[string]string{
 		"PGORIGIN_UPSTREAM_ADDR":             "db.internal:6432",
+		"PGORIGIN_UPSTREAM_WAIT":             "14s",
 		"PGORIGIN_LISTEN_ADDR":               "127.0.0.1:6432",
 		"PGORIGIN_LISTEN_ALLOW_NON_LOOPBACK": "false",
 		"PGORIGIN_LISTEN_SOCKET_MODE":        "0600",
@@ -80,7 +81,7 @@ func TestEveryValueIsRead(t *testing.T) {
 	}
 	sockets := []string{upstreamSetting, "PGORIGIN_LISTEN_ADDR=unix:/run/a/socket", "PGORIGIN_LISTEN_ALLOW_UIDS= 5, 70000"}
 	env := []string{
-		"PGORIGIN_UPSTREAM_ADDR=a:1, b.example. , [::1]:7,192.0.2.1",
+		"PGORIGIN_UPSTREAM_ADDR=a:1, b.example. , [::1]:7,192.0.2.1", "PGORIGIN_UPSTREAM_WAIT=Off",
 		"PGORIGIN_LISTEN_ADDR=127.0.0.1:7001,[::1]:7001",
 		"PGORIGIN_AUTH_CHANNEL_BINDING=bridge", "PGORIGIN_AUTH_REQUIRE=scram-sha-256", "PGORIGIN_LISTEN_SOCKET_MODE=660",
 		"PGORIGIN_LISTEN_ALLOW_NON_LOOPBACK=true", "PGORIGIN_TLS_SERVER_NAME=pgbouncer.prod",
@@ -110,6 +111,7 @@ func TestEveryValueIsRead(t *testing.T) {
 	}
 	want := map[string]string{
 		"UPSTREAM_ADDR":             "a:1,b.example.:6432,[::1]:7,192.0.2.1:6432",
+		"UPSTREAM_WAIT":             "0s",
 		"LISTEN_ADDR":               "127.0.0.1:7001,[::1]:7001",
 		"LISTEN_ALLOW_NON_LOOPBACK": "true",
 		"LISTEN_SOCKET_MODE":        "0660",

@@ -38,6 +38,7 @@ type Config struct {
 type Origin struct {
 	Upstream struct {
 		Addr []string
+		Wait time.Duration // zero means that clients do not wait
 	}
 	Listen struct {
 		Addr             []string
@@ -82,6 +83,11 @@ func upstreamVariables() []Variable {
 		Cure: "give host:port of pgbouncer or PostgreSQL",
 		Help: "Address of pgbouncer or PostgreSQL, as host or host:port. The default port is 6432. The " +
 			"addresses of a list are tried in order. Names are resolved for each connection.",
+	}, {
+		Word: "UPSTREAM_WAIT", Type: durationOrOff(), Default: "14s",
+		Help: "How long a client waits while the upstream is away: down, unreachable, silent, without an " +
+			"address in DNS, starting or shutting down. No client waits for what needs a person, such as " +
+			"a wrong certificate. 0 turns waiting off.",
 	}}
 }
 

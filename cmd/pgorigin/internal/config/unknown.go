@@ -146,9 +146,12 @@ func undeclaredOrigin(name string) (origin, word string, ok bool) {
 	return "", "", false
 }
 
-// Nearest returns the word that is closest to what was typed, or the only one that begins with it. It returns
-// "" if no word is close.
+// Nearest returns the word that is closest to what was typed, or the only one that begins with it. Of several,
+// the address is meant. It returns "" if no word is close.
 func Nearest(typed string, words []string) string {
+	if slices.Contains(words, typed+"_ADDR") {
+		return typed + "_ADDR"
+	}
 	longer := slices.DeleteFunc(slices.Clone(words), func(word string) bool {
 		return !strings.HasPrefix(word, typed+"_")
 	})

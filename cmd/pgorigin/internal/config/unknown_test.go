@@ -13,6 +13,7 @@ func TestUnknownVariables(t *testing.T) {
 	}{
 		{"PGORIGIN_UPSTREM_ADDR=x", "unknown variable; did you mean PGORIGIN_UPSTREAM_ADDR?", false},
 		{"PGORIGIN_UPSTREAM=x", "did you mean PGORIGIN_UPSTREAM_ADDR?", false},
+		{"PGORIGIN_UPSTREAM_WIAT=5s", "did you mean PGORIGIN_UPSTREAM_WAIT?", false},
 		{"PGORIGIN_HEALTH_ADDRESS=x", "did you mean PGORIGIN_HEALTH_ADDR?", false},
 		{"PGORIGIN_TLS_CAFILE=x", "did you mean PGORIGIN_TLS_CA_FILE?", true},
 		{"PGORIGIN_FROBNICATE_EVERYTHING=x", `"pgorigin help" lists all`, false},

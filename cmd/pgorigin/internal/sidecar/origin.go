@@ -14,6 +14,7 @@ import (
 	"github.com/pgorigin/pgorigin/pgwire"
 	"github.com/pgorigin/pgorigin/pgwire/pgclient"
 	"github.com/pgorigin/pgorigin/tlsorigin"
+	"github.com/pgorigin/pgorigin/tlsorigin/outage"
 	"github.com/pgorigin/pgorigin/tlsorigin/spares"
 )
 
@@ -59,6 +60,11 @@ func (s *Sidecar) newOrigin(
 	counts.WarmSpares(settings.Name(), o.spares.Ready)
 	counts.WatchProber(settings.Name(), o.observer.Prober.Snapshot)
 	return o, nil
+}
+
+// lineOptions says how clients wait while the upstream is away.
+func (o *origin) lineOptions() outage.Options {
+	return outage.Options{Wait: o.settings.Upstream.Wait, Trace: o.observer.OutageTrace()}
 }
 
 // dialTrace returns the observer's hooks. In addition, changed files end the spares that used the old ones.

@@ -31,6 +31,7 @@ type otherValue struct {
 func otherValues() []otherValue {
 	return []otherValue{
 		{"UPSTREAM_ADDR", "other.internal", "", nil},
+		{"UPSTREAM_WAIT", "off", "", lineWait},
 		{"LISTEN_ADDR", "127.0.0.1:16433", "", listeners},
 		{"LISTEN_ALLOW_NON_LOOPBACK", "true", "LISTEN_ADDR=0.0.0.0:6432", problems},
 		{"LISTEN_SOCKET_MODE", "0666", "LISTEN_ADDR=unix:$DIR/s", listeners},
@@ -196,6 +197,13 @@ func answers(t *testing.T, env []string) string {
 		fmt.Fprintln(&text, path, recorder.Code)
 	}
 	return text.String()
+}
+
+// lineWait returns how long clients wait while the upstream is away.
+func lineWait(t *testing.T, env []string) string {
+	t.Helper()
+	s, _ := built(t, env, io.Discard)
+	return s.origins[0].lineOptions().Wait.String()
 }
 
 func prober(t *testing.T, env []string) string {
