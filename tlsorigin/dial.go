@@ -204,6 +204,7 @@ func (a *attempt) run(ctx context.Context, dial dialFunc) (*Conn, *Error) {
 	if failure != nil {
 		return nil, failure
 	}
+	tellConnected(ctx)
 	a.report.Resolved = raw.RemoteAddr()
 	if a.variantFor != nil {
 		a.variant = a.variantFor(a.report.Resolved)
