@@ -74,6 +74,9 @@ type OriginSnapshot struct {
 	Reloads  []Reload  `json:"reloads"`  // the latest first, at most ten
 	Probe    Probe     `json:"probe"`
 	Spares   *Spares   `json:"spares"` // nil: none are kept
+
+	Wait      Wait      `json:"wait"`
+	Addresses []Address `json:"addresses"` // remembered ones, in the order in which a connection would try them
 }
 
 // Verified describes a handshake in which the upstream has proved its identity.
@@ -213,6 +216,37 @@ const (
 	ProbeUnknown = "unknown" // nothing was tried
 	ProbeUp      = "up"
 	ProbeDown    = "down" // enough failures in a row, or a failure before the first success
+)
+
+// Wait says whether the upstream is away, and how many clients wait for it.
+type Wait struct {
+	LimitSeconds float64   `json:"limit_seconds"` // how long a client waits at most; zero: none waits
+	Away         bool      `json:"away"`
+	Since        time.Time `json:"since,omitzero"` // of Away
+	Waiting      int       `json:"waiting"`        // clients
+	Problem      *Problem  `json:"problem"`        // why it is away; nil: it is not, or nothing is known yet
+}
+
+// Address is what is remembered about one resolved address of the upstream.
+type Address struct {
+	Upstream string    `json:"upstream"` // host:port as configured
+	Address  string    `json:"address"`
+	State    string    `json:"state"`                  // one of the Address constants
+	Since    time.Time `json:"since,omitzero"`         // of State
+	Verified time.Time `json:"last_verified,omitzero"` // the latest verified handshake
+	Problem  *Problem  `json:"problem"`                // the latest failure; nil: none
+	NextTry  time.Time `json:"next_try,omitzero"`      // until then, others are tried first
+}
+
+// States of an Address.
+const (
+	AddressUnknown     = "unknown"     // not tried lately
+	AddressGood        = "good"        // verified
+	AddressRefused     = "refused"     // refuses connections
+	AddressUnreachable = "unreachable" // no route leads there
+	AddressSilent      = "silent"      // does not answer
+	AddressFailing     = "failing"     // answers, and fails in TLS or in verification
+	AddressNotReady    = "not_ready"   // verified, and takes no logins: it starts or stops
 )
 
 // Spares counts the warm spares.

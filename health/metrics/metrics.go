@@ -34,6 +34,8 @@ type Options struct {
 	LoginMethods []string
 	// CancelEffects are the effects that a delivered cancel request can have on its session.
 	CancelEffects []string
+	// AddressStates are the states of an address of the upstream.
+	AddressStates []string
 	// Status feeds pgorigin_ready and pgorigin_draining. Nil means a process that never starts.
 	Status *health.Status
 	// LogLinesDropped returns the number of log lines that were dropped. Nil means none.
@@ -60,6 +62,10 @@ type Metrics struct {
 	spareUses, spareEnds *prometheus.CounterVec
 	probes               *prometheus.CounterVec
 	states               *upstreamStates
+
+	waits      *prometheus.HistogramVec
+	waitProbes *prometheus.CounterVec
+	addresses  *addressStates
 
 	handshakes          *prometheus.CounterVec
 	resumptions         *prometheus.CounterVec
@@ -88,6 +94,7 @@ func New(opts Options) *Metrics {
 	m.makeProcessMetrics()
 	m.makeSessionMetrics()
 	m.makeUpstreamMetrics()
+	m.makeOutageMetrics()
 	m.makeTLSMetrics()
 	return m
 }

@@ -30,6 +30,7 @@ func busyMetrics() *Metrics {
 		DialReasons: []string{"ok", "upstream_refused", "cert_expired"}, CertificateReasons: []string{"cert_expired"},
 		LoginMethods:  []string{"none", "scram-sha-256"},
 		CancelEffects: []string{"canceled", "finished", "none"},
+		AddressStates: []string{"good", "refused"},
 		Status:        s,
 	})
 	s.Started()
@@ -42,6 +43,10 @@ func busyMetrics() *Metrics {
 	m.WatchProber("default", func() health.Probe {
 		return health.Probe{State: health.ProbeUp, LastSuccess: time.Unix(1_700_000_001, 0)}
 	})
+	m.WaitingClients("default", func() int { return 3 })
+	m.Waited("default", WaitServed, 2*time.Second)
+	m.WaitProbed("default", "upstream_refused")
+	m.WatchAddresses("default", func() []string { return []string{"refused", "good", "good"} })
 	m.CancelRequest("default", "ok")
 	m.CancelUnknownKey("default")
 	m.AcceptFailed("default")

@@ -36,6 +36,7 @@ type Observer struct {
 	record      health.Record
 	latest      lastHandshake
 	keyExchange keyExchangeStates
+	outage      outageState
 	reloads     reloadState
 	expiry      expiryReminder
 }
@@ -68,6 +69,7 @@ func (o *Observer) DialTrace() *tlsorigin.Trace {
 	return &tlsorigin.Trace{
 		Attempt:            o.attempt,
 		KeyExchangeChanged: o.keyExchangeChanged,
+		AddressChanged:     o.addressChanged,
 		Reloaded:           o.reloaded,
 	}
 }

@@ -1,6 +1,184 @@
 package observe
 
-import "github.com/pgorigin/pgorigin/tlsorigin/outage"
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/advice"
+	"github.com/pgorigin/pgorigin/health"
+	"github.com/pgorigin/pgorigin/health/metrics"
+	"github.com/pgorigin/pgorigin/pgwire"
+	"github.com/pgorigin/pgorigin/tlsorigin"
+	"github.com/pgorigin/pgorigin/tlsorigin/outage"
+)
+
+// Kinds of log lines, as the reasons of sessions are.
+const (
+	kindAway    = "upstream is away"
+	kindBack    = "upstream is back"
+	kindAddress = "upstream address state"
+)
+
+// outageState is what is known about the current outage.
+type outageState struct {
+	mu      sync.Mutex
+	away    bool
+	problem *health.Problem // why; nil: not known yet
+	clients int             // that have waited and do not wait any more
+	failed  int             // of them, those that got an error
+}
 
 // OutageTrace returns the hooks for the line of clients.
-func (o *Observer) OutageTrace() outage.Trace { return outage.Trace{} }
+func (o *Observer) OutageTrace() outage.Trace {
+	return outage.Trace{Away: o.away, Back: o.back, Waited: o.waited, Probed: o.waitProbed}
+}
+
+// away logs that from now on clients wait. They report nothing while they do, so the Prober hears of it here.
+func (o *Observer) away(why *tlsorigin.Error) {
+	problem := o.dialProblem(why)
+	o.outage.mu.Lock()
+	o.outage.away, o.outage.problem, o.outage.clients, o.outage.failed = true, problem, 0, 0
+	o.outage.mu.Unlock()
+	if problem != nil {
+		o.Prober.Observed(problem, 0)
+	}
+	if !o.limiter.admit(kindAway, 0) {
+		return
+	}
+	fields := []zap.Field{
+		zap.String("origin", o.origin), zap.Float64("wait_limit", o.settings.Upstream.Wait.Seconds()),
+	}
+	if problem != nil {
+		fields = append(fields, zap.String("reason", problem.Reason), Text("error", advice.WithCause(why)),
+			Text("cure", problem.Cure))
+	}
+	o.log.Warn("upstream is away, clients wait", fields...)
+}
+
+// dialProblem describes why a dial failed. Nil stays nil.
+func (o *Observer) dialProblem(why *tlsorigin.Error) *health.Problem {
+	if why == nil {
+		return nil
+	}
+	return o.problem(why)
+}
+
+// back logs the end of the outage. The clients that still wait are served now.
+func (o *Observer) back(lasted time.Duration, waiting int) {
+	o.outage.mu.Lock()
+	clients, failed := o.outage.clients+waiting, o.outage.failed
+	o.outage.away, o.outage.problem = false, nil
+	o.outage.mu.Unlock()
+	o.Prober.Observed(nil, 0)
+	if o.limiter.admit(kindBack, 0) {
+		o.log.Info("upstream is back", zap.String("origin", o.origin), zap.Float64("lasted", lasted.Seconds()),
+			zap.Int("clients_waited", clients), zap.Int("clients_failed", failed))
+	}
+}
+
+// waited counts a client that waits no longer. The line of its session says more.
+func (o *Observer) waited(took time.Duration, err error) {
+	result := metrics.WaitFailed
+	switch {
+	case err == nil:
+		result = metrics.WaitServed
+	case errors.Is(err, context.Canceled):
+		result = metrics.WaitAborted
+	}
+	o.metrics.Waited(o.origin, result, took)
+	o.outage.mu.Lock()
+	defer o.outage.mu.Unlock()
+	if !o.outage.away { // back has counted it
+		return
+	}
+	o.outage.clients++
+	if result == metrics.WaitFailed {
+		o.outage.failed++
+	}
+}
+
+// waitProbed counts a dial on behalf of all waiting clients. Whatever came of it, the upstream is away until
+// back: a verified server may still refuse logins.
+func (o *Observer) waitProbed(_ *tlsorigin.Addr, err error) {
+	reason := string(pgwire.ReasonOK)
+	var failure *tlsorigin.Error
+	switch {
+	case errors.As(err, &failure):
+		reason = failure.Reason()
+	case err != nil:
+		return // another one has made it
+	}
+	o.metrics.WaitProbed(o.origin, reason)
+	o.outage.mu.Lock()
+	if o.outage.problem == nil && o.outage.away {
+		o.outage.problem = o.dialProblem(failure)
+	}
+	problem := o.outage.problem
+	o.outage.mu.Unlock()
+	if problem != nil {
+		o.Prober.Observed(problem, 0)
+	}
+}
+
+// Waiting returns what the status says about an outage. since and why are those of outage.Line.Away.
+func (o *Observer) Waiting(clients int, since time.Time, why *tlsorigin.Error, away bool) health.Wait {
+	wait := health.Wait{LimitSeconds: o.settings.Upstream.Wait.Seconds(), Waiting: clients, Away: away}
+	if away {
+		wait.Since, wait.Problem = since.UTC(), o.dialProblem(why)
+	}
+	return wait
+}
+
+// DescribeAddresses returns what the status says about addresses.
+func (o *Observer) DescribeAddresses(list []tlsorigin.AddressStatus) []health.Address {
+	described := []health.Address{}
+	for _, a := range list {
+		d := health.Address{
+			Upstream: a.Addr, Address: a.Resolved, State: string(a.State), Since: a.Since, Verified: a.Verified,
+			NextTry: a.Due, Problem: o.dialProblem(a.Err),
+		}
+		for _, t := range []*time.Time{&d.Since, &d.Verified, &d.NextTry} {
+			if !t.IsZero() {
+				*t = t.UTC()
+			}
+		}
+		described = append(described, d)
+	}
+	return described
+}
+
+// AddressStates returns the states of an address, as metrics have them.
+func AddressStates() []string {
+	var states []string
+	for _, state := range tlsorigin.AddressStates() {
+		states = append(states, string(state))
+	}
+	return states
+}
+
+// addressChanged logs another state of an address. With one that has begun to fail, clients still get through
+// by another address, so no other line says it.
+func (o *Observer) addressChanged(before, after tlsorigin.AddressStatus) {
+	fields := []zap.Field{
+		zap.String("origin", o.origin), Text("upstream_addr", after.Addr), Text("upstream", after.Resolved),
+		zap.String("state", string(after.State)), zap.String("before", string(before.State)),
+	}
+	if after.Err != nil {
+		fields = append(fields, zap.String("reason", after.Err.Reason()), Text("error", advice.WithCause(after.Err)))
+	}
+	level := zap.WarnLevel
+	switch {
+	case after.State == tlsorigin.AddressUnknown || before.State == tlsorigin.AddressUnknown && after.Err == nil:
+		level = zap.DebugLevel // nothing was wrong, or nothing is known any more
+	case after.State == tlsorigin.AddressGood:
+		level = zap.InfoLevel
+	}
+	line := o.log.Check(level, kindAddress)
+	if line != nil && (level == zap.DebugLevel || o.limiter.admit(kindAddress, 0)) {
+		line.Write(fields...)
+	}
+}

@@ -3,6 +3,7 @@ package sidecar
 import (
 	"context"
 	"net"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -23,6 +24,7 @@ type origin struct {
 	settings  *config.Origin
 	observer  *observe.Observer
 	dialer    *tlsorigin.Dialer
+	line      *outage.Line // of clients that wait for the upstream
 	spares    *spares.Pool // dials for sessions, by dialer
 	server    *pgwire.Server
 	listeners []net.Listener // for clients
@@ -39,6 +41,7 @@ func (s *Sidecar) newOrigin(
 		return o, settings.DialerProblems(err, found)
 	}
 	o.dialer = dialer
+	o.line = outage.New(dialer, o.lineOptions())
 	o.spares = spares.New(dialer, settings.WarmSpares, o.observer.SparesTrace())
 	o.observer.Prober.Try, o.observer.Prober.Interval = o.probe, s.settings.ProbeInterval
 	o.server = &pgwire.Server{
@@ -59,12 +62,29 @@ func (s *Sidecar) newOrigin(
 	counts.SessionsOffLoop(settings.Name(), o.server.SessionsOffLoop)
 	counts.WarmSpares(settings.Name(), o.spares.Ready)
 	counts.WatchProber(settings.Name(), o.observer.Prober.Snapshot)
+	counts.WaitingClients(settings.Name(), o.line.Waiting)
+	counts.WatchAddresses(settings.Name(), o.addressStates)
 	return o, nil
 }
 
 // lineOptions says how clients wait while the upstream is away.
 func (o *origin) lineOptions() outage.Options {
 	return outage.Options{Wait: o.settings.Upstream.Wait, Trace: o.observer.OutageTrace()}
+}
+
+// addressStates returns the state of each remembered address.
+func (o *origin) addressStates() []string {
+	var states []string
+	for _, a := range o.dialer.Addresses() {
+		states = append(states, string(a.State))
+	}
+	return states
+}
+
+// waiting returns what is known about an outage.
+func (o *origin) waiting() health.Wait {
+	since, why, away := o.line.Away()
+	return o.observer.Waiting(o.line.Waiting(), since, why, away)
 }
 
 // dialTrace returns the observer's hooks. In addition, changed files end the spares that used the old ones.
@@ -145,7 +165,10 @@ func (s *Sidecar) addConditions(o *origin) {
 		if _, err := prober.Verified(); once && err != nil {
 			return "" // the condition says so
 		}
-		return prober.Note()
+		if note := prober.Note(); note != "" {
+			return note
+		}
+		return o.waiting().Note(time.Now())
 	})
 }
 

@@ -120,6 +120,7 @@ func New(p cli.Process) (*Sidecar, []config.Problem) {
 		CertificateReasons: advice.CertificateWords(),
 		LoginMethods:       pgwire.LoginMethods(),
 		CancelEffects:      observe.CancelEffects(),
+		AddressStates:      observe.AddressStates(),
 		Status:             s.status,
 		LogLinesDropped:    observe.DroppedLines(p.Stderr),
 	})
@@ -229,6 +230,7 @@ func (s *Sidecar) cleanUp(stop context.CancelFunc) {
 func (s *Sidecar) closeUpstreams() {
 	for _, o := range s.origins {
 		_ = o.spares.Close()
+		_ = o.line.Close()
 		_ = o.dialer.Close()
 	}
 }

@@ -42,6 +42,7 @@ func (s *Sidecar) describe(o *origin) health.OriginSnapshot {
 		snapshot.Spares = &health.Spares{Wanted: settings.WarmSpares, Ready: o.spares.Ready()}
 	}
 	o.observer.Describe(&snapshot, now)
+	snapshot.Wait, snapshot.Addresses = o.waiting(), o.observer.DescribeAddresses(o.dialer.Addresses())
 	snapshot.Sessions.Limit, snapshot.Sessions.LimitFrom = s.sessionLimit(o)
 	snapshot.Sessions.OffLoop = o.server.SessionsOffLoop()
 	return snapshot

@@ -1,0 +1,164 @@
+package observe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/zap/zapcore"
+
+	"github.com/pgorigin/pgorigin/health"
+	"github.com/pgorigin/pgorigin/tlsorigin"
+)
+
+func refusedDial() *tlsorigin.Error {
+	return &tlsorigin.Error{
+		Kind: tlsorigin.ReasonUpstreamRefused, Addr: "db:6432", Text: "TCP connection to 192.0.2.7:6432 refused",
+		Err: errors.New("connect: refused"),
+	}
+}
+
+// TestOutage: an outage is one line at its beginning and one at its end, however many clients wait.
+func TestOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWatched()
+		w.settings.Upstream.Wait = 14 * time.Second
+		w.Prober.Observed(nil, 0)
+		trace := w.OutageTrace()
+		trace.Away(refusedDial())
+		if p := w.Prober.Snapshot(); p.Problem == nil || p.Problem.Reason != "upstream_refused" {
+			t.Errorf("the status does not see the outage at once: %+v", p)
+		}
+		for range 60 {
+			time.Sleep(time.Second)
+			trace.Probed(nil, refusedDial())
+			trace.Probed(nil, nil) // verified, and it takes no login
+		}
+		trace.Probed(nil, context.Canceled)
+		if p := w.Prober.Snapshot(); p.State != health.ProbeDown {
+			t.Errorf("after a minute in which nobody got through, the upstream is %s", p.State)
+		}
+		trace.Waited(14*time.Second, refusedDial())
+		trace.Waited(2*time.Second, fmt.Errorf("wait: %w", context.Canceled))
+		for range 40 {
+			trace.Waited(time.Second, nil)
+		}
+		trace.Back(time.Minute, 60)
+		for range 60 {
+			trace.Waited(3*time.Second, nil)
+		}
+		if p := w.Prober.Snapshot(); p.State != health.ProbeUp {
+			t.Errorf("after the outage, the upstream is %s", p.State)
+		}
+		lines := w.logs.TakeAll()
+		if len(lines) != 2 {
+			t.Fatalf("%d lines: %v", len(lines), lines)
+		}
+		away, back := lines[0].ContextMap(), lines[1].ContextMap()
+		if lines[0].Level != zapcore.WarnLevel || away["reason"] != "upstream_refused" || away["wait_limit"] != 14.0 ||
+			away["cure"] == nil || away["error"] == nil {
+			t.Errorf("%v %v", lines[0], away)
+		}
+		if lines[1].Level != zapcore.InfoLevel || back["lasted"] != 60.0 || back["clients_waited"] != int64(102) ||
+			back["clients_failed"] != int64(1) {
+			t.Errorf("%v %v", lines[1], back)
+		}
+		w.wantMetrics(t, map[string]string{
+			`pgorigin_upstream_wait_duration_seconds_count{origin="default",result="served"}`:         "100",
+			`pgorigin_upstream_wait_duration_seconds_count{origin="default",result="failed"}`:         "1",
+			`pgorigin_upstream_wait_duration_seconds_count{origin="default",result="aborted"}`:        "1",
+			`pgorigin_upstream_wait_probes_total{origin="default",reason="ok"}`:                       "60",
+			`pgorigin_upstream_wait_probes_total{origin="default",reason="upstream_refused"}`:         "60",
+			`pgorigin_upstream_wait_probes_total{origin="default",reason="cert_name_mismatch"}`:       "0",
+			`pgorigin_upstream_wait_duration_seconds_bucket{origin="default",result="served",le="1"}`: "40",
+		})
+		w.Flush()
+	})
+}
+
+// TestOutageWithoutAnAnswer begins because no dial is answered, so that nothing is known about the cause.
+func TestOutageWithoutAnAnswer(t *testing.T) {
+	w := newWatched()
+	trace := w.OutageTrace()
+	trace.Away(nil)
+	if p := w.Prober.Snapshot(); p.State != health.ProbeUnknown {
+		t.Errorf("%+v", p)
+	}
+	trace.Probed(nil, nil)
+	trace.Probed(nil, refusedDial())
+	if p := w.Prober.Snapshot(); p.State != health.ProbeDown || p.Problem.Reason != "upstream_refused" {
+		t.Errorf("%+v", p)
+	}
+	wait := w.Waiting(2, time.Now().Add(-3*time.Second), nil, true)
+	if note := wait.Note(time.Now()); note != "away for 3s, 2 clients wait" {
+		t.Errorf("the note is %q", note)
+	}
+}
+
+// TestFlappingFillsNoLog: what goes away and comes back every moment has a few lines a minute.
+func TestFlappingFillsNoLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWatched()
+		line, dial := w.OutageTrace(), w.DialTrace()
+		good := tlsorigin.AddressStatus{Addr: "db:6432", Resolved: "192.0.2.7:6432", State: tlsorigin.AddressGood}
+		bad := good
+		bad.State, bad.Err = tlsorigin.AddressRefused, refusedDial()
+		for range 200 {
+			line.Away(refusedDial())
+			dial.AddressChanged(good, bad)
+			time.Sleep(50 * time.Millisecond)
+			line.Back(50*time.Millisecond, 0)
+			dial.AddressChanged(bad, good)
+		}
+		if n := w.logs.Len(); n > 3*logBurst {
+			t.Errorf("%d lines in %v", n, 10*time.Second)
+		}
+		time.Sleep(logPeriod)
+		synctest.Wait()
+		suppressed := w.logs.FilterMessage("repeated log lines suppressed").All()
+		if len(suppressed) != 3 {
+			t.Errorf("%d lines say that others were left out", len(suppressed))
+		}
+	})
+}
+
+func TestAddressLines(t *testing.T) {
+	for _, row := range []struct {
+		before, after tlsorigin.AddressState
+		err           *tlsorigin.Error
+		level         zapcore.Level
+	}{
+		{tlsorigin.AddressUnknown, tlsorigin.AddressGood, nil, zapcore.DebugLevel},
+		{tlsorigin.AddressUnknown, tlsorigin.AddressSilent, refusedDial(), zapcore.WarnLevel},
+		{tlsorigin.AddressGood, tlsorigin.AddressRefused, refusedDial(), zapcore.WarnLevel},
+		{tlsorigin.AddressRefused, tlsorigin.AddressGood, nil, zapcore.InfoLevel},
+		{tlsorigin.AddressRefused, tlsorigin.AddressUnknown, nil, zapcore.DebugLevel},
+	} {
+		w := newWatched()
+		status := func(s tlsorigin.AddressState) tlsorigin.AddressStatus {
+			return tlsorigin.AddressStatus{Addr: "db:6432", Resolved: "192.0.2.7:6432", State: s, Err: row.err}
+		}
+		w.DialTrace().AddressChanged(status(row.before), status(row.after))
+		line := w.logs.TakeAll()[0]
+		fields := line.ContextMap()
+		if line.Level != row.level || fields["state"] != string(row.after) || fields["before"] != string(row.before) ||
+			fields["upstream"] != "192.0.2.7:6432" || fields["upstream_addr"] != "db:6432" ||
+			(fields["reason"] == "upstream_refused") != (row.err != nil) {
+			t.Errorf("%s to %s: %v %v", row.before, row.after, line, fields)
+		}
+	}
+}
+
+// TestAddressStates: the two lists of states are one.
+func TestAddressStates(t *testing.T) {
+	want := []string{
+		health.AddressUnknown, health.AddressGood, health.AddressRefused, health.AddressUnreachable, health.AddressSilent,
+		health.AddressFailing, health.AddressNotReady,
+	}
+	if got := AddressStates(); fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("tlsorigin has %v, health has %v", got, want)
+	}
+}

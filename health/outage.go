@@ -1,0 +1,26 @@
+package health
+
+import (
+	"fmt"
+	"time"
+)
+
+// Note says that the upstream is away. It is empty otherwise.
+func (w Wait) Note(now time.Time) string {
+	if !w.Away {
+		return ""
+	}
+	clients := fmt.Sprintf("%d clients wait", w.Waiting)
+	if w.Waiting == 1 {
+		clients = "1 client waits"
+	}
+	text := fmt.Sprintf("away for %s, %s", age(now, w.Since), clients)
+	if w.Problem == nil {
+		return text
+	}
+	text += fmt.Sprintf(": %s (%s)", w.Problem.Text, w.Problem.Reason)
+	if w.Problem.Cure != "" {
+		text += ". " + w.Problem.Cure
+	}
+	return text
+}
