@@ -19,9 +19,12 @@ type Options struct {
 // Trace holds hooks that a Line runs. Any may be nil. They must neither block nor call the Line.
 type Trace struct {
 	// Away is called when an outage begins: from now on clients wait.
-	Away func(why *tlsorigin.Error)
+	Away func(why error)
 	// Back is called when it ends, after its length, with the number of clients that still wait.
 	Back func(lasted time.Duration, waiting int)
+	// Hopeless is called instead of Back when the outage ends because waiting cannot cure the failure. So the
+	// clients that still wait get it.
+	Hopeless func(why *tlsorigin.Error, lasted time.Duration, waiting int)
 	// Waited is called for each client that has waited. An error says that it waited in vain.
 	Waited func(waited time.Duration, err error)
 	// Probed is called for each dial of a prober.
@@ -45,7 +48,7 @@ func (l *Line) Close() error { return nil }
 func (l *Line) Waiting() int { return 0 }
 
 // Away reports whether the upstream is away, since when, and why.
-func (l *Line) Away() (since time.Time, why *tlsorigin.Error, away bool) {
+func (l *Line) Away() (since time.Time, why error, away bool) {
 	return time.Time{}, nil, false
 }
 

@@ -16,11 +16,12 @@ import (
 	"github.com/pgorigin/pgorigin/tlsorigin/outage"
 )
 
-// Kinds of log lines, as the reasons of sessions are.
+// Messages, which are also kinds of log lines, as the reasons of sessions are.
 const (
-	kindAway    = "upstream is away"
-	kindBack    = "upstream is back"
-	kindAddress = "upstream address state"
+	kindAway     = "upstream is away, clients wait"
+	kindBack     = "upstream is back"
+	kindHopeless = "waiting does not help, clients get an error"
+	kindAddress  = "upstream address state"
 )
 
 // outageState is what is known about the current outage.
@@ -34,12 +35,12 @@ type outageState struct {
 
 // OutageTrace returns the hooks for the line of clients.
 func (o *Observer) OutageTrace() outage.Trace {
-	return outage.Trace{Away: o.away, Back: o.back, Waited: o.waited, Probed: o.waitProbed}
+	return outage.Trace{Away: o.away, Back: o.back, Hopeless: o.hopeless, Waited: o.waited, Probed: o.waitProbed}
 }
 
 // away logs that from now on clients wait. They report nothing while they do, so the Prober hears of it here.
-func (o *Observer) away(why *tlsorigin.Error) {
-	problem := o.dialProblem(why)
+func (o *Observer) away(why error) {
+	problem := o.problemOf(why)
 	o.outage.mu.Lock()
 	o.outage.away, o.outage.problem, o.outage.clients, o.outage.failed = true, problem, 0, 0
 	o.outage.mu.Unlock()
@@ -56,11 +57,11 @@ func (o *Observer) away(why *tlsorigin.Error) {
 		fields = append(fields, zap.String("reason", problem.Reason), Text("error", advice.WithCause(why)),
 			Text("cure", problem.Cure))
 	}
-	o.log.Warn("upstream is away, clients wait", fields...)
+	o.log.Warn(kindAway, fields...)
 }
 
-// dialProblem describes why a dial failed. Nil stays nil.
-func (o *Observer) dialProblem(why *tlsorigin.Error) *health.Problem {
+// problemOf is problem for an error that may be nil.
+func (o *Observer) problemOf(why error) *health.Problem {
 	if why == nil {
 		return nil
 	}
@@ -69,14 +70,33 @@ func (o *Observer) dialProblem(why *tlsorigin.Error) *health.Problem {
 
 // back logs the end of the outage. The clients that still wait are served now.
 func (o *Observer) back(lasted time.Duration, waiting int) {
-	o.outage.mu.Lock()
-	clients, failed := o.outage.clients+waiting, o.outage.failed
-	o.outage.away, o.outage.problem = false, nil
-	o.outage.mu.Unlock()
+	fields := o.endOutage(lasted, waiting, 0)
 	o.Prober.Observed(nil, 0)
 	if o.limiter.admit(kindBack, 0) {
-		o.log.Info("upstream is back", zap.String("origin", o.origin), zap.Float64("lasted", lasted.Seconds()),
-			zap.Int("clients_waited", clients), zap.Int("clients_failed", failed))
+		o.log.Info(kindBack, fields...)
+	}
+}
+
+// hopeless logs that waiting is of no use any more. The clients that still wait get an error now.
+func (o *Observer) hopeless(why *tlsorigin.Error, lasted time.Duration, waiting int) {
+	fields := o.endOutage(lasted, waiting, waiting)
+	problem := o.problem(why)
+	o.Prober.Observed(problem, 0)
+	if o.limiter.admit(kindHopeless, 0) {
+		o.log.Warn(kindHopeless, append(fields, zap.String("reason", problem.Reason),
+			Text("error", advice.WithCause(why)), Text("cure", problem.Cure))...)
+	}
+}
+
+// endOutage returns what the log says about an outage that has ended. Of the clients that still wait, failed
+// get an error.
+func (o *Observer) endOutage(lasted time.Duration, waiting, failed int) []zap.Field {
+	o.outage.mu.Lock()
+	defer o.outage.mu.Unlock()
+	o.outage.away, o.outage.problem = false, nil
+	return []zap.Field{
+		zap.String("origin", o.origin), zap.Float64("lasted", lasted.Seconds()),
+		zap.Int("clients_waited", o.outage.clients+waiting), zap.Int("clients_failed", o.outage.failed+failed),
 	}
 }
 
@@ -114,8 +134,8 @@ func (o *Observer) waitProbed(_ *tlsorigin.Addr, err error) {
 	}
 	o.metrics.WaitProbed(o.origin, reason)
 	o.outage.mu.Lock()
-	if o.outage.problem == nil && o.outage.away {
-		o.outage.problem = o.dialProblem(failure)
+	if o.outage.problem == nil && o.outage.away && failure != nil {
+		o.outage.problem = o.problem(failure)
 	}
 	problem := o.outage.problem
 	o.outage.mu.Unlock()
@@ -125,10 +145,10 @@ func (o *Observer) waitProbed(_ *tlsorigin.Addr, err error) {
 }
 
 // Waiting returns what the status says about an outage. since and why are those of outage.Line.Away.
-func (o *Observer) Waiting(clients int, since time.Time, why *tlsorigin.Error, away bool) health.Wait {
+func (o *Observer) Waiting(clients int, since time.Time, why error, away bool) health.Wait {
 	wait := health.Wait{LimitSeconds: o.settings.Upstream.Wait.Seconds(), Waiting: clients, Away: away}
 	if away {
-		wait.Since, wait.Problem = since.UTC(), o.dialProblem(why)
+		wait.Since, wait.Problem = since.UTC(), o.problemOf(why)
 	}
 	return wait
 }
@@ -139,7 +159,10 @@ func (o *Observer) DescribeAddresses(list []tlsorigin.AddressStatus) []health.Ad
 	for _, a := range list {
 		d := health.Address{
 			Upstream: a.Addr, Address: a.Resolved, State: string(a.State), Since: a.Since, Verified: a.Verified,
-			NextTry: a.Due, Problem: o.dialProblem(a.Err),
+			NextTry: a.Due,
+		}
+		if a.Err != nil {
+			d.Problem = o.problem(a.Err)
 		}
 		for _, t := range []*time.Time{&d.Since, &d.Verified, &d.NextTry} {
 			if !t.IsZero() {

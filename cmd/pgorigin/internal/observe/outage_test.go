@@ -98,6 +98,27 @@ func TestOutageWithoutAnAnswer(t *testing.T) {
 	}
 }
 
+// TestHopelessOutage: the clients that wait get an error before their time is over.
+func TestHopelessOutage(t *testing.T) {
+	w := newWatched()
+	trace := w.OutageTrace()
+	trace.Away(refusedDial())
+	wrong := &tlsorigin.Error{Kind: tlsorigin.ReasonCertExpired, Addr: "db:6432", Text: "its certificate has expired"}
+	trace.Hopeless(wrong, 2*time.Second, 7)
+	for range 7 {
+		trace.Waited(2*time.Second, wrong)
+	}
+	if p := w.Prober.Snapshot(); p.Problem == nil || p.Problem.Reason != "cert_expired" {
+		t.Errorf("%+v", p)
+	}
+	line := w.logs.TakeAll()[1]
+	fields := line.ContextMap()
+	if line.Level != zapcore.WarnLevel || fields["reason"] != "cert_expired" || fields["cure"] == nil ||
+		fields["clients_waited"] != int64(7) || fields["clients_failed"] != int64(7) {
+		t.Errorf("%v %v", line, fields)
+	}
+}
+
 // TestFlappingFillsNoLog: what goes away and comes back every moment has a few lines a minute.
 func TestFlappingFillsNoLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
