@@ -26,6 +26,8 @@ type tag struct {
 // State says whether the upstream can be reached.
 func (o origin) State() tag {
 	switch {
+	case o.Wait.Away:
+		return tag{bad, "away"}
 	case o.Probe.State == health.ProbeDown:
 		return tag{bad, "down"}
 	case o.Probe.State == health.ProbeUnknown:
@@ -34,6 +36,28 @@ func (o origin) State() tag {
 		return tag{warn, "up, failed last"}
 	}
 	return tag{good, "up"}
+}
+
+// addressState words the state of a health.Address.
+func addressState(state string) tag {
+	switch state {
+	case health.AddressGood:
+		return tag{good, "good"}
+	case health.AddressUnknown:
+		return tag{wait, "not tried lately"}
+	case health.AddressRefused:
+		return tag{bad, "refuses"}
+	case health.AddressNotReady:
+		return tag{bad, "not ready"}
+	case health.AddressUnreachable, health.AddressSilent, health.AddressFailing:
+		return tag{bad, state}
+	}
+	return tag{wait, "unknown"}
+}
+
+// NameMatters reports whether the name of an address says something that the title does not.
+func (o origin) NameMatters(a health.Address) bool {
+	return len(o.Upstream) > 1 && a.Upstream != a.Address
 }
 
 // quantum says whether a key exchange was post-quantum.

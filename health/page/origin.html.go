@@ -48,6 +48,9 @@ func streamoriginSection(qw422016 *qt422016.Writer, o origin) {
 	streamidentity(qw422016, o)
 	streamtls(qw422016, o)
 	streamconnection(qw422016, o)
+	if len(o.Addresses) > 0 {
+		streamaddresses(qw422016, o)
+	}
 	streamownCertificates(qw422016, o)
 	streamreloads(qw422016, o)
 	qw422016.N().S(`</div>
@@ -401,7 +404,18 @@ func streamconnection(qw422016 *qt422016.Writer, o origin) {
 		qw422016.N().S(`</dd></div>
 `)
 	}
-	qw422016.N().S(`<div><dt>Warm spares</dt>
+	qw422016.N().S(`<div><dt>Waiting clients</dt>
+<dd>`)
+	qw422016.N().D(o.Wait.Waiting)
+	if o.Wait.LimitSeconds > 0 {
+		qw422016.N().S(`, at most `)
+		qw422016.E().S(limit(o.Wait.LimitSeconds))
+		qw422016.N().S(` each`)
+	} else {
+		qw422016.N().S(`; off: no client waits`)
+	}
+	qw422016.N().S(`</dd></div>
+<div><dt>Warm spares</dt>
 <dd>`)
 	if s := o.Spares; s != nil {
 		qw422016.N().D(s.Ready)
@@ -433,6 +447,84 @@ func writeconnection(qq422016 qtio422016.Writer, o origin) {
 func connection(o origin) string {
 	qb422016 := qt422016.AcquireByteBuffer()
 	writeconnection(qb422016, o)
+	qs422016 := string(qb422016.B)
+	qt422016.ReleaseByteBuffer(qb422016)
+	return qs422016
+}
+
+// What is remembered of each address, in the order in which a connection would try them.
+
+func streamaddresses(qw422016 *qt422016.Writer, o origin) {
+	qw422016.N().S(`<section class="card" aria-labelledby="`)
+	qw422016.E().S(o.ID)
+	qw422016.N().S(`-addresses">
+<h3 id="`)
+	qw422016.E().S(o.ID)
+	qw422016.N().S(`-addresses">Addresses</h3>
+<table>
+<thead>
+<tr><th scope="col">Address</th><th scope="col">State</th><th scope="col">Latest failure</th></tr>
+</thead>
+<tbody>
+`)
+	for _, a := range o.Addresses {
+		qw422016.N().S(`<tr>
+<th scope="row">`)
+		streamcode(qw422016, a.Address)
+		if o.NameMatters(a) {
+			qw422016.N().S(` <small>`)
+			streamforeign(qw422016, a.Upstream)
+			qw422016.N().S(`</small>`)
+		}
+		qw422016.N().S(`</th>
+<td>`)
+		streamtagged(qw422016, addressState(a.State))
+		qw422016.N().S(`
+`)
+		if !a.Since.IsZero() {
+			qw422016.N().S(`since `)
+			streamwhen(qw422016, o.Moment(a.Since))
+			qw422016.N().S(`
+`)
+		}
+		qw422016.N().S(`</td>
+<td>
+`)
+		if a.Problem != nil {
+			streamcode(qw422016, a.Problem.Reason)
+			qw422016.N().S(`: `)
+			streamforeign(qw422016, a.Problem.Text)
+			qw422016.N().S(`
+`)
+			if a.NextTry.After(o.time) {
+				qw422016.N().S(`<p>Next try `)
+				streamwhen(qw422016, o.Moment(a.NextTry))
+				qw422016.N().S(`</p>
+`)
+			}
+		} else {
+			qw422016.N().S(`none
+`)
+		}
+		qw422016.N().S(`</td>
+</tr>
+`)
+	}
+	qw422016.N().S(`</tbody>
+</table>
+</section>
+`)
+}
+
+func writeaddresses(qq422016 qtio422016.Writer, o origin) {
+	qw422016 := qt422016.AcquireWriter(qq422016)
+	streamaddresses(qw422016, o)
+	qt422016.ReleaseWriter(qw422016)
+}
+
+func addresses(o origin) string {
+	qb422016 := qt422016.AcquireByteBuffer()
+	writeaddresses(qb422016, o)
 	qs422016 := string(qb422016.B)
 	qt422016.ReleaseByteBuffer(qb422016)
 	return qs422016

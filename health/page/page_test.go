@@ -46,6 +46,8 @@ func TestSummary(t *testing.T) {
 		"ready":               "Working",
 		"expiry":              "Working, needs attention: A certificate has expired or expires soon",
 		"attention":           "Working, needs attention: Key exchange with 10.2.0.7:6432 uses a fallback; Recent failures; New certificate files were refused; A certificate has expired or expires soon",
+		"upstream-away":       "Waiting for the upstream: The upstream is away, 23 clients wait",
+		"address-silent":      "Working, needs attention: Address 10.2.0.6:6432 is not used: silent",
 		"upstream-down":       "Not working: The upstream cannot be used",
 		"certificate-expired": "Not working: The upstream cannot be used; A certificate has expired or expires soon",
 		"server-full":         "Not working: The upstream cannot be used",

@@ -28,6 +28,8 @@ func pageStates() []pageState {
 		{"ready", healthy(serving("default", "pgbouncer.prod:6432"))},
 		{"expiry", expiry()},
 		{"attention", attention()},
+		{"upstream-away", upstreamAway()},
+		{"address-silent", addressSilent()},
 		{"upstream-down", upstreamDown()},
 		{"certificate-expired", certificateExpired()},
 		{"server-full", serverFull()},
@@ -67,6 +69,7 @@ func fresh(name, upstream string) health.OriginSnapshot {
 		Own:      []health.Expiry{{Role: health.RoleCA, Subject: `"Example Root CA"`, NotAfter: ago(-900 * 24 * time.Hour), DaysLeft: 900}},
 		Sessions: health.Sessions{Minutes: []health.Minute{{Start: ago(2 * time.Second)}}},
 		Probe:    health.Probe{IntervalSeconds: 15, State: health.ProbeUnknown},
+		Wait:     health.Wait{LimitSeconds: 14},
 	}
 }
 
@@ -84,6 +87,9 @@ func serving(name, upstream string) health.OriginSnapshot {
 	o.Reloads = []health.Reload{{At: ago(9 * time.Hour), Result: health.ReloadOK, Text: "new client certificate, valid until 2026-03-22T09:15:02Z"}}
 	o.Probe = health.Probe{IntervalSeconds: 15, State: health.ProbeUp, Since: ago(26 * time.Hour), LastTry: ago(4 * time.Second), TookSeconds: .0042, LastSuccess: ago(4 * time.Second)}
 	o.Spares = &health.Spares{Wanted: 2, Ready: 2}
+	o.Addresses = []health.Address{{
+		Upstream: upstream, Address: "10.2.0.7:6432", State: health.AddressGood, Since: ago(26 * time.Hour), Verified: ago(4 * time.Second),
+	}}
 	return o
 }
 
@@ -173,6 +179,35 @@ func upstreamDown() health.Snapshot {
 	return s
 }
 
+// upstreamAway is an origin whose upstream went away a moment ago.
+func upstreamAway() health.Snapshot {
+	o := serving("default", "pgbouncer.prod:6432")
+	p := refusedProblem()
+	o.Probe.Problem, o.Probe.Failures, o.Spares.Ready = &p, 1, 0
+	o.Wait = health.Wait{LimitSeconds: 14, Away: true, Since: ago(4 * time.Second), Waiting: 23, Problem: &p}
+	o.Addresses[0].State, o.Addresses[0].Since, o.Addresses[0].Problem = health.AddressRefused, ago(4*time.Second), &p
+	o.Addresses[0].NextTry = ago(-500 * time.Millisecond)
+	s := healthy(o)
+	s.Notes = []health.Note{{Name: health.NoteUpstream, Text: o.Wait.Note(pageNow())}}
+	return s
+}
+
+// addressSilent has one hung address, beside one that works.
+func addressSilent() health.Snapshot {
+	o := serving("default", "pgbouncer-a.prod:6432")
+	o.Upstream = append(o.Upstream, "pgbouncer-b.prod:6432")
+	silent := health.Problem{
+		Reason: "upstream_silent", Text: "upstream pgbouncer-a.prod:6432 (10.2.0.6): accepted TCP but gave no answer to SSLRequest within 10s",
+		Cures: []string{"Restart the upstream at PGORIGIN_UPSTREAM_ADDR, if it hangs."},
+	}
+	o.Addresses[0].Upstream = "pgbouncer-b.prod:6432"
+	o.Addresses = append(o.Addresses, health.Address{
+		Upstream: "pgbouncer-a.prod:6432", Address: "10.2.0.6:6432", State: health.AddressSilent, Since: ago(12 * time.Minute),
+		Verified: ago(13 * time.Minute), Problem: &silent, NextTry: ago(-21 * time.Second),
+	})
+	return healthy(o)
+}
+
 func expiredProblem() health.Problem {
 	return health.Problem{Reason: "cert_expired", Text: `upstream pgbouncer.prod:6432: certificate "pgbouncer.prod" expired 2026-03-01T09:12:31Z, 2 minutes ago`, Cures: []string{"Renew the certificate of the upstream at PGORIGIN_UPSTREAM_ADDR."}}
 }
@@ -255,7 +290,11 @@ func hostilePage(texts []string) health.Snapshot {
 	v.Upstream, v.Address, v.Version, v.Cipher, v.Group = evil(), evil(), evil(), evil(), evil()
 	o.Listen, o.Upstream, o.ServerName, o.Verify, o.MinVersion = texts, texts, evil(), evil(), evil()
 	o.KeyExchange = []health.KeyExchange{{Upstream: evil(), Address: evil(), State: evil(), Fallback: evil(), Cause: evil(), Cure: evil()}}
-	o.Reloads, o.Own = nil, nil
+	o.Reloads, o.Own, o.Addresses = nil, nil, nil
+	o.Wait = health.Wait{LimitSeconds: 14, Away: true, Since: ago(time.Minute), Waiting: 2, Problem: &health.Problem{Reason: evil(), Text: evil(), Cures: []string{evil(), evil()}}}
+	for range len(texts) / 4 { // each has four texts
+		o.Addresses = append(o.Addresses, health.Address{Upstream: evil(), Address: evil(), State: evil(), Problem: &health.Problem{Reason: evil(), Text: evil()}, NextTry: ago(-time.Minute)})
+	}
 	for range texts {
 		o.Failures = append(o.Failures, health.Failure{Problem: health.Problem{Reason: evil(), Text: evil(), Cures: []string{evil(), evil()}}, Count: 1, Last: ago(time.Minute)})
 		o.Reloads = append(o.Reloads, health.Reload{At: ago(time.Minute), Result: evil(), Text: evil()})

@@ -73,7 +73,7 @@ func summarize(s health.Snapshot) summary {
 				found[i].Origin = o.Name
 			}
 		}
-		if o.Probe.State == health.ProbeDown {
+		if o.Wait.Away || o.Probe.State == health.ProbeDown {
 			down = append(down, o.Name)
 		}
 		sum.add(found...)
@@ -97,11 +97,34 @@ func summarize(s health.Snapshot) summary {
 		sum.Word = "Partly down"
 		sum.Sentence = fmt.Sprintf("%d of %d upstreams cannot be used: %s.",
 			len(down), len(s.Origins), strings.Join(down, ", "))
+	case len(down) > 0 && !slices.ContainsFunc(s.Origins, gaveUp):
+		sum.Word = "Waiting for the upstream"
+		sum.Sentence = waitingSentence(s)
 	case len(down) > 0:
 		sum.Word = "Not working"
 		sum.Sentence = "No client gets through. The cause and what to change are below."
 	}
 	return sum
+}
+
+// gaveUp reports that o is down, and that its clients do not wait.
+func gaveUp(o health.OriginSnapshot) bool { return !o.Wait.Away }
+
+// waitingSentence is for a process all of whose upstreams are away.
+func waitingSentence(s health.Snapshot) string {
+	waiting := 0
+	for _, o := range s.Origins {
+		waiting += o.Wait.Waiting
+	}
+	return "No client gets through for now, and " + clientsWait(waiting) + ". Clients are served in order when " +
+		"the upstream is back. The cause and what to change are below."
+}
+
+func clientsWait(n int) string {
+	if n == 1 {
+		return "1 client waits"
+	}
+	return count(n, "client") + " wait"
 }
 
 // addPhase adds that s has not started or is draining, and the conditions that do not hold.
@@ -223,7 +246,13 @@ func noteFindings(n health.Note) []finding {
 func findings(o health.OriginSnapshot, now now) []finding {
 	var found []finding
 	reason := ""
-	if p := o.Probe; p.Problem != nil {
+	if o.Wait.Away {
+		f := away(o.Wait, now)
+		if o.Wait.Problem != nil {
+			reason = o.Wait.Problem.Reason
+		}
+		found = append(found, f)
+	} else if p := o.Probe; p.Problem != nil {
 		reason = p.Problem.Reason
 		f := finding{
 			Title: "The last try of the upstream failed", Level: warn,
@@ -238,6 +267,7 @@ func findings(o health.OriginSnapshot, now now) []finding {
 		}
 		found = append(found, f)
 	}
+	found = append(found, badAddresses(o, now)...)
 	for _, k := range o.KeyExchange {
 		if k.Fallback != "" {
 			found = append(found, finding{
@@ -256,4 +286,56 @@ func findings(o health.OriginSnapshot, now now) []finding {
 		}
 	}
 	return found
+}
+
+// away says that clients wait.
+func away(w health.Wait, now now) finding {
+	f := finding{
+		Title: "The upstream is away, clients wait", Level: bad, Text: "No connection has been answered.",
+		Times: []timed{{"since", now.Moment(w.Since)}},
+	}
+	if w.Waiting > 0 {
+		f.Title = "The upstream is away, " + clientsWait(w.Waiting)
+	}
+	if p := w.Problem; p != nil {
+		f.Text, f.Cures, f.Times[0].Before = p.Text, p.Cures, p.Reason+" since"
+	}
+	return f
+}
+
+// maxAddresses bounds how many addresses the summary names.
+const maxAddresses = 4
+
+// badAddresses lists addresses that need attention, although others work.
+func badAddresses(o health.OriginSnapshot, now now) []finding {
+	works := map[string]bool{} // by configured address
+	for _, a := range o.Addresses {
+		works[a.Upstream] = works[a.Upstream] || a.State == health.AddressGood
+	}
+	if o.Wait.Away || len(works) == 0 {
+		return nil
+	}
+	var found []finding
+	for _, a := range o.Addresses {
+		if a.Problem != nil && needsAttention(a, works) && len(found) < maxAddresses {
+			found = append(found, finding{
+				Title: "Address " + a.Address + " is not used: " + addressState(a.State).Word, Level: warn,
+				Text: a.Problem.Text, Cures: a.Problem.Cures,
+				Times: []timed{{a.Problem.Reason + " since", now.Moment(a.Since)}},
+			})
+		}
+	}
+	return found
+}
+
+// needsAttention reports whether the state of a is no matter of course. A name such as localhost may have an
+// address of a family that nobody serves.
+func needsAttention(a health.Address, works map[string]bool) bool {
+	switch a.State {
+	case health.AddressSilent, health.AddressFailing:
+		return true
+	case health.AddressRefused, health.AddressUnreachable, health.AddressNotReady:
+		return !works[a.Upstream]
+	}
+	return false
 }

@@ -95,6 +95,11 @@ func took(seconds float64) string {
 	return fmt.Sprintf("%.1f s", seconds)
 }
 
+// limit is a duration as people set it.
+func limit(seconds float64) string {
+	return strconv.FormatFloat(seconds, 'f', -1, 64) + " s"
+}
+
 // times is a count of events.
 func times(n int64) string {
 	if n == 1 {
