@@ -53,7 +53,7 @@ func TestUpstreamGoneAndBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { postgres.Stop() }()
-	origin := startOrigin(t, postgres.Addr, "PGORIGIN_READINESS=upstream", "PGORIGIN_STARTUP_CHECK=upstream", "PGORIGIN_PROBE_INTERVAL="+interval.String())
+	origin := startOrigin(t, postgres.Addr, noWait, "PGORIGIN_READINESS=upstream", "PGORIGIN_STARTUP_CHECK=upstream", "PGORIGIN_PROBE_INTERVAL="+interval.String())
 	all := map[string]int{"/startupz": 200, "/livez": 200, "/readyz": 200}
 	wantStatus(ctx, t, origin, "with the upstream", all)
 
@@ -231,7 +231,7 @@ func counted(ctx context.Context, t *testing.T, origin *servers.Origin, by strin
 // A readiness that is local stays, whatever becomes of the upstream; the verbose answer and the status tell.
 func TestLocalReadiness(t *testing.T) {
 	ctx := testContext(t)
-	origin := startOrigin(t, "127.0.0.1:1")
+	origin := startOrigin(t, "127.0.0.1:1", noWait)
 	_, err := pgx.Connect(ctx, servers.DSN(origin.Addr))
 	if state := sqlState(t, err); state != "08001" {
 		t.Errorf("a client is told %q", state)

@@ -178,7 +178,7 @@ func TestRequireNeverFallsBack(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			box := startMiddlebox(t, shared.postgres.Addr)
 			box.above(512, refuse)
-			origin := startOrigin(t, box.addr, "PGORIGIN_TLS_SERVER_NAME="+servers.ServerName, "PGORIGIN_DIAL_TIMEOUT=1s",
+			origin := startOrigin(t, box.addr, "PGORIGIN_TLS_SERVER_NAME="+servers.ServerName, "PGORIGIN_DIAL_TIMEOUT=1s", noWait,
 				"PGORIGIN_TLS_POST_QUANTUM=require")
 			if answer := refusal(testContext(t), t, origin.Addr); answer.Code != "08001" {
 				t.Errorf("the client is told %v", answer)

@@ -202,7 +202,7 @@ func TestPostgresRestart(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { postgres.Stop() }()
-	origin := startOrigin(t, postgres.Addr)
+	origin := startOrigin(t, postgres.Addr, noWait)
 	conn := connect(ctx, t, origin.Addr)
 	mustExec(ctx, t, conn, "SELECT 1")
 	postgres.Stop()

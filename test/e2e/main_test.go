@@ -111,6 +111,9 @@ func ask[T any](ctx context.Context, t *testing.T, conn *pgx.Conn, sql string, a
 	return value
 }
 
+// noWait is for tests of what a client is told while the upstream is away. By default it waits first.
+const noWait = "PGORIGIN_UPSTREAM_WAIT=off"
+
 // refusal logs in by pgx and returns the ErrorResponse that it must get.
 func refusal(ctx context.Context, t *testing.T, addr string, options ...string) *pgconn.PgError {
 	t.Helper()

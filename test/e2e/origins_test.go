@@ -29,7 +29,7 @@ func startPooled(ctx context.Context, t *testing.T) (r *rotating, pooled string)
 		}
 	}
 	return startRotating(ctx, t,
-		"PGORIGIN_ORIGINS=pooled", "PGORIGIN_TLS_RELOAD_INTERVAL=0",
+		noWait, "PGORIGIN_ORIGINS=pooled", "PGORIGIN_TLS_RELOAD_INTERVAL=0",
 		"PGORIGIN_POOLED_UPSTREAM_ADDR="+shared.bouncer.Addr, "PGORIGIN_POOLED_LISTEN_ADDR="+pooled,
 		"PGORIGIN_POOLED_TLS_CA_FILE="+shared.lab.CAFile,
 		"PGORIGIN_POOLED_TLS_CERT_FILE="+filepath.Join(dir, "tls.crt"), "PGORIGIN_POOLED_TLS_KEY_FILE="+filepath.Join(dir, "tls.key"),

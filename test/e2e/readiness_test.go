@@ -22,7 +22,7 @@ func TestReadinessSeesAServerThatTakesNoLogins(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { postgres.Stop() }()
-	origin := startOrigin(t, postgres.Addr, "PGORIGIN_READINESS=upstream", "PGORIGIN_STARTUP_CHECK=upstream", "PGORIGIN_PROBE_INTERVAL=1s")
+	origin := startOrigin(t, postgres.Addr, noWait, "PGORIGIN_READINESS=upstream", "PGORIGIN_STARTUP_CHECK=upstream", "PGORIGIN_PROBE_INTERVAL=1s")
 	wantStatus(ctx, t, origin, "before the first session", map[string]int{"/startupz": 200, "/readyz": 200})
 
 	if answer := refusal(ctx, t, origin.Addr); answer.Code != "57P03" {

@@ -61,7 +61,9 @@ func TestRefusals(t *testing.T) {
 		"expired":     {expired.Addr, nil, "cert_expired", []string{"certificate", "expired"}, "certificate"},
 		"TLS refused": {plain.Addr, nil, "tls_refused", []string{"TLS"}, ""},
 		"nobody there": {
-			"127.0.0.1:" + nobody, nil, "upstream_refused",
+			"127.0.0.1:" + nobody,
+			[]string{noWait},
+			"upstream_refused",
 			[]string{"refused"},
 			"PGORIGIN_UPSTREAM_ADDR",
 		},

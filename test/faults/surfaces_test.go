@@ -96,9 +96,10 @@ func (s *scene) launch() (*servers.Origin, error) {
 	return shared.lab.Origin(ctx, binary, s.upstream, s.settings()...)
 }
 
-// settings come before those of the scene.
+// settings come before those of the scene. No client waits for the upstream: what it is told is the subject, and a
+// server that is down is none that comes back.
 func (s *scene) settings() []string {
-	settings := []string{"PGORIGIN_DIAL_TIMEOUT=8s", "PGORIGIN_LOGIN_TIMEOUT=20s"}
+	settings := []string{"PGORIGIN_DIAL_TIMEOUT=8s", "PGORIGIN_LOGIN_TIMEOUT=20s", "PGORIGIN_UPSTREAM_WAIT=off"}
 	if s.brief {
 		settings[0] = "PGORIGIN_DIAL_TIMEOUT=2s"
 	}

@@ -150,7 +150,7 @@ func TestUnverifiedPeerOfSpares(t *testing.T) {
 		t.Run(n.name, func(t *testing.T) {
 			t.Parallel()
 			peer := newStranger(t, n.chain)
-			origin, err := shared.lab.Launch(shared.binary, peer.addr, "PGORIGIN_WARM_SPARES=4",
+			origin, err := shared.lab.Launch(shared.binary, peer.addr, noWait, "PGORIGIN_WARM_SPARES=4",
 				"PGORIGIN_READINESS=upstream", "PGORIGIN_PROBE_INTERVAL=1s")
 			if err != nil {
 				t.Fatal(err)

@@ -76,10 +76,13 @@ func testContext(t *testing.T) context.Context {
 	return ctx
 }
 
+// noWait lets no client wait for the upstream, because each test is about what one connection may do to pgorigin.
+const noWait = "PGORIGIN_UPSTREAM_WAIT=off"
+
 // startOrigin starts a pgorigin for this test. Whatever happens to it, it does not panic and logs no password.
 func startOrigin(t *testing.T, upstream string, env ...string) *servers.Origin {
 	t.Helper()
-	origin, err := shared.lab.Origin(testContext(t), shared.binary, upstream, env...)
+	origin, err := shared.lab.Origin(testContext(t), shared.binary, upstream, append([]string{noWait}, env...)...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -42,7 +42,7 @@ func startProcess(t *testing.T, w *os.File, upstream string, before []string, en
 	p.Cmd = exec.Command(args[0], args[1:]...)
 	p.Env = append([]string{
 		"PGORIGIN_UPSTREAM_ADDR=" + upstream, "PGORIGIN_LISTEN_ADDR=" + p.addr,
-		"PGORIGIN_HEALTH_ADDR=127.0.0.1:" + healthPort, "PGORIGIN_TLS_CA_FILE=" + shared.lab.CAFile, "PGORIGIN_LOG_FORMAT=json",
+		"PGORIGIN_HEALTH_ADDR=127.0.0.1:" + healthPort, "PGORIGIN_TLS_CA_FILE=" + shared.lab.CAFile, "PGORIGIN_LOG_FORMAT=json", noWait,
 	}, env...)
 	if w != nil {
 		p.Stderr, p.Stdout = w, w // a file: no goroutine reads for us
