@@ -144,11 +144,11 @@ func TestCheckOfAConnectionThatWorksAllTheSame(t *testing.T) {
 	}{
 		{
 			"second address refuses", good + "," + refusingAddr(t), nil, "tcp", "upstream_refused",
-			[]string{"WARN tcp", "\nworks, with 1 warning\nNo login was tested: check --login tests one.\nwarning: tcp of 127.0.0.46:"},
+			[]string{"WARN tcp", "\nworks, with 1 warning\nNo login was tested: check --login tests one.\nwarning: tcp of 127.0.0.46:", "it is the first in the list\n"},
 		},
 		{
 			"first address refuses", refusingAddr(t) + "," + good, nil, "tcp", "upstream_refused",
-			[]string{"\nworks, with 1 warning\n"},
+			[]string{"\nworks, with 1 warning\n", "sessions           would use " + good + " now: it is the first in the list\n                   that works\n"},
 		},
 		{
 			"first name unknown", "nowhere.invalid:5432," + good, nil, "dns", "upstream_dns",
@@ -218,6 +218,13 @@ func TestCheckHearsTheServerOut(t *testing.T) {
 			env = append(env, "PGORIGIN_TLS_CERT_FILE="+certFile, "PGORIGIN_TLS_KEY_FILE="+keyFile)
 		}
 		out, got := checked(t, env)
+		waits := 0.0
+		if row.name == "PostgreSQL starts" { // the only one that passes by itself
+			waits = 14
+		}
+		if s := out.Sessions[0]; s.WaitSeconds != waits || (s.Wait != "") != (row.want == "failed") {
+			t.Errorf("%s: %+v", row.name, s)
+		}
 		stages := out.Upstreams[0].Addresses[0].Stages
 		if last := stages[len(stages)-1]; last.Stage != "authentication" || last.Result != row.want {
 			t.Errorf("%s: %+v in %s", row.name, last, got.stdout)

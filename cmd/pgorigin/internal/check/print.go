@@ -38,6 +38,9 @@ func (r *Report) write(p cli.Process, asJSON bool) error {
 			}
 		}
 	}
+	for i := range r.Sessions {
+		out.sessionsLine(&r.Sessions[i])
+	}
 	for _, w := range r.Warnings {
 		out.line(branch{}, resultWarning, "warning", w)
 	}
@@ -263,6 +266,9 @@ func (p printer) conclusion(r *Report) {
 	fmt.Fprintf(p.w, "\n")
 	if r.Failed != nil {
 		p.failure(resultFailed, "first failing stage", r.Failed)
+		for _, line := range safetext.Wrap(r.waitText(r.Failed), safetext.Columns) {
+			fmt.Fprintf(p.w, "%s\n", line)
+		}
 		return
 	}
 	result, text := resultOK, "all good"

@@ -32,6 +32,7 @@ type Report struct {
 	Warnings  []string   `json:"warnings,omitempty"`
 	Stages    []Stage    `json:"stages"` // config, files and listen
 	Upstreams []Upstream `json:"upstreams,omitempty"`
+	Sessions  []Sessions `json:"sessions,omitempty"` // of each origin
 }
 
 // Failure is a failing stage.

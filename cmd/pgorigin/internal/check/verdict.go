@@ -10,9 +10,11 @@ import (
 // there counts, and every other failure becomes a warning. If a client gets none, its failure is reported,
 // not the first one in the report.
 func (c *originChecker) judge(upstreams []Upstream, got diagnose.Connection) {
+	why := choice(upstreams, got.Addr)
 	if got.Addr != nil {
 		c.report.forgive(upstreams, got.Addr)
 	}
+	c.expectSessions(upstreams, got, why)
 	if c.report.Failed != nil {
 		return // of pgorigin itself, or of an earlier origin
 	}
