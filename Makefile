@@ -21,7 +21,7 @@ IMAGE        ?= pgorigin:$(VERSION)
 comma        := ,
 IMAGE_ARGS    = --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) --build-arg CREATED=$(CREATED)
 
-.PHONY: help build docs man test quick drivers faults hostile soak stall burst suites stacks metrics browser pictures charts admission lint house fuzz demo bench check image install image-test reproducible dist publish-image publish-charts
+.PHONY: help build docs man test quick drivers faults hostile soak stall switchover burst suites stacks metrics browser pictures charts admission lint house fuzz demo bench check image install image-test reproducible dist publish-image publish-charts
 
 help: ## prints this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
@@ -63,6 +63,10 @@ stall: install ## silent sessions and networks that vanish, beside direct libpq;
 	@test/install iproute2 iptables
 	$(GO) test -tags stall -count=1 -v -timeout=8m -run='^TestStalls$$' ./test/stall
 
+switchover: install ## upstreams that go away and come back, beside peers; ROUNDS=20: promotions; needs root
+	@test/install iproute2 iptables stunnel4
+	$(GO) test -tags switchover -count=1 -v -timeout=$(if $(ROUNDS),0,8m) ./test/switchover $(if $(ROUNDS),-rounds=$(ROUNDS) -peers=4)
+
 burst: install ## 2,000 logins at once beside 2,000 sessions in 64 MiB, and sessions off the event loop; needs root
 	$(GO) test -tags stall -count=1 -v -timeout=20m -run='^(TestBurst|TestOffLoop)$$' ./test/stall
 
@@ -96,7 +100,7 @@ admission: install ## tests injection on a real API server, which it builds once
 
 lint: ## gofmt, go vet (for macOS and Windows, too), golangci-lint, actionlint
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "gofmt would change:"; echo "$$unformatted"; exit 1; }
-	$(GO) vet -tags drivers,faults,hostile,soak,stall,suites,regress,stacks,image,charts,admission,browser ./...
+	$(GO) vet -tags drivers,faults,hostile,soak,stall,switchover,suites,regress,stacks,image,charts,admission,browser ./...
 	for system in darwin windows; do GOOS=$$system $(GO) vet ./pgwire/... ./tlsorigin/... ./health/... ./cmd/... || exit; done
 	$(GO) run $(GOLANGCI_LINT) run ./...
 	$(GO) run $(ACTIONLINT) -shellcheck= -pyflakes=

@@ -27,6 +27,8 @@ type PostgresOptions struct {
 	Ready string
 	// BinDir has the initdb and the postgres of another version than Debian's; empty means Debian's.
 	BinDir string
+	// Port is its port; empty means a free one.
+	Port string
 }
 
 // Postgres is a running PostgreSQL that refuses connections without TLS and passwords other than by SCRAM-SHA-256.
@@ -86,9 +88,11 @@ func (l *Lab) Postgres(ctx context.Context, o PostgresOptions) (*Postgres, error
 	if err != nil {
 		return nil, err
 	}
-	port, err := l.Port()
-	if err != nil {
-		return nil, err
+	port := o.Port
+	if port == "" {
+		if port, err = l.Port(); err != nil {
+			return nil, err
+		}
 	}
 	folder, err := l.serverFolder("postgres-data")
 	if err != nil {

@@ -1,0 +1,186 @@
+//go:build switchover
+
+package switchover
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/pgorigin/pgorigin/test/servers"
+	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
+)
+
+var (
+	rounds   = flag.Int("rounds", 3, "how many promotions")
+	away     = flag.Duration("away", 10*time.Second, "how long each promotion leaves clients without an upstream")
+	rate     = flag.Int("rate", 50, "new connections a second, for each way")
+	peers    = flag.Int("peers", 1, "how many kinds of promotions the peers see, too")
+	prebuilt = flag.String("binary", "", "a pgorigin to test instead of the one that is built from here")
+)
+
+// bound is how much longer than the upstream was away a client may wait. On a machine that has nothing else to
+// do, it is a quarter of a second.
+const bound = 2 * time.Second
+
+// Dials a second to one address while the upstream is away.
+const (
+	dialsGoal = 10
+	// dialsBound is for the second that is measured, which a busy machine may make longer.
+	dialsBound = 14
+)
+
+// patience is how long a client of the test waits for a session.
+const patience = 45 * time.Second
+
+// wait is the environment of a pgorigin under test.
+const wait = "PGORIGIN_UPSTREAM_WAIT=40s"
+
+// suite is what all tests share.
+type suite struct {
+	lab      *servers.Lab
+	binary   string
+	names    *nameServer
+	pair     *tlstest.Pair // proves every server here, under every name and address
+	postgres *servers.Postgres
+	dials    *dials
+}
+
+var shared suite
+
+// inside says that the process is in its namespaces.
+const inside = "PGORIGIN_SWITCHOVER_INSIDE"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(inside) == "" {
+		os.Exit(enter())
+	}
+	os.Exit(servers.RunSuite(m, start))
+}
+
+// enter runs this program again in namespaces of its own and returns its exit code.
+func enter() int {
+	runtime.LockOSThread() // the kernel ends the other program with this thread
+	cmd := exec.CommandContext(context.Background(), os.Args[0], os.Args[1:]...)
+	cmd.Env = append(os.Environ(), inside+"=1")
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL,
+	}
+	err := cmd.Run()
+	var exit *exec.ExitError
+	switch {
+	case errors.As(err, &exit):
+		return exit.ExitCode()
+	case err != nil:
+		fmt.Fprintln(os.Stderr, "make namespaces, which takes root:", err)
+		return 1
+	}
+	return 0
+}
+
+// start makes network, names and servers.
+func start(ctx context.Context, lab *servers.Lab) error {
+	shared = suite{lab: lab, binary: *prebuilt}
+	// Without a rule that translates, the kernel's table nat sees nothing to count.
+	if err := errors.Join(run("ip link set lo up"), lead(ip(netLast, 1), "1", ip(netLast, 2))); err != nil {
+		return err
+	}
+	var err error
+	if shared.names, err = startNames(lab.Dir()); err != nil {
+		return err
+	}
+	shared.pair = lab.CA.Issue(tlstest.Leaf{
+		CommonName: servers.ServerName, DNSNames: []string{"*.pgorigin.test"},
+		IPs: append(addresses(), net.IPv4(127, 0, 0, 1)),
+	})
+	shared.dials = &dials{}
+	var starting sync.WaitGroup
+	var errs [2]error
+	starting.Go(func() {
+		if shared.binary == "" {
+			shared.binary, errs[0] = lab.Build(ctx)
+		}
+	})
+	starting.Go(func() {
+		shared.postgres, errs[1] = lab.Postgres(ctx, servers.PostgresOptions{Files: certificateFiles()})
+	})
+	starting.Wait()
+	return errors.Join(errs[:]...)
+}
+
+// certificateFiles are the files of a PostgreSQL by which it proves every name and address of the suite.
+func certificateFiles() map[string]string {
+	return map[string]string{
+		"server.crt": string(shared.pair.CertPEM()), "server.key": string(shared.pair.KeyPEM()),
+	}
+}
+
+// startOrigin starts a pgorigin in front of upstream, which proves itself as servers.ServerName.
+func startOrigin(ctx context.Context, upstream string, env ...string) (*servers.Origin, error) {
+	env = append([]string{"PGORIGIN_TLS_SERVER_NAME=" + servers.ServerName, wait, unknown}, env...)
+	return shared.lab.Origin(ctx, shared.binary, upstream, env...)
+}
+
+// unknown lets releases take part that lack a variable.
+const unknown = "PGORIGIN_UNKNOWN_ENV=warn"
+
+// startBouncer starts a pgbouncer at ip:bouncerPort. It has room for everybody.
+func startBouncer(ctx context.Context, ip string) (*servers.PgBouncer, error) {
+	return shared.lab.PgBouncer(ctx, shared.postgres, servers.PgBouncerOptions{
+		PoolMode: "transaction", Certificate: shared.pair,
+		Settings: []string{
+			"listen_addr = " + ip, "listen_port = " + bouncerPort, "max_client_conn = 10000",
+			"default_pool_size = 50", "listen_backlog = 4096", "query_wait_timeout = 0",
+			"verbose = 0", "log_connections = 0", "log_disconnections = 0",
+		},
+	})
+}
+
+const (
+	bouncerPort  = "6432"
+	postgresPort = "5432"
+)
+
+// pause lets something last.
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
+	}
+}
+
+// must ends a test that cannot go on.
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// private lets what is mounted from now on stay in the namespace.
+func private() error { return unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "") }
+
+// replaceFile lets all programs of the suite see text at path.
+func replaceFile(folder, path, text string) error {
+	file := filepath.Join(folder, filepath.Base(path))
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+		return err
+	}
+	if err := unix.Mount(file, path, "", unix.MS_BIND, ""); err != nil {
+		return fmt.Errorf("mount over %s: %w", path, err)
+	}
+	return nil
+}
