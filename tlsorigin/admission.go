@@ -94,6 +94,7 @@ type waiters struct {
 type addrWaiters struct {
 	addr     string
 	all      list.List // of *waiter, the oldest first
+	heard    time.Time // when an attempt last got anything
 	answered time.Time // when an attempt was last answered
 	youngest time.Time // when the youngest of the answered attempts had begun
 	hellos   semaphore // that wait for an answer
@@ -182,9 +183,20 @@ func (w *waiter) answered() {
 	w.waiters.mu.Lock()
 	defer w.waiters.mu.Unlock()
 	w.at.answered = time.Now()
+	w.at.heard = w.at.answered
 	if w.began.After(w.at.youngest) {
 		w.at.youngest = w.began
 	}
+}
+
+// heard says that the peer has answered SSLRequest.
+func (w *waiter) heard() {
+	if w == nil {
+		return
+	}
+	w.waiters.mu.Lock()
+	defer w.waiters.mu.Unlock()
+	w.at.heard = time.Now()
 }
 
 // startWait says that the attempt waits for its peer from now on.

@@ -19,7 +19,8 @@ const (
 
 // Config says where the upstream is, what it must prove and what is presented to it.
 type Config struct {
-	// Addrs are host:port pairs, tried in order within one Timeout. Each Dial resolves the names.
+	// Addrs are host:port pairs, tried in order within one Timeout. Each Dial resolves the names. If DNS gives
+	// no answer, one of the last ten minutes stands in.
 	Addrs []string
 
 	// ServerName is the DNS name or IP address that the certificate must carry. A DNS name is also sent as
@@ -73,18 +74,19 @@ type Config struct {
 	// Timeout bounds resolving, TCP, SSLRequest and TLS for all addresses together. Zero means ten seconds.
 	Timeout time.Duration
 
-	// NetDial opens the TCP connection. Nil means a net.Dialer with keep-alive.
+	// NetDial opens the TCP connection. Nil means a net.Dialer with keep-alive. NetDial gets Addrs as they are:
+	// it resolves names itself.
 	NetDial func(ctx context.Context, network, addr string) (net.Conn, error)
 
 	// Trace observes the Dialer. Nil means no hooks.
 	Trace *Trace
 }
 
-// Trace holds hooks that a Dialer runs. Any may be nil. They run on the dialling goroutine and must not
-// block.
+// Trace holds hooks that a Dialer runs. Any may be nil. They must not block, and may run concurrently: one
+// Dial makes several attempts at one time.
 type Trace struct {
 	// Attempt is called once for each try of an address, background probes included. An attempt that the
-	// caller's context cut short is not reported: it says nothing about the upstream.
+	// caller's context or a faster address cut short is not reported.
 	Attempt func(Attempt)
 
 	// KeyExchangeChanged is called when key exchange with a resolved address has changed. It may also run on
@@ -122,8 +124,12 @@ type Attempt struct {
 // route is one address to try and the name that must be proved there.
 type route struct {
 	host string // host:port as configured
-	dial string // for NetDial: host, or the resolved address of an earlier connection
+	dial string // for NetDial: a resolved address; host if only Config.NetDial resolves
 	name string // to be verified: a DNS name without final dot, or an IP address
+
+	dns    string        // the name to look up; empty if dial is known
+	port   uint16        // for its addresses
+	lookup time.Duration // how long it took
 
 	direct bool // TLS begins at once, without SSLRequest
 }
@@ -160,12 +166,27 @@ func (c *Config) routes() ([]route, []error) {
 			complain("Addrs", addr, err)
 			continue
 		}
-		routes = append(routes, route{
-			host: addr, dial: addr, name: name,
-			direct: c.Negotiation == NegotiateDirect,
-		})
+		r := route{host: addr, dial: addr, name: name, direct: c.Negotiation == NegotiateDirect}
+		if c.NetDial == nil {
+			r = r.resolvable()
+		}
+		routes = append(routes, r)
 	}
 	return routes, problems
+}
+
+// resolvable returns r with what Dial needs to resolve it.
+func (r route) resolvable() route {
+	host, portText, _ := net.SplitHostPort(r.host) // splitAddr has checked both
+	port, _ := strconv.ParseUint(portText, 10, 16)
+	r.port = uint16(port)
+	ip, err := netip.ParseAddr(host)
+	if err != nil {
+		r.dns = host
+	} else {
+		r.dial = netip.AddrPortFrom(ip.Unmap(), r.port).String()
+	}
+	return r
 }
 
 func splitAddr(addr string) (host string, err error) {

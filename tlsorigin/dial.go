@@ -14,10 +14,12 @@ import (
 	"github.com/pgorigin/pgorigin/tlsorigin/internal/verify"
 )
 
-// This file has every step from a name to a verified connection: Dial, dialRoutes, open, try, and the steps
-// of one attempt: connect, requestTLS, handshake, verify. An optional step is one call here. Its code is
-// elsewhere:
+// This file has every step from an address to a verified connection: Dial, open, try, and the steps of one
+// attempt: connect, requestTLS, handshake, verify. An optional step is one call here. Its code is elsewhere:
 //
+//	lookups.go     names
+//	race.go        several addresses
+//	memory.go      which addresses go last
 //	reload.go      files that were replaced: try again under the new ones
 //	retry.go       a hello that got no answer, a session that the upstream cannot resume: try another hello
 //	hosts.go       what an address has shown before chooses the hello
@@ -32,12 +34,18 @@ const sslRequest = "\x00\x00\x00\x08\x04\xd2\x16\x2f"
 type options struct {
 	probe    bool      // for no client; it resumes nothing, so that it sees everything
 	recorder *recorder // nil: attempts are not recorded
+	progress *progress // nil: nobody asks
 }
 
-// Dial returns a *Conn whose peer has proved its name, ready for a startup packet; the caller closes it. A
-// nil target means the configured addresses in order. Otherwise target is the *Addr of an earlier connection
-// of this Dialer: the new connection goes to that very address and proves the same name. A cancel request
-// needs that.
+// Dial returns a *Conn whose peer has proved its name, ready for a startup packet; the caller closes it.
+//
+// A nil target means the configured addresses and all addresses of their names. They are tried in order, the
+// next one when one has failed or has been silent for a quarter of a second, and the first verified connection
+// wins. The others are closed. Addresses that failed lately are tried last.
+//
+// Otherwise target is the *Addr of an earlier connection of this Dialer, or one of Targets: the new connection
+// goes to that very address, whatever is remembered about it, and proves the same name. A cancel request needs
+// that.
 //
 // If replaced files could explain a failure, Dial reads them and tries once more when they are new: a
 // rotation costs no connection, however long the interval of Watch.
@@ -49,17 +57,23 @@ func (d *Dialer) Dial(ctx context.Context, target net.Addr) (*Conn, error) {
 }
 
 func (d *Dialer) dial(ctx context.Context, target net.Addr, o options) (*Conn, error) {
-	routes, err := d.routesTo(target)
-	if err != nil {
-		return nil, err
+	dial := d.dialAny
+	if target != nil {
+		r, err := d.routeTo(target)
+		if err != nil {
+			return nil, err
+		}
+		dial = func(ctx context.Context, state *tlsState, end time.Time, o options) (*Conn, error) {
+			return d.dialOne(ctx, r, state, end, o)
+		}
 	}
 	end := time.Now().Add(d.timeout)
 	state := d.state.Load()
-	conn, err := d.dialRoutes(ctx, routes, state, end, o)
+	conn, err := dial(ctx, state, end, o)
 	if err != nil {
 		if next := d.newerState(ctx, err, state, end); next != nil {
 			state = next
-			conn, err = d.dialRoutes(ctx, routes, state, end, o)
+			conn, err = dial(ctx, state, end, o)
 		}
 	}
 	if err != nil {
@@ -71,43 +85,67 @@ func (d *Dialer) dial(ctx context.Context, target net.Addr, o options) (*Conn, e
 	return conn, nil
 }
 
-// routesTo returns the addresses to try for target.
-func (d *Dialer) routesTo(target net.Addr) ([]route, error) {
-	if target == nil {
-		return d.upstream, nil
-	}
+// routeTo returns the route to target.
+func (d *Dialer) routeTo(target net.Addr) (route, error) {
 	addr, ok := target.(*Addr)
 	if !ok {
-		return nil, fmt.Errorf("dial upstream: target is a %T, want an *Addr of an earlier connection",
+		return route{}, fmt.Errorf("dial upstream: target is a %T, want an *Addr of an earlier connection",
 			target)
 	}
 	for _, r := range d.upstream {
 		if r.host == addr.Host {
 			r.dial = addr.TCP.String()
-			return []route{r}, nil
+			return r, nil
 		}
 	}
-	return nil, fmt.Errorf("dial upstream: %s is not a configured address", safetext.Quote(addr.Host))
+	return route{}, fmt.Errorf("dial upstream: %s is not a configured address", safetext.Quote(addr.Host))
 }
 
-// dialRoutes tries routes in order until end.
-func (d *Dialer) dialRoutes(ctx context.Context, routes []route, state *tlsState, end time.Time,
-	o options,
-) (*Conn, error) {
-	var failures []*Error
-	for i, r := range routes {
-		// A share for each address that is left, so that a silent first one leaves time for the next.
-		share := time.Until(end) / time.Duration(len(routes)-i)
-		result := d.open(ctx, r, state, share, o)
-		switch {
-		case result.interrupted:
-			return nil, fmt.Errorf("dial upstream %s: %w", r.host, context.Cause(ctx))
-		case result.failure == nil:
-			return result.conn, nil
-		}
-		failures = append(failures, result.failure)
+// dialAny dials the configured addresses until end. A single address needs no race.
+func (d *Dialer) dialAny(ctx context.Context, state *tlsState, end time.Time, o options) (*Conn, error) {
+	if len(d.upstream) > 1 {
+		return d.race(ctx, nil, state, end, o)
 	}
-	return nil, furthest(failures)
+	only := d.upstream[0]
+	if only.dns == "" {
+		return d.dialOne(ctx, only, state, end, o)
+	}
+	began := time.Now()
+	found := d.find(ctx, only, end)
+	switch {
+	case found.failure != nil:
+		d.lookupFailed(found.failure, time.Since(began), o)
+		return nil, found.failure
+	case found.routes == nil:
+		return nil, interrupted(ctx, only)
+	case len(found.routes) == 1:
+		return d.dialOne(ctx, found.routes[0], state, end, o)
+	}
+	return d.race(ctx, found.routes, state, end, o)
+}
+
+// dialOne dials one address until end.
+func (d *Dialer) dialOne(ctx context.Context, r route, state *tlsState, end time.Time, o options) (*Conn,
+	error,
+) {
+	result := d.open(ctx, r, state, time.Until(end), o)
+	switch {
+	case result.interrupted:
+		return nil, interrupted(ctx, r)
+	case result.failure != nil:
+		return nil, result.failure
+	}
+	return result.conn, nil
+}
+
+// interrupted says that the caller's context has ended.
+func interrupted(ctx context.Context, r route) error {
+	return fmt.Errorf("dial upstream %s: %w", r.host, context.Cause(ctx))
+}
+
+// lookupFailed reports an attempt that took that long and ended with the lookup of its name.
+func (d *Dialer) lookupFailed(failure *Error, took time.Duration, o options) {
+	d.attempt(Attempt{Addr: failure.Addr, Connect: took, Err: failure, Probe: o.probe})
 }
 
 // outcome is what came of an attempt: exactly one of its fields is set.
@@ -121,15 +159,16 @@ type outcome struct {
 func (d *Dialer) open(ctx context.Context, r route, state *tlsState, budget time.Duration,
 	o options,
 ) outcome {
-	end := time.Now().Add(budget)
+	began := time.Now()
 	a := d.newAttempt(r, state, budget, o)
 	a.variantFor = func(addr net.Addr) helloVariant { return d.hosts.variant(d.startProbe, r, addr) }
 	a.resume = !o.probe
 	result := d.try(ctx, a)
-	if result.failure == nil {
-		return result
+	if result.failure != nil {
+		result = d.retry(ctx, a, result, began.Add(budget))
 	}
-	return d.retry(ctx, a, result, end)
+	d.learn(r, began, budget, result)
+	return result
 }
 
 // try makes one attempt, reports it and learns from it.
@@ -154,6 +193,7 @@ type attempt struct {
 	budget  time.Duration
 	options options
 	report  Attempt
+	past    past
 
 	exchange   *keyExchange
 	variant    helloVariant
@@ -187,7 +227,8 @@ func (d *Dialer) newAttempt(r route, state *tlsState, budget time.Duration, o op
 	v := &verification{policy: state.policy, name: r.name}
 	return &attempt{
 		route: r, state: state, budget: budget, options: o,
-		report:    Attempt{Addr: r.host, Probe: o.probe},
+		report:    Attempt{Addr: r.host, Connect: r.lookup, Probe: o.probe},
+		past:      d.addresses.pastAt(d.place(r)),
 		auth:      &clientAuth{configured: state.client, upstream: v},
 		verify:    v,
 		exchange:  &d.exchange,
@@ -212,6 +253,7 @@ func (a *attempt) run(ctx context.Context, dial dialFunc) (*Conn, *Error) {
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
 	a.waiter = a.waiters.join(a.report.Resolved.String(), end)
+	a.options.progress.connected(a.waiter)
 	defer a.waiter.leave()
 	a.expire = expiry(ctx, raw)
 	a.expire(a.deadline)
@@ -230,15 +272,15 @@ func (a *attempt) run(ctx context.Context, dial dialFunc) (*Conn, *Error) {
 // dialFunc opens a TCP connection, as Config.NetDial does.
 type dialFunc = func(ctx context.Context, network, addr string) (net.Conn, error)
 
-// connect resolves and opens TCP.
+// connect opens TCP.
 func (a *attempt) connect(ctx context.Context, dial dialFunc) (net.Conn, *Error) {
 	ctx, cancel := context.WithDeadline(ctx, a.deadline)
 	defer cancel()
 	defer stopwatch(&a.report.Connect)()
-	var tried triedAddrs
-	raw, err := dial(context.WithValue(ctx, triedKey{}, &tried), "tcp", a.route.dial)
+	a.options.progress.start(a.route.dial)
+	raw, err := dial(ctx, "tcp", a.route.dial)
 	if err != nil {
-		return nil, a.failure(connectFailure(err, tried.all(), a.budget), err)
+		return nil, a.failure(connectFailure(err, a.budget), err)
 	}
 	return raw, nil
 }
@@ -279,6 +321,7 @@ func (a *attempt) requestTLS(raw net.Conn) *Error {
 	if err != nil {
 		return a.failure(a.lostFailure(err, "without an answer to SSLRequest"), err)
 	}
+	a.waiter.heard()
 	if found := answerProblem(greeting[:1+peek(raw, greeting[1:])]); found != nil {
 		return a.failure(found, nil)
 	}
@@ -291,7 +334,7 @@ func (a *attempt) handshake(ctx context.Context, raw net.Conn) (*Conn, *Error) {
 	if !a.waiter.mayGreet(ctx, a.deadline) {
 		return nil, a.failure(because(ReasonTLSTimeout,
 			"got no ClientHello in time: %d other TLS handshakes waited for its answer", maxHellos).as(CaseSlow),
-			nil)
+			errOtherHellos)
 	}
 	a.permit = newPermit(ctx, a.semaphore, a.deadline)
 	defer a.permit.release()
@@ -381,6 +424,7 @@ func (a *attempt) failure(p *problem, cause error) *Error {
 	e := &Error{
 		Kind: p.reason, Case: p.which, Value: p.value,
 		Addr: a.route.host, Resolved: a.report.Resolved, Text: safetext.Clip(p.text, safetext.MaxLength), Err: cause,
+		past: a.past,
 	}
 	if d := a.details; d != nil {
 		e.Also, e.Peer, e.ExpectedName, e.Anchored = d.also, d.peer, d.name, d.anchored
@@ -396,8 +440,8 @@ type certificateDetails struct {
 	anchored bool
 }
 
-// stopwatch returns a function that stores in took how long ago stopwatch was called.
+// stopwatch returns a function that adds to took how long ago stopwatch was called.
 func stopwatch(took *time.Duration) func() {
 	began := time.Now()
-	return func() { *took = time.Since(began) }
+	return func() { *took += time.Since(began) }
 }

@@ -19,6 +19,8 @@ type Dialer struct {
 	resolve  LookupFunc    // nil means that only netDial knows names
 	attempt  func(Attempt) // never nil
 
+	lookups    lookups
+	addresses  addresses
 	exchange   keyExchange
 	hosts      hosts
 	lost       func(net.Conn) bool // packetsLost; nil means that the system does not tell, or cannot send small segments
@@ -67,13 +69,20 @@ func newDialer(cfg Config, system systemRoots) (*Dialer, error) {
 	if d.netDial == nil {
 		dialer := newNetDialer()
 		dialer.ControlContext, d.lost = d.controlSocket, packetsLost
-		d.netDial, d.resolve = explainingLookups(dialer.DialContext), LookupNetIP
+		d.netDial, d.resolve = dialer.DialContext, LookupNetIP
+	}
+	d.lookups.background = d.background
+	d.addresses = addresses{
+		known: map[place]*addressMemory{}, changed: func(AddressStatus, AddressStatus) {},
 	}
 	if cfg.Trace != nil && cfg.Trace.Attempt != nil {
 		d.attempt = cfg.Trace.Attempt
 	}
 	if cfg.Trace != nil && cfg.Trace.KeyExchangeChanged != nil {
 		d.hosts.changed = cfg.Trace.KeyExchangeChanged
+	}
+	if cfg.Trace != nil && cfg.Trace.AddressChanged != nil {
+		d.addresses.changed = cfg.Trace.AddressChanged
 	}
 	d.state.Store(loaded)
 	return d, nil

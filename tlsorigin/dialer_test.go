@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"os"
@@ -163,6 +164,7 @@ func TestAddressesAreTriedInOrder(t *testing.T) {
 	plain := peertest.Start(t, peertest.Answers("N"))
 	closes := peertest.Start(t, func(conn net.Conn) { conn.Close() })
 	refused := refusedAddr(t)
+	refusedToo := strings.Replace(refused, "127.0.0.1", "127.0.0.2", 1)
 	for _, row := range []struct {
 		name    string
 		addrs   []string
@@ -173,9 +175,9 @@ func TestAddressesAreTriedInOrder(t *testing.T) {
 		{"first works", []string{good.Addr, refused}, 1, "", ""},
 		{"second works", []string{refused, good.Addr, wrong.Addr}, 2, "", ""},
 		{"after a wrong certificate", []string{wrong.Addr, plain.Addr, good.Addr}, 3, "", ""},
-		{"the certificate says most", []string{refused, plain.Addr, wrong.Addr, refused}, 4, ReasonCertNameMismatch, wrong.Addr},
+		{"the certificate says most", []string{refused, plain.Addr, wrong.Addr, refusedToo}, 4, ReasonCertNameMismatch, wrong.Addr},
 		{"then TLS", []string{refused, plain.Addr}, 2, ReasonTLSRefused, plain.Addr},
-		{"then what accepted TCP", []string{refused, closes.Addr, refused}, 3, ReasonUpstreamGone, closes.Addr},
+		{"then what accepted TCP", []string{refused, closes.Addr, refusedToo}, 3, ReasonUpstreamGone, closes.Addr},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			var tried []string
@@ -210,7 +212,12 @@ func TestAddressesAreTriedInOrder(t *testing.T) {
 }
 
 func TestManyFailedAddressesMakeABoundedText(t *testing.T) {
-	d := newTestDialer(t, tlstest.NewCA("Test Root", tlstest.P256), nil, slices.Repeat([]string{refusedAddr(t)}, 50)...)
+	var addrs []string
+	_, port, _ := net.SplitHostPort(refusedAddr(t))
+	for i := range 50 {
+		addrs = append(addrs, fmt.Sprintf("127.0.0.%d:%s", i+1, port))
+	}
+	d := newTestDialer(t, tlstest.NewCA("Test Root", tlstest.P256), nil, addrs...)
 	if text := dialFailure(t, d).Error(); len(text) > 1000 || !strings.Contains(text, "45 more addresses") {
 		t.Errorf("text is %q", text)
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -115,12 +116,18 @@ type Error struct {
 	// Others are the failures of the other addresses that the same Dial tried, in their order.
 	Others []*Error
 
+	past past // when the attempt began
+
 	sqlState string // empty means sqlStateCannotConnect
 }
 
 // Error returns one sentence of at most 2 KiB that may be shown to a client that has not authenticated.
 func (e *Error) Error() string {
 	var b strings.Builder
+	waited := ""
+	if e.Waited > 0 {
+		waited = fmt.Sprintf("; waited %v for it", e.Waited.Round(100*time.Millisecond))
+	}
 	fmt.Fprintf(&b, "upstream %s: %s", e.place(), e.Text)
 	for i, other := range e.Others {
 		if i == mentionedOthers {
@@ -129,7 +136,7 @@ func (e *Error) Error() string {
 		}
 		fmt.Fprintf(&b, "; upstream %s: %s", other.place(), other.Text)
 	}
-	return safetext.Clip(b.String(), 2*safetext.MaxLength)
+	return safetext.Clip(b.String(), 2*safetext.MaxLength-len(waited)) + waited
 }
 
 // place returns Addr, and behind the name of a host the address that was tried.
@@ -154,6 +161,25 @@ func (e *Error) SQLState() string {
 		return sqlStateCannotConnect
 	}
 	return e.sqlState
+}
+
+// MayPass reports whether waiting may cure the failure. It may not cure a wrong certificate, or a TLS that is
+// refused. Of several addresses, the one that came furthest decides, or one that was verified before.
+func (e *Error) MayPass() bool {
+	return e.passes() || slices.ContainsFunc(e.Others, func(o *Error) bool { return o.past.here && o.passes() })
+}
+
+// passes is MayPass for this address alone.
+func (e *Error) passes() bool {
+	switch e.Kind { //nolint:exhaustive // waiting cures none of the others
+	case ReasonUpstreamDNS, ReasonDNSNoAddress, ReasonUpstreamRefused, ReasonUpstreamUnreachable,
+		ReasonUpstreamTimeout, ReasonUpstreamSilent, ReasonUpstreamLost:
+		return true
+	case ReasonUpstreamGone, ReasonTLSTimeout:
+		// So does a load balancer without servers, or a machine that hangs; but also a wrong port.
+		return e.past.any
+	}
+	return false
 }
 
 // furthest merges the failures of several addresses into the one that came closest to a connection: a wrong

@@ -104,38 +104,30 @@ func namedServers(servers []string) string {
 	return "DNS servers " + strings.Join(named[:min(len(named), safetext.MaxNames)], ", ")
 }
 
-// connectFailure explains why there is no TCP connection after budget. tried are the addresses of the name
-// that were tried.
-func connectFailure(err error, tried []string, budget time.Duration) *problem {
+// connectFailure explains why there is no TCP connection after budget.
+func connectFailure(err error, budget time.Duration) *problem {
 	var dns *net.DNSError
 	if errors.As(err, &dns) {
 		return lookupFailure(err, budget)
 	}
-	where, others := "", ""
+	where := ""
 	var op *net.OpError
 	if errors.As(err, &op) && op.Addr != nil {
 		where = " to " + op.Addr.String() // resolved by us, so an IP address and a port
 	}
-	if len(tried) > 1 {
-		others = " (tried " + strings.Join(tried[:min(len(tried), safetext.MaxNames)], ", ")
-		if more := len(tried) - safetext.MaxNames; more > 0 {
-			others += fmt.Sprintf(" and %d more", more)
-		}
-		others += ")"
-	}
 	var errno syscall.Errno
 	switch {
 	case isTimeout(err):
-		return because(ReasonUpstreamTimeout, "no TCP connection%s within %v%s", where, rounded(budget), others)
+		return because(ReasonUpstreamTimeout, "no TCP connection%s within %v", where, rounded(budget))
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return because(ReasonUpstreamRefused, "TCP connection%s refused%s", where, others)
+		return because(ReasonUpstreamRefused, "TCP connection%s refused", where)
 	case errors.Is(err, syscall.EHOSTUNREACH):
 		text := syscall.EHOSTUNREACH.Error()
-		return because(ReasonUpstreamUnreachable, "no TCP connection%s: %s%s", where, text, others).as(CaseNoHost)
+		return because(ReasonUpstreamUnreachable, "no TCP connection%s: %s", where, text).as(CaseNoHost)
 	case errors.As(err, &errno):
-		return because(ReasonUpstreamUnreachable, "no TCP connection%s: %s%s", where, errno.Error(), others)
+		return because(ReasonUpstreamUnreachable, "no TCP connection%s: %s", where, errno.Error())
 	}
-	return because(ReasonUpstreamUnreachable, "no TCP connection%s%s", where, others)
+	return because(ReasonUpstreamUnreachable, "no TCP connection%s", where)
 }
 
 // lostFailure explains the end of a connection before TLS. The text when says how far it had come.

@@ -110,7 +110,7 @@ type Observation struct {
 // Dialer learns nothing from it.
 func (d *Dialer) Observe(ctx context.Context, target *Addr, timeout time.Duration, offer *Offer,
 ) (Observation, error) {
-	routes, err := d.routesTo(target)
+	r, err := d.routeTo(target)
 	if err != nil {
 		return Observation{}, err
 	}
@@ -118,9 +118,9 @@ func (d *Dialer) Observe(ctx context.Context, target *Addr, timeout time.Duratio
 	o := options{recorder: rec}
 	var result outcome
 	if offer == nil {
-		result = d.open(ctx, routes[0], d.state.Load(), timeout, o)
+		result = d.open(ctx, r, d.state.Load(), timeout, o)
 	} else {
-		a := d.newAttempt(routes[0], d.state.Load(), timeout, o)
+		a := d.newAttempt(r, d.state.Load(), timeout, o)
 		a.variantFor = func(net.Addr) helloVariant { return helloVariant{groups: offer.Groups} }
 		rec.begin(a)
 		noted := a.observe

@@ -332,6 +332,7 @@ func (d *Dialer) reloadOnce(ctx context.Context) (Reloaded, error) {
 	}
 	next.generation = current.generation + 1
 	d.state.Store(next)
+	d.addresses.reloaded()
 	r.accept()
 	found.describe(current, next)
 	return found, nil

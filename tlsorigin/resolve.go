@@ -27,14 +27,6 @@ func LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error
 	return addrs, explainLookup(ctx, err, new(net.Dialer).DialContext)
 }
 
-// explainingLookups returns dial. Where a lookup has failed, the error says more than that of package net.
-func explainingLookups(dial dialFunc) dialFunc {
-	return func(ctx context.Context, network, addr string) (net.Conn, error) {
-		conn, err := dial(ctx, network, addr)
-		return conn, explainLookup(ctx, err, new(net.Dialer).DialContext)
-	}
-}
-
 // explainLookup returns err as a *lookupError if it is that of a lookup. dial leads to DNS servers.
 func explainLookup(ctx context.Context, err error, dial dialFunc) error {
 	var dns *net.DNSError
@@ -136,26 +128,4 @@ func (w *watchedPackets) Read(p []byte) (int, error) {
 	n, err := w.UDPConn.Read(p)
 	w.seen.note(p[:n])
 	return n, err
-}
-
-// triedKey is the key under which a context has a *triedAddrs: net.Dialer tells of one address that failed,
-// and a name may have several.
-type triedKey struct{}
-
-// triedAddrs are the addresses that were tried for one name. The zero value is ready to use.
-type triedAddrs struct {
-	mu    sync.Mutex
-	addrs []string
-}
-
-func (t *triedAddrs) add(addr string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.addrs = append(t.addrs, addr)
-}
-
-func (t *triedAddrs) all() []string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.addrs
 }

@@ -159,6 +159,7 @@ func (a *attempt) waited(received int64) time.Duration {
 // to returns r with the resolved address in place of the name, so that another attempt goes to the same
 // place.
 func (r route) to(addr net.Addr) route {
+	r.lookup = 0
 	if tcp, ok := addr.(*net.TCPAddr); ok {
 		r.dial = tcp.String()
 	}
@@ -175,9 +176,6 @@ func withSegments(ctx context.Context, small bool) context.Context {
 
 // controlSocket prepares a socket that is about to be connected to addr.
 func (d *Dialer) controlSocket(ctx context.Context, network, addr string, conn syscall.RawConn) error {
-	if tried, ok := ctx.Value(triedKey{}).(*triedAddrs); ok {
-		tried.add(addr)
-	}
 	small, told := ctx.Value(segmentsKey{}).(bool)
 	if !told {
 		small = d.hosts.small(addr)

@@ -80,42 +80,7 @@ func TestDefaultTimeoutIsTenSeconds(t *testing.T) {
 	})
 }
 
-func TestSilentAddressesLeaveTimeForTheOthers(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		ca := tlstest.NewCA("Test Root", tlstest.P256)
-		dials := map[string]func(context.Context, string, string) (net.Conn, error){
-			"a.test:1": blackHole, "b.test:1": peertest.PipeTo(peertest.Answers("S")), "c.test:1": peertest.PipeTo(peertest.PipeServer(ca)),
-		}
-		var attempts []Attempt
-		d := newTestDialer(t, ca, func(c *Config) {
-			c.Timeout = 9 * time.Second
-			c.NetDial = func(ctx context.Context, network, addr string) (net.Conn, error) {
-				return dials[addr](ctx, network, addr)
-			}
-			c.Trace = &Trace{Attempt: func(a Attempt) { attempts = append(attempts, a) }}
-		}, "a.test:1", "b.test:1", "c.test:1")
-		began := time.Now()
-		conn, err := d.Dial(t.Context(), nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer conn.Close()
-		if took := time.Since(began); took != 6*time.Second {
-			t.Errorf("took %v, want a third of 9s for each silent address", took)
-		}
-		if a := attempts[0]; a.Err.Kind != ReasonUpstreamTimeout || a.Connect != 3*time.Second || a.Resolved != nil {
-			t.Errorf("first attempt %+v", a)
-		}
-		// Half of its share for the usual ClientHello, half for a classical one.
-		for _, a := range attempts[1:3] {
-			if a.Addr != "b.test:1" || a.Err.Kind != ReasonTLSTimeout || a.TLS != 1500*time.Millisecond || a.Connect != 0 {
-				t.Errorf("attempt %+v", a)
-			}
-		}
-	})
-}
-
-func TestQuickFailureLeavesItsShareToTheNext(t *testing.T) {
+func TestQuickFailureLeavesItsTimeToTheNext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ca := tlstest.NewCA("Test Root", tlstest.P256)
 		d := newTestDialer(t, ca, func(c *Config) {

@@ -1,0 +1,352 @@
+package tlsorigin
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// stagger is how long an address may be silent before the next one is tried beside it (RFC 8305), and how
+	// long a name may be looked up before an earlier answer, or another name, goes first.
+	stagger = 250 * time.Millisecond
+	// maxCalm is up to how many addresses each has all the time that is left. Of more, each has silentGrace.
+	// So no more than silentGrace/stagger of them are silent at one time.
+	maxCalm = 8
+	// maxRacers bounds the attempts of one dial at one time.
+	maxRacers = 16
+)
+
+// errFaster is why an address is remembered as silent: another one was verified meanwhile.
+var errFaster = errors.New("another address was verified meanwhile")
+
+// race is one dial of several addresses. It tries them in order, the bad ones last. The next one is tried
+// when one has failed, or the latest is silent for stagger. The first verified connection wins.
+type race struct {
+	dialer  *Dialer
+	state   *tlsState
+	options options
+	began   time.Time
+	end     time.Time
+
+	names   []finding // of each configured address
+	pending int       // of names: they are still looked up
+	tried   []place
+	running []*racer
+	latest  *racer
+	due     bool // the next address does not wait for the latest one
+	silent  bool // nothing is dialled, so no attempt is reported
+
+	failures []ranked
+
+	looked chan rankedFinding
+	failed chan finish
+	over   atomic.Bool // a connection has won, or the caller has left
+	won    chan finish
+}
+
+// racer is one address under way.
+type racer struct {
+	route    route
+	place    place
+	rank     rank
+	began    time.Time
+	wasBad   bool // when it started
+	progress progress
+}
+
+// rank is the place of an address in the list, and behind its name.
+type rank struct{ name, addr int }
+
+type ranked struct {
+	rank    rank
+	failure *Error
+}
+
+type rankedFinding struct {
+	finding
+	name int
+	took time.Duration
+}
+
+// finish is the end of one racer.
+type finish struct {
+	racer *racer
+	outcome
+}
+
+// race dials the configured addresses. known are those of the only name; nil means that all names are still
+// to be looked up.
+func (d *Dialer) race(ctx context.Context, known []route, state *tlsState, end time.Time, o options) (*Conn,
+	error,
+) {
+	r := &race{
+		dialer: d, state: state, options: o, began: time.Now(), end: end, due: true,
+		names:  make([]finding, len(d.upstream)),
+		looked: make(chan rankedFinding), failed: make(chan finish), won: make(chan finish, 1),
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if known != nil {
+		r.names[0].routes = known
+	} else {
+		r.lookUp(ctx)
+	}
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		wait, more := r.advance(ctx)
+		switch {
+		case !more && ctx.Err() != nil:
+			return nil, interrupted(ctx, d.upstream[0])
+		case !more:
+			return nil, r.failure()
+		}
+		timer.Reset(wait)
+		select {
+		case f := <-r.looked:
+			r.found(f)
+		case f := <-r.failed:
+			r.lost(f)
+		case f := <-r.won:
+			r.finish(f.racer)
+			return f.conn, nil
+		case <-timer.C:
+		case <-ctx.Done():
+			if !r.over.CompareAndSwap(false, true) {
+				return (<-r.won).conn, nil
+			}
+			return nil, interrupted(ctx, d.upstream[0])
+		}
+	}
+}
+
+// lookUp looks all names up, side by side.
+func (r *race) lookUp(ctx context.Context) {
+	for i, configured := range r.dialer.upstream {
+		if configured.dns == "" {
+			r.names[i].routes = []route{configured}
+			continue
+		}
+		r.pending++
+		go func() {
+			found := rankedFinding{name: i}
+			func() {
+				defer stopwatch(&found.took)()
+				found.finding = r.dialer.find(ctx, configured, r.end)
+			}()
+			select {
+			case r.looked <- found:
+			case <-ctx.Done():
+			}
+		}()
+	}
+}
+
+// found notes what came of looking one name up.
+func (r *race) found(f rankedFinding) {
+	r.pending--
+	r.names[f.name] = f.finding
+	if f.failure != nil {
+		if !r.silent {
+			r.dialer.lookupFailed(f.failure, f.took, r.options)
+		}
+		r.failures = append(r.failures, ranked{rank{name: f.name}, f.failure})
+	}
+}
+
+// advance starts what is due. It returns after how long something may be due that no event announces. more is
+// false when everything has failed.
+func (r *race) advance(ctx context.Context) (wait time.Duration, more bool) {
+	const long = time.Hour // an event comes earlier
+	for len(r.running) < maxRacers {
+		now := time.Now()
+		if quiet := r.quiet(now); !r.due && quiet < stagger {
+			return stagger - quiet, true
+		}
+		next, ok := r.next(now)
+		if ok {
+			r.start(ctx, next)
+			continue
+		}
+		if patience := r.began.Add(stagger).Sub(now); r.pending > 0 && patience > 0 {
+			return patience, true
+		}
+		return long, r.pending > 0 || len(r.running) > 0
+	}
+	return long, true
+}
+
+// quiet returns for how long the latest address has been silent.
+func (r *race) quiet(now time.Time) time.Duration {
+	l := r.latest
+	if l == nil || !l.wasBad && r.dialer.addresses.isBad(l.place, l.route) {
+		return stagger // other dials know better by now
+	}
+	return l.progress.quiet(now)
+}
+
+// next returns the next address to try: the first that is not bad, else the first.
+func (r *race) next(now time.Time) (next *racer, ok bool) {
+	var bad *racer
+	for i, name := range r.names {
+		if name.routes == nil && name.failure == nil && now.Sub(r.began) < stagger {
+			return nil, false // it is being looked up, and keeps its turn
+		}
+		for j, candidate := range name.routes {
+			p := r.dialer.place(candidate)
+			if slices.Contains(r.tried, p) {
+				continue
+			}
+			one := &racer{route: candidate, place: p, rank: rank{i, j}, began: now}
+			if !r.dialer.addresses.isBad(p, candidate) {
+				return one, true
+			}
+			if one.wasBad = true; bad == nil {
+				bad = one
+			}
+		}
+	}
+	return bad, bad != nil
+}
+
+// start tries one address.
+func (r *race) start(ctx context.Context, one *racer) {
+	r.tried, r.running = append(r.tried, one.place), append(r.running, one)
+	r.latest, r.due = one, false
+	budget := time.Until(r.end)
+	candidates := 0
+	for _, name := range r.names {
+		candidates += len(name.routes)
+	}
+	if candidates > maxCalm {
+		budget = min(budget, silentGrace)
+	}
+	o := r.options
+	o.progress = &one.progress
+	one.progress.waiters = &r.dialer.waiters
+	o.progress.start(one.route.dial) // its goroutine may not have run yet when asked
+	go func() {
+		result := r.dialer.open(ctx, one.route, r.state, budget, o)
+		switch {
+		case result.conn == nil:
+			select {
+			case r.failed <- finish{one, result}:
+			case <-ctx.Done():
+			}
+		case r.over.CompareAndSwap(false, true):
+			r.won <- finish{one, result}
+		default:
+			_ = result.conn.Close() // before a startup packet
+		}
+	}()
+}
+
+// lost notes the failure of one address.
+func (r *race) lost(f finish) {
+	r.running = slices.DeleteFunc(r.running, func(one *racer) bool { return one == f.racer })
+	if f.failure != nil { // else ctx has ended
+		r.due = true
+		r.failures = append(r.failures, ranked{f.racer.rank, f.failure})
+	}
+}
+
+// finish learns from those that winner has beaten, and has the bad ones probed.
+func (r *race) finish(winner *racer) {
+	now := time.Now()
+	for _, one := range r.running {
+		quiet := one.progress.quiet(now)
+		if one == winner || quiet < stagger {
+			continue
+		}
+		kind := ReasonUpstreamSilent
+		if one.progress.isConnecting() {
+			kind = ReasonUpstreamTimeout
+		}
+		r.dialer.addresses.failed(one.place, one.route, one.began, AddressSilent, &Error{
+			Kind: kind, Addr: one.route.host, Err: errFaster,
+			Text: fmt.Sprintf("gave no answer for %v, and another address was faster", rounded(quiet)),
+		})
+	}
+	if r.options.probe {
+		return // nobody dials
+	}
+	for _, name := range r.names {
+		r.dialer.probeAddresses(name.routes)
+	}
+}
+
+// failure merges all failures.
+func (r *race) failure() *Error {
+	slices.SortStableFunc(r.failures, func(a, b ranked) int {
+		return cmp.Or(cmp.Compare(a.rank.name, b.rank.name), cmp.Compare(a.rank.addr, b.rank.addr))
+	})
+	failures := make([]*Error, len(r.failures))
+	for i, f := range r.failures {
+		failures[i] = f.failure
+	}
+	return furthest(failures)
+}
+
+// progress tells for how long an attempt has heard nothing. Time in our own queues does not count, nor does
+// silence while the address answers others. Nil notes nothing.
+type progress struct {
+	waiters *waiters
+
+	// Guarded by waiters.mu.
+	addr   string    // resolved
+	since  time.Time // when the connecting began
+	waiter *waiter   // nil while there is no TCP connection
+}
+
+// start says that the attempt connects from now on.
+func (p *progress) start(addr string) {
+	if p == nil {
+		return
+	}
+	p.waiters.mu.Lock()
+	defer p.waiters.mu.Unlock()
+	p.addr, p.since, p.waiter = addr, time.Now(), nil
+}
+
+// connected says that there is a TCP connection, for which w waits.
+func (p *progress) connected(w *waiter) {
+	if p == nil {
+		return
+	}
+	p.waiters.mu.Lock()
+	defer p.waiters.mu.Unlock()
+	p.waiter = w
+}
+
+func (p *progress) isConnecting() bool {
+	p.waiters.mu.Lock()
+	defer p.waiters.mu.Unlock()
+	return p.waiter == nil
+}
+
+// quiet returns for how long nothing has been heard. After silentGrace of waiting in all, that is at least
+// stagger: an address that answers a byte at a time must not keep the others off.
+func (p *progress) quiet(now time.Time) time.Duration {
+	p.waiters.mu.Lock()
+	defer p.waiters.mu.Unlock()
+	since, waited, at := p.since, time.Duration(0), p.waiters.byAddr[p.addr]
+	if w := p.waiter; w != nil {
+		since, waited, at = w.since, w.waited, w.at
+	}
+	if since.IsZero() {
+		return 0 // it waits for us
+	}
+	quiet := now.Sub(since)
+	if waited+quiet >= silentGrace {
+		return max(quiet, stagger)
+	}
+	if at != nil && at.heard.After(since) {
+		quiet = now.Sub(at.heard)
+	}
+	return quiet
+}
