@@ -40,7 +40,7 @@ func BenchmarkLoginMachine(b *testing.B) {
 	responses := [][]byte{first, pgtest.Message('p', strings.Repeat("p", 90))}
 	b.ReportAllocs()
 	for b.Loop() {
-		l := login{loginMachine: newLoginMachine(StripChannelBinding, 0)}
+		l := login{attempt: attempt{loginMachine: newLoginMachine(StripChannelBinding, 0)}}
 		for i, piece := range pieces {
 			l.received.add(piece)
 			for {

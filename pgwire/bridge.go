@@ -1,6 +1,7 @@
 package pgwire
 
 import (
+	"cmp"
 	"context"
 	"crypto/md5"
 	"encoding/binary"
@@ -23,7 +24,7 @@ func (s *session) answerRequest(request []byte) error {
 			return err
 		}
 		l.answers = &answerer{
-			user: l.user, password: password, upstream: s.upstreamConn, salted: &s.server.salted,
+			user: s.user, password: password, upstream: s.upstreamConn, salted: &s.server.salted,
 		}
 	}
 	response, err := l.answers.answer(s.ctx, request, l.offer)
@@ -49,6 +50,9 @@ func (s *session) obtainPassword() (password string, hungUp bool, err error) {
 		}
 		return password, false, nil
 	}
+	if given := s.login.password; given != nil { // on an earlier connection
+		return *given, false, nil
+	}
 	if !staysOnMachine(s.client.LocalAddr()) {
 		return "", false, &Error{
 			Kind: ReasonAuthChannelBinding, Case: CaseBridgeNotLocal, State: stateInvalidAuth,
@@ -59,21 +63,37 @@ func (s *session) obtainPassword() (password string, hungUp bool, err error) {
 	if err := s.writeToClient([]byte{typeAuthentication, 0, 0, 0, 8, 0, 0, 0, authCleartext}); err != nil {
 		return "", false, err
 	}
-	return s.readPassword()
-}
-
-// readPassword reads the client's PasswordMessage. The password may be empty: the upstream has its own words
-// for that.
-func (s *session) readPassword() (password string, hungUp bool, err error) {
+	s.login.bridging = true
 	message, hungUp, err := s.awaitResponse()
 	if err != nil || hungUp {
 		return "", hungUp, err
 	}
+	password, err = s.login.takePassword(message)
+	return password, false, err
+}
+
+// awaitPassword waits for the answer to the bridge's request, after the upstream has hung up.
+func (s *session) awaitPassword() error {
+	s.watch.begin(nil)
+	message, _, err := s.readResponse()
+	s.watch.answered()
+	if cause := context.Cause(s.ctx); cause != nil || err != nil {
+		return cmp.Or(cause, err)
+	}
+	_, err = s.login.takePassword(message)
+	return err
+}
+
+// takePassword keeps the password of a PasswordMessage, for this attempt and others. It may be empty: the
+// upstream has its own words for that.
+func (l *login) takePassword(message []byte) (string, error) {
 	body := message[messageHeader:]
 	if i := slices.Index(body, 0); i < 0 || i != len(body)-1 {
-		return "", false, badStartup("the client sent a malformed PasswordMessage")
+		return "", badStartup("the client sent a malformed PasswordMessage")
 	}
-	return string(body[:len(body)-1]), false, nil
+	password := string(body[:len(body)-1])
+	l.password = &password
+	return password, nil
 }
 
 // staysOnMachine reports whether bytes on a connection to addr stay on the machine.

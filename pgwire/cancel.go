@@ -116,10 +116,7 @@ func (s *session) forwardCancel(packet startupPacket) error {
 		return err
 	}
 	defer release()
-	err = s.connect(func(ctx context.Context) (opened Opened, err error) {
-		opened.Upstream, err = s.server.Dial(ctx, target)
-		return opened, err
-	})
+	err = s.connect(func(ctx context.Context) (Upstream, error) { return s.server.Dial(ctx, target) })
 	if err != nil {
 		return err
 	}

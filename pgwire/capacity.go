@@ -119,18 +119,28 @@ func (c *Capacity) share(part, most int) int {
 func (c *Capacity) cancels() int { return min(cmp.Or(c.Cancels, MaxCancels), MaxCancels) }
 
 // acquireLogin waits until there is room for another login, or the session has ended, perhaps because the
-// client has left. Without error the caller calls releaseLogin.
+// client has left. Without error the caller calls releaseLogin. Event loops know of the login meanwhile.
 func (s *session) acquireLogin() error {
-	s.phase.Store(int32(PhaseDial))
 	c := s.server.capacity()
-	if c.Logins == 0 {
-		return nil
+	if c.Logins > 0 {
+		if err := c.logins.acquire(s.ctx, c.Logins, -1); err != nil {
+			return err
+		}
 	}
-	return c.logins.acquire(s.ctx, c.Logins, -1)
+	s.logsIn = true
+	c.loops.Busy(1)
+	return nil
 }
 
+// releaseLogin undoes acquireLogin, if that is not undone yet.
 func (s *session) releaseLogin() {
-	if c := s.server.capacity(); c.Logins > 0 {
+	if !s.logsIn {
+		return
+	}
+	s.logsIn = false
+	c := s.server.capacity()
+	c.loops.Busy(-1)
+	if c.Logins > 0 {
 		c.logins.release()
 	}
 }

@@ -13,6 +13,8 @@
 //
 //	startup.go        what may a client send first?
 //	login.go          who may say what before ReadyForQuery? login_machine.go has the table.
+//	replace.go        when does a login begin again on another connection?
+//	aside.go          what does a session hold while it waits for its upstream?
 //	bridge.go         how does pgorigin log in with a password, for a client that cannot bind?
 //	relay.go          how do bytes pass, and how does a relay end? relay_conn.go does it on an event loop.
 //	txtracker.go      is a session idle outside a transaction?

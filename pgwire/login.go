@@ -7,14 +7,25 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 )
 
 // login is what a session needs until ReadyForQuery. The relay does not keep it.
 type login struct {
+	attempt
+	shown    bool      // the client has seen something of the upstream: there is no other attempt
+	bridging bool      // a bridge has asked the client for its password
+	password *string   // the answer; nil before
+	replaced time.Time // when the last attempt gave way to the next
+}
+
+// attempt is the login on one upstream connection.
+type attempt struct {
 	loginMachine
-	user     string        // as in the startup packet
+	opened   Opened        // the upstream leg
 	received loginMessages // from the upstream
-	heard    bool          // the upstream has sent a message: its connection cannot be replaced any more
+	heard    bool          // the upstream has said whether it takes the login
+	held     []byte        // what the client may see, and has not seen yet
 	answers  *answerer     // of a bridge; nil before it knows the password
 	tokens   *tokenRelay   // of GSSAPI or SSPI; else nil
 	sendErr  error         // of the first write to the upstream that failed
@@ -23,41 +34,61 @@ type login struct {
 // logIn sends the startup packet and follows the login to ReadyForQuery. It reads from the upstream, and from
 // the client only what the upstream asks for: what the client sends ahead stays in the socket for the relay.
 //
-// If replace is not nil, it says why the upstream leg cannot be used. The client has not been told anything, so
-// the login may begin again on another connection.
-func (s *session) logIn(packet []byte) (replace, err error) {
+// If again is true, the session has another upstream leg, on which the login begins again.
+func (s *session) logIn(packet []byte) (again bool, err error) {
 	s.phase.Store(int32(PhaseAuth))
 	binding := s.server.ChannelBinding
-	machine := newLoginMachine(binding, binding.Methods(s.server.RequireAuth))
-	s.login = &login{loginMachine: machine, user: s.user}
+	s.login.loginMachine = newLoginMachine(binding, binding.Methods(s.server.RequireAuth))
 	sent, err := s.upstream.Write(packet)
 	s.toUpstream.Store(int64(sent))
 	s.login.sendErr = err
-	buf := getBuffer()
-	defer putBuffer(buf)
 	defer s.stopTokens()
 	for {
-		if replace, err := s.followUpstream(); replace != nil || err != nil {
-			return replace, err
+		if again, err := s.followUpstream(); again || err != nil {
+			return again, err
 		}
 		if s.login.state == loginReady {
 			break
 		}
-		n, err := s.upstream.Read(*buf)
-		s.login.received.add((*buf)[:n])
-		switch {
-		case err == nil || n > 0: // an error comes again
-		case s.endedAtOnce():
-			return s.lostInLogin(errors.Join(err, s.login.sendErr)), nil
-		default: // what could be read says more than that nothing could be sent
-			s.stopTokens()
-			return nil, s.lostInLogin(errors.Join(err, s.login.sendErr))
+		if err := s.readInLogin(); err != nil {
+			return s.upstreamEndsLogin(err)
 		}
 	}
+	loggedIn := s.login.opened.LoggedIn
 	s.login = nil // an idle session keeps neither a password nor a buffer
 	s.server.Trace.authenticated(s.info)
-	s.loggedIn()
-	return nil, nil
+	if loggedIn != nil {
+		loggedIn()
+	}
+	return false, nil
+}
+
+// readInLogin waits for something of the upstream.
+func (s *session) readInLogin() error {
+	buf := getBuffer() // for this read only: a session may have to wait for another connection
+	defer putBuffer(buf)
+	n, err := s.upstream.Read(*buf)
+	s.login.received.add((*buf)[:n])
+	if n > 0 { // an error comes again
+		return nil
+	}
+	return err
+}
+
+// upstreamEndsLogin handles an upstream that has hung up in the login. For again see logIn.
+func (s *session) upstreamEndsLogin(err error) (again bool, _ error) {
+	// What could be read says more than that nothing could be sent.
+	lost := s.lostInLogin(errors.Join(err, s.login.sendErr))
+	if s.replaceable() {
+		if again, err := s.replace(lost); again || err != nil {
+			return again, err
+		}
+	}
+	s.stopTokens()
+	if err := s.show(); err != nil {
+		return false, err
+	}
+	return false, lost
 }
 
 // lostInLogin describes an upstream that hung up in the login.
@@ -72,56 +103,69 @@ func (s *session) lostInLogin(err error) error {
 }
 
 // followUpstream handles the whole messages that have come from the upstream. It shows the client what it may
-// see of them, in as few writes as possible. For replace see logIn.
-func (s *session) followUpstream() (replace, err error) {
-	var out []byte
-	for !s.login.ended() {
-		message, complete, err := s.login.received.next()
+// see of them, in as few writes as possible. For again see logIn.
+func (s *session) followUpstream() (again bool, err error) {
+	l := s.login
+	for !l.ended() {
+		message, complete, err := l.received.next()
 		if !complete && err == nil {
 			break
 		}
-		if err == nil && s.refused(message) {
-			return LoginRefusal(message), nil
-		}
-		var shown []byte
-		var turn loginTurn
 		if err == nil {
-			shown, turn, err = s.login.upstreamSays(message)
+			if why := s.refused(message); why != nil {
+				if again, err := s.replace(why); again || err != nil {
+					return again, err
+				}
+			}
 		}
-		if s.login.state != loginTokens {
-			s.stopTokens()
-		}
-		out = append(out, shown...)
-		s.noteCancelKey()
+		turn, err := s.take(message, err)
 		if err == nil && turn == upstreamsTurn {
 			continue
 		}
-		if lost := s.show(out); lost != nil {
-			return nil, lost
+		if err != nil || turn == clientsTurn || !s.holdsBack() {
+			if lost := s.show(); lost != nil {
+				return false, lost
+			}
 		}
-		out = out[:0]
 		if err == nil {
 			err = s.respond(message, turn)
 		}
 		if err != nil {
-			return nil, err
+			return false, err
 		}
 	}
-	return nil, s.conclude(out)
+	if !l.ended() && s.holdsBack() {
+		return false, nil
+	}
+	return false, s.conclude()
+}
+
+// take keeps for the client what it may see of a message. err is the one of reading it.
+func (s *session) take(message []byte, err error) (loginTurn, error) {
+	var shown []byte
+	var turn loginTurn
+	if err == nil {
+		shown, turn, err = s.login.upstreamSays(message)
+	}
+	if s.login.state != loginTokens {
+		s.stopTokens()
+	}
+	s.login.held = append(s.login.held, shown...)
+	return turn, err
 }
 
 // conclude shows the client the rest of what it may see. The error is for an upstream that has refused the
 // login.
-func (s *session) conclude(out []byte) error {
+func (s *session) conclude() error {
 	l := s.login
 	if l.state == loginReady {
-		out = append(out, l.received.rest()...)
+		l.held = append(l.held, l.received.rest()...)
 		s.info.Method = l.methodName()
 		s.timer.Stop()
 		s.watch.stop()
 		s.phase.Store(int32(PhaseRelay)) // before the client learns of its success
 	}
-	if err := s.show(out); err != nil || l.state != loginRefused {
+	if err := s.show(); err != nil || l.state != loginRefused {
 		return err
 	}
 	if l.answers != nil && s.server.Password != nil {
@@ -130,11 +174,16 @@ func (s *session) conclude(out []byte) error {
 	return l.refusal
 }
 
-// show forwards whole messages to the client, unless the session has ended.
-func (s *session) show(out []byte) error {
-	if cause := context.Cause(s.ctx); cause != nil || len(out) == 0 {
+// show forwards to the client what it may see, unless the session has ended.
+func (s *session) show() error {
+	l := s.login
+	if cause := context.Cause(s.ctx); cause != nil || len(l.held) == 0 {
 		return cause
 	}
+	l.shown = true
+	s.noteCancelKey() // before the client knows it
+	out := l.held
+	l.held = out[:0]
 	return s.writeToClient(out)
 }
 
@@ -265,7 +314,7 @@ func (s *session) stopTokens() {
 	s.client.allowReads()
 }
 
-// noteCancelKey registers the key of the session for cancel requests, once it is known.
+// noteCancelKey registers the key of the session for cancel requests, if it is known.
 func (s *session) noteCancelKey() {
 	if key := s.login.cancelKey; key != "" && s.key == "" {
 		s.key = key
@@ -284,6 +333,9 @@ func (s *session) loginExpired() {
 	late := &Error{
 		Kind: ReasonLoginTimeout, State: stateQueryCanceled,
 		Text: fmt.Sprintf("the login took longer than %v", limit),
+	}
+	if waited := s.info.Waited; waited > 0 {
+		late.Text += fmt.Sprintf(", besides the %v that it waited for the upstream", waited.Round(time.Millisecond))
 	}
 	if s.watch.awaitsClient() {
 		late.Case = CaseClientSilent

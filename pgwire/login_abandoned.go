@@ -31,7 +31,7 @@ func (s *session) unlessAbandoned(err error) error {
 	case !l.bridged:
 		method, abandoned.Case = l.asked()
 		abandoned.Text = "the client left when the upstream asked for " + loginMethod(method)
-	case s.server.Password == nil && l.answers == nil:
+	case s.server.Password == nil && l.password == nil:
 		method, abandoned.Case = methodPassword, CaseAskedByBridge
 		abandoned.Text = "the client left when pgorigin asked for its password"
 	default: // it was asked for nothing

@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -81,7 +83,20 @@ func checkFuzzedLogin(ctx context.Context, t *testing.T, legal *regexp.Regexp, f
 		fromUpstream = fromUpstream[:end+1] // the relay has tests of its own
 	}
 	startup := pgtest.Startup("user", "app")
-	sent, seen := runLogin(ctx, t, spell(fromUpstream), join(startup, spell(fromClient)), random)
+	// Some connections end before that, and the client must not notice.
+	var scripts [][]byte
+	var before []byte
+	if random.IntN(2) == 0 {
+		said := slices.Sorted(maps.Keys(endings()))
+		scripts = append(scripts, endings()[said[random.IntN(len(said))]])
+		before = startup
+	}
+	scripts = append(scripts, spell(fromUpstream))
+	sent, seen := runLogin(ctx, t, scripts, join(startup, spell(fromClient)), random)
+	sent, repeated := bytes.CutPrefix(sent, before)
+	if !repeated {
+		t.Fatalf("the first connection got %q", sent)
+	}
 	wantSent, wantSeen, ready := modelLogin(legal, fromUpstream, fromClient)
 	wantSent = join(startup, wantSent)
 	all := join(startup, spell(fromClient))
@@ -106,8 +121,9 @@ func spell(letters string) []byte {
 	return out
 }
 
-// runLogin plays one session whose both sides say all they have to say in chunks of any size.
-func runLogin(ctx context.Context, t *testing.T, fromUpstream, fromClient []byte, random *rand.Rand) (sent, seen []byte) {
+// runLogin plays one session whose both sides say all they have to say in chunks of any size. Each connection
+// to the upstream has a script.
+func runLogin(ctx context.Context, t *testing.T, scripts [][]byte, fromClient []byte, random *rand.Rand) (sent, seen []byte) {
 	t.Helper()
 	var peers sync.WaitGroup
 	say := func(to io.Writer, words []byte, seed uint64) {
@@ -122,14 +138,24 @@ func runLogin(ctx context.Context, t *testing.T, fromUpstream, fromClient []byte
 	}
 	seeds := [2]uint64{random.Uint64(), random.Uint64()}
 	over := make(chan struct{})
-	server := &Server{Trace: &Trace{Ended: func(SessionInfo, SessionResult) { close(over) }}, Dial: func(context.Context, net.Addr) (Upstream, error) {
+	var open func(context.Context, error) (Opened, error)
+	open = func(_ context.Context, why error) (Opened, error) {
+		if len(scripts) == 0 {
+			return Opened{}, why
+		}
+		script := scripts[0]
+		scripts = scripts[1:]
 		near, far := net.Pipe()
 		peers.Go(func() {
-			say(far, fromUpstream, seeds[0])
+			say(far, script, seeds[0])
 			_ = far.Close()
 		})
-		return recorder{pgtest.NewUpstream(near), &sent}, nil
-	}}
+		return Opened{Upstream: recorder{pgtest.NewUpstream(near), &sent}, Replace: open}, nil
+	}
+	server := &Server{
+		Trace:       &Trace{Ended: func(SessionInfo, SessionResult) { close(over) }},
+		DialSession: func(ctx context.Context, _ func(func())) (Opened, error) { return open(ctx, nil) },
+	}
 	ln := pgtest.NewListener()
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(ln) }()

@@ -2,6 +2,7 @@ package pgwire
 
 import (
 	"encoding/binary"
+	"io"
 	"net"
 	"sync"
 	"time"
@@ -17,7 +18,13 @@ const watchInterval = 500 * time.Millisecond
 type loginWatch struct {
 	mu       sync.Mutex
 	timer    *time.Timer // nil means that nothing is watched
-	upstream net.Conn    // nil unless it is watched, because the client has been asked for something
+	asked    bool        // the client has been asked for something
+	upstream net.Conn    // nil unless it is watched, too
+}
+
+// watchClient ends the session when the client leaves, and the client's reads when the upstream hangs up.
+func (s *session) watchClient() {
+	s.watch.start(s.client.Conn, func() { s.end(clientGone(io.EOF)) }, s.client.stopReads)
 }
 
 // start begins to watch a client. Each function is called at most once, with w.mu held.
@@ -41,24 +48,25 @@ func (w *loginWatch) start(client net.Conn, clientLeft, upstreamHungUp func()) {
 }
 
 // begin begins to watch the upstream, too, because only the client is read: it has been asked for something.
+// A nil upstream is known to have hung up.
 func (w *loginWatch) begin(upstream net.Conn) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.upstream = upstream
+	w.asked, w.upstream = true, upstream
 }
 
 // answered ends what begin has begun.
 func (w *loginWatch) answered() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.upstream = nil
+	w.asked, w.upstream = false, nil
 }
 
 // awaitsClient reports whether the client has been asked for something, and has not answered.
 func (w *loginWatch) awaitsClient() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.upstream != nil
+	return w.asked
 }
 
 // stop ends the watch. No function is called afterwards.

@@ -28,10 +28,14 @@ type Server struct {
 	Dial func(ctx context.Context, target net.Addr) (Upstream, error)
 
 	// DialSession opens the upstream connection of a session. Unlike Dial it may return one that was made
-	// ahead of its use, and it may wait. While it only waits it runs inside aside: the session then holds no
-	// place among the logins, and LoginTimeout stands still. A nil DialSession means Dial. Cancel requests
-	// always use Dial: a dead connection would look like an upstream that took the request, and PostgreSQL up
-	// to 17 cancels only sessions older than the connection.
+	// ahead of its use, and it may wait. A nil DialSession means Dial. Cancel requests always use Dial: a dead
+	// connection would look like an upstream that took the request, and PostgreSQL up to 17 cancels only
+	// sessions older than the connection.
+	//
+	// While DialSession or Opened.Replace only waits, it does so inside aside, on the goroutine of the call.
+	// Then the session has no place among Capacity.Logins, and LoginTimeout stands still. It still counts
+	// against MaxSessions. Afterwards aside queues for another place, and returns when it has one or ctx has
+	// ended. ctx ends at once when the client leaves, and when the server drains.
 	DialSession func(ctx context.Context, aside func(wait func())) (Opened, error)
 
 	// Hint returns the hint of an ErrorResponse: what a person has to change to cure err. "" means no hint,
@@ -195,10 +199,7 @@ func (s *Server) admit(ss *session) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.draining.Load() {
-		return &Error{
-			Kind: ReasonDraining, State: stateCannotConnectNow,
-			Text: "no new sessions, because pgorigin shuts down",
-		}
+		return refusedByDrain()
 	}
 	if s.MaxSessions > 0 && s.admitted >= s.MaxSessions {
 		return &Error{
@@ -212,6 +213,14 @@ func (s *Server) admit(ss *session) error {
 	s.admitted++
 	ss.admitted = true
 	return nil
+}
+
+// refusedByDrain is for a client that has no upstream yet.
+func refusedByDrain() error {
+	return &Error{
+		Kind: ReasonDraining, State: stateCannotConnectNow,
+		Text: "no new sessions, because pgorigin shuts down",
+	}
 }
 
 // remove removes a session that is over, and all that the server holds for it.

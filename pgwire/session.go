@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,16 +28,16 @@ type session struct {
 	client       *leg
 	upstream     *leg     // nil until dialled
 	upstreamConn Upstream // inside upstream
-	opened       Opened   // the upstream leg as it was opened; empty once it is logged in
 
 	info     SessionInfo
 	phase    atomic.Int32 // a Phase; other goroutines read it, too
 	user     string       // as in the startup packet
 	key      string       // process ID and secret, as registered for cancels; "" before BackendKeyData
 	admitted bool         // counts against MaxSessions
+	logsIn   bool         // counts against Capacity.Logins
 	told     string       // SQLSTATE of the error that the client was told at the end; "" for none
 
-	login   *login // nil before the startup packet is sent and once the relay has begun
+	login   *login // nil before open and once the relay has begun
 	watch   loginWatch
 	tracker txTracker
 
@@ -79,7 +78,7 @@ func (s *session) run() (onLoop bool, err error) {
 		return false, s.forwardCancel(packet)
 	}
 	s.server.Trace.started(s.info)
-	s.watch.start(s.client.Conn, func() { s.end(clientGone(io.EOF)) }, s.client.stopReads)
+	s.watchClient()
 	if err := s.server.admit(s); err != nil {
 		return false, err
 	}
@@ -108,50 +107,56 @@ func (s *session) readStartupPacket() (startupPacket, error) {
 
 // open takes the session from the startup packet to the first ReadyForQuery.
 func (s *session) open(packet []byte) error {
+	s.phase.Store(int32(PhaseDial))
+	s.login = new(login)
 	if err := s.acquireLogin(); err != nil {
 		return err
 	}
 	defer s.releaseLogin()
-	loops := &s.server.capacity().loops
-	loops.Busy(1)
-	defer loops.Busy(-1)
 	if err := s.dial(); err != nil {
 		return err
 	}
 	// The upstream is verified. Only now is anything sent to it.
 	for {
-		replace, err := s.logIn(packet)
-		if replace == nil {
-			return err
-		}
-		if err := s.replace(replace); err != nil {
+		if again, err := s.logIn(packet); !again {
 			return err
 		}
 	}
 }
 
-// dial opens the upstream leg.
+// dial opens the first upstream leg of the login.
 func (s *session) dial() error {
-	return s.connect(func(ctx context.Context) (opened Opened, err error) {
+	return s.openLeg(func(ctx context.Context) (opened Opened, err error) {
 		if s.server.DialSession == nil {
 			opened.Upstream, err = s.server.Dial(ctx, nil)
 			return opened, err
 		}
-		return s.server.DialSession(ctx, func(wait func()) { wait() })
+		return s.server.DialSession(ctx, s.aside)
+	})
+}
+
+// openLeg makes what open returns the upstream leg of the login.
+func (s *session) openLeg(open func(context.Context) (Opened, error)) error {
+	return s.connect(func(ctx context.Context) (Upstream, error) {
+		if s.server.draining.Load() { // drain may have come before PhaseDial
+			return nil, refusedByDrain()
+		}
+		opened, err := open(ctx)
+		s.login.opened = opened
+		return opened.Upstream, err
 	})
 }
 
 // connect makes what open returns the upstream leg.
-func (s *session) connect(open func(context.Context) (Opened, error)) error {
+func (s *session) connect(open func(context.Context) (Upstream, error)) error {
 	s.phase.Store(int32(PhaseDial))
-	start := time.Now()
-	opened, err := open(s.ctx)
+	start, waited := time.Now(), s.info.Waited
+	conn, err := open(s.ctx)
 	if err != nil {
 		return s.causeOf(dialError(err))
 	}
-	conn := opened.Upstream
-	s.opened, s.upstreamConn, s.upstream = opened, conn, newLeg(s.ctx, conn)
-	s.server.Trace.upstreamReady(s.info, conn, time.Since(start))
+	s.upstreamConn, s.upstream = conn, newLeg(s.ctx, conn)
+	s.server.Trace.upstreamReady(s.info, conn, time.Since(start)-(s.info.Waited-waited))
 	return nil
 }
 
@@ -187,7 +192,9 @@ func (s *session) shutDown() {
 	switch Phase(s.phase.Load()) {
 	case PhaseStartup: // it asked for nothing yet
 		s.end(&Error{Kind: ReasonDraining, Text: "pgorigin shut down before the client sent a startup packet"})
-	case PhaseDial, PhaseAuth:
+	case PhaseDial:
+		s.end(refusedByDrain())
+	case PhaseAuth:
 		s.end(&Error{
 			Kind: ReasonDraining, State: stateCannotConnectNow,
 			Text: "the login was not finished, because pgorigin shuts down",

@@ -12,8 +12,8 @@ type Trace struct {
 	Accepted func(SessionInfo)
 	// Started is called when the startup packet or CancelRequest is known.
 	Started func(SessionInfo)
-	// UpstreamReady is called when Dial or DialSession has returned a connection, after took. It is called
-	// again if the connection was a spare and has been replaced.
+	// UpstreamReady is called when Dial, DialSession or Opened.Replace has returned a connection, after took.
+	// That does not include what the session has waited.
 	UpstreamReady func(info SessionInfo, upstream net.Conn, took time.Duration)
 	// Authenticated is called when the first ReadyForQuery has gone to the client.
 	Authenticated func(SessionInfo)
@@ -44,6 +44,9 @@ type SessionInfo struct {
 	// client left when it was asked for the method.
 	Method string
 
+	// Waited is how long the session has waited for the upstream, inside aside of Server.DialSession.
+	Waited time.Duration
+
 	Cancel      bool // the client sent a CancelRequest
 	CancelKnown bool // and its key belongs to a session of this server
 }
@@ -54,7 +57,8 @@ type SessionResult struct {
 	Reason   Reason // ReasonOK, or the word of Err
 	SQLState string // that the client got, from the server or the upstream; "" for none
 	Duration time.Duration
-	// ToUpstream and ToClient count the relayed bytes, including the startup packet.
+	// ToUpstream and ToClient count the relayed bytes, including the startup packet. What went to a connection
+	// that was replaced does not count.
 	ToUpstream, ToClient int64
 	Err                  error // nil when Reason is ReasonOK
 

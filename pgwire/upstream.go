@@ -45,11 +45,14 @@ type Upstream interface {
 type Opened struct {
 	Upstream Upstream
 	// Replace opens another connection in the place of this one, which the session has closed. The upstream
-	// had ended it, or its first message refused the connection itself: the upstream starts or stops, it is
-	// full, or the connection was too old. why says so. The client has not been told anything by then. An
-	// error ends the session.
+	// had ended it, or refused the connection itself: the upstream starts or stops, or its first message says
+	// that it is full, or that the connection was too old. why says so. The client has not seen anything of the
+	// upstream by then, and the session sends the same startup packet again. An error ends the session. If it
+	// is or wraps why, the client sees what it would see without Replace. A session calls Replace at most ten
+	// times a second.
 	Replace func(ctx context.Context, why error) (Opened, error)
-	// Answered is called at the first message of the upstream, unless that leads to Replace.
+	// Answered is called at the first message that says whether the upstream takes the login, unless it
+	// refuses the connection itself. Replace may still be called later.
 	Answered func()
 	// LoggedIn is called when the login has succeeded.
 	LoggedIn func()

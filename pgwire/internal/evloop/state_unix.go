@@ -45,6 +45,21 @@ func Peek(conn net.Conn, p []byte) (n int, ended bool) {
 // HasInput reports whether there is something to read.
 func HasInput(conn net.Conn) bool { return pollNow(conn, unix.POLLIN)&unix.POLLIN != 0 }
 
+// AwaitInput calls found whenever something may have come that can be read, until it returns true. It takes
+// nothing from the connection, from which nobody may read meanwhile. It returns false when the read deadline
+// of conn ends the wait, and at once for a connection without a descriptor.
+func AwaitInput(conn net.Conn, found func() bool) bool {
+	sc, ok := conn.(syscall.Conn)
+	if !ok {
+		return false
+	}
+	raw, err := sc.SyscallConn()
+	if err != nil {
+		return false
+	}
+	return raw.Read(func(uintptr) bool { return found() }) == nil
+}
+
 // pollNow returns which of events there are. POLLERR and POLLHUP are always among those asked for.
 func pollNow(conn net.Conn, events int16) (found int16) {
 	withDescriptor(conn, func(fd int) {

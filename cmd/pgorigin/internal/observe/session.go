@@ -38,7 +38,7 @@ func (o *Observer) accepted(pgwire.SessionInfo) {
 
 // upstreamReady remembers the upstream connection for the line at the end.
 func (o *Observer) upstreamReady(info pgwire.SessionInfo, upstream net.Conn, took time.Duration) {
-	leg := upstreamLeg{addr: upstream.RemoteAddr().String(), startup: time.Since(info.Accepted) - took}
+	leg := upstreamLeg{addr: upstream.RemoteAddr().String(), startup: time.Since(info.Accepted) - took - info.Waited}
 	if secured, ok := upstream.(tlsConn); ok {
 		state := secured.ConnectionState()
 		leg.version = advice.VersionName(state.Version)

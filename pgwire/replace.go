@@ -1,0 +1,105 @@
+package pgwire
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+)
+
+// A login may begin again on another connection, with the same startup packet, as long as nothing of the
+// upstream has reached the client. So the client does not notice that an upstream is restarted, or that a
+// spare was dead.
+
+const (
+	// maxHeld bounds what is held back from the client, so that the login may begin again.
+	maxHeld = maxLoginMessage
+	// replaceEvery is the least time between two replacements of one session. The opener knows better when to
+	// try again. This bound holds for one that does not wait, in front of an upstream that refuses for ever.
+	replaceEvery = 100 * time.Millisecond
+)
+
+// replace closes an upstream connection that cannot be used, because of why, and opens another. If replaced is
+// false without an error, there is no other one: why stands.
+func (s *session) replace(why error) (replaced bool, err error) {
+	l := s.login
+	if l.bridging && l.password == nil { // a second request would confuse the client
+		if err := s.awaitPassword(); err != nil {
+			return false, err
+		}
+	}
+	s.upstream.setFinalDeadline(closeTimeout)
+	s.upstream.close()
+	before := l.attempt
+	l.attempt = attempt{}
+	if err := s.pace(); err != nil {
+		return false, err
+	}
+	err = s.openLeg(func(ctx context.Context) (Opened, error) { return before.opened.Replace(ctx, why) })
+	if errors.Is(err, why) {
+		l.attempt = before
+		l.opened = Opened{}
+		s.phase.Store(int32(PhaseAuth))
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// pace waits until replaceEvery has passed since the last replacement of the session.
+func (s *session) pace() error {
+	due := s.login.replaced.Add(replaceEvery)
+	if wait := time.Until(due); wait > 0 {
+		select {
+		case <-time.After(wait):
+		case <-s.ctx.Done():
+			return context.Cause(s.ctx)
+		}
+	}
+	s.login.replaced = time.Now()
+	return nil
+}
+
+// replaceable reports whether there may be another upstream connection, and the client knows nothing of this
+// one.
+func (s *session) replaceable() bool {
+	return s.login.opened.Replace != nil && !s.login.shown && context.Cause(s.ctx) == nil
+}
+
+// holdsBack reports whether the client need not see yet what it may see.
+func (s *session) holdsBack() bool { return s.replaceable() && len(s.login.held) <= maxHeld }
+
+// refused returns why the upstream does not take the login, if another connection may fare better. Else it is
+// nil.
+func (s *session) refused(message []byte) error {
+	l := s.login
+	switch message[0] {
+	case typeNotice, typeNegotiateVersion: // they say nothing of it
+		return nil
+	}
+	first := !l.heard
+	l.heard = true
+	if refusesConnection(message, first) {
+		if s.replaceable() {
+			return LoginRefusal(message)
+		}
+		return nil
+	}
+	if first && l.opened.Answered != nil {
+		l.opened.Answered()
+	}
+	return nil
+}
+
+// refusesConnection reports whether a message is an ErrorResponse about the moment at which the connection was
+// made. The first message may also be about how many there are, or how old they are. The refusal of a startup
+// packet is none: clients that cannot log in must not use up spares.
+func refusesConnection(message []byte, first bool) bool {
+	if message[0] != typeErrorResponse {
+		return false
+	}
+	reasons := []Reason{ReasonServerStarting, ReasonUpstreamShutdown}
+	if first {
+		reasons = append(reasons, ReasonServerFull, ReasonLoginTimeout)
+	}
+	return slices.Contains(reasons, LoginRefusal(message).Kind)
+}
