@@ -8,6 +8,9 @@ import (
 // IdleTimer expires when there has been no session for a while, after there was one. A nil IdleTimer never
 // expires.
 type IdleTimer struct {
+	// Busy reports whether clients wait for an upstream that is away. Nil means that none does.
+	Busy func() bool
+
 	after   time.Duration
 	expired chan struct{}
 
@@ -76,11 +79,18 @@ func (t *IdleTimer) SessionEnded() {
 	t.timer.Reset(t.after)
 }
 
-// expire runs when the timer fires. A session may have begun at the same moment.
+// expire runs when the timer fires. A session may have begun at the same moment. A client that waits will be a
+// session, so the time begins anew.
 func (t *IdleTimer) expire() {
+	busy := t.Busy != nil && t.Busy()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.open > 0 || time.Since(t.since) < t.after {
+		return
+	}
+	if busy {
+		t.since = time.Now()
+		t.timer.Reset(t.after)
 		return
 	}
 	select {

@@ -76,6 +76,23 @@ func TestFailedLoginsAreNoSession(t *testing.T) {
 	})
 }
 
+// TestWaitingClientsAreNotIdle: an outage must not end the process under clients that wait for its end.
+func TestWaitingClientsAreNotIdle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := NewIdleTimer(idleAfter)
+		waiting := true
+		w.Busy = func() bool { return waiting }
+		w.SessionBegan()
+		w.LoggedIn()
+		w.SessionEnded()
+		time.Sleep(time.Hour)
+		wantIdle(t, w, false)
+		waiting = false
+		time.Sleep(idleAfter)
+		wantIdle(t, w, true)
+	})
+}
+
 func TestNeverIdle(t *testing.T) {
 	w := NewIdleTimer(0)
 	w.SessionBegan()

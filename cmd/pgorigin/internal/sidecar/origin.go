@@ -3,6 +3,7 @@ package sidecar
 import (
 	"context"
 	"net"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -85,6 +86,11 @@ func (o *origin) addressStates() []string {
 func (o *origin) waiting() health.Wait {
 	since, why, away := o.line.Away()
 	return o.observer.Waiting(o.line.Waiting(), since, why, away)
+}
+
+// clientsWait reports whether clients of any origin wait for its upstream.
+func (s *Sidecar) clientsWait() bool {
+	return slices.ContainsFunc(s.origins, func(o *origin) bool { return o.line.Waiting() > 0 })
 }
 
 // dialTrace returns the observer's hooks. In addition, changed files end the spares that used the old ones.

@@ -136,6 +136,9 @@ func New(p cli.Process) (*Sidecar, []config.Problem) {
 	for _, w := range unknown {
 		s.warnings = append(s.warnings, config.Warning{Text: w.String()})
 	}
+	if s.idle != nil {
+		s.idle.Busy = s.clientsWait
+	}
 	s.status.About = describeBuild(p.Build, host.Getenv(p.Env, "GODEBUG"))
 	for _, o := range s.origins {
 		s.warnings = append(s.warnings, advice.Warnings(o.settings, o.dialer.Warnings())...)
