@@ -72,7 +72,7 @@ func checkFaults(t *testing.T, w checkWorld) []checkFault {
 	return []checkFault{
 		{"unknown host", nil, "nowhere.invalid:6432", nil, "dns", "upstream_dns", "PGORIGIN_UPSTREAM_ADDR", 1, nil},
 		{"refused", nil, refusingAddr(t), nil, "tcp", "upstream_refused", "PGORIGIN_UPSTREAM_ADDR", 1, []string{"FAIL tcp"}},
-		{"TCP timeout", nil, fullListener(t), brief, "tcp", "upstream_timeout", "PGORIGIN_DIAL_TIMEOUT", 1, []string{"no TCP connection"}},
+		{"TCP timeout", nil, fullListener(t), brief, "tcp", "upstream_timeout", "PGORIGIN_UPSTREAM_ADDR", 1, []string{"no TCP connection"}},
 		{"answers N", answersSSL("N"), "", nil, "sslrequest", "tls_refused", "PGORIGIN_UPSTREAM_ADDR", 1, []string{"FAIL sslrequest", "Clients get this error at once: it does not pass by itself."}},
 		{
 			"answers an error", answersSSL("E\x00\x00\x00\x20SFATAL\x00Mgive me your password\x00\x00"), "", nil,

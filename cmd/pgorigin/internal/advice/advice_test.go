@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 	"github.com/pgorigin/pgorigin/pgwire"
@@ -26,12 +27,16 @@ func TestHint(t *testing.T) {
 			fmt.Errorf("dial: %w", &tlsorigin.Error{Kind: tlsorigin.ReasonCertUnknownAuthority}),
 			"Set PGORIGIN_TLS_CA_FILE",
 		},
+		{&tlsorigin.Error{Kind: tlsorigin.ReasonUpstreamRefused, Waited: 14 * time.Second}, "raise PGORIGIN_UPSTREAM_WAIT"},
 		{&pgwire.Error{Kind: pgwire.ReasonTooManySessions, Case: pgwire.CaseMaxSessions}, "PGORIGIN_MAX_SESSIONS"},
 		{&pgwire.Error{Kind: pgwire.ReasonUpstreamUnreached, Err: errors.New("x")}, "PGORIGIN_UPSTREAM_ADDR"},
 	} {
 		if got := cures.Hint(row.err); !strings.Contains(got, row.want) {
 			t.Errorf("hint(%v) = %q, want %s in it", row.err, got, row.want)
 		}
+	}
+	if got := cures.Hint(&tlsorigin.Error{Kind: tlsorigin.ReasonUpstreamRefused}); strings.Contains(got, "UPSTREAM_WAIT") {
+		t.Errorf("a client that has not waited is told %q", got)
 	}
 	for _, err := range []error{
 		nil, errors.New("x"), &pgwire.Error{Kind: pgwire.ReasonClientGone}, &pgwire.Error{Kind: "new"},

@@ -2,6 +2,7 @@ package advice
 
 import (
 	"strings"
+	"time"
 
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
@@ -39,6 +40,10 @@ func NewCures(o *config.Origin) Cures {
 	return c
 }
 
+// afterWait is the last cure for a client that has waited in vain.
+const afterWait = "If the upstream is away for longer at times, raise {UPSTREAM_WAIT}, and the connect timeout " +
+	"of the client."
+
 // Find returns what err says. ok is false if err has no reason.
 func (c Cures) Find(err error) (found Finding, ok bool) {
 	failure, ok := pgwire.AsFailure(err)
@@ -47,9 +52,10 @@ func (c Cures) Find(err error) (found Finding, ok bool) {
 	}
 	var which, value string
 	var server *pgwire.ServerError
+	var waited time.Duration
 	switch e := failure.(type) {
 	case *tlsorigin.Error:
-		which, value = string(e.Case), e.Value
+		which, value, waited = string(e.Case), e.Value, e.Waited
 	case *pgwire.Error:
 		which, value, server = string(e.Case), e.Value, e.Server
 		if e.Case == pgwire.CaseStalePassword || e.Case == pgwire.CasePasswordUnreadable {
@@ -60,6 +66,9 @@ func (c Cures) Find(err error) (found Finding, ok bool) {
 	found = Finding{
 		Reason: failure.Reason(), Text: safetext.Printable(failure.Error()),
 		Cures: c.cures(failure.Reason(), which, value), Everybody: r.everybody(which),
+	}
+	if waited > 0 {
+		found.Cures = append(found.Cures, c.origin.Fill(afterWait))
 	}
 	if server != nil && server.Forwarded { // other databases of the pooler may have other servers
 		found.Everybody = false

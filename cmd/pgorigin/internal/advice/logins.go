@@ -61,6 +61,7 @@ func upstreamShutdown() reason {
 		Meaning:   "The upstream shuts down or restarts, or its administrator ended the session.",
 		Cures: []string{
 			"Connect again, as soon as the upstream at {UPSTREAM_ADDR} runs.",
+			"With {UPSTREAM_WAIT}, new clients wait until then.",
 			"If this repeats, read its log: it says who or what stops it.",
 		},
 	}
@@ -115,6 +116,7 @@ func readinessReasons() []reason {
 		Cures: []string{
 			"Wait until the upstream at {UPSTREAM_ADDR} has started, and connect again.",
 			"Its log says how far the recovery is.",
+			"If its starts take longer than clients wait, raise {UPSTREAM_WAIT}.",
 		},
 		Cases: []reasonCase{withCase(pgwire.CaseHotStandbyOff, "the server is a standby that takes no sessions",
 			"Set hot_standby=on at the server, and restart it.",

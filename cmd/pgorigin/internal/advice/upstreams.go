@@ -74,7 +74,7 @@ func upstreamReasons() []reason {
 		Meaning: "The upstream's machine accepted no TCP connection in time.",
 		Cures: []string{
 			"Check firewalls and network policies on the way to {UPSTREAM_ADDR}.",
-			"Or raise {DIAL_TIMEOUT}.",
+			"Check that the machine runs, and that the address is still that of the server.",
 		},
 	}, {
 		Word:    "upstream_silent",
