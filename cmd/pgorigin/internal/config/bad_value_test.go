@@ -71,6 +71,8 @@ func badUpstreams() []badValue {
 		{"UPSTREAM_ADDR=postgres://app:s3cret@db:5432/app", `saw "...@db:5432/app": expected host:port, for example pgbouncer.prod.svc:6432; of a URL keep`},
 		{"UPSTREAM_ADDR=host=db password=s3cret", "saw a value that is not repeated here"},
 		{"UPSTREAM_ADDR=postgres://u@db/x?password=s3cret", "saw a value that is not repeated here"},
+		{"UPSTREAM_ADDR=/run/db password=s3cret", "saw a value that is not repeated here"},
+		{"AUTH_PASSWORD_FILE=/run/secrets/password", `saw "/run/secrets/password"`},
 		{"UPSTREAM_ADDR=unix:/run/pg", "a Unix socket is not possible here"},
 		{"UPSTREAM_ADDR=127.0.0.1:6432", "pgorigin would connect to itself"},
 		{"UPSTREAM_ADDR=localhost", "pgorigin would connect to itself"},

@@ -65,7 +65,8 @@ func appendNew(problems []Problem, p Problem) []Problem {
 // strings into the wrong variable.
 func Shown(value string) string {
 	lower := strings.ToLower(value)
-	if strings.Contains(lower, "private key") || strings.Contains(lower, "password") ||
+	path := strings.HasPrefix(value, "/") && !strings.ContainsAny(value, "= ") // /run/secrets/password
+	if strings.Contains(lower, "private key") || (strings.Contains(lower, "password") && !path) ||
 		strings.Contains(value, "\n") {
 		return "a value that is not repeated here"
 	}
