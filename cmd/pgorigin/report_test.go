@@ -85,7 +85,7 @@ func TestFileProblemsNameTheirVariable(t *testing.T) {
 		{"impossible name", "TLS_SERVER_NAME", `saw "a b"`, []string{"TLS_CA_FILE=" + caFile, "TLS_SERVER_NAME=a b"}},
 	} {
 		t.Run(row.story, func(t *testing.T) {
-			env := []string{cmdtest.Upstream}
+			env := []string{cmdtest.Upstream, "PGORIGIN_UPSTREAM_WAIT=off"} // no file comes later
 			for _, setting := range row.env {
 				env = append(env, config.Prefix+setting)
 			}

@@ -202,7 +202,8 @@ func TestConfigurationProblems(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p, err := shared.lab.StartOrigin(shared.binary, row.env...)
+			env := append(row.env, noWait)
+			p, err := shared.lab.StartOrigin(shared.binary, env...)
 			if err != nil {
 				t.Fatal(err)
 			}

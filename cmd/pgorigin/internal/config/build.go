@@ -62,6 +62,9 @@ func (o *Origin) DialerProblems(err error, found []Problem) []Problem {
 			if wrong.Problem != tlsorigin.ProblemExcluded { // which says what to leave out
 				p.Text += "; " + v.Cure
 			}
+			if v.File == FileWatched && wrong.Problem == tlsorigin.ProblemUnusable {
+				p.Fault = faultOf(e)
+			}
 			if v.Secret { // it may be a key, by mistake
 				p.Value = ""
 			}

@@ -72,6 +72,7 @@ func (o *Origin) checkAuth() []finding {
 	}
 	if _, err := new(passwordFile).read(file.value); err != nil {
 		file.text, file.detail = "{}; expected a readable file with the password alone", err.Error()
+		file.fault = faultOf(err)
 		return []finding{file}
 	}
 	return nil

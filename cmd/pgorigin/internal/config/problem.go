@@ -4,10 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"slices"
 	"strings"
 
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
+	"github.com/pgorigin/pgorigin/tlsorigin/configfile"
 )
 
 // Problem is one thing that is wrong with the configuration.
@@ -17,6 +19,29 @@ type Problem struct {
 	Unset    bool   // the variable is missing
 	Text     string // expectation; cure
 	File     bool   // the variable names a file
+	Fault    FileFault
+}
+
+// FileFault says what is wrong with a file, if somebody who writes it may put that right.
+type FileFault int
+
+// The faults.
+const (
+	NoFileFault  FileFault = iota // waiting does not help
+	FileMissing                   // the file, or a folder on the way, does not exist
+	FileUnusable                  // the file cannot be used; it may be half written
+)
+
+// faultOf returns the fault of a file that could not be used because of err. A file that stalls was waited
+// for.
+func faultOf(err error) FileFault {
+	switch {
+	case errors.Is(err, configfile.ErrStalled):
+		return NoFileFault
+	case errors.Is(err, fs.ErrNotExist):
+		return FileMissing
+	}
+	return FileUnusable
 }
 
 // String returns one line: variable, what was seen, what was expected, what to do.
@@ -84,6 +109,7 @@ type finding struct {
 	unset  bool   // the variable is missing
 	text   string // template for Origin.Fill
 	detail string // data for text
+	fault  FileFault
 }
 
 // template is an error whose text is a template for Origin.Fill.
@@ -112,7 +138,7 @@ func (o *Origin) problems(found []finding) []Problem {
 		v, _ := Lookup(f.word)
 		problems = append(problems, Problem{
 			Variable: o.Variable(f.word), Value: f.value, Unset: f.unset, File: v.File != NoFile,
-			Text: o.Fill(f.text, f.detail),
+			Text: o.Fill(f.text, f.detail), Fault: f.fault,
 		})
 	}
 	return problems

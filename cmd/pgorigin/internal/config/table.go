@@ -88,7 +88,7 @@ func upstreamVariables() []Variable {
 		Word: "UPSTREAM_WAIT", Type: durationOrOff(), Default: "14s",
 		Help: "How long a client waits while the upstream is away: down, unreachable, silent, without an " +
 			"address in DNS, starting or shutting down. No client waits for what needs a person, such as " +
-			"a wrong certificate. 0 turns waiting off.",
+			"a wrong certificate. A start waits as long for files that do not exist. 0 turns waiting off.",
 	}}
 }
 

@@ -16,10 +16,13 @@ import (
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/host"
 )
 
-// listen binds every address before anything is served. If one fails, listen closes all listeners, reports
-// the problem and returns the exit code.
+// listen binds every address that is not bound yet, before anything is served. If one fails, listen closes all
+// listeners, reports the problem and returns the exit code.
 func (s *Sidecar) listen(ctx context.Context, p cli.Process) int {
 	for _, o := range s.origins {
+		if len(o.listeners) > 0 {
+			continue // adopted
+		}
 		if code := s.listenFor(ctx, p, o); code != cli.ExitOK {
 			return code
 		}

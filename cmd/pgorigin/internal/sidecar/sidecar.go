@@ -90,10 +90,23 @@ func Run(ctx context.Context, p cli.Process) int {
 // prepare returns a Sidecar that listens. If anything is wrong, it reports that to stderr and returns nil and
 // the exit code.
 func prepare(ctx context.Context, p cli.Process) (*Sidecar, int) {
+	began := time.Now()
 	s, problems := New(p)
-	if len(problems) > 0 {
+	if len(problems) > 0 && s.patience(problems) > 0 {
+		waiting := s
+		if code := waiting.listen(ctx, p); code != cli.ExitOK {
+			return nil, code
+		}
+		if s, problems = waiting.awaitFiles(ctx, p, began, problems); s == nil {
+			waiting.closeListeners()
+		}
+	}
+	switch {
+	case len(problems) > 0:
 		config.Report(p.Stderr, problems)
 		return nil, cli.ExitConfig
+	case s == nil:
+		return nil, cli.ExitOK // told to end
 	}
 	s.planResources(p.Env, host.CgroupMemory(os.DirFS("/")))
 	if code := s.listen(ctx, p); code != cli.ExitOK {
@@ -103,7 +116,8 @@ func prepare(ctx context.Context, p cli.Process) (*Sidecar, int) {
 }
 
 // New builds a Sidecar from the variables of p and the files that they name. It opens no connection and no
-// listener. If anything is wrong, New returns nil and every problem.
+// listener. If anything is wrong, New returns every problem. The Sidecar can then listen and answer probes, but
+// not serve.
 func New(p cli.Process) (*Sidecar, []config.Problem) {
 	settings, unknown, problems := config.Load(p.Env)
 	s := &Sidecar{
@@ -124,6 +138,12 @@ func New(p cli.Process) (*Sidecar, []config.Problem) {
 		Status:             s.status,
 		LogLinesDropped:    observe.DroppedLines(p.Stderr),
 	})
+	s.status.About = describeBuild(p.Build, host.Getenv(p.Env, "GODEBUG"))
+	endpoints := health.Handler(s.status, page.Handler(s.status.Snapshot), counts.Handler())
+	s.healthServer = health.NewServer(endpoints)
+	s.adminServer = newAdminServer(s.requestEnd)
+	s.healthServer.ErrorLog, _ = zap.NewStdLogAt(s.log, zap.DebugLevel) // only probes that hang up
+	s.adminServer.ErrorLog = s.healthServer.ErrorLog
 	for _, o := range settings.AllOrigins() {
 		made, wrong := s.newOrigin(o, counts, problems)
 		problems = append(problems, wrong...)
@@ -131,7 +151,7 @@ func New(p cli.Process) (*Sidecar, []config.Problem) {
 	}
 	if len(problems) > 0 {
 		config.SortProblems(problems)
-		return nil, problems
+		return s, problems
 	}
 	for _, w := range unknown {
 		s.warnings = append(s.warnings, config.Warning{Text: w.String()})
@@ -139,7 +159,6 @@ func New(p cli.Process) (*Sidecar, []config.Problem) {
 	if s.idle != nil {
 		s.idle.Busy = s.clientsWait
 	}
-	s.status.About = describeBuild(p.Build, host.Getenv(p.Env, "GODEBUG"))
 	for _, o := range s.origins {
 		s.warnings = append(s.warnings, advice.Warnings(o.settings, o.dialer.Warnings())...)
 		o.observer.Loaded(o.dialer)
@@ -147,11 +166,6 @@ func New(p cli.Process) (*Sidecar, []config.Problem) {
 		s.addConditions(o)
 		s.status.AddOrigin(func() health.OriginSnapshot { return s.describe(o) })
 	}
-	endpoints := health.Handler(s.status, page.Handler(s.status.Snapshot), counts.Handler())
-	s.healthServer = health.NewServer(endpoints)
-	s.adminServer = newAdminServer(s.requestEnd)
-	s.healthServer.ErrorLog, _ = zap.NewStdLogAt(s.log, zap.DebugLevel) // only probes that hang up
-	s.adminServer.ErrorLog = s.healthServer.ErrorLog
 	return s, nil
 }
 
