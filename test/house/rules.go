@@ -107,7 +107,7 @@ func house() []room {
 		{Package: safetext},
 
 		// Nobody in tlsorigin knows its spares, or the line of clients. verify opens no connection.
-		{Package: "tlsorigin/outage", Rooms: []string{"tlsorigin"}},
+		{Package: "tlsorigin/outage", Rooms: []string{"tlsorigin", "tlsorigin/internal/background"}},
 		{Package: "tlsorigin/spares", Rooms: []string{"tlsorigin", "tlsorigin/internal/background"}},
 		{
 			Package:   "tlsorigin/diagnose",

@@ -144,19 +144,23 @@ func (s *stage) dial(ctx context.Context, target net.Addr) (pgwire.Upstream, err
 }
 
 func (s *stage) dialSession(ctx context.Context, _ func(func())) (pgwire.Opened, error) {
-	conn, spare, err := s.spares.Dial(ctx)
-	if err != nil || spare == nil {
-		upstream, err := s.upstream(conn, err)
-		return pgwire.Opened{Upstream: upstream}, err
+	spare := s.spares.Take()
+	if spare == nil {
+		return s.dialAnew(ctx)
 	}
 	return pgwire.Opened{
-		Upstream: conn,
+		Upstream: spare.Conn,
 		Replace: func(ctx context.Context, _ error) (pgwire.Opened, error) {
-			upstream, err := s.upstream(spare.Fresh(ctx))
-			return pgwire.Opened{Upstream: upstream}, err
+			spare.Dead(ctx)
+			return s.dialAnew(ctx)
 		},
 		LoggedIn: spare.LoggedIn,
 	}, nil
+}
+
+func (s *stage) dialAnew(ctx context.Context) (pgwire.Opened, error) {
+	upstream, err := s.upstream(s.dialer.Dial(ctx, nil))
+	return pgwire.Opened{Upstream: upstream}, err
 }
 
 // upstream hides from pgwire what an event loop needs, if the road is to have none.

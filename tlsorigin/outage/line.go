@@ -1,11 +1,36 @@
 // Package outage lets clients wait while the upstream is away.
+//
+// While the upstream is there, a Line only dials. An outage begins when a dial fails for a reason that may
+// pass, or when no dial has been answered for a second. From then on clients wait in the order of their
+// arrival, and one prober dials for all of them. What it gets goes to the first in line: its login shows
+// whether the upstream is back.
+//
+//	line.go    the Line: when an outage begins and ends, and whose turn it is
+//	place.go   the way of one client: it dials, waits, and may come again
+//	probe.go   the dials of the prober
+//	queue.go   the order of arrival
 package outage
 
 import (
+	"container/heap"
+	"container/list"
 	"context"
+	"fmt"
+	"sync"
 	"time"
 
 	"github.com/pgorigin/pgorigin/tlsorigin"
+	"github.com/pgorigin/pgorigin/tlsorigin/internal/background"
+)
+
+const (
+	// suspectAfter is how long no dial is answered before the upstream counts as away. A healthy one answers
+	// within a few round trips.
+	suspectAfter = time.Second
+	// firstWindow is how many clients dial at one time when the upstream is back. Each connection adds one, up
+	// to lastWindow: over a long distance, thousands of clients would else wait for seconds.
+	firstWindow = 32
+	lastWindow  = 128
 )
 
 // Options of a Line.
@@ -18,14 +43,16 @@ type Options struct {
 
 // Trace holds hooks that a Line runs. Any may be nil. They must neither block nor call the Line.
 type Trace struct {
-	// Away is called when an outage begins: from now on clients wait.
+	// Away is called when the first client of an outage has to wait.
 	Away func(why error)
-	// Back is called when it ends, after its length, with the number of clients that still wait.
+	// Back is called after Away, when the upstream takes logins again. It gets the length of the outage and
+	// the number of clients that still wait.
 	Back func(lasted time.Duration, waiting int)
-	// Hopeless is called instead of Back when the outage ends because waiting cannot cure the failure. So the
-	// clients that still wait get it.
+	// Hopeless is called in the place of Back if the upstream is there, but fails in a way that waiting does
+	// not cure. All clients that wait get that failure.
 	Hopeless func(why *tlsorigin.Error, lasted time.Duration, waiting int)
-	// Waited is called for each client that has waited. An error says that it waited in vain.
+	// Waited is called for each client that has waited: when the upstream answers its login, or with an error
+	// when it has waited in vain. If the session has ended meanwhile, that is the error of its context.
 	Waited func(waited time.Duration, err error)
 	// Probed is called for each dial of a prober.
 	Probed func(addr *tlsorigin.Addr, err error)
@@ -34,43 +61,266 @@ type Trace struct {
 // Line dials for sessions. While the upstream is away they wait in the order in which they came. New makes a
 // Line; its methods may be called concurrently.
 type Line struct {
-	dialer  *tlsorigin.Dialer
-	options Options
+	upstream   upstream
+	options    Options
+	background *background.Group
+
+	mu       sync.Mutex
+	closed   bool
+	arrived  uint64    // clients so far
+	queue    queue     // clients that have no connection; in an outage also those that still dial
+	pending  list.List // of *Place: dials of clients, the oldest first
+	watching bool      // a timer will call watch
+	answered time.Time // when a dial of a client was last answered
+	waiting  int
+	outage   *outage   // nil while the upstream is there
+	recovery *recovery // after the latest outage; nil before the first
+	prober   *prober   // nil unless clients wait in an outage
 }
+
+// outage is the time in which the upstream is away.
+type outage struct {
+	began     time.Time
+	why       error // the latest reason
+	announced bool
+
+	asked     time.Time // when addresses was brought up to date
+	addresses []*address
+}
+
+// recovery is the time after an outage. It limits how many of those who waited dial at one time.
+type recovery struct{ window, dialling int }
 
 // New returns a Line that dials by d.
-func New(d *tlsorigin.Dialer, o Options) *Line { return &Line{dialer: d, options: o} }
+func New(d *tlsorigin.Dialer, o Options) *Line { return newLine(dialer{d}, o) }
 
-// Close ends the probes. Clients that wait get an error.
-func (l *Line) Close() error { return nil }
+func newLine(u upstream, o Options) *Line {
+	return &Line{upstream: u, options: o, background: background.New()}
+}
+
+// Close ends the probes. Clients that wait get an error, and later ones do not wait. Close returns nil.
+func (l *Line) Close() error {
+	l.mu.Lock()
+	l.closed = true
+	l.outage = nil
+	l.stopProber()
+	l.dismiss(errClosed)
+	l.mu.Unlock()
+	l.background.Close()
+	return nil
+}
 
 // Waiting returns how many clients wait.
-func (l *Line) Waiting() int { return 0 }
+func (l *Line) Waiting() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.waiting
+}
 
-// Away reports whether the upstream is away, since when, and why.
+// Away reports whether the upstream is away, as far as clients have found out, since when, and why.
 func (l *Line) Away() (since time.Time, why error, away bool) {
-	return time.Time{}, nil, false
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.outage == nil || !l.outage.announced {
+		return time.Time{}, nil, false
+	}
+	return l.outage.began, l.outage.why, true
 }
 
-// Place is that of one session in a Line. It ends with the context of the session.
-type Place struct {
-	line *Line
+// isClosed reports whether Close was called.
+func (l *Line) isClosed() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.closed
 }
 
-// Dial returns a verified connection for a session, which closes it. The session lasts as long as ctx. While
-// it waits, Dial runs inside aside.
-func (l *Line) Dial(ctx context.Context, aside func(wait func())) (*tlsorigin.Conn, *Place, error) {
-	_ = aside
-	conn, err := l.dialer.Dial(ctx, nil)
-	return conn, &Place{line: l}, err
+// l.mu is held in all that follows, unless the comment says otherwise.
+
+// watch begins an outage if no dial has been answered for a while. A timer calls it; it does not hold l.mu.
+func (l *Line) watch() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.watching = false
+	oldest := l.pending.Front()
+	if oldest == nil || l.outage != nil || l.closed {
+		return
+	}
+	since := later(oldest.Value.(*Place).began, l.answered)
+	if left := suspectAfter - time.Since(since); left > 0 {
+		l.watchIn(left)
+		return
+	}
+	l.begin(l.upstream.failure(nil, tlsorigin.ReasonUpstreamSilent,
+		fmt.Sprintf("no connection was answered for %v", suspectAfter)))
 }
 
-// Again returns another connection, because the upstream ended the session's own before its first message, or
-// refused the login for a reason that passes. why says so. Dial's time goes on.
-func (p *Place) Again(ctx context.Context, why error) (*tlsorigin.Conn, error) {
-	_ = why
-	return p.line.dialer.Dial(ctx, nil)
+// watchIn sees to it that watch is called, in wait at the earliest.
+func (l *Line) watchIn(wait time.Duration) {
+	if !l.watching {
+		l.watching = true
+		time.AfterFunc(wait, l.watch)
+	}
 }
 
-// Answered says that the upstream takes logins.
-func (p *Place) Answered() {}
+// note notes why the upstream is away. That begins an outage if there is none.
+func (l *Line) note(why error) {
+	if l.outage != nil {
+		l.outage.why = why
+		return
+	}
+	l.begin(why)
+}
+
+// begin begins an outage. Clients that dial go on, and have a place in the line from now on.
+func (l *Line) begin(why error) {
+	if l.closed {
+		return
+	}
+	l.outage = &outage{began: time.Now(), why: why}
+	for e := l.pending.Front(); e != nil; e = e.Next() {
+		if p := e.Value.(*Place); p.given == (grant{}) { // otherwise its dial is about to end
+			l.push(p)
+		}
+	}
+	l.announce()
+	l.startProber()
+}
+
+// announce tells the hook of the outage, once a client waits.
+func (l *Line) announce() {
+	o := l.outage
+	if o == nil || o.announced || l.waiting == 0 {
+		return
+	}
+	o.announced = true
+	if l.options.Trace.Away != nil {
+		l.options.Trace.Away(o.why)
+	}
+}
+
+// back ends the outage: the upstream takes logins.
+func (l *Line) back() {
+	o := l.outage
+	l.outage = nil
+	l.stopProber()
+	if o.announced && l.options.Trace.Back != nil {
+		l.options.Trace.Back(time.Since(o.began), l.waiting)
+	}
+	l.recovery = &recovery{window: firstWindow}
+	l.release()
+	if l.pending.Len() > 0 {
+		l.watchIn(suspectAfter)
+	}
+}
+
+// hopeless ends the outage: the upstream is there, and waiting does not cure its failure.
+func (l *Line) hopeless(why *tlsorigin.Error) {
+	o := l.outage
+	l.outage = nil
+	l.stopProber()
+	if o.announced && l.options.Trace.Hopeless != nil {
+		l.options.Trace.Hopeless(why, time.Since(o.began), l.waiting)
+	}
+	l.recovery = &recovery{window: firstWindow}
+	l.dismiss(why)
+}
+
+// dismiss empties the line. Clients that wait get err, and those that still dial go on.
+func (l *Line) dismiss(err error) {
+	for l.queue.Len() > 0 {
+		if p := l.pop(); p.woken != nil {
+			p.give(grant{err: err})
+		}
+	}
+}
+
+// release lets clients dial, as many as may at one time.
+func (l *Line) release() {
+	if l.outage != nil || l.recovery == nil {
+		return
+	}
+	for r := l.recovery; l.queue.Len() > 0 && r.dialling < r.window; {
+		r.dialling++
+		l.pop().give(grant{turn: r})
+	}
+}
+
+// endTurn says that a client which was released has dialled.
+func (l *Line) endTurn(r *recovery, connected bool) {
+	if r == nil {
+		return
+	}
+	r.dialling--
+	if connected {
+		r.window = min(r.window+1, lastWindow)
+	}
+	if r == l.recovery {
+		l.release()
+	}
+}
+
+// hand gives a verified connection to the first in line. Its login tries whether the upstream is back.
+func (l *Line) hand(conn *tlsorigin.Conn, a *address) {
+	if l.outage == nil || l.queue.Len() == 0 {
+		l.discard(conn)
+		return
+	}
+	a.trials++
+	a.handed = time.Now()
+	p := l.pop()
+	p.give(grant{conn: conn, trial: a})
+}
+
+// takeBack takes what a client got and does not need.
+func (l *Line) takeBack(g grant) {
+	if g.conn != nil {
+		g.trial.trials--
+		l.hand(g.conn, g.trial)
+		l.kick()
+	}
+	l.endTurn(g.turn, false)
+}
+
+// discard closes a connection that nobody needs. Close waits for it.
+func (l *Line) discard(conn *tlsorigin.Conn) {
+	if !l.background.Start(func(context.Context) { l.upstream.close(conn) }) {
+		l.upstream.close(conn)
+	}
+}
+
+// push gives p its place in the line, unless it has one.
+func (l *Line) push(p *Place) {
+	if p.index < 0 {
+		heap.Push(&l.queue, p)
+		l.startProber()
+	}
+}
+
+// pop takes the first out of the line.
+func (l *Line) pop() *Place {
+	p := heap.Pop(&l.queue).(*Place)
+	l.idle()
+	return p
+}
+
+// remove takes p out of the line, if it is in it.
+func (l *Line) remove(p *Place) {
+	if p.index >= 0 {
+		heap.Remove(&l.queue, p.index)
+		l.idle()
+	}
+}
+
+// idle ends the probes if nobody waits.
+func (l *Line) idle() {
+	if l.queue.Len() == 0 {
+		l.stopProber()
+	}
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}

@@ -36,7 +36,7 @@ func TestSparesModel(t *testing.T) {
 				}
 				if spare, ok := conn.(*Spare); ok && random.IntN(4) == 0 { // it was dead
 					_ = spare.Close()
-					if conn, err = spare.Fresh(t.Context()); err != nil {
+					if conn, err = r.replace(t.Context(), spare); err != nil {
 						break
 					}
 				} else if ok {

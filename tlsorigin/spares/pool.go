@@ -2,7 +2,6 @@ package spares
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -26,6 +25,7 @@ type Pool struct {
 
 	mu               sync.Mutex
 	closed           bool
+	suspended        bool            // no new ones are made
 	ready            []*Spare        // the oldest first
 	opening, closing int             // connections that count, too
 	fewer            chan struct{}   // closed, and replaced, when one of these is opened or closed
@@ -37,7 +37,7 @@ type Pool struct {
 
 // Trace holds hooks that a Pool runs. Any may be nil. They must neither block nor call the Pool.
 type Trace struct {
-	// Used is called for each Dial and each Fresh.
+	// Used is called for each Take and each Dead.
 	Used func(Use)
 	// Discarded is called for each spare that is closed unused, with its age. For EndDead, err says what
 	// happened.
@@ -53,7 +53,7 @@ type Use string
 const (
 	Hit  Use = "hit"
 	Miss Use = "miss" // none was ready
-	Dead Use = "dead" // a hit that was dead: Fresh was called
+	Dead Use = "dead" // a hit that was dead
 )
 
 // Uses returns all of them.
@@ -86,8 +86,7 @@ type Spare struct {
 	stretch float64       // factor of any limit, so that spares made together do not end together
 }
 
-// New returns a Pool of d that keeps count connections ready from Start on. If count is zero it keeps none,
-// and its Dial always dials.
+// New returns a Pool of d that keeps count connections ready from Start on. If count is zero it keeps none.
 func New(d *tlsorigin.Dialer, count int, trace Trace) *Pool {
 	p := &Pool{
 		dialer: d, count: count, trace: trace,
@@ -105,8 +104,8 @@ func (p *Pool) Start() {
 	}
 }
 
-// Close closes all spares and waits until that is done, at most tlsorigin.CloseGrace. Dial goes on to work,
-// by fresh connections. Close returns nil, and may be called again.
+// Close closes all spares and waits until that is done, at most tlsorigin.CloseGrace. Close returns
+// nil, and may be called again.
 func (p *Pool) Close() error {
 	p.mu.Lock()
 	p.closed = true
@@ -116,26 +115,61 @@ func (p *Pool) Close() error {
 	return nil
 }
 
-// Dial returns the connection of a Spare that is in order, together with the Spare. Without one it dials, and
-// the Spare is nil. The caller closes the connection. Dial is for sessions. A cancel request needs a
-// connection that is known to be alive and younger than its session, so it needs Dialer.Dial.
+// Take returns a Spare that is in order, or nil. The caller closes its connection. A Spare is for sessions. A
+// cancel request needs a connection that is known to be alive and younger than its session, so it needs
+// Dialer.Dial.
 //
 // A Spare may still be dead, because the upstream may end it at any moment. A caller that notices before it
-// has received anything should call Fresh.
-func (p *Pool) Dial(ctx context.Context) (*tlsorigin.Conn, *Spare, error) {
-	if spare := p.take(); spare != nil {
-		return spare.Conn, spare, nil
+// has received anything should call Dead, and dial.
+func (p *Pool) Take() *Spare {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.count == 0 || p.closed {
+		return nil
 	}
-	conn, err := p.dial(ctx)
-	return conn, nil, err
+	// The youngest has the longest time left for the login, which began for pgbouncer when it accepted the
+	// connection.
+	for i, spare := range slices.Backward(p.ready) {
+		p.ready = p.ready[:i]
+		if !p.discardFlawed(spare, time.Now()) {
+			p.used(Hit)
+			return spare
+		}
+	}
+	p.used(Miss)
+	return nil
 }
 
-// Fresh dials again, because s was dead. The caller still closes s. The pool first closes all other spares:
-// what happened to s has probably happened to them, and an upstream that is full gets their places.
-func (s *Spare) Fresh(ctx context.Context) (*tlsorigin.Conn, error) {
+// Dead says that s was dead. The pool closes all other spares: what happened to s has probably happened to
+// them. Dead waits for that, because an upstream that is full gets their places before it is dialled again.
+func (s *Spare) Dead(ctx context.Context) {
 	s.pool.noteDead()
 	s.pool.awaitGone(ctx)
-	return s.pool.dial(ctx)
+}
+
+// Failed says that the dial of a session has failed. The spares are no better, and go.
+func (p *Pool) Failed(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.failed(err)
+}
+
+// Suspend closes all spares. No new ones are made before Resume: the upstream is away, and something else
+// finds out when it is back.
+func (p *Pool) Suspend() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.suspended = true
+	p.dropAll(EndUnhealthy)
+}
+
+// Resume says that the upstream is back.
+func (p *Pool) Resume() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.suspended = false
+	p.pause.until = time.Now() // one spare at first
+	p.Check()
 }
 
 // LoggedIn says that the login on s is over. Only now, and after a moment for the first statement, the pool
@@ -157,37 +191,6 @@ func (p *Pool) Check() {
 	case p.wake <- struct{}{}:
 	default: // about to look
 	}
-}
-
-// take returns the youngest spare that is in order, or nil. The youngest has the longest time left for the
-// login, which began for pgbouncer when it accepted the connection.
-func (p *Pool) take() *Spare {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.count == 0 || p.closed {
-		return nil
-	}
-	for i, spare := range slices.Backward(p.ready) {
-		p.ready = p.ready[:i]
-		if !p.discardFlawed(spare, time.Now()) {
-			p.used(Hit)
-			return spare
-		}
-	}
-	p.used(Miss)
-	return nil
-}
-
-// dial makes a connection for a caller of Dial. If that fails, the spares are no better, and go.
-func (p *Pool) dial(ctx context.Context) (*tlsorigin.Conn, error) {
-	conn, err := p.dialer.Dial(ctx, nil)
-	var failure *tlsorigin.Error
-	if errors.As(err, &failure) {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		p.failed(failure)
-	}
-	return conn, err
 }
 
 // noteDead notes that a spare was dead after it had been handed out.

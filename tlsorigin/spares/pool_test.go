@@ -129,7 +129,7 @@ func TestFailureDropsWhatIsBeingMade(t *testing.T) {
 		r.answered = make(chan struct{})
 		r.Start()
 		r.pass(time.Second)
-		r.noteDead() // as Fresh of a spare that was handed out before
+		r.noteDead() // as Dead of a spare that was handed out before
 		synctest.Wait()
 		close(r.answered)
 		r.expectReady(0)
@@ -142,14 +142,35 @@ func TestFailureDropsWhatIsBeingMade(t *testing.T) {
 	})
 }
 
-func TestFreshReplacesADud(t *testing.T) {
+// While the upstream is away nobody makes spares, and once it is back there are as many as before, made one at a
+// time at first.
+func TestSuspendedPool(t *testing.T) {
+	inSpareBubble(t, 3, nil, func(t *testing.T, r *spareRig) {
+		r.Start()
+		r.expectReady(3)
+		r.Suspend()
+		r.expectReady(0)
+		r.expectEnds(EndUnhealthy, 3)
+		r.pass(time.Minute)
+		if n, _ := r.dialled(); n != 3 {
+			t.Errorf("%d dials", n)
+		}
+		r.do(func() { r.refused = true })
+		_, _ = r.Dial(t.Context()) // begins a pause, which does not outlast the outage
+		r.do(func() { r.refused = false })
+		r.Resume()
+		r.expectReady(3)
+	})
+}
+
+func TestADudIsReplaced(t *testing.T) {
 	inSpareBubble(t, 3, nil, func(t *testing.T, r *spareRig) {
 		r.Start()
 		r.expectReady(3)
 		r.takeOne()
 		r.expectReady(3)
 		spare := r.takeOne().(*Spare)
-		fresh, err := spare.Fresh(t.Context())
+		fresh, err := r.replace(t.Context(), spare)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -166,7 +187,7 @@ func TestFreshReplacesADud(t *testing.T) {
 }
 
 // An upstream that has no room gets that of the other spares before it is asked again, if they end in time.
-func TestFreshWaitsForTheOthersToEnd(t *testing.T) {
+func TestDeadWaitsForTheOthersToEnd(t *testing.T) {
 	for name, row := range map[string]struct {
 		linger, waits time.Duration
 		beside        int
@@ -182,13 +203,13 @@ func TestFreshWaitsForTheOthersToEnd(t *testing.T) {
 				r.expectReady(3)
 				r.do(func() { r.linger = row.linger })
 				began := time.Now()
-				conn, err := spare.Fresh(t.Context())
+				conn, err := r.replace(t.Context(), spare)
 				if err != nil {
 					t.Fatal(err)
 				}
 				t.Cleanup(func() { conn.Close() })
 				if took := time.Since(began); took != row.waits {
-					t.Errorf("Fresh took %v, want %v", took, row.waits)
+					t.Errorf("it took %v, want %v", took, row.waits)
 				}
 				r.do(func() {
 					if r.beside != row.beside {

@@ -89,14 +89,25 @@ func inSpareBubble(t *testing.T, count int, change func(*tlsorigin.Config), test
 	})
 }
 
-// Dial returns a *Spare if the pool has one, else a *tlsorigin.Conn.
+// Dial returns a *Spare if the pool has one, else a *tlsorigin.Conn, as a session gets it.
 func (r *spareRig) Dial(ctx context.Context) (net.Conn, error) {
-	conn, spare, err := r.Pool.Dial(ctx)
-	switch {
-	case err != nil:
-		return nil, err
-	case spare != nil:
+	if spare := r.Take(); spare != nil {
 		return spare, nil
+	}
+	return r.fresh(ctx)
+}
+
+// replace is what a session does that got a dead spare.
+func (r *spareRig) replace(ctx context.Context, spare *Spare) (net.Conn, error) {
+	spare.Dead(ctx)
+	return r.fresh(ctx)
+}
+
+func (r *spareRig) fresh(ctx context.Context) (net.Conn, error) {
+	conn, err := r.dialer.Dial(ctx, nil)
+	if err != nil {
+		r.Failed(err)
+		return nil, err
 	}
 	return conn, nil
 }

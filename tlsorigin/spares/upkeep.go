@@ -51,7 +51,7 @@ func (p *Pool) checkAll(now time.Time) {
 // refill begins to make the spares that are missing. After a failure it makes one at a time. p.mu is held,
 // here and in all that follows, unless the comment says otherwise.
 func (p *Pool) refill(now time.Time) {
-	for !p.pause.lasts(now) && len(p.ready)+p.opening+p.closing < p.count {
+	for !p.suspended && !p.pause.lasts(now) && len(p.ready)+p.opening+p.closing < p.count {
 		if p.opening > 0 && p.pause.remembered(now) {
 			return
 		}

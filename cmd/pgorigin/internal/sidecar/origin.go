@@ -25,8 +25,8 @@ type origin struct {
 	settings  *config.Origin
 	observer  *observe.Observer
 	dialer    *tlsorigin.Dialer
-	line      *outage.Line // of clients that wait for the upstream
-	spares    *spares.Pool // dials for sessions, by dialer
+	line      *outage.Line // dials for sessions, by dialer; they wait in it
+	spares    *spares.Pool
 	server    *pgwire.Server
 	listeners []net.Listener // for clients
 }
@@ -70,7 +70,26 @@ func (s *Sidecar) newOrigin(
 
 // lineOptions says how clients wait while the upstream is away.
 func (o *origin) lineOptions() outage.Options {
-	return outage.Options{Wait: o.settings.Upstream.Wait, Trace: o.observer.OutageTrace()}
+	return outage.Options{Wait: o.settings.Upstream.Wait, Trace: o.outageTrace()}
+}
+
+// outageTrace returns the observer's hooks. In addition, there are no spares while the upstream is away.
+func (o *origin) outageTrace() outage.Trace {
+	trace := o.observer.OutageTrace()
+	away, back, hopeless := trace.Away, trace.Back, trace.Hopeless
+	trace.Away = func(why error) {
+		o.spares.Suspend()
+		away(why)
+	}
+	trace.Back = func(lasted time.Duration, waiting int) {
+		o.spares.Resume()
+		back(lasted, waiting)
+	}
+	trace.Hopeless = func(why *tlsorigin.Error, lasted time.Duration, waiting int) {
+		o.spares.Resume()
+		hopeless(why, lasted, waiting)
+	}
+	return trace
 }
 
 // addressStates returns the state of each remembered address.
@@ -104,41 +123,6 @@ func (o *origin) dialTrace() *tlsorigin.Trace {
 		}
 	}
 	return trace
-}
-
-// pgwire relays to connections of tlsorigin. The two packages do not know each other, so their agreement is
-// checked here: renaming a method of Conn that pgwire needs breaks the build.
-var _ pgwire.Upstream = (*tlsorigin.Conn)(nil)
-
-// asUpstream makes a pgwire.Upstream of what a dial returned. A nil *Conn must not become an Upstream that is
-// not nil.
-func asUpstream(conn *tlsorigin.Conn, err error) (pgwire.Upstream, error) {
-	if err != nil {
-		return nil, err
-	}
-	return conn, nil
-}
-
-// dial implements pgwire.Server.Dial.
-func (o *origin) dial(ctx context.Context, target net.Addr) (pgwire.Upstream, error) {
-	return asUpstream(o.dialer.Dial(ctx, target))
-}
-
-// dialSession implements pgwire.Server.DialSession.
-func (o *origin) dialSession(ctx context.Context, _ func(wait func())) (pgwire.Opened, error) {
-	conn, spare, err := o.spares.Dial(ctx)
-	if err != nil || spare == nil {
-		upstream, err := asUpstream(conn, err)
-		return pgwire.Opened{Upstream: upstream}, err
-	}
-	return pgwire.Opened{
-		Upstream: conn,
-		Replace: func(ctx context.Context, _ error) (pgwire.Opened, error) {
-			upstream, err := asUpstream(spare.Fresh(ctx))
-			return pgwire.Opened{Upstream: upstream}, err
-		},
-		LoggedIn: spare.LoggedIn,
-	}, nil
 }
 
 // keepSpares begins to keep spares ready. drain and closeUpstreams end it.

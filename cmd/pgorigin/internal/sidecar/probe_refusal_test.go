@@ -40,7 +40,7 @@ func (u *fickleUpstream) serve(conn *tls.Conn) {
 // upstream down, a probe agrees, and the next one sees that the server has started.
 func TestProbeOfAServerThatRefusesEverybody(t *testing.T) {
 	upstream := new(fickleUpstream)
-	r := start(t, cmdtest.StartUpstreamOf(t, upstream.serve)...)
+	r := start(t, append(cmdtest.StartUpstreamOf(t, upstream.serve), "PGORIGIN_UPSTREAM_WAIT=1s")...)
 	o := r.sidecar.origins[0]
 	if problem := o.probe(t.Context()); problem != nil || upstream.startups.Load() != 0 {
 		t.Fatalf("the first probe says %+v after %d startup packets", problem, upstream.startups.Load())

@@ -1,0 +1,393 @@
+package outage
+
+import (
+	"container/list"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/pgorigin/pgorigin/tlsorigin"
+)
+
+// maxEnds is how many connections of a session the upstream may end without a message before the session
+// gives up.
+const maxEnds = 2
+
+var (
+	errClosed = errors.New("the sidecar ends, and nobody waits for the upstream any more")
+	// errHanded interrupts the dial of a client that has been given a connection, or a turn.
+	errHanded = errors.New("the client needs no dial of its own any more")
+)
+
+// WaitedError says that a client has waited in vain for an upstream that refuses logins for now.
+type WaitedError struct {
+	Waited time.Duration
+	Err    error // how the upstream refused another client
+}
+
+// Error returns both.
+func (e *WaitedError) Error() string { return fmt.Sprintf("%v; waited %v for it", e.Err, e.Waited) }
+
+// Unwrap returns Err.
+func (e *WaitedError) Unwrap() error { return e.Err }
+
+// Place is that of one session in a Line. One goroutine uses its methods.
+type Place struct {
+	line     *Line
+	aside    func(wait func())
+	arrival  uint64
+	deadline time.Time // nothing waits longer
+
+	opened time.Time // when the session got its latest connection
+	remote *tlsorigin.Addr
+	ends   int
+
+	// The Line's mutex guards what follows.
+	index   int           // in the line; negative if it is not there
+	pending *list.Element // in the Line's pending; nil unless it dials
+	began   time.Time     // of its dial
+	cancel  func()        // interrupts its dial
+	woken   chan struct{} // closed when it need not wait any more; nil unless it waits
+	since   time.Time     // when it first waited; zero if it never did, or if that is reported
+	given   grant
+	turn    *recovery   // for its dial; nil if it needs none
+	trial   *address    // whose connection it tries; nil for none
+	leave   func() bool // ends the watch for the end of the session; nil without a trial
+	refusal error       // how the upstream refused its login for now; nil if it did not
+}
+
+// grant is what ends the wait of a client. At most one of conn, turn and err is set.
+type grant struct {
+	conn  *tlsorigin.Conn
+	trial *address  // of conn
+	turn  *recovery // it may dial
+	err   error
+}
+
+// give ends the wait or the dial of a client that is not in the line any more.
+func (p *Place) give(g grant) {
+	p.given = g
+	if p.woken != nil {
+		close(p.woken)
+		return
+	}
+	p.cancel()
+}
+
+// Dial returns a verified connection for a session, which closes it. While the session only waits, it runs
+// inside aside. The Place is nil if clients do not wait.
+func (l *Line) Dial(ctx context.Context, aside func(wait func())) (*tlsorigin.Conn, *Place, error) {
+	if l.options.Wait <= 0 {
+		conn, err := l.upstream.dial(ctx, nil)
+		return conn, nil, err
+	}
+	p := &Place{line: l, aside: aside, deadline: time.Now().Add(l.options.Wait), index: -1}
+	l.mu.Lock()
+	l.arrived++
+	p.arrival = l.arrived
+	l.mu.Unlock()
+	conn, err := p.open(ctx)
+	return conn, p, err
+}
+
+// Refused returns another connection, because the first message of the upstream says that it starts or stops.
+// The session is the first in line again, unless another address may take it. If the error is why itself, the
+// time is over.
+func (p *Place) Refused(ctx context.Context, why error) (*tlsorigin.Conn, error) {
+	l := p.line
+	l.upstream.notReady(p.remote, why)
+	elsewhere := l.upstream.elsewhere()
+	l.mu.Lock()
+	if p.trial != nil {
+		p.trial.failure, p.trial.refusal = nil, why
+	}
+	p.endTrial()
+	if !elsewhere || l.outage != nil {
+		l.note(why)
+	}
+	p.refusal = why
+	l.mu.Unlock()
+	return p.again(ctx, why)
+}
+
+// Ended returns another connection, because the upstream has ended the session's own without a message. If
+// the error is why itself, that has happened too often, or the time is over.
+func (p *Place) Ended(ctx context.Context, why error) (*tlsorigin.Conn, error) {
+	l := p.line
+	l.mu.Lock()
+	p.endTrial()
+	l.mu.Unlock()
+	var failure *tlsorigin.Error
+	if errors.As(why, &failure) && failure.Kind.Layer() > tlsorigin.LayerNetwork {
+		return nil, p.inVain(why) // such as a client certificate that is rejected
+	}
+	if p.ends++; p.ends > maxEnds {
+		return nil, p.inVain(why)
+	}
+	return p.again(ctx, why)
+}
+
+// again opens another connection if there is time left.
+func (p *Place) again(ctx context.Context, why error) (*tlsorigin.Conn, error) {
+	if l := p.line; !time.Now().Before(p.deadline) || l.isClosed() {
+		return nil, p.inVain(why)
+	}
+	return p.open(ctx)
+}
+
+// inVain returns why, and reports that the client has waited for it.
+func (p *Place) inVain(why error) error {
+	p.line.mu.Lock()
+	defer p.line.mu.Unlock()
+	p.report(why)
+	return why
+}
+
+// Answered says that the upstream takes logins.
+func (p *Place) Answered() {
+	l := p.line
+	l.upstream.ready(p.remote)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	p.endTrial()
+	p.report(nil)
+	// A connection from before the outage says nothing: a server that stops may still serve it.
+	if l.outage != nil && !p.opened.Before(l.outage.began) {
+		l.back()
+	}
+}
+
+// step is what a client does next.
+type step int
+
+const (
+	done step = iota
+	dial
+	wait
+)
+
+// open gets a connection: by a dial while the upstream is there, else by waiting.
+func (p *Place) open(ctx context.Context) (*tlsorigin.Conn, error) {
+	for next := dial; ; {
+		var conn *tlsorigin.Conn
+		var err error
+		if next == dial {
+			conn, next, err = p.dial(ctx)
+		} else {
+			conn, next, err = p.wait(ctx)
+		}
+		if next == done {
+			return conn, err
+		}
+	}
+}
+
+// dial dials, unless the client has to wait for its turn.
+func (p *Place) dial(ctx context.Context) (*tlsorigin.Conn, step, error) {
+	dialCtx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	if !p.mayDial(func() { cancel(errHanded) }) {
+		return nil, wait, nil
+	}
+	conn, err := p.line.upstream.dial(dialCtx, nil)
+	return p.dialled(ctx, conn, err)
+}
+
+// mayDial begins a dial, which cancel interrupts, or gives the client a place in the line.
+func (p *Place) mayDial(cancel func()) bool {
+	l := p.line
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.outage != nil || p.turn == nil && l.queue.Len() > 0 {
+		turn := p.turn
+		p.turn = nil
+		l.push(p)
+		p.startWait()
+		l.endTurn(turn, false)
+		l.release()
+		return false
+	}
+	p.began, p.cancel = time.Now(), cancel
+	p.pending = l.pending.PushBack(p)
+	l.watchIn(suspectAfter)
+	return true
+}
+
+// dialled takes what came of a dial.
+func (p *Place) dialled(ctx context.Context, conn *tlsorigin.Conn, err error) (*tlsorigin.Conn, step, error) {
+	l := p.line
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.pending.Remove(p.pending)
+	p.pending, p.cancel = nil, nil
+	given, turn := p.given, p.turn
+	p.given, p.turn = grant{}, nil
+	defer l.endTurn(turn, conn != nil)
+	switch {
+	case conn != nil:
+		l.answered = time.Now()
+		l.remove(p)
+		l.takeBack(given)
+		p.got(conn)
+		return conn, done, nil
+	case ctx.Err() != nil:
+		l.remove(p)
+		l.takeBack(given)
+		return nil, done, p.left(ctx)
+	case given.conn != nil || given.turn != nil:
+		return p.use(ctx, given)
+	}
+	return p.judge(err)
+}
+
+// judge decides what a failed dial means.
+func (p *Place) judge(err error) (*tlsorigin.Conn, step, error) {
+	l := p.line
+	var failure *tlsorigin.Error
+	if !errors.As(err, &failure) || !failure.MayPass() {
+		l.remove(p)
+		l.answered = time.Now()
+		if failure != nil && l.outage != nil {
+			l.hopeless(failure)
+		}
+		return nil, done, p.failed(err)
+	}
+	now := time.Now()
+	over := l.closed || !now.Before(p.deadline)
+	if stuck := now.Sub(p.began) >= suspectAfter; stuck && l.outage == nil && l.answered.After(p.began) && !over {
+		return nil, dial, nil // it says nothing about now
+	}
+	l.note(failure)
+	if over {
+		l.remove(p)
+		return nil, done, p.failed(failure)
+	}
+	l.push(p)
+	p.startWait()
+	return nil, wait, nil
+}
+
+// startWait says that the client waits, and does not dial.
+func (p *Place) startWait() {
+	p.woken = make(chan struct{})
+	if p.since.IsZero() {
+		p.since = time.Now()
+	}
+	p.line.waiting++
+	p.line.announce()
+}
+
+// wait waits for a connection, for a turn to dial, or for the end of the time.
+func (p *Place) wait(ctx context.Context) (*tlsorigin.Conn, step, error) {
+	woken := p.woken // set by this goroutine
+	wait := func() {
+		timer := time.NewTimer(time.Until(p.deadline))
+		defer timer.Stop()
+		select {
+		case <-woken:
+		case <-ctx.Done():
+		case <-timer.C:
+		}
+	}
+	if p.aside == nil {
+		wait()
+	} else {
+		p.aside(wait)
+	}
+	l := p.line
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.waiting--
+	given := p.given
+	p.woken, p.given = nil, grant{}
+	l.remove(p)
+	switch {
+	case ctx.Err() != nil:
+		l.takeBack(given)
+		return nil, done, p.left(ctx)
+	case given != grant{}:
+		return p.use(ctx, given)
+	}
+	return nil, done, p.failed(p.timeOver())
+}
+
+// use uses what the client was given.
+func (p *Place) use(ctx context.Context, given grant) (*tlsorigin.Conn, step, error) {
+	switch {
+	case given.conn != nil:
+		p.got(given.conn)
+		p.trial = given.trial
+		p.leave = context.AfterFunc(ctx, func() { // it leaves without an answer
+			p.line.mu.Lock()
+			defer p.line.mu.Unlock()
+			p.endTrial()
+		})
+		return given.conn, done, nil
+	case given.turn != nil:
+		p.turn = given.turn
+		return nil, dial, nil
+	}
+	return nil, done, p.failed(given.err)
+}
+
+// got notes which connection the session has.
+func (p *Place) got(conn *tlsorigin.Conn) {
+	p.opened, p.remote = time.Now(), p.line.upstream.remote(conn)
+}
+
+// endTrial says that the login on a prober's connection has been answered, or will not be.
+func (p *Place) endTrial() {
+	if p.trial == nil {
+		return
+	}
+	p.trial.trials--
+	p.trial = nil
+	p.leave()
+	p.line.kick()
+}
+
+// timeOver returns why the client has waited in vain. What the upstream itself has told the client says more
+// than what it has told others.
+func (p *Place) timeOver() error {
+	l := p.line
+	if l.outage == nil { // too many dial
+		return l.upstream.failure(nil, tlsorigin.ReasonUpstreamSilent,
+			"it was back, but answered too slowly for all clients that waited")
+	}
+	why := l.outage.why
+	var failure *tlsorigin.Error
+	switch {
+	case errors.As(why, &failure):
+		return failure
+	case p.refusal != nil:
+		return p.refusal
+	}
+	return &WaitedError{time.Since(p.since), why}
+}
+
+// failed returns err with how long the client has waited, and reports that.
+func (p *Place) failed(err error) error {
+	var failure *tlsorigin.Error
+	if !p.since.IsZero() && errors.As(err, &failure) {
+		copied := *failure
+		copied.Waited = time.Since(p.since)
+		err = &copied
+	}
+	p.report(err)
+	return err
+}
+
+// left returns why the session has ended meanwhile. The hook gets the error of ctx.
+func (p *Place) left(ctx context.Context) error {
+	p.report(ctx.Err())
+	return fmt.Errorf("wait for the upstream: %w", context.Cause(ctx))
+}
+
+// report tells the hook, once, how long the client has waited.
+func (p *Place) report(err error) {
+	if hook := p.line.options.Trace.Waited; hook != nil && !p.since.IsZero() {
+		hook(time.Since(p.since), err)
+	}
+	p.since = time.Time{}
+}

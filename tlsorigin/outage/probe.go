@@ -1,0 +1,273 @@
+package outage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/pgorigin/pgorigin/tlsorigin"
+)
+
+const (
+	// pace is the time between two dials of one address, and jitter is added to it.
+	pace   = 100 * time.Millisecond
+	jitter = 20 * time.Millisecond
+	// connectTime is how long a probe may take to open TCP. A network that drops packets is not noticed to be
+	// back before the next SYN, so fresh dials are better than old ones.
+	connectTime = time.Second
+	// quietTime is how long a probe with TCP but without an answer holds the next one off. A hung server
+	// would otherwise collect connections.
+	quietTime = 3 * time.Second
+	// trialTime is how long a login that has no answer yet holds the next probe off.
+	trialTime = time.Second
+	// askTime is the time between two questions for the addresses of the upstream.
+	askTime = time.Second
+
+	maxAddresses = 16
+	maxProbes    = 10 // of one address at one time
+)
+
+var errNoTCP = errors.New("no TCP connection in time")
+
+// prober dials while clients wait in an outage.
+type prober struct {
+	ctx    context.Context
+	end    context.CancelFunc
+	outage *outage
+	asking bool
+	kicked chan struct{} // has room for one; makes run look at once
+}
+
+// address is what the prober knows of one address. The Line's mutex guards it.
+type address struct {
+	target  *tlsorigin.Addr
+	dialled time.Time     // when the latest probe began
+	pace    time.Duration // to the next one
+
+	dialling  int       // probes under way
+	connected int       // those of them that have TCP
+	quiet     time.Time // when the latest of these had it
+	trials    int       // connections in the hands of clients without an answer
+	handed    time.Time // when the latest of these was given to its client
+
+	failure *tlsorigin.Error // of the latest probe; nil if it had none, or if there is none yet
+	refusal error            // by a verified upstream that takes no logins for now
+}
+
+// due returns when the address may be dialled again.
+func (a *address) due() time.Time {
+	at := a.dialled.Add(a.pace)
+	if a.connected > 0 {
+		at = later(at, a.quiet.Add(quietTime))
+	}
+	if a.trials > 0 {
+		at = later(at, a.handed.Add(trialTime))
+	}
+	return at
+}
+
+// startProber starts the prober if clients wait in an outage. The Line's mutex is held.
+func (l *Line) startProber() {
+	if l.prober != nil || l.outage == nil || l.queue.Len() == 0 || l.closed {
+		return
+	}
+	p := &prober{outage: l.outage, kicked: make(chan struct{}, 1)}
+	p.ctx, p.end = context.WithCancel(l.background.Context())
+	l.prober = p
+	l.background.Start(func(context.Context) { l.run(p) })
+}
+
+// stopProber ends the prober and its dials. The Line's mutex is held.
+func (l *Line) stopProber() {
+	if l.prober != nil {
+		l.prober.end()
+		l.prober = nil
+	}
+}
+
+// kick makes the prober look at once. The Line's mutex is held.
+func (l *Line) kick() {
+	if l.prober == nil {
+		return
+	}
+	select {
+	case l.prober.kicked <- struct{}{}:
+	default: // about to look
+	}
+}
+
+// run is the prober.
+func (l *Line) run(p *prober) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-p.ctx.Done():
+			return
+		case <-timer.C:
+		case <-p.kicked:
+		}
+		timer.Reset(time.Until(l.look(p, time.Now())))
+	}
+}
+
+// look begins what is due, and returns when it has to be called again.
+func (l *Line) look(p *prober, now time.Time) time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.prober != p {
+		return now.Add(askTime) // it ends
+	}
+	o := p.outage
+	next := o.asked.Add(askTime)
+	if !p.asking && !now.Before(next) {
+		p.asking = true
+		l.background.Start(func(context.Context) { l.ask(p) })
+	}
+	if p.asking {
+		next = now.Add(askTime)
+	}
+	for _, a := range o.addresses {
+		if due := a.due(); now.Before(due) {
+			next = earlier(next, due)
+			continue
+		}
+		if a.connected > 0 && a.failure == nil {
+			a.failure = l.upstream.failure(a.target, tlsorigin.ReasonUpstreamSilent,
+				fmt.Sprintf("accepted TCP, but did not answer within %v", quietTime))
+			if l.review(); l.prober != p {
+				return next
+			}
+		}
+		if a.dialling < maxProbes {
+			a.dialled, a.pace = now, pace+rand.N(jitter)
+			a.dialling++
+			l.background.Start(func(context.Context) { l.probe(p, a) })
+		}
+		next = earlier(next, now.Add(pace))
+	}
+	return next
+}
+
+// ask brings the addresses up to date. The Line's mutex is not held.
+func (l *Line) ask(p *prober) {
+	targets, failure := l.upstream.targets(p.ctx)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.prober != p {
+		return
+	}
+	p.asking = false
+	o, known := p.outage, map[string]*address{}
+	for _, a := range o.addresses {
+		known[a.target.String()] = a
+	}
+	first := o.asked.IsZero()
+	o.asked, o.addresses = time.Now(), nil
+	if failure != nil {
+		o.why = failure
+		l.kick()
+		return
+	}
+	for _, target := range targets[:min(len(targets), maxAddresses)] {
+		a := known[target.String()]
+		if a == nil {
+			a = &address{target: target}
+			if first { // a client has just dialled it
+				a.dialled, a.pace = o.began, pace+rand.N(jitter)
+			}
+		}
+		o.addresses = append(o.addresses, a)
+	}
+	l.kick()
+}
+
+// probe dials an address once. The Line's mutex is not held.
+func (l *Line) probe(p *prober, a *address) {
+	ctx, cancel := context.WithCancelCause(p.ctx)
+	defer cancel(nil)
+	patience := time.AfterFunc(connectTime, func() { cancel(errNoTCP) })
+	defer patience.Stop()
+	connected := false // Dial calls the function before it returns
+	ctx = l.upstream.onConnected(ctx, func() {
+		patience.Stop()
+		if !connected {
+			connected = true
+			l.connected(a)
+		}
+	})
+	conn, err := l.upstream.dial(ctx, a.target)
+	if err != nil && errors.Is(context.Cause(ctx), errNoTCP) {
+		err = l.upstream.failure(a.target, tlsorigin.ReasonUpstreamTimeout,
+			fmt.Sprintf("no TCP connection within %v", connectTime))
+	}
+	l.probed(p, a, conn, connected, err)
+}
+
+// connected notes that a probe has TCP. The Line's mutex is not held.
+func (l *Line) connected(a *address) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	a.connected++
+	a.quiet = time.Now()
+	l.kick()
+}
+
+// probed takes what came of a probe. The Line's mutex is not held.
+func (l *Line) probed(p *prober, a *address, conn *tlsorigin.Conn, connected bool, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	a.dialling--
+	if connected {
+		a.connected--
+	}
+	var failure *tlsorigin.Error
+	failed := errors.As(err, &failure)
+	if (conn != nil || failed) && l.options.Trace.Probed != nil {
+		l.options.Trace.Probed(a.target, err)
+	}
+	switch {
+	case conn != nil:
+		a.failure, a.refusal = nil, nil
+		l.hand(conn, a)
+	case failed && l.prober == p:
+		a.failure, a.refusal = failure, nil
+		l.review()
+	}
+	l.kick()
+}
+
+// review notes why the upstream is away, as the latest probes of all addresses say. It ends the outage if
+// waiting does not cure that. The Line's mutex is held.
+func (l *Line) review() {
+	if l.outage == nil {
+		return
+	}
+	var failures []*tlsorigin.Error
+	for _, a := range l.outage.addresses {
+		if a.refusal != nil { // it came furthest, and passes
+			l.outage.why = a.refusal
+			return
+		}
+		if a.failure != nil {
+			failures = append(failures, a.failure)
+		}
+	}
+	if len(failures) == 0 {
+		return
+	}
+	why := tlsorigin.Merge(failures)
+	l.outage.why = why
+	if len(failures) == len(l.outage.addresses) && !why.MayPass() {
+		l.hopeless(why)
+	}
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
