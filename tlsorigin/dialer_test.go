@@ -90,7 +90,7 @@ func TestConnectFailures(t *testing.T) {
 				c.NetDial = func(context.Context, string, string) (net.Conn, error) { return nil, row.err }
 			}, "db.test:6432")
 			failure := dialFailure(t, d)
-			if failure.Kind != row.reason || !strings.Contains(failure.Error(), row.want) || failure.SQLState() != "08001" {
+			if failure.Kind != row.reason || !strings.Contains(failure.Error(), row.want) || failure.SQLState() != "57P03" {
 				t.Errorf("got %s (%v), want %s with %q", failure.Kind, failure, row.reason, row.want)
 			}
 			if (failure.Case == CaseNoHost) != errors.Is(row.err, syscall.EHOSTUNREACH) {

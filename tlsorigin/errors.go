@@ -79,10 +79,11 @@ const (
 	CaseNoDirectTLS  Case = "no_direct_tls"  // of ReasonTLSProtocol: the server does not take direct TLS
 )
 
-// SQLSTATEs of class 08, connection exception.
+// SQLSTATEs.
 const (
-	sqlStateCannotConnect  = "08001" // sqlclient_unable_to_establish_sqlconnection
-	sqlStateConnectionLost = "08006" // connection_failure
+	sqlStateCannotConnect    = "08001" // sqlclient_unable_to_establish_sqlconnection
+	sqlStateConnectionLost   = "08006" // connection_failure
+	sqlStateCannotConnectNow = "57P03" // cannot_connect_now: libpq goes on to the next host of its list
 )
 
 // mentionedOthers is how many further addresses the sentence of an Error mentions.
@@ -118,7 +119,7 @@ type Error struct {
 
 	past past // when the attempt began
 
-	sqlState string // empty means sqlStateCannotConnect
+	sqlState string // empty means that of a failed dial
 }
 
 // Error returns one sentence of at most 2 KiB that may be shown to a client that has not authenticated.
@@ -157,10 +158,13 @@ func (e *Error) Reason() string { return string(e.Kind) }
 
 // SQLState returns the code that a Postgres client should see.
 func (e *Error) SQLState() string {
-	if e.sqlState == "" {
-		return sqlStateCannotConnect
+	switch {
+	case e.sqlState != "":
+		return e.sqlState
+	case e.MayPass():
+		return sqlStateCannotConnectNow
 	}
-	return e.sqlState
+	return sqlStateCannotConnect
 }
 
 // MayPass reports whether waiting may cure the failure. It may not cure a wrong certificate, or a TLS that is

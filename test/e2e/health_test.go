@@ -65,7 +65,7 @@ func TestUpstreamGoneAndBack(t *testing.T) {
 	if probe := snapshot(ctx, t, origin).Probe; probe.Failures != 3 || probe.Since.IsZero() {
 		t.Errorf("probe is %+v", probe)
 	}
-	if answer := refusal(ctx, t, origin.Addr); answer.Code != "08001" || !strings.Contains(answer.Message, "refused") {
+	if answer := refusal(ctx, t, origin.Addr); answer.Code != "57P03" || !strings.Contains(answer.Message, "refused") {
 		t.Errorf("a client is told %s %s", answer.Code, answer.Message)
 	}
 
@@ -233,7 +233,7 @@ func TestLocalReadiness(t *testing.T) {
 	ctx := testContext(t)
 	origin := startOrigin(t, "127.0.0.1:1", noWait)
 	_, err := pgx.Connect(ctx, servers.DSN(origin.Addr))
-	if state := sqlState(t, err); state != "08001" {
+	if state := sqlState(t, err); state != "57P03" {
 		t.Errorf("a client is told %q", state)
 	}
 	if _, err := origin.Log.AwaitLine(ctx, `"session ended"`); err != nil { // by now it is counted, which a client does not wait for

@@ -210,7 +210,7 @@ func TestPostgresRestart(t *testing.T) {
 	if state := sqlState(t, err); state != "57P01" || !strings.Contains(err.Error(), "terminating connection due to administrator command") {
 		t.Errorf("the open session ended with %v", err)
 	}
-	if answer := refusal(ctx, t, origin.Addr); answer.Code != "08001" {
+	if answer := refusal(ctx, t, origin.Addr); answer.Code != "57P03" {
 		t.Errorf("while PostgreSQL is away, a client is told %s %s", answer.Code, answer.Message)
 	}
 	if err := postgres.Start(ctx); err != nil {

@@ -55,7 +55,7 @@ func TestOrigins(t *testing.T) {
 	}
 
 	r.postgres.Stop()
-	if e := refusal(ctx, t, r.origin.Addr, mutual); e.Code != "08001" || !strings.Contains(e.Hint, "PGORIGIN_UPSTREAM_ADDR") {
+	if e := refusal(ctx, t, r.origin.Addr, mutual); e.Code != "57P03" || !strings.Contains(e.Hint, "PGORIGIN_UPSTREAM_ADDR") {
 		t.Errorf("the answer of the stopped origin is %s, hint %q", e.Code, e.Hint)
 	}
 	mustExec(ctx, t, pool, "SELECT 1")

@@ -274,7 +274,8 @@ func TestStagesAreThoseOfDiagnoses(t *testing.T) {
 func TestSQLStatesOfTheDialPhase(t *testing.T) {
 	for word, want := range map[string]end{
 		"client_denied": {pgwire.PhaseStartup, "28000"},
-		"upstream_gone": {pgwire.PhaseDial, "08001"},
+		"upstream_gone":    {pgwire.PhaseDial, "08001"},
+		"upstream_refused": {pgwire.PhaseDial, "57P03"},
 		"tls_refused":   {pgwire.PhaseDial, "08001"},
 		"login_timeout": {pgwire.PhaseDial, "57014"},
 	} {

@@ -1,6 +1,8 @@
 package advice
 
 import (
+	"slices"
+
 	"github.com/pgorigin/pgorigin/pgwire"
 	"github.com/pgorigin/pgorigin/tlsorigin"
 	"github.com/pgorigin/pgorigin/tlsorigin/diagnose"
@@ -10,7 +12,7 @@ func upstreamReasons() []reason {
 	return []reason{{
 		Word:    "upstream_dns",
 		Stages:  []diagnose.Stage{diagnose.StageDNS},
-		Ends:    ofDial(),
+		Ends:    ofOutage(),
 		Meaning: "The upstream's name does not exist in DNS, or DNS gave no answer.",
 		Cures: []string{
 			"Correct the host in {UPSTREAM_ADDR}.",
@@ -35,7 +37,7 @@ func upstreamReasons() []reason {
 	}, {
 		Word:    "dns_no_address",
 		Stages:  []diagnose.Stage{diagnose.StageDNS},
-		Ends:    ofDial(),
+		Ends:    ofOutage(),
 		Meaning: "The upstream's name exists in DNS, but has neither an IPv4 nor an IPv6 address.",
 		Cures: []string{
 			"Correct the host in {UPSTREAM_ADDR}, or give it an A or AAAA record.",
@@ -44,7 +46,7 @@ func upstreamReasons() []reason {
 	}, {
 		Word:    "upstream_refused",
 		Stages:  []diagnose.Stage{diagnose.StageTCP},
-		Ends:    ofDial(),
+		Ends:    ofOutage(),
 		Meaning: "The upstream's machine refuses connections to this port.",
 		Cures: []string{
 			"Check that the upstream runs.",
@@ -53,7 +55,7 @@ func upstreamReasons() []reason {
 	}, {
 		Word:    "upstream_unreachable",
 		Stages:  []diagnose.Stage{diagnose.StageTCP, diagnose.StageSSLRequest, diagnose.StageTLS},
-		Ends:    ofDial(),
+		Ends:    ofDoubt(),
 		Meaning: "No route leads to the upstream.",
 		Cures: []string{
 			"Check {UPSTREAM_ADDR}.",
@@ -70,7 +72,7 @@ func upstreamReasons() []reason {
 	}, {
 		Word:    "upstream_timeout",
 		Stages:  []diagnose.Stage{diagnose.StageTCP},
-		Ends:    ofDial(),
+		Ends:    ofOutage(),
 		Meaning: "The upstream's machine accepted no TCP connection in time.",
 		Cures: []string{
 			"Check firewalls and network policies on the way to {UPSTREAM_ADDR}.",
@@ -79,7 +81,7 @@ func upstreamReasons() []reason {
 	}, {
 		Word:    "upstream_silent",
 		Stages:  []diagnose.Stage{diagnose.StageSSLRequest, diagnose.StageTLS},
-		Ends:    ofDial(),
+		Ends:    ofOutage(),
 		Meaning: "The upstream accepted TCP, but gave no answer. So a firewall is seldom the cause.",
 		Cures: []string{
 			"Correct the port in {UPSTREAM_ADDR}: pgbouncer usually has 6432, PostgreSQL 5432.",
@@ -104,7 +106,7 @@ func upstreamReasons() []reason {
 		}},
 	}, {
 		Word: "upstream_gone",
-		Ends: append(ofConnection(), end{pgwire.PhaseRelay, serversOwn}),
+		Ends: slices.Concat(ofDoubt(), ofLoss(), []end{{pgwire.PhaseRelay, serversOwn}}),
 		Stages: []diagnose.Stage{
 			diagnose.StageSSLRequest, diagnose.StageTLS, StageAuthentication, StageLogin,
 		},
@@ -135,7 +137,7 @@ func upstreamReasons() []reason {
 		Stages: []diagnose.Stage{
 			diagnose.StageSSLRequest, diagnose.StageTLS, StageAuthentication, StageLogin,
 		},
-		Ends:    ofConnection(),
+		Ends:    append(ofOutage(), ofLoss()...),
 		Meaning: "The upstream no longer acknowledges data, or no route leads there any more.",
 		Cures: []string{
 			"Connect again.",
@@ -234,7 +236,7 @@ func tlsReasons() []reason {
 	}, {
 		Word:    "tls_timeout",
 		Stages:  []diagnose.Stage{diagnose.StageTLS, diagnose.StageKeyExchange},
-		Ends:    ofDial(),
+		Ends:    ofDoubt(),
 		Meaning: "The upstream accepted the connection, but did not finish TLS in time.",
 		Cures: []string{
 			"Restart the upstream at {UPSTREAM_ADDR}, if it hangs.",

@@ -63,7 +63,7 @@ func logSomeSessions(t *testing.T, format config.LogFormat) string {
 			Phase: pgwire.PhaseAuth, Reason: refused.Kind, SQLState: "3D000", Server: refused.Server, Err: refused,
 		})
 		for info.ID = 10; info.ID < 10+3*logBurst; info.ID++ {
-			trace.Ended(info, pgwire.SessionResult{Phase: pgwire.PhaseDial, Reason: "upstream_refused", SQLState: "08001"})
+			trace.Ended(info, pgwire.SessionResult{Phase: pgwire.PhaseDial, Reason: "upstream_refused", SQLState: "57P03"})
 		}
 		time.Sleep(logPeriod)
 		synctest.Wait()

@@ -175,11 +175,11 @@ func TestCancelGoesToItsOwnOrigin(t *testing.T) {
 // TestAnOriginThatIsDown: the other one does not notice, and pgorigin is ready.
 func TestAnOriginThatIsDown(t *testing.T) {
 	first, second := startCancellable(t, "first"), startCancellable(t, "second")
-	r, reporting := startTwo(t, first, second)
+	r, reporting := startTwo(t, first, second, "PGORIGIN_UPSTREAM_WAIT=off")
 	_ = second.ln.Close()
 	client := reporting.Connect(t)
 	client.Send(pgtest.Startup("user", "app"))
-	if e := client.ExpectError("08001"); !strings.Contains(e.Hint, "PGORIGIN_REPORTING_UPSTREAM_ADDR") {
+	if e := client.ExpectError("57P03"); !strings.Contains(e.Hint, "PGORIGIN_REPORTING_UPSTREAM_ADDR") {
 		t.Errorf("hint is %q", e.Hint)
 	}
 	_ = client.Close()

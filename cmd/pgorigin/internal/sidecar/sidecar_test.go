@@ -132,10 +132,10 @@ func TestDrainTimeoutCutsTheDrain(t *testing.T) {
 func TestRefusedUpstreamIsExplained(t *testing.T) {
 	env := cmdtest.StartUpstream(t)
 	env[0] = "PGORIGIN_UPSTREAM_ADDR=" + cmdtest.FreeAddr(t)
-	r := start(t, env...)
+	r := start(t, append(env, "PGORIGIN_UPSTREAM_WAIT=off")...)
 	client := r.Connect(t)
 	client.Send(pgtest.Startup("user", "app"))
-	if e := client.ExpectError("08001"); !strings.Contains(e.Hint, "PGORIGIN_UPSTREAM_ADDR") {
+	if e := client.ExpectError("57P03"); !strings.Contains(e.Hint, "PGORIGIN_UPSTREAM_ADDR") {
 		t.Errorf("hint is %q", e.Hint)
 	}
 	_ = client.Close()

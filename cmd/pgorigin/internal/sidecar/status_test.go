@@ -61,10 +61,10 @@ func TestStatusOfAnOrigin(t *testing.T) {
 func TestStatusNamesNoUsers(t *testing.T) {
 	env := cmdtest.StartUpstream(t)
 	env[0] = "PGORIGIN_UPSTREAM_ADDR=" + cmdtest.FreeAddr(t)
-	r := start(t, env...)
+	r := start(t, append(env, "PGORIGIN_UPSTREAM_WAIT=off")...)
 	client := r.Connect(t)
 	client.Send(pgtest.Startup("user", "alice", "database", "payroll", "application_name", "secretapp"))
-	client.ExpectError("08001")
+	client.ExpectError("57P03")
 	_ = client.Close()
 	r.Stderr.Wait(t, "session ended")
 	if failures := r.status(t).Origins[0].Failures; len(failures) != 1 {
