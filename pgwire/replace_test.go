@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -505,4 +506,28 @@ func TestBridgeGivesUp(t *testing.T) {
 			}
 		})
 	}
+}
+
+// saysGoodbye is a connection whose Close waits for room, as that of TLS does for close_notify.
+type saysGoodbye struct{ Upstream }
+
+func (c saysGoodbye) Close() error {
+	_, err := c.Write([]byte("goodbye"))
+	return errors.Join(err, c.Upstream.Close())
+}
+
+// An upstream that refuses and reads nothing more holds up the next connection for a moment only.
+func TestReplacedConnectionIsClosedInTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newReplaceRig(newRig(t, nil))
+		r.secure = func(conn net.Conn) Upstream { return saysGoodbye{pgtest.NewUpstream(conn)} }
+		client := r.connect()
+		go client.Send(pgtest.Startup("user", "app"))
+		upstream := r.next()
+		upstream.Expect(pgtest.Startup("user", "app"))
+		began := time.Now()
+		upstream.Send(pgtest.ErrorResponse("57P03", "the database system is starting up"))
+		r.next().Expect(pgtest.Startup("user", "app"))
+		since(t, began, closeTimeout)
+	})
 }

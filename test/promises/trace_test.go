@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -31,6 +32,7 @@ type road struct {
 	spares     int           // connections kept ready
 	resumeFor  time.Duration // of TLS sessions
 	before     int           // sessions that go first
+	restarts   int32         // logins that the upstream refuses at first, because it starts
 	trace      []string      // what each upstream connection sees while one client logs in and another cancels
 }
 
@@ -42,6 +44,7 @@ func roads() map[string]road {
 		// The second spare takes the place of the first.
 		"spare":       {spares: 1, trace: []string{login, "dial verified", cancel}},
 		"resumed":     {resumeFor: time.Hour, before: 1, trace: []string{login, "dial verified resumed login", "dial verified resumed cancel"}},
+		"restart":     {restarts: 2, trace: []string{login, login, login, cancel}},
 		"known chain": {before: 1, trace: []string{login, login, cancel}},
 	}
 }
@@ -94,6 +97,7 @@ type stage struct {
 	server   *pgwire.Server
 	addr     string
 	ended    chan pgwire.SessionResult
+	refused  atomic.Int32 // logins, because the upstream starts
 	session  *pgtest.Peer // the one that can be cancelled
 }
 
@@ -144,6 +148,9 @@ func (s *stage) dial(ctx context.Context, target net.Addr) (pgwire.Upstream, err
 }
 
 func (s *stage) dialSession(ctx context.Context, _ func(func())) (pgwire.Opened, error) {
+	if s.restarts > 0 {
+		return s.replaceable(ctx, nil)
+	}
 	spare := s.spares.Take()
 	if spare == nil {
 		return s.dialAnew(ctx)
@@ -161,6 +168,13 @@ func (s *stage) dialSession(ctx context.Context, _ func(func())) (pgwire.Opened,
 func (s *stage) dialAnew(ctx context.Context) (pgwire.Opened, error) {
 	upstream, err := s.upstream(s.dialer.Dial(ctx, nil))
 	return pgwire.Opened{Upstream: upstream}, err
+}
+
+// replaceable dials a connection in whose place another one may be dialled.
+func (s *stage) replaceable(ctx context.Context, _ error) (pgwire.Opened, error) {
+	opened, err := s.dialAnew(ctx)
+	opened.Replace = s.replaceable
+	return opened, err
 }
 
 // upstream hides from pgwire what an event loop needs, if the road is to have none.
@@ -234,6 +248,10 @@ func (s *stage) answer(number int, server net.Conn) {
 	}
 	s.recorder.add(number, "login")
 	_, _ = io.CopyN(io.Discard, server, int64(binary.BigEndian.Uint32(head[:]))-8)
+	if s.refused.Add(1) <= s.restarts {
+		_, _ = server.Write(pgtest.ErrorResponse("57P03", "the database system is starting up"))
+		return
+	}
 	_, _ = server.Write(pgtest.Login(sessionKey))
 	_, _ = io.Copy(io.Discard, server)
 }
