@@ -71,7 +71,7 @@ func checkFaults(t *testing.T, w checkWorld) []checkFault {
 	brief := []string{"PGORIGIN_DIAL_TIMEOUT=3s"} // for rows that wait for the timeout
 	return []checkFault{
 		{"unknown host", nil, "nowhere.invalid:6432", nil, "dns", "upstream_dns", "PGORIGIN_UPSTREAM_ADDR", 1, nil},
-		{"refused", nil, refusingAddr(t), nil, "tcp", "upstream_refused", "PGORIGIN_UPSTREAM_ADDR", 1, []string{"FAIL tcp"}},
+		{"refused", nil, refusingAddr(t), nil, "tcp", "upstream_refused", "PGORIGIN_UPSTREAM_ADDR", 1, []string{"FAIL tcp", "Clients wait for the upstream up to 14s (PGORIGIN_UPSTREAM_WAIT), then they get this error."}},
 		{"TCP timeout", nil, fullListener(t), brief, "tcp", "upstream_timeout", "PGORIGIN_UPSTREAM_ADDR", 1, []string{"no TCP connection"}},
 		{"answers N", answersSSL("N"), "", nil, "sslrequest", "tls_refused", "PGORIGIN_UPSTREAM_ADDR", 1, []string{"FAIL sslrequest", "Clients get this error at once: it does not pass by itself."}},
 		{

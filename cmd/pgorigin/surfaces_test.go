@@ -26,7 +26,7 @@ func TestOneFindingOnEverySurface(t *testing.T) {
 	} {
 		t.Run(reason, func(t *testing.T) {
 			t.Parallel()
-			env := append(cmdtest.StartUpstream(t), variable)
+			env := append(cmdtest.StartUpstream(t), variable, "PGORIGIN_UPSTREAM_WAIT=off") // check does not wait
 			r := startRun(t, env...)
 			message, hint := refusedClient(t, r.Listen)
 			text := strings.TrimPrefix(message, "pgorigin: ")

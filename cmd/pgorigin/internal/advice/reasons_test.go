@@ -273,11 +273,11 @@ func TestStagesAreThoseOfDiagnoses(t *testing.T) {
 
 func TestSQLStatesOfTheDialPhase(t *testing.T) {
 	for word, want := range map[string]end{
-		"client_denied": {pgwire.PhaseStartup, "28000"},
+		"client_denied":    {pgwire.PhaseStartup, "28000"},
 		"upstream_gone":    {pgwire.PhaseDial, "08001"},
 		"upstream_refused": {pgwire.PhaseDial, "57P03"},
-		"tls_refused":   {pgwire.PhaseDial, "08001"},
-		"login_timeout": {pgwire.PhaseDial, "57014"},
+		"tls_refused":      {pgwire.PhaseDial, "08001"},
+		"login_timeout":    {pgwire.PhaseDial, "57014"},
 	} {
 		if r, _ := lookup(word); !slices.Contains(r.Ends, want) {
 			t.Errorf("%s ends with %v, want %v", word, r.Ends, want)

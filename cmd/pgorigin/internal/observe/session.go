@@ -49,7 +49,7 @@ func (o *Observer) upstreamReady(info pgwire.SessionInfo, upstream net.Conn, too
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	before, again := o.upstreams[info.ID]
-	if again { // the first connection was a dead spare
+	if again { // the first connection could not be used
 		leg.startup = before.startup
 	} else if !info.Cancel {
 		o.idle.SessionBegan()
@@ -70,7 +70,7 @@ func (o *Observer) authenticated(info pgwire.SessionInfo) {
 	o.metrics.LoggedIn(o.origin, info.Method, leg.auth)
 	o.record.LoggedIn(info.Method)
 	// Not earlier: an upstream may reject the client certificate after the handshake.
-	o.Prober.Observed(nil, leg.dial)
+	o.Prober.Observed(nil, leg.dial-info.Waited)
 }
 
 // ended counts the session and writes its line.
@@ -182,10 +182,19 @@ func sessionFields(info pgwire.SessionInfo, result pgwire.SessionResult) []zap.F
 		zap.String("closed_by", string(result.ClosedBy())),
 		Text("sqlstate", result.SQLState),
 		zap.Float64("duration", result.Duration.Seconds()),
+		waitedField(info),
 		zap.Int64("bytes_to_upstream", result.ToUpstream),
 		zap.Int64("bytes_to_client", result.ToClient),
 	)
 	return append(fields, certificateFields(result.Err)...)
+}
+
+// waitedField says how long the session has waited for the upstream. One that has not waited has no field.
+func waitedField(info pgwire.SessionInfo) zap.Field {
+	if info.Waited == 0 {
+		return zap.Skip()
+	}
+	return zap.Float64("waited", info.Waited.Seconds())
 }
 
 func (leg upstreamLeg) fields() []zap.Field {

@@ -78,6 +78,26 @@ func TestLogOfSessions(t *testing.T) {
 	golden.Compare(t, "testdata/log_console.golden", local.ReplaceAllString(logSomeSessions(t, config.FormatConsole), "hh:mm:ss.mmm"))
 }
 
+// TestAWaitHasItsField: the wait for the upstream is part of the way to it, and no time of the upstream's.
+func TestAWaitHasItsField(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWatched()
+		trace, info := w.SessionTrace(), someClient()
+		info.Accepted, info.Waited = time.Now(), 9*time.Second
+		time.Sleep(9*time.Second + 30*time.Millisecond)
+		trace.UpstreamReady(info, securedConn{state: verifiedState()}, 10*time.Millisecond)
+		trace.Authenticated(info)
+		trace.Ended(info, pgwire.SessionResult{Phase: pgwire.PhaseRelay, Reason: pgwire.ReasonOK, Duration: time.Since(info.Accepted)})
+		fields := w.logs.TakeAll()[0].ContextMap()
+		if fields["waited"] != 9.0 || fields["startup_duration"] != 0.02 || fields["dial_duration"] != 9.01 {
+			t.Errorf("fields are %v", fields)
+		}
+		if took := w.Prober.Snapshot().TookSeconds; took != 0.01 {
+			t.Errorf("the upstream took %v seconds", took)
+		}
+	})
+}
+
 // TestADeadSpareIsOneSession: its upstream leg is there twice, it begins and ends once.
 func TestADeadSpareIsOneSession(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
