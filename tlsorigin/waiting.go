@@ -1,9 +1,12 @@
 package tlsorigin
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
-// This file has what package outage needs besides Dial: how far a dial is, and what several failures mean
-// together.
+// This file has what package outage needs besides Dial: how far a dial is, what it means to give one up, and
+// what several failures mean together.
 
 // connectedKey is the key of the function of WithConnected.
 type connectedKey struct{}
@@ -19,6 +22,18 @@ func tellConnected(ctx context.Context) {
 	if connected, ok := ctx.Value(connectedKey{}).(func()); ok {
 		connected()
 	}
+}
+
+// Silent remembers that a dial of addr, which began then, was given up: the address did not answer in time. It
+// returns that as the failure of the dial.
+func (d *Dialer) Silent(addr *Addr, began time.Time, reason Reason, text string) *Error {
+	failure := &Error{Kind: reason, Addr: addr.Host, Text: text}
+	if r, err := d.routeTo(addr); err == nil {
+		p := d.place(r)
+		failure.past = d.addresses.pastAt(p)
+		d.addresses.failed(p, r, began, AddressSilent, failure)
+	}
+	return failure
 }
 
 // Merge returns the failure that came furthest, with the others in it. There must be at least one.

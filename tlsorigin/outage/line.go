@@ -150,8 +150,7 @@ func (l *Line) watch() {
 		l.watchIn(left)
 		return
 	}
-	l.begin(l.upstream.failure(nil, tlsorigin.ReasonUpstreamSilent,
-		fmt.Sprintf("no connection was answered for %v", suspectAfter)))
+	l.begin(l.upstream.unanswered(fmt.Sprintf("no connection was answered for %v", suspectAfter)))
 }
 
 // watchIn sees to it that watch is called, in wait at the earliest.
@@ -225,10 +224,11 @@ func (l *Line) hopeless(why *tlsorigin.Error) {
 	l.dismiss(why)
 }
 
-// dismiss empties the line. Clients that wait get err, and those that still dial go on.
+// dismiss empties the line. Clients that wait get err, and so do those whose dial is stuck.
 func (l *Line) dismiss(err error) {
 	for l.queue.Len() > 0 {
-		if p := l.pop(); p.woken != nil {
+		p := l.pop()
+		if p.woken != nil || time.Since(p.began) >= suspectAfter {
 			p.give(grant{err: err})
 		}
 	}

@@ -97,13 +97,18 @@ func (l *Line) Dial(ctx context.Context, aside func(wait func())) (*tlsorigin.Co
 func (p *Place) Refused(ctx context.Context, why error) (*tlsorigin.Conn, error) {
 	l := p.line
 	l.upstream.notReady(p.remote, why)
-	elsewhere := l.upstream.elsewhere()
+	elsewhere, first := l.upstream.elsewhere(p.remote)
 	l.mu.Lock()
-	if p.trial != nil {
-		p.trial.failure, p.trial.refusal = nil, why
-	}
+	at := p.trial
 	p.endTrial()
-	if !elsewhere || l.outage != nil {
+	switch {
+	case l.outage != nil:
+		l.outage.refused(at, p.remote, why)
+		l.review()
+	case elsewhere:
+	case first != nil: // a standby refuses, too, but the primary has the cause
+		l.note(first)
+	default:
 		l.note(why)
 	}
 	p.refusal = why
@@ -235,7 +240,7 @@ func (p *Place) dialled(ctx context.Context, conn *tlsorigin.Conn, err error) (*
 		l.remove(p)
 		l.takeBack(given)
 		return nil, done, p.left(ctx)
-	case given.conn != nil || given.turn != nil:
+	case given != grant{}:
 		return p.use(ctx, given)
 	}
 	return p.judge(err)
@@ -352,8 +357,7 @@ func (p *Place) endTrial() {
 func (p *Place) timeOver() error {
 	l := p.line
 	if l.outage == nil { // too many dial
-		return l.upstream.failure(nil, tlsorigin.ReasonUpstreamSilent,
-			"it was back, but answered too slowly for all clients that waited")
+		return l.upstream.unanswered("it was back, but too slow for all clients that waited")
 	}
 	why := l.outage.why
 	var failure *tlsorigin.Error

@@ -11,8 +11,9 @@ import (
 )
 
 const (
-	// pace is the time between two dials of one address, and jitter is added to it.
-	pace   = 100 * time.Millisecond
+	// pace is the time between two dials of one address, and jitter is added to it. That leaves room for a
+	// probe of somebody else in the ten dials a second that an address gets.
+	pace   = 110 * time.Millisecond
 	jitter = 20 * time.Millisecond
 	// connectTime is how long a probe may take to open TCP. A network that drops packets is not noticed to be
 	// back before the next SYN, so fresh dials are better than old ones.
@@ -135,8 +136,8 @@ func (l *Line) look(p *prober, now time.Time) time.Time {
 			continue
 		}
 		if a.connected > 0 && a.failure == nil {
-			a.failure = l.upstream.failure(a.target, tlsorigin.ReasonUpstreamSilent,
-				fmt.Sprintf("accepted TCP, but did not answer within %v", quietTime))
+			a.failure = l.upstream.silent(a.target, a.dialled, tlsorigin.ReasonUpstreamSilent,
+				fmt.Sprintf("%v accepted TCP, but did not answer within %v", a.target, quietTime))
 			if l.review(); l.prober != p {
 				return next
 			}
@@ -198,10 +199,11 @@ func (l *Line) probe(p *prober, a *address) {
 			l.connected(a)
 		}
 	})
+	began := time.Now()
 	conn, err := l.upstream.dial(ctx, a.target)
 	if err != nil && errors.Is(context.Cause(ctx), errNoTCP) {
-		err = l.upstream.failure(a.target, tlsorigin.ReasonUpstreamTimeout,
-			fmt.Sprintf("no TCP connection within %v", connectTime))
+		err = l.upstream.silent(a.target, began, tlsorigin.ReasonUpstreamTimeout,
+			fmt.Sprintf("no TCP connection to %v within %v", a.target, connectTime))
 	}
 	l.probed(p, a, conn, connected, err)
 }
@@ -239,6 +241,17 @@ func (l *Line) probed(p *prober, a *address, conn *tlsorigin.Conn, connected boo
 	l.kick()
 }
 
+// refused notes that an address takes no logins for now. A nil one is looked for by addr. The Line's mutex is
+// held.
+func (o *outage) refused(at *address, addr *tlsorigin.Addr, why error) {
+	o.why = why // unless another address has a better reason: see review
+	for _, a := range o.addresses {
+		if a == at || at == nil && a.target.String() == addr.String() {
+			a.failure, a.refusal = nil, why
+		}
+	}
+}
+
 // review notes why the upstream is away, as the latest probes of all addresses say. It ends the outage if
 // waiting does not cure that. The Line's mutex is held.
 func (l *Line) review() {
@@ -247,15 +260,15 @@ func (l *Line) review() {
 	}
 	var failures []*tlsorigin.Error
 	for _, a := range l.outage.addresses {
-		if a.refusal != nil { // it came furthest, and passes
+		switch {
+		case a.failure != nil:
+			failures = append(failures, a.failure)
+		case a.refusal != nil && failures == nil: // none before it in the list has failed
 			l.outage.why = a.refusal
 			return
 		}
-		if a.failure != nil {
-			failures = append(failures, a.failure)
-		}
 	}
-	if len(failures) == 0 {
+	if failures == nil {
 		return
 	}
 	why := tlsorigin.Merge(failures)

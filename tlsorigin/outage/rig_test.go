@@ -241,15 +241,15 @@ func (r *rig) ready(a *tlsorigin.Addr) {
 	delete(r.unready, a.Host)
 }
 
-func (r *rig) elsewhere() bool {
+func (r *rig) elsewhere(*tlsorigin.Addr) (bool, *tlsorigin.Error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for a, h := range r.at {
 		if !r.unready[a] && slices.Contains([]health{fine, starting, ending, mute}, h) {
-			return true
+			return true, nil
 		}
 	}
-	return false
+	return false, nil
 }
 
 func (r *rig) close(conn *tlsorigin.Conn) {
@@ -265,6 +265,14 @@ func (r *rig) remote(conn *tlsorigin.Conn) *tlsorigin.Addr {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return addr(r.open[conn])
+}
+
+func (r *rig) silent(a *tlsorigin.Addr, _ time.Time, reason tlsorigin.Reason, text string) *tlsorigin.Error {
+	return r.failure(a, reason, text)
+}
+
+func (r *rig) unanswered(text string) *tlsorigin.Error {
+	return r.failure(nil, tlsorigin.ReasonUpstreamSilent, text)
 }
 
 func (r *rig) failure(a *tlsorigin.Addr, reason tlsorigin.Reason, text string) *tlsorigin.Error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"slices"
+	"time"
 
 	"github.com/pgorigin/pgorigin/tlsorigin"
 )
@@ -18,12 +19,15 @@ type upstream interface {
 	// notReady says that addr refuses logins for now, ready that it takes them.
 	notReady(addr *tlsorigin.Addr, why error)
 	ready(addr *tlsorigin.Addr)
-	// elsewhere reports whether there is an address of which nothing bad is known.
-	elsewhere() bool
+	// elsewhere reports whether there is an address of which nothing bad is known. If not, first is the failure
+	// of one that stands before addr in the list and was verified earlier; nil for none.
+	elsewhere(addr *tlsorigin.Addr) (there bool, first *tlsorigin.Error)
 	close(*tlsorigin.Conn)
 	remote(*tlsorigin.Conn) *tlsorigin.Addr
-	// failure makes an error about addr, or about the first configured address if addr is nil.
-	failure(addr *tlsorigin.Addr, reason tlsorigin.Reason, text string) *tlsorigin.Error
+	// silent says that a probe of addr was given up, which began then.
+	silent(addr *tlsorigin.Addr, began time.Time, reason tlsorigin.Reason, text string) *tlsorigin.Error
+	// unanswered makes an error about no certain address.
+	unanswered(text string) *tlsorigin.Error
 }
 
 // dialer is the upstream of a Dialer.
@@ -45,10 +49,20 @@ func (d dialer) notReady(addr *tlsorigin.Addr, why error) { d.NotReady(addr, why
 
 func (d dialer) ready(addr *tlsorigin.Addr) { d.Ready(addr) }
 
-func (d dialer) elsewhere() bool {
-	return slices.ContainsFunc(d.Addresses(), func(a tlsorigin.AddressStatus) bool {
+func (d dialer) elsewhere(addr *tlsorigin.Addr) (there bool, first *tlsorigin.Error) {
+	known := d.Addresses()
+	there = slices.ContainsFunc(known, func(a tlsorigin.AddressStatus) bool {
 		return a.State == tlsorigin.AddressGood || a.State == tlsorigin.AddressUnknown
 	})
+	for _, a := range known {
+		switch {
+		case a.Resolved == addr.String():
+			return there, nil
+		case a.Err != nil && !a.Verified.IsZero():
+			return there, a.Err
+		}
+	}
+	return there, nil
 }
 
 func (d dialer) close(conn *tlsorigin.Conn) { _ = conn.Close() }
@@ -58,9 +72,12 @@ func (d dialer) remote(conn *tlsorigin.Conn) *tlsorigin.Addr {
 	return addr
 }
 
-func (d dialer) failure(addr *tlsorigin.Addr, reason tlsorigin.Reason, text string) *tlsorigin.Error {
-	if addr == nil {
-		return &tlsorigin.Error{Kind: reason, Addr: d.UpstreamAddrs()[0].Addr, Text: text}
-	}
-	return &tlsorigin.Error{Kind: reason, Addr: addr.Host, Resolved: addr.TCP, Text: text}
+func (d dialer) silent(
+	addr *tlsorigin.Addr, began time.Time, reason tlsorigin.Reason, text string,
+) *tlsorigin.Error {
+	return d.Silent(addr, began, reason, text)
+}
+
+func (d dialer) unanswered(text string) *tlsorigin.Error {
+	return &tlsorigin.Error{Kind: tlsorigin.ReasonUpstreamSilent, Addr: d.UpstreamAddrs()[0].Addr, Text: text}
 }
