@@ -10,6 +10,9 @@ import (
 	"time"
 )
 
+// restGrace is how long the rest of a message may take if the upstream does not wait for it.
+const restGrace = time.Second
+
 // login is what a session needs until ReadyForQuery. The relay does not keep it.
 type login struct {
 	attempt
@@ -236,10 +239,14 @@ func (s *session) sendInLogin(message []byte) {
 // before the first byte. A client that sends Terminate instead has gone.
 func (s *session) readResponse() (message []byte, stopped bool, err error) {
 	var head [messageHeader]byte
-	if n, err := io.ReadFull(s.client, head[:]); err != nil {
-		if n == 0 && errors.Is(err, os.ErrDeadlineExceeded) {
-			return nil, true, nil
-		}
+	n, err := s.client.Read(head[:])
+	switch {
+	case n == 0 && errors.Is(err, os.ErrDeadlineExceeded):
+		return nil, true, nil
+	case n == 0 && err != nil:
+		return nil, false, responseError(err)
+	}
+	if err := s.readRest(head[n:]); err != nil {
 		return nil, false, responseError(err)
 	}
 	size := int64(binary.BigEndian.Uint32(head[1:])) - 4
@@ -256,10 +263,25 @@ func (s *session) readResponse() (message []byte, stopped bool, err error) {
 	}
 	message = make([]byte, messageHeader+size)
 	copy(message, head[:])
-	if _, err := io.ReadFull(s.client, message[messageHeader:]); err != nil {
+	if err := s.readRest(message[messageHeader:]); err != nil {
 		return nil, false, responseError(err)
 	}
 	return message, false, nil
+}
+
+// readRest fills p with the rest of a message. If reading is stopped meanwhile, the rest has restGrace to come:
+// most often it is in the socket already.
+func (s *session) readRest(p []byte) error {
+	n, err := io.ReadFull(s.client, p)
+	for until := time.Now().Add(restGrace); errors.Is(err, os.ErrDeadlineExceeded); {
+		if context.Cause(s.ctx) != nil || !time.Now().Before(until) {
+			break
+		}
+		s.client.setReadDeadline(until)
+		p = p[n:]
+		n, err = io.ReadFull(s.client, p)
+	}
+	return err
 }
 
 // responseError describes why a response did not come whole.

@@ -358,6 +358,24 @@ func TestBridgeBeginsAgain(t *testing.T) {
 			time.Sleep(3 * watchInterval / 2)
 			client.Send(pgtest.Message('p', password+"\x00"))
 		},
+		"while the password comes": func(_ *testing.T, client, upstream *pgtest.Peer) {
+			upstream.Send(pgtest.AuthenticationSASL("SCRAM-SHA-256"))
+			client.Expect(cleartextRequest)
+			message := pgtest.Message('p', password+"\x00")
+			client.Send(message[:7])
+			_ = upstream.Close()
+			time.Sleep(watchInterval)
+			client.Send(message[7:])
+		},
+		"while the password begins to come": func(_ *testing.T, client, upstream *pgtest.Peer) {
+			upstream.Send(pgtest.AuthenticationSASL("SCRAM-SHA-256"))
+			client.Expect(cleartextRequest)
+			message := pgtest.Message('p', password+"\x00")
+			client.Send(message[:2])
+			_ = upstream.Close()
+			time.Sleep(watchInterval)
+			client.Send(message[2:])
+		},
 		"after AuthenticationSASL": func(_ *testing.T, client, upstream *pgtest.Peer) {
 			upstream.Send(pgtest.AuthenticationSASL("SCRAM-SHA-256"))
 			givePassword(client, password)
@@ -462,6 +480,14 @@ func TestBridgeGivesUp(t *testing.T) {
 			time.Sleep(3 * watchInterval / 2)
 			_ = client.Close()
 		}, ReasonLoginAbandoned, CaseAskedByBridge},
+		"the client sends half of its password to an upstream that is gone": {func(r *replaceRig, client *pgtest.Peer) {
+			upstream := r.next()
+			upstream.Send(cleartextRequest)
+			client.Expect(cleartextRequest)
+			client.Send([]byte("p\x00\x00\x00\x10half"))
+			_ = upstream.Close()
+			contains(r.t, client.ExpectError("08P01").Message, "did not wait for the rest")
+		}, ReasonClientProtocol, ""},
 		"the client is silent, asked by an upstream that is gone": {func(r *replaceRig, client *pgtest.Peer) {
 			upstream := r.next()
 			upstream.Send(cleartextRequest)
