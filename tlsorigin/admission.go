@@ -88,6 +88,7 @@ func (p *permit) release() {
 type waiters struct {
 	mu     sync.Mutex
 	byAddr map[string]*addrWaiters // an address without attempts is not in it
+	heard  time.Time               // when an attempt at any address last got anything
 }
 
 // addrWaiters are the attempts at one resolved address.
@@ -183,7 +184,7 @@ func (w *waiter) answered() {
 	w.waiters.mu.Lock()
 	defer w.waiters.mu.Unlock()
 	w.at.answered = time.Now()
-	w.at.heard = w.at.answered
+	w.at.heard, w.waiters.heard = w.at.answered, w.at.answered
 	if w.began.After(w.at.youngest) {
 		w.at.youngest = w.began
 	}
@@ -197,6 +198,7 @@ func (w *waiter) heard() {
 	w.waiters.mu.Lock()
 	defer w.waiters.mu.Unlock()
 	w.at.heard = time.Now()
+	w.waiters.heard = w.at.heard
 }
 
 // startWait says that the attempt waits for its peer from now on.

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// This file has what package outage needs besides Dial: how far a dial is, what it means to give one up, and
-// what several failures mean together.
+// This file has what package outage needs besides Dial: how far a dial is, whether anything answers, what it means
+// to give a dial up, and what several failures mean together.
 
 // connectedKey is the key of the function of WithConnected.
 type connectedKey struct{}
@@ -22,6 +22,13 @@ func tellConnected(ctx context.Context) {
 	if connected, ok := ctx.Value(connectedKey{}).(func()); ok {
 		connected()
 	}
+}
+
+// Heard returns when any dial last got a byte of any address. Zero means never.
+func (d *Dialer) Heard() time.Time {
+	d.waiters.mu.Lock()
+	defer d.waiters.mu.Unlock()
+	return d.waiters.heard
 }
 
 // Silent remembers that a dial of addr, which began then, was given up: the address did not answer in time. It

@@ -154,7 +154,7 @@ func TestRefusedTLSBesideAnOutage(t *testing.T) {
 			case verified:
 			case !errors.As(err, &failure) || failure.Kind != tlsorigin.ReasonTLSRefused:
 				t.Errorf("never verified: %v", err)
-			case took > 2200*time.Millisecond:
+			case took > 2500*time.Millisecond:
 				t.Errorf("never verified: it took %v", took)
 			}
 		})

@@ -24,9 +24,14 @@ import (
 )
 
 const (
-	// suspectAfter is how long no dial is answered before the upstream counts as away. A healthy one answers
-	// within a few round trips.
-	suspectAfter = time.Second
+	// suspectAfter is how long the upstream says nothing before it counts as away. A healthy one answers within
+	// a few round trips. A busy one gets suspectFactor times as long as its slowest answer of the last minute.
+	suspectAfter     = time.Second
+	suspectFactor    = 4
+	suspectAfterMost = 5 * time.Second
+	slowestFor       = time.Minute
+	// recheck is the time in which a process that was too busy to read catches up.
+	recheck = 100 * time.Millisecond
 	// firstWindow is how many clients dial at one time when the upstream is back. Each connection adds one, up
 	// to lastWindow: over a long distance, thousands of clients would else wait for seconds.
 	firstWindow = 32
@@ -71,7 +76,9 @@ type Line struct {
 	queue    queue     // clients that have no connection; in an outage also those that still dial
 	pending  list.List // of *Place: dials of clients, the oldest first
 	watching bool      // a timer will call watch
-	answered time.Time // when a dial of a client was last answered
+	doubtful bool      // the latest watch was in doubt
+	answered time.Time // when a client was last answered
+	slowest  answer    // of the dials of the last minute
 	waiting  int
 	outage   *outage   // nil while the upstream is there
 	recovery *recovery // after the latest outage; nil before the first
@@ -86,6 +93,12 @@ type outage struct {
 
 	asked     time.Time // when addresses was brought up to date
 	addresses []*address
+}
+
+// answer is how long a dial took.
+type answer struct {
+	took time.Duration
+	at   time.Time
 }
 
 // recovery is the time after an outage. It limits how many of those who waited dial at one time.
@@ -136,8 +149,9 @@ func (l *Line) isClosed() bool {
 
 // l.mu is held in all that follows, unless the comment says otherwise.
 
-// watch begins an outage if no dial has been answered for a while. A timer calls it; it does not hold l.mu.
+// watch begins an outage if the upstream has said nothing for a while. A timer calls it; it does not hold l.mu.
 func (l *Line) watch() {
+	heard := l.upstream.heard()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.watching = false
@@ -145,12 +159,37 @@ func (l *Line) watch() {
 	if oldest == nil || l.outage != nil || l.closed {
 		return
 	}
-	since := later(oldest.Value.(*Place).began, l.answered)
-	if left := suspectAfter - time.Since(since); left > 0 {
+	since := later(later(oldest.Value.(*Place).began, l.answered), heard)
+	patience := l.patience()
+	left := patience - time.Since(since)
+	switch {
+	case left > 0:
+		l.doubtful = false
 		l.watchIn(left)
-		return
+	case !l.doubtful:
+		l.doubtful = true
+		l.watchIn(recheck)
+	default:
+		l.doubtful = false
+		l.begin(l.upstream.unanswered(fmt.Sprintf("no connection was answered for %v", patience)))
 	}
-	l.begin(l.upstream.unanswered(fmt.Sprintf("no connection was answered for %v", suspectAfter)))
+}
+
+// patience returns how long the upstream may say nothing.
+func (l *Line) patience() time.Duration {
+	if time.Since(l.slowest.at) > slowestFor {
+		return suspectAfter
+	}
+	return min(max(suspectAfter, suspectFactor*l.slowest.took), suspectAfterMost)
+}
+
+// connected notes that a dial, which began then, was answered.
+func (l *Line) connected(began time.Time) {
+	l.answered = time.Now()
+	took := l.answered.Sub(began)
+	if l.outage == nil && (took >= l.slowest.took || l.answered.Sub(l.slowest.at) > slowestFor) {
+		l.slowest = answer{took, l.answered}
+	}
 }
 
 // watchIn sees to it that watch is called, in wait at the earliest.

@@ -155,6 +155,38 @@ func TestSlowUpstream(t *testing.T) {
 	})
 }
 
+// Nor is one that takes long and says something meanwhile, or one that has been as slow before.
+func TestBusyUpstream(t *testing.T) {
+	for name, talks := range map[string]bool{"talks": true, "was slow before": false} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, patience, []string{"db"}, func(t *testing.T, r *rig) {
+				r.latency = 3 * time.Second
+				if !talks {
+					r.latency = 900 * time.Millisecond
+					r.client(t.Context(), 0)
+					r.pass(time.Second)
+					r.latency = 3 * time.Second
+				}
+				for i := range 6 {
+					r.client(t.Context(), i+1)
+					if r.pass(500 * time.Millisecond); talks {
+						r.mu.Lock()
+						r.lastByte = time.Now()
+						r.mu.Unlock()
+					}
+				}
+				if r.outage != nil || r.probed() > 0 {
+					t.Errorf("outage %v, %d probes", r.outage, r.probed())
+				}
+				r.pass(3 * time.Second)
+				if len(r.failed) > 0 || r.away > 0 {
+					t.Errorf("failures %v, %d outages", r.failed, r.away)
+				}
+			})
+		})
+	}
+}
+
 func TestTimeOver(t *testing.T) {
 	for h, want := range map[health]tlsorigin.Reason{
 		refused: tlsorigin.ReasonUpstreamRefused, dropped: tlsorigin.ReasonUpstreamTimeout, hung: tlsorigin.ReasonUpstreamSilent,

@@ -157,6 +157,7 @@ func (p *Place) Answered() {
 	defer l.mu.Unlock()
 	p.endTrial()
 	p.report(nil)
+	l.answered = time.Now()
 	// A connection from before the outage says nothing: a server that stops may still serve it.
 	if l.outage != nil && !p.opened.Before(l.outage.began) {
 		l.back()
@@ -231,7 +232,7 @@ func (p *Place) dialled(ctx context.Context, conn *tlsorigin.Conn, err error) (*
 	defer l.endTurn(turn, conn != nil)
 	switch {
 	case conn != nil:
-		l.answered = time.Now()
+		l.connected(p.began)
 		l.remove(p)
 		l.takeBack(given)
 		p.got(conn)

@@ -196,7 +196,7 @@ func (l *Line) probe(p *prober, a *address) {
 		patience.Stop()
 		if !connected {
 			connected = true
-			l.connected(a)
+			l.hasTCP(a)
 		}
 	})
 	began := time.Now()
@@ -208,8 +208,8 @@ func (l *Line) probe(p *prober, a *address) {
 	l.probed(p, a, conn, connected, err)
 }
 
-// connected notes that a probe has TCP. The Line's mutex is not held.
-func (l *Line) connected(a *address) {
+// hasTCP notes that a probe has TCP. The Line's mutex is not held.
+func (l *Line) hasTCP(a *address) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	a.connected++

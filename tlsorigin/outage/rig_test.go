@@ -44,6 +44,7 @@ type rig struct {
 	mu       sync.Mutex
 	at       map[string]health // by address, which is a name
 	unready  map[string]bool   // by address
+	lastByte time.Time
 	dnsGone  bool
 	latency  time.Duration // of a dial that succeeds
 	open     map[*tlsorigin.Conn]string
@@ -214,6 +215,12 @@ type (
 
 func (r *rig) onConnected(ctx context.Context, f func()) context.Context {
 	return context.WithValue(ctx, connectedKey{}, f)
+}
+
+func (r *rig) heard() time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.lastByte
 }
 
 func (r *rig) targets(context.Context) ([]*tlsorigin.Addr, *tlsorigin.Error) {

@@ -13,6 +13,8 @@ import (
 type upstream interface {
 	// dial dials target, or any address if target is nil.
 	dial(ctx context.Context, target net.Addr) (*tlsorigin.Conn, error)
+	// heard returns when any dial last got a byte.
+	heard() time.Time
 	targets(context.Context) ([]*tlsorigin.Addr, *tlsorigin.Error)
 	// onConnected returns a context with which dial calls f when it has TCP.
 	onConnected(ctx context.Context, f func()) context.Context
@@ -36,6 +38,8 @@ type dialer struct{ *tlsorigin.Dialer }
 func (d dialer) dial(ctx context.Context, target net.Addr) (*tlsorigin.Conn, error) {
 	return d.Dial(ctx, target)
 }
+
+func (d dialer) heard() time.Time { return d.Heard() }
 
 func (d dialer) targets(ctx context.Context) ([]*tlsorigin.Addr, *tlsorigin.Error) {
 	return d.Targets(ctx)
