@@ -13,6 +13,9 @@ const (
 	// maxHandshakes bounds how many handshakes compute at one time. Each costs milliseconds of a processor: a
 	// burst of a thousand clients would make running sessions wait for seconds.
 	maxHandshakes = 32
+	// maxBeside is how many attempts may run beside another one of the same dial. Each holds a descriptor that
+	// nobody has planned for.
+	maxBeside = 32
 	// maxSilent is how many attempts may wait for one resolved address before the oldest are ended. Otherwise
 	// a hung machine would collect a connection for each login within the dial timeout.
 	maxSilent = 64

@@ -26,6 +26,7 @@ type Dialer struct {
 	lost       func(net.Conn) bool // packetsLost; nil means that the system does not tell, or cannot send small segments
 	background *background.Group   // probes; never nil
 	semaphore  semaphore
+	beside     semaphore
 	waiters    waiters
 	liveness   *liveness
 
@@ -60,8 +61,8 @@ func newDialer(cfg Config, system systemRoots) (*Dialer, error) {
 	d := &Dialer{
 		upstream: upstream, timeout: timeout, netDial: cfg.NetDial, attempt: func(Attempt) {},
 		exchange: exchange, background: background.New(), reloads: reloads,
-		semaphore: make(semaphore, maxHandshakes),
-		liveness:  newLiveness(),
+		semaphore: make(semaphore, maxHandshakes), beside: make(semaphore, maxBeside),
+		liveness: newLiveness(),
 	}
 	d.hosts = hosts{
 		exchange: &d.exchange, changed: func(KeyExchangeChange) {}, known: map[string]*hostState{},

@@ -83,6 +83,10 @@ func TestConnectFailures(t *testing.T) {
 		{"network unreachable", op(os.NewSyscallError("connect", syscall.ENETUNREACH)), ReasonUpstreamUnreachable, "network is unreachable"},
 		{"timeout of the kernel", op(os.NewSyscallError("connect", syscall.ETIMEDOUT)), ReasonUpstreamTimeout, "no TCP connection to 10.0.0.1:6432"},
 		{"not permitted", op(os.NewSyscallError("connect", syscall.EPERM)), ReasonUpstreamUnreachable, "operation not permitted"},
+		{"no descriptor", op(os.NewSyscallError("socket", syscall.EMFILE)), ReasonUpstreamUnreachable, "this machine has no file descriptor left"},
+		{"no memory", op(os.NewSyscallError("connect", syscall.ENOBUFS)), ReasonUpstreamUnreachable, "this machine has no memory left"},
+		{"no port", op(os.NewSyscallError("connect", syscall.EADDRNOTAVAIL)), ReasonUpstreamUnreachable, "this machine has no local port left"},
+		{"no IPv6", &net.OpError{Op: "dial", Addr: &net.TCPAddr{IP: net.IPv6loopback}, Err: syscall.EADDRNOTAVAIL}, ReasonUpstreamUnreachable, "assign requested address"},
 		{"a dialler's own error", errors.New("boom \x1b[2J"), ReasonUpstreamUnreachable, "no TCP connection"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -90,8 +94,15 @@ func TestConnectFailures(t *testing.T) {
 				c.NetDial = func(context.Context, string, string) (net.Conn, error) { return nil, row.err }
 			}, "db.test:6432")
 			failure := dialFailure(t, d)
-			if failure.Kind != row.reason || !strings.Contains(failure.Error(), row.want) || failure.SQLState() != "57P03" {
+			if failure.Kind != row.reason || !strings.Contains(failure.Error(), row.want) {
 				t.Errorf("got %s (%v), want %s with %q", failure.Kind, failure, row.reason, row.want)
+			}
+			local := strings.Contains(row.want, "this machine has")
+			if state := failure.SQLState(); state != map[bool]string{true: "08001", false: "57P03"}[local] || failure.MayPass() == local {
+				t.Errorf("SQLSTATE %s, may pass: %v", state, failure.MayPass())
+			}
+			if remembered := d.Addresses()[0]; local != (remembered.State == AddressUnknown) {
+				t.Errorf("the address counts as %s", remembered.State)
 			}
 			if (failure.Case == CaseNoHost) != errors.Is(row.err, syscall.EHOSTUNREACH) {
 				t.Errorf("the case is %q", failure.Case)

@@ -62,6 +62,7 @@ const (
 	CaseShortName    Case = "short_name"     // of ReasonUpstreamDNS: a name without a dot does not exist
 	CaseShortTimeout Case = "short_timeout"  // of ReasonUpstreamSilent: hardly any time was left for an answer
 	CaseNoHost       Case = "no_host"        // of ReasonUpstreamUnreachable: host is down, or firewall rejects
+	CaseThisMachine  Case = "this_machine"   // of ReasonUpstreamUnreachable: this machine lacks something
 	CaseRightPort    Case = "right_port"     // of ReasonUpstreamSilent: a usual one, or it was verified before
 	CaseNoAnswer     Case = "no_answer"      // of ReasonUpstreamGone: the end came in answer to SSLRequest
 	CaseExpectsTLS   Case = "expects_tls"    // of ReasonNotPostgres: TLS from the first byte
@@ -175,6 +176,9 @@ func (e *Error) MayPass() bool {
 
 // passes is MayPass for this address alone.
 func (e *Error) passes() bool {
+	if isLocal(e.Err) {
+		return false // the upstream is not away
+	}
 	switch e.Kind { //nolint:exhaustive // waiting cures none of the others
 	case ReasonUpstreamDNS, ReasonDNSNoAddress, ReasonUpstreamRefused, ReasonUpstreamUnreachable,
 		ReasonUpstreamTimeout, ReasonUpstreamSilent, ReasonUpstreamLost:
@@ -209,6 +213,9 @@ func furthest(failures []*Error) *Error {
 func (e *Error) further(other *Error) bool {
 	if mine, its := e.Kind.Layer(), other.Kind.Layer(); mine != its {
 		return mine > its
+	}
+	if isLocal(other.Err) && !isLocal(e.Err) {
+		return true
 	}
 	return e.Resolved != nil && other.Resolved == nil // so there was TCP
 }

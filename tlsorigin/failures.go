@@ -117,6 +117,9 @@ func connectFailure(err error, budget time.Duration) *problem {
 	}
 	var errno syscall.Errno
 	switch {
+	case isLocal(err):
+		return because(ReasonUpstreamUnreachable, "no TCP connection%s: this machine has %s", where, lacking(err)).
+			as(CaseThisMachine)
 	case isTimeout(err):
 		return because(ReasonUpstreamTimeout, "no TCP connection%s within %v", where, rounded(budget))
 	case errors.Is(err, syscall.ECONNREFUSED):
@@ -344,6 +347,32 @@ func isTimeout(err error) bool {
 	var timeout net.Error
 	return errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded) ||
 		errors.Is(err, syscall.ETIMEDOUT) || errors.As(err, &timeout) && timeout.Timeout()
+}
+
+// isLocal reports whether err is about this machine, and says nothing about the upstream.
+func isLocal(err error) bool { return lacking(err) != "" }
+
+// lacking returns what this machine lacks; "" if err says nothing like that.
+func lacking(err error) string {
+	switch {
+	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
+		return "no file descriptor left"
+	case errors.Is(err, syscall.ENOBUFS), errors.Is(err, syscall.ENOMEM):
+		return "no memory left for it"
+	case errors.Is(err, syscall.EADDRNOTAVAIL) && !toIPv6(err): // without IPv6, it means that
+		return "no local port left"
+	}
+	return ""
+}
+
+// toIPv6 reports whether err is that of a dial of an IPv6 address.
+func toIPv6(err error) bool {
+	var op *net.OpError
+	if !errors.As(err, &op) {
+		return false
+	}
+	to, ok := op.Addr.(*net.TCPAddr)
+	return ok && to.IP.To4() == nil
 }
 
 func isUnreachable(err error) bool {

@@ -45,6 +45,9 @@ type lookup struct {
 // ask looks host up until end. Dials that ask within stagger share one lookup. It goes on when ctx has ended,
 // so that the next dial has its answer.
 func (l *lookups) ask(ctx context.Context, resolve LookupFunc, host string, end time.Time) ([]netip.Addr, error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
 	running, stale := l.begin(ctx, resolve, host, end)
 	var patience <-chan time.Time // nil blocks for ever
 	if stale != nil {

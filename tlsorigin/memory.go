@@ -276,7 +276,7 @@ var errOtherHellos = errors.New("other handshakes waited for the answer of this 
 
 // state returns the state of an address that fails this way; "" if the failure is not its own.
 func (e *Error) state() AddressState {
-	if e.Case == CaseBusyHere || errors.Is(e.Err, errOtherHellos) {
+	if e.Case == CaseBusyHere || isLocal(e.Err) || errors.Is(e.Err, errOtherHellos) {
 		return ""
 	}
 	switch e.Kind.Layer() {

@@ -12,8 +12,11 @@ import (
 
 const (
 	// stagger is how long an address may be silent before the next one is tried beside it (RFC 8305), and how
-	// long a name may be looked up before an earlier answer, or another name, goes first.
+	// long a name may be looked up before an earlier answer stands in.
 	stagger = 250 * time.Millisecond
+	// namePatience is how long a name may be looked up before later names of the list go first. An earlier
+	// answer comes before that.
+	namePatience = stagger + 50*time.Millisecond
 	// maxCalm is up to how many addresses each has all the time that is left. Of more, each has silentGrace.
 	// So no more than silentGrace/stagger of them are silent at one time.
 	maxCalm = 8
@@ -39,6 +42,7 @@ type race struct {
 	running []*racer
 	latest  *racer
 	due     bool // the next address does not wait for the latest one
+	places  int  // in Dialer.beside
 	silent  bool // nothing is dialled, so no attempt is reported
 
 	failures []ranked
@@ -91,6 +95,7 @@ func (d *Dialer) race(ctx context.Context, known []route, state *tlsState, end t
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	defer func() { r.leave(0) }()
 	if known != nil {
 		r.names[0].routes = known
 	} else {
@@ -99,7 +104,7 @@ func (d *Dialer) race(ctx context.Context, known []route, state *tlsState, end t
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
-		wait, more := r.advance(ctx)
+		wait, place, more := r.advance(ctx)
 		switch {
 		case !more && ctx.Err() != nil:
 			return nil, interrupted(ctx, d.upstream[0])
@@ -115,6 +120,8 @@ func (d *Dialer) race(ctx context.Context, known []route, state *tlsState, end t
 		case f := <-r.won:
 			r.finish(f.racer)
 			return f.conn, nil
+		case place <- struct{}{}:
+			r.places++
 		case <-timer.C:
 		case <-ctx.Done():
 			if !r.over.CompareAndSwap(false, true) {
@@ -159,26 +166,37 @@ func (r *race) found(f rankedFinding) {
 	}
 }
 
-// advance starts what is due. It returns after how long something may be due that no event announces. more is
-// false when everything has failed.
-func (r *race) advance(ctx context.Context) (wait time.Duration, more bool) {
+// advance starts what is due. It returns after how long something may be due that no event announces, and
+// where to get a place if one is lacking. more is false when everything has failed.
+func (r *race) advance(ctx context.Context) (wait time.Duration, place semaphore, more bool) {
 	const long = time.Hour // an event comes earlier
 	for len(r.running) < maxRacers {
 		now := time.Now()
 		if quiet := r.quiet(now); !r.due && quiet < stagger {
-			return stagger - quiet, true
+			r.leave(len(r.running) - 1)
+			return stagger - quiet, nil, true
 		}
 		next, ok := r.next(now)
-		if ok {
+		switch patience := r.began.Add(namePatience).Sub(now); {
+		case ok && r.places < len(r.running):
+			return long, r.dialer.beside, true
+		case ok:
 			r.start(ctx, next)
-			continue
+		case r.pending > 0 && patience > 0:
+			return patience, nil, true
+		default:
+			r.leave(len(r.running) - 1)
+			return long, nil, r.pending > 0 || len(r.running) > 0
 		}
-		if patience := r.began.Add(stagger).Sub(now); r.pending > 0 && patience > 0 {
-			return patience, true
-		}
-		return long, r.pending > 0 || len(r.running) > 0
 	}
-	return long, true
+	return long, nil, true
+}
+
+// leave gives back the places that are more than needed. The first attempt needs none.
+func (r *race) leave(needed int) {
+	for ; r.places > max(needed, 0); r.places-- {
+		<-r.dialer.beside
+	}
 }
 
 // quiet returns for how long the latest address has been silent.
@@ -194,7 +212,7 @@ func (r *race) quiet(now time.Time) time.Duration {
 func (r *race) next(now time.Time) (next *racer, ok bool) {
 	var bad *racer
 	for i, name := range r.names {
-		if name.routes == nil && name.failure == nil && now.Sub(r.began) < stagger {
+		if name.routes == nil && name.failure == nil && now.Sub(r.began) < namePatience {
 			return nil, false // it is being looked up, and keeps its turn
 		}
 		for j, candidate := range name.routes {

@@ -360,13 +360,17 @@ func TestManyAddresses(t *testing.T) {
 			})
 		}
 		// The first gives up when the 13th begins, so the others follow faster.
-		w.expect("upstream_timeout", 13*stagger+silentGrace)
+		if got, took := w.dial(); got != "upstream_timeout" || took > 15*stagger+silentGrace {
+			t.Errorf("got %s after %v", got, took)
+		}
 		dialled, _ := w.take()
 		if n := len(strings.Split(dialled, ", ")); n != maxPerName || most > maxRacers {
 			t.Errorf("%d dials, %d at one time", n, most)
 		}
 		w.put(ips[15], peertest.PipeTo(w.good))
-		w.expect(ips[15], 13*stagger)
+		if got, took := w.dial(); got != ips[15] || took > 15*stagger {
+			t.Errorf("got %s after %v", got, took)
+		}
 		w.expect(ips[15], 0)
 		w.checkClosed()
 	})

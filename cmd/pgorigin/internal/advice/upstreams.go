@@ -68,6 +68,13 @@ func upstreamReasons() []reason {
 				"Check that the machine at {UPSTREAM_ADDR} runs, and that no firewall on the way rejects its port.",
 				"Check that the address is still that of the server.",
 			},
+		}, {
+			Case: string(tlsorigin.CaseThisMachine),
+			When: "this machine has no file descriptor, memory or port left",
+			Cures: []string{
+				"Raise the limit of open files, or the memory limit, of pgorigin.",
+				"Or let applications use fewer connections.",
+			},
 		}},
 	}, {
 		Word:    "upstream_timeout",
