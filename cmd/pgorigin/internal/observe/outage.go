@@ -3,6 +3,7 @@ package observe
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -156,10 +157,13 @@ func (o *Observer) Waiting(clients int, since time.Time, why error, away bool) h
 // DescribeAddresses returns what the status says about addresses.
 func (o *Observer) DescribeAddresses(list []tlsorigin.AddressStatus) []health.Address {
 	described := []health.Address{}
+	good := slices.ContainsFunc(list, func(a tlsorigin.AddressStatus) bool { return a.State == tlsorigin.AddressGood })
 	for _, a := range list {
 		d := health.Address{
 			Upstream: a.Addr, Address: a.Resolved, State: string(a.State), Since: a.Since, Verified: a.Verified,
-			NextTry: a.Due,
+		}
+		if good { // otherwise, it is tried at any time
+			d.NextTry = a.Due
 		}
 		if a.Err != nil {
 			d.Problem = o.problem(a.Err)

@@ -173,6 +173,24 @@ func TestAddressLines(t *testing.T) {
 	}
 }
 
+// TestDescribeAddresses: an address is put off only while another one is good.
+func TestDescribeAddresses(t *testing.T) {
+	w, due := newWatched(), time.Now().Add(time.Minute)
+	bad := tlsorigin.AddressStatus{Addr: "db:6432", Resolved: "192.0.2.7:6432", State: tlsorigin.AddressSilent, Err: refusedDial(), Due: due}
+	good := tlsorigin.AddressStatus{Addr: "db:6432", Resolved: "192.0.2.8:6432", State: tlsorigin.AddressGood, Verified: time.Now()}
+	alone := w.DescribeAddresses([]tlsorigin.AddressStatus{bad})
+	if a := alone[0]; !a.NextTry.IsZero() || a.Problem == nil || a.State != health.AddressSilent || a.Upstream != "db:6432" {
+		t.Errorf("%+v", a)
+	}
+	both := w.DescribeAddresses([]tlsorigin.AddressStatus{good, bad})
+	if both[0].Problem != nil || both[0].Verified.IsZero() || !both[1].NextTry.Equal(due) || both[1].NextTry.Location() != time.UTC {
+		t.Errorf("%+v", both)
+	}
+	if none := w.DescribeAddresses(nil); none == nil {
+		t.Error("no addresses are null in JSON")
+	}
+}
+
 // TestAddressStates: the two lists of states are one.
 func TestAddressStates(t *testing.T) {
 	want := []string{
