@@ -276,6 +276,30 @@ func TestWhatWaitingCannotCure(t *testing.T) {
 	})
 }
 
+// What this machine lacks is no outage, and ends none.
+func TestWhatThisMachineLacks(t *testing.T) {
+	inBubble(t, patience, []string{"db"}, func(t *testing.T, r *rig) {
+		r.set(lacking)
+		r.client(t.Context(), 0)
+		r.pass(time.Second)
+		if len(r.failed) != 1 || r.away > 0 {
+			t.Errorf("failures %v, %d outages", r.failed, r.away)
+		}
+		r.set(refused)
+		r.arrive(1, 10, 100*time.Millisecond)
+		r.set(lacking)
+		r.pass(time.Second)
+		if n := r.Waiting(); n != 10 || r.hopelessly > 0 {
+			t.Errorf("%d wait, hopeless %d", n, r.hopelessly)
+		}
+		r.set(fine)
+		r.pass(200 * time.Millisecond)
+		if len(r.served) != 10 {
+			t.Errorf("%d were served", len(r.served))
+		}
+	})
+}
+
 // The end of a session ends its wait at once, and of all the probes.
 func TestLeaving(t *testing.T) {
 	inBubble(t, patience, []string{"db"}, func(t *testing.T, r *rig) {

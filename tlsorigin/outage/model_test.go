@@ -47,7 +47,7 @@ type model struct {
 
 func (m *model) event(what, how byte) {
 	of := []string{"db", "db2"}[how%2]
-	healths := []health{fine, fine, refused, dropped, hung, distrust, starting, ending, mute}
+	healths := []health{fine, fine, refused, dropped, hung, distrust, starting, ending, mute, lacking}
 	switch what % 8 {
 	case 0, 1, 2:
 		for range how%40 + 1 {

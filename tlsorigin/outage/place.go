@@ -250,21 +250,27 @@ func (p *Place) dialled(ctx context.Context, conn *tlsorigin.Conn, err error) (*
 // judge decides what a failed dial means.
 func (p *Place) judge(err error) (*tlsorigin.Conn, step, error) {
 	l := p.line
+	now := time.Now()
+	over := l.closed || !now.Before(p.deadline)
+	stuck := now.Sub(p.began) >= suspectAfter
 	var failure *tlsorigin.Error
-	if !errors.As(err, &failure) || !failure.MayPass() {
+	switch {
+	case !errors.As(err, &failure), isLocal(failure) && (over || l.outage == nil):
 		l.remove(p)
-		l.answered = time.Now()
-		if failure != nil && l.outage != nil {
+		return nil, done, p.failed(err)
+	case isLocal(failure):
+	case !failure.MayPass():
+		l.remove(p)
+		l.answered = now
+		if l.outage != nil {
 			l.hopeless(failure)
 		}
 		return nil, done, p.failed(err)
-	}
-	now := time.Now()
-	over := l.closed || !now.Before(p.deadline)
-	if stuck := now.Sub(p.began) >= suspectAfter; stuck && l.outage == nil && l.answered.After(p.began) && !over {
+	case stuck && l.outage == nil && l.answered.After(p.began) && !over:
 		return nil, dial, nil // it says nothing about now
+	default:
+		l.note(failure)
 	}
-	l.note(failure)
 	if over {
 		l.remove(p)
 		return nil, done, p.failed(failure)
@@ -272,6 +278,12 @@ func (p *Place) judge(err error) (*tlsorigin.Conn, step, error) {
 	l.push(p)
 	p.startWait()
 	return nil, wait, nil
+}
+
+// isLocal reports whether a failure says nothing about the upstream: this process, or this machine, lacks
+// something.
+func isLocal(e *tlsorigin.Error) bool {
+	return e.Case == tlsorigin.CaseBusyHere || e.Case == "this_machine"
 }
 
 // startWait says that the client waits, and does not dial.

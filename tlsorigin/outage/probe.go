@@ -234,7 +234,7 @@ func (l *Line) probed(p *prober, a *address, conn *tlsorigin.Conn, connected boo
 	case conn != nil:
 		a.failure, a.refusal = nil, nil
 		l.hand(conn, a)
-	case failed && l.prober == p:
+	case failed && l.prober == p && !isLocal(failure):
 		a.failure, a.refusal = failure, nil
 		l.review()
 	}

@@ -27,6 +27,7 @@ const (
 	starting health = "starting" // verified, and refuses logins
 	ending   health = "ending"   // verified, and ends the connection
 	mute     health = "mute"     // verified, and answers no login
+	lacking  health = "lacking"  // this machine has no descriptor for it
 )
 
 const dialTimeout = 10 * time.Second
@@ -153,7 +154,7 @@ func (r *rig) dial(ctx context.Context, target net.Addr) (*tlsorigin.Conn, error
 		return nil, r.failure(nil, tlsorigin.ReasonUpstreamDNS, "no such host")
 	}
 	best := all[0]
-	for _, rank := range []health{fine, starting, ending, mute, dropped, hung, distrust} {
+	for _, rank := range []health{fine, starting, ending, mute, dropped, hung, lacking, distrust} {
 		known := func(unready bool) int {
 			return slices.IndexFunc(all, func(a string) bool {
 				r.mu.Lock()
@@ -198,6 +199,10 @@ func (r *rig) dialOne(ctx context.Context, at string) (*tlsorigin.Conn, error) {
 		return nil, r.failure(addr(at), tlsorigin.ReasonUpstreamTimeout, "no TCP")
 	case hung:
 		return nil, r.failure(addr(at), tlsorigin.ReasonUpstreamSilent, "silent")
+	case lacking:
+		failure := r.failure(addr(at), tlsorigin.ReasonUpstreamUnreachable, "no file descriptor left")
+		failure.Case = "this_machine"
+		return nil, failure
 	case distrust:
 		return nil, r.failure(addr(at), tlsorigin.ReasonCertExpired, "expired")
 	}
