@@ -92,6 +92,7 @@ func TestPromotions(t *testing.T) {
 	for network := range netWays + len(ways()) {
 		must(t, shared.dials.count(ip(network, 1), ip(network, 2), ip(network, virtual)))
 	}
+	whole := t // what a round starts lives on
 	list, started := shapes(), map[string]string{}
 	for round := range *rounds {
 		s := list[round%len(list)]
@@ -100,7 +101,7 @@ func TestPromotions(t *testing.T) {
 			var all []*traffic
 			for i, w := range ways() {
 				if w.promised {
-					all = append(all, begin(t, c, s, w, netWays+i, started)) // every way has its own addresses
+					all = append(all, begin(t, whole, c, s, w, netWays+i, started)) // every way has its own addresses
 				}
 			}
 			p := promote(t, c, s, all)
@@ -115,15 +116,15 @@ func TestPromotions(t *testing.T) {
 			}
 			t.Run(w.name+" "+s.name, func(t *testing.T) {
 				must(t, c.renew(t.Context()))
-				t.Log(promote(t, c, s, []*traffic{begin(t, c, s, w, netWays+i, started)}).table(s))
+				t.Log(promote(t, c, s, []*traffic{begin(t, whole, c, s, w, netWays+i, started)}).table(s))
 			})
 		}
 	}
 }
 
 // begin starts one way to the primary, unless it has been started for this shape before. started has connection
-// strings, by shape and way.
-func begin(t *testing.T, c *cluster, s shape, w way, network int, started map[string]string) *traffic {
+// strings, by shape and way. What is started lives as long as the test all.
+func begin(t, all *testing.T, c *cluster, s shape, w way, network int, started map[string]string) *traffic {
 	t.Helper()
 	for i := range 2 {
 		_ = mend(silence, ip(network, i+1)) // it may have vanished before
@@ -134,7 +135,7 @@ func begin(t *testing.T, c *cluster, s shape, w way, network int, started map[st
 	key := s.name + w.name
 	if started[key] == "" {
 		var err error
-		started[key], err = w.start(t.Context(), s.hosts(network))
+		started[key], err = w.start(all, s.hosts(network))
 		must(t, err)
 	}
 	connect := byPgx
@@ -238,8 +239,7 @@ func (p *promotion) judge(t *testing.T, s shape) {
 				}
 			}
 			f := sum(results, touching(p.stop, p.end))
-			// A busy machine shows before the primary is stopped.
-			if limit := p.away() + max(bound, 4*sum(results, endedBy(p.stop)).p99); f.p99 > limit {
+			if limit := limit(p.away(), f.n, *rate); f.p99 > limit {
 				t.Errorf("%s: p99 of %s connections is %s s, want at most %s s", tr.way.name, what, seconds(f.p99), seconds(limit))
 			}
 		}

@@ -13,13 +13,18 @@ import (
 	"github.com/pgorigin/pgorigin/test/servers"
 )
 
-// steady is the p99 of connecting to a name with a bad address, once that has been seen.
-const (
-	steady      = 300 * time.Millisecond
-	steadyBound = time.Second
-	// noticing is how long an address may be new as a bad one.
-	noticing = time.Second
-)
+// noticing is how long an address may be new as a bad one.
+const noticing = time.Second
+
+// steadyLimit is for the p99 of connecting to a name with a bad address, once that has been seen. A busy machine
+// shows while all addresses are good.
+func steadyLimit(good figures) time.Duration {
+	const steady, busy = 300 * time.Millisecond, time.Second
+	if *strict {
+		return steady
+	}
+	return max(busy, 4*good.p99)
+}
 
 // stage is a time in which nothing changes.
 type stage struct {
@@ -44,7 +49,7 @@ func TestRestarts(t *testing.T) {
 	shared.names.set(name, ips...)
 	must(t, shared.dials.count(ips...))
 	shared.dials.watch(t)
-	o, err := startOrigin(t.Context(), name+":"+bouncerPort)
+	o, err := startOrigin(t, name+":"+bouncerPort)
 	must(t, err)
 	load := load{connect: byPgx(through(o.Addr))}
 	until := make(chan struct{})
@@ -94,8 +99,8 @@ func TestRestarts(t *testing.T) {
 		if n := count(failed); n > 0 {
 			t.Errorf("%s: %d connections failed, for instance: %v, %v", s.name, n, first.example, then.example)
 		}
-		if limit := max(steadyBound, 4*sum(load.results, endedBy(stages[1].began)).p99); then.p99 > limit {
-			t.Errorf("%s: after the first second, p99 is %s s, want %s s", s.name, seconds(then.p99), seconds(steady))
+		if limit := steadyLimit(sum(load.results, endedBy(stages[1].began))); then.p99 > limit {
+			t.Errorf("%s: after the first second, p99 is %s s, want %s s", s.name, seconds(then.p99), seconds(limit))
 		}
 	}
 	t.Logf("\nthree pgbouncers behind one name, %d connections a second%s", *rate, tab)

@@ -62,7 +62,7 @@ func sever(t *testing.T, pg *servers.Postgres, addr string) map[string]figures {
 	loads := map[string]*load{}
 	var all sync.WaitGroup
 	for _, mode := range []string{"strip", "bridge"} {
-		o, err := startOrigin(t.Context(), addr+":"+postgresPort, "PGORIGIN_AUTH_CHANNEL_BINDING="+mode)
+		o, err := startOrigin(t, addr+":"+postgresPort, "PGORIGIN_AUTH_CHANNEL_BINDING="+mode)
 		if err != nil {
 			t.Error(err)
 			return nil

@@ -124,11 +124,11 @@ func use(t *testing.T, p *servers.Process) usage {
 // await starts a pgorigin in front of upstream, which is away, and lets many clients wait for it.
 func await(t *testing.T, upstream string, env ...string) (*servers.Origin, *queue, usage) {
 	t.Helper()
-	o, err := startOrigin(t.Context(), upstream, env...)
+	o, err := startOrigin(t, upstream, env...)
 	must(t, err)
 	before, q := use(t, o.Process), &queue{}
 	q.join(t.Context(), o.Addr)
-	ctx, cancel := context.WithTimeout(t.Context(), patience/3)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	err = servers.Poll(ctx, func() error {
 		if n := use(t, o.Process).files - before.files; n < waiting {

@@ -3,12 +3,12 @@
 package switchover
 
 import (
-	"context"
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
+	"testing"
 
 	"github.com/pgorigin/pgorigin/test/servers"
 )
@@ -17,7 +17,7 @@ import (
 type way struct {
 	name string
 	// start returns the connection string for clients. hosts are those of the upstream.
-	start func(ctx context.Context, hosts []string) (string, error)
+	start func(t *testing.T, hosts []string) (string, error)
 	// connect is how new connections are made; nil means pgx.
 	connect func(dsn string) connector
 	// promised says that the goals are for it. owns says that it logs in by itself, so that it can save every
@@ -35,13 +35,14 @@ func ways() []way {
 	}
 }
 
-func originStart(env ...string) func(context.Context, []string) (string, error) {
-	return func(ctx context.Context, hosts []string) (string, error) {
+func originStart(env ...string) func(*testing.T, []string) (string, error) {
+	return func(t *testing.T, hosts []string) (string, error) {
+		t.Helper()
 		var list []string
 		for _, host := range hosts {
 			list = append(list, net.JoinHostPort(host, postgresPort))
 		}
-		o, err := startOrigin(ctx, strings.Join(list, ","), env...)
+		o, err := startOrigin(t, strings.Join(list, ","), env...)
 		if err != nil {
 			return "", err
 		}
@@ -50,7 +51,7 @@ func originStart(env ...string) func(context.Context, []string) (string, error) 
 }
 
 // stunnelStart has stunnel try the hosts in order.
-func stunnelStart(ctx context.Context, hosts []string) (string, error) {
+func stunnelStart(t *testing.T, hosts []string) (string, error) {
 	port, err := shared.lab.Port()
 	if err != nil {
 		return "", err
@@ -68,24 +69,24 @@ func stunnelStart(ctx context.Context, hosts []string) (string, error) {
 	if err := os.WriteFile(config, []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
 		return "", err
 	}
-	_, addr, err := shared.lab.Peer(ctx, "stunnel", port, "stunnel", config)
+	_, addr, err := shared.lab.Peer(t.Context(), "stunnel", port, "stunnel", config)
 	return through(addr), err
 }
 
 // sidecarStart has pgbouncer in the place of a tunnel, with its own defaults, except that it forgets names as
 // soon as it may. With a list of hosts, pgbouncer 1.18 can verify the authority only, because it compares the
 // certificate with the list.
-func sidecarStart(ctx context.Context, hosts []string) (string, error) {
+func sidecarStart(t *testing.T, hosts []string) (string, error) {
 	settings := []string{"dns_max_ttl = 1"}
 	if len(hosts) > 1 {
 		settings = append(settings, "server_tls_sslmode = verify-ca")
 	}
-	_, addr, err := shared.lab.Sidecar(ctx, strings.Join(hosts, ",")+":"+postgresPort, nil, settings...)
+	_, addr, err := shared.lab.Sidecar(t.Context(), strings.Join(hosts, ",")+":"+postgresPort, nil, settings...)
 	return through(addr), err
 }
 
 // libpqStart leads past everything. Each host has five seconds, and has to take writes.
-func libpqStart(_ context.Context, hosts []string) (string, error) {
+func libpqStart(_ *testing.T, hosts []string) (string, error) {
 	return fmt.Sprintf("host=%s port=%s user=%s password=%s dbname=%s sslmode=verify-ca sslrootcert=%s "+
 		"target_session_attrs=read-write connect_timeout=5", strings.Join(hosts, ","), postgresPort,
 		servers.User, servers.Password, servers.Database, shared.lab.CAFile), nil
