@@ -85,7 +85,7 @@ func (c *cluster) renew(ctx context.Context) error {
 	})
 }
 
-// promote makes the standby the primary, and returns when it takes logins and has what the old one had.
+// promote makes the standby the primary, and returns when it takes logins.
 func (c *cluster) promote(ctx context.Context) error {
 	c.primary = 1 - c.primary
 	pg := c.servers[c.primary]
@@ -95,9 +95,11 @@ func (c *cluster) promote(ctx context.Context) error {
 	if err := pg.Signal(syscall.SIGUSR1); err != nil {
 		return err
 	}
-	if err := pg.Await(ctx, "database system is ready to accept connections"); err != nil {
-		return err
-	}
-	_, err := pg.Exec(ctx, "TABLE replicated")
+	return pg.Await(ctx, "database system is ready to accept connections")
+}
+
+// verify makes sure that the primary has what the old one had.
+func (c *cluster) verify(ctx context.Context) error {
+	_, err := c.servers[c.primary].Exec(ctx, "TABLE replicated")
 	return err
 }

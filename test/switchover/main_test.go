@@ -25,7 +25,7 @@ import (
 )
 
 var (
-	rounds   = flag.Int("rounds", 3, "how many promotions")
+	rounds   = flag.Int("rounds", 2, "how many promotions")
 	away     = flag.Duration("away", 10*time.Second, "how long each promotion leaves clients without an upstream")
 	rate     = flag.Int("rate", 50, "new connections a second, for each way")
 	peers    = flag.Int("peers", 1, "how many kinds of promotions the peers see, too")
