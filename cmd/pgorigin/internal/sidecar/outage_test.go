@@ -49,7 +49,8 @@ func TestOutageIsSeen(t *testing.T) {
 	for end := time.Now().Add(cmdtest.Patience); ; time.Sleep(10 * time.Millisecond) {
 		if _, body := r.Get(t, "/metrics"); !strings.Contains(body, refused+"0\n") {
 			break
-		} else if time.Now().After(end) {
+		}
+		if time.Now().After(end) {
 			t.Fatal("no probe is counted")
 		}
 	}
@@ -97,6 +98,39 @@ func TestWaitInVain(t *testing.T) {
 	cmdtest.Contains(t, metrics, `pgorigin_upstream_wait_duration_seconds_count{origin="default",result="failed"} 1`)
 	r.Stop()
 	r.WantExit(t, cli.ExitOK)
+}
+
+// TestEndOfAWait: a client that leaves, and a drain, end the wait at once, and neither is a failure of the upstream.
+func TestEndOfAWait(t *testing.T) {
+	env := append(cmdtest.StartUpstream(t), "PGORIGIN_UPSTREAM_ADDR="+cmdtest.FreeAddr(t), "PGORIGIN_UPSTREAM_WAIT=1m")
+	r := start(t, env...)
+	leaves, stays := r.Connect(t), r.Connect(t)
+	for _, client := range []*pgtest.Peer{leaves, stays} {
+		client.Send(pgtest.Startup("user", "app"))
+	}
+	r.awaitMetric(t, `pgorigin_upstream_waiting_clients{origin="default"} 2`)
+	_ = leaves.Close()
+	r.awaitMetric(t, `pgorigin_upstream_wait_duration_seconds_count{origin="default",result="aborted"} 1`)
+	if line := r.Stderr.Wait(t, "session ended"); line["reason"] != "client_gone" || line["waited"] == nil {
+		t.Errorf("the line of the session is %v", line)
+	}
+	r.Stop()
+	stays.ExpectError("57P03")
+	r.WantExit(t, cli.ExitOK)
+}
+
+// awaitMetric waits for a line of /metrics.
+func (r *running) awaitMetric(t *testing.T, want string) {
+	t.Helper()
+	for end := time.Now().Add(cmdtest.Patience); ; time.Sleep(10 * time.Millisecond) {
+		_, body := r.Get(t, "/metrics")
+		if strings.Contains(body, "\n"+want+"\n") {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("no %s in\n%s", want, body)
+		}
+	}
 }
 
 // forward begins to listen at addr, and passes connections on.
