@@ -1,6 +1,7 @@
 package observe
 
 import (
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -80,14 +81,15 @@ func TestFailedLoginsAreNoSession(t *testing.T) {
 func TestWaitingClientsAreNotIdle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := NewIdleTimer(idleAfter)
-		waiting := true
-		w.Busy = func() bool { return waiting }
+		var waiting atomic.Bool
+		waiting.Store(true)
+		w.Busy = waiting.Load
 		w.SessionBegan()
 		w.LoggedIn()
 		w.SessionEnded()
 		time.Sleep(time.Hour)
 		wantIdle(t, w, false)
-		waiting = false
+		waiting.Store(false)
 		time.Sleep(idleAfter)
 		wantIdle(t, w, true)
 	})
