@@ -32,10 +32,14 @@ const (
 	slowestFor       = time.Minute
 	// recheck is the time in which a process that was too busy to read catches up.
 	recheck = 100 * time.Millisecond
-	// firstWindow is how many clients dial at one time when the upstream is back. Each connection adds one, up
-	// to lastWindow: over a long distance, thousands of clients would else wait for seconds.
+	// firstWindow is how many clients dial and log in at one time when the upstream is back. More would share
+	// its processors, so that those who have waited longest waited still longer. Over a long distance nobody is
+	// busy: each login that takes no longer than twice the quickest adds one, up to lastWindow.
 	firstWindow = 32
 	lastWindow  = 128
+	// loginTime is how long a client counts that has a connection and is not logged in. It may have to type a
+	// password.
+	loginTime = time.Second
 )
 
 // Options of a Line.
@@ -101,8 +105,11 @@ type answer struct {
 	at   time.Time
 }
 
-// recovery is the time after an outage. It limits how many of those who waited dial at one time.
-type recovery struct{ window, dialling int }
+// recovery is the time after an outage. It limits how many of those who waited dial or log in at one time.
+type recovery struct {
+	window, dialling int
+	quickest         time.Duration // from the dial to the end of the login; zero if there is none yet
+}
 
 // New returns a Line that dials by d.
 func New(d *tlsorigin.Dialer, o Options) *Line { return newLine(dialer{d}, o) }
@@ -284,14 +291,19 @@ func (l *Line) release() {
 	}
 }
 
-// endTurn says that a client which was released has dialled.
-func (l *Line) endTurn(r *recovery, connected bool) {
+// endTurn says that a client which was released has logged in, which took so long. Zero means that it has not.
+func (l *Line) endTurn(r *recovery, took time.Duration) {
 	if r == nil {
 		return
 	}
 	r.dialling--
-	if connected {
-		r.window = min(r.window+1, lastWindow)
+	if took > 0 {
+		if r.quickest == 0 || took < r.quickest {
+			r.quickest = took
+		}
+		if took <= 2*r.quickest {
+			r.window = min(r.window+1, lastWindow)
+		}
 	}
 	if r == l.recovery {
 		l.release()
@@ -317,7 +329,7 @@ func (l *Line) takeBack(g grant) {
 		l.hand(g.conn, g.trial)
 		l.kick()
 	}
-	l.endTurn(g.turn, false)
+	l.endTurn(g.turn, 0)
 }
 
 // discard closes a connection that nobody needs. Close waits for it.

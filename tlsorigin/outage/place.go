@@ -51,10 +51,11 @@ type Place struct {
 	woken   chan struct{} // closed when it need not wait any more; nil unless it waits
 	since   time.Time     // when it first waited; zero if it never did, or if that is reported
 	given   grant
-	turn    *recovery   // for its dial; nil if it needs none
-	trial   *address    // whose connection it tries; nil for none
-	leave   func() bool // ends the watch for the end of the session; nil without a trial
-	refusal error       // how the upstream refused its login for now; nil if it did not
+	turn    *recovery // for its dial and its login; nil if it needs none
+	trial   *address  // whose connection it tries; nil for none
+	opens   int       // connections so far
+	leave   func()    // ends what watchLogin began
+	refusal error     // how the upstream refused its login for now; nil if it did not
 }
 
 // grant is what ends the wait of a client. At most one of conn, turn and err is set.
@@ -101,6 +102,7 @@ func (p *Place) Refused(ctx context.Context, why error) (*tlsorigin.Conn, error)
 	l.mu.Lock()
 	at := p.trial
 	p.endTrial()
+	p.endTurn(0)
 	switch {
 	case l.outage != nil:
 		l.outage.refused(at, p.remote, why)
@@ -122,6 +124,7 @@ func (p *Place) Ended(ctx context.Context, why error) (*tlsorigin.Conn, error) {
 	l := p.line
 	l.mu.Lock()
 	p.endTrial()
+	p.endTurn(0)
 	l.mu.Unlock()
 	var failure *tlsorigin.Error
 	if errors.As(why, &failure) && failure.Kind.Layer() > tlsorigin.LayerNetwork {
@@ -162,6 +165,13 @@ func (p *Place) Answered() {
 	if l.outage != nil && !p.opened.Before(l.outage.began) {
 		l.back()
 	}
+}
+
+// LoggedIn says that the login is over, and has succeeded.
+func (p *Place) LoggedIn() {
+	p.line.mu.Lock()
+	defer p.line.mu.Unlock()
+	p.endTurn(time.Since(p.began))
 }
 
 // step is what a client does next.
@@ -210,7 +220,7 @@ func (p *Place) mayDial(cancel func()) bool {
 		p.turn = nil
 		l.push(p)
 		p.startWait()
-		l.endTurn(turn, false)
+		l.endTurn(turn, 0)
 		l.release()
 		return false
 	}
@@ -227,16 +237,22 @@ func (p *Place) dialled(ctx context.Context, conn *tlsorigin.Conn, err error) (*
 	defer l.mu.Unlock()
 	l.pending.Remove(p.pending)
 	p.pending, p.cancel = nil, nil
-	given, turn := p.given, p.turn
-	p.given, p.turn = grant{}, nil
-	defer l.endTurn(turn, conn != nil)
-	switch {
-	case conn != nil:
+	given := p.given
+	p.given = grant{}
+	if conn != nil {
 		l.connected(p.began)
 		l.remove(p)
 		l.takeBack(given)
 		p.got(conn)
+		if p.turn != nil {
+			p.watchLogin(ctx)
+		}
 		return conn, done, nil
+	}
+	turn := p.turn
+	p.turn = nil
+	defer l.endTurn(turn, 0)
+	switch {
 	case ctx.Err() != nil:
 		l.remove(p)
 		l.takeBack(given)
@@ -283,7 +299,7 @@ func (p *Place) judge(err error) (*tlsorigin.Conn, step, error) {
 // isLocal reports whether a failure says nothing about the upstream: this process, or this machine, lacks
 // something.
 func isLocal(e *tlsorigin.Error) bool {
-	return e.Case == tlsorigin.CaseBusyHere || e.Case == "this_machine"
+	return e.Case == tlsorigin.CaseBusyHere || e.Case == tlsorigin.CaseThisMachine
 }
 
 // startWait says that the client waits, and does not dial.
@@ -336,11 +352,7 @@ func (p *Place) use(ctx context.Context, given grant) (*tlsorigin.Conn, step, er
 	case given.conn != nil:
 		p.got(given.conn)
 		p.trial = given.trial
-		p.leave = context.AfterFunc(ctx, func() { // it leaves without an answer
-			p.line.mu.Lock()
-			defer p.line.mu.Unlock()
-			p.endTrial()
-		})
+		p.watchLogin(ctx)
 		return given.conn, done, nil
 	case given.turn != nil:
 		p.turn = given.turn
@@ -352,6 +364,37 @@ func (p *Place) use(ctx context.Context, given grant) (*tlsorigin.Conn, step, er
 // got notes which connection the session has.
 func (p *Place) got(conn *tlsorigin.Conn) {
 	p.opened, p.remote = time.Now(), p.line.upstream.remote(conn)
+	p.opens++
+}
+
+// watchLogin ends the trial and the turn when the session ends, or when its login takes too long.
+func (p *Place) watchLogin(ctx context.Context) {
+	this := p.opens
+	over := func() {
+		p.line.mu.Lock()
+		defer p.line.mu.Unlock()
+		if p.opens == this {
+			p.endTrial()
+			p.endTurn(0)
+		}
+	}
+	stop := context.AfterFunc(ctx, over)
+	timer := time.AfterFunc(loginTime, over)
+	p.leave = func() {
+		stop()
+		timer.Stop()
+	}
+}
+
+// endTurn says that the client does not log in any more. It took so long; zero means that it has failed.
+func (p *Place) endTurn(took time.Duration) {
+	turn := p.turn
+	if turn == nil {
+		return
+	}
+	p.turn = nil
+	p.leave()
+	p.line.endTurn(turn, took)
 }
 
 // endTrial says that the login on a prober's connection has been answered, or will not be.

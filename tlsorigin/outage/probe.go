@@ -21,8 +21,6 @@ const (
 	// quietTime is how long a probe with TCP but without an answer holds the next one off. A hung server
 	// would otherwise collect connections.
 	quietTime = 3 * time.Second
-	// trialTime is how long a login that has no answer yet holds the next probe off.
-	trialTime = time.Second
 	// askTime is the time between two questions for the addresses of the upstream.
 	askTime = time.Second
 
@@ -64,7 +62,7 @@ func (a *address) due() time.Time {
 		at = later(at, a.quiet.Add(quietTime))
 	}
 	if a.trials > 0 {
-		at = later(at, a.handed.Add(trialTime))
+		at = later(at, a.handed.Add(loginTime))
 	}
 	return at
 }

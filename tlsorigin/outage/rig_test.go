@@ -201,7 +201,7 @@ func (r *rig) dialOne(ctx context.Context, at string) (*tlsorigin.Conn, error) {
 		return nil, r.failure(addr(at), tlsorigin.ReasonUpstreamSilent, "silent")
 	case lacking:
 		failure := r.failure(addr(at), tlsorigin.ReasonUpstreamUnreachable, "no file descriptor left")
-		failure.Case = "this_machine"
+		failure.Case = tlsorigin.CaseThisMachine
 		return nil, failure
 	case distrust:
 		return nil, r.failure(addr(at), tlsorigin.ReasonCertExpired, "expired")
@@ -349,6 +349,7 @@ func (r *rig) logIn(ctx context.Context, id int) error {
 			}
 		default:
 			place.Answered()
+			place.LoggedIn()
 			return nil
 		}
 	}

@@ -66,7 +66,7 @@ func (o *origin) opened(conn *tlsorigin.Conn, place *outage.Place, err error) (p
 			conn, err := another(ctx, place, why)
 			return o.opened(conn, place, err)
 		},
-		Answered: place.Answered,
+		Answered: place.Answered, LoggedIn: place.LoggedIn,
 	}, nil
 }
 
