@@ -82,8 +82,8 @@ func upstreamVariables() []Variable {
 		Example: "pgbouncer.prod.svc:6432", Alone: true, Dialer: "Addrs",
 		Cure: "give host:port of pgbouncer or PostgreSQL",
 		Help: "Address of pgbouncer or PostgreSQL, as host or host:port. The default port is 6432. Of a " +
-			"list, an earlier address is preferred: pgorigin tries the next one after 250 ms without an answer. " +
-			"Names are resolved for each connection.",
+			"list, an earlier address is preferred: pgorigin tries the next one if it fails or is silent. Names " +
+			"are resolved for each connection.",
 	}, {
 		Word: "UPSTREAM_WAIT", Type: durationOrOff(), Default: "14s",
 		Help: "How long a client waits while the upstream is away: down, unreachable, silent, without an " +
