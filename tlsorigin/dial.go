@@ -148,11 +148,13 @@ func (d *Dialer) lookupFailed(failure *Error, took time.Duration, o options) {
 	d.attempt(Attempt{Addr: failure.Addr, Connect: took, Err: failure, Probe: o.probe})
 }
 
-// outcome is what came of an attempt: exactly one of its fields is set.
+// outcome is what came of an attempt: exactly one of its first three fields is set.
 type outcome struct {
 	conn        *Conn
 	failure     *Error
 	interrupted bool // the caller's context has ended, which says nothing about the upstream
+
+	connect time.Duration // that TCP took, beside conn
 }
 
 // open tries one address within budget. It usually tries once. It tries again if another hello may pass.
@@ -183,7 +185,7 @@ func (d *Dialer) try(ctx context.Context, a *attempt) outcome {
 	if conn != nil {
 		d.hosts.verified(a)
 	}
-	return outcome{conn: conn, failure: failure}
+	return outcome{conn: conn, failure: failure, connect: a.report.Connect - a.route.lookup}
 }
 
 // attempt is one try of one address.

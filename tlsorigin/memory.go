@@ -41,6 +41,7 @@ type past struct {
 // verification.
 type addressMemory struct {
 	status  AddressStatus
+	connect time.Duration // that TCP took before the latest verification
 	hold    time.Duration
 	held    time.Time // the end of the latest hold
 	used    time.Time
@@ -138,16 +139,39 @@ func (a *addresses) makeRoom() {
 	delete(a.known, oldest)
 }
 
-// succeeded learns that the peer was verified.
-func (a *addresses) succeeded(p place, r route) {
+// succeeded learns that the peer was verified, to which TCP took connect.
+func (a *addresses) succeeded(p place, r route, connect time.Duration) {
 	a.update(p, r, func(e *addressMemory, now time.Time) {
 		a.verified = true
 		e.status.Verified = now
-		// A server that takes no logins completes handshakes, too.
-		if e.status.State != AddressNotReady || !e.isBad(now) {
+		e.connect = connect
+		if e.status.State != AddressNotReady { // a server that takes no logins completes handshakes, too
 			e.enter(AddressGood, now, nil)
 		}
 	})
+}
+
+// lost learns that a dial that began then was silent until another address was verified. A packet may have been
+// lost: that is no failure yet, and a probe decides at once.
+func (a *addresses) lost(p place, r route, began time.Time, why *Error) {
+	a.update(p, r, func(e *addressMemory, now time.Time) {
+		if !began.Before(e.status.Verified) && !e.isBad(now) {
+			e.enter(AddressSilent, now, why)
+			e.status.Due = now
+		}
+	})
+}
+
+// patience returns how long p may be silent before the next address is tried beside it: at least stagger, and
+// twice the time that TCP took there the last time.
+func (a *addresses) patience(p place) time.Duration {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	e := a.known[p]
+	if e == nil {
+		return stagger
+	}
+	return min(max(2*e.connect, stagger), maxStagger)
 }
 
 // failed learns from a dial that began then.
@@ -263,7 +287,7 @@ func (a *addresses) reloaded() {
 func (d *Dialer) learn(r route, began time.Time, budget time.Duration, result outcome) {
 	switch {
 	case result.conn != nil:
-		d.addresses.succeeded(d.place(r), r)
+		d.addresses.succeeded(d.place(r), r, result.connect)
 	case result.failure != nil:
 		if state := result.failure.state(); state != "" && (budget >= stagger || !result.failure.isTimeout()) {
 			d.addresses.failed(d.place(r), r, began, state, result.failure)

@@ -81,8 +81,8 @@ func playAddresses(t *testing.T, events []byte) {
 		case 0:
 			touch()
 			m.verified = now
-			w.addresses.succeeded(p, r)
-			if m.state != AddressNotReady || !m.bad(now) {
+			w.addresses.succeeded(p, r, 0)
+			if m.state != AddressNotReady {
 				m.state, m.due = AddressGood, time.Time{}
 			}
 		case 1:

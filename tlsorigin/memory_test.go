@@ -35,7 +35,7 @@ func TestBadAddressIsPassedOver(t *testing.T) {
 		if dialled, _ := w.take(); strings.Contains(dialled, "10.0.0.1") {
 			t.Errorf("within the hold %s was dialled", dialled)
 		}
-		time.Sleep(firstHold)
+		time.Sleep(w.timeout + firstHold) // the probe that the race began has failed, and its hold is over
 		w.expect("10.0.0.2", 0)
 		w.expect("10.0.0.2", 0)
 		if dialled, _ := w.take(); strings.Count(dialled, "10.0.0.1") != 1 {
@@ -51,6 +51,43 @@ func TestBadAddressIsPassedOver(t *testing.T) {
 		}
 		w.checkClosed()
 	})
+}
+
+// TestLostPacket: a race that is lost once costs that connect alone. The address keeps its preference.
+func TestLostPacket(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := twoMachines(t)
+		for range 5 {
+			w.put("10.0.0.1", func(ctx context.Context, network, addr string) (net.Conn, error) {
+				w.put("10.0.0.1", peertest.PipeTo(w.good)) // what follows arrives
+				return blackHole(ctx, network, addr)
+			})
+			w.expect("10.0.0.2", stagger)
+			synctest.Wait()
+			w.expect("10.0.0.1", 0)
+		}
+		w.checkClosed()
+	})
+}
+
+// TestFarAddress: an address behind a long way keeps its preference, once it was verified.
+func TestFarAddress(t *testing.T) {
+	for _, way := range []time.Duration{200, 300, 450} {
+		synctest.Test(t, func(t *testing.T) {
+			w := twoMachines(t)
+			way := way * time.Millisecond
+			w.put("10.0.0.1", late(way, w.good))
+			w.dial()
+			time.Sleep(10 * time.Second)
+			for range 3 {
+				w.expect("10.0.0.1", 3*way)
+			}
+			// When it is gone, that shows within a second.
+			w.put("10.0.0.1", blackHole)
+			w.expect("10.0.0.2", min(2*way, maxStagger))
+			w.checkClosed()
+		})
+	}
 }
 
 // TestNoProbesWithoutDials: nobody dials, so nothing is probed; and there is never more than one probe of an

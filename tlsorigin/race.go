@@ -14,6 +14,8 @@ const (
 	// stagger is how long an address may be silent before the next one is tried beside it (RFC 8305), and how
 	// long a name may be looked up before an earlier answer stands in.
 	stagger = 250 * time.Millisecond
+	// maxStagger is the longest time for an address that is far away.
+	maxStagger = time.Second
 	// namePatience is how long a name may be looked up before later names of the list go first. An earlier
 	// answer comes before that.
 	namePatience = stagger + 50*time.Millisecond
@@ -59,6 +61,7 @@ type racer struct {
 	place    place
 	rank     rank
 	began    time.Time
+	patience time.Duration
 	wasBad   bool // when it started
 	progress progress
 }
@@ -172,9 +175,9 @@ func (r *race) advance(ctx context.Context) (wait time.Duration, place semaphore
 	const long = time.Hour // an event comes earlier
 	for len(r.running) < maxRacers {
 		now := time.Now()
-		if quiet := r.quiet(now); !r.due && quiet < stagger {
+		if left := r.patience(now); !r.due && left > 0 {
 			r.leave(len(r.running) - 1)
-			return stagger - quiet, nil, true
+			return left, nil, true
 		}
 		next, ok := r.next(now)
 		switch patience := r.began.Add(namePatience).Sub(now); {
@@ -199,13 +202,13 @@ func (r *race) leave(needed int) {
 	}
 }
 
-// quiet returns for how long the latest address has been silent.
-func (r *race) quiet(now time.Time) time.Duration {
+// patience returns for how long the latest address may go on being silent.
+func (r *race) patience(now time.Time) time.Duration {
 	l := r.latest
 	if l == nil || !l.wasBad && r.dialer.addresses.isBad(l.place, l.route) {
-		return stagger // other dials know better by now
+		return 0 // other dials know better by now
 	}
-	return l.progress.quiet(now)
+	return l.patience - l.progress.quiet(now)
 }
 
 // next returns the next address to try: the first that is not bad, else the first.
@@ -236,6 +239,7 @@ func (r *race) next(now time.Time) (next *racer, ok bool) {
 func (r *race) start(ctx context.Context, one *racer) {
 	r.tried, r.running = append(r.tried, one.place), append(r.running, one)
 	r.latest, r.due = one, false
+	one.patience = r.dialer.addresses.patience(one.place)
 	budget := time.Until(r.end)
 	candidates := 0
 	for _, name := range r.names {
@@ -278,15 +282,15 @@ func (r *race) finish(winner *racer) {
 	now := time.Now()
 	for _, one := range r.running {
 		quiet := one.progress.quiet(now)
-		if one == winner || quiet < stagger {
+		if one == winner || quiet < one.patience {
 			continue
 		}
 		kind := ReasonUpstreamSilent
 		if one.progress.isConnecting() {
 			kind = ReasonUpstreamTimeout
 		}
-		r.dialer.addresses.failed(one.place, one.route, one.began, AddressSilent, &Error{
-			Kind: kind, Addr: one.route.host, Err: errFaster,
+		r.dialer.addresses.lost(one.place, one.route, one.began, &Error{
+			Kind: kind, Addr: one.route.host, Err: errFaster, past: r.dialer.addresses.pastAt(one.place),
 			Text: fmt.Sprintf("gave no answer for %v, and another address was faster", rounded(quiet)),
 		})
 	}
@@ -347,8 +351,8 @@ func (p *progress) isConnecting() bool {
 	return p.waiter == nil
 }
 
-// quiet returns for how long nothing has been heard. After silentGrace of waiting in all, that is at least
-// stagger: an address that answers a byte at a time must not keep the others off.
+// quiet returns for how long nothing has been heard. After silentGrace of waiting in all, all of it counts: an
+// address that answers a byte at a time must not keep the others off.
 func (p *progress) quiet(now time.Time) time.Duration {
 	p.waiters.mu.Lock()
 	defer p.waiters.mu.Unlock()
@@ -361,7 +365,7 @@ func (p *progress) quiet(now time.Time) time.Duration {
 	}
 	quiet := now.Sub(since)
 	if waited+quiet >= silentGrace {
-		return max(quiet, stagger)
+		return waited + quiet
 	}
 	if at != nil && at.heard.After(since) {
 		quiet = now.Sub(at.heard)

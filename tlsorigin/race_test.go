@@ -258,13 +258,13 @@ func TestRaces(t *testing.T) {
 	}{
 		{"one", []string{a}, nil, a, 0, a + " at 0s", a + " good"},
 		{"first is good", []string{a, b}, nil, a, 0, a + " at 0s", a + " good"},
-		{"first is black", []string{a, b}, func(w *town) { w.put(a, blackHole) }, b, stagger, a + " at 0s, " + b + " at 250ms", b + " good, " + a + " silent"},
-		{"first hangs", []string{a, b}, func(w *town) { w.put(a, hang) }, b, stagger, a + " at 0s, " + b + " at 250ms", b + " good, " + a + " silent"},
-		{"first hangs after S", []string{a, b}, func(w *town) { w.put(a, peertest.PipeTo(peertest.Answers("S"))) }, b, stagger, a + " at 0s, " + b + " at 250ms", b + " good, " + a + " silent"},
+		{"first is black", []string{a, b}, func(w *town) { w.put(a, blackHole) }, b, stagger, a + " at 0s, " + b + " at 250ms, " + a + " at 250ms", b + " good, " + a + " silent"},
+		{"first hangs", []string{a, b}, func(w *town) { w.put(a, hang) }, b, stagger, a + " at 0s, " + b + " at 250ms, " + a + " at 250ms", b + " good, " + a + " silent"},
+		{"first hangs after S", []string{a, b}, func(w *town) { w.put(a, peertest.PipeTo(peertest.Answers("S"))) }, b, stagger, a + " at 0s, " + b + " at 250ms, " + a + " at 250ms", b + " good, " + a + " silent"},
 		{"first refuses", []string{a, b}, func(w *town) { w.put(a, refuses) }, b, 0, a + " at 0s, " + b + " at 0s", a + " refused, " + b + " good"},
 		{"first closes", []string{a, b}, func(w *town) { w.put(a, peertest.PipeTo(hangUp)) }, b, 0, a + " at 0s, " + b + " at 0s", a + " refused, " + b + " good"},
 		{"first has a wrong certificate", []string{a, b}, func(w *town) { w.put(a, wrong) }, b, 0, a + " at 0s, " + b + " at 0s", a + " failing, " + b + " good"},
-		{"two are black", []string{a, b, c}, func(w *town) { w.put(a, blackHole); w.put(b, hang) }, c, 2 * stagger, a + " at 0s, " + b + " at 250ms, " + c + " at 500ms", c + " good, " + a + " silent, " + b + " silent"},
+		{"two are black", []string{a, b, c}, func(w *town) { w.put(a, blackHole); w.put(b, hang) }, c, 2 * stagger, a + " at 0s, " + b + " at 250ms, " + c + " at 500ms, " + a + " at 500ms, " + b + " at 500ms", c + " good, " + a + " silent, " + b + " silent"},
 		{"first is slow but goes on", []string{a, b}, func(w *town) { w.put(a, late(200*time.Millisecond, w.good)) }, a, 600 * time.Millisecond, a + " at 0s", a + " good"},
 		{"first is too slow, and wins", []string{a, b}, func(w *town) {
 			w.put(a, late(300*time.Millisecond, w.good))
@@ -272,7 +272,7 @@ func TestRaces(t *testing.T) {
 		}, a, 900 * time.Millisecond, a + " at 0s, " + b + " at 250ms", a + " good"},
 		{"IPv6 first", []string{a, b, v6}, nil, v6, 0, v6 + " at 0s", v6 + " good"},
 		{"no route for IPv6", []string{a, v6}, func(w *town) { w.put(v6, noRoute) }, a, 0, v6 + " at 0s, " + a + " at 0s", v6 + " unreachable, " + a + " good"},
-		{"IPv6 is black", []string{a, v6}, func(w *town) { w.put(v6, blackHole) }, a, stagger, v6 + " at 0s, " + a + " at 250ms", a + " good, " + v6 + " silent"},
+		{"IPv6 is black", []string{a, v6}, func(w *town) { w.put(v6, blackHole) }, a, stagger, v6 + " at 0s, " + a + " at 250ms, " + v6 + " at 250ms", a + " good, " + v6 + " silent"},
 		{"both are black", []string{a, b}, func(w *town) { w.put(a, blackHole); w.put(b, blackHole) }, "upstream_timeout", 10 * time.Second, a + " at 0s, " + b + " at 250ms", a + " silent, " + b + " silent"},
 		{"both hang after S", []string{a, b}, func(w *town) {
 			w.put(a, peertest.PipeTo(peertest.Answers("S")))
