@@ -93,6 +93,7 @@ func TestLineOfADialer(t *testing.T) {
 							return
 						}
 						place.Answered()
+						place.LoggedIn()
 						peertest.CheckEcho(t, conn)
 						_ = conn.Close()
 					})

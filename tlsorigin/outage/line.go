@@ -32,10 +32,12 @@ const (
 	slowestFor       = time.Minute
 	// recheck is the time in which a process that was too busy to read catches up.
 	recheck = 100 * time.Millisecond
-	// firstWindow is how many clients dial and log in at one time when the upstream is back. More would share
-	// its processors, so that those who have waited longest waited still longer. Over a long distance nobody is
-	// busy: each login that takes no longer than twice the quickest adds one, up to lastWindow.
-	firstWindow = 32
+	// firstWindow is how many clients dial and log in at one time when the upstream is back. Each answer to a
+	// login adds one, up to fullWindow. More would share the processors of the upstream, so that those who have
+	// waited longest would wait still longer. Over a long distance nobody is busy: a login that takes no longer
+	// than twice the quickest adds one, up to lastWindow.
+	firstWindow = 4
+	fullWindow  = 32
 	lastWindow  = 128
 	// loginTime is how long a client counts that has a connection and is not logged in. It may have to type a
 	// password.
@@ -301,7 +303,7 @@ func (l *Line) endTurn(r *recovery, took time.Duration) {
 		if r.quickest == 0 || took < r.quickest {
 			r.quickest = took
 		}
-		if took <= 2*r.quickest {
+		if r.window >= fullWindow && took <= 2*r.quickest {
 			r.window = min(r.window+1, lastWindow)
 		}
 	}

@@ -161,6 +161,10 @@ func (p *Place) Answered() {
 	p.endTrial()
 	p.report(nil)
 	l.answered = time.Now()
+	if r := p.turn; r != nil && r.window < fullWindow {
+		r.window++
+		l.release()
+	}
 	// A connection from before the outage says nothing: a server that stops may still serve it.
 	if l.outage != nil && !p.opened.Before(l.outage.began) {
 		l.back()
