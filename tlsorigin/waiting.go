@@ -37,7 +37,9 @@ func (d *Dialer) Silent(addr *Addr, began time.Time, reason Reason, text string)
 	failure := &Error{Kind: reason, Addr: addr.Host, Text: text}
 	if r, err := d.routeTo(addr); err == nil {
 		p := d.place(r)
-		failure.past = d.addresses.pastAt(p)
+		if failure.past = d.addresses.pastAt(p); failure.past.here && reason == ReasonUpstreamSilent {
+			failure.Case = CaseRightPort
+		}
 		d.addresses.failed(p, r, began, AddressSilent, failure)
 	}
 	return failure

@@ -83,5 +83,9 @@ func (d dialer) silent(
 }
 
 func (d dialer) unanswered(text string) *tlsorigin.Error {
-	return &tlsorigin.Error{Kind: tlsorigin.ReasonUpstreamSilent, Addr: d.UpstreamAddrs()[0].Addr, Text: text}
+	failure := &tlsorigin.Error{Kind: tlsorigin.ReasonUpstreamSilent, Addr: d.UpstreamAddrs()[0].Addr, Text: text}
+	if !d.Heard().IsZero() {
+		failure.Case = tlsorigin.CaseRightPort
+	}
+	return failure
 }

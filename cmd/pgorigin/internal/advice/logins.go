@@ -119,8 +119,9 @@ func readinessReasons() []reason {
 			"If its starts take longer than clients wait, raise {UPSTREAM_WAIT}.",
 		},
 		Cases: []reasonCase{withCase(pgwire.CaseHotStandbyOff, "the server is a standby that takes no sessions",
-			"Set hot_standby=on at the server, and restart it.",
-			"Or set {own:UPSTREAM_ADDR} to the primary.")},
+			"Start the primary, or promote this standby.",
+			"Or set {own:UPSTREAM_ADDR} to the primary.",
+			"For sessions that only read, set hot_standby=on at the server, and restart it.")},
 	}, {
 		Word:      "server_full",
 		Stages:    []diagnose.Stage{StageAuthentication, StageLogin},

@@ -96,7 +96,7 @@ func (o *Observer) endOutage(lasted time.Duration, waiting, failed int) []zap.Fi
 	defer o.outage.mu.Unlock()
 	o.outage.away, o.outage.problem = false, nil
 	return []zap.Field{
-		zap.String("origin", o.origin), zap.Float64("lasted", lasted.Seconds()),
+		zap.String("origin", o.origin), zap.Float64("lasted", lasted.Round(time.Millisecond).Seconds()),
 		zap.Int("clients_waited", o.outage.clients+waiting), zap.Int("clients_failed", o.outage.failed+failed),
 	}
 }
@@ -187,6 +187,15 @@ func AddressStates() []string {
 	return states
 }
 
+// refusesLogins reports whether, in an outage, an address goes to or from the state of a server that takes no
+// logins.
+func (o *Observer) refusesLogins(before, after tlsorigin.AddressStatus) bool {
+	o.outage.mu.Lock()
+	defer o.outage.mu.Unlock()
+	return o.outage.away &&
+		(before.State == tlsorigin.AddressNotReady || after.State == tlsorigin.AddressNotReady)
+}
+
 // addressChanged logs another state of an address. With one that has begun to fail, clients still get through
 // by another address, so no other line says it.
 func (o *Observer) addressChanged(before, after tlsorigin.AddressStatus) {
@@ -199,6 +208,8 @@ func (o *Observer) addressChanged(before, after tlsorigin.AddressStatus) {
 	}
 	level := zap.WarnLevel
 	switch {
+	case o.refusesLogins(before, after):
+		level = zap.DebugLevel // each trial of a login would log two lines
 	case after.State == tlsorigin.AddressUnknown || before.State == tlsorigin.AddressUnknown && after.Err == nil:
 		level = zap.DebugLevel // nothing was wrong, or nothing is known any more
 	case after.State == tlsorigin.AddressGood:

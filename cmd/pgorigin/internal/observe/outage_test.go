@@ -150,17 +150,26 @@ func TestAddressLines(t *testing.T) {
 	for _, row := range []struct {
 		before, after tlsorigin.AddressState
 		err           *tlsorigin.Error
+		away          bool
 		level         zapcore.Level
 	}{
-		{tlsorigin.AddressUnknown, tlsorigin.AddressGood, nil, zapcore.DebugLevel},
-		{tlsorigin.AddressUnknown, tlsorigin.AddressSilent, refusedDial(), zapcore.WarnLevel},
-		{tlsorigin.AddressGood, tlsorigin.AddressRefused, refusedDial(), zapcore.WarnLevel},
-		{tlsorigin.AddressRefused, tlsorigin.AddressGood, nil, zapcore.InfoLevel},
-		{tlsorigin.AddressRefused, tlsorigin.AddressUnknown, nil, zapcore.DebugLevel},
+		{tlsorigin.AddressUnknown, tlsorigin.AddressGood, nil, false, zapcore.DebugLevel},
+		{tlsorigin.AddressUnknown, tlsorigin.AddressSilent, refusedDial(), false, zapcore.WarnLevel},
+		{tlsorigin.AddressGood, tlsorigin.AddressRefused, refusedDial(), false, zapcore.WarnLevel},
+		{tlsorigin.AddressRefused, tlsorigin.AddressGood, nil, false, zapcore.InfoLevel},
+		{tlsorigin.AddressRefused, tlsorigin.AddressGood, nil, true, zapcore.InfoLevel},
+		{tlsorigin.AddressGood, tlsorigin.AddressNotReady, refusedDial(), false, zapcore.WarnLevel},
+		{tlsorigin.AddressGood, tlsorigin.AddressNotReady, refusedDial(), true, zapcore.DebugLevel},
+		{tlsorigin.AddressNotReady, tlsorigin.AddressGood, nil, true, zapcore.DebugLevel},
+		{tlsorigin.AddressRefused, tlsorigin.AddressUnknown, nil, false, zapcore.DebugLevel},
 	} {
 		w := newWatched()
 		status := func(s tlsorigin.AddressState) tlsorigin.AddressStatus {
 			return tlsorigin.AddressStatus{Addr: "db:6432", Resolved: "192.0.2.7:6432", State: s, Err: row.err}
+		}
+		if row.away {
+			w.OutageTrace().Away(refusedDial())
+			w.logs.TakeAll()
 		}
 		w.DialTrace().AddressChanged(status(row.before), status(row.after))
 		line := w.logs.TakeAll()[0]

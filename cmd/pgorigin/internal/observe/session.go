@@ -194,7 +194,7 @@ func waitedField(info pgwire.SessionInfo) zap.Field {
 	if info.Waited == 0 {
 		return zap.Skip()
 	}
-	return zap.Float64("waited", info.Waited.Seconds())
+	return zap.Float64("waited", info.Waited.Round(time.Millisecond).Seconds())
 }
 
 func (leg upstreamLeg) fields() []zap.Field {
