@@ -6,7 +6,8 @@
 // whether the upstream is back.
 //
 //	line.go    the Line: when an outage begins and ends, and whose turn it is
-//	place.go   the way of one client: it dials, waits, and may come again
+//	place.go   the way of one client: it dials, or waits
+//	login.go   what its login says about the upstream, after which it may come again
 //	probe.go   the dials of the prober
 //	queue.go   the order of arrival
 package outage
