@@ -256,9 +256,6 @@ func (l *Line) back() {
 	}
 	l.recovery = &recovery{window: firstWindow}
 	l.release()
-	if l.pending.Len() > 0 {
-		l.watchIn(suspectAfter)
-	}
 }
 
 // hopeless ends the outage: the upstream is there, and waiting does not cure its failure.

@@ -226,7 +226,7 @@ func (l *Line) probed(p *prober, a *address, conn *tlsorigin.Conn, connected boo
 	var failure *tlsorigin.Error
 	failed := errors.As(err, &failure)
 	if (conn != nil || failed) && l.options.Trace.Probed != nil {
-		l.options.Trace.Probed(a.target, err)
+		l.options.Trace.Probed(failure)
 	}
 	switch {
 	case conn != nil:

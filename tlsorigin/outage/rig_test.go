@@ -122,6 +122,13 @@ func (r *rig) set(h health, of ...string) {
 	}
 }
 
+// slow makes every dial that succeeds take so long.
+func (r *rig) slow(latency time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.latency = latency
+}
+
 func (r *rig) health(of string) health {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -176,7 +183,9 @@ func (r *rig) dial(ctx context.Context, target net.Addr) (*tlsorigin.Conn, error
 
 func (r *rig) dialOne(ctx context.Context, at string) (*tlsorigin.Conn, error) {
 	h := r.health(at)
+	r.mu.Lock()
 	take := r.latency
+	r.mu.Unlock()
 	if h == dropped || h == hung {
 		take = dialTimeout
 	}

@@ -28,8 +28,7 @@ const (
 // outageState is what is known about the current outage.
 type outageState struct {
 	mu      sync.Mutex
-	away    bool
-	problem *health.Problem // why; nil: not known yet
+	problem *health.Problem // why it began; nil: there is none
 	clients int             // that have waited and do not wait any more
 	failed  int             // of them, those that got an error
 }
@@ -41,32 +40,16 @@ func (o *Observer) OutageTrace() outage.Trace {
 
 // away logs that from now on clients wait. They report nothing while they do, so the Prober hears of it here.
 func (o *Observer) away(why error) {
-	problem := o.problemOf(why)
+	problem := o.problem(why)
 	o.outage.mu.Lock()
-	o.outage.away, o.outage.problem, o.outage.clients, o.outage.failed = true, problem, 0, 0
+	o.outage.problem, o.outage.clients, o.outage.failed = problem, 0, 0
 	o.outage.mu.Unlock()
-	if problem != nil {
-		o.Prober.Observed(problem, 0)
+	o.Prober.Observed(problem, 0)
+	if o.limiter.admit(kindAway, 0) {
+		o.log.Warn(kindAway, zap.String("origin", o.origin),
+			zap.Float64("wait_limit", o.settings.Upstream.Wait.Seconds()), zap.String("reason", problem.Reason),
+			Text("error", advice.WithCause(why)), Text("cure", problem.Cure))
 	}
-	if !o.limiter.admit(kindAway, 0) {
-		return
-	}
-	fields := []zap.Field{
-		zap.String("origin", o.origin), zap.Float64("wait_limit", o.settings.Upstream.Wait.Seconds()),
-	}
-	if problem != nil {
-		fields = append(fields, zap.String("reason", problem.Reason), Text("error", advice.WithCause(why)),
-			Text("cure", problem.Cure))
-	}
-	o.log.Warn(kindAway, fields...)
-}
-
-// problemOf is problem for an error that may be nil.
-func (o *Observer) problemOf(why error) *health.Problem {
-	if why == nil {
-		return nil
-	}
-	return o.problem(why)
 }
 
 // back logs the end of the outage. The clients that still wait are served now.
@@ -94,7 +77,7 @@ func (o *Observer) hopeless(why *tlsorigin.Error, lasted time.Duration, waiting 
 func (o *Observer) endOutage(lasted time.Duration, waiting, failed int) []zap.Field {
 	o.outage.mu.Lock()
 	defer o.outage.mu.Unlock()
-	o.outage.away, o.outage.problem = false, nil
+	o.outage.problem = nil
 	return []zap.Field{
 		zap.String("origin", o.origin), zap.Float64("lasted", lasted.Round(time.Millisecond).Seconds()),
 		zap.Int("clients_waited", o.outage.clients+waiting), zap.Int("clients_failed", o.outage.failed+failed),
@@ -113,7 +96,7 @@ func (o *Observer) waited(took time.Duration, err error) {
 	o.metrics.Waited(o.origin, result, took)
 	o.outage.mu.Lock()
 	defer o.outage.mu.Unlock()
-	if !o.outage.away { // back has counted it
+	if o.outage.problem == nil { // back has counted it
 		return
 	}
 	o.outage.clients++
@@ -124,20 +107,13 @@ func (o *Observer) waited(took time.Duration, err error) {
 
 // waitProbed counts a dial on behalf of all waiting clients. Whatever came of it, the upstream is away until
 // back: a verified server may still refuse logins.
-func (o *Observer) waitProbed(_ *tlsorigin.Addr, err error) {
+func (o *Observer) waitProbed(failure *tlsorigin.Error) {
 	reason := string(pgwire.ReasonOK)
-	var failure *tlsorigin.Error
-	switch {
-	case errors.As(err, &failure):
+	if failure != nil {
 		reason = failure.Reason()
-	case err != nil:
-		return // another one has made it
 	}
 	o.metrics.WaitProbed(o.origin, reason)
 	o.outage.mu.Lock()
-	if o.outage.problem == nil && o.outage.away && failure != nil {
-		o.outage.problem = o.problem(failure)
-	}
 	problem := o.outage.problem
 	o.outage.mu.Unlock()
 	if problem != nil {
@@ -149,7 +125,7 @@ func (o *Observer) waitProbed(_ *tlsorigin.Addr, err error) {
 func (o *Observer) Waiting(clients int, since time.Time, why error, away bool) health.Wait {
 	wait := health.Wait{LimitSeconds: o.settings.Upstream.Wait.Seconds(), Waiting: clients, Away: away}
 	if away {
-		wait.Since, wait.Problem = since.UTC(), o.problemOf(why)
+		wait.Since, wait.Problem = since.UTC(), o.problem(why)
 	}
 	return wait
 }
@@ -192,7 +168,7 @@ func AddressStates() []string {
 func (o *Observer) refusesLogins(before, after tlsorigin.AddressStatus) bool {
 	o.outage.mu.Lock()
 	defer o.outage.mu.Unlock()
-	return o.outage.away &&
+	return o.outage.problem != nil &&
 		(before.State == tlsorigin.AddressNotReady || after.State == tlsorigin.AddressNotReady)
 }
 

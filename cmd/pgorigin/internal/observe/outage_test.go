@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -34,10 +35,9 @@ func TestOutage(t *testing.T) {
 		}
 		for range 60 {
 			time.Sleep(time.Second)
-			trace.Probed(nil, refusedDial())
-			trace.Probed(nil, nil) // verified, and it takes no login
+			trace.Probed(refusedDial())
+			trace.Probed(nil) // verified, and it takes no login
 		}
-		trace.Probed(nil, context.Canceled)
 		if p := w.Prober.Snapshot(); p.State != health.ProbeDown {
 			t.Errorf("after a minute in which nobody got through, the upstream is %s", p.State)
 		}
@@ -79,21 +79,11 @@ func TestOutage(t *testing.T) {
 	})
 }
 
-// TestOutageWithoutAnAnswer begins because no dial is answered, so that nothing is known about the cause.
-func TestOutageWithoutAnAnswer(t *testing.T) {
-	w := newWatched()
-	trace := w.OutageTrace()
-	trace.Away(nil)
-	if p := w.Prober.Snapshot(); p.State != health.ProbeUnknown {
-		t.Errorf("%+v", p)
-	}
-	trace.Probed(nil, nil)
-	trace.Probed(nil, refusedDial())
-	if p := w.Prober.Snapshot(); p.State != health.ProbeDown || p.Problem.Reason != "upstream_refused" {
-		t.Errorf("%+v", p)
-	}
-	wait := w.Waiting(2, time.Now().Add(-3*time.Second), nil, true)
-	if note := wait.Note(time.Now()); note != "away for 3s, 2 clients wait" {
+func TestNoteOfAnOutage(t *testing.T) {
+	wait := newWatched().Waiting(2, time.Now().Add(-3*time.Second), refusedDial(), true)
+	const want = "away for 3s, 2 clients wait: " +
+		"upstream db:6432: TCP connection to 192.0.2.7:6432 refused (upstream_refused). "
+	if note := wait.Note(time.Now()); !strings.HasPrefix(note, want) {
 		t.Errorf("the note is %q", note)
 	}
 }
