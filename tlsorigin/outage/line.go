@@ -66,8 +66,8 @@ type Trace struct {
 	// Waited is called for each client that has waited: when the upstream answers its login, or with an error
 	// when it has waited in vain. If the session has ended meanwhile, that is the error of its context.
 	Waited func(waited time.Duration, err error)
-	// Probed is called for each dial of a prober.
-	Probed func(addr *tlsorigin.Addr, err error)
+	// Probed is called for each dial of a prober that was not interrupted. Nil means a verified connection.
+	Probed func(failure *tlsorigin.Error)
 }
 
 // Line dials for sessions. While the upstream is away they wait in the order in which they came. New makes a
