@@ -82,7 +82,7 @@ func (d *Dialer) Targets(ctx context.Context) ([]*Addr, *Error) {
 		looked: make(chan rankedFinding), silent: true,
 	}
 	r.lookUp(ctx)
-	patience := time.NewTimer(namePatience)
+	patience := time.NewTimer(stagger + 50*time.Millisecond) // earlier answers come before that
 	defer patience.Stop()
 	late := false
 	for r.pending > 0 && !(late && slices.ContainsFunc(r.names, func(f finding) bool { return f.routes != nil })) {

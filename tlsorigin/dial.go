@@ -40,8 +40,9 @@ type options struct {
 // Dial returns a *Conn whose peer has proved its name, ready for a startup packet; the caller closes it.
 //
 // A nil target means the configured addresses and all addresses of their names. They are tried in order, the
-// next one when one has failed or has been silent for a quarter of a second, and the first verified connection
-// wins. The others are closed. Addresses that failed lately are tried last.
+// next one when one has failed or has been silent for long: a quarter of a second among the addresses of a
+// name, and 1.5 s from one configured address to the next. The first verified connection wins. The others are
+// closed. Addresses that failed lately are tried last.
 //
 // Otherwise target is the *Addr of an earlier connection of this Dialer, or one of Targets: the new connection
 // goes to that very address, whatever is remembered about it, and proves the same name. A cancel request needs

@@ -112,8 +112,8 @@ func TestNamesOfAList(t *testing.T) {
 	}{
 		{"both at once", 0, nil, "10.0.0.1", 0},
 		{"first is late", 200 * time.Millisecond, nil, "10.0.0.1", 200 * time.Millisecond},
-		{"first is slow", time.Second, nil, "10.0.0.2", namePatience},
-		{"first is silent", 0, errSlow, "10.0.0.2", namePatience},
+		{"first is slow", 2 * time.Second, nil, "10.0.0.2", entryStagger},
+		{"first is silent", 0, errSlow, "10.0.0.2", entryStagger},
 		{"first fails", 0, errServfail, "10.0.0.2", 0},
 	} {
 		t.Run(row.name, func(t *testing.T) {

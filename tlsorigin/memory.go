@@ -13,8 +13,6 @@ import (
 const (
 	firstHold = 500 * time.Millisecond // after a failure; doubles with each that follows
 	maxHold   = 30 * time.Second
-	// holdMemory is how long after the end of a hold the next one is twice as long.
-	holdMemory = time.Minute
 	// stateLife is how long a state is believed without a dial.
 	stateLife = 10 * time.Minute
 	// maxAddressProbes bounds how many addresses are probed at one time.
@@ -42,8 +40,7 @@ type past struct {
 type addressMemory struct {
 	status  AddressStatus
 	connect time.Duration // that TCP took before the latest verification
-	hold    time.Duration
-	held    time.Time // the end of the latest hold
+	hold    time.Duration // until status.Due; zero if the latest dial did not fail
 	used    time.Time
 	probing bool
 }
@@ -74,32 +71,26 @@ func (e *addressMemory) isBad(now time.Time) bool {
 func (e *addressMemory) age(now time.Time) {
 	if over := e.used.Add(stateLife); now.After(over) {
 		e.enter(AddressUnknown, over, nil)
-		e.held = time.Time{}
 	}
 }
 
-// enter changes the state.
+// enter changes the state, and ends the hold.
 func (e *addressMemory) enter(state AddressState, now time.Time, why *Error) {
 	if state != e.status.State {
 		e.status.State, e.status.Since = state, now
 	}
-	e.status.Err, e.status.Due = why, time.Time{}
+	e.status.Err, e.status.Due, e.hold = why, time.Time{}, 0
 }
 
 // fail enters a bad state. Failures within one hold count once.
 func (e *addressMemory) fail(state AddressState, now time.Time, why *Error) {
-	within := e.isBad(now) && now.Before(e.held)
+	hold, due := e.hold, e.status.Due
 	e.enter(state, now, why)
-	if !within {
-		switch {
-		case e.held.IsZero(), now.Sub(e.held) > holdMemory:
-			e.hold = firstHold
-		default:
-			e.hold = min(2*e.hold, maxHold)
-		}
-		e.held = now.Add(e.hold - rand.N(e.hold/5))
+	if hold == 0 || !now.Before(due) {
+		hold = min(max(2*hold, firstHold), maxHold)
+		due = now.Add(hold - rand.N(hold/5))
 	}
-	e.status.Due = e.held
+	e.hold, e.status.Due = hold, due
 }
 
 // update changes what is remembered about p, which r leads to.
@@ -273,7 +264,6 @@ func (a *addresses) reloaded() {
 		if e.status.State == AddressFailing {
 			before = append(before, e.status)
 			e.enter(AddressUnknown, time.Now(), nil)
-			e.held = time.Time{}
 			after = append(after, e.status)
 		}
 	}

@@ -18,14 +18,10 @@ type addressModel struct {
 }
 
 func (m *addressModel) bad(now time.Time) bool {
-	switch m.state {
-	case AddressUnknown, AddressGood:
-		return false
-	case AddressNotReady:
+	if m.state == AddressNotReady {
 		return now.Before(m.due)
-	default:
-		return true
 	}
+	return m.state != AddressUnknown && m.state != AddressGood
 }
 
 // FuzzAddressStates plays failures, successes, probes and pauses in any order.

@@ -16,9 +16,10 @@ const (
 	stagger = 250 * time.Millisecond
 	// maxStagger is the longest time for an address that is far away.
 	maxStagger = time.Second
-	// namePatience is how long a name may be looked up before later names of the list go first. An earlier
-	// answer comes before that.
-	namePatience = stagger + 50*time.Millisecond
+	// entryStagger takes the place of stagger between entries of the list. The addresses of a name are equals,
+	// and the order of the list is a preference: one lost packet, a way of half a second or a slow DNS server
+	// must not override it. So long may a name be looked up, too, before later ones go first.
+	entryStagger = 1500 * time.Millisecond
 	// maxCalm is up to how many addresses each has all the time that is left. Of more, each has silentGrace.
 	// So no more than silentGrace/stagger of them are silent at one time.
 	maxCalm = 8
@@ -61,8 +62,8 @@ type racer struct {
 	place    place
 	rank     rank
 	began    time.Time
-	patience time.Duration
-	wasBad   bool // when it started
+	patience time.Duration // for an equal one
+	wasBad   bool          // when it started
 	progress progress
 }
 
@@ -175,12 +176,12 @@ func (r *race) advance(ctx context.Context) (wait time.Duration, place semaphore
 	const long = time.Hour // an event comes earlier
 	for len(r.running) < maxRacers {
 		now := time.Now()
-		if left := r.patience(now); !r.due && left > 0 {
+		next, ok := r.next(now)
+		if left := r.patience(next, now); ok && !r.due && left > 0 {
 			r.leave(len(r.running) - 1)
 			return left, nil, true
 		}
-		next, ok := r.next(now)
-		switch patience := r.began.Add(namePatience).Sub(now); {
+		switch patience := r.began.Add(entryStagger).Sub(now); {
 		case ok && r.places < len(r.running):
 			return long, r.dialer.beside, true
 		case ok:
@@ -202,20 +203,28 @@ func (r *race) leave(needed int) {
 	}
 }
 
-// patience returns for how long the latest address may go on being silent.
-func (r *race) patience(now time.Time) time.Duration {
+// patience returns for how long the latest address may go on being silent before next is tried.
+func (r *race) patience(next *racer, now time.Time) time.Duration {
 	l := r.latest
-	if l == nil || !l.wasBad && r.dialer.addresses.isBad(l.place, l.route) {
+	if l == nil || next == nil || !l.wasBad && r.dialer.addresses.isBad(l.place, l.route) {
 		return 0 // other dials know better by now
 	}
-	return l.patience - l.progress.quiet(now)
+	return l.patienceFor(next) - l.progress.quiet(now)
+}
+
+// patienceFor returns how long one may be silent before next goes beside it.
+func (one *racer) patienceFor(next *racer) time.Duration {
+	if one.rank.name == next.rank.name || one.wasBad {
+		return one.patience
+	}
+	return entryStagger
 }
 
 // next returns the next address to try: the first that is not bad, else the first.
 func (r *race) next(now time.Time) (next *racer, ok bool) {
 	var bad *racer
 	for i, name := range r.names {
-		if name.routes == nil && name.failure == nil && now.Sub(r.began) < namePatience {
+		if name.routes == nil && name.failure == nil && now.Sub(r.began) < entryStagger {
 			return nil, false // it is being looked up, and keeps its turn
 		}
 		for j, candidate := range name.routes {
@@ -282,7 +291,7 @@ func (r *race) finish(winner *racer) {
 	now := time.Now()
 	for _, one := range r.running {
 		quiet := one.progress.quiet(now)
-		if one == winner || quiet < one.patience {
+		if one == winner || quiet < one.patienceFor(winner) {
 			continue
 		}
 		kind := ReasonUpstreamSilent
