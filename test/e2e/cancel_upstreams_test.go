@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -31,6 +32,19 @@ func TestCancelFindsItsUpstream(t *testing.T) {
 	upstreams[0].Stop()
 	conns := [2]*pgx.Conn{1: connect(ctx, t, origin.Addr)}
 	if err := upstreams[0].Start(ctx); err != nil {
+		t.Fatal(err)
+	}
+	// It is preferred again as soon as a background probe has verified it. Only connections make probes.
+	err := servers.Poll(ctx, func() error {
+		if err := login(ctx, origin.Addr); err != nil {
+			return err
+		}
+		if len(origin.Log.Lines("upstream address state", `"state":"good"`)) == 0 {
+			return errors.New("the first address is not back")
+		}
+		return nil
+	})
+	if err != nil {
 		t.Fatal(err)
 	}
 	conns[0] = connect(ctx, t, origin.Addr)
