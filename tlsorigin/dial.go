@@ -196,7 +196,8 @@ type attempt struct {
 	budget  time.Duration
 	options options
 	report  Attempt
-	past    past
+	known   *addresses // tell where a peer was verified before; nil means nowhere
+	place   place
 
 	exchange   *keyExchange
 	variant    helloVariant
@@ -231,7 +232,8 @@ func (d *Dialer) newAttempt(r route, state *tlsState, budget time.Duration, o op
 	return &attempt{
 		route: r, state: state, budget: budget, options: o,
 		report:    Attempt{Addr: r.host, Connect: r.lookup, Probe: o.probe},
-		past:      d.addresses.pastAt(d.place(r)),
+		known:     &d.addresses,
+		place:     d.place(r),
 		auth:      &clientAuth{configured: state.client, upstream: v},
 		verify:    v,
 		exchange:  &d.exchange,
@@ -427,7 +429,7 @@ func (a *attempt) failure(p *problem, cause error) *Error {
 	e := &Error{
 		Kind: p.reason, Case: p.which, Value: p.value,
 		Addr: a.route.host, Resolved: a.report.Resolved, Text: safetext.Clip(p.text, safetext.MaxLength), Err: cause,
-		past: a.past,
+		past: a.known.pastAt(a.place),
 	}
 	if d := a.details; d != nil {
 		e.Also, e.Peer, e.ExpectedName, e.Anchored = d.also, d.peer, d.name, d.anchored

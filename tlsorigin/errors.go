@@ -1,6 +1,7 @@
 package tlsorigin
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -118,7 +119,7 @@ type Error struct {
 	// Others are the failures of the other addresses that the same Dial tried, in their order.
 	Others []*Error
 
-	past past // when the attempt began
+	past past // when the attempt ended
 
 	sqlState string // empty means that of a failed dial
 }
@@ -184,8 +185,10 @@ func (e *Error) passes() bool {
 		ReasonUpstreamTimeout, ReasonUpstreamSilent, ReasonUpstreamLost:
 		return true
 	case ReasonUpstreamGone, ReasonTLSTimeout:
-		// So does a load balancer without servers, or a machine that hangs; but also a wrong port.
-		return e.past.any
+		// So does a load balancer without servers, or a machine that hangs; but also a wrong port. Our own limits
+		// pass in any case.
+		return e.past.any || e.Case == CaseBusyHere || errors.Is(e.Err, errOutwaited) ||
+			errors.Is(e.Err, errOtherHellos)
 	}
 	return false
 }

@@ -1,6 +1,7 @@
 package tlsorigin
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"math/rand/v2"
@@ -202,7 +203,7 @@ func (a *addresses) status(p place, r route) (status AddressStatus, bad bool) {
 	return seen.status, seen.isBad(now)
 }
 
-// recent returns the places of host that dials have asked about lately.
+// recent returns the places of host that dials have asked about lately, the latest maxPerName of them.
 func (a *addresses) recent(host string) (places []place) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -211,12 +212,17 @@ func (a *addresses) recent(host string) (places []place) {
 			places = append(places, p)
 		}
 	}
-	slices.SortFunc(places, func(a, b place) int { return strings.Compare(a.dial, b.dial) })
-	return places
+	slices.SortFunc(places, func(p, q place) int {
+		return cmp.Or(a.known[q].used.Compare(a.known[p].used), strings.Compare(p.dial, q.dial))
+	})
+	return places[:min(len(places), maxPerName)]
 }
 
 // pastAt returns where a peer was verified before, seen from p.
 func (a *addresses) pastAt(p place) past {
+	if a == nil {
+		return past{}
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	e := a.known[p]

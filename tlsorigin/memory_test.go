@@ -256,6 +256,23 @@ func TestMemoryIsBounded(t *testing.T) {
 	}
 }
 
+// TestOldAddressesAreFew: where DNS names another address each time, a few of the earlier ones are listed.
+func TestOldAddressesAreFew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newTown(t)
+		for i := range 100 {
+			ip := fmt.Sprintf("10.0.0.%d", i)
+			w.is("db.test", ip)
+			w.put(ip, refuses)
+			w.expect("upstream_refused", 0)
+			time.Sleep(time.Second)
+		}
+		if all := w.Addresses(); len(all) != maxPerName || all[0].Resolved != "10.0.0.99:6432" {
+			t.Errorf("%d addresses, the first is %s", len(all), all[0].Resolved)
+		}
+	})
+}
+
 // TestProbesAreBounded: of many bad addresses, a few are probed at one time, each once.
 func TestProbesAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -332,6 +349,7 @@ func TestMayPass(t *testing.T) {
 		{"gone, known", []*Error{fail(ReasonUpstreamGone, known)}, true},
 		{"gone, another is known", []*Error{fail(ReasonUpstreamGone, past{any: true})}, true},
 		{"TLS timeout", []*Error{fail(ReasonTLSTimeout, new)}, false},
+		{"TLS timeout by our own limits", []*Error{{Kind: ReasonTLSTimeout, Err: errOutwaited}}, true},
 		{"TLS timeout, known", []*Error{fail(ReasonTLSTimeout, known)}, true},
 		{"N", []*Error{fail(ReasonTLSRefused, known)}, false},
 		{"certificate", []*Error{fail(ReasonCertNameMismatch, known)}, false},

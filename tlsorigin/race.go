@@ -3,7 +3,6 @@ package tlsorigin
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"sync/atomic"
@@ -26,9 +25,6 @@ const (
 	// maxRacers bounds the attempts of one dial at one time.
 	maxRacers = 16
 )
-
-// errFaster is why an address is remembered as silent: another one was verified meanwhile.
-var errFaster = errors.New("another address was verified meanwhile")
 
 // race is one dial of several addresses. It tries them in order, the bad ones last. The next one is tried
 // when one has failed, or the latest is silent for stagger. The first verified connection wins.
@@ -299,7 +295,7 @@ func (r *race) finish(winner *racer) {
 			kind = ReasonUpstreamTimeout
 		}
 		r.dialer.addresses.lost(one.place, one.route, one.began, &Error{
-			Kind: kind, Addr: one.route.host, Err: errFaster, past: r.dialer.addresses.pastAt(one.place),
+			Kind: kind, Addr: one.route.host, past: r.dialer.addresses.pastAt(one.place),
 			Text: fmt.Sprintf("gave no answer for %v, and another address was faster", rounded(quiet)),
 		})
 	}
