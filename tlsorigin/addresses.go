@@ -64,8 +64,7 @@ func (d *Dialer) Addresses() []AddressStatus {
 		for _, r := range routes {
 			add(d.place(r), r)
 		}
-		// Those that DNS does not name any more.
-		for _, p := range d.addresses.recent(configured.host) {
+		for _, p := range d.addresses.recent(configured.host, len(routes) > 0) {
 			add(p, configured)
 		}
 	}

@@ -92,6 +92,9 @@ type waiters struct {
 	mu     sync.Mutex
 	byAddr map[string]*addrWaiters // an address without attempts is not in it
 	heard  time.Time               // when an attempt at any address last got anything
+	// expecting is until when a ClientHello may have vanished on the way to an address that was never verified.
+	// Another hello will tell.
+	expecting time.Time
 }
 
 // addrWaiters are the attempts at one resolved address.
@@ -202,6 +205,18 @@ func (w *waiter) heard() {
 	defer w.waiters.mu.Unlock()
 	w.at.heard = time.Now()
 	w.waiters.heard = w.at.heard
+}
+
+// expect says that a hello was sent that may vanish, and that its answer has that much time.
+func (w *waiter) expect(patience time.Duration) {
+	if w == nil {
+		return
+	}
+	w.waiters.mu.Lock()
+	defer w.waiters.mu.Unlock()
+	if until := time.Now().Add(patience); until.After(w.waiters.expecting) {
+		w.waiters.expecting = until
+	}
 }
 
 // startWait says that the attempt waits for its peer from now on.

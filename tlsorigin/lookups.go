@@ -95,12 +95,41 @@ func (l *lookups) begin(ctx context.Context, resolve LookupFunc, host string, en
 	run := func(ctx context.Context) {
 		ctx, cancel := context.WithDeadline(ctx, end)
 		defer cancel()
-		l.finish(name, running, func() ([]netip.Addr, error) { return resolve(ctx, "ip", host) })
+		l.finish(name, running, func() ([]netip.Addr, error) { return lookUp(ctx, resolve, host) })
 	}
 	if !l.background.Start(run) { // the Dialer is closed
 		go run(context.WithoutCancel(ctx))
 	}
 	return running, stale
+}
+
+// lookUp looks host up. If that is slow, it asks for each family by itself, and takes what it gets: some DNS
+// servers never answer a question for IPv6.
+func lookUp(ctx context.Context, resolve LookupFunc, host string) ([]netip.Addr, error) {
+	type answer struct {
+		whole bool
+		ips   []netip.Addr
+		err   error
+	}
+	answers := make(chan answer, 3)
+	ask := func(network string) {
+		ips, err := resolve(ctx, network, host)
+		answers <- answer{network == "ip", ips, err}
+	}
+	go ask("ip")
+	slow := time.NewTimer(stagger)
+	defer slow.Stop()
+	for {
+		select {
+		case a := <-answers:
+			if a.whole || a.err == nil && len(a.ips) > 0 {
+				return a.ips, a.err
+			}
+		case <-slow.C:
+			go ask("ip4")
+			go ask("ip6")
+		}
+	}
 }
 
 func (l *lookup) isRunning() bool {

@@ -61,6 +61,26 @@ func TestLookups(t *testing.T) {
 	}
 }
 
+// TestUnansweredIPv6: a DNS server that never answers a question for IPv6 delays the first dial a little.
+func TestUnansweredIPv6(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newTown(t, "a.test:6432", "b.test:6432")
+		w.onlyIPv4 = true
+		w.is("a.test", "10.0.0.1")
+		w.is("b.test", "10.0.0.2")
+		w.put("10.0.0.1", peertest.PipeTo(w.good))
+		w.put("10.0.0.2", peertest.PipeTo(w.good))
+		for range 3 {
+			w.expect("10.0.0.1", stagger)
+		}
+		w.is("a.test", "10.0.0.2")
+		w.dial() // by either answer: both come after stagger
+		time.Sleep(time.Second)
+		w.expect("10.0.0.2", stagger)
+		w.checkClosed()
+	})
+}
+
 // TestSlowAnswerServesTheNextDial: a lookup goes on when the dial has gone another way.
 func TestSlowAnswerServesTheNextDial(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -90,7 +110,7 @@ func TestLookupsAreShared(t *testing.T) {
 		if w.asked != 1 {
 			t.Errorf("asked %d times", w.asked)
 		}
-		time.Sleep(stagger)
+		time.Sleep(2 * stagger)
 		w.is("db.test", "10.0.0.2")
 		w.expect("10.0.0.2", 0)
 		for range 50 {

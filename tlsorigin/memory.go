@@ -203,12 +203,14 @@ func (a *addresses) status(p place, r route) (status AddressStatus, bad bool) {
 	return seen.status, seen.isBad(now)
 }
 
-// recent returns the places of host that dials have asked about lately, the latest maxPerName of them.
-func (a *addresses) recent(host string) (places []place) {
+// recent returns the places of host that dials have asked about lately, the latest maxPerName of them. If DNS
+// names others by now, only the good ones count: sessions may use them.
+func (a *addresses) recent(host string, others bool) (places []place) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for p, e := range a.known {
-		if e.status.Addr == host && time.Since(e.used) <= stateLife {
+		if e.status.Addr == host && time.Since(e.used) <= stateLife &&
+			(!others || e.status.State == AddressGood) {
 			places = append(places, p)
 		}
 	}

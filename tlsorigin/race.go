@@ -290,14 +290,17 @@ func (r *race) finish(winner *racer) {
 		if one == winner || quiet < one.patienceFor(winner) {
 			continue
 		}
-		kind := ReasonUpstreamSilent
-		if one.progress.isConnecting() {
-			kind = ReasonUpstreamTimeout
-		}
-		r.dialer.addresses.lost(one.place, one.route, one.began, &Error{
-			Kind: kind, Addr: one.route.host, past: r.dialer.addresses.pastAt(one.place),
+		failure := &Error{
+			Kind: ReasonUpstreamSilent, Addr: one.route.host, past: r.dialer.addresses.pastAt(one.place),
 			Text: fmt.Sprintf("gave no answer for %v, and another address was faster", rounded(quiet)),
-		})
+		}
+		switch {
+		case one.progress.isConnecting():
+			failure.Kind = ReasonUpstreamTimeout
+		case failure.past.here:
+			failure.Case = CaseRightPort
+		}
+		r.dialer.addresses.lost(one.place, one.route, one.began, failure)
 	}
 	if r.options.probe {
 		return // nobody dials

@@ -28,12 +28,13 @@ type town struct {
 	good  func(net.Conn)
 
 	mu       sync.Mutex
-	names    map[string]func() ([]netip.Addr, error)
+	names    map[string]func(context.Context) ([]netip.Addr, error)
 	machines map[string]dialFunc // by IP address
 	dialled  []string            // "IP at time", in order
 	open     []*townConn
 	changes  []string
-	asked    int // of DNS
+	asked    int  // of DNS
+	onlyIPv4 bool // DNS never answers questions for IPv6
 }
 
 // townConn is a connection to a machine. It notes what was sent, and whether it was closed.
@@ -69,7 +70,7 @@ func newTown(t *testing.T, addrs ...string) *town {
 	ca := tlstest.NewCA("Test Root", tlstest.P256)
 	w := &town{
 		t: t, begin: time.Now(), good: peertest.PipeServer(ca),
-		names: map[string]func() ([]netip.Addr, error){}, machines: map[string]dialFunc{},
+		names: map[string]func(context.Context) ([]netip.Addr, error){}, machines: map[string]dialFunc{},
 	}
 	if addrs == nil {
 		addrs = []string{"db.test:6432"}
@@ -80,13 +81,22 @@ func newTown(t *testing.T, addrs ...string) *town {
 			w.locked(func() { w.changes = append(w.changes, fmt.Sprintf("%s %s", ip, after.State)) })
 		}}
 	}, addrs...)
-	w.resolve = func(ctx context.Context, _, host string) ([]netip.Addr, error) {
-		var answer func() ([]netip.Addr, error)
-		w.locked(func() { answer, w.asked = w.names[host], w.asked+1 })
+	w.resolve = func(ctx context.Context, network, host string) ([]netip.Addr, error) {
+		var answer func(context.Context) ([]netip.Addr, error)
+		w.locked(func() {
+			answer = w.names[host]
+			if network == "ip" {
+				w.asked++
+			}
+		})
+		if w.onlyIPv4 && network != "ip4" {
+			<-ctx.Done()
+			return nil, &net.DNSError{Err: "i/o timeout", Name: host, IsTimeout: true}
+		}
 		if answer == nil {
 			return nil, &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}
 		}
-		ips, err := answer()
+		ips, err := answer(ctx)
 		if errors.Is(err, errSlow) {
 			<-ctx.Done()
 			return nil, &net.DNSError{Err: "i/o timeout", Name: host, IsTimeout: true}
@@ -122,8 +132,11 @@ func (w *town) is(name string, ips ...string) {
 // answers makes DNS answer after a while.
 func (w *town) answers(name string, after time.Duration, err error, ips ...string) {
 	w.locked(func() {
-		w.names[name] = func() ([]netip.Addr, error) {
-			time.Sleep(after)
+		w.names[name] = func(ctx context.Context) ([]netip.Addr, error) {
+			select {
+			case <-time.After(after):
+			case <-ctx.Done():
+			}
 			var all []netip.Addr
 			for _, ip := range ips {
 				all = append(all, netip.MustParseAddr(ip))
@@ -339,6 +352,36 @@ func TestMiddleboxBeforeBothAddresses(t *testing.T) {
 		w.expect("10.0.0.1", maxPatience)
 		w.expect("10.0.0.1", 0)
 		w.checkClosed()
+	})
+}
+
+// TestMiddleboxIsNoOutage: while a hello may have vanished, the upstream is not silent.
+func TestMiddleboxIsNoOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, nil)
+		l.box = above(swallow)
+		began := time.Now()
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			l.dialled(t)
+		}()
+		time.Sleep(maxPatience - 1)
+		if quiet := time.Since(l.Heard()); quiet != 0 {
+			t.Errorf("silent for %v", quiet)
+		}
+		<-done
+		if heard := l.Heard().Sub(began); heard != maxPatience {
+			t.Errorf("last heard of after %v", heard)
+		}
+		l.locked(func() { l.box = func(conn net.Conn, _ []byte) bool { swallow(conn); return true } })
+		began = time.Now() // a machine that was verified hangs
+		go l.Dial(t.Context(), nil)
+		time.Sleep(time.Second)
+		if quiet := time.Since(l.Heard()); quiet != time.Second {
+			t.Errorf("after %v it counts as silent for %v", time.Since(began), quiet)
+		}
+		time.Sleep(time.Minute)
 	})
 }
 

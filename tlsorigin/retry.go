@@ -14,6 +14,9 @@ import (
 // classical one may follow.
 const maxPatience = 3 * time.Second
 
+// fallbackPatience takes its place for the hello of a fallback, if another one may follow.
+const fallbackPatience = maxPatience / 2
+
 // Fallback is a way past a path that swallows a ClientHello with a hybrid key share.
 type Fallback string
 
@@ -134,7 +137,14 @@ func (a *attempt) limitPatience(w *wire) {
 	if !a.variant.fallible {
 		return
 	}
-	a.patience = min(maxPatience, time.Until(a.deadline)/2)
+	longest := maxPatience
+	if a.variant.fallback != "" {
+		longest = fallbackPatience
+	}
+	a.patience = min(longest, time.Until(a.deadline)/2)
+	if !a.variant.known {
+		a.waiter.expect(a.patience)
+	}
 	expire, deadline := a.expire, a.deadline // wire must not keep the attempt
 	expire(time.Now().Add(a.patience))
 	w.first = func() { expire(deadline) }

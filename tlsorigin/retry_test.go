@@ -79,7 +79,7 @@ func TestTimeToFirstSuccess(t *testing.T) {
 		},
 		{"delays a little", delayed(2 * time.Second), false, nil, 2 * time.Second, 2 * time.Second, tls.X25519MLKEM768, `ok; "" to "negotiated"`},
 		{
-			"loses packets, small ones too", above(swallow), true, nil, 6 * time.Second, 0, tls.X25519,
+			"loses packets, small ones too", above(swallow), true, nil, 4500 * time.Millisecond, 0, tls.X25519,
 			`tls_timeout; tls_timeout by small_segments because packets_lost; ok by classical because packets_lost; "" to "path_blocked" by classical because packets_lost`,
 		},
 		{

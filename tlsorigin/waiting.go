@@ -24,11 +24,19 @@ func tellConnected(ctx context.Context) {
 	}
 }
 
-// Heard returns when any dial last got a byte of any address. Zero means never.
+// Heard returns when any dial last got a byte of any address. Zero means never. While a ClientHello may have
+// vanished that another one will follow, the upstream is not silent.
 func (d *Dialer) Heard() time.Time {
 	d.waiters.mu.Lock()
 	defer d.waiters.mu.Unlock()
-	return d.waiters.heard
+	heard := d.waiters.heard
+	if now := time.Now(); d.waiters.expecting.After(now) {
+		return now
+	}
+	if d.waiters.expecting.After(heard) {
+		return d.waiters.expecting
+	}
+	return heard
 }
 
 // Silent remembers that a dial of addr, which began then, was given up: the address did not answer in time. It
