@@ -1,6 +1,7 @@
 package tlsorigin
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"net"
@@ -19,10 +20,14 @@ func TestBusyAddressKeepsItsPreference(t *testing.T) {
 		w := twoMachines(t)
 		turn := make(chan struct{}, 1)
 		w.put("10.0.0.1", peertest.PipeTo(func(conn net.Conn) {
+			request := make([]byte, len(sslRequest)) // over a pipe, a client does not wait before it is read
+			if _, err := io.ReadFull(conn, request); err != nil {
+				return
+			}
 			turn <- struct{}{}
 			time.Sleep(200 * time.Millisecond) // in the bubble's time
 			<-turn
-			w.good(conn)
+			w.good(&unread{conn, bytes.NewReader(request)})
 		}))
 		var dials sync.WaitGroup
 		for range 10 {
@@ -38,6 +43,19 @@ func TestBusyAddressKeepsItsPreference(t *testing.T) {
 		}
 		w.checkClosed()
 	})
+}
+
+// unread is a connection of which a part was read already.
+type unread struct {
+	net.Conn
+	head *bytes.Reader
+}
+
+func (c *unread) Read(p []byte) (int, error) {
+	if c.head.Len() > 0 {
+		return c.head.Read(p)
+	}
+	return c.Conn.Read(p)
 }
 
 // TestBytesAtATime: an address that answers a byte at a time does not keep the others off for ever.
