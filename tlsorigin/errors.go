@@ -185,8 +185,8 @@ func (e *Error) passes() bool {
 		ReasonUpstreamTimeout, ReasonUpstreamSilent, ReasonUpstreamLost:
 		return true
 	case ReasonUpstreamGone, ReasonTLSTimeout:
-		// So does a load balancer without servers, or a machine that hangs; but also a wrong port. Our own limits
-		// pass in any case.
+		// A load balancer without servers does that, and a machine that hangs, but also a wrong port. Failures by
+		// our own limits pass in any case.
 		return e.past.any || e.Case == CaseBusyHere || errors.Is(e.Err, errOutwaited) ||
 			errors.Is(e.Err, errOtherHellos)
 	}

@@ -234,7 +234,7 @@ func (d *Dialer) find(ctx context.Context, r route, end time.Time) finding {
 	return finding{routes: r.at(ips, time.Since(began))}
 }
 
-// at returns r for each of ips. Its lookup took that long.
+// at returns r for each of ips. took is the duration of the lookup.
 func (r route) at(ips []netip.Addr, took time.Duration) []route {
 	routes := make([]route, len(ips))
 	for i, ip := range ips {

@@ -52,7 +52,7 @@ type addresses struct {
 
 	mu       sync.Mutex
 	known    map[place]*addressMemory
-	verified bool // one of them, at any time
+	verified bool // whether any of them ever was
 	probes   int  // under way
 }
 
@@ -131,7 +131,7 @@ func (a *addresses) makeRoom() {
 	delete(a.known, oldest)
 }
 
-// succeeded learns that the peer was verified, to which TCP took connect.
+// succeeded notes that the peer was verified. connect is how long TCP took.
 func (a *addresses) succeeded(p place, r route, connect time.Duration) {
 	a.update(p, r, func(e *addressMemory, now time.Time) {
 		a.verified = true
@@ -143,8 +143,8 @@ func (a *addresses) succeeded(p place, r route, connect time.Duration) {
 	})
 }
 
-// lost learns that a dial that began then was silent until another address was verified. A packet may have been
-// lost: that is no failure yet, and a probe decides at once.
+// lost notes that a dial, which began then, was silent until another address was verified. Perhaps a packet was
+// lost. That is no failure yet, and a probe decides at once.
 func (a *addresses) lost(p place, r route, began time.Time, why *Error) {
 	a.update(p, r, func(e *addressMemory, now time.Time) {
 		if !began.Before(e.status.Verified) && !e.isBad(now) {
@@ -166,7 +166,7 @@ func (a *addresses) patience(p place) time.Duration {
 	return min(max(2*e.connect, stagger), maxStagger)
 }
 
-// failed learns from a dial that began then.
+// failed notes the failure of a dial that began then.
 func (a *addresses) failed(p place, r route, began time.Time, state AddressState, why *Error) {
 	a.update(p, r, func(e *addressMemory, now time.Time) {
 		if !began.Before(e.status.Verified) { // else a later dial knows better
@@ -281,7 +281,7 @@ func (a *addresses) reloaded() {
 	}
 }
 
-// learn remembers what came of a dial of r that began then and had that much time.
+// learn remembers the result of a dial of r. The dial began then, and had budget as its limit.
 func (d *Dialer) learn(r route, began time.Time, budget time.Duration, result outcome) {
 	switch {
 	case result.conn != nil:

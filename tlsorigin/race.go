@@ -16,18 +16,18 @@ const (
 	// maxStagger is the longest time for an address that is far away.
 	maxStagger = time.Second
 	// entryStagger takes the place of stagger between entries of the list. The addresses of a name are equals,
-	// and the order of the list is a preference: one lost packet, a way of half a second or a slow DNS server
-	// must not override it. So long may a name be looked up, too, before later ones go first.
+	// and the order of the list is a preference. One lost packet, a round trip of half a second or a slow DNS
+	// server must not override it. It is also how long a name may be looked up before later ones go first.
 	entryStagger = 1500 * time.Millisecond
-	// maxCalm is up to how many addresses each has all the time that is left. Of more, each has silentGrace.
+	// maxCalm addresses or fewer each have all the time that is left. If there are more, each has silentGrace.
 	// So no more than silentGrace/stagger of them are silent at one time.
 	maxCalm = 8
 	// maxRacers bounds the attempts of one dial at one time.
 	maxRacers = 16
 )
 
-// race is one dial of several addresses. It tries them in order, the bad ones last. The next one is tried
-// when one has failed, or the latest is silent for stagger. The first verified connection wins.
+// race is one dial of several addresses. It tries them in order, the bad ones last. It tries the next one when
+// one has failed, or when the latest is silent for its patience. The first verified connection wins.
 type race struct {
 	dialer  *Dialer
 	state   *tlsState
@@ -58,7 +58,7 @@ type racer struct {
 	place    place
 	rank     rank
 	began    time.Time
-	patience time.Duration // for an equal one
+	patience time.Duration // how long it may be silent before another address of its name is tried
 	wasBad   bool          // when it started
 	progress progress
 }
@@ -166,8 +166,8 @@ func (r *race) found(f rankedFinding) {
 	}
 }
 
-// advance starts what is due. It returns after how long something may be due that no event announces, and
-// where to get a place if one is lacking. more is false when everything has failed.
+// advance starts what is due. It returns after how long it must be called again without an event, and where
+// to get a place if one is lacking. more is false when everything has failed.
 func (r *race) advance(ctx context.Context) (wait time.Duration, place semaphore, more bool) {
 	const long = time.Hour // an event comes earlier
 	for len(r.running) < maxRacers {
@@ -208,7 +208,7 @@ func (r *race) patience(next *racer, now time.Time) time.Duration {
 	return l.patienceFor(next) - l.progress.quiet(now)
 }
 
-// patienceFor returns how long one may be silent before next goes beside it.
+// patienceFor returns how long one may be silent before next is tried beside it.
 func (one *racer) patienceFor(next *racer) time.Duration {
 	if one.rank.name == next.rank.name || one.wasBad {
 		return one.patience
@@ -282,7 +282,7 @@ func (r *race) lost(f finish) {
 	}
 }
 
-// finish learns from those that winner has beaten, and has the bad ones probed.
+// finish notes which addresses were silent until winner was verified, and starts the probes that are due.
 func (r *race) finish(winner *racer) {
 	now := time.Now()
 	for _, one := range r.running {

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// This file has what package outage needs besides Dial: how far a dial is, whether anything answers, what it means
-// to give a dial up, and what several failures mean together.
+// This file has what package outage needs besides Dial: how far a dial is, whether anything answers, what it
+// means to give a dial up, and what several failures mean together.
 
 // connectedKey is the key of the function of WithConnected.
 type connectedKey struct{}

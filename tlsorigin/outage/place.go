@@ -11,7 +11,7 @@ import (
 )
 
 var (
-	errClosed = errors.New("the sidecar ends, and nobody waits for the upstream any more")
+	errClosed = errors.New("pgorigin shuts down, and no client waits any more")
 	// errHanded interrupts the dial of a client that has been given a connection, or a turn.
 	errHanded = errors.New("the client needs no dial of its own any more")
 )
@@ -28,7 +28,7 @@ func (e *WaitedError) Error() string { return fmt.Sprintf("%v; waited %v for it"
 // Unwrap returns Err.
 func (e *WaitedError) Unwrap() error { return e.Err }
 
-// Place is that of one session in a Line. One goroutine uses its methods.
+// Place is the place of one session in a Line. One goroutine uses its methods.
 type Place struct {
 	line     *Line
 	aside    func(wait func())
@@ -216,7 +216,7 @@ func isLocal(e *tlsorigin.Error) bool {
 	return e.Case == tlsorigin.CaseBusyHere || e.Case == tlsorigin.CaseThisMachine
 }
 
-// startWait says that the client waits, and does not dial.
+// startWait notes that the client waits, and does not dial.
 func (p *Place) startWait() {
 	p.woken = make(chan struct{})
 	if p.since.IsZero() {
@@ -286,7 +286,7 @@ func (p *Place) got(conn *tlsorigin.Conn) {
 func (p *Place) timeOver() error {
 	l := p.line
 	if l.outage == nil { // too many dial
-		return l.upstream.unanswered("it was back, but too slow for all clients that waited")
+		return l.upstream.unanswered("came back, but was too slow for all clients that waited")
 	}
 	why := l.outage.why
 	var failure *tlsorigin.Error
