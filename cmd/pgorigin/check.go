@@ -18,8 +18,8 @@ the report names the stage that fails, and the cure. If it works although an
 address or a ClientHello failed, the result is "degraded": the report has a
 warning, and the exit code is 0.
 
-check never waits for an upstream that is away. It says whether clients would,
-and which of several addresses they would use.
+check never waits for an upstream that is away. It says whether clients would
+wait, and which of several addresses they would use.
 
 With HOST:PORT or a libpq URL, check tests that upstream and needs no variables.
 A URL may name user, database, sslrootcert, sslcert, sslkey, sslcrl and

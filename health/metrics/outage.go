@@ -18,11 +18,11 @@ func waitResults() []string { return []string{WaitServed, WaitFailed, WaitAborte
 
 func (m *Metrics) makeOutageMetrics() {
 	m.waits = m.histogram("pgorigin_upstream_wait_duration_seconds",
-		"How long clients waited for an upstream that was away, by the end of the wait: "+
+		"How long clients waited for an upstream that was away, by result: "+
 			"served, failed, or aborted (the client left, or pgorigin ended).",
 		[]float64{.1, .5, 1, 2.5, 5, 10, 15, 30, 60}, label{"result", waitResults()})
 	m.waitProbes = m.counter("pgorigin_upstream_wait_probes_total",
-		"Connections that pgorigin tried on behalf of all waiting clients, by outcome.",
+		"Dials that pgorigin made for all waiting clients together, by outcome.",
 		label{"reason", m.opts.DialReasons})
 	m.addresses = &addressStates{
 		desc: prometheus.NewDesc("pgorigin_upstream_addresses",

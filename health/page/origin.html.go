@@ -412,7 +412,7 @@ func streamconnection(qw422016 *qt422016.Writer, o origin) {
 		qw422016.E().S(limit(o.Wait.LimitSeconds))
 		qw422016.N().S(` each`)
 	} else {
-		qw422016.N().S(`; off: no client waits`)
+		qw422016.N().S(`; waiting is off`)
 	}
 	qw422016.N().S(`</dd></div>
 <div><dt>Warm spares</dt>

@@ -107,7 +107,7 @@ func summarize(s health.Snapshot) summary {
 	return sum
 }
 
-// gaveUp reports that o is down, and that its clients do not wait.
+// gaveUp reports that clients of o do not wait.
 func gaveUp(o health.OriginSnapshot) bool { return !o.Wait.Away }
 
 // waitingSentence is for a process all of whose upstreams are away.
@@ -328,8 +328,8 @@ func badAddresses(o health.OriginSnapshot, now now) []finding {
 	return found
 }
 
-// needsAttention reports whether the state of a is no matter of course. A name such as localhost may have an
-// address of a family that nobody serves.
+// needsAttention reports whether the state of a is unusual. A name such as localhost may have an address of a
+// family that nobody serves.
 func needsAttention(a health.Address, works map[string]bool) bool {
 	switch a.State {
 	case health.AddressSilent, health.AddressFailing:

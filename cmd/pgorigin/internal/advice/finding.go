@@ -41,8 +41,7 @@ func NewCures(o *config.Origin) Cures {
 }
 
 // afterWait is the last cure for a client that has waited in vain.
-const afterWait = "If the upstream is away for longer at times, raise {UPSTREAM_WAIT}, and the connect timeout " +
-	"of the client."
+const afterWait = "If outages may last longer, raise {UPSTREAM_WAIT} and the connect timeout of the client."
 
 // Find returns what err says. ok is false if err has no reason.
 func (c Cures) Find(err error) (found Finding, ok bool) {

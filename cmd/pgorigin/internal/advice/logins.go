@@ -116,7 +116,7 @@ func readinessReasons() []reason {
 		Cures: []string{
 			"Wait until the upstream at {UPSTREAM_ADDR} has started, and connect again.",
 			"Its log says how far the recovery is.",
-			"If its starts take longer than clients wait, raise {UPSTREAM_WAIT}.",
+			"If the upstream takes longer to start than clients wait, raise {UPSTREAM_WAIT}.",
 		},
 		Cases: []reasonCase{withCase(pgwire.CaseHotStandbyOff, "the server is a standby that takes no sessions",
 			"Start the primary, or promote this standby.",

@@ -67,8 +67,8 @@ func ofDial() []end { return []end{{pgwire.PhaseDial, cannotConnect}} }
 // ofOutage are the ends for a reason that only a dial has, and that may pass by itself.
 func ofOutage() []end { return []end{{pgwire.PhaseDial, cannotConnectNow}} }
 
-// ofDoubt are the ends for a reason that only a dial has, and that may pass by itself in some cases: most often
-// if the upstream was verified before.
+// ofDoubt are the ends for a reason that only a dial has, and that passes by itself only in some cases: most
+// often if the upstream was verified before.
 func ofDoubt() []end { return append(ofDial(), ofOutage()...) }
 
 // ofConnection are the ends for a reason that a dial has, and an established connection has, too.

@@ -72,7 +72,7 @@ func upstreamReasons() []reason {
 			Case: string(tlsorigin.CaseThisMachine),
 			When: "this machine has no file descriptor, memory or port left",
 			Cures: []string{
-				"Raise the limit of open files, or the memory limit, of pgorigin.",
+				"Raise pgorigin's limit of open files, or its memory limit.",
 				"Or let applications use fewer connections.",
 			},
 		}},

@@ -11,7 +11,7 @@ import (
 	"github.com/pgorigin/pgorigin/tlsorigin/diagnose"
 )
 
-// Sessions says what the clients of an origin would meet now.
+// Sessions says which address the clients of an origin would get now, or whether they would wait.
 type Sessions struct {
 	Origin   string `json:"origin"`
 	Upstream string `json:"upstream,omitempty"` // as configured; none if no client gets a connection
@@ -66,8 +66,8 @@ func choice(upstreams []Upstream, addr *tlsorigin.Addr) string {
 	if addr == nil {
 		return ""
 	}
-	var all, earlier, working int // addresses, those before addr, and those of them that work
-	var sooner string             // than this one addr has answered
+	var all, earlier, working int // addresses, those before addr, and the earlier ones that work
+	var slower string             // the last of these
 	found := false
 	for i := range upstreams {
 		u := &upstreams[i]
@@ -81,7 +81,7 @@ func choice(upstreams []Upstream, addr *tlsorigin.Addr) string {
 			earlier++
 			if a.verified() {
 				working++
-				sooner = a.Address
+				slower = a.Address
 			}
 		}
 	}
@@ -93,7 +93,7 @@ func choice(upstreams []Upstream, addr *tlsorigin.Addr) string {
 	case working == 0:
 		return "it is the first in the list that works"
 	case working == 1:
-		return fmt.Sprintf("it answered sooner than %s, which is before it in the list", sooner)
+		return fmt.Sprintf("it answered sooner than %s, which is before it in the list", slower)
 	}
 	return fmt.Sprintf("it answered sooner than the %d working addresses before it in the list", working)
 }
@@ -110,7 +110,7 @@ func (p printer) sessionsLine(s *Sessions) {
 	p.line(branch{}, "", label, fmt.Sprintf("would use %s now: %s", s.Address, s.Why))
 }
 
-// waitText says what clients would meet before they get a failure. It is empty if nothing is to be said.
+// waitText says whether clients would wait before they get a failure. It is empty if there is nothing to say.
 func (r *Report) waitText(f *Failure) string {
 	for i := range r.Sessions {
 		if s := &r.Sessions[i]; s.Origin == f.Origin {

@@ -81,9 +81,9 @@ func upstreamVariables() []Variable {
 		Word: "UPSTREAM_ADDR", Type: addresses("pgbouncer.prod.svc:6432", false), Required: true, Unset: "required",
 		Example: "pgbouncer.prod.svc:6432", Alone: true, Dialer: "Addrs",
 		Cure: "give host:port of pgbouncer or PostgreSQL",
-		Help: "Address of pgbouncer or PostgreSQL, as host or host:port. The default port is 6432. Of a " +
-			"list, an earlier address is preferred: pgorigin tries the next one if it fails or is silent. Names " +
-			"are resolved for each connection.",
+		Help: "Address of pgbouncer or PostgreSQL, as host or host:port. The default port is 6432. The " +
+			"order of a list is a preference: pgorigin uses a later address if the earlier ones fail or are " +
+			"silent. Names are resolved for each connection.",
 	}, {
 		Word: "UPSTREAM_WAIT", Type: durationOrOff(), Default: "14s",
 		Help: "How long a client waits while the upstream is away: down, unreachable, silent, without an " +
@@ -234,7 +234,7 @@ func timeoutVariables() []Variable {
 	return []Variable{{
 		Word: "DIAL_TIMEOUT", Type: duration(), Default: "10s", Dialer: "Timeout",
 		Cure: "set a duration such as 10s",
-		Help: "Limit for name resolution, TCP, SSLRequest and TLS together, with all addresses.",
+		Help: "Limit for name resolution, TCP, SSLRequest and TLS of all addresses together.",
 	}, {
 		Word: "LOGIN_TIMEOUT", Type: duration(), Default: "60s",
 		Help: "Limit from accepting a client until the upstream is ready for a query. The wait for an " +

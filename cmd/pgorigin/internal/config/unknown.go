@@ -147,7 +147,7 @@ func undeclaredOrigin(name string) (origin, word string, ok bool) {
 }
 
 // Nearest returns the word that is closest to what was typed, or the only one that begins with it. Of several,
-// the address is meant. It returns "" if no word is close.
+// it returns the one that ends in _ADDR. It returns "" if no word is close.
 func Nearest(typed string, words []string) string {
 	if slices.Contains(words, typed+"_ADDR") {
 		return typed + "_ADDR"

@@ -23,8 +23,8 @@ const (
 	settleTime = 2 * time.Second
 )
 
-// patience returns how long after its beginning a start may wait for the end of problems. Zero means that
-// waiting does not end all of them. The process starts as a whole, so the longest wait of an origin counts.
+// patience returns how long a start may wait, from its beginning, until problems are gone. Zero means that
+// waiting does not cure all of them. The process starts as a whole, so the longest wait of an origin counts.
 func (s *Sidecar) patience(problems []config.Problem) time.Duration {
 	var wait time.Duration
 	for _, o := range s.origins {
@@ -99,8 +99,8 @@ func (s *Sidecar) adopt(earlier *Sidecar) {
 	}
 }
 
-// answerProbes serves the health and admin endpoints of a process that has not started for that reason, which
-// is an error. The function end frees their addresses.
+// answerProbes serves the health and admin endpoints of a process that has not started. reason has the error
+// that says why. The function end frees their addresses.
 func (s *Sidecar) answerProbes(reason *atomic.Value) (end func()) {
 	missing := func() (string, error) { return "", reason.Load().(error) }
 	s.status.AddStartup("files", missing)
