@@ -143,7 +143,7 @@ func (s *session) followUpstream() (again bool, err error) {
 	return false, s.conclude()
 }
 
-// take keeps for the client what it may see of a message. err is the one of reading it.
+// take keeps for the client what it may see of a message. err is the error of reading the message; nil for none.
 func (s *session) take(message []byte, err error) (loginTurn, error) {
 	var shown []byte
 	var turn loginTurn

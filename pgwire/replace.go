@@ -20,7 +20,7 @@ const (
 )
 
 // replace closes an upstream connection that cannot be used, because of why, and opens another. If replaced is
-// false without an error, there is no other one: why stands.
+// false and err is nil, there is no other one, and the login ends because of why.
 func (s *session) replace(why error) (replaced bool, err error) {
 	l := s.login
 	if l.bridging && l.password == nil { // a second request would confuse the client
@@ -68,12 +68,12 @@ func (s *session) replaceable() bool {
 // holdsBack reports whether the client need not see yet what it may see.
 func (s *session) holdsBack() bool { return s.replaceable() && len(s.login.held) <= maxHeld }
 
-// refused returns why the upstream does not take the login, if another connection may fare better. Else it is
+// refused returns why the upstream refuses the connection, if another one may be taken. Otherwise, it returns
 // nil.
 func (s *session) refused(message []byte) error {
 	l := s.login
 	switch message[0] {
-	case typeNotice, typeNegotiateVersion: // they say nothing of it
+	case typeNotice, typeNegotiateVersion: // they do not say whether the upstream takes the login
 		return nil
 	}
 	first := !l.heard
@@ -90,9 +90,10 @@ func (s *session) refused(message []byte) error {
 	return nil
 }
 
-// refusesConnection reports whether a message is an ErrorResponse about the moment at which the connection was
-// made. The first message may also be about how many there are, or how old they are. The refusal of a startup
-// packet is none: clients that cannot log in must not use up spares.
+// refusesConnection reports whether a message is an ErrorResponse that refuses this connection, but not the
+// login: the upstream starts or stops. The first message may also say that there are too many connections, or
+// that this one is too old. A refused startup packet does not count: clients that cannot log in must not use up
+// spares.
 func refusesConnection(message []byte, first bool) bool {
 	if message[0] != typeErrorResponse {
 		return false
