@@ -4,5 +4,5 @@
 // Real PostgreSQL, in streaming replication, and real pgbouncers stand behind the built binary. The test runs
 // itself in network and mount namespaces of its own, which takes root: each program has a loopback address
 // there, iptables cuts and counts, and a name server of the test's own has the names. "make switchover" prints
-// tables with the exact figures. What fails the test are wider bounds, so that a busy machine passes.
+// tables with the exact figures. The tests fail only at wider bounds, so that a busy machine passes.
 package switchover

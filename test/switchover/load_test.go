@@ -26,8 +26,8 @@ type told string
 const (
 	served told = "served" // logged in, and had a query answered
 	failed told = "failed" // before the client got a first message of the server's
-	// severed: between that message and ReadyForQuery. Without an own login at the server, as in the mode
-	// strip, no proxy can save it, because the client's part of the proof is for that connection alone.
+	// severed: between that message and ReadyForQuery. A proxy that does not log in itself, as in the mode
+	// strip, cannot save it: the client's part of the proof is for that connection alone.
 	severed told = "severed"
 	lost    told = "lost" // after ReadyForQuery, as in every session that ends with its server
 )
@@ -205,7 +205,8 @@ type figures struct {
 	example       error // of a failure
 }
 
-// endedBy, touching and begun choose connections for sum. A connection that a change interrupts is none of before it.
+// endedBy, touching and begun choose connections for sum. A connection that lasts beyond a change does not count
+// as one from before the change.
 func endedBy(t time.Time) func(result) bool {
 	return func(r result) bool { return r.began.Add(r.took).Before(t) }
 }

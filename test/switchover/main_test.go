@@ -28,20 +28,20 @@ var (
 	rounds   = flag.Int("rounds", 2, "how many promotions")
 	away     = flag.Duration("away", 10*time.Second, "how long each promotion leaves clients without an upstream")
 	rate     = flag.Int("rate", 50, "new connections a second, for each way")
-	peers    = flag.Int("peers", 1, "how many kinds of promotions the peers see, too")
+	peers    = flag.Int("peers", 1, "for how many kinds of promotions the peers are measured, too")
 	logs     = flag.Bool("logs", false, "show the logs of pgorigin although all is well")
-	strict   = flag.Bool("strict", false, "fail beyond the goals, too: on a machine that has nothing else to do")
+	strict   = flag.Bool("strict", false, "fail if a goal is missed: for a machine that has nothing else to do")
 	prebuilt = flag.String("binary", "", "a pgorigin to test instead of the one that is built from here")
 )
 
-// A client may wait so much longer than the upstream is away. On a machine that has something else to do, clients
-// that wait also wait for one another: as many are served in a second as come, at least.
+// How much longer than the outage a client may wait. On a busy machine, clients that wait also wait for one
+// another. The server then serves at least as many in a second as come in a second.
 const (
 	goal  = 250 * time.Millisecond // with -strict
 	bound = 2 * time.Second
 )
 
-// limit is how long clients may wait for an upstream that is away, if so many come in a second.
+// limit is how long clients may wait for an upstream that is away, if perSecond new ones come in a second.
 func limit(away time.Duration, waiting, perSecond int) time.Duration {
 	if *strict {
 		return away + goal
@@ -170,7 +170,7 @@ func notable(log string) string {
 	return strings.Join(lines[:min(enough, len(lines))], "")
 }
 
-// unknown lets releases take part that lack a variable.
+// unknown lets older releases take part, which lack a variable.
 const unknown = "PGORIGIN_UNKNOWN_ENV=warn"
 
 // startBouncer starts a pgbouncer at ip:bouncerPort. It has room for everybody.
@@ -190,7 +190,7 @@ const (
 	postgresPort = "5432"
 )
 
-// pause lets something last.
+// pause waits for d, or until ctx ends.
 func pause(ctx context.Context, d time.Duration) {
 	select {
 	case <-time.After(d):
@@ -206,7 +206,7 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// private lets what is mounted from now on stay in the namespace.
+// private keeps later mounts inside the namespace.
 func private() error { return unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "") }
 
 // replaceFile lets all programs of the suite see text at path.

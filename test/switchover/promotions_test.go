@@ -24,7 +24,7 @@ const (
 // shape is how clients find the new primary.
 type shape struct {
 	name string
-	// hosts are the upstream's of one way.
+	// hosts are the addresses of the upstream that clients of one way use.
 	hosts func(network int) []string
 	// lead makes primary, 0 or 1, the one that clients reach. fence ends that, and is called before the
 	// server stops. nil means that there is nothing to do.
@@ -70,7 +70,7 @@ func shapes() []shape {
 	}
 }
 
-// traffic is what goes one way.
+// traffic is the load of one way.
 type traffic struct {
 	way     way
 	network int
@@ -78,7 +78,7 @@ type traffic struct {
 	pool    *pool
 }
 
-// promotion is what there was to see in one round.
+// promotion is what one round has shown.
 type promotion struct {
 	stop, end, over time.Time
 	// stopped is how long the old primary took to stop.
@@ -125,7 +125,7 @@ func TestPromotions(t *testing.T) {
 }
 
 // begin starts one way to the primary, unless it has been started for this shape before. started has connection
-// strings, by shape and way. What is started lives as long as the test all.
+// strings, by shape and way. What begin starts ends with the test all.
 func begin(t, all *testing.T, c *cluster, s shape, w way, network int, started map[string]string) *traffic {
 	t.Helper()
 	for i := range 2 {

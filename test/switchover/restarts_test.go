@@ -13,11 +13,11 @@ import (
 	"github.com/pgorigin/pgorigin/test/servers"
 )
 
-// noticing is how long an address may be new as a bad one.
+// noticing is how long pgorigin may take to notice a bad address.
 const noticing = time.Second
 
-// steadyLimit is for the p99 of connecting to a name with a bad address, once that has been seen. A busy machine
-// shows while all addresses are good.
+// steadyLimit is for the p99 of connecting to a name with a bad address that pgorigin has noticed. good, measured
+// while all addresses are good, shows how busy the machine is.
 func steadyLimit(good figures) time.Duration {
 	const steady, busy = 300 * time.Millisecond, time.Second
 	if *strict {

@@ -15,7 +15,7 @@ import (
 const (
 	// cutOff is how many logins are on their way when the server stops.
 	cutOff = 20
-	// held is how long PostgreSQL holds logins before it stops, and how long it is away then.
+	// held is how long PostgreSQL holds logins before it stops, and how long it is away after that.
 	held = 2 * time.Second
 )
 
