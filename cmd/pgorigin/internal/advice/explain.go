@@ -84,6 +84,9 @@ func explainReason(r reason) string {
 		}
 		fmt.Fprintf(page, "    %-9v %-17s %s\n", end.Phase, state, r.closedBy(end))
 	}
+	if slices.Contains(r.Ends, ofDial()[0]) && slices.Contains(r.Ends, ofOutage()[0]) {
+		paragraph(page, "    ", "    ", "57P03 means that the failure may pass by itself, and 08001 that it does not.")
+	}
 	if len(r.Stages) > 0 {
 		fmt.Fprintln(page)
 		stages := "Stages of \"pgorigin check\" that fail with it: " + stageNames(r.Stages) + "."

@@ -37,6 +37,7 @@ func TestExplain(t *testing.T) {
 		"tls_server_name": {
 			"PGORIGIN_TLS_SERVER_NAME\n", "Scope     each origin", "Cures     upstream_dns, tls_server_name, cert_name_mismatch",
 		},
+		"tls_timeout":                    {"57P03 means that the failure may pass"},
 		"PGORIGIN_REPORTING_LISTEN_ADDR": {"PGORIGIN_LISTEN_ADDR\n"},
 		"DIAL_TIMEOUT":                   {"Default   10s", "Scope     the whole process", "tls_timeout"},
 	} {
