@@ -235,7 +235,7 @@ type Address struct {
 	Since    time.Time `json:"since,omitzero"`         // of State
 	Verified time.Time `json:"last_verified,omitzero"` // the latest verified handshake
 	Problem  *Problem  `json:"problem"`                // the latest failure; nil: none
-	NextTry  time.Time `json:"next_try,omitzero"`      // until then, others are tried first
+	NextTry  time.Time `json:"next_try,omitzero"`      // while another address is good, it is not tried before
 }
 
 // States of an Address.

@@ -39,7 +39,7 @@ type AddressStatus struct {
 	Since    time.Time // of State
 	Verified time.Time // the last time that it was verified; zero: never
 	Err      *Error    // the latest failure; nil in the states good and unknown
-	Due      time.Time // not before then it is tried again while another address is good; zero: at any time
+	Due      time.Time // while another address is good, it is not tried before; zero: at any time
 }
 
 // Addresses returns what is remembered, in the order in which Dial would try the addresses.

@@ -20,7 +20,7 @@ const (
 // Config says where the upstream is, what it must prove and what is presented to it.
 type Config struct {
 	// Addrs are host:port pairs, tried in order within one Timeout. Each Dial resolves the names. If DNS gives
-	// no answer, one of the last ten minutes stands in.
+	// no answer, Dial uses an answer of the last ten minutes.
 	Addrs []string
 
 	// ServerName is the DNS name or IP address that the certificate must carry. A DNS name is also sent as

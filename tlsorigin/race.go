@@ -359,8 +359,8 @@ func (p *progress) isConnecting() bool {
 	return p.waiter == nil
 }
 
-// quiet returns for how long nothing has been heard. After silentGrace of waiting in all, all of it counts: an
-// address that answers a byte at a time must not keep the others off.
+// quiet returns for how long nothing has been heard. When an attempt has waited for silentGrace in all, the whole
+// wait counts: an address that answers a byte at a time must not keep the others off.
 func (p *progress) quiet(now time.Time) time.Duration {
 	p.waiters.mu.Lock()
 	defer p.waiters.mu.Unlock()

@@ -22,7 +22,7 @@ type Problem struct {
 	Fault    FileFault
 }
 
-// FileFault says what is wrong with a file, if somebody who writes it may put that right.
+// FileFault says what is wrong with a file, if waiting may cure it: another program may be writing the file.
 type FileFault int
 
 // The faults.

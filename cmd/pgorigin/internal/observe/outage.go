@@ -105,7 +105,7 @@ func (o *Observer) waited(took time.Duration, err error) {
 	}
 }
 
-// waitProbed counts a dial on behalf of all waiting clients. Whatever came of it, the upstream is away until
+// waitProbed counts a dial of the prober. Whatever its result, the upstream is away until
 // back: a verified server may still refuse logins.
 func (o *Observer) waitProbed(failure *tlsorigin.Error) {
 	reason := string(pgwire.ReasonOK)
