@@ -119,21 +119,28 @@ type opaqueAddr string
 func (opaqueAddr) Network() string  { return "tcp" }
 func (a opaqueAddr) String() string { return string(a) }
 
-// NotReady says that a verified upstream has refused a login for a reason that passes: it starts or stops.
-// addr is the RemoteAddr of the connection. For a while the address is tried after the others.
-func (d *Dialer) NotReady(addr net.Addr, why error) {
-	r, err := d.routeTo(addr)
-	if err != nil {
-		return
-	}
-	failure := &Error{Addr: r.host, Text: "takes no logins for now", Err: why}
+// NotReady says that a verified upstream has refused a login for a reason that passes: it starts or stops, or
+// it ends connections. addr is the RemoteAddr of the connection. For a while the address is tried after the
+// others. NotReady returns why as a failure of the address.
+func (d *Dialer) NotReady(addr net.Addr, why error) *Error {
+	failure := &Error{Text: "takes no logins for now", Err: why}
 	var worded interface{ Reason() string }
 	if errors.As(why, &worded) {
 		failure.Kind = Reason(worded.Reason())
 	}
+	if failure.Kind == ReasonUpstreamGone || failure.Kind == ReasonUpstreamLost {
+		failure.Text, failure.Err = "ended the connection before it answered the login", nil
+	}
+	r, err := d.routeTo(addr)
+	if err != nil {
+		failure.Addr = addr.String()
+		return failure
+	}
+	failure.Addr = r.host
 	p := d.place(r)
 	failure.past = d.addresses.pastAt(p)
 	d.addresses.update(p, r, func(e *addressMemory, now time.Time) { e.fail(AddressNotReady, now, failure) })
+	return failure
 }
 
 // Ready says that a verified upstream takes logins. addr is the RemoteAddr of the connection.

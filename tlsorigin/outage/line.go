@@ -26,22 +26,25 @@ import (
 
 const (
 	// suspectAfter is how long the upstream says nothing before it counts as away. A healthy one answers within
-	// a few round trips. A busy one gets suspectFactor times as long as its slowest answer of the last minute.
+	// a few round trips. A busy or distant one gets suspectFactor times as long as its slowest answer of the
+	// last minute. As long as nobody knows how quick it is, it gets suspectAtFirst.
 	suspectAfter     = time.Second
+	suspectAtFirst   = 3 * time.Second
 	suspectFactor    = 4
 	suspectAfterMost = 5 * time.Second
 	slowestFor       = time.Minute
 	// recheck is the time in which a process that was too busy to read catches up.
 	recheck = 100 * time.Millisecond
-	// firstWindow is how many clients dial and log in at one time when the upstream is back. Each answer to a
-	// login adds one, up to fullWindow. More would share the processors of the upstream, so that those who have
-	// waited longest would wait still longer. Over a long distance nobody is busy: a login that takes no longer
-	// than twice the quickest adds one, up to lastWindow.
+	// firstWindow is how many clients dial and log in at one time when the upstream is back. More would share
+	// the processors of the upstream, so that those who have waited longest would wait still longer. Each that
+	// has logged in adds one, up to fullWindow. One that takes longer than turnTime does so, too, and does not
+	// count any more: the upstream may be far away, or do many logins at one time. A login that takes no longer
+	// than twice the quickest finds nobody busy. It adds one up to lastWindow.
 	firstWindow = 4
 	fullWindow  = 32
 	lastWindow  = 128
-	// loginTime is how long a client counts that has a connection and is not logged in. It may have to type a
-	// password.
+	turnTime    = 250 * time.Millisecond
+	// loginTime is how long a trial may take. The client may have to type a password.
 	loginTime = time.Second
 )
 
@@ -85,7 +88,9 @@ type Line struct {
 	watching bool      // a timer will call watch
 	doubtful bool      // the latest watch was in doubt
 	answered time.Time // when a client was last answered
-	slowest  answer    // of the dials of the last minute
+	loggedIn time.Time // when a login was last answered
+	failed   time.Time // when a dial last failed, or a login was refused, by what may pass
+	slowest  answer    // of the dials of the last minute; zero if none was answered yet
 	waiting  int
 	outage   *outage   // nil while the upstream is there
 	recovery *recovery // after the latest outage; nil before the first
@@ -106,6 +111,7 @@ type outage struct {
 type answer struct {
 	took time.Duration
 	at   time.Time
+	away bool // in an outage; the next one says more
 }
 
 // recovery is the time after an outage. It limits how many of those who waited dial or log in at one time.
@@ -187,18 +193,19 @@ func (l *Line) watch() {
 
 // patience returns how long the upstream may say nothing.
 func (l *Line) patience() time.Duration {
-	if time.Since(l.slowest.at) > slowestFor {
-		return suspectAfter
+	if l.slowest.at.IsZero() {
+		return suspectAtFirst
 	}
 	return min(max(suspectAfter, suspectFactor*l.slowest.took), suspectAfterMost)
 }
 
 // connected notes that a dial, which began then, was answered.
 func (l *Line) connected(began time.Time) {
-	l.answered = time.Now()
-	took := l.answered.Sub(began)
-	if l.outage == nil && (took >= l.slowest.took || l.answered.Sub(l.slowest.at) > slowestFor) {
-		l.slowest = answer{took, l.answered}
+	now := time.Now()
+	took, away := now.Sub(began), l.outage != nil
+	old := now.Sub(l.slowest.at) > slowestFor
+	if took >= l.slowest.took || !away && (l.slowest.away || old) {
+		l.slowest = answer{took, now, away}
 	}
 }
 
@@ -291,22 +298,27 @@ func (l *Line) release() {
 	}
 }
 
-// endTurn says that a client which was released has logged in, which took so long. Zero means that it has not.
-func (l *Line) endTurn(r *recovery, took time.Duration) {
+// endTurn makes room for another client in the place of one that was released. A nil r does nothing.
+func (l *Line) endTurn(r *recovery, grow bool) {
 	if r == nil {
 		return
 	}
 	r.dialling--
-	if took > 0 {
-		if r.quickest == 0 || took < r.quickest {
-			r.quickest = took
-		}
-		if r.window >= fullWindow && took <= 2*r.quickest {
-			r.window = min(r.window+1, lastWindow)
-		}
+	if grow && r.window < fullWindow {
+		r.window++
 	}
 	if r == l.recovery {
 		l.release()
+	}
+}
+
+// measure notes how long a client that was released took from its dial to the end of its login.
+func (r *recovery) measure(took time.Duration) {
+	if r.quickest == 0 || took < r.quickest {
+		r.quickest = took
+	}
+	if r.window >= fullWindow && took <= 2*r.quickest {
+		r.window = min(r.window+1, lastWindow)
 	}
 }
 
@@ -318,8 +330,7 @@ func (l *Line) hand(conn *tlsorigin.Conn, a *address) {
 	}
 	a.trials++
 	a.handed = time.Now()
-	p := l.pop()
-	p.give(grant{conn: conn, trial: a})
+	l.candidate().give(grant{conn: conn, trial: a})
 }
 
 // takeBack takes what a client got and does not need.
@@ -329,7 +340,7 @@ func (l *Line) takeBack(g grant) {
 		l.hand(g.conn, g.trial)
 		l.kick()
 	}
-	l.endTurn(g.turn, 0)
+	l.endTurn(g.turn, false)
 }
 
 // discard closes a connection that nobody needs. Close waits for it.
@@ -352,6 +363,19 @@ func (l *Line) pop() *Place {
 	p := heap.Pop(&l.queue).(*Place)
 	l.idle()
 	return p
+}
+
+// candidate takes the client out of the line that gets the next trial. It is the first of those whose
+// connections ended least often. So a client that the upstream does not like cannot hold up the others.
+func (l *Line) candidate() *Place {
+	best := l.queue[0]
+	for _, p := range l.queue {
+		if p.cuts < best.cuts || p.cuts == best.cuts && p.arrival < best.arrival {
+			best = p
+		}
+	}
+	l.remove(best)
+	return best
 }
 
 // remove takes p out of the line, if it is in it.

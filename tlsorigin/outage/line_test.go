@@ -258,7 +258,7 @@ func TestOneOfTwoStarts(t *testing.T) {
 func TestWhatWaitingCannotCure(t *testing.T) {
 	inBubble(t, patience, []string{"a", "b"}, func(t *testing.T, r *rig) {
 		r.set(dropped)
-		r.arrive(0, 150, 20*time.Millisecond)
+		r.arrive(0, 150, 50*time.Millisecond)
 		r.set(distrust, "a")
 		r.pass(500 * time.Millisecond)
 		if len(r.failed) == 0 || r.hopelessly != 1 {
@@ -362,16 +362,124 @@ func TestClose(t *testing.T) {
 	})
 }
 
-// An upstream that ends each connection gets three of a session.
+// An upstream that ends each connection, as a TLS terminator without its server does, is away.
 func TestConnectionsThatEnd(t *testing.T) {
 	inBubble(t, patience, []string{"db"}, func(t *testing.T, r *rig) {
-		r.set(ending)
+		r.set(refused)
 		r.client(t.Context(), 0)
 		r.pass(time.Second)
-		if r.dials != 3 || !errors.Is(r.failed[0], errEnded) {
-			t.Errorf("%d dials, %v", r.dials, r.failed[0])
+		r.set(ending)
+		r.arrive(1, 100, 40*time.Millisecond)
+		if r.dials > 2 || r.away != 1 || r.back > 0 {
+			t.Errorf("%d dials by clients; %d outages began, %d ended", r.dials, r.away, r.back)
+		}
+		r.expectPace()
+		r.set(fine)
+		r.pass(time.Second)
+		r.expectServed(101)
+		r.set(ending)
+		r.client(t.Context(), 101)
+		r.pass(patience + time.Second)
+		var failure *tlsorigin.Error
+		if err := r.failed[101]; !errors.As(err, &failure) || failure.Text != errEnded.Error() || failure.Waited == 0 {
+			t.Errorf("in the end it got %v", err)
 		}
 	})
+}
+
+// A client that the upstream does not like gets four connections, and holds nobody up.
+func TestConnectionsOfOneThatEnd(t *testing.T) {
+	inBubble(t, patience, []string{"db"}, func(t *testing.T, r *rig) {
+		var err error
+		odd, ends := false, 0
+		r.clients.Go(func() {
+			conn, place, dialErr := r.Dial(t.Context(), nil)
+			for err = dialErr; err == nil; ends++ {
+				time.Sleep(2 * time.Millisecond)
+				r.close(conn)
+				conn, err = place.Ended(t.Context(), errEnded)
+			}
+			odd = true
+		})
+		r.arrive(0, 300, 20*time.Millisecond)
+		r.expectServed(300)
+		if !odd || !errors.Is(err, errEnded) || ends > 8 {
+			t.Errorf("the odd one has ended: %v, after %d connections, %v", odd, ends, err)
+		}
+		if took := r.slowest(); took > 300*time.Millisecond {
+			t.Errorf("another one took %v", took)
+		}
+	})
+}
+
+// Connections that end when the upstream is away again and again do not count against the session.
+func TestConnectionsThatEndInRestarts(t *testing.T) {
+	inBubble(t, patience, []string{"db"}, func(t *testing.T, r *rig) {
+		conn, place, err := r.Dial(t.Context(), nil)
+		for i := range 8 {
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.close(conn)
+			r.client(t.Context(), i)
+			r.pass(100 * time.Millisecond) // it is answered
+			r.set(refused)
+			r.client(t.Context(), 100+i)
+			r.pass(100 * time.Millisecond)
+			r.set(fine)
+			conn, err = place.Ended(t.Context(), errEnded)
+		}
+		if err == nil {
+			r.close(conn)
+		}
+		r.pass(time.Second)
+		r.expectServed(16)
+	})
+}
+
+// An upstream that does many slow logins at one time gets them.
+func TestSlowLoginsAfterAnOutage(t *testing.T) {
+	inBubble(t, time.Minute, []string{"db"}, func(t *testing.T, r *rig) {
+		r.set(refused)
+		r.arrive(0, 200, time.Millisecond)
+		r.slow(2 * time.Second)
+		r.set(fine)
+		r.pass(6500 * time.Millisecond) // 2 s for the trial, and 2 s for the last login
+		r.expectServed(200)
+	})
+}
+
+// A name that is slow from the begin on is not away, nor one that has become slow in an outage.
+func TestDistantUpstream(t *testing.T) {
+	for name, before := range map[string]health{"at the start": fine, "after an outage": refused} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, patience, []string{"db"}, func(t *testing.T, r *rig) {
+				r.slow(4500 * time.Millisecond)
+				r.heardEvery(t.Context(), 1500*time.Millisecond)
+				if before != fine {
+					r.slow(time.Millisecond)
+					r.client(t.Context(), 1000)
+					r.pass(100 * time.Millisecond)
+					r.set(before)
+					r.arrive(1001, 100, 20*time.Millisecond)
+					r.slow(4500 * time.Millisecond)
+					r.set(fine)
+					r.pass(14 * time.Second)
+				}
+				outages := r.away
+				r.arrive(0, 250, 20*time.Millisecond)
+				r.pass(6 * time.Second)
+				if r.away != outages || len(r.failed) > 0 {
+					t.Errorf("%d outages, failures %v", r.away-outages, r.failed)
+				}
+				for id := range 250 {
+					if r.took[id] > 4600*time.Millisecond {
+						t.Fatalf("client %d took %v", id, r.took[id])
+					}
+				}
+			})
+		})
+	}
 }
 
 func TestNamesThatAreGone(t *testing.T) {

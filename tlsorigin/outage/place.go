@@ -37,7 +37,8 @@ type Place struct {
 
 	opened time.Time // when the session got its latest connection
 	remote *tlsorigin.Addr
-	ends   int
+	ended  time.Time // when the upstream last ended its connection; at first, when the session came
+	ends   int       // of these, those that count against the session
 
 	// The Line's mutex guards what follows.
 	index   int           // in the line; negative if it is not there
@@ -48,10 +49,13 @@ type Place struct {
 	since   time.Time     // when it first waited; zero if it never did, or if that is reported
 	given   grant
 	turn    *recovery // for its dial and its login; nil if it needs none
+	lapsed  bool      // the turn does not count any more
 	trial   *address  // whose connection it tries; nil for none
 	opens   int       // connections so far
-	leave   func()    // ends what watchLogin began
-	refusal error     // how the upstream refused its login for now; nil if it did not
+	cuts    int       // how many of them the upstream has ended without a message
+	lapse   *time.Timer
+	leave   func() // ends what watchTrial began
+	refusal error  // how the upstream refused its login for now; nil if it did not
 }
 
 // grant is what ends the wait of a client. At most one of conn, turn and err is set.
@@ -79,7 +83,8 @@ func (l *Line) Dial(ctx context.Context, aside func(wait func())) (*tlsorigin.Co
 		conn, err := l.upstream.dial(ctx, nil)
 		return conn, nil, err
 	}
-	p := &Place{line: l, aside: aside, deadline: time.Now().Add(l.options.Wait), index: -1}
+	now := time.Now()
+	p := &Place{line: l, aside: aside, deadline: now.Add(l.options.Wait), ended: now, index: -1}
 	l.mu.Lock()
 	l.arrived++
 	p.arrival = l.arrived
@@ -130,15 +135,16 @@ func (p *Place) mayDial(cancel func()) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.outage != nil || p.turn == nil && l.queue.Len() > 0 {
-		turn := p.turn
-		p.turn = nil
 		l.push(p)
 		p.startWait()
-		l.endTurn(turn, 0)
+		p.endTurn(false)
 		l.release()
 		return false
 	}
 	p.began, p.cancel = time.Now(), cancel
+	if p.turn != nil {
+		p.watchTurn()
+	}
 	p.pending = l.pending.PushBack(p)
 	l.watchIn(suspectAfter)
 	return true
@@ -154,18 +160,15 @@ func (p *Place) dialled(ctx context.Context, conn *tlsorigin.Conn, err error) (*
 	given := p.given
 	p.given = grant{}
 	if conn != nil {
+		l.answered = time.Now()
 		l.connected(p.began)
 		l.remove(p)
 		l.takeBack(given)
 		p.got(conn)
-		if p.turn != nil {
-			p.watchLogin(ctx)
-		}
 		return conn, done, nil
 	}
-	turn := p.turn
-	p.turn = nil
-	defer l.endTurn(turn, 0)
+	turn := p.takeTurn()
+	defer l.endTurn(turn, false) // at last, for what the failure says comes first
 	switch {
 	case ctx.Err() != nil:
 		l.remove(p)
@@ -199,6 +202,7 @@ func (p *Place) judge(err error) (*tlsorigin.Conn, step, error) {
 	case stuck && l.outage == nil && l.answered.After(p.began) && !over:
 		return nil, dial, nil // it says nothing about now
 	default:
+		l.failed = now
 		l.note(failure)
 	}
 	if over {
@@ -266,10 +270,10 @@ func (p *Place) use(ctx context.Context, given grant) (*tlsorigin.Conn, step, er
 	case given.conn != nil:
 		p.got(given.conn)
 		p.trial = given.trial
-		p.watchLogin(ctx)
+		p.watchTrial(ctx)
 		return given.conn, done, nil
 	case given.turn != nil:
-		p.turn = given.turn
+		p.turn, p.lapsed = given.turn, false
 		return nil, dial, nil
 	}
 	return nil, done, p.failed(given.err)

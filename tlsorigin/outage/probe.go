@@ -51,8 +51,8 @@ type address struct {
 	trials    int       // connections in the hands of clients without an answer
 	handed    time.Time // when the latest of these was given to its client
 
-	failure *tlsorigin.Error // of the latest probe; nil if it had none, or if there is none yet
-	refusal error            // by a verified upstream that takes no logins for now
+	failure *tlsorigin.Error // of the latest probe or trial; nil if it had none, or if there is none yet
+	refusal error            // by a verified upstream that takes no logins for now; then failure is its short form
 }
 
 // due returns when the address may be dialled again.
@@ -133,9 +133,9 @@ func (l *Line) look(p *prober, now time.Time) time.Time {
 			next = earlier(next, due)
 			continue
 		}
-		if a.connected > 0 && a.failure == nil {
+		if a.connected > 0 && a.dialling < maxProbes {
 			a.failure = l.upstream.silent(a.target, a.dialled, tlsorigin.ReasonUpstreamSilent,
-				fmt.Sprintf("%v accepted TCP, but did not answer within %v", a.target, quietTime))
+				fmt.Sprintf("TCP connection to %v opened, but no answer came within %v", a.target, quietTime))
 			if l.review(); l.prober != p {
 				return next
 			}
@@ -203,7 +203,7 @@ func (l *Line) probe(p *prober, a *address) {
 		err = l.upstream.silent(a.target, began, tlsorigin.ReasonUpstreamTimeout,
 			fmt.Sprintf("no TCP connection to %v within %v", a.target, connectTime))
 	}
-	l.probed(p, a, conn, connected, err)
+	l.probed(p, a, began, conn, connected, err)
 }
 
 // hasTCP notes that a probe has TCP. The Line's mutex is not held.
@@ -216,7 +216,9 @@ func (l *Line) hasTCP(a *address) {
 }
 
 // probed takes what came of a probe. The Line's mutex is not held.
-func (l *Line) probed(p *prober, a *address, conn *tlsorigin.Conn, connected bool, err error) {
+func (l *Line) probed(
+	p *prober, a *address, began time.Time, conn *tlsorigin.Conn, connected bool, err error,
+) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	a.dialling--
@@ -231,49 +233,71 @@ func (l *Line) probed(p *prober, a *address, conn *tlsorigin.Conn, connected boo
 	switch {
 	case conn != nil:
 		a.failure, a.refusal = nil, nil
+		l.connected(began)
 		l.hand(conn, a)
 	case failed && l.prober == p && !isLocal(failure):
+		l.failed = time.Now()
 		a.failure, a.refusal = failure, nil
 		l.review()
 	}
 	l.kick()
 }
 
-// refused notes that an address takes no logins for now. A nil one is looked for by addr. The Line's mutex is
-// held.
-func (o *outage) refused(at *address, addr *tlsorigin.Addr, why error) {
+// refused notes that an address takes no logins for now. failure is the short form of why. See failed.
+func (o *outage) refused(at *address, addr *tlsorigin.Addr, failure *tlsorigin.Error, why error) {
 	o.why = why // unless another address has a better reason: see review
-	for _, a := range o.addresses {
-		if a == at || at == nil && a.target.String() == addr.String() {
-			a.failure, a.refusal = nil, why
-		}
+	if a := o.find(at, addr); a != nil {
+		a.failure, a.refusal = failure, why
 	}
 }
 
-// review notes why the upstream is away, as the latest probes of all addresses say. It ends the outage if
-// waiting does not cure that. The Line's mutex is held.
+// failed notes the failure of a trial. A nil at is looked for by addr. The Line's mutex is held.
+func (o *outage) failed(at *address, addr *tlsorigin.Addr, failure *tlsorigin.Error) {
+	o.why = failure
+	if a := o.find(at, addr); a != nil {
+		a.failure, a.refusal = failure, nil
+	}
+}
+
+// find returns at, or the address addr. Nil means that the prober does not know it.
+func (o *outage) find(at *address, addr *tlsorigin.Addr) *address {
+	for _, a := range o.addresses {
+		if a == at || at == nil && a.target.String() == addr.String() {
+			return a
+		}
+	}
+	return nil
+}
+
+// review notes why the upstream is away, as the latest probes and trials of all addresses say. It ends the
+// outage if waiting does not cure that. The Line's mutex is held.
 func (l *Line) review() {
 	if l.outage == nil {
 		return
 	}
-	var failures []*tlsorigin.Error
+	var failures, refusals []*tlsorigin.Error
 	for _, a := range l.outage.addresses {
 		switch {
-		case a.failure != nil:
-			failures = append(failures, a.failure)
 		case a.refusal != nil && failures == nil: // none before it in the list has failed
 			l.outage.why = a.refusal
 			return
+		case a.refusal != nil:
+			refusals = append(refusals, a.failure)
+		case a.failure != nil:
+			failures = append(failures, a.failure)
 		}
 	}
 	if failures == nil {
 		return
 	}
 	why := tlsorigin.Merge(failures)
-	l.outage.why = why
 	if len(failures) == len(l.outage.addresses) && !why.MayPass() {
+		l.outage.why = why
 		l.hopeless(why)
+		return
 	}
+	why.Others = append(why.Others, refusals...)
+	l.outage.why = why
 }
 
 func earlier(a, b time.Time) time.Time {

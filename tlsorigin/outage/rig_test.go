@@ -63,6 +63,7 @@ type rig struct {
 
 	away, back, hopelessly int
 	waits                  []error
+	stop                   func() // ends heardEvery; may be nil
 	clients                sync.WaitGroup
 }
 
@@ -87,6 +88,9 @@ func inBubble(t *testing.T, wait time.Duration, addresses []string, test func(t 
 		r.Line = newLine(r, Options{Wait: wait, Trace: r.trace()})
 		test(t, r)
 		_ = r.Close()
+		if r.stop != nil {
+			r.stop()
+		}
 		r.clients.Wait()
 		if n := r.Waiting(); n != 0 {
 			t.Errorf("%d clients wait at the end", n)
@@ -250,10 +254,11 @@ func (r *rig) targets(context.Context) ([]*tlsorigin.Addr, *tlsorigin.Error) {
 	return all, nil
 }
 
-func (r *rig) notReady(a *tlsorigin.Addr, _ error) {
+func (r *rig) notReady(a *tlsorigin.Addr, why error) *tlsorigin.Error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.unready[a.Host] = true
+	return r.failure(a, tlsorigin.ReasonUpstreamLost, why.Error())
 }
 
 func (r *rig) ready(a *tlsorigin.Addr) {
@@ -391,6 +396,24 @@ func (r *rig) arrive(first, count int, every time.Duration) {
 		time.Sleep(every)
 	}
 	synctest.Wait()
+}
+
+// heardEvery lets any dial get a byte every so often, for as long as the test goes on.
+func (r *rig) heardEvery(ctx context.Context, every time.Duration) {
+	ctx, end := context.WithCancel(ctx)
+	r.t.Cleanup(end)
+	r.stop = end
+	r.clients.Go(func() {
+		for ctx.Err() == nil {
+			select {
+			case <-ctx.Done():
+			case <-time.After(every):
+			}
+			r.mu.Lock()
+			r.lastByte = time.Now()
+			r.mu.Unlock()
+		}
+	})
 }
 
 // expectPace fails if an address was probed more than ten times in any second.

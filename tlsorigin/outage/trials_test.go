@@ -79,6 +79,8 @@ func TestLeavingWithAConnection(t *testing.T) {
 // A dial that is not stuck goes on although waiting does not help the others.
 func TestFreshDialOutlivesTheOutage(t *testing.T) {
 	inBubble(t, patience, []string{"db"}, func(t *testing.T, r *rig) {
+		r.client(t.Context(), 100)
+		r.pass(10 * time.Millisecond)
 		r.set(dropped)
 		r.client(t.Context(), 0)
 		r.pass(900 * time.Millisecond)
@@ -91,7 +93,7 @@ func TestFreshDialOutlivesTheOutage(t *testing.T) {
 		r.pass(500 * time.Millisecond)
 		r.set(fine)
 		r.pass(500 * time.Millisecond)
-		if r.failed[0] == nil || len(r.served) != 1 {
+		if r.failed[0] == nil || len(r.served) != 2 {
 			t.Errorf("failures %v, served %v", r.failed, r.served)
 		}
 	})
@@ -115,6 +117,8 @@ func TestStuckDialBeginsNoOutage(t *testing.T) {
 // The process may have been too busy to read. So a doubt is looked at twice.
 func TestAnswerInDoubt(t *testing.T) {
 	inBubble(t, patience, []string{"db"}, func(t *testing.T, r *rig) {
+		r.client(t.Context(), 1)
+		r.pass(10 * time.Millisecond)
 		r.slow(suspectAfter + recheck/2)
 		r.client(t.Context(), 0)
 		r.pass(suspectAfter + recheck/4)
@@ -122,7 +126,7 @@ func TestAnswerInDoubt(t *testing.T) {
 			t.Error("a dial without an answer for a second is an outage")
 		}
 		r.pass(recheck)
-		r.expectServed(1)
+		r.expectServed(2)
 	})
 }
 
@@ -161,8 +165,8 @@ func TestBoundsOfProbes(t *testing.T) {
 	}
 	inBubble(t, patience, all, func(t *testing.T, r *rig) {
 		r.set(dropped)
-		began := time.Now().Add(suspectAfter + recheck)
-		r.arrive(0, 10, 200*time.Millisecond)
+		began := time.Now().Add(suspectAtFirst + recheck)
+		r.arrive(0, 10, 400*time.Millisecond)
 		if n := len(r.probes); n != maxAddresses {
 			t.Errorf("%d addresses are probed", n)
 		}

@@ -18,8 +18,9 @@ type upstream interface {
 	targets(context.Context) ([]*tlsorigin.Addr, *tlsorigin.Error)
 	// onConnected returns a context with which dial calls f when it has TCP.
 	onConnected(ctx context.Context, f func()) context.Context
-	// notReady says that addr refuses logins for now, ready that it takes them.
-	notReady(addr *tlsorigin.Addr, why error)
+	// notReady says that addr refuses logins for now, and returns that as a failure of addr. ready says that it
+	// takes them.
+	notReady(addr *tlsorigin.Addr, why error) *tlsorigin.Error
 	ready(addr *tlsorigin.Addr)
 	// elsewhere reports whether there is an address of which nothing bad is known. If not, first is the failure
 	// of one that stands before addr in the list and was verified earlier; nil for none.
@@ -49,7 +50,9 @@ func (d dialer) onConnected(ctx context.Context, f func()) context.Context {
 	return tlsorigin.WithConnected(ctx, f)
 }
 
-func (d dialer) notReady(addr *tlsorigin.Addr, why error) { d.NotReady(addr, why) }
+func (d dialer) notReady(addr *tlsorigin.Addr, why error) *tlsorigin.Error {
+	return d.NotReady(addr, why)
+}
 
 func (d dialer) ready(addr *tlsorigin.Addr) { d.Ready(addr) }
 
