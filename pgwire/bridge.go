@@ -75,7 +75,11 @@ func (s *session) obtainPassword() (password string, hungUp bool, err error) {
 // awaitPassword waits for the answer to the bridge's request, after the upstream has hung up.
 func (s *session) awaitPassword() error {
 	s.watch.begin(nil)
-	message, _, err := s.readResponse()
+	message, stopped, err := s.readResponse()
+	for stopped && s.ctx.Err() == nil { // for an upstream that the session does not need any more
+		s.client.allowReads()
+		message, stopped, err = s.readResponse()
+	}
 	s.watch.answered()
 	if cause := context.Cause(s.ctx); cause != nil || err != nil {
 		return cmp.Or(cause, err)

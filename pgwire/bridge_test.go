@@ -3,10 +3,13 @@ package pgwire
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/pgorigin/pgorigin/pgwire/internal/scram"
 	"github.com/pgorigin/pgorigin/pgwire/pgtest"
@@ -44,6 +47,51 @@ func (r *rig) beginBridge(t *testing.T) (client *pgtest.Peer, upstream *pgtest.P
 	upstream = <-r.upstreams
 	upstream.Expect(pgtest.Startup("user", "app"))
 	return client, upstream
+}
+
+// Only the end of the session ends the wait for a password that an upstream, which is gone, has asked for.
+func TestAwaitPassword(t *testing.T) {
+	over := errors.New("the session is over")
+	for name, row := range map[string]struct {
+		first []byte // of the message
+		ends  bool
+	}{
+		"reads are stopped before the message": {nil, false},
+		"reads are stopped within the message": {[]byte("p\x00\x00"), false},
+		"the session ends before the message":  {nil, true},
+		"the session ends within the message":  {[]byte("p\x00\x00"), true},
+		"the session ends within the password": {[]byte("p\x00\x00\x00\x0bsec"), true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				near, far := net.Pipe()
+				ctx, end := context.WithCancelCause(context.Background())
+				s := &session{ctx: ctx, end: end, client: newLeg(ctx, near), login: new(login)}
+				result := make(chan error, 1)
+				go func() { result <- s.awaitPassword() }()
+				client := pgtest.NewPeer(t, far)
+				if row.first != nil {
+					client.Send(row.first)
+				}
+				synctest.Wait()
+				began := time.Now()
+				if row.ends {
+					end(over)
+					if err := <-result; !errors.Is(err, over) {
+						t.Errorf("the result is %v", err)
+					}
+					since(t, began, 0)
+					return
+				}
+				s.client.stopReads()
+				synctest.Wait()
+				client.Send(pgtest.Message('p', "secret\x00")[len(row.first):])
+				if err := <-result; err != nil || *s.login.password != "secret" {
+					t.Errorf("the result is %v", err)
+				}
+			})
+		})
+	}
 }
 
 var cleartextRequest = pgtest.Message('R', "\x00\x00\x00\x03")
