@@ -115,7 +115,7 @@ func (s *session) followUpstream() (again bool, err error) {
 			break
 		}
 		if err == nil {
-			if why := s.refused(message); why != nil {
+			if why := s.hear(message); why != nil {
 				if again, err := s.replace(why); again || err != nil {
 					return again, err
 				}
@@ -273,13 +273,9 @@ func (s *session) readResponse() (message []byte, stopped bool, err error) {
 // most often it is in the socket already.
 func (s *session) readRest(p []byte) error {
 	n, err := io.ReadFull(s.client, p)
-	for until := time.Now().Add(restGrace); errors.Is(err, os.ErrDeadlineExceeded); {
-		if context.Cause(s.ctx) != nil || !time.Now().Before(until) {
-			break
-		}
-		s.client.setReadDeadline(until)
-		p = p[n:]
-		n, err = io.ReadFull(s.client, p)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		s.client.setReadDeadline(time.Now().Add(restGrace))
+		_, err = io.ReadFull(s.client, p[n:])
 	}
 	return err
 }

@@ -27,7 +27,8 @@ func (s *session) watchClient() {
 	s.watch.start(s.client.Conn, func() { s.end(clientGone(io.EOF)) }, s.client.stopReads)
 }
 
-// start begins to watch a client. Each function is called at most once, with w.mu held.
+// start begins to watch a client. clientLeft is called at most once, and upstreamHungUp at most once after each
+// begin, both with w.mu held.
 func (w *loginWatch) start(client net.Conn, clientLeft, upstreamHungUp func()) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -41,6 +42,7 @@ func (w *loginWatch) start(client net.Conn, clientLeft, upstreamHungUp func()) {
 			clientLeft()
 			return
 		case w.upstream != nil && evloop.HungUp(w.upstream):
+			w.upstream = nil
 			upstreamHungUp()
 		}
 		w.timer.Reset(watchInterval)
