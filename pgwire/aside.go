@@ -17,7 +17,7 @@ func (s *session) aside(wait func()) {
 	began := time.Now()
 	wait()
 	notice.stop()
-	if !inTime { // the session is over
+	if !inTime { // loginExpired ends the session, and reads info.Waited
 		return
 	}
 	s.info.Waited += time.Since(began)

@@ -132,6 +132,25 @@ func TestLoginTimeoutStandsStill(t *testing.T) {
 	})
 }
 
+// A session whose LoginTimeout has passed does not begin to wait: the clock is not set again.
+func TestLoginTimeoutBeforeTheWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, func(s *Server) { s.LoginTimeout = 5 * time.Second })
+		r.server.DialSession = func(ctx context.Context, aside func(func())) (Opened, error) {
+			<-ctx.Done()
+			aside(func() { time.Sleep(time.Hour) })
+			return Opened{}, ctx.Err()
+		}
+		client := r.connect()
+		client.Send(pgtest.Startup("user", "app"))
+		contains(t, client.ExpectError("57014").Message, "longer than 5s")
+		_ = client.Close()
+		if e := r.expectEnd(ReasonLoginTimeout); e.Waited != 0 {
+			t.Errorf("waited %v", e.Waited)
+		}
+	})
+}
+
 // How long a connection took to open does not include the wait.
 func TestTookWithoutWaiting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
