@@ -68,9 +68,9 @@ func (s *session) replaceable() bool {
 // holdsBack reports whether the client need not see yet what it may see.
 func (s *session) holdsBack() bool { return s.replaceable() && len(s.login.held) <= maxHeld }
 
-// refused returns why the upstream refuses the connection, if another one may be taken. Otherwise, it returns
-// nil.
-func (s *session) refused(message []byte) error {
+// hear notes whether the upstream takes the login. The error says why it refuses the connection, if another one
+// may be taken.
+func (s *session) hear(message []byte) error {
 	l := s.login
 	switch message[0] {
 	case typeNotice, typeNegotiateVersion: // they do not say whether the upstream takes the login
