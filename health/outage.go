@@ -14,11 +14,7 @@ func (w Wait) Note(now time.Time) string {
 	if w.Waiting == 1 {
 		clients = "1 client waits"
 	}
-	text := fmt.Sprintf("away for %s, %s", age(now, w.Since), clients)
-	if w.Problem == nil {
-		return text
-	}
-	text += fmt.Sprintf(": %s (%s)", w.Problem.Text, w.Problem.Reason)
+	text := fmt.Sprintf("away for %s, %s: %s (%s)", age(now, w.Since), clients, w.Problem.Text, w.Problem.Reason)
 	if w.Problem.Cure != "" {
 		text += ". " + w.Problem.Cure
 	}

@@ -224,7 +224,7 @@ type Wait struct {
 	Away         bool      `json:"away"`
 	Since        time.Time `json:"since,omitzero"` // of Away
 	Waiting      int       `json:"waiting"`        // clients
-	Problem      *Problem  `json:"problem"`        // why it is away; nil: it is not, or nothing is known yet
+	Problem      *Problem  `json:"problem"`        // why it is away; nil: it is not
 }
 
 // Address is what is remembered about one resolved address of the upstream.

@@ -247,11 +247,8 @@ func findings(o health.OriginSnapshot, now now) []finding {
 	var found []finding
 	reason := ""
 	if o.Wait.Away {
-		f := away(o.Wait, now)
-		if o.Wait.Problem != nil {
-			reason = o.Wait.Problem.Reason
-		}
-		found = append(found, f)
+		reason = o.Wait.Problem.Reason
+		found = append(found, away(o.Wait, now))
 	} else if p := o.Probe; p.Problem != nil {
 		reason = p.Problem.Reason
 		f := finding{
@@ -290,15 +287,13 @@ func findings(o health.OriginSnapshot, now now) []finding {
 
 // away says that clients wait.
 func away(w health.Wait, now now) finding {
+	p := w.Problem
 	f := finding{
-		Title: "The upstream is away, clients wait", Level: bad, Text: "No connection has been answered.",
-		Times: []timed{{"since", now.Moment(w.Since)}},
+		Title: "The upstream is away, clients wait", Level: bad, Text: p.Text, Cures: p.Cures,
+		Times: []timed{{p.Reason + " since", now.Moment(w.Since)}},
 	}
 	if w.Waiting > 0 {
 		f.Title = "The upstream is away, " + clientsWait(w.Waiting)
-	}
-	if p := w.Problem; p != nil {
-		f.Text, f.Cures, f.Times[0].Before = p.Text, p.Cures, p.Reason+" since"
 	}
 	return f
 }
