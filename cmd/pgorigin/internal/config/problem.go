@@ -19,22 +19,22 @@ type Problem struct {
 	Unset    bool   // the variable is missing
 	Text     string // expectation; cure
 	File     bool   // the variable names a file
-	Fault    FileFault
+	Fault    fileFault
 }
 
-// FileFault says what is wrong with a file, if waiting may cure it: another program may be writing the file.
-type FileFault int
+// fileFault says what is wrong with a file, if waiting may cure it: another program may be writing the file.
+type fileFault int
 
 // The faults.
 const (
-	NoFileFault  FileFault = iota // waiting does not help
+	NoFileFault  fileFault = iota // waiting does not help
 	FileMissing                   // the file, or a folder on the way, does not exist
 	FileUnusable                  // the file cannot be used; it may be half written
 )
 
 // faultOf returns the fault of a file that could not be used because of err. A file that stalls was waited
 // for.
-func faultOf(err error) FileFault {
+func faultOf(err error) fileFault {
 	switch {
 	case errors.Is(err, configfile.ErrStalled):
 		return NoFileFault
@@ -109,7 +109,7 @@ type finding struct {
 	unset  bool   // the variable is missing
 	text   string // template for Origin.Fill
 	detail string // data for text
-	fault  FileFault
+	fault  fileFault
 }
 
 // template is an error whose text is a template for Origin.Fill.
