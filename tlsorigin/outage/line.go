@@ -69,8 +69,9 @@ type Trace struct {
 	// Waited is called for each client that has waited: when the upstream answers its login, or with an error
 	// when it has waited in vain. If the session has ended meanwhile, that is the error of its context.
 	Waited func(waited time.Duration, err error)
-	// Probed is called for each dial of a prober that was not interrupted. Nil means a verified connection.
-	Probed func(failure *tlsorigin.Error)
+	// Probed is called for each dial of a prober that was not interrupted. A nil failure means a verified
+	// connection. why is what Away returns now.
+	Probed func(failure *tlsorigin.Error, why error)
 }
 
 // Line dials for sessions. While the upstream is away they wait in the order in which they came. New makes a
@@ -150,10 +151,18 @@ func (l *Line) Waiting() int {
 func (l *Line) Away() (since time.Time, why error, away bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.outage == nil || !l.outage.announced {
-		return time.Time{}, nil, false
+	if why = l.why(); why != nil {
+		since = l.outage.began
 	}
-	return l.outage.began, l.outage.why, true
+	return since, why, why != nil
+}
+
+// why returns why the upstream is away. It is nil if that was not announced. l.mu is held.
+func (l *Line) why() error {
+	if l.outage == nil || !l.outage.announced {
+		return nil
+	}
+	return l.outage.why
 }
 
 // isClosed reports whether Close was called.

@@ -227,9 +227,6 @@ func (l *Line) probed(
 	}
 	var failure *tlsorigin.Error
 	failed := errors.As(err, &failure)
-	if (conn != nil || failed) && l.options.Trace.Probed != nil {
-		l.options.Trace.Probed(failure)
-	}
 	switch {
 	case conn != nil:
 		a.failure, a.refusal = nil, nil
@@ -239,6 +236,9 @@ func (l *Line) probed(
 		l.failed = time.Now()
 		a.failure, a.refusal = failure, nil
 		l.review()
+	}
+	if (conn != nil || failed) && l.options.Trace.Probed != nil {
+		l.options.Trace.Probed(failure, l.why())
 	}
 	l.kick()
 }

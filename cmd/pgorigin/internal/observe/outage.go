@@ -28,9 +28,10 @@ const (
 // outageState is what is known about the current outage.
 type outageState struct {
 	mu      sync.Mutex
-	problem *health.Problem // why it began; nil: there is none
-	clients int             // that have waited and do not wait any more
-	failed  int             // of them, those that got an error
+	reason  string    // as the Prober knows it; "": there is no outage
+	told    time.Time // when the Prober was told
+	clients int       // that have waited and do not wait any more
+	failed  int       // of them, those that got an error
 }
 
 // OutageTrace returns the hooks for the line of clients.
@@ -42,7 +43,8 @@ func (o *Observer) OutageTrace() outage.Trace {
 func (o *Observer) away(why error) {
 	problem := o.problem(why)
 	o.outage.mu.Lock()
-	o.outage.problem, o.outage.clients, o.outage.failed = problem, 0, 0
+	o.outage.reason, o.outage.told = problem.Reason, time.Now()
+	o.outage.clients, o.outage.failed = 0, 0
 	o.outage.mu.Unlock()
 	o.Prober.Observed(problem, 0)
 	if o.limiter.admit(kindAway, 0) {
@@ -77,7 +79,7 @@ func (o *Observer) hopeless(why *tlsorigin.Error, lasted time.Duration, waiting 
 func (o *Observer) endOutage(lasted time.Duration, waiting, failed int) []zap.Field {
 	o.outage.mu.Lock()
 	defer o.outage.mu.Unlock()
-	o.outage.problem = nil
+	o.outage.reason = ""
 	return []zap.Field{
 		zap.String("origin", o.origin), zap.Float64("lasted", lasted.Round(time.Millisecond).Seconds()),
 		zap.Int("clients_waited", o.outage.clients+waiting), zap.Int("clients_failed", o.outage.failed+failed),
@@ -96,7 +98,7 @@ func (o *Observer) waited(took time.Duration, err error) {
 	o.metrics.Waited(o.origin, result, took)
 	o.outage.mu.Lock()
 	defer o.outage.mu.Unlock()
-	if o.outage.problem == nil { // back has counted it
+	if o.outage.reason == "" { // back has counted it
 		return
 	}
 	o.outage.clients++
@@ -105,20 +107,35 @@ func (o *Observer) waited(took time.Duration, err error) {
 	}
 }
 
-// waitProbed counts a dial of the prober. Whatever its result, the upstream is away until
-// back: a verified server may still refuse logins.
-func (o *Observer) waitProbed(failure *tlsorigin.Error) {
+// tellPeriod is how often the Prober hears that the upstream is still away, for the same reason.
+const tellPeriod = time.Second
+
+// waitProbed counts a dial of the prober. Whatever its result, the upstream is away as long as why is not nil: a
+// verified server may still refuse logins.
+func (o *Observer) waitProbed(failure *tlsorigin.Error, why error) {
 	reason := string(pgwire.ReasonOK)
 	if failure != nil {
 		reason = failure.Reason()
 	}
 	o.metrics.WaitProbed(o.origin, reason)
-	o.outage.mu.Lock()
-	problem := o.outage.problem
-	o.outage.mu.Unlock()
-	if problem != nil {
+	if why == nil {
+		return
+	}
+	if problem := o.problem(why); o.isNews(problem.Reason) {
 		o.Prober.Observed(problem, 0)
 	}
+}
+
+// isNews reports whether the Prober has to be told that the upstream is away for this reason.
+func (o *Observer) isNews(reason string) bool {
+	now := time.Now()
+	o.outage.mu.Lock()
+	defer o.outage.mu.Unlock()
+	if reason == o.outage.reason && now.Sub(o.outage.told) < tellPeriod {
+		return false
+	}
+	o.outage.reason, o.outage.told = reason, now
+	return true
 }
 
 // Waiting returns what the status says about an outage. since and why are those of outage.Line.Away.
@@ -168,7 +185,7 @@ func AddressStates() []string {
 func (o *Observer) refusesLogins(before, after tlsorigin.AddressStatus) bool {
 	o.outage.mu.Lock()
 	defer o.outage.mu.Unlock()
-	return o.outage.problem != nil &&
+	return o.outage.reason != "" &&
 		(before.State == tlsorigin.AddressNotReady || after.State == tlsorigin.AddressNotReady)
 }
 

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/pgorigin/pgorigin/health"
+	"github.com/pgorigin/pgorigin/pgwire"
 	"github.com/pgorigin/pgorigin/tlsorigin"
 )
 
@@ -35,8 +36,8 @@ func TestOutage(t *testing.T) {
 		}
 		for range 60 {
 			time.Sleep(time.Second)
-			trace.Probed(refusedDial())
-			trace.Probed(nil) // verified, and it takes no login
+			trace.Probed(refusedDial(), refusedDial())
+			trace.Probed(nil, refusedDial()) // verified, and it takes no login
 		}
 		if p := w.Prober.Snapshot(); p.State != health.ProbeDown {
 			t.Errorf("after a minute in which nobody got through, the upstream is %s", p.State)
@@ -75,6 +76,44 @@ func TestOutage(t *testing.T) {
 			`pgorigin_upstream_wait_probes_total{origin="default",reason="cert_name_mismatch"}`:       "0",
 			`pgorigin_upstream_wait_duration_seconds_bucket{origin="default",result="served",le="1"}`: "40",
 		})
+		w.Flush()
+	})
+}
+
+// TestProberHearsOfAnOutage: the status has one reason, the latest one, and many probes do not count more.
+func TestProberHearsOfAnOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWatched()
+		trace := w.OutageTrace()
+		reason := func() string { return w.Prober.Snapshot().Problem.Reason }
+		trace.Away(refusedDial())
+		starting := &pgwire.Error{Kind: pgwire.ReasonServerStarting, Text: "the database system is starting up"}
+		trace.Probed(nil, starting)
+		if got := reason(); got != "server_starting" {
+			t.Errorf("the status says %q when the upstream starts", got)
+		}
+		told := w.Prober.Snapshot().LastTry
+		for range 9 {
+			time.Sleep(100 * time.Millisecond)
+			trace.Probed(nil, starting)
+		}
+		if again := w.Prober.Snapshot().LastTry; !again.Equal(told) {
+			t.Errorf("the Prober was told the same again after %v", again.Sub(told))
+		}
+		time.Sleep(100 * time.Millisecond)
+		trace.Probed(nil, starting)
+		if again := w.Prober.Snapshot().LastTry; again.Sub(told) != time.Second {
+			t.Errorf("the Prober was told the same again after %v", again.Sub(told))
+		}
+		trace.Back(time.Second, 0)
+		trace.Probed(refusedDial(), nil) // late
+		if p := w.Prober.Snapshot(); p.State != health.ProbeUp || p.Problem != nil {
+			t.Errorf("after the outage, the status is %+v", p)
+		}
+		trace.Away(refusedDial()) // again, for a reason that an outage had before
+		if got := reason(); got != "upstream_refused" {
+			t.Errorf("the status says %q of another outage", got)
+		}
 		w.Flush()
 	})
 }
