@@ -137,6 +137,7 @@ func (p *Place) LoggedIn() {
 	if p.turn != nil {
 		p.turn.measure(time.Since(p.began))
 		p.endTurn(true)
+		p.line.release()
 	}
 }
 
