@@ -449,7 +449,25 @@ func TestSlowLoginsAfterAnOutage(t *testing.T) {
 	})
 }
 
-// A name that is slow from the begin on is not away, nor one that has become slow in an outage.
+// A login that ends after its turn widens the window, and that lets another client dial.
+func TestWindowOverALongDistance(t *testing.T) {
+	inBubble(t, time.Minute, []string{"db"}, func(t *testing.T, r *rig) {
+		r.set(refused)
+		r.arrive(0, 1000, time.Millisecond)
+		r.slow(300 * time.Millisecond)
+		r.set(fine)
+		for range 300 {
+			r.pass(10 * time.Millisecond)
+			r.Line.mu.Lock()
+			if v := r.recovery; v != nil && r.outage == nil && r.queue.Len() > 0 && v.dialling < v.window {
+				t.Errorf("%d wait, though only %d of %d dial", r.queue.Len(), v.dialling, v.window)
+			}
+			r.Line.mu.Unlock()
+		}
+	})
+}
+
+// An upstream that is slow from the start is not away, nor one that has become slow in an outage.
 func TestDistantUpstream(t *testing.T) {
 	for name, before := range map[string]health{"at the start": fine, "after an outage": refused} {
 		t.Run(name, func(t *testing.T) {
