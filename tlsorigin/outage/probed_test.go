@@ -1,6 +1,7 @@
 package outage
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -17,7 +18,7 @@ func TestProbedSaysWhy(t *testing.T) {
 		for _, h := range []health{refused, dropped, hung} {
 			r.set(h, "b")
 			r.pass(time.Second + 500*time.Millisecond)
-			if _, why, away := r.Away(); latest != why || !away {
+			if _, why, away := r.Away(); !away || !errors.Is(latest, why) {
 				t.Errorf("Probed says %v, Away says %v", latest, why)
 			}
 		}
