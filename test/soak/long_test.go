@@ -8,7 +8,6 @@ import (
 	"time"
 )
 
-//nolint:gochecknoglobals // a flag
 var duration = flag.Duration("duration", 30*time.Minute, "how long to soak, in rounds of a minute")
 
 // TestSoak is the long one. Resting takes a few seconds of each minute.
