@@ -30,7 +30,7 @@ func TestDial(t *testing.T) {
 			"without optional steps", func(file, _ string) bool { return slices.Contains(optional, file) }, 8,
 			3,
 		},
-		{"with them", func(string, string) bool { return false }, 30, 14},
+		{"with them", func(string, string) bool { return false }, 31, 15},
 	} {
 		r, err := run.Read("Dialer.Dial", row.skip)
 		if err != nil {
