@@ -11,7 +11,10 @@ func (w Wait) Note(now time.Time) string {
 		return ""
 	}
 	clients := fmt.Sprintf("%d clients wait", w.Waiting)
-	if w.Waiting == 1 {
+	switch w.Waiting {
+	case 0:
+		clients = "no client waits, and the next one tries it"
+	case 1:
 		clients = "1 client waits"
 	}
 	text := fmt.Sprintf("away for %s, %s: %s (%s)", age(now, w.Since), clients, w.Problem.Text, w.Problem.Reason)

@@ -71,6 +71,19 @@ func TestSummary(t *testing.T) {
 	}
 }
 
+// Nobody is served in order when nobody waits.
+func TestOutageWithoutClients(t *testing.T) {
+	s := stateNamed("upstream-away")
+	for i := range s.Origins {
+		s.Origins[i].Wait.Waiting = 0
+	}
+	got := summarize(s)
+	if got.Findings[0].Title != "The upstream was away at the last try" || strings.Contains(got.Sentence, "in order") ||
+		!strings.Contains(got.Sentence, "No client waits") {
+		t.Errorf("summary is %+v", got)
+	}
+}
+
 // A person who has to enter a password first leaves one failure each time.
 func TestHarmlessFailuresCallForNoAttention(t *testing.T) {
 	s := stateNamed("ready")

@@ -116,6 +116,10 @@ func waitingSentence(s health.Snapshot) string {
 	for _, o := range s.Origins {
 		waiting += o.Wait.Waiting
 	}
+	if waiting == 0 {
+		return "The upstream was away when pgorigin last tried it. No client waits for it. pgorigin tries again when " +
+			"the next client connects. The cause and what to change are below."
+	}
 	return "No client gets through for now, and " + clientsWait(waiting) + ". Clients are served in order when " +
 		"the upstream is back. The cause and what to change are below."
 }
@@ -289,7 +293,7 @@ func findings(o health.OriginSnapshot, now now) []finding {
 func away(w health.Wait, now now) finding {
 	p := w.Problem
 	f := finding{
-		Title: "The upstream is away, clients wait", Level: bad, Text: p.Text, Cures: p.Cures,
+		Title: "The upstream was away at the last try", Level: bad, Text: p.Text, Cures: p.Cures,
 		Times: []timed{{p.Reason + " since", now.Moment(w.Since)}},
 	}
 	if w.Waiting > 0 {

@@ -10,6 +10,7 @@
 //	login.go   what its login says about the upstream, after which it may come again
 //	probe.go   the dials of the prober
 //	queue.go   the order of arrival
+//	forget.go  the end of an outage for which nobody waits
 package outage
 
 import (
@@ -61,11 +62,15 @@ type Trace struct {
 	// Away is called when the first client of an outage has to wait.
 	Away func(why error)
 	// Back is called after Away, when the upstream takes logins again. It gets the length of the outage and
-	// the number of clients that still wait.
+	// the number of clients that still wait. If nobody tried for a time before, the outage lasted until the
+	// latest failure.
 	Back func(lasted time.Duration, waiting int)
 	// Hopeless is called in the place of Back if the upstream is there, but fails in a way that waiting does
 	// not cure. All clients that wait get that failure.
 	Hopeless func(why *tlsorigin.Error, lasted time.Duration, waiting int)
+	// Forgotten is called in the place of Back if no client has waited for a while. Nobody has found out since
+	// then whether the upstream is still away. It gets the time until the last client left.
+	Forgotten func(lasted time.Duration)
 	// Waited is called for each client that has waited: when the upstream answers its login, or with an error
 	// when it has waited in vain. If the session has ended meanwhile, that is the error of its context.
 	Waited func(waited time.Duration, err error)
@@ -103,6 +108,10 @@ type outage struct {
 	began     time.Time
 	why       error // the latest reason
 	announced bool
+	probing   time.Time   // when the latest prober began
+	left      time.Time   // when the line was last empty
+	forget    *time.Timer // calls Line.forget; nil while it is known that clients wait
+	suspect   time.Time   // since when waiting seems to be of no use; zero if it does not
 
 	asked     time.Time // when addresses was brought up to date
 	addresses []*address
@@ -241,6 +250,7 @@ func (l *Line) begin(why error) {
 		return
 	}
 	l.outage = &outage{began: time.Now(), why: why}
+	l.forgetLater()
 	for e := l.pending.Front(); e != nil; e = e.Next() {
 		if p := e.Value.(*Place); p.given == (grant{}) { // otherwise its dial is about to end
 			l.push(p)
@@ -268,7 +278,11 @@ func (l *Line) back() {
 	l.outage = nil
 	l.stopProber()
 	if o.announced && l.options.Trace.Back != nil {
-		l.options.Trace.Back(time.Since(o.began), l.waiting)
+		end := time.Now()
+		if l.failed.After(o.began) && l.failed.Before(o.probing) { // nobody tried between them
+			end = l.failed
+		}
+		l.options.Trace.Back(end.Sub(o.began), l.waiting)
 	}
 	l.recovery = &recovery{window: firstWindow}
 	l.release()
@@ -399,6 +413,7 @@ func (l *Line) remove(p *Place) {
 func (l *Line) idle() {
 	if l.queue.Len() == 0 {
 		l.stopProber()
+		l.forgetLater()
 	}
 }
 

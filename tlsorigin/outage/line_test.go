@@ -260,7 +260,7 @@ func TestWhatWaitingCannotCure(t *testing.T) {
 		r.set(dropped)
 		r.arrive(0, 150, 50*time.Millisecond)
 		r.set(distrust, "a")
-		r.pass(500 * time.Millisecond)
+		r.pass(connectTime + 500*time.Millisecond)
 		if len(r.failed) == 0 || r.hopelessly != 1 {
 			t.Errorf("%d have failed, hopeless %d", len(r.failed), r.hopelessly)
 		}

@@ -192,7 +192,7 @@ func (p *Place) judge(err error) (*tlsorigin.Conn, step, error) {
 		l.remove(p)
 		return nil, done, p.failed(err)
 	case isLocal(failure):
-	case !failure.MayPass():
+	case !failure.MayPass() && (over || l.outage == nil || failure.Others == nil):
 		l.remove(p)
 		l.answered = now
 		if l.outage != nil {

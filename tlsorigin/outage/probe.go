@@ -52,6 +52,7 @@ type address struct {
 	handed    time.Time // when the latest of these was given to its client
 
 	failure *tlsorigin.Error // of the latest probe or trial; nil if it had none, or if there is none yet
+	began   time.Time        // when the dial began that ended with failure
 	refusal error            // by a verified upstream that takes no logins for now; then failure is its short form
 }
 
@@ -75,6 +76,7 @@ func (l *Line) startProber() {
 	p := &prober{outage: l.outage, kicked: make(chan struct{}, 1)}
 	p.ctx, p.end = context.WithCancel(l.background.Context())
 	l.prober = p
+	l.outage.probing = time.Now()
 	l.background.Start(func(context.Context) { l.run(p) })
 }
 
@@ -136,6 +138,7 @@ func (l *Line) look(p *prober, now time.Time) time.Time {
 		if a.connected > 0 && a.dialling < maxProbes {
 			a.failure = l.upstream.silent(a.target, a.dialled, tlsorigin.ReasonUpstreamSilent,
 				fmt.Sprintf("TCP connection to %v opened, but no answer came within %v", a.target, quietTime))
+			a.began = a.dialled
 			if l.review(); l.prober != p {
 				return next
 			}
@@ -232,9 +235,9 @@ func (l *Line) probed(
 		a.failure, a.refusal = nil, nil
 		l.connected(began)
 		l.hand(conn, a)
-	case failed && l.prober == p && !isLocal(failure):
+	case failed && l.prober == p && !isLocal(failure) && !began.Before(a.began): // else a later one knows better
 		l.failed = time.Now()
-		a.failure, a.refusal = failure, nil
+		a.failure, a.refusal, a.began = failure, nil, began
 		l.review()
 	}
 	if (conn != nil || failed) && l.options.Trace.Probed != nil {
@@ -255,7 +258,7 @@ func (o *outage) refused(at *address, addr *tlsorigin.Addr, failure *tlsorigin.E
 func (o *outage) failed(at *address, addr *tlsorigin.Addr, failure *tlsorigin.Error) {
 	o.why = failure
 	if a := o.find(at, addr); a != nil {
-		a.failure, a.refusal = failure, nil
+		a.failure, a.refusal, a.began = failure, nil, time.Now()
 	}
 }
 
@@ -275,6 +278,8 @@ func (l *Line) review() {
 	if l.outage == nil {
 		return
 	}
+	suspect := l.outage.suspect
+	l.outage.suspect = time.Time{}
 	var failures, refusals []*tlsorigin.Error
 	for _, a := range l.outage.addresses {
 		switch {
@@ -292,12 +297,33 @@ func (l *Line) review() {
 	}
 	why := tlsorigin.Merge(failures)
 	if len(failures) == len(l.outage.addresses) && !why.MayPass() {
-		l.outage.why = why
-		l.hopeless(why)
+		if suspect.IsZero() || suspect.Before(l.outage.probing) {
+			suspect = time.Now()
+		}
+		l.outage.why, l.outage.suspect = why, suspect
+		if l.outage.confirms(suspect) {
+			l.hopeless(why)
+		}
 		return
 	}
 	why.Others = append(why.Others, refusals...)
 	l.outage.why = why
+}
+
+// confirms reports whether the failures of all addresses hold now. The addresses may have come back at the same
+// moment, and one of them with a wrong certificate. So a failure that may pass has to happen again after
+// suspect, and the other ones must be those of the latest prober.
+func (o *outage) confirms(suspect time.Time) bool {
+	for _, a := range o.addresses {
+		since := o.probing
+		if a.failure.MayPass() {
+			since = suspect
+		}
+		if a.began.Before(since) {
+			return false
+		}
+	}
+	return true
 }
 
 func earlier(a, b time.Time) time.Time {

@@ -8,6 +8,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -62,6 +63,8 @@ type rig struct {
 	lost     []int     // clients that ended with an error of their own context
 
 	away, back, hopelessly int
+	lasted                 time.Duration // of the latest outage that ended with back
+	forgotten              atomic.Int32
 	waits                  []error
 	stop                   func() // ends heardEvery; may be nil
 	clients                sync.WaitGroup
@@ -108,10 +111,14 @@ func inBubble(t *testing.T, wait time.Duration, addresses []string, test func(t 
 
 func (r *rig) trace() Trace {
 	return Trace{
-		Away:     func(error) { r.away++ },
-		Back:     func(time.Duration, int) { r.back++ },
-		Hopeless: func(*tlsorigin.Error, time.Duration, int) { r.hopelessly++ },
-		Waited:   func(_ time.Duration, err error) { r.waits = append(r.waits, err) },
+		Away: func(error) { r.away++ },
+		Back: func(lasted time.Duration, _ int) {
+			r.back++
+			r.lasted = lasted
+		},
+		Forgotten: func(time.Duration) { r.forgotten.Add(1) },
+		Hopeless:  func(*tlsorigin.Error, time.Duration, int) { r.hopelessly++ },
+		Waited:    func(_ time.Duration, err error) { r.waits = append(r.waits, err) },
 	}
 }
 

@@ -22,6 +22,7 @@ const (
 	kindAway     = "upstream is away, clients wait"
 	kindBack     = "upstream is back"
 	kindHopeless = "waiting does not help, clients get an error"
+	kindUnknown  = "no client waits any more, upstream is unknown"
 	kindAddress  = "upstream address state"
 )
 
@@ -36,7 +37,10 @@ type outageState struct {
 
 // OutageTrace returns the hooks for the line of clients.
 func (o *Observer) OutageTrace() outage.Trace {
-	return outage.Trace{Away: o.away, Back: o.back, Hopeless: o.hopeless, Waited: o.waited, Probed: o.waitProbed}
+	return outage.Trace{
+		Away: o.away, Back: o.back, Hopeless: o.hopeless, Forgotten: o.forgotten, Waited: o.waited,
+		Probed: o.waitProbed,
+	}
 }
 
 // away logs that from now on clients wait. They report nothing while they do, so the Prober hears of it here.
@@ -71,6 +75,14 @@ func (o *Observer) hopeless(why *tlsorigin.Error, lasted time.Duration, waiting 
 	if o.limiter.admit(kindHopeless, 0) {
 		o.log.Warn(kindHopeless, append(fields, zap.String("reason", problem.Reason),
 			Text("error", advice.WithCause(why)), Text("cure", problem.Cure))...)
+	}
+}
+
+// forgotten logs that no client waits any more, so nobody finds out whether the upstream is back.
+func (o *Observer) forgotten(lasted time.Duration) {
+	fields := o.endOutage(lasted, 0, 0)
+	if o.limiter.admit(kindUnknown, 0) {
+		o.log.Info(kindUnknown, fields...)
 	}
 }
 

@@ -118,11 +118,34 @@ func TestProberHearsOfAnOutage(t *testing.T) {
 	})
 }
 
+// TestForgottenOutage: all clients have left. Nobody says that the upstream is back.
+func TestForgottenOutage(t *testing.T) {
+	w := newWatched()
+	trace := w.OutageTrace()
+	trace.Away(refusedDial())
+	trace.Waited(3*time.Second, context.Canceled)
+	trace.Forgotten(3 * time.Second)
+	trace.Probed(nil, nil)
+	if p := w.Prober.Snapshot(); p.Problem == nil || p.Problem.Reason != "upstream_refused" {
+		t.Errorf("the status is %+v", p)
+	}
+	lines := w.logs.TakeAll()
+	if len(lines) != 2 || lines[1].Message != kindUnknown || lines[1].ContextMap()["lasted"] != 3.0 ||
+		lines[1].ContextMap()["clients_waited"] != int64(1) {
+		t.Errorf("the lines are %v", lines)
+	}
+}
+
 func TestNoteOfAnOutage(t *testing.T) {
 	wait := newWatched().Waiting(2, time.Now().Add(-3*time.Second), refusedDial(), true)
 	const want = "away for 3s, 2 clients wait: " +
 		"upstream db:6432: TCP connection to 192.0.2.7:6432 refused (upstream_refused). "
 	if note := wait.Note(time.Now()); !strings.HasPrefix(note, want) {
+		t.Errorf("the note is %q", note)
+	}
+	wait.Waiting = 0
+	const left = "away for 3s, no client waits, and the next one tries it: upstream db:6432"
+	if note := wait.Note(time.Now()); !strings.HasPrefix(note, left) {
 		t.Errorf("the note is %q", note)
 	}
 }

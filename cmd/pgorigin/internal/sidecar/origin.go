@@ -76,7 +76,7 @@ func (o *origin) lineOptions() outage.Options {
 // outageTrace returns the observer's hooks. In addition, there are no spares while the upstream is away.
 func (o *origin) outageTrace() outage.Trace {
 	trace := o.observer.OutageTrace()
-	away, back, hopeless := trace.Away, trace.Back, trace.Hopeless
+	away, back, hopeless, forgotten := trace.Away, trace.Back, trace.Hopeless, trace.Forgotten
 	trace.Away = func(why error) {
 		o.spares.Suspend()
 		away(why)
@@ -88,6 +88,10 @@ func (o *origin) outageTrace() outage.Trace {
 	trace.Hopeless = func(why *tlsorigin.Error, lasted time.Duration, waiting int) {
 		o.spares.Resume()
 		hopeless(why, lasted, waiting)
+	}
+	trace.Forgotten = func(lasted time.Duration) {
+		o.spares.Resume()
+		forgotten(lasted)
 	}
 	return trace
 }
