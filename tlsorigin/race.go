@@ -277,7 +277,7 @@ func (r *race) start(ctx context.Context, one *racer) {
 func (r *race) lost(f finish) {
 	r.running = slices.DeleteFunc(r.running, func(one *racer) bool { return one == f.racer })
 	if f.failure != nil { // else ctx has ended
-		r.due = true
+		r.due = r.due || f.racer == r.latest // else the next one is under way already
 		r.failures = append(r.failures, ranked{f.racer.rank, f.failure})
 	}
 }

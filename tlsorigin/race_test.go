@@ -437,3 +437,17 @@ func TestArranged(t *testing.T) {
 		}
 	}
 }
+
+// The next address may be under way before the race has heard of a failure. That failure starts no other one.
+func TestFailureOfAnEarlierAddress(t *testing.T) {
+	earlier, latest := new(racer), new(racer)
+	r := &race{running: []*racer{earlier, latest}, latest: latest}
+	r.lost(finish{earlier, outcome{failure: new(Error)}})
+	if r.due {
+		t.Error("it starts another address at once")
+	}
+	r.lost(finish{latest, outcome{failure: new(Error)}})
+	if !r.due {
+		t.Error("the failure of the latest address does not start another one")
+	}
+}
