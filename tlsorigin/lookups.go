@@ -32,6 +32,8 @@ type lookedUp struct {
 	latest *lookup      // perhaps still under way
 	ips    []netip.Addr // the latest answer with addresses, as arranged returns it
 	at     time.Time    // of ips
+	// unanswered is when the first of the questions without an answer was asked; zero: there are none.
+	unanswered time.Time
 }
 
 // lookup is one question to DNS. Its result may be read when done is closed.
@@ -89,6 +91,9 @@ func (l *lookups) begin(ctx context.Context, resolve LookupFunc, host string, en
 	}
 	if name.latest != nil && name.latest.isRunning() && now.Sub(name.latest.began) < stagger {
 		return name.latest, stale
+	}
+	if name.unanswered.IsZero() || name.latest != nil && now.Sub(name.latest.began) > stateLife {
+		name.unanswered = now
 	}
 	running := &lookup{began: now, done: make(chan struct{})}
 	name.latest = running
@@ -149,6 +154,9 @@ func (l *lookups) finish(name *lookedUp, running *lookup, resolve func() ([]neti
 		running.err = errNoAddress
 	}
 	l.mu.Lock()
+	if running.err == nil || isAnswer(running.err) || time.Since(running.began) < entryStagger {
+		name.unanswered = time.Time{} // an error that comes soon costs no dial its time
+	}
 	switch {
 	case running.began.Before(name.at): // a later question has its answer already
 	case running.err == nil:
@@ -158,6 +166,15 @@ func (l *lookups) finish(name *lookedUp, running *lookup, resolve func() ([]neti
 	}
 	l.mu.Unlock()
 	close(running.done)
+}
+
+// isSilent reports whether DNS has not answered for host lately, and no earlier answer may stand in.
+func (l *lookups) isSilent(host string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	name, now := l.names[host], time.Now()
+	return name != nil && !name.unanswered.IsZero() && now.Sub(name.unanswered) >= entryStagger &&
+		now.Sub(name.latest.began) <= stateLife && (name.ips == nil || now.Sub(name.at) > staleFor)
 }
 
 // latest returns the latest answer for host. It asks nobody.

@@ -159,6 +159,70 @@ func TestNamesOfAList(t *testing.T) {
 	}
 }
 
+// TestSilentNameOfAList costs the first dial its patience, and the next ones nothing. An answer gives the name its
+// place back. Bad addresses do not go before it.
+func TestSilentNameOfAList(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newTown(t, "a.test:6432", "b.test:6432")
+		w.answers("a.test", 0, errSlow)
+		w.is("b.test", "10.0.0.2")
+		w.put("10.0.0.1", peertest.PipeTo(w.good))
+		w.put("10.0.0.2", peertest.PipeTo(w.good))
+		w.expect("10.0.0.2", entryStagger)
+		for range 20 {
+			w.expect("10.0.0.2", 0)
+			time.Sleep(time.Second)
+		}
+		time.Sleep(9 * time.Minute)
+		w.expect("10.0.0.2", 0)
+
+		w.put("10.0.0.2", refuses)
+		w.expect("upstream_dns", 10*time.Second) // 10.0.0.2 is good until then, and the name is given all the time
+		w.answers("a.test", time.Second, nil, "10.0.0.1")
+		w.expect("10.0.0.1", time.Second) // 10.0.0.2 is bad, and does not go first
+		w.put("10.0.0.2", peertest.PipeTo(w.good))
+		w.expect("10.0.0.1", stagger) // by the earlier answer
+		time.Sleep(time.Minute)
+
+		w.answers("a.test", 0, errSlow)
+		w.expect("10.0.0.1", stagger)
+		time.Sleep(time.Minute)
+		w.expect("10.0.0.1", stagger) // the earlier answer keeps its place
+		w.checkClosed()
+	})
+}
+
+// TestSilentNameAnswersAgain: the dial that asks does not wait for the answer, and the next one has it.
+func TestSilentNameAnswersAgain(t *testing.T) {
+	for _, row := range []struct {
+		name  string
+		pause time.Duration
+		first string
+		took  time.Duration
+	}{
+		{"soon", time.Minute, "10.0.0.2", time.Millisecond},
+		{"silence that nobody has asked about for long is forgotten", stateLife + time.Second, "10.0.0.1", 500 * time.Millisecond},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newTown(t, "a.test:6432", "b.test:6432")
+				w.answers("a.test", 0, errSlow)
+				w.answers("b.test", time.Millisecond, nil, "10.0.0.2") // so the lookup of a.test has begun by then
+				w.put("10.0.0.1", peertest.PipeTo(w.good))
+				w.put("10.0.0.2", peertest.PipeTo(w.good))
+				w.expect("10.0.0.2", entryStagger)
+				time.Sleep(row.pause)
+				w.answers("a.test", 500*time.Millisecond, nil, "10.0.0.1")
+				w.expect(row.first, row.took)
+				time.Sleep(time.Second)
+				w.is("a.test", "10.0.0.1")
+				w.expect("10.0.0.1", 0)
+				w.checkClosed()
+			})
+		})
+	}
+}
+
 // TestLookupInterrupted: the caller's context ends the wait for DNS, and the Dialer's end does not end Dial.
 func TestLookupInterrupted(t *testing.T) {
 	for _, names := range [][]string{{"a.test:1"}, {"a.test:1", "b.test:1"}} {

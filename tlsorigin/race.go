@@ -216,12 +216,17 @@ func (one *racer) patienceFor(next *racer) time.Duration {
 	return entryStagger
 }
 
-// next returns the next address to try: the first that is not bad, else the first.
+// next returns the next address to try: the first that is not bad, else the first. A name for which DNS is
+// silent is like a bad address: those that are not bad do not wait for it.
 func (r *race) next(now time.Time) (next *racer, ok bool) {
 	var bad *racer
+	silent := false
 	for i, name := range r.names {
 		if name.routes == nil && name.failure == nil && now.Sub(r.began) < entryStagger {
-			return nil, false // it is being looked up, and keeps its turn
+			if !r.dialer.lookups.isSilent(r.dialer.upstream[i].dns) {
+				return nil, false // it is being looked up, and keeps its turn
+			}
+			silent = true
 		}
 		for j, candidate := range name.routes {
 			p := r.dialer.place(candidate)
@@ -236,6 +241,9 @@ func (r *race) next(now time.Time) (next *racer, ok bool) {
 				bad = one
 			}
 		}
+	}
+	if silent {
+		return nil, false
 	}
 	return bad, bad != nil
 }

@@ -103,7 +103,7 @@ func TestListIsAPreference(t *testing.T) {
 		{"300 ms away", func(w *town) { w.put(first, late(300*time.Millisecond, w.good)) }, first, 900 * time.Millisecond, 900 * time.Millisecond, false},
 		{"600 ms away", func(w *town) { w.put(first, late(600*time.Millisecond, w.good)) }, first, 1800 * time.Millisecond, 1800 * time.Millisecond, false},
 		{"slow DNS", func(w *town) { w.answers("a.test", 400*time.Millisecond, nil, first) }, first, 400 * time.Millisecond, stagger, false},
-		{"no DNS", func(w *town) { w.answers("a.test", 0, errSlow) }, second, entryStagger, entryStagger, true},
+		{"no DNS", func(w *town) { w.answers("a.test", 0, errSlow) }, second, entryStagger, 0, true},
 		{"DNS fails", func(w *town) { w.answers("a.test", 0, errServfail) }, second, 0, 0, true},
 		{"black", func(w *town) { w.put(first, blackHole) }, second, entryStagger, 0, true},
 		{"refuses", func(w *town) { w.put(first, refuses) }, second, 0, 0, true},
