@@ -128,7 +128,7 @@ type Error struct {
 func (e *Error) Error() string {
 	var b strings.Builder
 	waited := ""
-	if e.Waited > 0 {
+	if e.Waited >= time.Second/2 {
 		waited = fmt.Sprintf("; waited %v for it", e.Waited.Round(100*time.Millisecond))
 	}
 	fmt.Fprintf(&b, "upstream %s: %s", e.place(), e.Text)

@@ -401,6 +401,11 @@ func TestWaitedIsToldOnce(t *testing.T) {
 	if got, want := e.Error(), "upstream db.test:1: refused; waited 14s for it"; got != want {
 		t.Errorf("got %s", got)
 	}
+	e.Waited = 499 * time.Millisecond
+	if got, want := e.Error(), "upstream db.test:1: refused"; got != want {
+		t.Errorf("got %s", got)
+	}
+	e.Waited = 14 * time.Second
 	e.Text = strings.Repeat("x", 1000)
 	e.Others = []*Error{{Text: e.Text}, {Text: e.Text}, {Text: e.Text, Waited: time.Second}}
 	if got := e.Error(); len(got) > 2048 || !strings.HasSuffix(got, "; waited 14s for it") || strings.Count(got, "waited") != 1 {

@@ -35,8 +35,13 @@ func TestHint(t *testing.T) {
 			t.Errorf("hint(%v) = %q, want %s in it", row.err, got, row.want)
 		}
 	}
-	if got := cures.Hint(&tlsorigin.Error{Kind: tlsorigin.ReasonUpstreamRefused}); strings.Contains(got, "UPSTREAM_WAIT") {
-		t.Errorf("a client that has not waited is told %q", got)
+	for what, err := range map[string]error{
+		"has not waited":                  &tlsorigin.Error{Kind: tlsorigin.ReasonUpstreamRefused},
+		"cannot be helped by a long wait": &tlsorigin.Error{Kind: tlsorigin.ReasonCertUnknownAuthority, Waited: 2 * time.Second},
+	} {
+		if got := cures.Hint(err); strings.Contains(got, "UPSTREAM_WAIT") {
+			t.Errorf("a client that %s is told %q", what, got)
+		}
 	}
 	for _, err := range []error{
 		nil, errors.New("x"), &pgwire.Error{Kind: pgwire.ReasonClientGone}, &pgwire.Error{Kind: "new"},

@@ -2,7 +2,6 @@ package advice
 
 import (
 	"strings"
-	"time"
 
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
@@ -40,7 +39,7 @@ func NewCures(o *config.Origin) Cures {
 	return c
 }
 
-// afterWait is the last cure for a client that has waited in vain.
+// afterWait is the last cure for a client that has waited in vain, if more time might have helped.
 const afterWait = "If outages may last longer, raise {UPSTREAM_WAIT} and the connect timeout of the client."
 
 // Find returns what err says. ok is false if err has no reason.
@@ -51,10 +50,10 @@ func (c Cures) Find(err error) (found Finding, ok bool) {
 	}
 	var which, value string
 	var server *pgwire.ServerError
-	var waited time.Duration
+	waited := false
 	switch e := failure.(type) {
 	case *tlsorigin.Error:
-		which, value, waited = string(e.Case), e.Value, e.Waited
+		which, value, waited = string(e.Case), e.Value, e.Waited > 0 && e.MayPass()
 	case *pgwire.Error:
 		which, value, server = string(e.Case), e.Value, e.Server
 		if e.Case == pgwire.CaseStalePassword || e.Case == pgwire.CasePasswordUnreadable {
@@ -66,7 +65,7 @@ func (c Cures) Find(err error) (found Finding, ok bool) {
 		Reason: failure.Reason(), Text: safetext.Printable(failure.Error()),
 		Cures: c.cures(failure.Reason(), which, value), Everybody: r.everybody(which),
 	}
-	if waited > 0 {
+	if waited {
 		found.Cures = append(found.Cures, c.origin.Fill(afterWait))
 	}
 	if server != nil && server.Forwarded { // other databases of the pooler may have other servers

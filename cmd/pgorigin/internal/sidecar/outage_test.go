@@ -76,13 +76,13 @@ func TestOutageIsSeen(t *testing.T) {
 
 // TestWaitInVain: a client is told how long it has waited, and what to raise.
 func TestWaitInVain(t *testing.T) {
-	env := append(cmdtest.StartUpstream(t), "PGORIGIN_UPSTREAM_ADDR="+cmdtest.FreeAddr(t), "PGORIGIN_UPSTREAM_WAIT=300ms")
+	env := append(cmdtest.StartUpstream(t), "PGORIGIN_UPSTREAM_ADDR="+cmdtest.FreeAddr(t), "PGORIGIN_UPSTREAM_WAIT=600ms")
 	r := start(t, env...)
 	client := r.Connect(t)
 	began := time.Now()
 	client.Send(pgtest.Startup("user", "app"))
 	e := client.ExpectError("57P03")
-	if took := time.Since(began); took < 300*time.Millisecond {
+	if took := time.Since(began); took < 600*time.Millisecond {
 		t.Errorf("the error comes after %v", took)
 	} else {
 		t.Logf("after %v: %s\n%s", took, e.Message, e.Hint)
