@@ -35,6 +35,7 @@ func (s *session) answerRequest(request []byte) error {
 		return err
 	}
 	s.sendInLogin(response)
+	l.given = binary.BigEndian.Uint32(request[messageHeader:]) != authSASL // whose answer has no proof
 	return nil
 }
 

@@ -20,6 +20,7 @@ type login struct {
 	bridging bool      // a bridge has asked the client for its password
 	password *string   // the answer; nil before
 	replaced time.Time // when the last attempt gave way to the next
+	inVain   bool      // an upstream has ended after it was given the password
 }
 
 // attempt is the login on one upstream connection.
@@ -30,6 +31,7 @@ type attempt struct {
 	heard    bool          // the upstream has said whether it takes the login
 	held     []byte        // what the client may see, and has not seen yet
 	answers  *answerer     // of a bridge; nil before it knows the password
+	given    bool          // a bridge has sent the password, or a proof of it
 	tokens   *tokenRelay   // of GSSAPI or SSPI; else nil
 	sendErr  error         // of the first write to the upstream that failed
 }
@@ -82,7 +84,7 @@ func (s *session) readInLogin() error {
 func (s *session) upstreamEndsLogin(err error) (again bool, _ error) {
 	// What could be read says more than that nothing could be sent.
 	lost := s.lostInLogin(errors.Join(err, s.login.sendErr))
-	if s.replaceable() {
+	if s.replaceable() && !s.triedPassword() {
 		if again, err := s.replace(lost); again || err != nil {
 			return again, err
 		}

@@ -45,6 +45,18 @@ func (s *session) replace(why error) (replaced bool, err error) {
 	return err == nil, err
 }
 
+// triedPassword notes that the upstream has ended. It reports whether that was the second end in answer to a
+// password. Such an end may count as a failed login, and too many of them lock the user out.
+func (s *session) triedPassword() bool {
+	l := s.login
+	if !l.given || l.accepted() {
+		return false
+	}
+	before := l.inVain
+	l.inVain = true
+	return before
+}
+
 // pace waits until replaceEvery has passed since the last replacement of the session.
 func (s *session) pace() error {
 	due := s.login.replaced.Add(replaceEvery)

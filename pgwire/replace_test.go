@@ -452,6 +452,46 @@ func TestBridgeBeginsAgain(t *testing.T) {
 	}
 }
 
+// An upstream that ends each time it has the password may count failed logins. It gets the password twice.
+func TestBridgeGivesThePasswordTwice(t *testing.T) {
+	challenge := func(first []byte) []byte {
+		return pgtest.Message('R', "\x00\x00\x00\x0br="+string(first[bytes.Index(first, []byte("r="))+2:])+"x,s=c2FsdA==,i=4096")
+	}
+	for name, scram := range map[string]bool{"cleartext": false, "SCRAM": true} {
+		t.Run(name, func(t *testing.T) {
+			r := newReplaceRig(bridgeRig(t, nil, func(s *Server) { s.RequireAuth, s.LoginTimeout = allMethods, 10*time.Second }))
+			client := r.connect()
+			client.Send(pgtest.Startup("user", "app"))
+			for n := range 3 {
+				upstream := r.next()
+				upstream.Expect(pgtest.Startup("user", "app"))
+				if n == 1 { // this one does not get it, and does not count
+					_ = upstream.Close()
+					continue
+				}
+				ask := cleartextRequest
+				if scram {
+					ask = pgtest.AuthenticationSASL("SCRAM-SHA-256")
+				}
+				upstream.Send(ask)
+				if n == 0 {
+					givePassword(client, "secret")
+				}
+				_, answer := upstream.ReadMessage()
+				if scram {
+					upstream.Send(challenge(answer))
+					upstream.ReadMessage()
+				}
+				_ = upstream.Close()
+			}
+			client.ExpectError("08006")
+			_ = client.Close()
+			r.expectEnd(ReasonUpstreamGone)
+			r.expectReplaced(2)
+		})
+	}
+}
+
 // What a bridge is refused after another connection is refused as ever.
 func TestBridgeGivesUp(t *testing.T) {
 	wrong := pgtest.ErrorResponse("28P01", `password authentication failed for user "app"`)
