@@ -86,6 +86,7 @@ func (f fault) meansCause(text, cure string) bool {
 func notInjected() map[string]string {
 	return map[string]string{
 		"this machine is busy": "that takes more handshakes at once than its processor can do in time",
+		"this machine has no file descriptor, memory or port left":                "that takes other clients, which use them up",
 		"no machine answers at the address, or a firewall rejects the connection": "that takes a second machine, or a firewall",
 		"the client of a bridge comes over a network":                             "pgorigin does not start with such a listener",
 	}
