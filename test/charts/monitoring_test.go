@@ -157,7 +157,7 @@ func TestQueriesAskForWhatThereIs(t *testing.T) {
 	for _, match := range regexp.MustCompile(`(?m)^# TYPE (\S+) (\S+)$`).FindAllStringSubmatch(exposition, -1) {
 		known[match[1]] = true
 		if match[2] == "histogram" {
-			known[match[1]+"_bucket"] = true
+			known[match[1]+"_bucket"], known[match[1]+"_count"], known[match[1]+"_sum"] = true, true, true
 		}
 	}
 	name := regexp.MustCompile(`\b(pgorigin|process|go)_\w+`)
