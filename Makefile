@@ -48,6 +48,7 @@ quick: ## tests that need no server, without the race detector: seconds after th
 
 drivers: install ## real drivers with real servers; UPDATE=-update writes docs/reference/compatibility.md
 	$(GO) test -tags drivers -count=1 -timeout=14m ./test/drivers $(UPDATE)
+	$(GO) test -tags drivers -count=1 -run='^TestLikeLibpq$$' ./cmd/pgorigin/internal/pgurl
 
 faults: install ## one thing wrong at a time, and what each surface says; UPDATE=-update writes docs/explanation/diagnosis.md; needs root
 	@test/install iproute2 iptables

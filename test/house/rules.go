@@ -43,6 +43,7 @@ const (
 	inject   = internal + "inject"
 	webhook  = internal + "webhook"
 	host     = internal + "host"
+	pgurl    = internal + "pgurl"
 	cli      = internal + "cli"
 	safetext = internal + "safetext"
 )
@@ -103,6 +104,8 @@ func house() []room {
 		{Package: host, Libraries: []string{systemCalls}},
 		{Package: internal + "cmdtest", Rooms: []string{cli, "pgwire/pgtest", "tlsorigin/tlstest"}, Libraries: []string{cryptoTLS}},
 		{Package: internal + "golden"},
+		// pgurl reads the URLs of applications, and nothing else.
+		{Package: pgurl},
 		{Package: cli},
 		{Package: safetext},
 
