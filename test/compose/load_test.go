@@ -32,7 +32,8 @@ func mustLoad(t *testing.T, file string, env ...string) *types.Project {
 }
 
 func TestFilesAreValid(t *testing.T) {
-	for file, env := range map[string][]string{demoFile: nil, localFile: localSettings} {
+	files := map[string][]string{demoFile: nil, localFile: localSettings}
+	for file, env := range files {
 		t.Run(file, func(t *testing.T) {
 			project := mustLoad(t, file, env...)
 			for name, service := range project.Services {
@@ -48,7 +49,12 @@ func TestFilesAreValid(t *testing.T) {
 					}
 				}
 			}
-			checkHardened(t, project.Services["pgorigin"])
+			pgorigin := project.Services["pgorigin"]
+			checkHardened(t, pgorigin)
+			checkCopied(t, pgorigin)
+			if file != demoFile {
+				checkOutlives(t, pgorigin)
+			}
 		})
 	}
 }
@@ -63,9 +69,41 @@ func checkHardened(t *testing.T, pgorigin types.ServiceConfig) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	test := pgorigin.HealthCheck.Test
+	test, ready := cutLast(pgorigin.HealthCheck.Test, "--ready")
 	if len(test) == 0 || test[0] != "CMD" || !strings.Contains(string(dockerfile), `CMD ["`+strings.Join(test[1:], `", "`)+`"]`) {
 		t.Errorf("the health check %q is not the image's", test)
+	}
+	if !ready {
+		t.Error("the health check does not ask whether pgorigin is ready")
+	}
+}
+
+// cutLast returns words without the last one, and whether that was last.
+func cutLast(words []string, last string) ([]string, bool) {
+	if n := len(words) - 1; n >= 0 && words[n] == last {
+		return words[:n], true
+	}
+	return words, false
+}
+
+// checkCopied fails when the file would do something else in the folder of another project.
+func checkCopied(t *testing.T, pgorigin types.ServiceConfig) {
+	t.Helper()
+	if pgorigin.Build != nil {
+		t.Errorf("the file builds %s, which is another project once the file is copied", pgorigin.Build.Context)
+	}
+	if pgorigin.Image != "pgorigin:dev" {
+		t.Errorf("the image is %s, not the one that docs/how-to/compose.md makes", pgorigin.Image)
+	}
+}
+
+// checkOutlives fails when pgorigin would stay away after a crash or become healthy late. Package test checks the grace period.
+func checkOutlives(t *testing.T, pgorigin types.ServiceConfig) {
+	t.Helper()
+	check := pgorigin.HealthCheck
+	if pgorigin.Restart != types.RestartPolicyUnlessStopped || pgorigin.StopGracePeriod == nil ||
+		check.StartPeriod == nil || check.StartInterval == nil || *check.StartInterval >= *check.Interval {
+		t.Error("restart, stop_grace_period, start_period or start_interval is missing")
 	}
 }
 
@@ -103,11 +141,13 @@ func TestWarningIsAnError(t *testing.T) {
 }
 
 func TestMissingSettingIsNamed(t *testing.T) {
-	for i, setting := range localSettings {
-		name, _, _ := strings.Cut(setting, "=")
-		_, err := load(t.Context(), localFile, slices.Delete(slices.Clone(localSettings), i, i+1)...)
-		if err == nil || !strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), "set it to") {
-			t.Errorf("without %s the error is %v", name, err)
+	for file, settings := range map[string][]string{localFile: localSettings} {
+		for i, setting := range settings {
+			name, _, _ := strings.Cut(setting, "=")
+			_, err := load(t.Context(), file, slices.Delete(slices.Clone(settings), i, i+1)...)
+			if err == nil || !strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), "set it to") {
+				t.Errorf("%s without %s: the error is %v", file, name, err)
+			}
 		}
 	}
 }

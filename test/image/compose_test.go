@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -31,6 +32,8 @@ type service struct {
 	CapDrop     []string                              `json:"cap_drop"`
 	SecurityOpt []string                              `json:"security_opt"`
 	Configs     []struct{ Source, Target string }
+	ExtraHosts  []string `json:"extra_hosts"`
+	StopPeriod  string   `json:"stop_grace_period"`
 	HealthCheck *healthCheck
 	Volumes     []struct {
 		Source, Target string
@@ -42,12 +45,18 @@ type healthCheck struct {
 	Test     []string
 	Interval string
 	Retries  int
+	// Until it is healthy for the first time, at most StartPeriod, it is asked each StartInterval.
+	StartPeriod   string `json:"start_period"`
+	StartInterval string `json:"start_interval"`
 }
 
 // loadProject reads a compose file of the repository; env are the variables that it asks for.
 func loadProject(ctx context.Context, t *testing.T, file string, env ...string) project {
 	t.Helper()
-	reader := exec.CommandContext(ctx, "go", append([]string{"-C", repository + "/test/compose", "run", ".", "../../" + file}, env...)...)
+	if !filepath.IsAbs(file) {
+		file = filepath.Join("../..", file)
+	}
+	reader := exec.CommandContext(ctx, "go", append([]string{"-C", repository + "/test/compose", "run", ".", file}, env...)...)
 	var problems bytes.Buffer
 	reader.Stderr = &problems
 	text, err := reader.Output()
@@ -74,7 +83,9 @@ func TestDemoRuns(t *testing.T) {
 	if err := e.Build(ctx, serversImage, servers.Build.Inline); err != nil {
 		t.Fatal(err)
 	}
-	s := newStack(t, e, demo, map[string]string{demo.Services["pgorigin"].Image: tested, servers.Image: serversImage})
+	s := newStack(t, e, demo, map[string]string{
+		demo.Services["pgorigin"].Image: tested, servers.Image: serversImage, serversImage: serversImage,
+	})
 	psql := s.up(ctx, "psql")
 	if code, err := psql.Wait(ctx); err != nil || code != 0 {
 		t.Fatalf("psql ended with %d, %v", code, err)
@@ -110,26 +121,34 @@ func (s *stack) checkRepeatable(ctx context.Context) {
 // runLocal runs compose.yaml in front of the demo's pgbouncer, in the place of the demo's pgorigin, with a psql for an
 // application, which has nothing but what the file gives it.
 func (s *stack) runLocal(ctx context.Context, t *testing.T) {
-	ca, err := s.engine.Podman(ctx, "exec", s.containers["pgbouncer"].Name, "cat", "/certs/ca.crt").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := s.containers["pgorigin"].Remove(); err != nil {
-		t.Fatal(err)
-	}
-	delete(s.containers, "pgorigin")
-
+	ca := s.demoCA(ctx)
 	local := loadProject(ctx, t, localFile,
-		"PGORIGIN_UPSTREAM_ADDR=pgbouncer:6432", "PGORIGIN_TLS_CA_PEM="+string(ca), "APP_IMAGE="+serversImage)
+		"PGORIGIN_UPSTREAM_ADDR=pgbouncer:6432", "PGORIGIN_TLS_CA_PEM="+ca, "APP_IMAGE="+serversImage)
 	app := local.Services["app"]
 	app.Command = []string{"psql", "user=app password=demo dbname=postgres", "-Atc", "SELECT 'from the application'"}
-	s.images[app.Image] = serversImage
-	s.project.Services["pgorigin"], s.project.Services["app"] = local.Services["pgorigin"], app
+	local.Services["app"] = app
+	s.replace(local.Services, "psql", "pgorigin")
+	s.checkApplication(ctx, t, "from the application")
+}
+
+// demoCA is the CA of the demo's pgbouncer.
+func (s *stack) demoCA(ctx context.Context) string {
+	s.t.Helper()
+	ca, err := s.engine.Podman(ctx, "exec", s.containers["pgbouncer"].Name, "cat", "/certs/ca.crt").Output()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return string(ca)
+}
+
+// checkApplication runs the service app after those that it depends on, and compares what it says.
+func (s *stack) checkApplication(ctx context.Context, t *testing.T, want string) {
+	t.Helper()
 	c := s.up(ctx, "app")
 	if code, err := c.Wait(ctx); err != nil || code != 0 {
-		t.Fatalf("the application ended with %d, %v", code, err)
+		t.Fatalf("the application ended with %d, %v:\n%s\npgorigin:\n%s", code, err, c.Logs(ctx), s.containers["pgorigin"].Logs(ctx))
 	}
-	if log := c.Logs(ctx); log != "from the application" {
-		t.Errorf("the application says %q", log)
+	if log := c.Logs(ctx); log != want {
+		t.Errorf("the application says %q, not %q", log, want)
 	}
 }

@@ -18,14 +18,14 @@ import (
 )
 
 // stack runs the services of a project in a network namespace of its own, in which each has a loopback address of its own
-// under its name. Image, command, environment, volumes, configs, confinement and health check are the file's.
+// under its name. Image, command, environment, volumes, configs, hosts, confinement and health check are the file's.
 type stack struct {
 	t          *testing.T
 	engine     *engine.Engine
 	project    project
 	name       string // of the namespace, and the beginning of all other names
 	images     map[string]string
-	hosts      []string
+	addresses  map[string]string // of the services
 	containers map[string]*engine.Container
 }
 
@@ -34,10 +34,11 @@ func newStack(t *testing.T, e *engine.Engine, project project, images map[string
 	t.Helper()
 	s := &stack{
 		t: t, engine: e, project: project, images: images,
-		name: fmt.Sprintf("pgorigin-compose-%d", os.Getpid()), containers: map[string]*engine.Container{},
+		name:      fmt.Sprintf("pgorigin-compose-%d", os.Getpid()),
+		addresses: map[string]string{}, containers: map[string]*engine.Container{},
 	}
 	for i, service := range slices.Sorted(maps.Keys(project.Services)) {
-		s.hosts = append(s.hosts, fmt.Sprintf("--add-host=%s:127.0.2.%d", service, i+1))
+		s.addresses[service] = fmt.Sprintf("127.0.2.%d", i+1)
 	}
 	s.command("ip", "netns", "add", s.name)
 	t.Cleanup(s.remove)
@@ -71,17 +72,19 @@ func (s *stack) up(ctx context.Context, service string) *engine.Container {
 	return c
 }
 
-// awaitHealthy runs the service's health check at the file's interval, as often as the file says.
+// awaitHealthy runs the service's health check as often as the file says: what a fresh container gets.
 func (s *stack) awaitHealthy(ctx context.Context, service string) {
 	s.t.Helper()
 	check := s.project.Services[service].HealthCheck
-	interval, err := time.ParseDuration(check.Interval)
-	if err != nil {
-		s.t.Fatalf("%s: read interval of the health check: %v", service, err)
+	interval, times := s.duration(check.Interval), check.Retries
+	if check.StartInterval != "" {
+		interval = s.duration(check.StartInterval)
+		times = int(s.duration(check.StartPeriod) / interval)
 	}
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
-	for range check.Retries {
+	var err error
+	for range times {
 		if err = s.containers[service].Healthy(ctx); err == nil {
 			return
 		}
@@ -90,11 +93,44 @@ func (s *stack) awaitHealthy(ctx context.Context, service string) {
 	s.t.Fatalf("%s is not healthy: %v\n%s", service, err, s.containers[service].Logs(ctx))
 }
 
+func (s *stack) duration(text string) time.Duration {
+	s.t.Helper()
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		s.t.Fatalf("read duration in the file: %v", err)
+	}
+	return d
+}
+
+// network says where a service is, and what its hosts file and its resolv.conf say. A service in the network of another one
+// has that one's files: the engine refuses others.
+func (s *stack) network(service service) []string {
+	if owner, ok := strings.CutPrefix(service.NetworkMode, "service:"); ok {
+		return []string{"--network=container:" + s.containers[owner].Name}
+	}
+	if service.NetworkMode == "none" {
+		return []string{"--network=none"}
+	}
+	args := []string{"--network=ns:/run/netns/" + s.name}
+	names := map[string]bool{}
+	for _, entry := range service.ExtraHosts {
+		name, address, _ := strings.Cut(entry, "=")
+		names[name] = true
+		args = append(args, "--add-host="+name+":"+address)
+	}
+	for name, address := range s.addresses {
+		if !names[name] {
+			args = append(args, "--add-host="+name+":"+address)
+		}
+	}
+	return args
+}
+
 // arguments turns a service into those of "podman run".
 func (s *stack) arguments(name string, service service) []string {
-	args := append([]string{"--network=ns:/run/netns/" + s.name, "--name=" + s.name + "-" + name}, s.hosts...)
-	if service.NetworkMode == "none" {
-		args[0] = "--network=none"
+	args := append([]string{"--name=" + s.name + "-" + name}, s.network(service)...)
+	if service.StopPeriod != "" {
+		args = append(args, fmt.Sprintf("--stop-timeout=%.0f", s.duration(service.StopPeriod).Seconds()))
 	}
 	if service.ReadOnly {
 		args = append(args, "--read-only")
@@ -133,16 +169,41 @@ func (s *stack) arguments(name string, service service) []string {
 	return append(append(args, s.images[service.Image]), service.Command...)
 }
 
-// remove ends the containers, the last started service first, and removes volumes and namespace.
-func (s *stack) remove() {
-	for service, c := range s.containers {
+// replace removes services, those first that use the network of another one, and puts the services of a file in their place.
+func (s *stack) replace(services map[string]service, gone ...string) {
+	s.t.Helper()
+	s.end(gone...)
+	maps.Copy(s.project.Services, services)
+}
+
+// end removes the containers of services.
+func (s *stack) end(services ...string) {
+	s.t.Helper()
+	borrows := func(service string) int {
+		if strings.HasPrefix(s.project.Services[service].NetworkMode, "service:") {
+			return 0
+		}
+		return 1
+	}
+	slices.SortFunc(services, func(a, b string) int { return borrows(a) - borrows(b) })
+	for _, service := range services {
+		c := s.containers[service]
+		if c == nil {
+			continue
+		}
 		if s.t.Failed() {
 			s.t.Logf("%s:\n%s", service, c.Logs(context.Background()))
 		}
 		if err := c.Remove(); err != nil {
 			s.t.Error(err)
 		}
+		delete(s.containers, service)
 	}
+}
+
+// remove ends all containers and removes volumes and namespace.
+func (s *stack) remove() {
+	s.end(slices.Collect(maps.Keys(s.containers))...)
 	for volume := range s.project.Volumes {
 		if out, err := s.engine.Podman(context.Background(), "volume", "rm", "--force", s.name+"-"+volume).CombinedOutput(); err != nil {
 			s.t.Errorf("remove volume: %v\n%s", err, out)
