@@ -74,6 +74,14 @@ type Config struct {
 	// Timeout bounds resolving, TCP, SSLRequest and TLS for all addresses together. Zero means ten seconds.
 	Timeout time.Duration
 
+	// Resolver says who resolves names: ResolverSystem, ResolverDNS, or the IP address and the port of a DNS
+	// server. With the last two, the hosts file is not read. Empty means ResolverSystem.
+	Resolver string
+
+	// OwnAddress reports whether a connection to an address would reach this process itself. Dial refuses such
+	// an address. Nil means that there is none.
+	OwnAddress func(netip.AddrPort) bool
+
 	// NetDial opens the TCP connection. Nil means a net.Dialer with keep-alive. NetDial gets Addrs as they are:
 	// it resolves names itself.
 	NetDial func(ctx context.Context, network, addr string) (net.Conn, error)

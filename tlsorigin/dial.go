@@ -197,6 +197,7 @@ type attempt struct {
 	options options
 	report  Attempt
 	known   *addresses // tell where a peer was verified before; nil means nowhere
+	loop    *problem   // why route must not be dialled: it leads to this process
 	place   place
 
 	exchange   *keyExchange
@@ -233,6 +234,7 @@ func (d *Dialer) newAttempt(r route, state *tlsState, budget time.Duration, o op
 		route: r, state: state, budget: budget, options: o,
 		report:    Attempt{Addr: r.host, Connect: r.lookup, Probe: o.probe},
 		known:     &d.addresses,
+		loop:      d.loopOf(r),
 		place:     d.place(r),
 		auth:      &clientAuth{configured: state.client, upstream: v},
 		verify:    v,
@@ -282,6 +284,9 @@ func (a *attempt) connect(ctx context.Context, dial dialFunc) (net.Conn, *Error)
 	ctx, cancel := context.WithDeadline(ctx, a.deadline)
 	defer cancel()
 	defer stopwatch(&a.report.Connect)()
+	if a.loop != nil {
+		return nil, a.failure(a.loop, errOwnAddress)
+	}
 	a.options.progress.start(a.route.dial)
 	raw, err := dial(ctx, "tcp", a.route.dial)
 	if err != nil {

@@ -4,11 +4,13 @@ import (
 	"crypto/x509"
 	"errors"
 	"net"
+	"net/netip"
 	"slices"
 	"sync/atomic"
 	"time"
 
 	"github.com/pgorigin/pgorigin/tlsorigin/internal/background"
+	"github.com/pgorigin/pgorigin/tlsorigin/internal/resolver"
 )
 
 // Dialer opens verified connections to one upstream. Its methods may be called concurrently.
@@ -16,8 +18,10 @@ type Dialer struct {
 	upstream []route
 	timeout  time.Duration
 	netDial  dialFunc
-	resolve  LookupFunc    // nil means that only netDial knows names
-	attempt  func(Attempt) // never nil
+	resolve  LookupFunc                // nil means that only netDial knows names
+	asked    *resolver.Resolver        // by resolve; nil means the system's
+	isOwn    func(netip.AddrPort) bool // never nil
+	attempt  func(Attempt)             // never nil
 
 	lookups    lookups
 	addresses  addresses
@@ -46,6 +50,8 @@ func newDialer(cfg Config, system systemRoots) (*Dialer, error) {
 	problems = append(problems, more...)
 	exchange, more := cfg.keyExchange(minVersion)
 	problems = append(problems, more...)
+	asked, more := cfg.resolver()
+	problems = append(problems, more...)
 	load := func(files snapshot) (*tlsState, []error) {
 		t, problems := loadState(&cfg, files, minVersion, system)
 		if problems == nil {
@@ -70,7 +76,13 @@ func newDialer(cfg Config, system systemRoots) (*Dialer, error) {
 	if d.netDial == nil {
 		dialer := newNetDialer()
 		dialer.ControlContext, d.lost = d.controlSocket, packetsLost
-		d.netDial, d.resolve = dialer.DialContext, LookupNetIP
+		d.netDial, d.resolve, d.asked = dialer.DialContext, LookupNetIP, asked
+	}
+	if d.asked != nil {
+		d.resolve = lookupPast(d.asked)
+	}
+	if d.isOwn = cfg.OwnAddress; d.isOwn == nil {
+		d.isOwn = func(netip.AddrPort) bool { return false }
 	}
 	d.lookups.background = d.background
 	d.addresses = addresses{

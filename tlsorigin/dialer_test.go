@@ -240,7 +240,7 @@ func TestEachAddressProvesItsOwnHost(t *testing.T) {
 	b := peertest.Start(t, peertest.Presents(ca.Issue(tlstest.Leaf{DNSNames: []string{"b.test"}})))
 	d := newTestDialer(t, ca, func(c *Config) {
 		c.ServerName = ""
-		c.NetDial = resolver(map[string]string{"a.test:6432": a.Addr, "b.test:6432": b.Addr})
+		c.NetDial = dialByName(map[string]string{"a.test:6432": a.Addr, "b.test:6432": b.Addr})
 	}, "a.test:6432", "b.test:6432")
 	conn, err := d.Dial(t.Context(), nil)
 	if err != nil {
@@ -252,8 +252,8 @@ func TestEachAddressProvesItsOwnHost(t *testing.T) {
 	}
 }
 
-// resolver returns a NetDial that looks addresses up in table, and dials what is not in it.
-func resolver(table map[string]string) func(context.Context, string, string) (net.Conn, error) {
+// dialByName returns a NetDial that looks addresses up in table, and dials what is not in it.
+func dialByName(table map[string]string) func(context.Context, string, string) (net.Conn, error) {
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
 		if resolved, ok := table[addr]; ok {
 			addr = resolved
@@ -267,7 +267,7 @@ func TestTargetLeadsToTheVerySameAddress(t *testing.T) {
 	pair := ca.Issue(tlstest.Leaf{DNSNames: []string{"b.test"}})
 	first, second := peertest.Start(t, peertest.Presents(pair)), peertest.Start(t, peertest.Presents(pair))
 	dns := map[string]string{"a.test:6432": refusedAddr(t), "b.test:6432": first.Addr}
-	d := newTestDialer(t, ca, func(c *Config) { c.ServerName, c.NetDial = "", resolver(dns) }, "a.test:6432", "b.test:6432")
+	d := newTestDialer(t, ca, func(c *Config) { c.ServerName, c.NetDial = "", dialByName(dns) }, "a.test:6432", "b.test:6432")
 	session, err := d.Dial(t.Context(), nil)
 	if err != nil {
 		t.Fatal(err)

@@ -61,6 +61,8 @@ type Case string
 const (
 	CaseNameServer   Case = "name_server"    // of ReasonUpstreamDNS: no DNS server gave an answer
 	CaseShortName    Case = "short_name"     // of ReasonUpstreamDNS: a name without a dot does not exist
+	CaseLoop         Case = "loop"           // of ReasonUpstreamDNS: the name leads to Config.OwnAddress
+	CaseLoopPast     Case = "loop_past"      // the same, and the hosts file was not read
 	CaseShortTimeout Case = "short_timeout"  // of ReasonUpstreamSilent: hardly any time was left for an answer
 	CaseNoHost       Case = "no_host"        // of ReasonUpstreamUnreachable: host is down, or firewall rejects
 	CaseThisMachine  Case = "this_machine"   // of ReasonUpstreamUnreachable: this machine lacks something
@@ -177,7 +179,7 @@ func (e *Error) MayPass() bool {
 
 // passes is MayPass for this address alone.
 func (e *Error) passes() bool {
-	if isLocal(e.Err) {
+	if isLocal(e.Err) || errors.Is(e.Err, errOwnAddress) {
 		return false // the upstream is not away
 	}
 	switch e.Kind { //nolint:exhaustive // waiting cures none of the others

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -91,7 +92,7 @@ func unknownName(name string, checked bool) *problem {
 func namedServers(servers []string) string {
 	var named []string
 	for _, server := range servers {
-		if addr, err := netip.ParseAddrPort(server); err == nil {
+		if addr, err := netip.ParseAddrPort(server); err == nil && !slices.Contains(named, addr.String()) {
 			named = append(named, addr.String())
 		}
 	}
@@ -102,6 +103,23 @@ func namedServers(servers []string) string {
 		return "DNS server " + named[0]
 	}
 	return "DNS servers " + strings.Join(named[:min(len(named), safetext.MaxNames)], ", ")
+}
+
+var errOwnAddress = errors.New("the address is one of our own listeners")
+
+// loopOf explains why r must not be dialled: it leads to this process. Nil means that it does not.
+func (d *Dialer) loopOf(r route) *problem {
+	to, err := netip.ParseAddrPort(r.dial)
+	if err != nil || !d.isOwn(netip.AddrPortFrom(to.Addr().Unmap(), to.Port())) {
+		return nil
+	}
+	switch {
+	case r.dns == "":
+		return because(ReasonUpstreamDNS, "this address is pgorigin itself")
+	case d.asked == nil:
+		return because(ReasonUpstreamDNS, "its name leads to pgorigin itself (%v)", to).as(CaseLoop)
+	}
+	return because(ReasonUpstreamDNS, "DNS leads its name to pgorigin itself (%v)", to).as(CaseLoopPast)
 }
 
 // connectFailure explains why there is no TCP connection after budget.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"path/filepath"
 	"reflect"
 	"testing"
@@ -136,7 +137,11 @@ func (w *fieldWorld) rows(t *testing.T) map[string]fieldRow {
 		"NetDial": {nil, func(context.Context, string, string) (net.Conn, error) {
 			return nil, errors.New("no network")
 		}, nil, outcomeOfDial},
-		"Trace": {nil, &Trace{Attempt: func(Attempt) { w.called = true }}, nil, w.hookCalled},
+		"Resolver": {nil, "192.0.2.1:53", nil, func(t *testing.T, c Config) string {
+			return fmt.Sprint(dialerOf(t, c).NameServers(t.Context()))
+		}},
+		"OwnAddress": {nil, func(netip.AddrPort) bool { return true }, nil, outcomeOfDial},
+		"Trace":      {nil, &Trace{Attempt: func(Attempt) { w.called = true }}, nil, w.hookCalled},
 	}
 }
 

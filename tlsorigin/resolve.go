@@ -3,11 +3,14 @@ package tlsorigin
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/pgorigin/pgorigin/tlsorigin/internal/resolver"
 )
 
 // lookupError is a failed lookup, and what the resolver of package net does not say about it.
@@ -21,7 +24,53 @@ type lookupError struct {
 func (e *lookupError) Error() string { return e.err.Error() }
 func (e *lookupError) Unwrap() error { return e.err }
 
-// LookupNetIP resolves a name as Dial does. Its error says more than that of package net.
+// The values of Config.Resolver that are no address.
+const (
+	ResolverSystem = "system" // the hosts file, then DNS
+	ResolverDNS    = "dns"    // the servers of /etc/resolv.conf, without the hosts file
+)
+
+// resolver returns what resolves names past the hosts file; nil for the system's.
+func (c *Config) resolver() (*resolver.Resolver, []error) {
+	switch c.Resolver {
+	case "", ResolverSystem:
+		return nil, nil
+	case ResolverDNS:
+		asked, err := resolver.New()
+		if err != nil {
+			return nil, []error{unusable("Resolver", c.Resolver, fmt.Errorf("/etc/resolv.conf %w", err))}
+		}
+		return asked, nil
+	}
+	server, err := netip.ParseAddrPort(c.Resolver)
+	if err != nil || server.Port() == 0 {
+		return nil, []error{unusable("Resolver", c.Resolver, errors.New("is not the IP address and port of a DNS server"))}
+	}
+	return resolver.NewFor(server), nil
+}
+
+// lookupPast returns the function that resolves names by asked.
+func lookupPast(asked *resolver.Resolver) LookupFunc {
+	return func(ctx context.Context, network, host string) ([]netip.Addr, error) {
+		addrs, err := asked.LookupNetIP(ctx, network, host)
+		var failed *resolver.Error
+		if errors.As(err, &failed) {
+			err = &lookupError{err: err, checked: true, exists: failed.Exists, servers: failed.Servers}
+		}
+		return addrs, err
+	}
+}
+
+// NameServers returns the DNS servers that Dial asks past the hosts file, as host:port. It is empty if the system
+// resolves names.
+func (d *Dialer) NameServers(ctx context.Context) []string {
+	if d.asked == nil {
+		return nil
+	}
+	return d.asked.Servers(ctx)
+}
+
+// LookupNetIP resolves a name as Dial does with ResolverSystem. Its error says more than that of package net.
 func LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error) {
 	addrs, err := net.DefaultResolver.LookupNetIP(ctx, network, host)
 	return addrs, explainLookup(ctx, err, new(net.Dialer).DialContext)

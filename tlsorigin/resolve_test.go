@@ -125,7 +125,7 @@ func TestBrokenDNSAnswers(t *testing.T) {
 func TestFailuresNameTheirAddress(t *testing.T) {
 	ca := tlstest.NewCA("Test Root", tlstest.P256)
 	plain := peertest.Start(t, peertest.Answers("N"))
-	d := newTestDialer(t, ca, func(c *Config) { c.NetDial = resolver(map[string]string{"db.test:6432": plain.Addr}) }, "db.test:6432")
+	d := newTestDialer(t, ca, func(c *Config) { c.NetDial = dialByName(map[string]string{"db.test:6432": plain.Addr}) }, "db.test:6432")
 	want := "upstream db.test:6432 (127.0.0.1): refuses TLS"
 	if failure := dialFailure(t, d); !strings.HasPrefix(failure.Error(), want) {
 		t.Errorf("got %v, want %s", failure, want)

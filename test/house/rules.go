@@ -18,6 +18,7 @@ const (
 	configYAML  = "go.yaml.in/yaml/v3"
 	cryptoBytes = "golang.org/x/crypto/cryptobyte"
 	cryptoTLS   = "crypto/tls"
+	dnsMessages = "golang.org/x/net"
 	envconfig   = "github.com/kelseyhightower/envconfig"
 	passfile    = "github.com/jackc/pgpassfile"
 	prometheus  = "github.com/prometheus/client_golang"
@@ -120,11 +121,13 @@ func house() []room {
 		{
 			Package: "tlsorigin",
 			Rooms: []string{
-				"tlsorigin/internal/verify", "tlsorigin/internal/safetext", "tlsorigin/internal/background", "tlsorigin/configfile",
+				"tlsorigin/internal/verify", "tlsorigin/internal/resolver", "tlsorigin/internal/safetext",
+				"tlsorigin/internal/background", "tlsorigin/configfile",
 			},
 			Libraries: []string{cryptoTLS, cryptoBytes, systemCalls},
 		},
 		{Package: "tlsorigin/internal/verify", Rooms: []string{"tlsorigin/internal/safetext"}, Libraries: []string{cryptoBytes}},
+		{Package: "tlsorigin/internal/resolver", Rooms: []string{"tlsorigin/configfile"}, Libraries: []string{dnsMessages}},
 		{Package: "tlsorigin/internal/safetext"},
 		{Package: "tlsorigin/internal/background"},
 		{Package: "tlsorigin/internal/peertest", Rooms: []string{"tlsorigin/tlstest"}, Libraries: []string{cryptoTLS}},

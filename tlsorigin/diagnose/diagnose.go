@@ -47,6 +47,7 @@ type Upstream struct {
 	Direct     bool   // TLS begins at once, without SSLRequest
 
 	Lookup    time.Duration    // zero for an IP address
+	Servers   []string         // the DNS servers in use if the hosts file is not read; nil otherwise
 	Resolved  int              // how many addresses the name has
 	Err       *tlsorigin.Error // why there is no address; nil otherwise
 	Addresses []Address
@@ -94,7 +95,7 @@ type Handshake struct {
 
 // Options change how Run works. The zero value is fine.
 type Options struct {
-	// LookupNetIP resolves a name. Nil means tlsorigin.LookupNetIP, as Dial does it.
+	// LookupNetIP resolves a name. Nil means as Dial does it.
 	LookupNetIP tlsorigin.LookupFunc
 	// Accepts finds out which ClientHellos of others an address answers, too.
 	Accepts bool
@@ -109,6 +110,9 @@ func Run(ctx context.Context, d *tlsorigin.Dialer, o Options) []Upstream {
 		dialer: d, lookup: o.LookupNetIP, accepts: o.Accepts, places: make(chan struct{}, diagnosedAtOnce),
 	}
 	if w.lookup == nil {
+		w.lookup = d.Lookup()
+	}
+	if w.lookup == nil { // only Config.NetDial knows names
 		w.lookup = tlsorigin.LookupNetIP
 	}
 	addrs := d.UpstreamAddrs()
@@ -132,6 +136,7 @@ type walker struct {
 func (w *walker) upstream(ctx context.Context, addr tlsorigin.UpstreamAddr) Upstream {
 	report := Upstream{Addr: addr.Addr, ServerName: addr.ServerName, Direct: addr.Direct}
 	began := time.Now()
+	report.Servers = w.dialer.NameServers(ctx)
 	found, failure := w.dialer.Resolve(ctx, addr.Addr, w.shareOf(ctx),
 		func(ctx context.Context, network, host string) ([]netip.Addr, error) {
 			defer func() { report.Lookup = time.Since(began) }()

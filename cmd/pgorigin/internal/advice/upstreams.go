@@ -13,7 +13,7 @@ func upstreamReasons() []reason {
 		Word:    "upstream_dns",
 		Stages:  []diagnose.Stage{diagnose.StageDNS},
 		Ends:    ofOutage(),
-		Meaning: "The upstream's name does not exist in DNS, or DNS gave no answer.",
+		Meaning: "The upstream's name does not exist in DNS, DNS gave no answer, or the name leads to pgorigin.",
 		Cures: []string{
 			"Correct the host in {UPSTREAM_ADDR}.",
 			"In Kubernetes, the host of a service is NAME.NAMESPACE.svc.",
@@ -32,6 +32,20 @@ func upstreamReasons() []reason {
 				"Check the DNS servers in /etc/resolv.conf.",
 				"Let network policies pass DNS: UDP and TCP port 53.",
 				"Or set {own:UPSTREAM_ADDR} to an IP address, and {own:TLS_SERVER_NAME} to the name.",
+			},
+		}, {
+			Case: string(tlsorigin.CaseLoop),
+			When: "the name leads to pgorigin itself",
+			Cures: []string{
+				"Set {own:UPSTREAM_RESOLVER}=dns if /etc/hosts leads the name to pgorigin: that file is then not read.",
+				"If DNS does, correct the record, or the host in {UPSTREAM_ADDR}.",
+			},
+		}, {
+			Case: string(tlsorigin.CaseLoopPast),
+			When: "the name leads to pgorigin itself, and /etc/hosts was not read",
+			Cures: []string{
+				"Correct the record of the name in DNS, or the host in {UPSTREAM_ADDR}.",
+				"Or set {own:UPSTREAM_RESOLVER} to a DNS server that knows the address of the real server.",
 			},
 		}},
 	}, {

@@ -2,6 +2,7 @@ package check
 
 import (
 	"context"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -10,6 +11,7 @@ import (
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/advice"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cli"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/host"
 	"github.com/pgorigin/pgorigin/tlsorigin"
 	"github.com/pgorigin/pgorigin/tlsorigin/diagnose"
 )
@@ -79,7 +81,7 @@ func (c *checker) configure(env []string) []config.Problem {
 	c.settings = settings
 	warnings := c.settings.Warnings()
 	for _, o := range c.settings.AllOrigins() {
-		dialer, err := tlsorigin.NewDialer(c.settings.DialerConfig(o, nil))
+		dialer, err := tlsorigin.NewDialer(c.dialing(o))
 		all = append(all, o.DialerProblems(err, all)...)
 		if err == nil {
 			c.origins = append(c.origins, originChecker{c, o, advice.NewCures(o), dialer})
@@ -109,6 +111,18 @@ func (c *checker) configure(env []string) []config.Problem {
 	}
 	c.reportConfiguration(all)
 	return all
+}
+
+// dialing returns the settings of an origin for tlsorigin. An address on which pgorigin would listen leads to itself.
+func (c *checker) dialing(o *config.Origin) tlsorigin.Config {
+	dialing := c.settings.DialerConfig(o, nil)
+	if c.options.Target == nil { // otherwise no pgorigin is to run
+		listeners := c.settings.ListenIPs()
+		dialing.OwnAddress = func(addr netip.AddrPort) bool {
+			return slices.ContainsFunc(listeners, func(own netip.AddrPort) bool { return host.Reaches(addr, own) })
+		}
+	}
+	return dialing
 }
 
 // reportConfiguration makes the first two stages.
@@ -191,7 +205,7 @@ func (d *diagnosis) walk(ctx context.Context, c *originChecker) {
 // connect makes one connection as a client gets it. It has a Dialer of its own, because what a walk learns
 // must not change it. It ends before ctx does and so says why.
 func (c *originChecker) connect(ctx context.Context) diagnose.Connection {
-	settings := c.settings.DialerConfig(c.origin, nil)
+	settings := c.dialing(c.origin)
 	settings.Timeout = min(settings.Timeout, timeLeft(ctx))
 	dialer, err := tlsorigin.NewDialer(settings)
 	if err != nil { // a file has changed since configure

@@ -47,6 +47,9 @@ func (c *originChecker) newUpstream(d *diagnose.Upstream) *Upstream {
 	if n := len(d.Addresses); n < d.Resolved {
 		text += fmt.Sprintf(", the first %d of which are checked", n)
 	}
+	if d.Lookup > 0 && d.Servers != nil {
+		text += ", past /etc/hosts, by " + strings.Join(d.Servers, " or ")
+	}
 	dns := newStage(diagnose.StageDNS, d.Lookup, text)
 	if d.Err != nil {
 		dns.fail(c.finding(d.Err))

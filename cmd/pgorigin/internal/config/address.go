@@ -204,6 +204,28 @@ func LocalIP(host string) (ip netip.Addr, every bool) {
 	return ip, ip.IsUnspecified()
 }
 
+// ListenIPs returns the TCP addresses on which clients are served. A name other than localhost is left out.
+func (s *Config) ListenIPs() []netip.AddrPort {
+	var all []netip.AddrPort
+	for _, o := range s.AllOrigins() {
+		for _, addr := range o.Listen.Addr {
+			host, port, err := net.SplitHostPort(addr)
+			if err != nil { // a Unix socket
+				continue
+			}
+			number, _ := strconv.ParseUint(port, 10, 16) // addrRules.parse has checked it
+			ip, _ := LocalIP(host)
+			if host == "" {
+				ip = netip.IPv6Unspecified() // which takes IPv4, too
+			}
+			if ip.IsValid() {
+				all = append(all, netip.AddrPortFrom(ip, uint16(number)))
+			}
+		}
+	}
+	return all
+}
+
 const (
 	// UnixScheme begins a listen address that is a Unix socket.
 	UnixScheme = "unix:"

@@ -11,6 +11,7 @@ import (
 func (s *Config) DialerConfig(o *Origin, trace *tlsorigin.Trace) tlsorigin.Config {
 	return tlsorigin.Config{
 		Addrs:       o.Upstream.Addr,
+		Resolver:    o.Upstream.Resolver,
 		ServerName:  o.TLS.ServerName,
 		CAFile:      o.TLS.CAFile,
 		CAPEM:       o.TLS.CAPem,

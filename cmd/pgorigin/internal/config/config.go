@@ -23,7 +23,7 @@ const DependsOnUpstream = "upstream"
 
 // Load reads the settings from env, which looks like os.Environ. It reports every problem at once, sorted by
 // variable. Warnings are unknown variables that UNKNOWN_ENV only warns of. Of files, Load reads only
-// AUTH_PASSWORD_FILE. Load changes the environment of the process for a moment. Calls of Load wait for one
+// AUTH_PASSWORD_FILE and the hosts file. Load changes the environment of the process for a moment. Calls of Load wait for one
 // another.
 func Load(env []string) (s Config, warnings, problems []Problem) {
 	values := ours(env)
@@ -43,6 +43,7 @@ func Load(env []string) (s Config, warnings, problems []Problem) {
 		}
 	}
 	problems = append(problems, s.checkAddresses()...)
+	problems = append(problems, s.checkHostsFile(hostsFile())...)
 	problems = append(problems, blankVariables(env)...)
 	for _, u := range s.unknownVariables(values, mentions(problems, Prefix+"ORIGINS")) {
 		switch {

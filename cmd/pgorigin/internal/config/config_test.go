@@ -21,6 +21,7 @@ func TestDefaults(t *testing.T) {
 	want := map[string]string{
 		"PGORIGIN_UPSTREAM_ADDR":             "db.internal:6432",
 		"PGORIGIN_UPSTREAM_WAIT":             "14s",
+		"PGORIGIN_UPSTREAM_RESOLVER":         "system",
 		"PGORIGIN_LISTEN_ADDR":               "127.0.0.1:6432",
 		"PGORIGIN_LISTEN_ALLOW_NON_LOOPBACK": "false",
 		"PGORIGIN_LISTEN_SOCKET_MODE":        "0600",
@@ -82,6 +83,7 @@ func TestEveryValueIsRead(t *testing.T) {
 	sockets := []string{upstreamSetting, "PGORIGIN_LISTEN_ADDR=unix:/run/a/socket", "PGORIGIN_LISTEN_ALLOW_UIDS= 5, 70000"}
 	env := []string{
 		"PGORIGIN_UPSTREAM_ADDR=a:1, b.example. , [::1]:7,192.0.2.1", "PGORIGIN_UPSTREAM_WAIT=Off",
+		"PGORIGIN_UPSTREAM_RESOLVER= [2001:DB8::35] ",
 		"PGORIGIN_LISTEN_ADDR=127.0.0.1:7001,[::1]:7001",
 		"PGORIGIN_AUTH_CHANNEL_BINDING=bridge", "PGORIGIN_AUTH_REQUIRE=scram-sha-256", "PGORIGIN_LISTEN_SOCKET_MODE=660",
 		"PGORIGIN_LISTEN_ALLOW_NON_LOOPBACK=true", "PGORIGIN_TLS_SERVER_NAME=pgbouncer.prod",
@@ -112,6 +114,7 @@ func TestEveryValueIsRead(t *testing.T) {
 	want := map[string]string{
 		"UPSTREAM_ADDR":             "a:1,b.example.:6432,[::1]:7,192.0.2.1:6432",
 		"UPSTREAM_WAIT":             "0s",
+		"UPSTREAM_RESOLVER":         "[2001:db8::35]:53",
 		"LISTEN_ADDR":               "127.0.0.1:7001,[::1]:7001",
 		"LISTEN_ALLOW_NON_LOOPBACK": "true",
 		"LISTEN_SOCKET_MODE":        "0660",

@@ -37,8 +37,9 @@ type Config struct {
 // embedded struct whose type is not.
 type Origin struct {
 	Upstream struct {
-		Addr []string
-		Wait time.Duration // zero means that clients do not wait
+		Addr     []string
+		Wait     time.Duration // zero means that clients do not wait
+		Resolver string
 	}
 	Listen struct {
 		Addr             []string
@@ -89,6 +90,13 @@ func upstreamVariables() []Variable {
 		Help: "How long a client waits while the upstream is away: down, unreachable, silent, without an " +
 			"address in DNS, starting or shutting down. No client waits for what needs a person, such as " +
 			"a wrong certificate. A start waits as long for files that do not exist. 0 turns waiting off.",
+	}, {
+		Word: "UPSTREAM_RESOLVER", Type: resolvers(), Default: tlsorigin.ResolverSystem,
+		Example: "10.96.0.10", Dialer: "Resolver",
+		Cure: "set the IP address of a DNS server, or system",
+		Help: "What resolves the names of UPSTREAM_ADDR. system reads /etc/hosts, then asks DNS. dns asks the " +
+			"DNS servers of /etc/resolv.conf only: use it if /etc/hosts leads a name to pgorigin. The IP " +
+			"address of a DNS server, or IP:port, takes the place of those servers.",
 	}}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"slices"
 	"strings"
@@ -95,6 +96,16 @@ func (s *Sidecar) bind(
 		zap.String("cure", host.ListenCure(variable, addr, err)))
 	s.closeListeners()
 	return nil, err
+}
+
+// isOwn reports whether a connection to addr would reach a client listener of this process.
+func (s *Sidecar) isOwn(addr netip.AddrPort) bool {
+	return slices.ContainsFunc(s.origins, func(o *origin) bool {
+		return slices.ContainsFunc(o.listeners, func(ln net.Listener) bool {
+			tcp, ok := ln.Addr().(*net.TCPAddr)
+			return ok && host.Reaches(addr, tcp.AddrPort())
+		})
+	})
 }
 
 func (s *Sidecar) closeListeners() {

@@ -37,7 +37,9 @@ func (s *Sidecar) newOrigin(
 	settings *config.Origin, counts *metrics.Metrics, found []config.Problem,
 ) (*origin, []config.Problem) {
 	o := &origin{settings: settings, observer: observe.NewObserver(settings, s.log, counts, s.idle)}
-	dialer, err := tlsorigin.NewDialer(s.settings.DialerConfig(settings, o.dialTrace()))
+	dialing := s.settings.DialerConfig(settings, o.dialTrace())
+	dialing.OwnAddress = s.isOwn
+	dialer, err := tlsorigin.NewDialer(dialing)
 	if err != nil {
 		return o, settings.DialerProblems(err, found)
 	}

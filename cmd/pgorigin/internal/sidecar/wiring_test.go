@@ -32,6 +32,7 @@ func otherValues() []otherValue {
 	return []otherValue{
 		{"UPSTREAM_ADDR", "other.internal", "", nil},
 		{"UPSTREAM_WAIT", "off", "", lineWait},
+		{"UPSTREAM_RESOLVER", "10.96.0.10", "", nil},
 		{"LISTEN_ADDR", "127.0.0.1:16433", "", listeners},
 		{"LISTEN_ALLOW_NON_LOOPBACK", "true", "LISTEN_ADDR=0.0.0.0:6432", problems},
 		{"LISTEN_SOCKET_MODE", "0666", "LISTEN_ADDR=unix:$DIR/s", listeners},
