@@ -230,12 +230,9 @@ func DroppedLines(w io.Writer) func() uint64 {
 }
 
 // QueueStderr puts a queue before the stderr of p, for a command that serves. The caller calls stop at its
-// end. It waits for a slow reader of the log, but not longer than logFlushTimeout. The process goes on when
-// the reader is gone: without a channel for SIGPIPE, the runtime would end it.
+// end. SIGQUIT ends the process with every stack in the log.
 func QueueStderr(p *cli.Process) (stop func()) {
-	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // until the process ends
-	q := newLogQueue(p.Stderr)
-	p.Stderr = q
+	q := queueStderr(p)
 	quits := make(chan os.Signal, 1)
 	signal.Notify(quits, syscall.SIGQUIT)
 	go q.quitOn(quits)
@@ -244,4 +241,20 @@ func QueueStderr(p *cli.Process) (stop func()) {
 		close(quits)
 		q.close(logFlushTimeout)
 	}
+}
+
+// QueueOnlyStderr does the same for a command that does something else at SIGQUIT.
+func QueueOnlyStderr(p *cli.Process) (stop func()) {
+	q := queueStderr(p)
+	return func() { q.close(logFlushTimeout) }
+}
+
+// queueStderr makes the queue. Its end waits for a slow reader of the log, but not longer than
+// logFlushTimeout. The process goes on when the reader is gone: without a channel for SIGPIPE, the runtime
+// would end it.
+func queueStderr(p *cli.Process) *logQueue {
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // until the process ends
+	q := newLogQueue(p.Stderr)
+	p.Stderr = q
+	return q
 }

@@ -87,6 +87,9 @@ func (s *Sidecar) listenFor(ctx context.Context, p cli.Process, o *origin) int {
 func (s *Sidecar) bind(
 	ctx context.Context, addr, variable string, mode os.FileMode, label zap.Field,
 ) (net.Listener, error) {
+	if ln := s.bound[addr]; ln != nil {
+		return ln, nil
+	}
 	ln, err := listenOn(ctx, addr, mode)
 	if err == nil {
 		return ln, nil

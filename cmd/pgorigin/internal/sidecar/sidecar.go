@@ -39,6 +39,7 @@ type Sidecar struct {
 	plan     capacityPlan     // what capacity was set to
 	memory   memoryPlan
 
+	bound                         map[string]net.Listener // for clients, by address, before listen takes them
 	healthServer, adminServer     *http.Server
 	healthListener, adminListener net.Listener // nil: these endpoints are off
 
@@ -48,7 +49,17 @@ type Sidecar struct {
 	draining atomic.Bool
 }
 
-// Run builds a Sidecar and serves until a signal, the end of ctx or a failure. It returns the exit code.
+// Surroundings are what a Sidecar has from the command that runs it.
+type Surroundings struct {
+	Signals <-chan os.Signal // each begins the next step of the shutdown
+	Hangups <-chan os.Signal // each makes the Sidecar read changed files
+	// Listeners are bound already, by their address in LISTEN_ADDR. The Sidecar closes them when it ends. It
+	// binds every other address itself.
+	Listeners map[string]net.Listener
+	Up        func() // is called when clients can connect; nil: nobody wants to know
+}
+
+// Run serves as "pgorigin run" does, and returns the exit code.
 func Run(ctx context.Context, p cli.Process) int {
 	flush := observe.QueueStderr(&p)
 	defer flush()
@@ -56,7 +67,11 @@ func Run(ctx context.Context, p cli.Process) int {
 	signals, hangups := make(chan os.Signal, 2), make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGTERM, os.Interrupt)
 	signal.Notify(hangups, syscall.SIGHUP)
+	return Serve(ctx, p, Surroundings{Signals: signals, Hangups: hangups})
+}
 
+// Serve builds a Sidecar and serves until a signal, the end of ctx or a failure. It returns the exit code.
+func Serve(ctx context.Context, p cli.Process, around Surroundings) int {
 	// A start may hang in a file that cannot be read, so it runs beside the wait for signals.
 	starting, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -65,15 +80,15 @@ func Run(ctx context.Context, p cli.Process) int {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		s, code = prepare(starting, p)
+		s, code = prepare(starting, p, around.Listeners)
 	}()
 	select {
 	case <-done:
 		if s == nil {
 			return code
 		}
-		return s.serve(ctx, signals, hangups)
-	case <-signals:
+		return s.serve(ctx, around)
+	case <-around.Signals:
 	case <-ctx.Done():
 	}
 	cancel()
@@ -88,10 +103,11 @@ func Run(ctx context.Context, p cli.Process) int {
 }
 
 // prepare returns a Sidecar that listens. If anything is wrong, it reports that to stderr and returns nil and
-// the exit code.
-func prepare(ctx context.Context, p cli.Process) (*Sidecar, int) {
+// the exit code. Some listeners are bound already.
+func prepare(ctx context.Context, p cli.Process, bound map[string]net.Listener) (*Sidecar, int) {
 	began := time.Now()
 	s, problems := New(p)
+	s.bound = bound
 	if len(problems) > 0 && s.patience(problems) > 0 {
 		waiting := s
 		if code := waiting.listen(ctx, p); code != cli.ExitOK {
@@ -108,6 +124,7 @@ func prepare(ctx context.Context, p cli.Process) (*Sidecar, int) {
 	case s == nil:
 		return nil, cli.ExitOK // told to end
 	}
+	s.bound = bound
 	s.planResources(p.Env, host.CgroupMemory(os.DirFS("/")))
 	if code := s.listen(ctx, p); code != cli.ExitOK {
 		return nil, code
@@ -170,11 +187,11 @@ func New(p cli.Process) (*Sidecar, []config.Problem) {
 }
 
 // serve serves until a signal, the end of ctx or a failure, then ends everything. It returns the exit code.
-func (s *Sidecar) serve(ctx context.Context, signals, hangups <-chan os.Signal) int {
+func (s *Sidecar) serve(ctx context.Context, around Surroundings) int {
 	s.announce()
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer s.cleanUp(stop)
-	s.watchFiles(background, hangups)
+	s.watchFiles(background, around.Hangups)
 	s.keepSpares()
 	s.probeUpstreams(background)
 	failed := s.accept()
@@ -182,7 +199,10 @@ func (s *Sidecar) serve(ctx context.Context, signals, hangups <-chan os.Signal) 
 	s.log.Info("ready")
 	s.notifyStarted(background)
 	s.watchdog(background)
-	return s.awaitEnd(ctx, signals, failed)
+	if around.Up != nil {
+		around.Up()
+	}
+	return s.awaitEnd(ctx, around.Signals, failed)
 }
 
 // announce logs what is about to be served.

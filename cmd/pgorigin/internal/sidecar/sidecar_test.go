@@ -37,7 +37,7 @@ func start(t *testing.T, env ...string) *running {
 			return code
 		}
 		r.sidecar = s
-		return s.serve(ctx, r.signals, r.hangups)
+		return s.serve(ctx, Surroundings{Signals: r.signals, Hangups: r.hangups})
 	})
 	return r
 }
