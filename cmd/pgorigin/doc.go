@@ -5,6 +5,7 @@
 // code. A command stores its exit code; an error of a command means wrong usage, see usage.go. The work is
 // done in the rooms below internal:
 //
+//	execute   one command that runs beside a sidecar
 //	sidecar   one running pgorigin: build, listen, serve, reload, drain, end
 //	webhook   one running admission webhook
 //	check     the test of the path to the upstream

@@ -70,7 +70,7 @@ func newRootCommand(p *program) *cobra.Command {
 		&cobra.Group{ID: groupOther, Title: "Other:"},
 	)
 	addCommands(root, groupServe,
-		newRunCommand(p), newWaitCommand(p), newHealthcheckCommand(p), newShutdownCommand(p))
+		newRunCommand(p), newExecCommand(p), newWaitCommand(p), newHealthcheckCommand(p), newShutdownCommand(p))
 	addCommands(root, groupDiagnose,
 		newCheckCommand(p), newExplainCommand(p), newConfigCommand(p), newEnvCommand(p))
 	addCommands(root, groupKubernetes, newInjectCommand(p), newUninjectCommand(p), newWebhookCommand(p))

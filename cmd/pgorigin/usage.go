@@ -115,8 +115,8 @@ func acceptSingleDash(root *cobra.Command, args []string) []string {
 	}
 	out := make([]string, 0, len(args))
 	for i, arg := range args {
-		if arg == "--" {
-			return append(out, args[i:]...)
+		if arg == "--" || i > 0 && args[0] == execCommand && isCommand(args[i-1], arg) {
+			return append(out, args[i:]...) // what follows is for another command
 		}
 		name, _, _ := strings.Cut(strings.TrimPrefix(arg, "-"), "=")
 		if len(name) > 1 && names[name] && strings.HasPrefix(arg, "-") {
@@ -125,6 +125,12 @@ func acceptSingleDash(root *cobra.Command, args []string) []string {
 		out = append(out, arg)
 	}
 	return out
+}
+
+// isCommand reports whether arg, which follows before, is the command of "pgorigin exec": neither a flag nor the
+// value of one.
+func isCommand(before, arg string) bool {
+	return !strings.HasPrefix(arg, "-") && (!strings.HasPrefix(before, "-") || strings.Contains(before, "="))
 }
 
 // flagsToCommands makes a first argument --help or --version the command of that name, so that what follows

@@ -34,6 +34,7 @@ const (
 const (
 	command  = "cmd/pgorigin"
 	internal = command + "/internal/"
+	execute  = internal + "execute"
 	sidecar  = internal + "sidecar"
 	check    = internal + "check"
 	observe  = internal + "observe"
@@ -55,8 +56,13 @@ func house() []room {
 	return []room{
 		{
 			Package:   command,
-			Rooms:     []string{sidecar, check, advice, control, webhook, config, inject, cli, safetext},
+			Rooms:     []string{execute, sidecar, check, advice, control, webhook, config, inject, cli, safetext},
 			Libraries: []string{cobra, pflag},
+		},
+		// execute runs a command beside a sidecar.
+		{
+			Package: execute,
+			Rooms:   []string{sidecar, observe, config, pgurl, host, cli, safetext, "pgwire"},
 		},
 		// sidecar runs one pgorigin.
 		{

@@ -9,6 +9,9 @@ import (
 	"os"
 )
 
+// HasUnixSockets reports whether ListenUnix can work.
+const HasUnixSockets = false
+
 // unixSocket does not exist here.
 type unixSocket struct{ *net.UnixListener }
 

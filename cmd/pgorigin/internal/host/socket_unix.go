@@ -14,6 +14,9 @@ import (
 	"time"
 )
 
+// HasUnixSockets reports whether ListenUnix can work.
+const HasUnixSockets = true
+
 // unixSocket is a listening Unix socket with the lock file that keeps it ours.
 type unixSocket struct {
 	*net.UnixListener

@@ -63,9 +63,30 @@ func (s *Sidecar) delayDrain(delay time.Duration, signals <-chan os.Signal) {
 	}
 }
 
+// settlePeriod is how often settle looks.
+const settlePeriod = 2 * time.Millisecond
+
+// settle waits for the end of the last session.
+func (s *Sidecar) settle() {
+	if s.settling == 0 {
+		return
+	}
+	limit, tick := time.NewTimer(s.settling), time.NewTicker(settlePeriod)
+	defer limit.Stop()
+	defer tick.Stop()
+	for s.capacity.InUse() > 0 {
+		select {
+		case <-tick.C:
+		case <-limit.C:
+			return
+		}
+	}
+}
+
 // drain lets running sessions end by themselves. A signal or ShutdownTimeout ends the rest. The health
 // endpoints answer meanwhile, because a kubelet kills what does not answer. It returns the exit code.
 func (s *Sidecar) drain(ctx context.Context, signals <-chan os.Signal) int {
+	s.settle()
 	timeout := s.settings.ShutdownTimeout
 	s.draining.Store(true)
 	for _, o := range s.origins {

@@ -37,6 +37,7 @@ type Sidecar struct {
 	origins  []*origin        // the unnamed one first
 	capacity *pgwire.Capacity // of all origins together
 	plan     capacityPlan     // what capacity was set to
+	settling time.Duration    // see Surroundings.Settle
 	memory   memoryPlan
 
 	bound                         map[string]net.Listener // for clients, by address, before listen takes them
@@ -57,6 +58,9 @@ type Surroundings struct {
 	// binds every other address itself.
 	Listeners map[string]net.Listener
 	Up        func() // is called when clients can connect; nil: nobody wants to know
+	// Settle is how long the last sessions may take to end by themselves before the drain: their clients have
+	// ended, and the last message may be on its way. Zero means that the drain begins at once.
+	Settle time.Duration
 }
 
 // Run serves as "pgorigin run" does, and returns the exit code.
@@ -188,6 +192,7 @@ func New(p cli.Process) (*Sidecar, []config.Problem) {
 
 // serve serves until a signal, the end of ctx or a failure, then ends everything. It returns the exit code.
 func (s *Sidecar) serve(ctx context.Context, around Surroundings) int {
+	s.settling = around.Settle
 	s.announce()
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer s.cleanUp(stop)

@@ -1,0 +1,179 @@
+package execute
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"time"
+
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cli"
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/observe"
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/sidecar"
+)
+
+// Exit codes of shells and of programs such as env.
+const (
+	exitCannotStart = 126
+	exitNotFound    = 127
+	exitSignal      = 128 // plus the number of the signal
+)
+
+// resumeAfter is how long a child that SIGCONT has reached may take to continue. If it does not, SIGCONT has
+// reached pgorigin alone.
+const resumeAfter = 100 * time.Millisecond
+
+// settleTime is how long the sessions of a command that has ended may take to end, too. What is left then
+// belongs to processes that it has left behind.
+const settleTime = 250 * time.Millisecond
+
+// Options are the flags of "pgorigin exec".
+type Options struct {
+	URLEnv []string // variables that may hold a URL
+	Named  bool     // each of URLEnv must be set, because somebody named it
+	Listen Listen
+}
+
+// execution is one run of "pgorigin exec".
+type execution struct {
+	signals chan os.Signal // what reaches this process
+	tell    chan os.Signal // tells the sidecar to begin the next step of its end
+	reload  chan os.Signal // tells the sidecar to read changed files
+	up      chan struct{}  // is closed when the sidecar serves
+	ended   chan int       // receives the exit code of the sidecar
+
+	child   *child
+	stopped bool // the child is stopped, as by Ctrl-Z
+}
+
+// Run connects the command to the database and returns the exit code: that of the command, if it could be
+// started. The end of ctx means the same as SIGTERM.
+func Run(ctx context.Context, p cli.Process, o Options, command []string) int {
+	path, err := findCommand(command[0])
+	if err != nil {
+		return reportCommand(p, command[0], err)
+	}
+	plan, problems := newPlan(p.Env, o)
+	if len(problems) > 0 {
+		config.Report(p.Stderr, problems)
+		return cli.ExitConfig
+	}
+	e := &execution{
+		signals: catchSignals(),
+		tell:    make(chan os.Signal, 2), reload: make(chan os.Signal, 1),
+		up: make(chan struct{}), ended: make(chan int, 1),
+	}
+	places, err := openPlaces(ctx, p.Env, plan)
+	if err != nil {
+		fmt.Fprintf(p.Stderr, "pgorigin: exec: %v\n", err)
+		return cli.ExitFailed
+	}
+	defer places.close()
+	for _, text := range plan.warnings {
+		fmt.Fprintf(p.Stderr, "pgorigin: %s\n", text)
+	}
+	defer observe.QueueOnlyStderr(&p)()
+	p.Env = places.sidecarEnv(plan)
+	e.serve(ctx, p, places.listeners)
+	if code, ok := e.awaitUp(ctx); !ok {
+		return code
+	}
+	if e.child, err = startChild(path, command, places.childEnv(plan)); err != nil {
+		e.endSidecar(errors.New("the command cannot be started"))
+		return reportCommand(p, command[0], err)
+	}
+	code := e.awaitChild(ctx, p)
+	e.endSidecar(errors.New("the command has ended"))
+	return code
+}
+
+// serve runs the sidecar beside everything else. It speaks to no service manager: the command may.
+func (e *execution) serve(ctx context.Context, p cli.Process, listeners map[string]net.Listener) {
+	for _, name := range []string{"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"} {
+		_ = os.Unsetenv(name) // fails for impossible names only
+	}
+	around := sidecar.Surroundings{
+		Signals: e.tell, Hangups: e.reload, Listeners: listeners, Up: func() { close(e.up) },
+		Settle: settleTime,
+	}
+	go func() { e.ended <- sidecar.Serve(context.WithoutCancel(ctx), p, around) }()
+}
+
+// awaitUp waits until clients can connect. If that fails, or if a signal comes first, it returns the exit code.
+func (e *execution) awaitUp(ctx context.Context) (code int, ok bool) {
+	for {
+		select {
+		case <-e.up:
+			return 0, true
+		case code := <-e.ended:
+			return code, false
+		case sig := <-e.signals:
+			if !endsProcess(sig) {
+				continue
+			}
+			code = signalCode(sig)
+		case <-ctx.Done():
+			code = cli.ExitOK
+		}
+		e.endSidecar(errors.New("a signal came before the command was started"))
+		return code, false
+	}
+}
+
+// awaitChild passes signals on until the child ends, and returns its exit code.
+func (e *execution) awaitChild(ctx context.Context, p cli.Process) int {
+	done, served := ctx.Done(), e.ended
+	resume := time.NewTimer(0)
+	defer resume.Stop()
+	for {
+		select {
+		case code := <-e.child.ended:
+			return code
+		case e.stopped = <-e.child.stops:
+		case sig := <-e.signals:
+			e.pass(sig, resume)
+		case <-resume.C:
+			if e.stopped {
+				e.child.signal(sigContinue)
+			}
+		case <-done:
+			done = nil
+			e.child.signal(sigTerminate)
+		case code := <-served:
+			served = nil
+			e.ended <- code // for endSidecar
+			fmt.Fprintln(p.Stderr, "pgorigin: exec: clients cannot connect any more; the command goes on")
+		}
+	}
+}
+
+// cause is a reason to end that takes the place of a signal.
+type cause struct{ error }
+
+// String is for the log.
+func (c cause) String() string { return c.Error() }
+
+// Signal makes cause an os.Signal.
+func (cause) Signal() {}
+
+// endSidecar lets sessions that are left end, those of processes that the command has left behind. It waits
+// for that. A signal cuts it short.
+func (e *execution) endSidecar(why error) {
+	e.tell <- cause{why}
+	for {
+		select {
+		case <-e.ended:
+			return
+		case sig := <-e.signals:
+			if !endsProcess(sig) {
+				continue
+			}
+			select {
+			case e.tell <- sig:
+			default: // it knows
+			}
+		}
+	}
+}
