@@ -41,7 +41,7 @@ func (s *session) noticeLeaving() leaveNotice {
 	n := leaveNotice{client: s.client, done: make(chan struct{})}
 	go func() {
 		defer close(n.done)
-		if evloop.AwaitInput(n.client.Conn, func() bool { return hasLeft(n.client.Conn) }) {
+		if evloop.AwaitInput(n.client.socket, n.client.hasLeft) {
 			s.end(clientGone(io.EOF))
 		}
 	}()

@@ -21,7 +21,7 @@ func BenchmarkNegotiate(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		client.Reset(said)
-		if _, refused, err := negotiate(client); err != nil || !refused {
+		if _, refused, err := negotiate(client, nil); err != nil || !refused {
 			b.Fatal(refused, err)
 		}
 	}

@@ -190,7 +190,7 @@ func (p *pending) makeRoom(n int, grace time.Duration) {
 		if time.Since(oldest.info.Accepted) < grace {
 			return
 		}
-		if evloop.HasInput(oldest.client.Conn) {
+		if evloop.HasInput(oldest.client.socket) {
 			continue // it has sent something, which this process has not read yet
 		}
 		n--

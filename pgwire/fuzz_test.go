@@ -3,6 +3,7 @@ package pgwire
 import (
 	"bytes"
 	"context"
+	"io"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -53,7 +54,7 @@ func FuzzNegotiate(f *testing.F) {
 	f.Fuzz(func(t *testing.T, in []byte) {
 		pgtest.Watchdog(t)
 		rw := &readWriter{Reader: bytes.NewReader(in)}
-		packet, _, err := negotiate(rw)
+		packet, _, err := negotiate(rw, nil)
 		if answer := rw.String(); answer != "NN"[:min(len(answer), 2)] {
 			t.Fatalf("answered %q", answer)
 		}
@@ -92,4 +93,13 @@ func FuzzSession(f *testing.F) {
 		pgtest.Watchdog(t)
 		fuzzSession(context.Background(), t, fromClient, fromUpstream)
 	})
+}
+
+// readPacket reads one packet.
+func readPacket(r io.Reader, refused bool) (startupPacket, error) {
+	head, err := readHead(r, refused)
+	if err != nil {
+		return startupPacket{}, err
+	}
+	return readBody(r, head, refused)
 }

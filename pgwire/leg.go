@@ -11,8 +11,9 @@ import (
 // it. The session closes it. On an event loop relayConn owns the connection, which has no deadlines then: an
 // interrupt reaches the loop through the context of the session.
 type leg struct {
-	net.Conn
-	detach func() bool // stops watching the context
+	net.Conn             // the stream of Postgres messages
+	socket   net.Conn    // what carries it, and has the deadlines: Conn itself, unless the client has TLS
+	detach   func() bool // stops watching the context
 
 	mu          sync.Mutex
 	interrupted bool // reads and writes fail until setFinalDeadline
@@ -21,13 +22,22 @@ type leg struct {
 
 // newLeg returns a leg that is interrupted when ctx ends.
 func newLeg(ctx context.Context, conn net.Conn) *leg {
-	l := &leg{Conn: conn}
+	l := &leg{Conn: conn, socket: conn}
 	l.watch(ctx)
 	return l
 }
 
 // watch interrupts the leg when ctx ends.
 func (l *leg) watch(ctx context.Context) { l.detach = context.AfterFunc(ctx, l.interrupt) }
+
+// secure makes conn the stream, which the socket carries.
+func (l *leg) secure(conn net.Conn) { l.Conn = conn }
+
+// secured reports whether the stream is inside TLS that this process does for the peer.
+func (l *leg) secured() bool { return l.Conn != l.socket }
+
+// reconnect puts conn in the place of both stream and socket. It is the same connection.
+func (l *leg) reconnect(conn net.Conn) { l.Conn, l.socket = conn, conn }
 
 // release ends the watch, so that a relayConn may own the connection. It returns false if the interrupt came
 // first.
@@ -39,7 +49,7 @@ func (l *leg) interrupt() {
 	defer l.mu.Unlock()
 	if !l.final {
 		l.interrupted = true
-		_ = l.SetDeadline(time.Unix(1, 0)) // long ago
+		_ = l.socket.SetDeadline(time.Unix(1, 0)) // long ago
 	}
 }
 
@@ -54,7 +64,7 @@ func (l *leg) setReadDeadline(t time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !l.interrupted && !l.final {
-		_ = l.SetReadDeadline(t)
+		_ = l.socket.SetReadDeadline(t)
 	}
 }
 
@@ -63,7 +73,7 @@ func (l *leg) setFinalDeadline(d time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.final = true
-	_ = l.SetDeadline(time.Now().Add(d))
+	_ = l.socket.SetDeadline(time.Now().Add(d))
 }
 
 // closeWrite ends the stream to the peer, if the connection can do that.

@@ -114,6 +114,7 @@ const maxTokens = 64
 type loginMachine struct {
 	binding ChannelBinding
 	allowed AuthMethods // zero means any
+	secured bool        // the client has TLS, which ends here
 
 	state     loginState
 	method    AuthMethods // that was asked for first, and for SASL the one that was picked; zero means none
@@ -267,10 +268,8 @@ func (m *loginMachine) clientSays(message []byte) error {
 			return badStartup("the client picked a SASL mechanism that it was not offered: %q",
 				sanitize(mechanism))
 		}
-		if m.stripped {
-			if err := gs2Check(mechanism, data); err != nil {
-				return err
-			}
+		if err := m.checkBinding(mechanism, data); err != nil {
+			return err
 		}
 		m.mechanism, m.method = mechanism, methodOfMechanism(mechanism)
 		if isSCRAM(mechanism) {
@@ -282,6 +281,20 @@ func (m *loginMachine) clientSays(message []byte) error {
 		return badStartup("the client sent a response that the upstream did not ask for")
 	}
 	m.state = next
+	return nil
+}
+
+// checkBinding refuses a login that the upstream would refuse in vague words, because the client could bind it to
+// a TLS channel, or does so. That channel is not the upstream's. A bridge binds it to the right one.
+func (m *loginMachine) checkBinding(mechanism string, data []byte) error {
+	switch {
+	case m.bridged:
+		return nil
+	case m.secured && bindsChannel(mechanism), m.secured && m.stripped && saysCouldBind(mechanism, data):
+		return boundToClient()
+	case m.stripped && saysCouldBind(mechanism, data):
+		return couldBind()
+	}
 	return nil
 }
 

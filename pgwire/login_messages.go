@@ -165,17 +165,28 @@ func OnlyBound() *Error {
 	}
 }
 
-// gs2Check refuses a client that answers a stripped offer with the header "y,,". It says: the client could
-// bind, and the server did not offer it (RFC 5802, section 6). The server did offer it, so it would take that
-// for an attack and refuse it in vague words. Npgsql sends this header.
-func gs2Check(mechanism string, data []byte) error {
-	if mechanism != scram.SHA256 || len(data) == 0 || data[0] != scram.NotOffered[0] {
-		return nil
-	}
+// saysCouldBind reports whether a client answers an offer with the header "y,,". It says: the client could bind,
+// and the server did not offer it (RFC 5802, section 6). If the offer was stripped, the server did offer it, so it
+// would take that for an attack. Npgsql sends this header, and every libpq that has TLS.
+func saysCouldBind(mechanism string, data []byte) bool {
+	return mechanism == scram.SHA256 && len(data) > 0 && data[0] == scram.NotOffered[0]
+}
+
+// couldBind is for a client without TLS.
+func couldBind() error {
 	return &Error{
 		Kind: ReasonAuthChannelBinding, State: stateInvalidAuth,
 		Text: "the client says that it could bind the login to a TLS channel, " +
 			"which the upstream offered but a client without TLS cannot use",
+	}
+}
+
+// boundToClient is for a client with TLS. Its channel ends here.
+func boundToClient() error {
+	return &Error{
+		Kind: ReasonAuthChannelBinding, Case: CaseBoundToClient, State: stateInvalidAuth,
+		Text: "the upstream offers channel binding, and the client's TLS ends in pgorigin: " +
+			"the upstream would refuse a login that the client binds to its own TLS channel, or could bind to it",
 	}
 }
 

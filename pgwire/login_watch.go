@@ -24,12 +24,12 @@ type loginWatch struct {
 
 // watchClient ends the session when the client leaves, and the client's reads when the upstream hangs up.
 func (s *session) watchClient() {
-	s.watch.start(s.client.Conn, func() { s.end(clientGone(io.EOF)) }, s.client.stopReads)
+	s.watch.start(s.client, func() { s.end(clientGone(io.EOF)) }, s.client.stopReads)
 }
 
 // start begins to watch a client. clientLeft is called at most once, and upstreamHungUp at most once after each
 // begin, both with w.mu held.
-func (w *loginWatch) start(client net.Conn, clientLeft, upstreamHungUp func()) {
+func (w *loginWatch) start(client *leg, clientLeft, upstreamHungUp func()) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.timer = time.AfterFunc(watchInterval, func() {
@@ -38,7 +38,7 @@ func (w *loginWatch) start(client net.Conn, clientLeft, upstreamHungUp func()) {
 		switch {
 		case w.timer == nil:
 			return
-		case hasLeft(client):
+		case client.hasLeft():
 			clientLeft()
 			return
 		case w.upstream != nil && evloop.HungUp(w.upstream):
@@ -82,10 +82,14 @@ func (w *loginWatch) stop() {
 }
 
 // hasLeft reports whether a client has ended its stream, sent Terminate or broken its connection, with
-// nothing unread before that.
-func hasLeft(client net.Conn) bool {
+// nothing unread before that. What is unread inside TLS is not known. A client with TLS that ends its stream has
+// left: it sends close_notify before that.
+func (l *leg) hasLeft() bool {
 	head := make([]byte, messageHeader)
-	n, ended := evloop.Peek(client, head)
+	n, ended := evloop.Peek(l.socket, head)
+	if l.secured() {
+		return ended || evloop.HungUp(l.socket)
+	}
 	goodbye := n == messageHeader && head[0] == typeTerminate && binary.BigEndian.Uint32(head[1:]) == 4
 	return ended || goodbye
 }

@@ -16,7 +16,7 @@ func TestHungUpOnce(t *testing.T) {
 	defer func() { _, _, _ = client.Close(), there.Close(), upstream.Close() }()
 	calls := make(chan struct{}, 10)
 	w := new(loginWatch)
-	w.start(client, func() { t.Error("the client has left") }, func() { calls <- struct{}{} })
+	w.start(&leg{Conn: client, socket: client}, func() { t.Error("the client has left") }, func() { calls <- struct{}{} })
 	defer w.stop()
 	for range 2 {
 		w.begin(upstream)

@@ -40,6 +40,16 @@ type Case string
 // CaseWantsTLS is a client that leaves because pgorigin has no TLS for it.
 const CaseWantsTLS Case = "wants_tls"
 
+// CaseClientHello is a client that begins with TLS at once, where pgorigin has no TLS for it.
+const CaseClientHello Case = "client_hello"
+
+// Cases of a client whose TLS ends here.
+const (
+	CaseHandshake     Case = "handshake"       // the handshake with the client failed
+	CaseDistrusted    Case = "distrusted"      // the client does not trust the certificate of the listener
+	CaseBoundToClient Case = "bound_to_client" // the login cannot be bound: each side has a channel of its own
+)
+
 // CaseMaxSessions is that Server.MaxSessions is reached, and no other limit.
 const CaseMaxSessions Case = "max_sessions"
 

@@ -99,7 +99,7 @@ func (s *session) upstreamRefused(err error) { s.noteEnding(upstream, err) }
 // awaitDelivery waits until the client has got everything that was written to it. After a close, the kernel
 // would give up on a slow client. The end of the session ends the wait.
 func (s *session) awaitDelivery() {
-	for pause := deliveryPause; evloop.Undelivered(s.client.Conn); pause = longer(pause) {
+	for pause := deliveryPause; evloop.Undelivered(s.client.socket); pause = longer(pause) {
 		select {
 		case <-time.After(pause):
 		case <-s.ctx.Done():

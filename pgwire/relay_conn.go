@@ -53,7 +53,7 @@ var backlogs = sync.Pool{New: func() any { b := make([]byte, 0, relayRead+relayS
 // goroutine of the session then has nothing left to do. Otherwise both connections are as before.
 func (s *session) moveToLoop() bool {
 	carrier := s.upstreamConn.Socket()
-	if carrier == nil || s.server.portable {
+	if carrier == nil || s.server.portable || s.client.secured() {
 		return false
 	}
 	if !s.client.release() || !s.upstream.release() { // the session was ended in this moment
@@ -63,7 +63,7 @@ func (s *session) moveToLoop() bool {
 	}
 	c := &relayConn{session: s, upstream: s.upstreamConn}
 	var err error
-	if c.client, err = evloop.NewSocket(s.client.Conn); err == nil {
+	if c.client, err = evloop.NewSocket(s.client.socket); err == nil {
 		if c.carrier, err = evloop.NewSocket(carrier); err == nil {
 			if err = s.server.capacity().loops.Add(&c.Pair, c, c.client, c.carrier); err == nil {
 				return true
@@ -81,7 +81,7 @@ func (s *session) moveToLoop() bool {
 func (c *relayConn) Adopt() {
 	_ = c.session.client.Close()
 	_ = c.upstream.Socket().Close()
-	c.session.client.Conn = c.client
+	c.session.client.reconnect(c.client)
 	c.upstream.SetNonBlocking(c.carrier)
 	c.detach = context.AfterFunc(c.session.ctx, c.Wake)
 }
@@ -115,7 +115,7 @@ func (c *relayConn) End() {
 	err := s.relayError()
 	if err != nil {
 		if conn, broken := c.client.GiveBack(); broken == nil {
-			s.client.Conn = conn // an ErrorResponse and an orderly close take time
+			s.client.reconnect(conn) // an ErrorResponse and an orderly close take time
 		}
 	}
 	s.finish(err)
@@ -123,7 +123,7 @@ func (c *relayConn) End() {
 
 // over reports whether nothing is left to relay or deliver.
 func (c *relayConn) over() bool {
-	return c.session.ctx.Err() != nil || c.fromUpstream.done && !evloop.Undelivered(c.session.client.Conn)
+	return c.session.ctx.Err() != nil || c.fromUpstream.done && !evloop.Undelivered(c.session.client.socket)
 }
 
 // awaitDelivery asks for another Turn after a pause, because no event tells that the client has got

@@ -16,7 +16,7 @@ import (
 // ErrServerClosed is returned by Serve after Shutdown or Close.
 var ErrServerClosed = errors.New("pgwire: server closed")
 
-// Server relays plaintext Postgres clients to a secured upstream. Only Dial is required. A Server must not be
+// Server relays Postgres clients to a secured upstream. Only Dial is required. A Server must not be
 // copied or changed after the first call of Serve, and cannot be used again after Shutdown or Close.
 type Server struct {
 	// Dial opens a new connection to the upstream, verified and ready for a startup packet or a cancel
@@ -46,6 +46,13 @@ type Server struct {
 	// is refused with SQLSTATE 28000 and the text of the error; a cancel request gets no answer. Nil allows
 	// every client.
 	Allow func(client net.Conn) error
+
+	// StartTLS makes a TLS connection of a client's, as the server of TLS. It is called after the answer to
+	// SSLRequest. If direct is true, the client has sent a ClientHello in its place: it must agree on the ALPN
+	// protocol "postgresql". The result has the deadlines of conn, and a method CloseWrite. A method TLSVersion,
+	// which returns a string, is for SessionInfo. An error that is an *Error says why the session ends; others
+	// are for the log. Nil means that there is no TLS for clients. There is none on Unix sockets, as in PostgreSQL.
+	StartTLS func(conn net.Conn, direct bool) (net.Conn, error)
 
 	// ChannelBinding says what the server does with an offer of SCRAM-SHA-256-PLUS. The zero value strips it.
 	ChannelBinding ChannelBinding

@@ -71,7 +71,7 @@ func (s *session) run() (onLoop bool, err error) {
 		s.info.describe(packet)
 		s.user = packet.parameter("user")
 	}
-	if err := s.server.allow(s.client.Conn); err != nil {
+	if err := s.server.allow(s.client.socket); err != nil {
 		return false, err
 	}
 	if s.info.Cancel {
@@ -95,7 +95,11 @@ func (s *session) run() (onLoop bool, err error) {
 // readStartupPacket reads what the client wants: a StartupMessage or a CancelRequest.
 func (s *session) readStartupPacket() (startupPacket, error) {
 	s.server.pending.add(s)
-	packet, refused, err := negotiate(s.client)
+	var startTLS func([]byte) error
+	if s.offersTLS() {
+		startTLS = s.startTLS
+	}
+	packet, refused, err := negotiate(s.client, startTLS)
 	s.server.pending.remove(s)
 	s.info.RefusedEncryption = refused
 	if err != nil {

@@ -29,6 +29,9 @@ const (
 	majorVersion      = 3
 )
 
+// tlsHandshake is the first byte of a ClientHello. No startup packet is so long that it begins with it.
+const tlsHandshake = 0x16
+
 // startupPacket is one packet of the startup phase, which has no type byte.
 type startupPacket struct {
 	raw  []byte // the whole packet as received, length word included
@@ -38,32 +41,52 @@ type startupPacket struct {
 // cancelKey returns what identifies a session in a CancelRequest: process ID and secret.
 func (p startupPacket) cancelKey() string { return string(p.raw[minStartupPacket:]) }
 
+// negotiation is how far a client and the server have agreed on encryption.
+type negotiation struct {
+	sawSSL, sawGSS bool
+	refused        bool // the client asked for encryption and got 'N'
+	secured        bool // it got TLS
+}
+
 // negotiate returns the StartupMessage or CancelRequest of a client. Like PostgreSQL, it accepts one
-// SSLRequest and one GSSENCRequest before that, in any order, and answers each with 'N'. refused reports
-// whether it did.
-func negotiate(rw io.ReadWriter) (packet startupPacket, refused bool, err error) {
-	var sawSSL, sawGSS bool
-	for {
-		if packet, err = readPacket(rw, refused); err != nil {
-			return packet, refused, err
+// SSLRequest and one GSSENCRequest before that, in any order. It answers each with 'N', and SSLRequest with 'S'
+// if there is startTLS, which puts rw inside TLS. startTLS is given what has been read of a ClientHello that came
+// in place of an SSLRequest. refused reports whether the client got 'N', and nothing better.
+func negotiate(
+	rw io.ReadWriter, startTLS func(ahead []byte) error,
+) (packet startupPacket, refused bool, err error) {
+	var n negotiation
+	for first := true; ; first = false {
+		head, err := readHead(rw, n.refused)
+		if err != nil {
+			return packet, n.refused, err
+		}
+		if first && head[0] == tlsHandshake && startTLS != nil {
+			n.secured = true
+			if err := startTLS(head[:]); err != nil {
+				return packet, false, err
+			}
+			continue
+		}
+		if packet, err = readBody(rw, head, n.refused); err != nil {
+			return packet, n.refused, err
 		}
 		switch packet.code {
 		case codeSSLRequest:
-			err = refuseEncryption(rw, packet, "SSLRequest", &sawSSL)
+			err = n.answerSSLRequest(rw, packet, startTLS)
 		case codeGSSENCRequest:
-			err = refuseEncryption(rw, packet, "GSSENCRequest", &sawGSS)
+			err = n.refuse(rw, packet, "GSSENCRequest", &n.sawGSS)
 		case codeCancelRequest:
 			if n := len(packet.raw) - minStartupPacket; n < minCancelKey || n > maxCancelKey {
 				err = clientProtocol("CancelRequest has a key of %d bytes", n-4)
 			}
-			return packet, refused, err
+			return packet, n.refused, err
 		default:
-			return packet, refused, checkStartupMessage(packet)
+			return packet, n.refused, checkStartupMessage(packet)
 		}
 		if err != nil {
-			return packet, refused, err
+			return packet, n.refused, err
 		}
-		refused = true
 	}
 }
 
@@ -86,28 +109,57 @@ func startupError(refused bool, got, want int, err error) error {
 	return clientGone(err)
 }
 
-// refuseEncryption answers the first request of a kind with 'N'.
-func refuseEncryption(w io.Writer, packet startupPacket, name string, seen *bool) error {
-	if n := len(packet.raw) - minStartupPacket; n != 0 {
-		return badStartup("%s has a body of %d bytes", name, n)
+// answerSSLRequest begins TLS if there is startTLS. Nothing of rw has been read ahead, so whatever the client
+// sent behind its request is a part of the handshake: nobody can put plaintext there that counts as encrypted.
+func (n *negotiation) answerSSLRequest(
+	rw io.ReadWriter, packet startupPacket, startTLS func(ahead []byte) error,
+) error {
+	const name = "SSLRequest"
+	if startTLS == nil {
+		return n.refuse(rw, packet, name, &n.sawSSL)
 	}
-	if *seen {
+	if err := n.answer(rw, packet, name, &n.sawSSL, 'S'); err != nil {
+		return err
+	}
+	n.secured, n.refused = true, false
+	return startTLS(nil)
+}
+
+// refuse answers the first request of a kind with 'N'.
+func (n *negotiation) refuse(w io.Writer, packet startupPacket, name string, seen *bool) error {
+	err := n.answer(w, packet, name, seen, 'N')
+	n.refused = n.refused || err == nil
+	return err
+}
+
+// answer answers the first request of a kind. There is none inside TLS.
+func (n *negotiation) answer(w io.Writer, packet startupPacket, name string, seen *bool, with byte) error {
+	switch size := len(packet.raw) - minStartupPacket; {
+	case size != 0:
+		return badStartup("%s has a body of %d bytes", name, size)
+	case *seen:
 		return badStartup("a second %s came in place of a startup packet", name)
+	case n.secured:
+		return badStartup("%s came inside TLS, in place of a startup packet", name)
 	}
 	*seen = true
-	if _, err := w.Write([]byte{'N'}); err != nil {
+	if _, err := w.Write([]byte{with}); err != nil {
 		return clientGone(fmt.Errorf("answer %s: %w", name, err))
 	}
 	return nil
 }
 
-// readPacket reads one packet and not a byte more: what follows stays in the connection. It checks the length
-// before it allocates. refused is for its error.
-func readPacket(r io.Reader, refused bool) (startupPacket, error) {
-	var head [4]byte
+// readHead reads the length word of a packet. refused is for its error.
+func readHead(r io.Reader, refused bool) (head [4]byte, err error) {
 	if n, err := io.ReadFull(r, head[:]); err != nil {
-		return startupPacket{}, startupError(refused, n, len(head), err)
+		return head, startupError(refused, n, len(head), err)
 	}
+	return head, nil
+}
+
+// readBody reads the packet that begins with head, and not a byte more: what follows stays in the connection.
+// It checks the length before it allocates. refused is for its error.
+func readBody(r io.Reader, head [4]byte, refused bool) (startupPacket, error) {
 	length := binary.BigEndian.Uint32(head[:])
 	if length < minStartupPacket || length > maxStartupPacket {
 		return startupPacket{}, notStartup(head)
@@ -123,9 +175,11 @@ func readPacket(r io.Reader, refused bool) (startupPacket, error) {
 // notStartup says what four bytes look like that are no packet length.
 func notStartup(head [4]byte) error {
 	switch {
-	case head[0] == 0x16 && head[1] == 3:
-		return clientProtocol("the client sent a TLS ClientHello, but this listener is plaintext: " +
-			"set sslmode=disable and no sslnegotiation=direct in the client")
+	case head[0] == tlsHandshake && head[1] == 3:
+		return &Error{
+			Kind: ReasonClientProtocol, Case: CaseClientHello,
+			Text: "the client sent a TLS ClientHello, but this listener has no TLS for clients",
+		}
 	case isHTTP(head):
 		return &Error{
 			Kind: ReasonClientProtocol, Case: CaseHTTPRequest,

@@ -64,7 +64,7 @@ func TestNegotiate(t *testing.T) {
 		"too short":                  {in: []byte{0, 0, 0, 7, 0, 3, 0}, errText: "impossible length 7"},
 		"too long":                   {in: sized(10005), errText: "impossible length 10005", rest: "*"},
 		"HTTP":                       {in: []byte("GET / HTTP/1.1\r\n\r\n"), errText: "HTTP request", rest: "*"},
-		"ClientHello":                {in: []byte("\x16\x03\x01\x02\x00\x01"), errText: "sslmode=disable", rest: "*"},
+		"ClientHello":                {in: []byte("\x16\x03\x01\x02\x00\x01"), errText: "no TLS for clients", rest: "*"},
 		"cancel with a short key":    {in: pgtest.CancelRequest("pid4key"), errText: "key of 3 bytes"},
 		"cancel with too long a key": {in: pgtest.CancelRequest(longKey + "k"), errText: "key of 257 bytes"},
 	}
@@ -76,7 +76,7 @@ func TestNegotiate(t *testing.T) {
 				if chunking != "whole" {
 					rw.Reader = iotest.OneByteReader(in)
 				}
-				packet, refused, err := negotiate(rw)
+				packet, refused, err := negotiate(rw, nil)
 				if got := rw.String(); got != tt.answer {
 					t.Errorf("answered %q, want %q", got, tt.answer)
 				}

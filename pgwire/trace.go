@@ -40,6 +40,9 @@ type SessionInfo struct {
 	// left, it probably insists on encryption (sslmode=require).
 	RefusedEncryption bool
 
+	// TLS is the version of TLS that the client has with StartTLS; "" for none.
+	TLS string
+
 	// Method is how the client logged in, one of LoginMethods. It is "" before ReadyForQuery, unless the
 	// client left when it was asked for the method.
 	Method string

@@ -46,6 +46,7 @@ const (
 	webhook  = internal + "webhook"
 	host     = internal + "host"
 	pgurl    = internal + "pgurl"
+	listen   = internal + "listentls"
 	cli      = internal + "cli"
 	safetext = internal + "safetext"
 )
@@ -67,7 +68,7 @@ func house() []room {
 		// sidecar runs one pgorigin.
 		{
 			Package:   sidecar,
-			Rooms:     []string{observe, advice, config, host, cli, safetext, leafPgwire, leafTLS, leafHealth},
+			Rooms:     []string{observe, advice, listen, config, host, cli, safetext, leafPgwire, leafTLS, leafHealth},
 			Libraries: []string{zap, systemd},
 		},
 		// check neither serves nor logs nor counts.
@@ -96,6 +97,8 @@ func house() []room {
 			Rooms:     []string{config, safetext, leafPgwire, leafTLS, leafHealth},
 			Libraries: []string{cryptoTLS},
 		},
+		// listentls is TLS for clients.
+		{Package: listen, Rooms: []string{"tlsorigin/configfile", leafPgwire}, Libraries: []string{cryptoTLS}},
 		// control asks a pgorigin that runs.
 		{Package: control, Rooms: []string{config, cli, safetext}},
 		// config is the only room that reads the environment. Of zap it knows the levels.

@@ -83,8 +83,25 @@ func sentHTTP() reasonCase {
 // wantsTLS is a case of client_gone.
 func wantsTLS() reasonCase {
 	return withCase(pgwire.CaseWantsTLS, "the client left because pgorigin has no TLS for clients",
-		"Set sslmode=disable in the client: pgorigin encrypts for it, on the way to the upstream.",
-		"With sslmode=prefer it connects, too.")
+		withoutTLS, "Or set {own:LISTEN_TLS}=self-signed: clients with sslmode=require then connect as well.")
+}
+
+// withoutTLS is a cure for a client that wants TLS, and gets none.
+const withoutTLS = "Set sslmode=disable in the client: pgorigin encrypts for it, on the way to the upstream."
+
+// clientTLS are the cases of client_protocol that are about TLS.
+func clientTLS() []reasonCase {
+	return []reasonCase{
+		withCase(pgwire.CaseClientHello, "the client began with TLS, and pgorigin has no TLS for clients",
+			withoutTLS, "Leave sslnegotiation=direct out, too.",
+			"Or set {own:LISTEN_TLS}=self-signed, which serves both."),
+		withCase(pgwire.CaseDistrusted, "the client does not trust the certificate of the listener",
+			"Set sslrootcert in the client to the file of {own:LISTEN_TLS_CA_FILE}, or sslmode to require or less.",
+			"Or set {own:LISTEN_TLS}=files, with a certificate from a CA that the client knows.",
+			"After a restart of pgorigin, the CA of self-signed is a new one: clients have to read the file again."),
+		withCase(pgwire.CaseHandshake, "the TLS handshake with the client failed",
+			"Give the client a TLS library that can do TLS 1.2 or 1.3.", "Or set sslmode=disable in the client."),
+	}
 }
 
 // certificateUser is a case of client_cert_rejected.
@@ -194,7 +211,7 @@ func loginReasons() []reason {
 			"A bridge needs {LISTEN_ADDR} on loopback or a Unix socket, or {AUTH_PASSWORD_FILE}.",
 			"Or set {own:AUTH_CHANNEL_BINDING}=pass for a client whose own channel binding is switched off.",
 		},
-		Cases: bindingCases(),
+		Cases: append(bindingCases(), boundToClient()),
 	}, reason{
 		Word:   "login_timeout",
 		Stages: []diagnose.Stage{StageAuthentication, StageLogin},
@@ -217,6 +234,14 @@ func loginReasons() []reason {
 				"Without a pooler, a lock on a catalog holds up logins: pg_locks of the server lists it."),
 		},
 	})
+}
+
+// boundToClient is a case of auth_channel_binding.
+func boundToClient() reasonCase {
+	return withCase(pgwire.CaseBoundToClient, "the client has TLS to pgorigin, and would bind the login to that",
+		"Set {own:AUTH_CHANNEL_BINDING}=bridge: pgorigin then logs in itself, with channel binding.",
+		"A bridge needs {LISTEN_ADDR} on loopback, or {AUTH_PASSWORD_FILE}.",
+		"Or set channel_binding=disable or sslmode=disable in the client, with {own:AUTH_CHANNEL_BINDING}=strip.")
 }
 
 // ownRefusals are the logins that pgorigin itself ends.

@@ -110,10 +110,10 @@ func clientReasons() []reason {
 		},
 		Meaning: "The client sent no Postgres startup packet, or broke the rules of a login.",
 		Cures: []string{
-			"Connect with a Postgres client, with sslmode=disable.",
+			"Connect with a Postgres client, with sslmode=disable or {own:LISTEN_TLS}=self-signed.",
 			"The health endpoints are at {HEALTH_ADDR}.",
 		},
-		Cases: []reasonCase{sentHTTP()},
+		Cases: append(clientTLS(), sentHTTP()),
 	}, {
 		Word: "client_gone",
 		Ends: []end{

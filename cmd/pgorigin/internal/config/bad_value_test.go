@@ -39,6 +39,7 @@ func TestBadValues(t *testing.T) {
 		refuses[word] = true
 	}
 	anyText := []string{
+		"LISTEN_TLS_CA_FILE", "LISTEN_TLS_CERT_FILE", "LISTEN_TLS_KEY_FILE",
 		"TLS_SERVER_NAME", "TLS_CA_FILE", "TLS_CA_PEM", "TLS_CRL_FILE", "TLS_CERT_FILE", "TLS_KEY_FILE",
 	}
 	for _, v := range Variables() {
@@ -87,6 +88,8 @@ func badListeners() []badValue {
 		{"LISTEN_SOCKET_MODE=rw", "octal"},
 		{"LISTEN_SOCKET_MODE=01777", "octal"},
 		{"LISTEN_ALLOW_UIDS=app", "numeric"},
+		{"LISTEN_TLS=on", "expected off, self-signed or files"},
+		{"LISTEN_TLS=self_signed", "did you mean self-signed?"},
 		{"LISTEN_ALLOW_UIDS=1000", "use unix:/dir"},
 		{"LISTEN_ADDR=0.0.0.0:6432", "expected a loopback address"},
 		{"LISTEN_ADDR=[::]:6432", "expected a loopback address"},

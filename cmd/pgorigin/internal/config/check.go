@@ -34,6 +34,7 @@ func (o *Origin) check(found []finding) []finding {
 		}
 	}
 	wrong = append(wrong, o.checkAuth()...)
+	wrong = append(wrong, o.checkListenTLS(found)...)
 	return append(wrong, o.checkSockets()...)
 }
 

@@ -26,6 +26,10 @@ func TestDefaults(t *testing.T) {
 		"PGORIGIN_LISTEN_ALLOW_NON_LOOPBACK": "false",
 		"PGORIGIN_LISTEN_SOCKET_MODE":        "0600",
 		"PGORIGIN_LISTEN_ALLOW_UIDS":         "",
+		"PGORIGIN_LISTEN_TLS":                "off",
+		"PGORIGIN_LISTEN_TLS_CA_FILE":        "",
+		"PGORIGIN_LISTEN_TLS_CERT_FILE":      "",
+		"PGORIGIN_LISTEN_TLS_KEY_FILE":       "",
 		"PGORIGIN_AUTH_CHANNEL_BINDING":      "strip",
 		"PGORIGIN_AUTH_REQUIRE":              "",
 		"PGORIGIN_AUTH_PASSWORD_FILE":        "",
@@ -80,11 +84,12 @@ func TestEveryValueIsRead(t *testing.T) {
 	if err := os.WriteFile(password, []byte("s3cret"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	sockets := []string{upstreamSetting, "PGORIGIN_LISTEN_ADDR=unix:/run/a/socket", "PGORIGIN_LISTEN_ALLOW_UIDS= 5, 70000"}
+	sockets := []string{upstreamSetting, "PGORIGIN_LISTEN_ADDR=unix:/run/a/socket", "PGORIGIN_LISTEN_ALLOW_UIDS= 5, 70000", "PGORIGIN_LISTEN_TLS=self-signed", "PGORIGIN_LISTEN_TLS_CA_FILE=/run/ca.crt"}
 	env := []string{
 		"PGORIGIN_UPSTREAM_ADDR=a:1, b.example. , [::1]:7,192.0.2.1", "PGORIGIN_UPSTREAM_WAIT=Off",
 		"PGORIGIN_UPSTREAM_RESOLVER= [2001:DB8::35] ",
 		"PGORIGIN_LISTEN_ADDR=127.0.0.1:7001,[::1]:7001",
+		"PGORIGIN_LISTEN_TLS=Files", "PGORIGIN_LISTEN_TLS_CERT_FILE=/l.crt", "PGORIGIN_LISTEN_TLS_KEY_FILE=/l.key",
 		"PGORIGIN_AUTH_CHANNEL_BINDING=bridge", "PGORIGIN_AUTH_REQUIRE=scram-sha-256", "PGORIGIN_LISTEN_SOCKET_MODE=660",
 		"PGORIGIN_LISTEN_ALLOW_NON_LOOPBACK=true", "PGORIGIN_TLS_SERVER_NAME=pgbouncer.prod",
 		"PGORIGIN_TLS_CA_FILE=/ca.crt", "PGORIGIN_TLS_CA_PEM=-----BEGIN", "PGORIGIN_TLS_VERIFY=Verify-CA",
@@ -119,6 +124,10 @@ func TestEveryValueIsRead(t *testing.T) {
 		"LISTEN_ALLOW_NON_LOOPBACK": "true",
 		"LISTEN_SOCKET_MODE":        "0660",
 		"LISTEN_ALLOW_UIDS":         "5,70000",
+		"LISTEN_TLS":                "files",
+		"LISTEN_TLS_CA_FILE":        "/run/ca.crt",
+		"LISTEN_TLS_CERT_FILE":      "/l.crt",
+		"LISTEN_TLS_KEY_FILE":       "/l.key",
 		"TLS_SERVER_NAME":           "pgbouncer.prod",
 		"TLS_CA_FILE":               "/ca.crt",
 		"TLS_CA_PEM":                "(set)",

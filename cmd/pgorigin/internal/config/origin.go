@@ -56,6 +56,8 @@ func checkOriginName(name string) error {
 		return fmt.Errorf("it has more than %d characters", maxOriginName)
 	case slices.Contains(FirstWords(), strings.ToUpper(first)):
 		return fmt.Errorf("%s is the first word of other names; choose another one", first)
+	case strings.HasSuffix(name, "_listen"): // its TLS_CA_FILE would be LISTEN_TLS_CA_FILE of another
+		return errors.New("listen is the last word of it, and the first of other names; choose another one")
 	case weakeningName.MatchString(strings.ToUpper(name)):
 		return errors.New("this one reads as if verification could be turned off; choose another one")
 	}

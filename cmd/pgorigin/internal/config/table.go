@@ -46,6 +46,10 @@ type Origin struct {
 		AllowNonLoopback bool        `split_words:"true"`
 		SocketMode       os.FileMode `split_words:"true"`
 		AllowUids        []uint32    `split_words:"true"` // none means all
+		TLS              string
+		TLSCertFile      string `envconfig:"TLS_CERT_FILE"`
+		TLSKeyFile       string `envconfig:"TLS_KEY_FILE"`
+		TLSCAFile        string `envconfig:"TLS_CA_FILE"`
 	}
 	TLS struct {
 		ServerName     string `split_words:"true"`
@@ -104,11 +108,12 @@ func listenVariables() []Variable {
 	return []Variable{{
 		Word: "LISTEN_ADDR", Type: addresses("127.0.0.1:6432", true), Default: "127.0.0.1:6432",
 		Example: "127.0.0.1:6432,unix:/run/pgorigin", Alone: true,
-		Help: "Plaintext address for clients. unix:/dir makes the socket /dir/.s.PGSQL.6432, and " +
+		Help: "Address for clients. unix:/dir makes the socket /dir/.s.PGSQL.6432, and " +
 			"unix:/dir/file that file.",
 	}, {
 		Word: "LISTEN_ALLOW_NON_LOOPBACK", Type: boolean(), Default: "false",
-		Help: "Allow a LISTEN_ADDR that other machines can reach. Their connections are not encrypted.",
+		Help: "Allow a LISTEN_ADDR that other machines can reach. Their connections are encrypted only if " +
+			"they ask for TLS, see LISTEN_TLS.",
 	}, {
 		Word: "LISTEN_SOCKET_MODE", Type: fileMode(), Default: "0600", Security: true,
 		Help: "File mode of Unix sockets.",
@@ -116,6 +121,24 @@ func listenVariables() []Variable {
 		Word: "LISTEN_ALLOW_UIDS", Type: userIDs(), Unset: "all", Example: "1000,65532", Security: true,
 		Help: "Numeric user IDs that may connect to the Unix sockets, whatever the file mode. LISTEN_ADDR " +
 			"may then have no TCP address.",
+	}, {
+		Word: "LISTEN_TLS", Type: words(off, listenSelfSigned, listenFiles), Default: off,
+		Help: "TLS for clients that insist on it, such as with sslmode=require. self-signed makes a CA and a " +
+			"certificate at the start, in memory. files uses LISTEN_TLS_CERT_FILE. Clients without TLS are " +
+			"served, too. Unix sockets have no TLS.",
+	}, {
+		Word: "LISTEN_TLS_CA_FILE", Type: text("file"), Unset: "none", Example: "/run/pgorigin/ca.crt",
+		Security: true, File: FileWritten,
+		Help: "File that pgorigin writes at the start: the CA of LISTEN_TLS=self-signed, for clients that " +
+			"verify (sslrootcert).",
+	}, {
+		Word: "LISTEN_TLS_CERT_FILE", Type: text("file"), Unset: "none", Example: "/etc/pgorigin/listen.crt",
+		Security: true, Unless: "LISTEN_TLS_KEY_FILE", File: FileWatched,
+		Help: "PEM file with the certificate that clients see, and its chain, for LISTEN_TLS=files.",
+	}, {
+		Word: "LISTEN_TLS_KEY_FILE", Type: text("file"), Unset: "none", Example: "/etc/pgorigin/listen.key",
+		Security: true, Unless: "LISTEN_TLS_CERT_FILE", File: FileWatched,
+		Help: "PEM file with the private key of LISTEN_TLS_CERT_FILE.",
 	}}
 }
 

@@ -41,6 +41,7 @@ const (
 	FileWatched   FileUse = "at the start, and again when it changes"
 	FileEachLogin FileUse = "for each login"
 	FileEachPod   FileUse = "for each pod"
+	FileWritten   FileUse = "never: pgorigin writes it"
 )
 
 // Name returns the name of the variable, for the unnamed origin if each origin has one.

@@ -170,7 +170,7 @@ func (o *Observer) findingFields(info pgwire.SessionInfo, result pgwire.SessionR
 }
 
 func sessionFields(info pgwire.SessionInfo, result pgwire.SessionResult) []zap.Field {
-	fields := []zap.Field{Text("client", info.Client.String())}
+	fields := []zap.Field{Text("client", info.Client.String()), Text("client_tls", info.TLS)}
 	if info.Cancel {
 		fields = append(fields, zap.Bool("cancel", true), zap.Bool("cancel_known", info.CancelKnown))
 	} else {

@@ -62,6 +62,9 @@ func (s *Sidecar) newOrigin(
 		Capacity:     s.capacity,
 		Trace:        o.observer.SessionTrace(),
 	}
+	if o.server.StartTLS, err = s.listenTLS(settings); err != nil {
+		return o, []config.Problem{{Variable: settings.Variable("LISTEN_TLS"), Text: err.Error()}}
+	}
 	counts.SessionsOffLoop(settings.Name(), o.server.SessionsOffLoop)
 	counts.WarmSpares(settings.Name(), o.spares.Ready)
 	counts.WatchProber(settings.Name(), o.observer.Prober.Snapshot)

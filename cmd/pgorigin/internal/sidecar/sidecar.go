@@ -17,6 +17,7 @@ import (
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cli"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/host"
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/listentls"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/observe"
 	"github.com/pgorigin/pgorigin/health"
 	"github.com/pgorigin/pgorigin/health/metrics"
@@ -40,7 +41,9 @@ type Sidecar struct {
 	settling time.Duration    // see Surroundings.Settle
 	memory   memoryPlan
 
-	bound                         map[string]net.Listener // for clients, by address, before listen takes them
+	bound     map[string]net.Listener // for clients, by address, before listen takes them
+	authority *listentls.Authority    // of all origins with LISTEN_TLS=self-signed; nil if there is none
+
 	healthServer, adminServer     *http.Server
 	healthListener, adminListener net.Listener // nil: these endpoints are off
 
@@ -131,6 +134,9 @@ func prepare(ctx context.Context, p cli.Process, bound map[string]net.Listener) 
 	s.bound = bound
 	s.planResources(p.Env, host.CgroupMemory(os.DirFS("/")))
 	if code := s.listen(ctx, p); code != cli.ExitOK {
+		return nil, code
+	}
+	if code := s.writeCAFiles(p); code != cli.ExitOK {
 		return nil, code
 	}
 	return s, cli.ExitOK

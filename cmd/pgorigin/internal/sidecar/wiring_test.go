@@ -37,6 +37,10 @@ func otherValues() []otherValue {
 		{"LISTEN_ALLOW_NON_LOOPBACK", "true", "LISTEN_ADDR=0.0.0.0:6432", problems},
 		{"LISTEN_SOCKET_MODE", "0666", "LISTEN_ADDR=unix:$DIR/s", listeners},
 		{"LISTEN_ALLOW_UIDS", "5", "LISTEN_ADDR=unix:$DIR/s", server},
+		{"LISTEN_TLS", "self-signed", "", server},
+		{"LISTEN_TLS_CA_FILE", "$DIR/ca.crt", "LISTEN_TLS=self-signed", writtenCA},
+		{"LISTEN_TLS_CERT_FILE", "/other", "LISTEN_TLS=files LISTEN_TLS_KEY_FILE=/key", problems},
+		{"LISTEN_TLS_KEY_FILE", "/other", "LISTEN_TLS=files LISTEN_TLS_CERT_FILE=/cert", problems},
 		{"TLS_SERVER_NAME", "other.test", "", nil},
 		{"TLS_CA_FILE", "/other", "", nil},
 		{"TLS_CA_PEM", "other", "", nil},
@@ -184,6 +188,17 @@ func listeners(t *testing.T, env []string) string {
 		fmt.Fprintln(&text, "admin", s.adminListener.Addr())
 	}
 	return text.String()
+}
+
+// writtenCA returns whether a CA has been written for clients.
+func writtenCA(t *testing.T, env []string) string {
+	t.Helper()
+	s, p := built(t, env, io.Discard)
+	if code := s.writeCAFiles(p); code != cli.ExitOK {
+		t.Fatalf("it cannot write: %d", code)
+	}
+	_, err := os.Stat(s.origins[0].settings.Listen.TLSCAFile)
+	return fmt.Sprint(err == nil)
 }
 
 // answers returns what probes are told before the upstream was tried.

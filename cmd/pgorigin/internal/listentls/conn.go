@@ -1,0 +1,72 @@
+package listentls
+
+import (
+	"bytes"
+	"crypto/tls"
+	"errors"
+	"net"
+	"os"
+	"time"
+)
+
+// Conn is the TLS connection of a client. Its deadlines are those of the connection below, which the owner of that
+// one sets.
+type Conn struct {
+	*tls.Conn
+	wire    *wire
+	version string
+}
+
+// TLSVersion returns the version in words.
+func (c *Conn) TLSVersion() string { return c.version }
+
+// CloseWrite sends close_notify and the end of the TCP stream. The connection can still be read.
+func (c *Conn) CloseWrite() error {
+	err := c.Conn.CloseWrite()
+	if half, ok := c.wire.Conn.(interface{ CloseWrite() error }); ok {
+		err = errors.Join(err, half.CloseWrite())
+	}
+	return err
+}
+
+// wire is the connection below TLS.
+//
+// A write that has timed out would break TLS for good, although its deadline may only be the interrupt of a
+// session, which then tells its client why it ends. So wire keeps the rest of such a write, and sends it ahead of
+// the next one.
+type wire struct {
+	net.Conn
+	unsent   []byte
+	lastRead *[plainAlert]byte // the end of what has been read in the handshake; nil after it
+}
+
+// Read implements net.Conn.
+func (w *wire) Read(p []byte) (int, error) {
+	n, err := w.Conn.Read(p)
+	if w.lastRead != nil {
+		read := append(w.lastRead[:], p[max(n-plainAlert, 0):n]...)
+		copy(w.lastRead[:], read[len(read)-plainAlert:])
+	}
+	return n, err
+}
+
+// Write implements net.Conn.
+func (w *wire) Write(p []byte) (int, error) {
+	if len(w.unsent) > 0 {
+		n, err := w.Conn.Write(w.unsent)
+		w.unsent = w.unsent[n:]
+		if err != nil {
+			return 0, err
+		}
+	}
+	n, err := w.Conn.Write(p)
+	if n < len(p) && errors.Is(err, os.ErrDeadlineExceeded) {
+		w.unsent = bytes.Clone(p[n:])
+		return len(p), nil
+	}
+	return n, err
+}
+
+// SetWriteDeadline does nothing. tls.Conn calls it to give close_notify five seconds, and to make later writes
+// fail, which they do anyway.
+func (w *wire) SetWriteDeadline(time.Time) error { return nil }

@@ -1,0 +1,251 @@
+package listentls
+
+import (
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pgorigin/pgorigin/pgwire"
+	"github.com/pgorigin/pgorigin/pgwire/pgtest"
+)
+
+// eachWay runs a test with SSLRequest and with direct TLS, in TLS 1.2 and 1.3.
+func eachWay(t *testing.T, play func(t *testing.T, r *rig, client *pgtest.Peer)) {
+	t.Helper()
+	for name, version := range map[string]uint16{"1.2": tls.VersionTLS12, "1.3": tls.VersionTLS13} {
+		for way, connect := range map[string]func(*rig, *tls.Config) *pgtest.Peer{
+			"SSLRequest": (*rig).secure, "direct": (*rig).direct,
+		} {
+			t.Run(way+" "+name, func(t *testing.T) {
+				t.Parallel()
+				r := newRig(t, nil)
+				config := r.config()
+				config.MinVersion, config.MaxVersion = version, version
+				play(t, r, connect(r, config))
+			})
+		}
+	}
+}
+
+func TestSession(t *testing.T) {
+	t.Parallel()
+	query, large := pgtest.Message('Q', "SELECT 1\x00"), pgtest.Message('D', strings.Repeat("x", 300<<10))
+	eachWay(t, func(t *testing.T, r *rig, client *pgtest.Peer) {
+		upstream := r.login(client)
+		client.Send(query)
+		upstream.Expect(query)
+		go upstream.Send(large, pgtest.ReadyForQuery('I'))
+		client.Expect(large, pgtest.ReadyForQuery('I'))
+		go client.Send(large)
+		upstream.Expect(large)
+		client.Send(pgtest.Terminate())
+		upstream.Expect(pgtest.Terminate())
+		_ = upstream.Close()
+		client.ExpectEOF() // close_notify: without it the end would be an error
+		e := r.expectEnd(pgwire.ReasonOK)
+		if !strings.HasPrefix(e.TLS, "TLS 1.") || e.RefusedEncryption {
+			t.Errorf("%+v", e.SessionInfo)
+		}
+	})
+}
+
+// TestEnds: who ends which direction, and what the other one still delivers.
+func TestEnds(t *testing.T) {
+	t.Parallel()
+	answer := pgtest.Message('D', "answer, given after the end")
+	for name, play := range map[string]func(r *rig, client, upstream *pgtest.Peer){
+		"the client half-closes": func(r *rig, client, upstream *pgtest.Peer) {
+			if err := client.Conn.(*tls.Conn).CloseWrite(); err != nil {
+				r.t.Error(err)
+			}
+			upstream.ExpectEOF()
+			upstream.Send(answer)
+			_ = upstream.Close()
+			client.Expect(answer)
+			client.ExpectEOF()
+			r.expectEnd(pgwire.ReasonClientGone)
+		},
+		"the client leaves without close_notify": func(r *rig, client, upstream *pgtest.Peer) {
+			_ = client.Conn.(*tls.Conn).NetConn().Close()
+			upstream.ExpectEOF()
+			_ = upstream.Close()
+			r.expectEnd(pgwire.ReasonClientGone)
+		},
+		"the upstream leaves": func(r *rig, client, upstream *pgtest.Peer) {
+			_ = upstream.Close()
+			client.ExpectError("08006")
+			client.ExpectEOF()
+			r.expectEnd(pgwire.ReasonUpstreamGone)
+		},
+		"pgorigin ends it": func(r *rig, client, _ *pgtest.Peer) {
+			go func() { _ = r.server.Close() }()
+			client.ExpectError("57P01")
+			client.ExpectEOF()
+			r.expectEnd(pgwire.ReasonDraining)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			eachWay(t, func(_ *testing.T, r *rig, client *pgtest.Peer) { play(r, client, r.login(client)) })
+		})
+	}
+}
+
+// TestPlaintextBesideTLS: a client without TLS is served as before, and one on a Unix socket gets none.
+func TestPlaintextBesideTLS(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, nil)
+	client := r.dial()
+	client.Send(pgtest.GSSENCRequest())
+	client.Expect([]byte("N"))
+	r.login(client)
+
+	path := filepath.Join(t.TempDir(), "s")
+	listener, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- r.server.Serve(listener) }()
+	conn, err := net.Dial("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	local := pgtest.NewPeer(t, conn)
+	local.Send(pgtest.SSLRequest())
+	local.Expect([]byte("N"))
+	_ = local.Close()
+	if e := r.expectEnd(pgwire.ReasonClientGone); !e.RefusedEncryption {
+		t.Errorf("%+v", e)
+	}
+	_ = r.server.Close()
+	<-served
+}
+
+func TestCancelInsideTLS(t *testing.T) {
+	t.Parallel()
+	cancel := pgtest.CancelRequest("pid4key4")
+	eachWay(t, func(_ *testing.T, r *rig, client *pgtest.Peer) {
+		r.login(client)
+		other := r.secure(r.config())
+		other.Send(cancel)
+		upstream := <-r.upstreams
+		upstream.Expect(cancel)
+		_ = upstream.Close()
+		other.ExpectEOF()
+		r.expectEnd(pgwire.ReasonOK)
+	})
+}
+
+// TestClientLeavesWhilePgoriginDials: nobody reads from the client then.
+func TestClientLeavesWhilePgoriginDials(t *testing.T) {
+	t.Parallel()
+	eachWay(t, func(_ *testing.T, r *rig, client *pgtest.Peer) {
+		client.Send(pgtest.Startup("user", "app"))
+		upstream := <-r.upstreams
+		client.Send(pgtest.Terminate())
+		_ = client.Close()
+		upstream.ExpectClosed()
+		r.expectEnd(pgwire.ReasonClientGone)
+	})
+}
+
+func TestResumption(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, nil)
+	config := r.config()
+	config.ClientSessionCache = tls.NewLRUClientSessionCache(1)
+	for i, want := range []bool{false, true, true} {
+		client := r.secure(config)
+		r.login(client)
+		if state := client.Conn.(*tls.Conn).ConnectionState(); state.DidResume != want {
+			t.Errorf("connection %d: resumed is %v", i, state.DidResume)
+		}
+	}
+}
+
+// interrupted is a connection whose next write meets a deadline after some bytes.
+type interrupted struct {
+	net.Conn
+	after int
+}
+
+func (c *interrupted) Write(p []byte) (int, error) {
+	if c.after < 0 {
+		return c.Conn.Write(p)
+	}
+	n, err := c.Conn.Write(p[:min(c.after, len(p))])
+	c.after = -1
+	return n, errors.Join(err, os.ErrDeadlineExceeded)
+}
+
+// TestInterruptedWrite: a deadline in the middle of a record does not break the connection: the client still gets
+// the rest, and why its session ends.
+func TestInterruptedWrite(t *testing.T) {
+	t.Parallel()
+	for _, after := range []int{0, 1, 5, 20} {
+		r := newRig(t, nil)
+		near, far := pgtest.TCPPair(t)
+		slow := &interrupted{Conn: near, after: -1}
+		type made struct {
+			conn net.Conn
+			err  error
+		}
+		done := make(chan made, 1)
+		go func() {
+			conn, err := r.server.StartTLS(slow, false)
+			done <- made{conn, err}
+		}()
+		client := tls.Client(far, r.config())
+		if err := client.HandshakeContext(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		server := <-done
+		if server.err != nil {
+			t.Fatal(server.err)
+		}
+		slow.after = after
+		for _, part := range []string{"first, ", "second, ", "third"} {
+			if n, err := io.WriteString(server.conn, part); n != len(part) || err != nil {
+				t.Errorf("%q after %d bytes: %d, %v", part, after, n, err)
+			}
+		}
+		_ = server.conn.Close()
+		if got, err := io.ReadAll(client); string(got) != "first, second, third" || err != nil {
+			t.Errorf("after %d bytes: %q, %v", after, got, err)
+		}
+		_ = client.Close()
+	}
+}
+
+// TestCloseDoesNotWait: close_notify finds no room at a client that reads nothing. tls.Conn alone would wait for
+// five seconds.
+func TestCloseDoesNotWait(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, nil)
+	client := r.secure(r.config())
+	upstream := r.login(client)
+	stuck := make(chan struct{})
+	go func() {
+		defer close(stuck)
+		large := pgtest.Message('D', strings.Repeat("x", 1<<20))
+		for {
+			if _, err := upstream.Write(large); err != nil {
+				return
+			}
+		}
+	}()
+	<-time.After(100 * time.Millisecond) // the outcome is the same if it is not full by then
+	began := time.Now()
+	_ = r.server.Close()
+	if took := time.Since(began); took > 4*time.Second {
+		t.Errorf("it took %v", took)
+	}
+	<-stuck
+}
