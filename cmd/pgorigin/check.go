@@ -21,10 +21,11 @@ warning, and the exit code is 0.
 check never waits for an upstream that is away. It says whether clients would
 wait, and which of several addresses they would use.
 
-With HOST:PORT or a libpq URL, check tests that upstream and needs no variables.
-A URL may name user, database, sslrootcert, sslcert, sslkey, sslcrl and
-sslnegotiation. check verifies in full, whatever sslmode says, and does not use
-a password in the URL. Variables that begin with PGORIGIN_TLS_ still hold.
+With HOST:PORT or the URL of an application, check tests that upstream and needs
+no variables. A URL means the same as in PGORIGIN_UPSTREAM_URL. With its
+sslmode=require, check verifies in full. check does not use a password in the
+URL. Variables that begin with PGORIGIN_TLS_ still hold, unless the URL says
+otherwise.
 
 With --clients, the report also says which TLS stacks of applications cannot
 connect to the upstream without pgorigin, and why. For that, check sends more
@@ -61,7 +62,7 @@ func newCheckCommand(p *program) *cobra.Command {
 		SuggestFor: []string{"doctor", "test", "verify"},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				target, err := config.ParseTarget(args[0])
+				target, err := config.ParseTarget(args[0], p.Env)
 				if err != nil {
 					return err
 				}

@@ -56,7 +56,8 @@ func TestCheckSaysWhichApplicationsAServerBreaks(t *testing.T) {
 		!strings.Contains(ring.Reasons[0].Words, "UnknownIssuer") {
 		t.Errorf("%+v", ring)
 	}
-	if len(report.Warnings) != 1 || !strings.Contains(report.Warnings[0], "password in the URL is not used") {
+	if w := report.Warnings; len(w) != 2 || !strings.Contains(w[0], "sslmode=require") ||
+		!strings.Contains(w[1], "password in the URL is not used") {
 		t.Errorf("warnings %q", report.Warnings)
 	}
 	printed := runWith(t, env, "check", target, "--clients")

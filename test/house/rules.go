@@ -104,7 +104,7 @@ func house() []room {
 		// config is the only room that reads the environment. Of zap it knows the levels.
 		{
 			Package:   config,
-			Rooms:     []string{safetext, leafPgwire, leafTLS},
+			Rooms:     []string{pgurl, safetext, leafPgwire, leafTLS},
 			Libraries: []string{envconfig, cryptoTLS, zap},
 		},
 		// inject edits pods and manifests, and has a certificate of its own.

@@ -57,7 +57,7 @@ func (c Cures) Find(err error) (found Finding, ok bool) {
 	case *pgwire.Error:
 		which, value, server = string(e.Case), e.Value, e.Server
 		if e.Case == pgwire.CaseStalePassword || e.Case == pgwire.CasePasswordUnreadable {
-			value = c.origin.Auth.PasswordFile // of which pgwire knows nothing
+			value = c.origin.PasswordSource() // of which pgwire knows nothing
 		}
 	}
 	r := c.reasons[failure.Reason()]

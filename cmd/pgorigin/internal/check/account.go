@@ -19,6 +19,8 @@ type account struct {
 	passwordFile   string // holds only the password; if empty, passFile has it
 	passFile       string // in the format of libpq's password file
 	explicit       bool   // passFile was named, so it must exist
+
+	own func() (string, error) // that of a bridge; nil for none
 }
 
 // newAccount reads PGUSER, PGDATABASE, PGPASSFILE and HOME. pgorigin reads PG variables only here, and never
@@ -82,6 +84,9 @@ func (a account) problems() []config.Problem {
 // password returns the password for an upstream, which is host:port. It is empty if the password file has no
 // line for it.
 func (a account) password(upstream string) (string, error) {
+	if a.own != nil {
+		return a.own()
+	}
 	if a.passwordFile != "" {
 		return config.ReadPassword(a.passwordFile)
 	}

@@ -49,9 +49,9 @@ func (c *originChecker) checkAuthentication(ctx context.Context, address *Addres
 func (c *originChecker) checkLogin(ctx context.Context, address *Address, addr *tlsorigin.Addr) {
 	began := time.Now()
 	a := c.account
-	own := a.passwordFile == "" && c.origin.Auth.PasswordFile != ""
+	own := a.passwordFile == "" && c.origin.Password() != nil
 	if own { // sessions log in with that
-		a.passwordFile = c.origin.Auth.PasswordFile
+		a.own = c.origin.Password()
 	}
 	err := c.withConnection(ctx, c.dialer, addr, func(conn pgwire.Upstream) (err error) {
 		address.Login, err = a.login(ctx, conn, addr.Host, c.origin.AuthMethods())

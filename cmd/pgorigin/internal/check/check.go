@@ -99,9 +99,8 @@ func (c *checker) configure(env []string) []config.Problem {
 		}
 	}
 	config.SortProblems(all)
-	if t := c.options.Target; t != nil && t.Password {
-		c.report.Warnings = append(c.report.Warnings, "the password in the URL is not used; "+
-			"--login takes one from PGPASSFILE, ~/.pgpass or --password-file")
+	if t := c.options.Target; t != nil {
+		c.report.Warnings = append(c.report.Warnings, t.Notes...)
 	}
 	for _, p := range unknown {
 		c.report.Warnings = append(c.report.Warnings, p.String())

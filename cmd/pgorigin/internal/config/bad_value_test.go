@@ -40,6 +40,7 @@ func TestBadValues(t *testing.T) {
 	}
 	anyText := []string{
 		"LISTEN_TLS_CA_FILE", "LISTEN_TLS_CERT_FILE", "LISTEN_TLS_KEY_FILE",
+		"UPSTREAM_URL", // see TestBadURLs
 		"TLS_SERVER_NAME", "TLS_CA_FILE", "TLS_CA_PEM", "TLS_CRL_FILE", "TLS_CERT_FILE", "TLS_KEY_FILE",
 	}
 	for _, v := range Variables() {

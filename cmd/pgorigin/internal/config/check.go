@@ -17,11 +17,11 @@ func (o *Origin) check(found []finding) []finding {
 	if about(found, "LISTEN_ADDR") {
 		o.Listen.Addr = nil // not the default
 	}
-	if len(o.Upstream.Addr) == 0 && !about(found, "UPSTREAM_ADDR") {
+	if len(o.Upstream.Addr) == 0 && !about(found, "UPSTREAM_ADDR") && !about(found, "UPSTREAM_URL") {
 		wrong = append(wrong, finding{
 			word: "UPSTREAM_ADDR", unset: true,
 			text: "expected the address of pgbouncer or PostgreSQL; set it to host:port, " +
-				"for example pgbouncer.prod.svc:6432",
+				"for example pgbouncer.prod.svc:6432, or set {own:UPSTREAM_URL}",
 		})
 	}
 	for _, addr := range o.Listen.Addr {
@@ -33,7 +33,9 @@ func (o *Origin) check(found []finding) []finding {
 			})
 		}
 	}
-	wrong = append(wrong, o.checkAuth()...)
+	if !about(found, "UPSTREAM_URL") { // else nobody knows what it demands of a login
+		wrong = append(wrong, o.checkAuth()...)
+	}
 	wrong = append(wrong, o.checkListenTLS(found)...)
 	return append(wrong, o.checkSockets()...)
 }
@@ -71,12 +73,28 @@ func (o *Origin) checkAuth() []finding {
 			"and let clients give their password"
 		return []finding{file}
 	}
+	if file.value == urlPassword {
+		return o.checkURLPassword(file)
+	}
 	if _, err := new(passwordFile).read(file.value); err != nil {
 		file.text, file.detail = "{}; expected a readable file with the password alone", err.Error()
 		file.fault = faultOf(err)
 		return []finding{file}
 	}
 	return nil
+}
+
+// checkURLPassword finds a URL without the password that the bridge is to use.
+func (o *Origin) checkURLPassword(file finding) []finding {
+	switch {
+	case o.urlPassword != nil:
+		return nil
+	case o.Upstream.URL == "":
+		file.text = "expected a password in {own:UPSTREAM_URL}, which is not set; set it, or name a file here"
+	default:
+		file.text = "expected a password in {own:UPSTREAM_URL}; add it there, or name a file here"
+	}
+	return []finding{file}
 }
 
 // checkSockets refuses a list of users beside a TCP address, which would make it worthless.
@@ -176,6 +194,11 @@ func (s *Config) Warnings() []Warning {
 					safetext.Quote(o.TLS.ServerName), safetext.Quote(host))
 				warnings = append(warnings, Warning{o.Name(), text})
 			}
+		}
+	}
+	for _, o := range s.AllOrigins() {
+		for _, text := range o.urlNotes {
+			warnings = append(warnings, Warning{o.Name(), text})
 		}
 	}
 	for _, o := range s.AllOrigins() {

@@ -23,8 +23,8 @@ const DependsOnUpstream = "upstream"
 
 // Load reads the settings from env, which looks like os.Environ. It reports every problem at once, sorted by
 // variable. Warnings are unknown variables that UNKNOWN_ENV only warns of. Of files, Load reads only
-// AUTH_PASSWORD_FILE and the hosts file. Load changes the environment of the process for a moment. Calls of Load wait for one
-// another.
+// AUTH_PASSWORD_FILE and the hosts file. It looks whether libpq has files in HOME. Load changes the environment
+// of the process for a moment. Calls of Load wait for one another.
 func Load(env []string) (s Config, warnings, problems []Problem) {
 	values := ours(env)
 	s.given = map[string]string{}
@@ -32,13 +32,16 @@ func Load(env []string) (s Config, warnings, problems []Problem) {
 		s.given[strings.TrimPrefix(name, Prefix)] = value
 	}
 	var found []finding
+	home := homeIn(env)
+	ofURL := s.takeURL(home)
 	s.values, found = read(Variables(), s.given, &s)
+	found = append(found, ofURL...)
 	found = append(found, s.check(found)...)
 	problems = s.Origin.problems(found)
 	for _, name := range s.Origins {
 		o := &Origin{name: name}
 		s.named = append(s.named, o)
-		for _, p := range o.problems(o.read(values, found)) {
+		for _, p := range o.problems(o.read(values, home, found)) {
 			problems = appendNew(problems, p)
 		}
 	}
@@ -55,6 +58,17 @@ func Load(env []string) (s Config, warnings, problems []Problem) {
 	}
 	SortProblems(problems)
 	return s, warnings, problems
+}
+
+// homeIn returns the home directory that env names, or "".
+func homeIn(env []string) string {
+	home := ""
+	for _, entry := range env {
+		if value, ok := strings.CutPrefix(entry, "HOME="); ok {
+			home = value
+		}
+	}
+	return home
 }
 
 // ours returns the variables with our prefix. An empty value counts as unset, because compose writes one for

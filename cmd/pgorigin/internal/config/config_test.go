@@ -20,6 +20,7 @@ func TestDefaults(t *testing.T) {
 	}
 	want := map[string]string{
 		"PGORIGIN_UPSTREAM_ADDR":             "db.internal:6432",
+		"PGORIGIN_UPSTREAM_URL":              "",
 		"PGORIGIN_UPSTREAM_WAIT":             "14s",
 		"PGORIGIN_UPSTREAM_RESOLVER":         "system",
 		"PGORIGIN_LISTEN_ADDR":               "127.0.0.1:6432",
@@ -85,6 +86,7 @@ func TestEveryValueIsRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	sockets := []string{upstreamSetting, "PGORIGIN_LISTEN_ADDR=unix:/run/a/socket", "PGORIGIN_LISTEN_ALLOW_UIDS= 5, 70000", "PGORIGIN_LISTEN_TLS=self-signed", "PGORIGIN_LISTEN_TLS_CA_FILE=/run/ca.crt"}
+	url := []string{"PGORIGIN_UPSTREAM_URL=postgres://u:s3cret@h/d?sslrootcert=/ca"}
 	env := []string{
 		"PGORIGIN_UPSTREAM_ADDR=a:1, b.example. , [::1]:7,192.0.2.1", "PGORIGIN_UPSTREAM_WAIT=Off",
 		"PGORIGIN_UPSTREAM_RESOLVER= [2001:DB8::35] ",
@@ -105,7 +107,7 @@ func TestEveryValueIsRead(t *testing.T) {
 		"OTHER=1", "PGHOST=elsewhere", "pgorigin_upstream_addr=lower.case",
 	}
 	got := map[string]string{}
-	for _, env := range [][]string{sockets, env} {
+	for _, env := range [][]string{sockets, url, env} {
 		s, warnings, problems := Load(env)
 		if len(warnings)+len(problems) > 0 {
 			t.Fatalf("warnings %v, problems %v", warnings, problems)
@@ -118,6 +120,7 @@ func TestEveryValueIsRead(t *testing.T) {
 	}
 	want := map[string]string{
 		"UPSTREAM_ADDR":             "a:1,b.example.:6432,[::1]:7,192.0.2.1:6432",
+		"UPSTREAM_URL":              "postgres://***@h/d?sslrootcert=/ca",
 		"UPSTREAM_WAIT":             "0s",
 		"UPSTREAM_RESOLVER":         "[2001:db8::35]:53",
 		"LISTEN_ADDR":               "127.0.0.1:7001,[::1]:7001",

@@ -92,8 +92,12 @@ func (o *Origin) prefix() string {
 }
 
 // Variable returns the name of the variable that has the value of word, such as TLS_CA_FILE, for this origin.
-// That is the variable of the unnamed origin if the value is inherited, or if word is for the whole process.
+// That is the variable of the unnamed origin if the value is inherited, or if word is for the whole process. If
+// UPSTREAM_URL has the value, it is the name of the parameter, too.
 func (o *Origin) Variable(word string) string {
+	if part := o.fromURL[word]; part != "" {
+		return part
+	}
 	if o.inherited[word] {
 		return Prefix + word
 	}
@@ -101,8 +105,11 @@ func (o *Origin) Variable(word string) string {
 }
 
 // own returns the name of the variable that sets word for this origin alone. It is for advice such as "set
-// it". A word that is for the whole process has one name only.
+// it". A word that is for the whole process has one name only. UPSTREAM_ADDR cannot be set besides a URL.
 func (o *Origin) own(word string) string {
+	if _, ok := o.fromURL[word]; ok && word == "UPSTREAM_ADDR" {
+		word = "UPSTREAM_URL"
+	}
 	if _, mine := o.inherited[word]; mine {
 		return o.prefix() + word
 	}
@@ -136,10 +143,12 @@ func (o *Origin) Fill(template string, data ...string) string {
 
 // read fills the settings of a named origin. What it finds is not in known, the findings of the unnamed
 // origin, unless this origin has a value of its own.
-func (o *Origin) read(values map[string]string, known []finding) []finding {
+func (o *Origin) read(values map[string]string, home string, known []finding) []finding {
 	o.inherit(values)
+	ofURL := o.takeURL(home)
 	var found []finding
 	o.values, found = read(originVariables(), o.given, o)
+	found = append(found, ofURL...)
 	if _, given := o.given["LISTEN_ADDR"]; !given {
 		found = append(found, finding{
 			word: "LISTEN_ADDR", unset: true,

@@ -13,14 +13,23 @@ import (
 const maxPasswordFile = 64 << 10
 
 // Password returns a function that reads the bridge's password, for pgwire. It returns nil if clients are
-// asked. The function reads the file for each login, so a change counts at once.
+// asked. The function reads the file for each login, so a change counts at once. The password in UPSTREAM_URL
+// stays what it is.
 func (o *Origin) Password() func() (string, error) {
 	path := o.Auth.PasswordFile
-	if path == "" {
-		return nil
+	if path == "" || o.urlPassword != nil {
+		return o.urlPassword
 	}
 	file := new(passwordFile)
 	return func() (string, error) { return file.read(path) }
+}
+
+// PasswordSource names what has the bridge's password: a file, or the variable UPSTREAM_URL.
+func (o *Origin) PasswordSource() string {
+	if o.Auth.PasswordFile == urlPassword {
+		return o.own("UPSTREAM_URL")
+	}
+	return o.Auth.PasswordFile
 }
 
 // passwordFile reads a password file. Logins at the same time share one reading, and fail with it if the file

@@ -48,6 +48,9 @@ func (o *Origin) settings(rows []Variable) []Setting {
 		if o.inherited[v.Word] {
 			s.From = o.Variable(v.Word)
 		}
+		if _, ok := o.fromURL[v.Word]; ok {
+			s.From = o.own("UPSTREAM_URL")
+		}
 		if s.Value == "" {
 			s.Unset = v.Unset
 		} else if v.Secret {

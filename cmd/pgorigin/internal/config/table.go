@@ -38,6 +38,7 @@ type Config struct {
 type Origin struct {
 	Upstream struct {
 		Addr     []string
+		URL      string        // without user and password
 		Wait     time.Duration // zero means that clients do not wait
 		Resolver string
 	}
@@ -79,6 +80,10 @@ type Origin struct {
 	values    map[string]string // of all its variables, by word, as people see them
 	given     map[string]string // by word, as set for this origin; inherited values are here, too
 	inherited map[string]bool   // by word, of a further origin: whether the unnamed one gave the value
+
+	fromURL     map[string]string      // by word, of what the URL gave: where to correct the value, or ""
+	urlNotes    []string               // what is odd about UPSTREAM_URL
+	urlPassword func() (string, error) // its password; nil unless a bridge is to use it
 }
 
 func upstreamVariables() []Variable {
@@ -89,6 +94,14 @@ func upstreamVariables() []Variable {
 		Help: "Address of pgbouncer or PostgreSQL, as host or host:port. The default port is 6432. The " +
 			"order of a list is a preference: pgorigin uses a later address if the earlier ones fail or are " +
 			"silent. Names are resolved for each connection.",
+	}, {
+		Word: "UPSTREAM_URL", Type: connectionURL(), Unset: "none", Alone: true,
+		Example: "postgres://app@db.example.com/app?sslrootcert=/etc/pgorigin/ca.crt",
+		Help: "The URL that an application has for the database, instead of UPSTREAM_ADDR. The default port " +
+			"is 5432. sslrootcert, sslcert, sslkey, sslcrl, ssl_min_protocol_version, sslnegotiation and " +
+			"require_auth become settings, unless their variables are set. sslmode=verify-ca needs sslrootcert; " +
+			"every other sslmode means verify-full. channel_binding=require means bridge. The password is " +
+			"never shown, and not used unless AUTH_PASSWORD_FILE says so.",
 	}, {
 		Word: "UPSTREAM_WAIT", Type: durationOrOff(), Default: "14s",
 		Help: "How long a client waits while the upstream is away: down, unreachable, silent, without an " +
@@ -238,7 +251,8 @@ func authVariables() []Variable {
 	}, {
 		Word: "AUTH_PASSWORD_FILE", Type: text("file"), Unset: "ask the client", Example: "/run/secrets/password",
 		Security: true, Unless: "AUTH_CHANNEL_BINDING", File: FileEachLogin,
-		Help: "File with the password that bridge uses for every login.",
+		Help: "File with the password that bridge uses for every login. The word UPSTREAM_URL means the " +
+			"password in that URL.",
 	}}
 }
 

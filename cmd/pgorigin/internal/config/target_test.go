@@ -26,20 +26,20 @@ func TestParseTarget(t *testing.T) {
 			"UPSTREAM_ADDR": "10.0.0.1:1", "TLS_SERVER_NAME": "h",
 		},
 		"postgres://us%40er@db.test:1/d%20b?sslmode=disable": {
-			"UPSTREAM_ADDR": "db.test:1", "PGUSER": "us@er", "PGDATABASE": "d b",
+			"UPSTREAM_ADDR": "db.test:1", "PGUSER": "us@er", "PGDATABASE": "d b", "TLS_VERIFY": "verify-full",
 		},
 		"postgres://db.test/?user=u&dbname=d&sslmode=verify-full&sslrootcert=/ca.crt&sslcert=/c&sslkey=/k&sslcrl=/r": {
 			"UPSTREAM_ADDR": "db.test:5432", "PGUSER": "u", "PGDATABASE": "d", "TLS_CA_FILE": "/ca.crt",
-			"TLS_CA_PEM": "", "TLS_CERT_FILE": "/c", "TLS_KEY_FILE": "/k", "TLS_CRL_FILE": "/r",
+			"TLS_CA_PEM": "", "TLS_VERIFY": "verify-full", "TLS_CERT_FILE": "/c", "TLS_KEY_FILE": "/k", "TLS_CRL_FILE": "/r",
 		},
 		"postgres://db.test?sslrootcert=system&sslnegotiation=direct&ssl_min_protocol_version=TLSv1.3": {
 			"UPSTREAM_ADDR": "db.test:5432", "TLS_CA_FILE": "", "TLS_CA_PEM": "",
-			"TLS_NEGOTIATION": "direct", "TLS_MIN_VERSION": "1.3",
+			"TLS_NEGOTIATION": "direct", "TLS_MIN_VERSION": "TLSv1.3",
 		},
 	} {
-		got, err := ParseTarget(text)
-		if err != nil || !maps.Equal(got.values, want) || got.Password {
-			t.Errorf("%s: %v, %v, %v; want %v", text, got.values, got.Password, err, want)
+		got, err := ParseTarget(text, nil)
+		if err != nil || !maps.Equal(got.values, want) || slices.ContainsFunc(got.Notes, ofPassword) {
+			t.Errorf("%s: %v, %v, %v; want %v", text, got.values, got.Notes, err, want)
 		}
 	}
 }
@@ -48,8 +48,8 @@ func TestAPasswordInAURLIsNeitherUsedNorShown(t *testing.T) {
 	for _, text := range []string{
 		"postgres://u:s3cret@db.test/db", "postgres://u:s3%40cret@db.test", "postgres://db.test/?password=s3cret",
 	} {
-		target, err := ParseTarget(text)
-		if err != nil || !target.Password {
+		target, err := ParseTarget(text, nil)
+		if err != nil || !slices.ContainsFunc(target.Notes, ofPassword) {
 			t.Errorf("%s: %v, %v", text, target, err)
 		}
 		if env := strings.Join(target.Environment(nil), " "); strings.Contains(env, "cret") {
@@ -58,19 +58,21 @@ func TestAPasswordInAURLIsNeitherUsedNorShown(t *testing.T) {
 	}
 }
 
+func ofPassword(note string) bool { return strings.Contains(note, "password") }
+
 func TestBadTargets(t *testing.T) {
 	for text, want := range map[string]string{
 		"":                              "empty entry",
 		"host=db port=1":                "keyword=value strings are not supported",
-		"https://db.test":               `postgres://, not with "https://"`,
+		"https://db.test":               "postgres://, not with https://",
 		"db.test:x":                     "a port is a number",
-		"postgres://u:s3cret@db.test:x": "a port is a number",
+		"postgres://u:s3cret@db.test:x": "its port is no number",
 		"postgres://u:s3cret@/db":       "the URL has no host",
 		"postgres://db.test?sslcert=%":  "two hexadecimal digits",
-		"postgres://%2Fvar%2Frun/db":    "a Unix socket is not possible here",
+		"postgres://%2Fvar%2Frun/db":    "the URL leads to a Unix socket",
 		"/var/run":                      "a Unix socket is not possible here",
 	} {
-		_, err := ParseTarget(text)
+		_, err := ParseTarget(text, nil)
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "s3cret") {
 			t.Errorf("%q: %v, want %q", text, err, want)
 		}
@@ -78,13 +80,14 @@ func TestBadTargets(t *testing.T) {
 }
 
 func TestEnvironmentOfATarget(t *testing.T) {
-	target, err := ParseTarget("postgres://me@127.0.0.1:6432/?sslrootcert=/new.crt")
+	target, err := ParseTarget("postgres://me@127.0.0.1:6432/?sslrootcert=/new.crt", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	got := target.Environment([]string{
 		"HOME=/home", "PGUSER=other", "PGDATABASE=db", "PGORIGIN_ORIGINS=b", "PGORIGIN_B_UPSTREAM_ADDR=x",
 		"PGORIGIN_UPSTREAM_ADDR=y", "PGORIGIN_TLS_CA_FILE=/old.crt", "PGORIGIN_TLS_MIN_VERSION=1.3",
+		"PGORIGIN_AUTH_PASSWORD_FILE=UPSTREAM_URL", "PGORIGIN_UPSTREAM_URL=postgres://u:s3cret@h",
 		"PGORIGIN_LISTEN_ADDR=127.0.0.1:6432", "PGORIGIN_DIAL_TIMEOUT=3s", "PGORIGIN_HEALTH_ADDR=:9632",
 	})
 	slices.Sort(got)

@@ -147,7 +147,7 @@ func (p *plan) addOrigins(env []string) {
 			p.origins = append(p.origins, l.origin)
 		}
 		l.origin.key, l.origin.url = key, l.variable
-		p.env = append(p.env, l.origin.prefix+"UPSTREAM_URL="+strings.TrimSpace(host.Getenv(env, l.variable)))
+		p.env = append(p.env, l.origin.prefix+"UPSTREAM_URL="+l.url.ToUpstream())
 	}
 	if len(names) > 0 {
 		if others := strings.TrimSpace(host.Getenv(env, config.Prefix+"ORIGINS")); others != "" {

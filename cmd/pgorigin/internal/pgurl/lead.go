@@ -2,6 +2,7 @@ package pgurl
 
 import (
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -39,6 +40,27 @@ func (u *URL) LeadingTo(place Place) string {
 		text += "?" + strings.Join(params, "&")
 	}
 	return text
+}
+
+// ToUpstream returns the URL without the parameters that the client keeps. It is all that pgorigin has to
+// know, and has the password.
+func (u *URL) ToUpstream() string {
+	var params []string
+	for _, p := range u.params {
+		if p.ofTransport() || slices.ContainsFunc(ofLogin(), p.is) {
+			params = append(params, p.text)
+		}
+	}
+	text := u.head + u.userinfo + u.authority + u.path
+	if len(params) > 0 {
+		text += "?" + strings.Join(params, "&")
+	}
+	return text
+}
+
+// ofLogin are parameters that both the client and pgorigin have to know.
+func ofLogin() []string {
+	return []string{"user", "password", "dbname", "service", "servicefile", "channel_binding", "require_auth"}
 }
 
 // ofTransport reports whether a parameter is about the way to the server, which is now the way to pgorigin.

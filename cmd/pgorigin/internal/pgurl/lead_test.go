@@ -30,6 +30,15 @@ func TestLeadingTo(t *testing.T) {
 		"postgres://u:p@/a?x=y&host=/run/my%20app&port=6432&sslmode=disable")
 }
 
+func TestToUpstream(t *testing.T) {
+	const text = "postgres://u:p@h:1/d?application_name=a&sslmode=require&sslr%6fotcert=/c&x&require_auth=md5&pool_size=3"
+	const want = "postgres://u:p@h:1/d?sslmode=require&sslr%6fotcert=/c&require_auth=md5"
+	u, err := Parse(text)
+	if err != nil || u.ToUpstream() != want {
+		t.Errorf("%q, %v, want %q", u.ToUpstream(), err, want)
+	}
+}
+
 func leads(t *testing.T, text string, place Place, want string) {
 	t.Helper()
 	u, err := Parse(text)

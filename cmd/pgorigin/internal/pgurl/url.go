@@ -71,6 +71,22 @@ func (u *URL) Names() []string {
 	return names
 }
 
+// Others returns the names of the parameters that have a value and are none of known, each once. A name that
+// no driver would have is hidden.
+func (u *URL) Others(known ...string) []string {
+	var names []string
+	for _, p := range u.params {
+		name := p.name
+		if !namePattern.MatchString(name) {
+			name = hidden
+		}
+		if p.value != "" && !slices.ContainsFunc(known, p.is) && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
 // is reports whether the parameter has that name in the spelling of one of the drivers.
 func (p parameter) is(name string) bool { return plain(p.name) == plain(name) }
 

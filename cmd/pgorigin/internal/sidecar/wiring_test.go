@@ -31,6 +31,7 @@ type otherValue struct {
 func otherValues() []otherValue {
 	return []otherValue{
 		{"UPSTREAM_ADDR", "other.internal", "", nil},
+		{"UPSTREAM_URL", "postgres://other.internal", "", problems},
 		{"UPSTREAM_WAIT", "off", "", lineWait},
 		{"UPSTREAM_RESOLVER", "10.96.0.10", "", nil},
 		{"LISTEN_ADDR", "127.0.0.1:16433", "", listeners},
