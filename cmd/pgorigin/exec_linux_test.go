@@ -287,6 +287,7 @@ func TestExecPassesSignals(t *testing.T) {
 	if err := w.Process.Signal(syscall.SIGUSR2); err != nil {
 		t.Fatal(err)
 	}
+	w.await(t, "got the last one\n")
 	cmdtest.WantCode(t, w.ended, 42)
 	all, _ := w.stdout.Text()
 	if _, got, _ := strings.Cut(all, "\n"); got != want+"got the last one\n" {
