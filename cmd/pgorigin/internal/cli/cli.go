@@ -17,7 +17,9 @@ const (
 
 // Process is what a command has from outside.
 type Process struct {
-	Env            []string // as os.Environ returns it
+	Env []string // as os.Environ returns it
+	// Names has what the user calls a variable, by its name in Env. A variable that is not there has one name.
+	Names          map[string]string
 	Stdout, Stderr io.Writer
 	Build          Build
 }

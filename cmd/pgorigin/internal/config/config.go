@@ -25,7 +25,11 @@ const DependsOnUpstream = "upstream"
 // variable. Warnings are unknown variables that UNKNOWN_ENV only warns of. Of files, Load reads only
 // AUTH_PASSWORD_FILE and the hosts file. It looks whether libpq has files in HOME. Load changes the environment
 // of the process for a moment. Calls of Load wait for one another.
-func Load(env []string) (s Config, warnings, problems []Problem) {
+func Load(env []string) (s Config, warnings, problems []Problem) { return LoadAs(env, nil) }
+
+// LoadAs is Load with the names that people know some variables by. names has them by the name in env.
+func LoadAs(env []string, names map[string]string) (s Config, warnings, problems []Problem) {
+	s.aliases = names
 	values := ours(env)
 	s.given = map[string]string{}
 	for name, value := range values {
@@ -39,7 +43,7 @@ func Load(env []string) (s Config, warnings, problems []Problem) {
 	found = append(found, s.check(found)...)
 	problems = s.Origin.problems(found)
 	for _, name := range s.Origins {
-		o := &Origin{name: name}
+		o := &Origin{name: name, aliases: names}
 		s.named = append(s.named, o)
 		for _, p := range o.problems(o.read(values, home, found)) {
 			problems = appendNew(problems, p)

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -110,10 +111,11 @@ func (o *Origin) own(word string) string {
 	if _, ok := o.fromURL[word]; ok && word == "UPSTREAM_ADDR" {
 		word = "UPSTREAM_URL"
 	}
+	name := Prefix + word
 	if _, mine := o.inherited[word]; mine {
-		return o.prefix() + word
+		name = o.prefix() + word
 	}
-	return Prefix + word
+	return cmp.Or(o.aliases[name], name)
 }
 
 // Fill puts names of variables into a constant template, in one pass. {TLS_CA_FILE} stands for Variable, and

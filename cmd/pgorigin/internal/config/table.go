@@ -77,6 +77,7 @@ type Origin struct {
 	MaxSessions int `split_words:"true"` // zero means no limit
 
 	name      string            // empty for the unnamed origin
+	aliases   map[string]string // what people call a variable, by its name; see LoadAs
 	values    map[string]string // of all its variables, by word, as people see them
 	given     map[string]string // by word, as set for this origin; inherited values are here, too
 	inherited map[string]bool   // by word, of a further origin: whether the unnamed one gave the value

@@ -43,9 +43,9 @@ func startChild(path string, argv, env []string) (*child, error) {
 	return c, nil
 }
 
-// wait waits for the end of the child and returns its exit code. As the first process of a container, pgorigin
-// is the parent of every orphan, so it also waits for those. It starts no other processes: whoever waits for
-// one would wait for ever.
+// wait waits for the end of the child and returns its exit code. As the first process of a container,
+// pgorigin is the parent of every orphan, so it also waits for those. pgorigin starts no other process: the
+// exit code of one could be lost here.
 func (c *child) wait() int {
 	pid := c.process.Pid
 	target := pid

@@ -75,7 +75,7 @@ func Run(ctx context.Context, p cli.Process, o Options, command []string) int {
 		fmt.Fprintf(p.Stderr, "pgorigin: %s\n", text)
 	}
 	defer observe.QueueOnlyStderr(&p)()
-	p.Env = places.sidecarEnv(plan)
+	p.Env, p.Names = places.sidecarEnv(plan), plan.names
 	e.serve(ctx, p, places.listeners)
 	if code, ok := e.awaitUp(ctx); !ok {
 		return code
@@ -101,7 +101,8 @@ func (e *execution) serve(ctx context.Context, p cli.Process, listeners map[stri
 	go func() { e.ended <- sidecar.Serve(context.WithoutCancel(ctx), p, around) }()
 }
 
-// awaitUp waits until clients can connect. If that fails, or if a signal comes first, it returns the exit code.
+// awaitUp waits until clients can connect. If that fails, or if a signal comes first, it returns the exit
+// code.
 func (e *execution) awaitUp(ctx context.Context) (code int, ok bool) {
 	for {
 		select {

@@ -64,8 +64,8 @@ func openPlaces(ctx context.Context, env []string, plan *plan) (*places, error) 
 	return p, nil
 }
 
-// canUseSockets reports whether every driver can connect to a Unix socket, as far as that is known. The command
-// of root may become another user, who could not open it.
+// canUseSockets reports whether every driver can connect to a Unix socket, as far as that is known. The
+// command of root may become another user, who could not open it.
 func (p *plan) canUseSockets() bool {
 	return host.HasUnixSockets && os.Geteuid() > 0 &&
 		!slices.ContainsFunc(p.urls, func(l link) bool { return !l.url.UsesSockets() })

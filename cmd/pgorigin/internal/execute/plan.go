@@ -17,8 +17,9 @@ import (
 
 // plan says what the sidecar is to serve, and which variables of the application lead there.
 type plan struct {
-	env      []string // of the sidecar; places add the addresses
-	child    []string // of the command, before anything is changed
+	env      []string          // of the sidecar; places add the addresses
+	child    []string          // of the command, before anything is changed
+	names    map[string]string // of variables that the user has not set, by those in env: what they are made of
 	listen   Listen
 	origins  []*origin // that the application connects to, the unnamed one first
 	urls     []link
@@ -29,7 +30,6 @@ type plan struct {
 type origin struct {
 	prefix string         // begins its variables
 	key    string         // tells it from others
-	url    string         // variable of the application that it is made of; empty: none
 	listen string         // LISTEN_ADDR, if that is set
 	bound  *config.Origin // what the variables say
 }
@@ -43,7 +43,7 @@ type link struct {
 
 // newPlan reads the variables of the application. If anything is wrong, it returns every problem.
 func newPlan(env []string, o Options) (*plan, []config.Problem) {
-	p := &plan{env: settings(env), child: env, listen: o.Listen}
+	p := &plan{env: settings(env), child: env, names: map[string]string{}, listen: o.Listen}
 	p.origins = []*origin{{prefix: config.Prefix}}
 	given := isSet(env, config.Prefix+"UPSTREAM_ADDR") || isSet(env, config.Prefix+"UPSTREAM_URL")
 	problems := p.readURLs(env, o, given)
@@ -65,8 +65,8 @@ func newPlan(env []string, o Options) (*plan, []config.Problem) {
 	return p, problems
 }
 
-// settings returns the variables of the sidecar that are for it in env, with defaults of its own: two commands
-// may run at once, and their output is what counts. When the sidecar ends, the command decides.
+// settings returns the variables of the sidecar that are for it in env, with defaults of its own: two
+// commands may run at once, and their output is what counts. When the sidecar ends, the command decides.
 func settings(env []string) []string {
 	var own []string
 	for _, entry := range env {
@@ -114,6 +114,10 @@ func (p *plan) readURLs(env []string, o Options, given bool) (problems []config.
 		}
 		url, err := pgurl.Parse(text)
 		switch {
+		case err == nil && !given && len(url.Addresses()) > 1:
+			problems = append(problems, config.Problem{Variable: variable, Text: fmt.Sprintf(
+				"expected one host, and the URL has %d; keep one, or set PGORIGIN_UPSTREAM_ADDR to all of them, and "+
+					"the certificates of the URL as PGORIGIN_TLS_ variables", len(url.Addresses()))})
 		case err == nil:
 			p.urls = append(p.urls, link{variable: variable, url: url})
 		case given && !o.Named:
@@ -146,7 +150,8 @@ func (p *plan) addOrigins(env []string) {
 			l.origin = &origin{prefix: config.Prefix + strings.ToUpper(name) + "_"}
 			p.origins = append(p.origins, l.origin)
 		}
-		l.origin.key, l.origin.url = key, l.variable
+		l.origin.key = key
+		p.names[l.origin.prefix+"UPSTREAM_URL"] = l.variable
 		p.env = append(p.env, l.origin.prefix+"UPSTREAM_URL="+l.url.ToUpstream())
 	}
 	if len(names) > 0 {
@@ -196,17 +201,18 @@ func (p *plan) takeOver(env []string) []config.Problem {
 				"set PGORIGIN_UPSTREAM_ADDR to that host, PGUSER and PGDATABASE, and unset PGSERVICE",
 		}}
 	}
-	fill := func(word, value string) {
+	fill := func(word, value, name string) {
 		if !isSet(p.env, config.Prefix+word) {
 			p.env = append(p.env, config.Prefix+word+"="+value)
+			p.names[config.Prefix+word] = name
 		}
 	}
 	if methods := strings.TrimSpace(host.Getenv(env, "PGREQUIREAUTH")); methods != "" {
-		fill("AUTH_REQUIRE", methods)
+		fill("AUTH_REQUIRE", methods, "PGREQUIREAUTH")
 	}
 	if host.Getenv(env, "PGCHANNELBINDING") == "require" {
-		fill("AUTH_CHANNEL_BINDING", "bridge")
-		fill("AUTH_REQUIRE", "scram-sha-256-plus")
+		fill("AUTH_CHANNEL_BINDING", "bridge", "")
+		fill("AUTH_REQUIRE", "scram-sha-256-plus", "")
 	}
 	return nil
 }
@@ -220,7 +226,7 @@ func (p *plan) load() []config.Problem {
 			env = append(env, fmt.Sprintf("%sLISTEN_ADDR=unix:/pgorigin-exec/%d", o.prefix, i))
 		}
 	}
-	loaded, _, problems := config.Load(env)
+	loaded, _, problems := config.LoadAs(env, p.names)
 	for _, o := range p.origins {
 		for _, made := range loaded.AllOrigins() {
 			if made.Variable("LISTEN_ADDR") == o.prefix+"LISTEN_ADDR" {
@@ -249,12 +255,34 @@ func (p *plan) match() {
 		if upstream.bound != nil && leadsTo(l.url, upstream.bound.Upstream.Addr) {
 			l.origin = upstream
 			leading = append(leading, l)
+			p.warnLost(l)
 			continue
 		}
-		p.warn("exec: %s stays as it is, because it leads to %s and not to the upstream; if it must lead to pgorigin, "+
-			"unset PGORIGIN_UPSTREAM_ADDR, or put that address there", l.variable, safetext.Quote(whereTo(l.url)))
+		p.warn("exec: %s stays as it is, because it leads to %s and not to the upstream; if it must lead to "+
+			"pgorigin, unset PGORIGIN_UPSTREAM_ADDR, or put that address there",
+			l.variable, safetext.Quote(whereTo(l.url)))
 	}
 	p.urls = leading
+}
+
+// warnLost names what a URL demands of the connection and pgorigin does not read, because the upstream is
+// given. Nothing is lost if it is given as a URL that demands the same.
+func (p *plan) warnLost(l link) {
+	given, err := pgurl.Parse(host.Getenv(p.env, config.Prefix+"UPSTREAM_URL"))
+	if err == nil && keyOf(given) == keyOf(l.url) {
+		return
+	}
+	var names []string
+	for _, name := range l.url.Names() {
+		if security.MatchString(name) && !strings.EqualFold(name, "sslmode") {
+			names = append(names, name)
+		}
+	}
+	if len(names) > 0 {
+		p.warn("exec: pgorigin does not take over %s from %s, because PGORIGIN_UPSTREAM_ADDR or "+
+			"PGORIGIN_UPSTREAM_URL is set; set the PGORIGIN_TLS_ and PGORIGIN_AUTH_ variables, too",
+			safetext.Printable(strings.Join(names, ", ")), l.variable)
+	}
 }
 
 // whereTo returns the addresses of a URL for people.

@@ -19,8 +19,8 @@ const (
 // maxPending is how many signals may wait for each other. The kernel keeps one of each.
 const maxPending = 64
 
-// catchSignals catches every signal that may be meant for the command. A signal that is ignored stays ignored,
-// for the command, too: nohup counts on that.
+// catchSignals catches every signal that may be meant for the command. A signal that is ignored stays
+// ignored, for the command, too: nohup counts on that.
 func catchSignals() chan os.Signal {
 	caught := make(chan os.Signal, maxPending)
 	for _, sig := range append(systemSignals(),

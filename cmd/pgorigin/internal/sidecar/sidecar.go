@@ -146,7 +146,7 @@ func prepare(ctx context.Context, p cli.Process, bound map[string]net.Listener) 
 // listener. If anything is wrong, New returns every problem. The Sidecar can then listen and answer probes, but
 // not serve.
 func New(p cli.Process) (*Sidecar, []config.Problem) {
-	settings, unknown, problems := config.Load(p.Env)
+	settings, unknown, problems := config.LoadAs(p.Env, p.Names)
 	s := &Sidecar{
 		settings: settings, build: p.Build, warnings: settings.Warnings(),
 		log:      observe.NewLogger(p.Stderr, settings.LogFormat, settings.LogLevel, p.Env),
