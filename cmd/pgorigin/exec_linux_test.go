@@ -150,9 +150,7 @@ func (w *wrapped) await(t *testing.T, text string) string {
 }
 
 // role is this test binary as a command.
-func role(name string, more ...string) []string {
-	return append([]string{os.Args[0], "role=" + name}, more...)
-}
+func role(name string) []string { return []string{os.Args[0], "role=" + name} }
 
 // runExec runs "pgorigin exec" to its end.
 func runExec(t *testing.T, env []string, args ...string) outcome {
@@ -192,6 +190,8 @@ func TestExecReturnsTheExitCode(t *testing.T) {
 		{[]string{"sh", "-c", "kill -TERM $$"}, 143, ""},
 		{[]string{"sh", "-c", "kill -PIPE $$"}, 141, ""},
 		{[]string{"-listen", "tcp", "test", "-listen", "=", "-listen"}, 0, ""},
+		{[]string{"exec"}, 127, "there is no such command"},
+		{[]string{"check"}, 127, "there is no such command"},
 		{[]string{"no-such-command"}, 127, "there is no such command; check its name and PATH"},
 		{[]string{"/no/such/command"}, 127, "there is no such command; check its name and PATH"},
 		{[]string{"ls -l"}, 127, "write the command and its arguments as separate words"},

@@ -191,32 +191,6 @@ func originName(variable string) string {
 	return strings.Join(words, "_")
 }
 
-// takeOver turns what libpq reads in the environment, and could not do without TLS, into settings. What it
-// cannot turn into settings is a problem.
-func (p *plan) takeOver(env []string) []config.Problem {
-	if isSet(env, "PGSERVICE") {
-		return []config.Problem{{
-			Variable: "PGSERVICE", Value: host.Getenv(env, "PGSERVICE"),
-			Text: "expected no service, because libpq would connect to the host in that file; " +
-				"set PGORIGIN_UPSTREAM_ADDR to that host, PGUSER and PGDATABASE, and unset PGSERVICE",
-		}}
-	}
-	fill := func(word, value, name string) {
-		if !isSet(p.env, config.Prefix+word) {
-			p.env = append(p.env, config.Prefix+word+"="+value)
-			p.names[config.Prefix+word] = name
-		}
-	}
-	if methods := strings.TrimSpace(host.Getenv(env, "PGREQUIREAUTH")); methods != "" {
-		fill("AUTH_REQUIRE", methods, "PGREQUIREAUTH")
-	}
-	if host.Getenv(env, "PGCHANNELBINDING") == "require" {
-		fill("AUTH_CHANNEL_BINDING", "bridge", "")
-		fill("AUTH_REQUIRE", "scram-sha-256-plus", "")
-	}
-	return nil
-}
-
 // load reads the settings as the sidecar will, before anything listens. Files that do not exist are no
 // problem: the sidecar waits for them.
 func (p *plan) load() []config.Problem {

@@ -87,7 +87,13 @@ func TestEnvironments(t *testing.T) {
 		"libpq's own": {
 			env: "PGORIGIN_UPSTREAM_ADDR=db PGHOSTADDR=1.2.3.4 PGSSLROOTCERT=/x PGSSLMODE=verify-full PGSSLNEGOTIATION=direct " +
 				"PGUSER=app PGREQUIREAUTH=scram-sha-256 PGCHANNELBINDING=prefer PGHOST=db PGPORT=1 PGREQUIREPEER=postgres PGAPPNAME=x",
-			sidecar: "PGORIGIN_AUTH_REQUIRE=scram-sha-256 PGORIGIN_UPSTREAM_ADDR=db", command: "PGAPPNAME=x PGCHANNELBINDING=prefer PGREQUIREAUTH=scram-sha-256 PGUSER=app",
+			sidecar: "PGORIGIN_AUTH_REQUIRE=scram-sha-256 PGORIGIN_TLS_CA_FILE=/x PGORIGIN_TLS_NEGOTIATION=direct PGORIGIN_UPSTREAM_ADDR=db", command: "PGAPPNAME=x PGCHANNELBINDING=prefer PGREQUIREAUTH=scram-sha-256 PGUSER=app",
+		},
+		"libpq's own beside a URL": {
+			env:     "DATABASE_URL=postgres://db/?sslrootcert=/url&channel_binding=prefer PGSSLROOTCERT=/x PGSSLCERT=/c PGSSLKEY=/k PGCHANNELBINDING=require PGSSLCRLDIR=/d",
+			sidecar: "PGORIGIN_TLS_CERT_FILE=/c PGORIGIN_TLS_KEY_FILE=/k PGORIGIN_UPSTREAM_URL=postgres://db/?sslrootcert=/url&channel_binding=prefer",
+			command: "DATABASE_URL=postgres://127.0.0.1:PORT1/?channel_binding=prefer&sslmode=disable",
+			warning: "PGSSLCRLDIR",
 		},
 		"channel binding": {
 			env:     "PGORIGIN_UPSTREAM_ADDR=db PGREQUIREAUTH=scram-sha-256 PGCHANNELBINDING=require",
