@@ -20,9 +20,11 @@ pgorigin becomes a native sidecar (Kubernetes 1.29 and later), the first of the
 init containers. Everything else stays as it is, byte for byte.
 
 A container without any of PGHOST, PGHOSTADDR, PGPORT and PGSSLMODE gets PGHOST,
-PGPORT and PGSSLMODE, which lead it to the sidecar. A second inject replaces
-what the first one added. "pgorigin uninject" removes it. Both leave alone what
-has changed since, and a sidecar of the library chart.
+PGPORT and PGSSLMODE, which lead it to the sidecar. With --intercept, the name
+of the database itself leads there, and no container gets these variables.
+
+A second inject replaces what the first one added. "pgorigin uninject" removes
+it. Both leave alone what has changed since, and a sidecar of the library chart.
 
 inject skips a pod template with the label pgorigin/inject: "false". An
 annotation pgorigin/NAME of a pod template overrides the flag --NAME, except for

@@ -130,6 +130,12 @@ func (g grammar) annotations() map[string]any {
 			}
 		}
 	}
+	if g.chance(20) {
+		all["pgorigin/intercept"] = pick(g, "db.prod", "db.prod:5433", "db", "db:6433", "db", "localhost:5432", "a.localhost", "localhosts:5432")
+	}
+	if all["pgorigin/intercept"] != nil && g.chance(20) {
+		all["pgorigin/listen-ca-volume"] = pick(g, "data", "tmp", "listen-ca", "listen-ca", "pgorigin-ca", "pgorigin", "x.y")
+	}
 	if g.chance(6) {
 		for i := range pick(g, 1, 2, 40) {
 			all[pick(g, "pgorigin/upstrem", "pgorigin/inject", "pgorigin/status", "pgorigin/Upstream", fmt.Sprintf("pgorigin/x-%d", i))] = pick(g, "", "x", "ü\n")
@@ -167,6 +173,7 @@ func (g grammar) pod(name string) map[string]any {
 	g.containers(spec, "containers", "web", pick(g, 1, 1, 1, 2, 4))
 	g.containers(spec, "initContainers", "init", pick(g, 0, 0, 1, 2))
 	g.volumes(spec)
+	g.aliases(spec)
 	g.odd(spec)
 	return map[string]any{"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
 }
@@ -242,7 +249,7 @@ func hosts() []string {
 	return []string{
 		"db.prod", "localhost", "::1", "/var/run/postgresql", "127.0.0.1,db.prod", "postgres://u:pw@db.prod/app", "postgresql://127.0.0.1:6432/app", "postgres:///app?host=/tmp",
 		"jdbc:postgresql://a,b/app", "postgresql+asyncpg://[::1]/app", "postgres://u:p@w@db/app", "host=db port=5432 dbname=a", "host=127.0.0.1 user=a", "psql -h db.prod",
-		"psql --host=localhost", "postgres://$(PGHOST)/app", "POSTGRES://DB/x", "mysql://db/app host=a", "postgres://localhost/a postgres://b/c", "postgres://", "host=", "$(DB_HOST)",
+		"postgres://u:p@db.prod/app postgres://db/b", "db", "psql --host=localhost", "postgres://$(PGHOST)/app", "POSTGRES://DB/x", "mysql://db/app host=a", "postgres://localhost/a postgres://b/c", "postgres://", "host=", "$(DB_HOST)",
 	}
 }
 
@@ -275,7 +282,7 @@ func (g grammar) volumes(spec map[string]any) {
 	}
 	var list []any
 	for range 1 + g.IntN(2) {
-		v := map[string]any{"name": pick(g, "data", "tmp", "more", "web", "pgorigin", "pgorigin-ca", "pgorigin-client")}
+		v := map[string]any{"name": pick(g, "data", "tmp", "more", "web", "pgorigin", "pgorigin-ca", "pgorigin-client", "listen-ca")}
 		switch g.IntN(4) {
 		case 0:
 			v["projected"] = map[string]any{"sources": []any{map[string]any{"configMap": map[string]any{"name": "a"}}}}
@@ -287,6 +294,33 @@ func (g grammar) volumes(spec map[string]any) {
 		list = append(list, v)
 	}
 	spec["volumes"] = list
+}
+
+// aliases lead names, also those that are intercepted, to addresses.
+func (g grammar) aliases(spec map[string]any) {
+	switch {
+	case g.chance(60):
+		return
+	case g.chance(20):
+		spec["hostAliases"] = pick[any](g, nil, []any{})
+		return
+	}
+	var list []any
+	for range 1 + g.IntN(3) {
+		entry := map[string]any{"ip": pick(g, "127.0.0.1", "127.0.0.1", "127.0.0.1", "10.0.0.1", "::1", "127.0.0.2")}
+		if g.chance(2) {
+			entry["ip"] = "x"
+		}
+		var names []any
+		for range g.IntN(4) {
+			names = append(names, pick(g, "a", "a", "a.b", "localhost", "c", "db.prod", "db"))
+		}
+		if names != nil || g.chance(50) {
+			entry["hostnames"] = names
+		}
+		list = append(list, entry)
+	}
+	spec["hostAliases"] = list
 }
 
 // odd adds members of a pod that exclude injection, or look as if they did.

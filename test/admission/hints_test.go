@@ -137,9 +137,9 @@ func hintsOfContainers(t *testing.T, r *release) {
 		t.Fatal(err)
 	}
 	var rows []struct {
-		About, Want string
-		Policy      *string
-		Container   map[string]any
+		About, Intercept, Want string
+		Policy                 *string
+		Container              map[string]any
 	}
 	if err := yaml.Unmarshal(text, &rows); err != nil {
 		t.Fatal(err)
@@ -157,7 +157,11 @@ func hintsOfContainers(t *testing.T, r *release) {
 			if row.Want != "" {
 				row.Want = "Deployment web: " + row.Want
 			}
-			object := deployment("", `{labels: {app: web, pgorigin/inject: "true"}}`, string(container))
+			metadata := `{labels: {app: web, pgorigin/inject: "true"}}`
+			if row.Intercept != "" {
+				metadata = `{labels: {app: web, pgorigin/inject: "true"}, annotations: {pgorigin/intercept: ` + row.Intercept + `}}`
+			}
+			object := deployment("", metadata, string(container))
 			hinted(t, r, object, row.Want)
 		})
 	}

@@ -64,6 +64,17 @@ func shapes(normal, restricted string) []shape {
 			"32 origins", normal, pod(`, annotations: {pgorigin/origins: "`+strings.Join(origins(32), " ")+`"}`, ""),
 			"pgorigin", "pgorigin-ca", "web",
 		},
+		{
+			"Pod Security restricted, and the name itself leads here", restricted,
+			strings.Replace(pod(", annotations: {pgorigin/intercept: db.prod.example.com}", ""), `web:1"}`, `web:1", `+secure+"}", 1),
+			"pgorigin", "pgorigin-ca", "",
+		},
+		{
+			"a volume for the CA of pgorigin's port", restricted,
+			strings.Replace(pod(", annotations: {pgorigin/intercept: db.prod.example.com, pgorigin/listen-ca-volume: listen-ca}",
+				"  volumes: [{name: listen-ca, emptyDir: {}}]"), `web:1"}`, `web:1", `+secure+"}", 1),
+			"pgorigin", "listen-ca pgorigin-ca", "",
+		},
 		{"injected already", normal, pod("", own), "pgorigin", "", ""},
 		{"not asked", normal, strings.Replace(pod("", ""), `"true"`, `"false"`, 1), "", "", ""},
 	}
@@ -128,6 +139,9 @@ func golden(t *testing.T, v kube.Variant) kube.Object {
 	spec["initContainers"] = []any{v.Container}
 	if v.Volumes != nil {
 		spec["volumes"] = v.Volumes
+	}
+	if v.HostAliases != nil {
+		spec["hostAliases"] = v.HostAliases
 	}
 	if v.ClientEnv != nil {
 		spec["containers"].([]any)[0].(map[string]any)["env"] = v.ClientEnv

@@ -30,7 +30,7 @@ func (r *release) awaitSame(t *testing.T, asking, want kube.Object) {
 		}
 		container = got.At("spec", "initContainers", 0)
 		var different []error
-		for _, part := range []string{"initContainers", "containers", "volumes"} {
+		for _, part := range []string{"initContainers", "containers", "volumes", "hostAliases"} {
 			if diff := kube.Diff(got.At("spec", part), want.At("spec", part)); diff != "" {
 				different = append(different, fmt.Errorf("%s differ:\n%s", part, diff))
 			}
@@ -74,7 +74,7 @@ func TestTextIsTheSame(t *testing.T) {
 				if way == "inject" {
 					checkUninjected(t, got)
 				}
-				for _, path := range [][]any{{"spec", "initContainers", 0}, {"spec", "volumes"}, {"spec", "containers", 0, "env"}} {
+				for _, path := range [][]any{{"spec", "initContainers", 0}, {"spec", "volumes"}, {"spec", "hostAliases"}, {"spec", "containers", 0, "env"}} {
 					if diff := kube.Diff(got.At(path...), want.At(path...)); diff != "" {
 						t.Errorf("%s: %v differs:\n%s", way, path, diff)
 					}
@@ -127,7 +127,7 @@ func checkUninjected(t *testing.T, injected kube.Object) {
 	}
 	back := edited(t, string(text), "uninject")
 	for _, path := range [][]any{
-		{"spec", "initContainers"}, {"spec", "volumes"}, {"spec", "containers", 0, "env"}, {"metadata", "annotations", "pgorigin/injected"},
+		{"spec", "initContainers"}, {"spec", "volumes"}, {"spec", "hostAliases"}, {"spec", "containers", 0, "env"}, {"metadata", "annotations", "pgorigin/injected"},
 	} {
 		if left := back.At(path...); left != nil {
 			t.Errorf("uninject left %v: %v", path, left)
@@ -182,6 +182,8 @@ spec:
         {{- include "pgorigin.clientEnv" . | nindent 8 }}
   volumes:
     {{- include "pgorigin.volumes" . | nindent 4 }}
+  hostAliases:
+    {{- include "pgorigin.hostAliases" . | nindent 4 }}
 `,
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {

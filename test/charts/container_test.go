@@ -25,6 +25,7 @@ func TestContainerIsThatOfInject(t *testing.T) {
 				for what, pair := range map[string][2]any{
 					"container":          {pod.At("initContainers", 0), v.Container},
 					"volumes":            {pod.At("volumes"), v.Volumes},
+					"host aliases":       {pod.At("hostAliases"), v.HostAliases},
 					"client environment": {pod.At("initContainers", 1, "env"), v.ClientEnv},
 				} {
 					if diff := kube.Diff(pair[0], pair[1]); diff != "" {

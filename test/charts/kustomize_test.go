@@ -4,6 +4,7 @@ package charts
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,13 +15,13 @@ import (
 	"github.com/pgorigin/pgorigin/test/internal/kube"
 )
 
-// appKustomization uses both components; the paths of the components are to be filled in.
+// appKustomization uses two components; their path, the name of the second and the settings are to be filled in.
 const appKustomization = `
 resources: [app.yaml]
-components: [%s, %[1]s/client-env]
+components: [%s, %[1]s/%s]
 configMapGenerator:
 - name: pgorigin
-  literals: ["image=%s", "upstream=%s", "ca-secret=%s"]
+  literals: ["image=%s", "upstream=%s", "ca-secret=%s", "intercept=%s"]
   options: {annotations: {config.kubernetes.io/local-config: "true"}}
 `
 
@@ -40,7 +41,16 @@ func TestKustomize(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := variants[slices.IndexFunc(variants, func(v kube.Variant) bool { return v.About == "CA in a Secret" })]
+	for component, about := range map[string]string{"client-env": "CA in a Secret", "intercept": "the name itself leads here"} {
+		t.Run(component, func(t *testing.T) {
+			want := variants[slices.IndexFunc(variants, func(v kube.Variant) bool { return v.About == about })]
+			testComponent(t, component, want)
+		})
+	}
+}
+
+func testComponent(t *testing.T, component string, want kube.Variant) {
+	t.Helper()
 	var app strings.Builder
 	for kind, spec := range appSpecs {
 		version, inner := "apps/v1", "template: {metadata: {labels: {app: web}}, spec: "+spec+"}"
@@ -54,7 +64,12 @@ func TestKustomize(t *testing.T) {
 			fmt.Fprintf(&app, "---\n{apiVersion: %s, kind: %s, metadata: {name: %s, labels: %s}, spec: {%s}}\n", version, kind, name, labels, inner)
 		}
 	}
-	objects := kustomize(t, app.String(), want.Defaults)
+	settings := maps.Clone(want.Defaults)
+	if name := want.Annotations["pgorigin/intercept"]; name != "" {
+		settings["intercept"] = name + ":5432"
+		settings["upstream"] = name + ":5432"
+	}
+	objects := kustomize(t, app.String(), component, settings)
 	if count := len(objects); count != 2*len(appSpecs) {
 		t.Errorf("%d objects, want no more than the application's", count)
 	}
@@ -82,10 +97,22 @@ func checkKustomized(t *testing.T, o kube.Object, want kube.Variant) {
 	}
 	inits, _ := before["initContainers"].([]any)
 	volumes, _ := before["volumes"].([]any)
+	// The order of variables means nothing, apart from those that others refer to.
+	for _, container := range []any{pod.At("spec", "initContainers", 0), want.Container} {
+		env, _ := kube.Object(container.(map[string]any)).At("env").([]any)
+		slices.SortFunc(env, func(a, b any) int {
+			return strings.Compare(fmt.Sprint(a.(map[string]any)["name"]), fmt.Sprint(b.(map[string]any)["name"]))
+		})
+	}
+	clientEnv, names := want.ClientEnv, want.HostAliases
+	if clientEnv == nil {
+		clientEnv = kube.Object(before).At("containers", 0, "env")
+	}
 	for what, pair := range map[string][2]any{
 		"init containers":    {pod.At("spec", "initContainers"), append([]any{want.Container}, inits...)},
+		"host aliases":       {pod.At("spec", "hostAliases"), names},
 		"volumes":            {pod.At("spec", "volumes"), append(slices.Clone(want.Volumes.([]any)), volumes...)},
-		"client environment": {pod.At("spec", "containers", 0, "env"), want.ClientEnv},
+		"client environment": {pod.At("spec", "containers", 0, "env"), clientEnv},
 		"labels":             {pod.At("metadata", "labels"), map[string]any{"app": "web", "pgorigin/inject": "true", "pgorigin/status": "injected"}},
 	} {
 		if diff := kube.Diff(pair[0], pair[1]); diff != "" {
@@ -94,8 +121,8 @@ func checkKustomized(t *testing.T, o kube.Object, want kube.Variant) {
 	}
 }
 
-// kustomize builds an application with the settings in defaults.
-func kustomize(t *testing.T, app string, defaults map[string]string) []kube.Object {
+// kustomize builds an application with the settings, and with a second component.
+func kustomize(t *testing.T, app, second string, settings map[string]string) []kube.Object {
 	t.Helper()
 	program, err := kube.Tool("kustomize")
 	if err != nil {
@@ -108,7 +135,7 @@ func kustomize(t *testing.T, app string, defaults map[string]string) []kube.Obje
 	}
 	for name, text := range map[string]string{
 		"app.yaml":           app,
-		"kustomization.yaml": fmt.Sprintf(appKustomization, component, defaults["image"], defaults["upstream"], defaults["ca-secret"]),
+		"kustomization.yaml": fmt.Sprintf(appKustomization, component, second, settings["image"], settings["upstream"], settings["ca-secret"], settings["intercept"]),
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)

@@ -6,6 +6,7 @@ result, charts/contract.yaml. A test renders that with Go's text/template. So th
 A word is one setting. It is the annotation pgorigin/NAME, the flag --NAME and a default of the injector. A word has
   name, meaning   the meaning is the help for the flag
   pattern         RE2 without quotes and backslashes, for the whole value
+  except          such a pattern for values that are wrong nevertheless
   most            longest value in bytes; unset means 253; a part between commas or spaces has 253 at most. There are
                   at most 32 parts between spaces, and what is before a "=" in one differs from that of the others
   expected        what a value must be, in messages
@@ -15,7 +16,10 @@ A word is one setting. It is the annotation pgorigin/NAME, the flag --NAME and a
   defaultOnly     true if a pod has no annotation for it
   replacedBy      words; a pod that has one of them does not inherit this one
   needs           words; without all of them, this one has no value
-  excludes        an earlier word that must not be set at the same time
+  excludes        a word that must not be set at the same time, unless this one has its fixed value
+  because         why, in the message
+  imposed         what counts if `intercept` is set
+  implied         what counts if `intercept` is set, and nobody sets this one
 
 connections describes hosts in the environment and in commands. A host that is not local bypasses pgorigin. It has
   hostVariable    names of variables that hold hosts of PostgreSQL only
@@ -25,10 +29,10 @@ connections describes hosts in the environment and in commands. A host that is n
   reference       what follows such a part that is a user's name, if the host behind it is a variable
   whereVariable   names of variables that probably say where the database is
 
-In container, volumes and clientVariables, ${NAME} is the value of a word. An item with `when` is there if that word has a
-value. An item with `each` is there for each part KEY=VALUE between the spaces of that word. ${key} and ${value} are of
-the part. ${origin-ports} are the keys of the word `origins`, between commas. A member is left out if it is nothing but a word
-without value.
+In container, volumes, hostAliases and clientVariables, ${NAME} is the value of a word. An item with `when` is there if that
+word has a value. An item with `each` is there for each part KEY=VALUE between the spaces of that word. ${key} and ${value} are
+of the part. ${origin-ports} are the keys of the word `origins`, between commas. ${intercept-name} and ${intercept-port} are the
+parts of the word `intercept`, and ${intercept-address} is both. A member is left out if it is nothing but a word without value.
 */ -}}
 {{- define "pgorigin.contract" -}}
 {{- $label := "[A-Za-z0-9_]([-A-Za-z0-9_]{0,61}[A-Za-z0-9_])?" }}
@@ -41,6 +45,7 @@ without value.
 {{- $port := "([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])" }}
 {{- $address := printf "(%s|[[]%s[]])(:%s)?" $name $ipv6 $port }}
 {{- $freePort := "([1-8][0-9]{0,3}|9|9[0-57-9][0-9]{0,2}|96|96[0-24-9][0-9]?|963|963[013-9]|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])" }}
+{{- $alias := "([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?[.])*[a-z]([-a-z0-9]{0,61}[a-z0-9])?" }}
 {{- $object := "[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*" }}
 {{- $secret := "the name of a Secret, that is, lower-case letters, digits, \"-\" and \".\"" }}
 {{- $configMap := "the name of a ConfigMap, that is, lower-case letters, digits, \"-\" and \".\"" }}
@@ -54,18 +59,27 @@ mostAnnotations: 1000
 # Messages may repeat such texts of a pod: they are short, and cannot hold a password. Values of words are never repeated.
 showable: '^[] !#-<>?A-[^-~]{1,100}$'
 words:
+- name: intercept
+  meaning: "name[:5432] of the database in the application's own settings, which then leads to pgorigin"
+  pattern: {{ printf "^%s(:%s)?$" $alias $freePort | printf "%q" }}
+  except: "^(.*[.])?localhost(:.*)?$"
+  most: 247
+  expected: "name[:port] of the database as the application has it: a DNS name in lower case, no IP address and not localhost, and no port 9632"
+  value: intercept
 - name: upstream
-  meaning: host[:6432] of pgbouncer or PostgreSQL, or a comma list; required
+  meaning: host[:6432] of pgbouncer or PostgreSQL, or a comma list; required without intercept
   pattern: {{ printf "^%s(,%s)*$" $address $address | printf "%q" }}
   most: 1000
   expected: host[:port] of pgbouncer or PostgreSQL, or a comma list without spaces; of a URL keep only host and port
   value: upstream
+  replacedBy: [intercept]
+  implied: "${intercept-address}"
 - name: server-name
   meaning: "name that the upstream's certificate must carry; default: host of the upstream"
   pattern: {{ printf "^(%s|%s)$" $name $ipv6 | printf "%q" }}
   expected: a DNS name or an IP address
   value: serverName
-  replacedBy: [upstream]
+  replacedBy: [intercept, upstream]
 - name: ca-secret
   meaning: "Secret with the CA certificates; default: the system's roots"
   pattern: {{ printf "^%s$" $object | printf "%q" }}
@@ -79,6 +93,7 @@ words:
   value: caConfigMap
   replacedBy: [ca-secret, ca-configmap]
   excludes: ca-secret
+  because: there can be one CA only
 - name: ca-key
   meaning: "key in that Secret or ConfigMap; default: ca.crt"
   pattern: "^([-_a-zA-Z0-9]|[.][-_a-zA-Z0-9])[-._a-zA-Z0-9]*$"
@@ -110,12 +125,29 @@ words:
   expected: a port from 1 to 65535 other than 9632
   value: listenPort
   fixed: "6432"
+  replacedBy: [intercept]
+  excludes: intercept
+  because: pgorigin listens on the port of intercept
+  imposed: "${intercept-port}"
 - name: origins
   meaning: "further upstreams, each with its port on the loopback: PORT=host[:6432], separated by spaces"
   pattern: {{ printf "^%[1]s=%[2]s(,%[2]s)*( %[1]s=%[2]s(,%[2]s)*)*$" $freePort $address | printf "%q" }}
   most: 1000
   expected: PORT=host[:port], or up to 32 of them with one space between; each port once, and none is 9632
   value: origins
+- name: listen-ca-volume
+  meaning: volume of the pod where pgorigin writes ca.crt, for applications that verify its certificate; needs intercept
+  pattern: "^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"
+  except: "^pgorigin-.*$"
+  expected: the name of a volume of the pod, such as an emptyDir, that does not begin with pgorigin-
+  value: listenCAVolume
+  needs: [intercept]
+- name: channel-binding
+  meaning: "strip, pass or bridge; default: strip"
+  pattern: "^(strip|pass|bridge)$"
+  values: [strip, pass, bridge]
+  expected: strip, pass or bridge
+  value: channelBinding
 - name: env-configmap
   meaning: ConfigMap with more PGORIGIN_ variables
   pattern: {{ printf "^%s$" $object | printf "%q" }}
@@ -128,6 +160,7 @@ words:
   expected: true or false
   value: clientEnv
   fixed: "true"
+  imposed: "false"
 - name: cpu-request
   meaning: "CPU request of the sidecar; default: 10m"
   pattern: {{ printf "^%s$" $quantity | printf "%q" }}
@@ -207,6 +240,10 @@ container:
   - {when: min-version, name: PGORIGIN_TLS_MIN_VERSION, value: "${min-version}"}
   - {when: log-level, name: PGORIGIN_LOG_LEVEL, value: "${log-level}"}
   - {name: PGORIGIN_TLS_VERIFY, value: verify-full}
+  - {when: intercept, name: PGORIGIN_UPSTREAM_RESOLVER, value: dns}
+  - {when: intercept, name: PGORIGIN_LISTEN_TLS, value: self-signed}
+  - {when: listen-ca-volume, name: PGORIGIN_LISTEN_TLS_CA_FILE, value: /etc/pgorigin/listen/ca.crt}
+  - {when: channel-binding, name: PGORIGIN_AUTH_CHANNEL_BINDING, value: "${channel-binding}"}
   - {name: PGORIGIN_ORIGINS, value: "${origin-ports}"}
   - {each: origins, name: "PGORIGIN_${key}_UPSTREAM_ADDR", value: "${value}"}
   - {each: origins, name: "PGORIGIN_${key}_LISTEN_ADDR", value: "127.0.0.1:${key}"}
@@ -237,6 +274,7 @@ container:
   volumeMounts:
   - {when: ca-key, name: pgorigin-ca, mountPath: /etc/pgorigin/ca, readOnly: true}
   - {when: client-secret, name: pgorigin-client, mountPath: /etc/pgorigin/client, readOnly: true}
+  - {when: listen-ca-volume, name: "${listen-ca-volume}", mountPath: /etc/pgorigin/listen}
   terminationMessagePolicy: FallbackToLogsOnError
 
 # Only the keys that pgorigin reads: a Secret may have others.
@@ -250,6 +288,11 @@ volumes:
 - when: client-secret
   name: pgorigin-client
   secret: {secretName: "${client-secret}", items: [{key: tls.crt, path: tls.crt}, {key: tls.key, path: tls.key}]}
+
+# The name leads to pgorigin in all containers. pgorigin itself asks DNS. A pod has one entry for each address: API servers
+# refuse two in a server-side apply. So the name joins an entry that the pod has for this one.
+hostAliases:
+- {when: intercept, ip: 127.0.0.1, hostnames: ["${intercept-name}"]}
 
 # For containers that set none of these and not PGHOSTADDR.
 clientVariables:

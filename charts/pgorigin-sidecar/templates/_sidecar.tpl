@@ -1,10 +1,11 @@
 {{- /*
 For charts of applications. Each takes the root context and reads .Values.pgorigin: the dependency has `alias: pgorigin`.
 
-pgorigin.sidecar    the item to put first in initContainers
-pgorigin.volumes    items for volumes; none without CA and client certificate
-pgorigin.clientEnv  items for the env of each container that connects, migrations among initContainers too
-pgorigin.podLabels  labels for the pod template
+pgorigin.sidecar      the item to put first in initContainers
+pgorigin.volumes      items for volumes; none without CA and client certificate
+pgorigin.hostAliases  items for hostAliases; none without intercept
+pgorigin.clientEnv    items for the env of each container that connects, migrations among initContainers too
+pgorigin.podLabels    labels for the pod template
 */ -}}
 {{- define "pgorigin.sidecar" -}}
 - {{ (include "pgorigin.made" . | fromYaml).container | toYaml | indent 2 | trim }}
@@ -14,8 +15,12 @@ pgorigin.podLabels  labels for the pod template
 {{- with (include "pgorigin.made" . | fromYaml).volumes }}{{ toYaml . }}{{ end }}
 {{- end }}
 
+{{- define "pgorigin.hostAliases" -}}
+{{- with (include "pgorigin.made" . | fromYaml).hostAliases }}{{ toYaml . }}{{ end }}
+{{- end }}
+
 {{- define "pgorigin.clientEnv" -}}
-{{- if .Values.pgorigin.clientEnv }}{{ (include "pgorigin.made" . | fromYaml).clientVariables | toYaml }}{{ end }}
+{{- if and .Values.pgorigin.clientEnv (not .Values.pgorigin.intercept) }}{{ (include "pgorigin.made" . | fromYaml).clientVariables | toYaml }}{{ end }}
 {{- end }}
 
 {{- define "pgorigin.podLabels" -}}

@@ -32,7 +32,7 @@ pgorigin.checkedWords is pgorigin.words, or a failure that lists everything that
 {{- $words := include "pgorigin.words" .values | fromYaml }}
 {{- $names := dict }}
 {{- $problems := list }}
-{{- if and .required (not $words.upstream) }}
+{{- if and .required (not $words.upstream) (not $words.intercept) }}
   {{- $problems = append $problems (printf "set %supstream: host[:6432] of the pgbouncer or PostgreSQL that pgorigin is to connect to" $prefix) }}
 {{- end }}
 {{- $contract := include "pgorigin.contract" . | fromYaml }}
@@ -43,20 +43,25 @@ pgorigin.checkedWords is pgorigin.words, or a failure that lists everything that
     {{- $long := gt (len $value) (int (.most | default 253)) }}
     {{- range splitList "," (replace " " "," $value) }}{{ if gt (len .) 253 }}{{ $long = true }}{{ end }}{{ end }}
     {{- $keys := include "pgorigin.keys" $value | splitList "," }}
-    {{- if or $long (not (regexMatch .pattern $value)) (gt (len $keys) 32) (lt (uniq $keys | len) (len $keys)) }}
+    {{- $wrong := and .except (regexMatch (.except | default "^$") $value) }}
+    {{- if or $long $wrong (not (regexMatch .pattern $value)) (gt (len $keys) 32) (lt (uniq $keys | len) (len $keys)) }}
       {{- $problems = append $problems (printf "%s: expected %s" (get $names .name) .expected) }}
     {{- end }}
-    {{- if and .excludes (get $words (.excludes | default "")) }}
-      {{- $problems = append $problems (printf "%s and %s: there can be one CA only; remove one of them" (get $names .excludes) (get $names .name)) }}
+    {{- if and .excludes (get $words (.excludes | default "")) (ne $value (.fixed | default "")) }}
+      {{- $problems = append $problems (printf "%s and %s: %s; remove one of them" (get $names .excludes) (get $names .name) .because) }}
     {{- end }}
-    {{- if and .needs (not (include "pgorigin.hasNeeds" (list . $words))) }}
+    {{- if include "pgorigin.hasNeeds" (list . $words) }}
+    {{- else if eq (len .needs) 1 }}
+      {{- $problems = append $problems (printf "%s is set, but not %s: set both, or remove it" (get $names .name) (get $names (first .needs))) }}
+    {{- else }}
       {{- $problems = append $problems (printf "%s is set, but neither %s nor %s: name the Secret or ConfigMap, or remove it" (get $names .name) (get $names (first .needs)) (get $names (last .needs))) }}
     {{- end }}
   {{- end }}
 {{- end }}
-{{- $port := $words | dig "listen-port" "" | default "6432" }}
+{{- $from := empty $words.intercept | ternary "listen-port" "intercept" }}
+{{- $port := include "pgorigin.parts" $words | fromYaml | dig "intercept-port" "" | default (get $words "listen-port") | default "6432" }}
 {{- if has $port (include "pgorigin.keys" $words.origins | splitList ",") }}
-  {{- $problems = append $problems (printf "%s and %s: both have port %s; choose another one for one of them" (get $names "listen-port") $names.origins $port) }}
+  {{- $problems = append $problems (printf "%s and %s: both have port %s; choose another one for one of them" (get $names $from) $names.origins $port) }}
 {{- end }}
 {{- if $problems }}{{ fail (join "\n" $problems) }}{{ end }}
 {{- toYaml $words }}
@@ -67,6 +72,17 @@ pgorigin.checkedWords is pgorigin.words, or a failure that lists everything that
 {{- regexReplaceAll "=[^ ]*" . "" | replace " " "," }}
 {{- end }}
 
+{{- /* pgorigin.parts are what the contract calls parts of words, as YAML. It takes the words. */ -}}
+{{- define "pgorigin.parts" -}}
+origin-ports: {{ include "pgorigin.keys" .origins | quote }}
+{{- with .intercept }}
+{{- $port := contains ":" . | ternary (splitList ":" . | last) "5432" }}
+intercept-name: {{ splitList ":" . | first | quote }}
+intercept-port: {{ $port | quote }}
+intercept-address: {{ printf "%s:%s" (splitList ":" . | first) $port | quote }}
+{{- end }}
+{{- end }}
+
 {{- /* pgorigin.hasNeeds is empty if a word needs another one, and none of those has a value. */ -}}
 {{- define "pgorigin.hasNeeds" -}}
 {{- $words := last . }}
@@ -75,14 +91,17 @@ pgorigin.checkedWords is pgorigin.words, or a failure that lists everything that
 {{- range $needs }}{{ if get $words . }}true{{ end }}{{ end }}
 {{- end }}
 
-{{- /* pgorigin.filled is container, volumes and clientVariables of the contract, as YAML, with the values of words. */ -}}
+{{- /* pgorigin.filled is container, volumes, hostAliases and clientVariables of the contract, as YAML, with the values of words. */ -}}
 {{- define "pgorigin.filled" -}}
 {{- $words := . }}
 {{- $contract := include "pgorigin.contract" . | fromYaml }}
+{{- $words = merge (include "pgorigin.parts" $words | fromYaml) $words }}
 {{- range $contract.words }}
-  {{- if and .fixed (not (get $words .name)) (include "pgorigin.hasNeeds" (list . $words)) }}{{ $_ := set $words .name .fixed }}{{ end }}
+  {{- if and $words.intercept .imposed }}{{ $_ := set $words .name (include "pgorigin.fillText" (list .imposed $words)) }}
+  {{- else if get $words .name }}
+  {{- else if and $words.intercept .implied }}{{ $_ := set $words .name (include "pgorigin.fillText" (list .implied $words)) }}
+  {{- else if and .fixed (include "pgorigin.hasNeeds" (list . $words)) }}{{ $_ := set $words .name .fixed }}{{ end }}
 {{- end }}
-{{- $_ := set $words "origin-ports" (include "pgorigin.keys" $words.origins) }}
 {{- include "pgorigin.fill" (list (omit $contract "words") $words) }}
 {{- end }}
 
@@ -116,11 +135,18 @@ pgorigin.fill writes a part of the contract as JSON, or null for what is left ou
   {{- end -}}
   {{- if $texts }}[ {{- join ", " $texts -}} ]{{ else }}null{{ end }}
 {{- else if kindIs "string" . }}
-  {{- $text := . }}
-  {{- with regexFind "[$][{][-a-z]+[}]" . }}{{ $text = replace . (get $words (trimAll "${}" .)) $text }}{{ end }}
+  {{- $text := include "pgorigin.fillText" (list . $words) }}
   {{- if $text }}{{ toJson $text }}{{ else }}null{{ end }}
 {{- else }}{{ toJson . }}
 {{- end }}
 {{- else }}{{ first . | toJson }}
 {{- end }}
+{{- end }}
+
+{{- /* pgorigin.fillText is a text with the value of the word in it. It takes the text and the words. */ -}}
+{{- define "pgorigin.fillText" -}}
+{{- $text := first . }}
+{{- $words := last . }}
+{{- with regexFind "[$][{][-a-z]+[}]" $text }}{{ $text = replace . (get $words (trimAll "${}" .)) $text }}{{ end }}
+{{- $text }}
 {{- end }}

@@ -46,6 +46,7 @@ kube-apiserver 1.36 panic (kubernetes/kubernetes#142181).
 {{- /* pgorigin.celValid is a CEL condition over `v` of an item of the contract's words. */ -}}
 {{- define "pgorigin.celValid" -}}
 v.size() <= {{ int (.most | default 253) }} && v.matches('{{ .pattern }}')
+{{- with .except }}{{ printf " && !v.matches('%s')" . }}{{ end }}
 {{- " && v.replace(' ', ',').split(',').all(p, p.size() <= 253) && v.split(' ').size() <= 32" }}
 {{- " && v.split(' ').all(p, v.split(' ').exists_one(q, q.split('=')[0] == p.split('=')[0]))" }}
 {{- end }}
@@ -73,7 +74,7 @@ replace or refine these. env-configmap is locked with any other word, because it
 {{- range $given }}
   {{- if not (has . $known) }}{{ fail (printf "injector.locked: %q is no annotation; known are %s" . (join ", " $known)) }}{{ end }}
 {{- end }}
-{{- if and (has "upstream" $locked) (not .Values.sidecar.upstream) }}
+{{- if and (has "upstream" $locked) (not .Values.sidecar.upstream) (not .Values.sidecar.intercept) }}
   {{- fail "injector.locked has upstream, and sidecar.upstream is empty: no pod could have an upstream; set sidecar.upstream" }}
 {{- end }}
 {{- $locked | uniq | sortAlpha | join "," }}
@@ -94,6 +95,9 @@ annotation with a wrong value counts as missing here, and the guard refuses it.
 {{- range $contract.words }}
 - name: {{ include "pgorigin.celName" .name | trimPrefix "variables." }}
   expression: >-
+    {{- with .imposed }}
+    variables.intercept != '' ? {{ include "pgorigin.cel" . }} :
+    {{- end }}
     {{- with .excludes }}
     {{ include "pgorigin.celName" . }} != '' ? '' :
     {{- end }}
@@ -105,11 +109,17 @@ annotation with a wrong value counts as missing here, and the guard refuses it.
     {{ $replacedBy := list }}
     {{- range .replacedBy }}{{ if not (has . $locked) }}{{ $replacedBy = append $replacedBy . }}{{ end }}{{ end }}
     {{- with $replacedBy }}({{ include "pgorigin.celHas" . }}) ? '' : {{ end }}variables.defaults['{{ .name }}']
+    {{- with .implied }}, variables.intercept == '' ? '' : {{ include "pgorigin.cel" . }}{{ end }}
     {{- with .fixed }}, '{{ . }}'{{ end -}}
     ].filter(v, {{ include "pgorigin.celValid" . }}) + [''])[0]
+{{- if eq .name "intercept" }}
+- {name: interceptName, expression: "variables.intercept.split(':')[0]"}
+- {name: interceptPort, expression: "variables.intercept.contains(':') ? variables.intercept.split(':')[1] : '5432'"}
+- {name: interceptAddress, expression: "variables.interceptName + ':' + variables.interceptPort"}
+{{- end }}
 {{- end }}
 - {name: originPorts, expression: "variables.origins.split(' ').map(o, o.split('=')[0]).join(',')"}
-{{- range list "container" "volumes" "clientVariables" }}
+{{- range list "container" "volumes" "hostAliases" "clientVariables" }}
 - name: {{ . }}
   expression: >-
     {{- get $contract . | include "pgorigin.cel" | nindent 4 }}
@@ -125,8 +135,9 @@ variables.clientEnv != 'false' && !c.?env.orValue([]).exists(e, e.name in ['PGHO
 {{- end }}
 
 {{- /*
-pgorigin.celPatch is the injection as a CEL list of JSONPatch: client environment, sidecar, volumes, label. The client
-environment goes first, while the indexes of init containers are what they were.
+pgorigin.celPatch is the injection as a CEL list of JSONPatch: client environment, sidecar, volumes, alias, label. The client
+environment goes first, while the indexes of init containers are what they were. A name joins the first entry that the pod has
+for its address. It stays away if it is in any of these.
 */ -}}
 {{- define "pgorigin.celPatch" -}}
 {{- $connects := include "pgorigin.celConnects" . }}
@@ -144,6 +155,13 @@ environment goes first, while the indexes of init containers are what they were.
 [JSONPatch{op: 'add', path: '/spec/initContainers/0', value: variables.container}] +
 (has(object.spec.volumes) ? [] : [JSONPatch{op: 'add', path: '/spec/volumes', value: []}]) +
 variables.volumes.map(v, JSONPatch{op: 'add', path: '/spec/volumes/-', value: v}) +
+(variables.hostAliases.size() == 0 || object.spec.?hostAliases.orValue([]).exists(a, a.ip == '127.0.0.1' && a.?hostnames.orValue([]).exists(n, n == variables.interceptName)) ? []
+: object.spec.?hostAliases.orValue([]).exists(a, a.ip == '127.0.0.1')
+? [object.spec.hostAliases.transformList(i, a, a.ip == '127.0.0.1', has(a.hostnames)
+  ? JSONPatch{op: 'add', path: '/spec/hostAliases/' + string(i) + '/hostnames/0', value: variables.interceptName}
+  : JSONPatch{op: 'add', path: '/spec/hostAliases/' + string(i) + '/hostnames', value: [variables.interceptName]})[0]]
+: has(object.spec.hostAliases) ? [JSONPatch{op: 'add', path: '/spec/hostAliases/0', value: variables.hostAliases[0]}]
+: [JSONPatch{op: 'add', path: '/spec/hostAliases', value: variables.hostAliases}]) +
 (has(object.metadata.labels) ? [] : [JSONPatch{op: 'add', path: '/metadata/labels', value: {}}]) +
 [JSONPatch{op: 'add', path: '/metadata/labels/pgorigin~1status', value: 'injected'}]
 {{- end }}

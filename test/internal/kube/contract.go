@@ -13,11 +13,11 @@ import (
 
 // Word is one setting in the injection contract, which describes the fields.
 type Word struct {
-	Name, Pattern, Value, Excludes string
-	Most                           int
-	DefaultOnly                    bool `yaml:"defaultOnly"`
-	Needs                          []string
-	ReplacedBy                     []string `yaml:"replacedBy"`
+	Name, Pattern, Except, Value, Excludes string
+	Most                                   int
+	DefaultOnly                            bool `yaml:"defaultOnly"`
+	Needs                                  []string
+	ReplacedBy                             []string `yaml:"replacedBy"`
 }
 
 // Words reads the words of the injection contract.
@@ -37,5 +37,6 @@ func (w Word) Valid(value string) bool {
 	}
 	long := func(part string) bool { return len(part) > 253 }
 	return len(value) <= most && regexp.MustCompile(w.Pattern).MatchString(value) &&
+		(w.Except == "" || !regexp.MustCompile(w.Except).MatchString(value)) &&
 		!slices.ContainsFunc(strings.Split(value, ","), long)
 }

@@ -23,6 +23,7 @@ type Variant struct {
 	Annotations map[string]string `yaml:"annotations"` // of the pod
 	Container   any               `yaml:"container"`
 	Volumes     any               `yaml:"volumes"`
+	HostAliases any               `yaml:"hostAliases"`
 	ClientEnv   any               `yaml:"clientEnv"`
 }
 
@@ -51,18 +52,13 @@ func Variants() ([]Variant, error) {
 	return variants, nil
 }
 
-// words are the defaults with the annotations laid over them, by the rules of inject: an upstream of the pod's own leaves
-// nothing of the default server name, a CA of its own nothing of the default CA.
-func (v Variant) words() map[string]string {
+// merge lays the annotations over the defaults, by the rules of inject: an upstream of the pod's own, say, leaves nothing of the
+// default server name.
+func (v Variant) merge(known []Word) map[string]string {
 	words := maps.Clone(v.Defaults)
-	for key := range v.Annotations {
-		switch key {
-		case "pgorigin/upstream":
-			delete(words, "server-name")
-		case "pgorigin/ca-secret", "pgorigin/ca-configmap":
-			for _, word := range []string{"ca-secret", "ca-configmap", "ca-key"} {
-				delete(words, word)
-			}
+	for _, w := range known {
+		if slices.ContainsFunc(w.ReplacedBy, func(name string) bool { return v.Annotations["pgorigin/"+name] != "" }) {
+			delete(words, w.Name)
 		}
 	}
 	for key, value := range v.Annotations {
@@ -72,7 +68,13 @@ func (v Variant) words() map[string]string {
 }
 
 // SidecarValues is a document of values for the library chart under a name, with defaults and annotations in one.
-func (v Variant) SidecarValues(under string) (string, error) { return values(under, v.words()) }
+func (v Variant) SidecarValues(under string) (string, error) {
+	known, err := Words()
+	if err != nil {
+		return "", err
+	}
+	return values(under, v.merge(known))
+}
 
 // DefaultValues is a document of values for the chart pgorigin, with the defaults.
 func (v Variant) DefaultValues() (string, error) { return values("sidecar", v.Defaults) }
@@ -83,7 +85,7 @@ func values(under string, words map[string]string) (string, error) {
 		return "", err
 	}
 	// What the chart's own values.yaml may set besides: a variant is to have its own words only.
-	sidecar := map[string]any{"caSecret": ""}
+	sidecar := map[string]any{"caSecret": "", "upstream": ""}
 	for word, value := range words {
 		if word == "image" {
 			at := strings.LastIndex(value, ":")

@@ -29,8 +29,8 @@ func TestRefusalsAreShort(t *testing.T) {
 	}
 	for name, c := range map[string]struct{ object, want string }{
 		"annotations":         {pod(strings.Join(unknown, ", "), ""), "it has 9000 annotations: pgorigin reads at most 1000"},
-		"unknown annotations": {pod(strings.Join(unknown[:1000], ", "), ""), "annotation pgorigin/a0 and 999 more: no such annotation; known are pgorigin/upstream, "},
-		"long annotation":     {pod(`"pgorigin/`+long+`": "x"`, ""), "xxx...: no such annotation; known are pgorigin/upstream, "},
+		"unknown annotations": {pod(strings.Join(unknown[:1000], ", "), ""), "annotation pgorigin/a0 and 999 more: no such annotation; known are pgorigin/intercept, "},
+		"long annotation":     {pod(`"pgorigin/`+long+`": "x"`, ""), "xxx...: no such annotation; known are pgorigin/intercept, "},
 		"long value":          {pod(`"pgorigin/ca-secret": "`+long+`!"`, ""), "annotation pgorigin/ca-secret: expected the name of a Secret"},
 		"taken ports":         {pod("", `"containers": [{"name": "`+long+`", "ports": [`+many(5000, `{"containerPort": 6432}`)+`]}]`), "; and 4990 more problems"},
 		"control characters":  {pod("", `"containers": [{"name": "`+strings.Repeat(`\u0000`, 5000)+`", "ports": [`+many(5000, `{"containerPort": 6432}`)+`]}]`), `container "..." has port 6432`},

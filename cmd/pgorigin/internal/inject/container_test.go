@@ -50,6 +50,17 @@ func variants() []variant {
 				"pgorigin/memory-request": "32Mi", "pgorigin/cpu-limit": "1", "pgorigin/memory-limit": "128Mi",
 			},
 		},
+		{
+			About: "the name itself leads here", Defaults: defaults("server-name", "db.internal", "ca-secret", "pgbouncer-ca", "client-env", "true"),
+			Annotations: map[string]string{"pgorigin/intercept": "db.prod.example.com"},
+		},
+		{
+			About: "the name leads here, and pgorigin goes elsewhere", Defaults: defaults("listen-port", "7000"),
+			Annotations: map[string]string{
+				"pgorigin/intercept": "db.prod.example.com:5433", "pgorigin/upstream": "pgbouncer.prod.svc:6432",
+				"pgorigin/origins": "5434=reports.prod:5432", "pgorigin/channel-binding": "bridge",
+			},
+		},
 	}
 }
 
@@ -72,7 +83,8 @@ func TestContainer(t *testing.T) {
 			clientEnv = list()
 		}
 		document := object("defaults", sorted(v.Defaults), "annotations", sorted(v.Annotations),
-			"container", settings.fill(&made.Container), "volumes", settings.fill(&made.Volumes), "clientEnv", clientEnv)
+			"container", settings.fill(&made.Container), "volumes", settings.fill(&made.Volumes),
+			"hostAliases", settings.fill(&made.HostAliases), "clientEnv", clientEnv)
 		out.WriteString("---\n# " + v.About + "\n" + strings.Join(blockLines(document), "\n") + "\n")
 	}
 	compareGolden(t, "testdata/container.yaml", out.String())

@@ -37,6 +37,7 @@ type Word struct {
 	Values      []string
 
 	Pattern    string
+	Except     string
 	Most       int
 	Expected   string
 	Value      string
@@ -44,8 +45,11 @@ type Word struct {
 	ReplacedBy []string `yaml:"replacedBy"`
 	Needs      []string
 	Excludes   string
+	Because    string
+	Imposed    string
+	Implied    string
 
-	pattern func() *regexp.Regexp // compiles Pattern at the first call
+	pattern, except func() *regexp.Regexp // compile Pattern and Except at the first call
 }
 
 // contract is the injection contract of charts/pgorigin-sidecar. The command line has a flag for each word, so every
@@ -55,6 +59,7 @@ type contract struct {
 	Showable           string
 	Words              []Word
 	Container, Volumes yaml.Node
+	HostAliases        yaml.Node `yaml:"hostAliases"`
 	ClientVariables    yaml.Node `yaml:"clientVariables"`
 	Connections        yaml.Node
 
@@ -90,7 +95,7 @@ func parseContract(text string) (*contract, error) {
 	})
 	for i := range c.Words {
 		word := &c.Words[i]
-		word.pattern = compiled(word.Pattern)
+		word.pattern, word.except = compiled(word.Pattern), compiled(word.Except)
 		if word.Most == 0 {
 			word.Most = maxPart
 		}
@@ -124,6 +129,7 @@ const (
 func (w *Word) check(value string) error {
 	long := func(part string) bool { return len(part) > maxPart }
 	if len(value) <= w.Most && w.pattern().MatchString(value) && apart(value) &&
+		(w.Except == "" || !w.except().MatchString(value)) &&
 		!slices.ContainsFunc(strings.Split(strings.ReplaceAll(value, " ", ","), ","), long) {
 		return nil
 	}
@@ -169,11 +175,18 @@ func (s Settings) fill(n *yaml.Node) *yaml.Node {
 		}
 		return object(members...)
 	}
-	before, rest, found := strings.Cut(n.Value, "${")
-	if name, after, closed := strings.Cut(rest, "}"); found && closed {
-		return stringNode(before + s[name] + after)
+	if text := s.fillText(n.Value); text != n.Value {
+		return stringNode(text)
 	}
 	return n
+}
+
+func (s Settings) fillText(text string) string {
+	before, rest, found := strings.Cut(text, "${")
+	if name, after, closed := strings.Cut(rest, "}"); found && closed {
+		return before + s[name] + after
+	}
+	return text
 }
 
 // fillers returns the settings that fill an item of a list, once for each time that it is there.

@@ -26,9 +26,13 @@ func TestContract(t *testing.T) {
 	if name := text(&made.Container, "name"); name != containerName || probe != healthPort {
 		t.Errorf("container %s with health port %s", name, probe)
 	}
+	if ip := text(made.HostAliases.Content[0], "ip"); ip != loopback {
+		t.Errorf("names lead to %s", ip)
+	}
 	made.showable()
 	made.connections()
 	for _, word := range made.Words {
 		word.pattern()
+		word.except()
 	}
 }

@@ -41,7 +41,10 @@ const maxTexts = 64 << 10
 
 // hints returns what in the containers bypasses a sidecar with these settings.
 func (p pod) hints(settings Settings) []Note {
-	look := &look{settings: settings, left: maxTexts}
+	look := &look{settings: settings, left: maxTexts, local: p.localNames(), tls: p.sidecarHas("PGORIGIN_LISTEN_TLS")}
+	if name := settings["intercept-name"]; name != "" {
+		look.local, look.tls = append(look.local, name), true
+	}
 	for _, c := range slices.Concat(p.Spec.InitContainers, p.Spec.Containers) {
 		if c.Name != containerName {
 			look.at(c)
@@ -57,18 +60,27 @@ func (p pod) hints(settings Settings) []Note {
 // look is a search for hints.
 type look struct {
 	settings Settings
-	left     int    // bytes that it still looks at
-	found    []Note // without the name of the object
+	local    []string // names that lead here
+	tls      bool     // whether pgorigin's port has TLS
+	left     int      // bytes that it still looks at
+	found    []Note   // without the name of the object
 }
 
 func (l *look) add(wrong bool, format string, values ...any) {
 	l.found = append(l.found, Note{Text: fmt.Sprintf(format, values...), Wrong: wrong})
 }
 
+// address is where containers shall connect to.
+func (l *look) address() string {
+	if address := l.settings["intercept-address"]; address != "" {
+		return address
+	}
+	return loopback + ":" + l.settings["listen-port"]
+}
+
 // at adds a hint for each host that is not local. Without one, it adds the first thing that is unclear.
 func (l *look) at(c podContainer) {
-	name := `container "` + shown(c.Name, "...") + `"`
-	address := "127.0.0.1:" + l.settings["listen-port"]
+	name, address := `container "`+shown(c.Name, "...")+`"`, l.address()
 	given := !c.hasClientEnv() && l.settings["client-env"] == "true"
 	local, past := false, false
 	for _, text := range c.texts(given) {
@@ -77,7 +89,7 @@ func (l *look) at(c podContainer) {
 		if l.left < 0 {
 			break
 		}
-		host, isLocal := text.host()
+		host, isLocal := text.host(l.local)
 		local = local || isLocal
 		if host != "" {
 			past = true
@@ -88,8 +100,11 @@ func (l *look) at(c podContainer) {
 	mode := c.value("PGSSLMODE")
 	switch unclear := c.unclear(); {
 	case past:
-	case mode == "require" || strings.HasPrefix(mode, "verify-"):
-		l.add(true, "%s: PGSSLMODE is %s, and pgorigin's port has no TLS: write disable",
+	case l.tls && strings.HasPrefix(mode, "verify-"):
+		l.add(false, "%s: PGSSLMODE is %s: check that it trusts the CA of pgorigin's port, or write require",
+			name, shown(mode, "verify-..."))
+	case !l.tls && (mode == "require" || strings.HasPrefix(mode, "verify-")):
+		l.add(l.settings["env-configmap"] == "", "%s: PGSSLMODE is %s, and pgorigin's port has no TLS: write disable",
 			name, shown(mode, "verify-..."))
 	case local:
 	case unclear != "":
@@ -122,12 +137,14 @@ func (c podContainer) texts(given bool) []variable {
 }
 
 // host returns the first host in a text that is not local, or something that cannot be shown, else "". It
-// reports whether a host is local.
-func (v variable) host() (host string, local bool) {
+// reports whether a host is local. These names are so, too.
+func (v variable) host(names []string) (host string, local bool) {
 	patterns := readContract().connections()
 	text := v.Value
 	isHost := patterns.HostVariable.MatchString(v.Name)
 	switch {
+	case isHost && slices.Contains(names, text):
+		return "", true
 	case (isHost || patterns.WhereVariable.MatchString(v.Name)) && patterns.LocalHosts.MatchString(text):
 		return "", true
 	case isHost && text != "" && !strings.Contains(text, "$("):
@@ -140,7 +157,8 @@ func (v variable) host() (host string, local bool) {
 		}
 		for _, at := range place.Pattern.FindAllStringIndex(text, -1) {
 			found := text[at[0]:at[1]]
-			if patterns.LocalPlace.MatchString(found) {
+			host := found[strings.LastIndexAny(found, "@/= ")+1:]
+			if patterns.LocalPlace.MatchString(found) || slices.Contains(names, host) {
 				local = true
 				continue
 			}
@@ -150,7 +168,7 @@ func (v variable) host() (host string, local bool) {
 			if strings.Contains(text[at[1]:], "@") {
 				return "@", false // what was found may be a part of a password
 			}
-			return found[strings.LastIndexAny(found, "@/= ")+1:], false
+			return host, false
 		}
 	}
 	return "", local

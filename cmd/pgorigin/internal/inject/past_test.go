@@ -17,8 +17,8 @@ func TestHints(t *testing.T) {
 		t.Fatal(err)
 	}
 	var rows []struct {
-		About, Want, Policy string
-		Container           map[string]any
+		About, Intercept, Want, Policy string
+		Container                      map[string]any
 	}
 	if err := yaml.Unmarshal(text, &rows); err != nil || len(rows) < 30 {
 		t.Fatalf("%d rows, %v", len(rows), err)
@@ -31,6 +31,9 @@ func TestHints(t *testing.T) {
 				t.Fatal(err)
 			}
 			pod := strings.Replace(askedPods()["bare"], `{"name": "app", "image": "a"}`, string(container), 1)
+			if row.Intercept != "" {
+				pod = strings.Replace(pod, `"labels"`, `"annotations": {"pgorigin/intercept": "`+row.Intercept+`"}, "labels"`, 1)
+			}
 			_, decision := ask(t, testInjector(t), reviewOf(pod))
 			want := []string(nil)
 			if row.Want != "" {
@@ -73,6 +76,30 @@ func TestHintsHaveNoPassword(t *testing.T) {
 					}
 				}
 			}
+		}
+	}
+}
+
+// A pod that was injected with --intercept has no annotation: its hostAliases and its sidecar say the same.
+func TestHintsOfInterceptedManifest(t *testing.T) {
+	i := testInjector(t)
+	if err := i.Set("intercept", "db.prod"); err != nil {
+		t.Fatal(err)
+	}
+	after, _, err := i.Inject([]byte("apiVersion: v1\nkind: Pod\nmetadata: {name: x}\nspec:\n  containers:\n  - name: web\n    env:\n" +
+		"    - {name: DATABASE_URL, value: postgres://db.prod/a}\n    - {name: PGSSLMODE, value: require}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{
+		"of inject": string(after), "of the library chart": strings.Replace(string(after), "pgorigin/injected", "example.com/x", 1),
+	} {
+		source, err := parse([]byte(text), position{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if hints := source.workloads()[0].pod.hints(Settings{}); len(hints) > 0 {
+			t.Errorf("%s: %v", name, hints)
 		}
 	}
 }

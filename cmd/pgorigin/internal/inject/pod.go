@@ -30,6 +30,7 @@ type podSpec struct {
 	InitContainers  []podContainer    `json:"initContainers" yaml:"initContainers"`
 	Containers      []podContainer    `json:"containers" yaml:"containers"`
 	Volumes         []named           `json:"volumes" yaml:"volumes"`
+	HostAliases     []hostAlias       `json:"hostAliases" yaml:"hostAliases"`
 }
 
 type securityContext struct {
@@ -59,10 +60,18 @@ func (p pod) hasSidecar() bool {
 	return slices.ContainsFunc(p.Spec.InitContainers, ours) || slices.ContainsFunc(p.Spec.Containers, ours)
 }
 
+// sidecarHas reports whether a container with our name sets a variable.
+func (p pod) sidecarHas(name string) bool {
+	return slices.ContainsFunc(slices.Concat(p.Spec.InitContainers, p.Spec.Containers), func(c podContainer) bool {
+		return c.Name == containerName && c.value(name) != ""
+	})
+}
+
 // plan is what to put into a pod.
 type plan struct {
 	container *yaml.Node
 	volumes   *yaml.Node
+	alias     alias
 	env       *yaml.Node
 	inits     []int    // the init containers, by their index before injection, that get env
 	apps      []int    // the containers that get env
@@ -77,12 +86,13 @@ func (i *Injector) plan(p pod) (plan, []string) {
 	volumes := settings.fill(&made.Volumes)
 	ports := append(keys(settings["origins"]), settings["listen-port"])
 	problems = append(problems, p.obstacles(ports, volumes.Content)...)
+	problems = append(problems, p.namedElsewhere(settings)...)
 	if len(problems) > 0 {
 		return plan{}, problems
 	}
 	decided := plan{
 		container: settings.fill(&made.Container), volumes: volumes, env: settings.fill(&made.ClientVariables),
-		hints: p.hints(settings),
+		alias: p.alias(settings.fill(&made.HostAliases)), hints: p.hints(settings),
 	}
 	if settings["client-env"] == "false" {
 		return decided, nil
@@ -128,7 +138,8 @@ func (p pod) obstacles(ports []string, volumes []*yaml.Node) []string {
 			switch number := strconv.Itoa(port.ContainerPort); {
 			case slices.Contains(ports, number):
 				found = append(found, fmt.Sprintf("container \"%s\" has port %s, which pgorigin listens on: "+
-					"choose a free one in annotation pgorigin/listen-port or pgorigin/origins", shown(c.Name, "..."), number))
+					"choose a free one in annotation pgorigin/listen-port, pgorigin/intercept or pgorigin/origins",
+					shown(c.Name, "..."), number))
 			case number == healthPort:
 				found = append(found,
 					fmt.Sprintf("container \"%s\" has port %s, which pgorigin answers probes on: "+

@@ -19,10 +19,16 @@ type record struct {
 	Volumes    map[string]string `json:"volumes,omitempty"`    // digests by name
 	Env        map[string]string `json:"env,omitempty"`        // client variables of Containers
 	Containers []string          `json:"containers,omitempty"` // sorted
+
+	Alias    string `json:"alias,omitempty"`    // digest of an entry of hostAliases
+	Hostname string `json:"hostname,omitempty"` // the name in it, or in an entry of the user's
 }
 
 func (p plan) record() record {
-	r := record{Container: digest(p.container)}
+	r := record{Container: digest(p.container), Hostname: p.alias.name}
+	if p.alias.entry != nil {
+		r.Alias = digest(p.alias.entry)
+	}
 	for _, volume := range p.volumes.Content {
 		if r.Volumes == nil {
 			r.Volumes = map[string]string{}
@@ -64,6 +70,9 @@ func readRecord(text string) (record, error) {
 		return record{}, errRecord
 	}
 	digests := append(slices.Collect(maps.Values(r.Volumes)), r.Container)
+	if r.Alias != "" {
+		digests = append(digests, r.Alias)
+	}
 	isWrong := func(digest string) bool { return !digestText.MatchString(digest) }
 	isForeign := func(name string) bool { return !slices.Contains(volumeNames(), name) }
 	isUnusual := func(name string) bool { return !containerText.MatchString(name) }
@@ -72,7 +81,8 @@ func readRecord(text string) (record, error) {
 		slices.ContainsFunc(slices.Collect(maps.Keys(r.Volumes)), isForeign),
 		slices.ContainsFunc(r.Containers, isUnusual), !slices.IsSorted(r.Containers),
 		len(slices.Compact(slices.Clone(r.Containers))) != len(r.Containers),
-		(len(r.Env) == 0) != (len(r.Containers) == 0), len(r.Env) > 0 && !wasClientEnv(r.Env):
+		(len(r.Env) == 0) != (len(r.Containers) == 0), len(r.Env) > 0 && !wasClientEnv(r.Env),
+		r.Alias != "" && r.Hostname == "", r.Hostname != "" && findWord("intercept").check(r.Hostname+":"+defaultPort) != nil:
 		return record{}, errRecord
 	}
 	return r, nil

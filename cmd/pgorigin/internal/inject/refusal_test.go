@@ -38,7 +38,7 @@ func TestRefusals(t *testing.T) {
 		"unknown annotation": {
 			map[string]string{"pgorigin/upsteam": "a:1"},
 			"",
-			"annotation pgorigin/upsteam: no such annotation; known are pgorigin/upstream, pgorigin/server-name,",
+			"annotation pgorigin/upsteam: no such annotation; known are pgorigin/intercept, pgorigin/upstream,",
 		},
 		"default that is no annotation": {map[string]string{"pgorigin/image": "evil"}, "", "annotation pgorigin/image: no such annotation;"},
 		"empty Secret": {
@@ -69,7 +69,7 @@ func TestRefusals(t *testing.T) {
 		"Windows by selector": {nil, `"nodeSelector": {"kubernetes.io/os": "windows"}, `, "it is for Windows by os or nodeSelector"},
 		"port taken": {
 			nil, `"initContainers": [{"name": "old", "ports": [{"containerPort": 6432}]}], `,
-			`container "old" has port 6432, which pgorigin listens on: choose a free one in annotation pgorigin/listen-port or pgorigin/origins`,
+			`container "old" has port 6432, which pgorigin listens on: choose a free one in annotation pgorigin/listen-port, pgorigin/intercept or pgorigin/origins`,
 		},
 		"port of an origin taken": {
 			map[string]string{"pgorigin/origins": "6434=a 6433=b"},
@@ -83,7 +83,49 @@ func TestRefusals(t *testing.T) {
 		},
 		"port of another upstream": {map[string]string{"pgorigin/origins": "6433=a", "pgorigin/listen-port": "6433"}, "", "both have port 6433"},
 		"health port taken":        {nil, `"initContainers": [{"name": "old", "ports": [{"containerPort": 9632}]}], `, `container "old" has port 9632`},
-		"volume taken":             {nil, `"volumes": [{"name": "pgorigin-ca"}], `, `volume "pgorigin-ca" exists, and that name is for what pgorigin mounts: rename it`},
+		"URL to intercept":         {map[string]string{"pgorigin/intercept": "postgres://db.prod"}, "", "annotation pgorigin/intercept: expected name[:port] of the database as the application has it"},
+		"address to intercept":     {map[string]string{"pgorigin/intercept": "10.0.0.1"}, "", "annotation pgorigin/intercept: expected name[:port]"},
+		"upper case to intercept":  {map[string]string{"pgorigin/intercept": "DB.prod"}, "", "annotation pgorigin/intercept: expected name[:port]"},
+		"localhost to intercept":   {map[string]string{"pgorigin/intercept": "localhost:5432"}, "", "annotation pgorigin/intercept: expected name[:port]"},
+		"below localhost":          {map[string]string{"pgorigin/intercept": "a.localhost"}, "", "annotation pgorigin/intercept: expected name[:port]"},
+		"health port to intercept": {map[string]string{"pgorigin/intercept": "db:9632"}, "", "annotation pgorigin/intercept: expected name[:port]"},
+		"two names to intercept":   {map[string]string{"pgorigin/intercept": "a,b"}, "", "annotation pgorigin/intercept: expected name[:port]"},
+		"intercept and its port": {
+			map[string]string{"pgorigin/intercept": "db", "pgorigin/listen-port": "7000"},
+			"",
+			"annotation pgorigin/intercept and annotation pgorigin/listen-port: pgorigin listens on the port of intercept; remove one of them",
+		},
+		"intercept and the port of an origin": {
+			map[string]string{"pgorigin/intercept": "db", "pgorigin/origins": "5432=a"},
+			"",
+			"annotation pgorigin/intercept and annotation pgorigin/origins: both have port 5432; choose another one for one of them",
+		},
+		"volume without intercept": {
+			map[string]string{"pgorigin/listen-ca-volume": "ca"},
+			"",
+			"annotation pgorigin/listen-ca-volume is set, but not annotation pgorigin/intercept: set both, or remove it",
+		},
+		"volume of ours for the CA": {
+			map[string]string{"pgorigin/intercept": "db", "pgorigin/listen-ca-volume": "pgorigin-ca"},
+			"",
+			"annotation pgorigin/listen-ca-volume: expected the name of a volume of the pod",
+		},
+		"name leads elsewhere": {
+			map[string]string{"pgorigin/intercept": "db"},
+			`"hostAliases": [{"ip": "127.0.0.1", "hostnames": ["db"]}, {"ip": "10.0.0.1", "hostnames": ["a", "db"]}], `,
+			"spec.hostAliases leads the name of intercept to 10.0.0.1: remove the name there, or intercept",
+		},
+		"name leads to no address": {
+			map[string]string{"pgorigin/intercept": "db"},
+			`"hostAliases": [{"ip": "u:p@h", "hostnames": ["db"]}], `,
+			"spec.hostAliases leads the name of intercept to another address: remove the name there",
+		},
+		"port of the intercepted name taken": {
+			map[string]string{"pgorigin/intercept": "db"},
+			`"initContainers": [{"name": "old", "ports": [{"containerPort": 5432}]}], `,
+			`container "old" has port 5432, which pgorigin listens on: choose a free one in annotation pgorigin/listen-port, pgorigin/intercept`,
+		},
+		"volume taken": {nil, `"volumes": [{"name": "pgorigin-ca"}], `, `volume "pgorigin-ca" exists, and that name is for what pgorigin mounts: rename it`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			i := testInjector(t)

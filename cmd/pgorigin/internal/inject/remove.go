@@ -64,6 +64,7 @@ func (w workload) injection() injection {
 		return found
 	}
 	found.addEnv(spec, wrote)
+	found.addAlias(spec, wrote)
 	found.addMarks()
 	return found
 }

@@ -203,6 +203,7 @@ func (p plan) patch(of pod) []operation {
 			add("/spec/volumes/-", v)
 		}
 	}
+	p.alias.patch(add, of.Spec.HostAliases)
 	if len(of.Metadata.Labels) == 0 {
 		add("/metadata/labels", object(statusLabel, injected))
 		return steps

@@ -21,7 +21,20 @@ func askedPods() map[string]string {
 			"initContainers": [], "containers": [{"name": "web", "env": []}], "volumes": []}}`,
 		"own settings": `{"metadata": {"name": "x", ` + labels + `, "annotations": {"pgorigin/upstream": "other:5432",
 			"pgorigin/client-env": "false", "pgorigin/client-secret": "own"}}, "spec": {"containers": [{"name": "web"}]}}`,
+		"intercept":                      interceptPod(``),
+		"intercept beside another name":  interceptPod(`"hostAliases": [{"ip": "10.0.0.1", "hostnames": ["a"]}], `),
+		"intercept joins an entry":       interceptPod(`"hostAliases": [{"ip": "::1", "hostnames": ["a"]}, {"ip": "127.0.0.1", "hostnames": ["b", "c"]}], `),
+		"intercept joins an empty entry": interceptPod(`"hostAliases": [{"ip": "127.0.0.1"}], `),
+		"intercept of a name that leads here": interceptPod(`"hostAliases": [{"ip": "127.0.0.1", "hostnames": ["b"]}, ` +
+			`{"ip": "127.0.0.1", "hostnames": ["c", "db.prod"]}], `),
+		"intercept and empty lists": interceptPod(`"hostAliases": [], `),
 	}
+}
+
+// interceptPod has a name of its own for the database, and more in its spec.
+func interceptPod(spec string) string {
+	return `{"metadata": {"name": "x", "labels": {"pgorigin/inject": "true"}, "annotations": {"pgorigin/intercept": "db.prod"}},
+		"spec": {` + spec + `"containers": [{"name": "web"}]}}`
 }
 
 // reviewOf wraps a pod as an API server does.

@@ -67,19 +67,42 @@ func (i *Injector) settings(annotations map[string]string) (Settings, []string) 
 			merged[word.Name] = value
 		}
 	}
-	if merged["upstream"] == "" && annotations[annotationPrefix+"upstream"] == "" {
+	if merged["upstream"] == "" && merged["intercept"] == "" && annotations[annotationPrefix+"upstream"] == "" {
 		problems = append(problems, "upstream is not set: add the annotation pgorigin/upstream "+
 			"with host:port of pgbouncer or PostgreSQL, or set a default: --upstream of inject, sidecar.upstream of the chart")
 	}
 	annotation := func(word string) string { return "annotation " + annotationPrefix + word }
 	problems = append(problems, merged.conflicts(annotation)...)
+	merged.complete()
+	return merged, problems
+}
+
+// defaultPort is that of PostgreSQL, which applications need not write.
+const defaultPort = "5432"
+
+// intercepted returns the name that leads to pgorigin, and the port there.
+func (s Settings) intercepted() (name, port string) {
+	name, port, _ = strings.Cut(s["intercept"], ":")
+	return name, cmp.Or(port, defaultPort)
+}
+
+// complete gives values to words that nobody sets, and to those that another word decides. It adds the parts of words.
+func (s Settings) complete() {
+	s["origin-ports"] = strings.Join(keys(s["origins"]), ",")
+	if name, port := s.intercepted(); name != "" {
+		s["intercept-name"], s["intercept-port"], s["intercept-address"] = name, port, name+":"+port
+	}
 	for _, word := range Words() {
-		if word.Fixed != "" && merged[word.Name] == "" && merged.hasNeeds(word) {
-			merged[word.Name] = word.Fixed
+		switch intercepts := s["intercept"] != ""; {
+		case intercepts && word.Imposed != "":
+			s[word.Name] = s.fillText(word.Imposed)
+		case s[word.Name] != "":
+		case intercepts && word.Implied != "":
+			s[word.Name] = s.fillText(word.Implied)
+		case word.Fixed != "" && s.hasNeeds(word):
+			s[word.Name] = word.Fixed
 		}
 	}
-	merged["origin-ports"] = strings.Join(keys(merged["origins"]), ",")
-	return merged, problems
 }
 
 // ownSettings are those of a pod's annotations, also those with a wrong value, and the problems with them.
@@ -126,19 +149,26 @@ func (s Settings) conflicts(name func(word string) string) []string {
 	for _, word := range Words() {
 		switch {
 		case s[word.Name] == "":
-		case word.Excludes != "" && s[word.Excludes] != "":
-			problems = append(problems, fmt.Sprintf("%s and %s: there can be one CA only; remove one of them",
-				name(word.Excludes), name(word.Name)))
+		case word.Excludes != "" && s[word.Excludes] != "" && s[word.Name] != word.Fixed:
+			problems = append(problems, fmt.Sprintf("%s and %s: %s; remove one of them",
+				name(word.Excludes), name(word.Name), word.Because))
+		case !s.hasNeeds(word) && len(word.Needs) == 1:
+			problems = append(problems, fmt.Sprintf(
+				"%s is set, but not %s: set both, or remove it", name(word.Name), name(word.Needs[0])))
 		case !s.hasNeeds(word):
 			problems = append(problems, fmt.Sprintf(
 				"%s is set, but neither %s nor %s: name the Secret or ConfigMap, or remove it",
 				name(word.Name), name(word.Needs[0]), name(word.Needs[1])))
 		}
 	}
-	port := cmp.Or(s["listen-port"], findWord("listen-port").Fixed)
+	from, port := "listen-port", cmp.Or(s["listen-port"], findWord("listen-port").Fixed)
+	if s["intercept"] != "" {
+		from = "intercept"
+		_, port = s.intercepted()
+	}
 	if slices.Contains(keys(s["origins"]), port) {
 		problems = append(problems, fmt.Sprintf("%s and %s: both have port %s; choose another one for one of them",
-			name("listen-port"), name("origins"), port))
+			name(from), name("origins"), port))
 	}
 	return problems
 }

@@ -129,6 +129,9 @@ func (e *edits) inject(w workload, decided plan) error {
 	if err := e.addEnv(child(spec, "containers"), decided.apps, parts.env); err != nil {
 		return err
 	}
+	if err := e.addAlias(spec, decided.alias); err != nil {
+		return err
+	}
 	if err := e.add(spec, parts.spec, place{before: "containers"}); err != nil {
 		return err
 	}
@@ -155,8 +158,9 @@ func (p plan) parts() parts {
 	labels, annotations := object(statusLabel, injected), object(recordName, p.record().String())
 	return parts{
 		metadata: object("metadata", object("labels", labels, "annotations", annotations)),
-		spec:     object("initContainers", list(p.container), "volumes", p.volumes),
-		env:      object("env", p.env),
+		spec: object("initContainers", list(p.container), "volumes", p.volumes,
+			"hostAliases", p.alias.entries()),
+		env: object("env", p.env),
 	}
 }
 

@@ -40,7 +40,7 @@ func (m *manifest) deployment() string {
 	m.line(2, "template:")
 	m.metadata(4)
 	m.line(4, m.pick("spec:", `"spec":`))
-	sections := []func(int){m.containers, m.inits, m.volumes, func(i int) { m.line(i, "serviceAccountName: shop") }}
+	sections := []func(int){m.containers, m.inits, m.volumes, m.aliases, func(i int) { m.line(i, "serviceAccountName: shop") }}
 	m.r.Shuffle(len(sections), func(i, j int) { sections[i], sections[j] = sections[j], sections[i] })
 	for _, section := range sections {
 		section(6)
@@ -60,8 +60,9 @@ func (m *manifest) metadata(at int) {
 		m.line(at, "metadata:")
 		m.line(at+2, m.pick("labels:", "labels: {}", "labels: {app: web}", "labels:\n"+strings.Repeat(" ", at+4)+"app: web", "name: x", "labels:   ~"))
 		if m.r.IntN(2) == 0 {
-			m.line(at+2, m.pick("annotations:", "annotations: {}", "annotations: {\n  a: b, # x\n  }", "annotations:\n"+strings.Repeat(" ", at+4)+"text: |\n"+
-				strings.Repeat(" ", at+6)+"# no comment\n"+strings.Repeat(" ", at+6)+"pgorigin/status: x"))
+			m.line(at+2, m.pick("annotations: {pgorigin/intercept: db.prod}", "annotations:\n"+strings.Repeat(" ", at+4)+"pgorigin/intercept: db.prod:5433",
+				"annotations:", "annotations: {}", "annotations: {\n  a: b, # x\n  }", "annotations:\n"+strings.Repeat(" ", at+4)+"text: |\n"+
+					strings.Repeat(" ", at+6)+"# no comment\n"+strings.Repeat(" ", at+6)+"pgorigin/status: x"))
 		}
 	}
 }
@@ -119,10 +120,23 @@ func (m *manifest) volumes(at int) {
 	}
 }
 
+func (m *manifest) aliases(at int) {
+	if m.r.IntN(3) == 0 {
+		return
+	}
+	indent := strings.Repeat(" ", at+2*m.r.IntN(2))
+	m.line(at, m.pick("hostAliases:", "hostAliases: []", "hostAliases: [ ]", "hostAliases: ~", "hostAliases: [{ip: 10.0.0.1, hostnames: [a]}]",
+		"hostAliases: [{ip: 127.0.0.1, hostnames: [a]}]", "hostAliases: [{ip: 127.0.0.1, hostnames: [ a , db.prod ]}]", "hostAliases: [{ip: \"127.0.0.1\"}]",
+		"hostAliases:\n"+indent+"- ip: 127.0.0.1", "hostAliases:\n"+indent+"- ip: 10.0.0.1\n"+indent+"  hostnames: [a]\n"+indent+"- ip: 127.0.0.1\n"+indent+"  hostnames: [] # none",
+		"hostAliases:\n"+indent+"- ip: 127.0.0.1\n"+indent+"  hostnames:", "hostAliases:\n"+indent+"- hostnames:\n"+indent+"  - a\n"+indent+"  # b\n"+indent+"  - b\n"+indent+"  ip: 127.0.0.1",
+		"hostAliases:\n"+indent+"- hostnames:\n"+indent+"    -   a # first\n"+indent+"  ip: '127.0.0.1'", "hostAliases:\n"+indent+"- {hostnames: [\n"+indent+"   a,\n"+indent+"   b], ip: 127.0.0.1}",
+		"hostAliases:\n"+indent+"- ip: 127.0.0.1\n"+indent+"  hostnames:\n"+indent+"  - db.prod"))
+}
+
 // In every style, a second inject changes nothing, and uninject restores every byte; or inject refuses the
 // text.
 func TestStyles(t *testing.T) {
-	const runs = 120
+	const runs = 240
 	refused := 0
 	for seed := range uint64(runs) {
 		m := &manifest{r: rand.New(rand.NewPCG(seed, 1))}

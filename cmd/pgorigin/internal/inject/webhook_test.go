@@ -267,7 +267,7 @@ func TestReadDefaults(t *testing.T) {
 	write("ca-key", "x")
 	_, got := read()
 	for _, want := range []string{
-		"default caSecret: no such setting; known are upstream,", "default log-level: expected at most 4096 bytes",
+		"default caSecret: no such setting; known are intercept,", "default log-level: expected at most 4096 bytes",
 		`default ca-secret: expected the name of a Secret`,
 		"default ca-key is set, but neither default ca-secret nor default ca-configmap",
 	} {
