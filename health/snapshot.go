@@ -131,6 +131,7 @@ const (
 	RoleClient   = "client"   // our own client certificate
 	RoleCA       = "ca"       // the CA certificate that ends first
 	RoleCRL      = "crl"      // the revocation list that runs out first
+	RoleListener = "listener" // the certificate that clients with TLS see
 )
 
 // Sessions counts clients, cancel requests included.

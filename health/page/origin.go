@@ -140,6 +140,7 @@ type configured struct {
 func (o origin) Configured() []configured {
 	roles := map[string]string{
 		health.RoleCA: "Authority", health.RoleClient: "Client", health.RoleCRL: "Revocation list",
+		health.RoleListener: "Listener",
 	}
 	var list []configured
 	for _, e := range o.Own {

@@ -47,6 +47,7 @@ const (
 	host     = internal + "host"
 	pgurl    = internal + "pgurl"
 	listen   = internal + "listentls"
+	keyPair  = internal + "keypair"
 	cli      = internal + "cli"
 	safetext = internal + "safetext"
 )
@@ -68,8 +69,8 @@ func house() []room {
 		// sidecar runs one pgorigin.
 		{
 			Package:   sidecar,
-			Rooms:     []string{observe, advice, listen, config, host, cli, safetext, leafPgwire, leafTLS, leafHealth},
-			Libraries: []string{zap, systemd},
+			Rooms:     []string{observe, advice, listen, keyPair, config, host, cli, safetext, leafPgwire, leafTLS, leafHealth},
+			Libraries: []string{zap, systemd, cryptoTLS},
 		},
 		// check neither serves nor logs nor counts.
 		{
@@ -82,13 +83,13 @@ func house() []room {
 		// webhook serves what inject does, and logs and counts it.
 		{
 			Package:   webhook,
-			Rooms:     []string{observe, config, inject, host, cli, safetext, "tlsorigin/configfile"},
+			Rooms:     []string{observe, config, inject, keyPair, host, cli, safetext, "tlsorigin/configfile"},
 			Libraries: []string{zap, prometheus},
 		},
 		// observe logs and counts for a sidecar.
 		{
 			Package:   observe,
-			Rooms:     []string{advice, config, host, cli, safetext, leafPgwire, leafTLS, leafHealth},
+			Rooms:     []string{advice, keyPair, config, host, cli, safetext, leafPgwire, leafTLS, leafHealth},
 			Libraries: []string{zap, cryptoTLS},
 		},
 		// advice words what the leaves find.
@@ -108,9 +109,11 @@ func house() []room {
 			Libraries: []string{envconfig, cryptoTLS, zap},
 		},
 		// inject edits pods and manifests, and has a certificate of its own.
-		{Package: inject, Rooms: []string{"charts", "tlsorigin/configfile", leafHealth}, Libraries: []string{configYAML, cryptoTLS}},
+		{Package: inject, Rooms: []string{"charts", keyPair, leafHealth}, Libraries: []string{configYAML, cryptoTLS}},
 		// charts has the injection contract.
 		{Package: "charts"},
+		// keypair is the certificate of a server.
+		{Package: keyPair, Rooms: []string{"tlsorigin/configfile"}, Libraries: []string{cryptoTLS}},
 		{Package: host, Libraries: []string{systemCalls}},
 		{Package: internal + "cmdtest", Rooms: []string{cli, "pgwire/pgtest", "tlsorigin/tlstest"}, Libraries: []string{cryptoTLS}},
 		{Package: internal + "golden"},

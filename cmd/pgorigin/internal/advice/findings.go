@@ -38,6 +38,8 @@ func ExpiryCure(role string, o *config.Origin) string {
 		return o.Fill("add the next CA to {TLS_CA_FILE}")
 	case health.RoleClient:
 		return o.Fill("renew it, in {TLS_CERT_FILE} and {TLS_KEY_FILE}")
+	case health.RoleListener:
+		return o.Fill("renew it, in {LISTEN_TLS_CERT_FILE} and {LISTEN_TLS_KEY_FILE}")
 	case health.RoleCRL:
 		return o.Fill("put the issuer's latest list into {TLS_CRL_FILE}")
 	}

@@ -43,6 +43,18 @@ func (o *Origin) checkListenTLS(found []finding) []finding {
 	return wrong
 }
 
+// ListenTLSProblems returns what is wrong with the files of LISTEN_TLS, of which err says so. It leaves out what is
+// in found.
+func (o *Origin) ListenTLSProblems(err error, found []Problem) []Problem {
+	variable := o.Variable("LISTEN_TLS_CERT_FILE")
+	if mentions(found, variable) || mentions(found, o.Variable("LISTEN_TLS_KEY_FILE")) {
+		return nil
+	}
+	text := o.Fill("{}; expected readable PEM files with the certificate that clients see, and in "+
+		"{LISTEN_TLS_KEY_FILE} its unencrypted key", err.Error())
+	return []Problem{{Variable: variable, File: true, Text: text, Fault: faultOf(err)}}
+}
+
 // ListenerNames returns the names and IP addresses by which clients may know the listener. A client that a hosts
 // file leads here connects to the name of the upstream.
 func (o *Origin) ListenerNames() []string {

@@ -14,6 +14,8 @@ import (
 	"testing/iotest"
 	"testing/synctest"
 	"time"
+
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/keypair"
 )
 
 // A pod's author cannot make a refusal, or a line of the log, as long as they like.
@@ -114,7 +116,7 @@ func servePipes(t *testing.T) (dial func() net.Conn) {
 	t.Helper()
 	ln := make(pipes)
 	w := &Webhook{Injector: func(context.Context) (*Injector, error) { return testInjector(t), nil }}
-	server := w.Server(new(KeyPair))
+	server := w.Server(new(keypair.Pair))
 	server.TLSConfig = nil
 	limited := Limit(server, ln)
 	go func() { _ = server.Serve(limited) }()

@@ -2,6 +2,7 @@ package inject
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/keypair"
 	"github.com/pgorigin/pgorigin/health"
 )
 
@@ -52,7 +54,7 @@ func (w *Webhook) Drain() { w.draining.Store(true) }
 
 // Server returns a server that answers for w with the certificate of pair. The caller runs it with ServeTLS,
 // without files, and shuts it down.
-func (w *Webhook) Server(pair *KeyPair) *http.Server {
+func (w *Webhook) Server(pair *keypair.Pair) *http.Server {
 	reviews, large := newTurns(maxReviews), newTurns(maxLargeReviews)
 	mux := http.NewServeMux()
 	review := func(rw http.ResponseWriter, r *http.Request) {
@@ -68,7 +70,7 @@ func (w *Webhook) Server(pair *KeyPair) *http.Server {
 	mux.HandleFunc("GET /readyz", func(rw http.ResponseWriter, r *http.Request) { w.serveReady(rw, r, pair) })
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true) // so that one connection is one request
-	config := pair.config()
+	config := serverConfig(pair)
 	newTurns(maxHandshakes).sign(config)
 	return &http.Server{
 		Handler: mux, TLSConfig: config, MaxHeaderBytes: 16 << 10, Protocols: protocols,
@@ -154,7 +156,7 @@ func readBody(r *http.Request) (body []byte, code int, err error) {
 	return body, http.StatusBadRequest, nil
 }
 
-func (w *Webhook) serveReady(rw http.ResponseWriter, r *http.Request, pair *KeyPair) {
+func (w *Webhook) serveReady(rw http.ResponseWriter, r *http.Request, pair *keypair.Pair) {
 	if w.draining.Load() {
 		http.Error(rw, "draining", http.StatusServiceUnavailable)
 		return
@@ -171,3 +173,15 @@ func writeOK(rw http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(rw
 
 // oneLine joins the lines of joined errors.
 func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
+
+// serverConfig looks at the files of pair for each new connection, so a new certificate needs no restart. It
+// refuses versions below TLS 1.3. Every API server that knows native sidecars has TLS 1.3.
+func serverConfig(pair *keypair.Pair) *tls.Config {
+	return &tls.Config{
+		MinVersion: tls.VersionTLS13,
+		GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+			_ = pair.Load(hello.Context()) // reported by then
+			return pair.Certificate(), nil
+		},
+	}
+}

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/keypair"
 	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
 )
 
@@ -36,7 +37,7 @@ func newRig(t *testing.T) *rig {
 	if r.mount, err = tlstest.NewMount(filepath.Join(t.TempDir(), "secret"), r.files("first")); err != nil {
 		t.Fatal(err)
 	}
-	pair, err := OpenKeyPair(t.Context(), r.mount.Path("tls.crt"), r.mount.Path("tls.key"), "", func(err error) {
+	pair, err := keypair.Open(t.Context(), r.mount.Path("tls.crt"), r.mount.Path("tls.key"), "", func(err error) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		r.reloads = append(r.reloads, err)
@@ -228,7 +229,7 @@ func TestWebhookReadiness(t *testing.T) {
 
 func TestOpenKeyPairSaysWhatIsWrong(t *testing.T) {
 	for _, files := range [][2]string{{"no-such.crt", "no-such.key"}, {"webhook_test.go", "webhook_test.go"}} {
-		if _, err := OpenKeyPair(t.Context(), files[0], files[1], "", nil); err == nil || !strings.Contains(err.Error(), files[0]) {
+		if _, err := keypair.Open(t.Context(), files[0], files[1], "", nil); err == nil || !strings.Contains(err.Error(), files[0]) {
 			t.Errorf("%v: %v", files, err)
 		}
 	}

@@ -1,7 +1,6 @@
 package listentls
 
 import (
-	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -12,6 +11,9 @@ import (
 	"fmt"
 	"math/big"
 	"net"
+	"regexp"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -25,7 +27,12 @@ const (
 	authorityLife = 20 * 365 * 24 * time.Hour
 	// leafLife is less than the 398 days that some verifiers allow at most. A leaf of half that age is replaced.
 	leafLife = 360 * 24 * time.Hour
+	// maxAsked bounds the names that clients add to a certificate. Making one costs about as much as a handshake.
+	maxAsked = 8
 )
+
+// hostName is what a client may ask for.
+var hostName = regexp.MustCompile(`^[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63}){0,15}$`)
 
 // Authority is a CA whose key never leaves this process.
 type Authority struct {
@@ -78,34 +85,48 @@ func (a *Authority) issue(template *x509.Certificate) (der []byte, key *ecdsa.Pr
 	return der, key, nil
 }
 
-// Leaf is a certificate of an Authority for some names. It is made anew long before it expires.
+// Leaf is a certificate of an Authority for some names. It is made anew long before it expires, and for a client
+// that asks for another name (SNI): only the client knows by which name it was led here.
 type Leaf struct {
 	authority *Authority
 	names     []string
 
 	mu      sync.Mutex
+	asked   []string // by clients, the latest maxAsked of them
 	current *tls.Certificate
 }
 
 // NewLeaf makes a certificate for names, which may be IP addresses.
 func (a *Authority) NewLeaf(names []string, now time.Time) (*Leaf, error) {
 	l := &Leaf{authority: a, names: names}
-	_, err := l.at(now)
+	_, err := l.at(now, "")
 	return l, err
 }
 
 // Certificate is for NewServer.
-func (l *Leaf) Certificate(context.Context) (*tls.Certificate, error) { return l.at(time.Now()) }
+func (l *Leaf) Certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	return l.at(time.Now(), hello.ServerName)
+}
 
-// at returns the certificate, and makes a new one in the second half of its life, or if the clock was put back.
-func (l *Leaf) at(now time.Time) (*tls.Certificate, error) {
+// at returns the certificate for a client that asks for name; "" is for one that does not say. It makes a new one
+// if that lacks the name, in the second half of its life, and if the clock was put back.
+func (l *Leaf) at(now time.Time, name string) (*tls.Certificate, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	name = strings.ToLower(strings.TrimSuffix(name, "."))
+	if !hostName.MatchString(name) {
+		name = ""
+	}
 	if l.current != nil {
 		leaf := l.current.Leaf
-		if !now.Before(leaf.NotBefore) && now.Before(leaf.NotAfter.Add(-leafLife/2)) {
+		if !now.Before(leaf.NotBefore) && now.Before(leaf.NotAfter.Add(-leafLife/2)) &&
+			(name == "" || slices.Contains(leaf.DNSNames, name)) {
 			return l.current, nil
 		}
+	}
+	if name != "" && !slices.Contains(l.names, name) && !slices.Contains(l.asked, name) {
+		l.asked = append(l.asked, name)
+		l.asked = l.asked[max(len(l.asked)-maxAsked, 0):]
 	}
 	made, err := l.make(now)
 	if err != nil {
@@ -122,7 +143,7 @@ func (l *Leaf) make(now time.Time) (*tls.Certificate, error) {
 		KeyUsage:    x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
-	for _, name := range l.names {
+	for _, name := range slices.Concat(l.names, l.asked) {
 		if ip := net.ParseIP(name); ip != nil {
 			template.IPAddresses = append(template.IPAddresses, ip)
 		} else {

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -38,7 +40,7 @@ func TestLeaf(t *testing.T) {
 		{0, false}, {170 * 24 * time.Hour, true}, {181 * 24 * time.Hour, false}, {15 * 365 * 24 * time.Hour, false}, {-12 * time.Hour, false},
 	} {
 		now := start.Add(row.after)
-		found, err := l.at(now)
+		found, err := l.at(now, "")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -52,6 +54,41 @@ func TestLeaf(t *testing.T) {
 		}
 		before = found.Certificate[0]
 	}
+}
+
+// TestAskedNames: a client that a hosts file leads here verifies the name by which it was led. What clients ask for
+// is bounded, and never spoils the names that are configured.
+func TestAskedNames(t *testing.T) {
+	l, err := newAuthority(t).NewLeaf([]string{"localhost"}, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	wants := func(name string, holds bool) {
+		t.Helper()
+		found, err := l.at(time.Now(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := found.Leaf.VerifyHostname(name) == nil; got != holds {
+			t.Errorf("%.80q: %v", name, got)
+		}
+		if found.Leaf.VerifyHostname("localhost") != nil || len(found.Leaf.DNSNames) > 1+maxAsked {
+			t.Errorf("after %.80q: %d names", name, len(found.Leaf.DNSNames))
+		}
+	}
+	wants("DB.prod.example.com", true)
+	before, _ := l.at(time.Now(), "")
+	for _, bad := range []string{"*.example.com", "a\x00b", "ä.example", strings.Repeat("a", 64), strings.Repeat("a.", 200) + "b", "-\n"} {
+		wants(bad, false)
+	}
+	wants("db.prod.example.com", true)
+	if after, _ := l.at(time.Now(), "db.prod.example.com"); after != before {
+		t.Error("made anew for a name that it has")
+	}
+	for i := range 100 {
+		wants(fmt.Sprintf("db%d.example.com", i), true)
+	}
+	wants("db.prod.example.com", true)
 }
 
 // TestWriteFile: nothing is replaced that somebody may need.

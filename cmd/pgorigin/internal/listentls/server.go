@@ -20,14 +20,12 @@ type Server struct {
 	config *tls.Config
 }
 
-// NewServer returns a server whose certificate is the one that certificate returns at each handshake.
-func NewServer(certificate func(context.Context) (*tls.Certificate, error)) *Server {
+// NewServer returns a server that asks for its certificate at each handshake.
+func NewServer(certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)) *Server {
 	return &Server{config: &tls.Config{
-		MinVersion: tls.VersionTLS12,
-		NextProtos: []string{protocolName},
-		GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-			return certificate(hello.Context())
-		},
+		MinVersion:     tls.VersionTLS12,
+		NextProtos:     []string{protocolName},
+		GetCertificate: certificate,
 	}}
 }
 

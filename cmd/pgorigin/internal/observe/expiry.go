@@ -25,6 +25,7 @@ const (
 type expiryReminder struct {
 	own   func() (roots, client []*x509.Certificate) // configured certificates; nil: none
 	lists func() time.Time                           // end of the first revocation list; nil or zero: none
+	shown func() *x509.Certificate                   // what clients with TLS see, from files; nil: none
 
 	mu   sync.Mutex
 	said map[string]time.Time // by fingerprint, and RoleCRL for revocation lists; may be nil
@@ -51,14 +52,16 @@ type roleCertificate struct {
 }
 
 // configured returns the configured certificates that can cause trouble.
-func (e *expiryReminder) configured(now time.Time) []roleCertificate {
+func (e *expiryReminder) configured(now time.Time) (list []roleCertificate) {
 	if e.own == nil {
 		return nil
 	}
 	roots, client := e.own()
+	if e.shown != nil {
+		defer func() { list = append(list, roleCertificate{health.RoleListener, e.shown()}) }()
+	}
 	valid := func(cert *x509.Certificate) bool { return now.Before(cert.NotAfter) }
 	alive := slices.ContainsFunc(roots, valid)
-	var list []roleCertificate
 	for _, cert := range roots {
 		// An expired root does no harm while another one is valid.
 		if valid(cert) || !alive {

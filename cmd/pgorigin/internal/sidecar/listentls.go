@@ -1,21 +1,63 @@
 package sidecar
 
 import (
-	"net"
+	"context"
+	"crypto/tls"
 	"time"
 
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cli"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/keypair"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/listentls"
 )
 
-// listenTLS returns what makes TLS connections for the clients of an origin, for pgwire.Server. It is nil if
-// clients get none. All origins have one authority, so they may share a CA file.
-func (s *Sidecar) listenTLS(o *config.Origin) (func(net.Conn, bool) (net.Conn, error), error) {
-	if !o.ListensSelfSigned() {
-		return nil, nil
+// listenTLS gives the server of an origin what makes TLS connections for clients, unless they get none. An error
+// is about files.
+func (s *Sidecar) listenTLS(o *origin) error {
+	switch {
+	case o.settings.ListensSelfSigned():
+		leaf, err := s.selfSigned(o.settings.ListenerNames(), time.Now())
+		if err != nil {
+			return err
+		}
+		o.server.StartTLS = listentls.NewServer(leaf.Certificate).Start
+	case o.settings.ListensWithFiles():
+		reloaded := func(err error) { o.observer.ListenerReloaded(o.shown, err) }
+		files := o.settings.Listen
+		pair, err := keypair.Open(context.Background(), files.TLSCertFile, files.TLSKeyFile, "", reloaded)
+		if err != nil {
+			return err
+		}
+		o.shown = pair
+		o.server.StartTLS = listentls.NewServer(func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+			return pair.Certificate(), nil
+		}).Start
+		s.status.AddNote(o.settings.NoteName("listener"), o.observer.WatchListener(pair))
 	}
-	now := time.Now()
+	return nil
+}
+
+// watchShown looks for changes of the listener's certificate until ctx ends.
+func (s *Sidecar) watchShown(ctx context.Context) {
+	for _, o := range s.origins {
+		if interval := o.settings.TLS.ReloadInterval; o.shown != nil && interval > 0 {
+			s.every(ctx, interval, func() bool { o.reloadShown(ctx); return true })
+		}
+	}
+}
+
+// reloadShown reads the files of the listener's certificate again, if there are any. The observer reports changes.
+// news reports whether there is one, or an error.
+func (o *origin) reloadShown(ctx context.Context) (news bool) {
+	if o.shown == nil {
+		return false
+	}
+	before := o.shown.Leaf()
+	return o.shown.Load(ctx) != nil || o.shown.Leaf() != before
+}
+
+// selfSigned makes a certificate. All origins have one authority, so they may share a CA file.
+func (s *Sidecar) selfSigned(names []string, now time.Time) (*listentls.Leaf, error) {
 	if s.authority == nil {
 		authority, err := listentls.NewAuthority(now)
 		if err != nil {
@@ -23,11 +65,7 @@ func (s *Sidecar) listenTLS(o *config.Origin) (func(net.Conn, bool) (net.Conn, e
 		}
 		s.authority = authority
 	}
-	leaf, err := s.authority.NewLeaf(o.ListenerNames(), now)
-	if err != nil {
-		return nil, err
-	}
-	return listentls.NewServer(leaf.Certificate).Start, nil
+	return s.authority.NewLeaf(names, now)
 }
 
 // writeCAFiles writes the CA for clients, before any of them is accepted. It reports what went wrong, and returns

@@ -10,6 +10,7 @@ import (
 
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/advice"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/keypair"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/observe"
 	"github.com/pgorigin/pgorigin/health"
 	"github.com/pgorigin/pgorigin/health/metrics"
@@ -29,6 +30,7 @@ type origin struct {
 	spares    *spares.Pool
 	server    *pgwire.Server
 	listeners []net.Listener // for clients
+	shown     *keypair.Pair  // the certificate that clients with TLS see, if it comes from files; else nil
 }
 
 // newOrigin builds what serves settings. If it returns problems, they are not in found, and the origin cannot
@@ -62,8 +64,8 @@ func (s *Sidecar) newOrigin(
 		Capacity:     s.capacity,
 		Trace:        o.observer.SessionTrace(),
 	}
-	if o.server.StartTLS, err = s.listenTLS(settings); err != nil {
-		return o, []config.Problem{{Variable: settings.Variable("LISTEN_TLS"), Text: err.Error()}}
+	if err = s.listenTLS(o); err != nil {
+		return o, settings.ListenTLSProblems(err, found)
 	}
 	counts.SessionsOffLoop(settings.Name(), o.server.SessionsOffLoop)
 	counts.WarmSpares(settings.Name(), o.spares.Ready)

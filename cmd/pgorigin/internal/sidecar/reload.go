@@ -14,6 +14,7 @@ func (s *Sidecar) watchFiles(ctx context.Context, hangups <-chan os.Signal) {
 	for _, o := range s.origins {
 		s.tasks.Go(func() { o.dialer.Watch(ctx, o.settings.TLS.ReloadInterval) })
 	}
+	s.watchShown(ctx)
 	s.tasks.Go(func() {
 		for {
 			select {
@@ -30,8 +31,9 @@ func (s *Sidecar) watchFiles(ctx context.Context, hangups <-chan os.Signal) {
 			for _, o := range s.origins {
 				reloads.Go(func() {
 					o.observer.ReloadRequested()
+					news := o.reloadShown(ctx)
 					found, err := o.dialer.Reload(ctx)
-					if err == nil && !found.Changed {
+					if err == nil && !found.Changed && !news {
 						s.log.Info("nothing to reload", zap.String("origin", o.settings.Name()))
 					}
 				})

@@ -75,6 +75,9 @@ func (o *origin) expiries(now time.Time) []health.Expiry {
 	roots, client := o.dialer.Certificates()
 	add(health.RoleCA, roots)
 	add(health.RoleClient, client)
+	if o.shown != nil {
+		add(health.RoleListener, []*x509.Certificate{o.shown.Leaf()})
+	}
 	if end := o.dialer.CRLNextUpdate(); !end.IsZero() {
 		list = append(list, health.Expiry{
 			Role: health.RoleCRL, NotAfter: end.UTC(), DaysLeft: tlsorigin.DaysLeft(end, now),

@@ -10,7 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/cli"
-	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/inject"
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/keypair"
 )
 
 const (
@@ -30,7 +30,7 @@ type metrics struct {
 
 // newMetrics makes the metrics of a webhook. Each scrape asks for the state of pair and for defaults, which is
 // nil or what is wrong with them.
-func newMetrics(build cli.Build, pair *inject.KeyPair, defaults func() error) *metrics {
+func newMetrics(build cli.Build, pair *keypair.Pair, defaults func() error) *metrics {
 	m := &metrics{registry: prometheus.NewRegistry()}
 	m.registry.MustRegister(
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),

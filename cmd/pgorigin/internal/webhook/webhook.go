@@ -18,6 +18,7 @@ import (
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/host"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/inject"
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/keypair"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/observe"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
 	"github.com/pgorigin/pgorigin/tlsorigin/configfile"
@@ -64,7 +65,7 @@ func Run(ctx context.Context, p cli.Process) int {
 		debug.SetMemoryLimit(limit / 5 * 4) // the rest is for the kernel's buffers
 	}
 	cert, key := settings.Webhook.CertFile, settings.Webhook.KeyFile
-	pair, err := inject.OpenKeyPair(ctx, cert, key, settings.Webhook.ServerName, s.logReload)
+	pair, err := keypair.Open(ctx, cert, key, settings.Webhook.ServerName, s.logReload)
 	switch {
 	case ctx.Err() != nil:
 		return cli.ExitOK // SIGTERM came while the files did not answer
@@ -94,7 +95,7 @@ func limited(log *zap.Logger, lines int) *zap.Logger {
 }
 
 // serve answers until the end of ctx, and then for the shutdown delay. It closes the listener.
-func (s *server) serve(ctx context.Context, listener net.Listener, pair *inject.KeyPair) int {
+func (s *server) serve(ctx context.Context, listener net.Listener, pair *keypair.Pair) int {
 	s.metrics = newMetrics(s.build, pair, s.checkDefaults)
 	handler := &inject.Webhook{Injector: s.newInjector, Reviewed: s.reviewed}
 	server := handler.Server(pair)

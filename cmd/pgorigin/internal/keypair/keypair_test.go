@@ -1,4 +1,4 @@
-package inject
+package keypair
 
 import (
 	"crypto/x509"
@@ -13,9 +13,9 @@ import (
 
 const serviceName = "pgorigin-webhook.pgorigin.svc"
 
-// pairRig is a KeyPair in a synctest bubble, with its files.
+// pairRig is a Pair in a synctest bubble, with its files.
 type pairRig struct {
-	*KeyPair
+	*Pair
 	ca      *tlstest.CA
 	folder  string
 	reloads []error
@@ -26,7 +26,7 @@ func newPairRig(t *testing.T, first tlstest.Leaf) *pairRig {
 	r := &pairRig{ca: tlstest.NewCA("webhook CA", tlstest.P256), folder: t.TempDir()}
 	r.write(t, first)
 	var err error
-	r.KeyPair, err = OpenKeyPair(t.Context(), filepath.Join(r.folder, "tls.crt"), filepath.Join(r.folder, "tls.key"),
+	r.Pair, err = Open(t.Context(), filepath.Join(r.folder, "tls.crt"), filepath.Join(r.folder, "tls.key"),
 		serviceName, func(err error) { r.reloads = append(r.reloads, err) })
 	if err != nil {
 		t.Fatal(err)
@@ -48,7 +48,7 @@ func (r *pairRig) write(t *testing.T, leaf tlstest.Leaf) {
 // want looks at the files, as a new connection does, and compares which certificate is shown, and what is wrong with it.
 func (r *pairRig) want(t *testing.T, name, unusable, wrong string) {
 	t.Helper()
-	_ = r.load(t.Context())
+	_ = r.Load(t.Context())
 	_, state := r.State()
 	if got := r.used.certificate.Leaf.Subject.CommonName; got != name {
 		t.Errorf("certificate %q is shown, want %q", got, name)
@@ -106,7 +106,7 @@ func TestKeyPairKeepsTheUsableOne(t *testing.T) {
 		{
 			"of another service",
 			tlstest.Leaf{DNSNames: []string{"web.shop.svc"}},
-			"tls.crt does not have the name " + serviceName + ", by which API servers call the webhook: x509: certificate is valid for web.shop.svc",
+			"tls.crt does not have the name " + serviceName + ", by which clients call this server: x509: certificate is valid for web.shop.svc",
 		},
 	} {
 		t.Run(c.about, func(t *testing.T) {
@@ -120,7 +120,7 @@ func TestKeyPairKeepsTheUsableOne(t *testing.T) {
 					t.Errorf("reloads %v", r.reloads)
 				}
 				time.Sleep(2*time.Hour + time.Second) // now both are useless, and the newer one is shown
-				_ = r.load(t.Context())
+				_ = r.Load(t.Context())
 				if got := r.used.certificate.Leaf.Subject.CommonName; got != "next" || r.Usable() == nil {
 					t.Errorf("certificate %q is shown, unusable %v", got, r.Usable())
 				}
@@ -152,7 +152,7 @@ func TestKeyPairStartsExpired(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Hour + time.Second)
-		pair, err := OpenKeyPair(t.Context(), cert, key, serviceName, nil)
+		pair, err := Open(t.Context(), cert, key, serviceName, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,4 +1,5 @@
-package inject
+// Package keypair is the certificate of a server, with its key, in two files that may change at any time.
+package keypair
 
 import (
 	"bytes"
@@ -12,8 +13,8 @@ import (
 	"github.com/pgorigin/pgorigin/tlsorigin/configfile"
 )
 
-// KeyPair is the certificate of the webhook, in two files that may change at any time.
-type KeyPair struct {
+// Pair is a certificate and its key. Files that are wrong do not replace it.
+type Pair struct {
 	certFile, keyFile, name string
 	reloaded                func(error)
 	reader                  configfile.Reader[pairFiles]
@@ -42,29 +43,28 @@ type usedPair struct {
 	from, until time.Time // when all of its chain is valid
 }
 
-// OpenKeyPair reads a certificate chain and its key, in PEM. For each new connection, the pair looks at the
-// files again, so a new certificate needs no restart. If the files are wrong or do not answer, the last good
-// certificate stays in use. It also stays if API servers would refuse the new one, because that is not valid
+// Open reads a certificate chain and its key, in PEM. Load looks at the files again. If the files are wrong or do not answer, the last good
+// certificate stays in use. It also stays if clients would refuse the new one, because that is not valid
 // now, or not for name. An empty name is any name. reloaded is called once for each change, with an error if
 // the new files are not used. It may be nil.
-func OpenKeyPair(ctx context.Context, certFile, keyFile, name string, reloaded func(error)) (*KeyPair, error) {
-	k := &KeyPair{certFile: certFile, keyFile: keyFile, name: name}
-	if err := k.load(ctx); err != nil {
+func Open(ctx context.Context, certFile, keyFile, name string, reloaded func(error)) (*Pair, error) {
+	k := &Pair{certFile: certFile, keyFile: keyFile, name: name}
+	if err := k.Load(ctx); err != nil {
 		return nil, err
 	}
 	k.reloaded = reloaded
 	return k, nil
 }
 
-// Usable returns why API servers refuse the certificate in use, or nil.
-func (k *KeyPair) Usable() error {
+// Usable returns why clients refuse the certificate in use, or nil.
+func (k *Pair) Usable() error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.refusal(k.used)
 }
 
 // State returns when the certificate in use expires, and what is wrong with it or with newer files, or nil.
-func (k *KeyPair) State() (until time.Time, err error) {
+func (k *Pair) State() (until time.Time, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if err = k.refusal(k.used); err == nil {
@@ -73,48 +73,64 @@ func (k *KeyPair) State() (until time.Time, err error) {
 	return k.used.until, err
 }
 
-// config refuses versions below TLS 1.3. Every API server that knows native sidecars has TLS 1.3.
-func (k *KeyPair) config() *tls.Config {
-	return &tls.Config{
-		MinVersion: tls.VersionTLS13,
-		GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-			_ = k.load(hello.Context()) // reported by then
-			k.mu.Lock()
-			defer k.mu.Unlock()
-			return &k.used.certificate, nil
-		},
-	}
-}
-
-// load reads the files. If their content is new, it makes a certificate of it.
-func (k *KeyPair) load(ctx context.Context) error {
-	got, err := k.reader.Do(ctx, k.read)
+// Certificate returns the certificate in use.
+func (k *Pair) Certificate() *tls.Certificate {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	switch {
-	case ctx.Err() != nil:
+	return &k.used.certificate
+}
+
+// Leaf returns the certificate in use without its chain.
+func (k *Pair) Leaf() *x509.Certificate { return k.Certificate().Leaf }
+
+// Load reads the files. If their content is new, it makes a certificate of it. An error has been reported.
+func (k *Pair) Load(ctx context.Context) error {
+	got, err := k.reader.Do(ctx, k.read)
+	if ctx.Err() != nil {
 		return err
-	case err != nil:
-		return k.setResult(nil, fmt.Errorf("certificate %s or key %s %w", k.certFile, k.keyFile, err))
-	case got.err != nil:
-		return k.setResult(nil, got.err)
 	}
-	text := got.text()
+	if err != nil {
+		got.err = fmt.Errorf("certificate %s or key %s %w", k.certFile, k.keyFile, err)
+	}
+	changed, err := k.take(got)
+	if changed && k.reloaded != nil {
+		k.reloaded(err)
+	}
+	return err
+}
+
+// take makes a certificate of got, if that is new and can be used. It reports whether got is anything else than what
+// was read before.
+func (k *Pair) take(got pairFiles) (changed bool, err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	var text []byte
+	if err = got.err; err == nil {
+		text = got.text()
+		err = k.use(got, text)
+	}
+	changed = !bytes.Equal(text, k.tried)
+	k.tried, k.wrong = text, err
+	return changed, err
+}
+
+// use makes a certificate of files with that text, unless it is in use already.
+func (k *Pair) use(got pairFiles, text []byte) error {
 	if k.used != nil && bytes.Equal(text, k.used.text) {
-		return k.setResult(text, nil)
+		return nil
 	}
 	next, err := k.parse(got)
 	if err != nil {
-		return k.setResult(text, err)
+		return err
 	}
 	if err := k.refusal(next); err != nil && k.used != nil && k.refusal(k.used) == nil {
-		return k.setResult(text, err)
+		return err
 	}
 	k.used = next
-	return k.setResult(text, nil)
+	return nil
 }
 
-func (k *KeyPair) read() (got pairFiles) {
+func (k *Pair) read() (got pairFiles) {
 	if got.cert, _, got.err = configfile.Read(k.certFile, maxPairFile); got.err != nil {
 		got.err = fmt.Errorf("certificate %s %w", k.certFile, got.err)
 		return got
@@ -125,7 +141,7 @@ func (k *KeyPair) read() (got pairFiles) {
 	return got
 }
 
-func (k *KeyPair) parse(got pairFiles) (*usedPair, error) {
+func (k *Pair) parse(got pairFiles) (*usedPair, error) {
 	pair := &usedPair{text: got.text()}
 	var err error
 	pair.certificate, err = tls.X509KeyPair(got.cert, got.key)
@@ -148,8 +164,8 @@ func (k *KeyPair) parse(got pairFiles) (*usedPair, error) {
 	return pair, nil
 }
 
-// refusal returns why API servers refuse the pair now, or nil.
-func (k *KeyPair) refusal(pair *usedPair) error {
+// refusal returns why clients refuse the pair now, or nil.
+func (k *Pair) refusal(pair *usedPair) error {
 	switch now := time.Now(); {
 	case now.After(pair.until):
 		return fmt.Errorf("certificate %s expired at %s: renew it", k.certFile, pair.until.UTC().Format(time.RFC3339))
@@ -160,18 +176,8 @@ func (k *KeyPair) refusal(pair *usedPair) error {
 		return nil
 	}
 	if err := pair.certificate.Leaf.VerifyHostname(k.name); err != nil {
-		return fmt.Errorf("certificate %s does not have the name %s, by which API servers call the webhook: %w",
+		return fmt.Errorf("certificate %s does not have the name %s, by which clients call this server: %w",
 			k.certFile, k.name, err)
 	}
 	return nil
-}
-
-// setResult stores the content of the files and what is wrong with it. It reports the result unless the content
-// is the same as before.
-func (k *KeyPair) setResult(text []byte, err error) error {
-	if k.reloaded != nil && !bytes.Equal(text, k.tried) {
-		k.reloaded(err)
-	}
-	k.tried, k.wrong = text, err
-	return err
 }
