@@ -12,6 +12,8 @@ REVISION     ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 # The time of the commit, so that two builds of one commit are the same, byte for byte.
 CREATED      ?= $(shell TZ=UTC0 git log -1 --date=format-local:%Y-%m-%dT%H:%M:%SZ --format=%cd 2>/dev/null || echo unknown)
 LDFLAGS       = -s -w -X main.version=$(VERSION) -X main.revision=$(REVISION) -X main.date=$(CREATED)
+# What the program is built for. "make lint" vets all of them, tests included, and "make dist" releases them.
+PLATFORMS     = linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64 freebsd/amd64 freebsd/arm64
 BINARY       ?= bin/pgorigin
 MAN          ?= bin/man
 # docker, podman or buildah, and flags for its build command.
@@ -99,10 +101,11 @@ charts: install ## tests the charts with Helm 3 and 4; UPDATE=-update writes the
 admission: install ## tests injection on a real API server, which it builds once (ten minutes); KUBERNETES=1.29, or all; SHOW=-show; FUZZ=20000: random pods only
 	@test/admission/run "$(KUBERNETES)" $(SHOW) $(if $(FUZZ),-run TestEnginesAgree -timeout=4h -cases=$(FUZZ))
 
-lint: ## gofmt, go vet (for macOS and Windows, too), golangci-lint, actionlint
+lint: ## gofmt, go vet for all platforms, golangci-lint, actionlint
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "gofmt would change:"; echo "$$unformatted"; exit 1; }
 	$(GO) vet -tags drivers,faults,hostile,soak,stall,switchover,suites,regress,stacks,image,charts,admission,browser ./...
-	for system in darwin windows; do GOOS=$$system $(GO) vet ./pgwire/... ./tlsorigin/... ./health/... ./cmd/... || exit; done
+	for platform in $(PLATFORMS); do \
+	  GOOS=$${platform%/*} GOARCH=$${platform#*/} CGO_ENABLED=0 $(GO) vet ./pgwire/... ./tlsorigin/... ./health/... ./cmd/... || exit; done
 	$(GO) run $(GOLANGCI_LINT) run ./...
 	$(GO) run $(ACTIONLINT) -shellcheck= -pyflakes=
 
@@ -142,7 +145,7 @@ reproducible: ## builds a release twice and compares; needs root and Debian
 	$(GO) test -tags image -count=1 -v -timeout=60m -run TestTwoBuildsAreTheSame ./test/image
 
 dist: ## makes the files of a release, in dist/
-	GOTOOLCHAIN=$(RELEASE_GO) VERSION=$(VERSION) REVISION=$(REVISION) CREATED=$(CREATED) release/dist
+	GOTOOLCHAIN=$(RELEASE_GO) PLATFORMS="$(PLATFORMS)" VERSION=$(VERSION) REVISION=$(REVISION) CREATED=$(CREATED) release/dist
 
 publish-image: ## pushes the images with bill of materials and provenance to the registry of IMAGE; needs docker buildx
 	mkdir -p dist

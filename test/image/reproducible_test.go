@@ -5,13 +5,17 @@ package image
 import (
 	"bytes"
 	"context"
+	"debug/buildinfo"
 	"debug/elf"
 	"debug/macho"
+	"debug/pe"
 	"encoding/json"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"testing"
@@ -54,11 +58,19 @@ func TestTwoBuildsAreTheSame(t *testing.T) {
 	}
 }
 
-var platforms = [][2]string{{"linux", "amd64"}, {"linux", "arm64"}, {"darwin", "amd64"}, {"darwin", "arm64"}}
+var platforms = [][2]string{
+	{"linux", "amd64"}, {"linux", "arm64"}, {"darwin", "amd64"}, {"darwin", "arm64"},
+	{"windows", "amd64"}, {"windows", "arm64"}, {"freebsd", "amd64"}, {"freebsd", "arm64"},
+}
 
 func archive(system, arch string) string { return "pgorigin_" + version + "_" + system + "_" + arch }
 
-func program(system, arch string) string { return archive(system, arch) + "/pgorigin" }
+func program(system, arch string) string {
+	if system == "windows" {
+		return archive(system, arch) + "/pgorigin.exe"
+	}
+	return archive(system, arch) + "/pgorigin"
+}
 
 // makeDist runs "make dist" in dir, checks the checksums, unpacks everything into dir/out and returns the files.
 func makeDist(ctx context.Context, t *testing.T, dir string) map[string][]byte {
@@ -85,32 +97,20 @@ func makeDist(ctx context.Context, t *testing.T, dir string) map[string][]byte {
 	return files
 }
 
-// checkPrograms looks at what was unpacked: the right machine, static, and the one for here says what it was made from.
+// checkPrograms looks at what was unpacked: for the right platform, static, and the one for here says what it was made from.
 func checkPrograms(t *testing.T, dir string) {
-	elfMachines := map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64}
-	machoCPUs := map[string]macho.Cpu{"amd64": macho.CpuAmd64, "arm64": macho.CpuArm64}
 	for _, p := range platforms {
 		path := filepath.Join(dir, "out", program(p[0], p[1]))
-		if p[0] == "darwin" {
-			file, err := macho.Open(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if file.Cpu != machoCPUs[p[1]] {
-				t.Errorf("%s is for %v", path, file.Cpu)
-			}
-			_ = file.Close()
-			continue
-		}
-		file, err := elf.Open(path)
+		info, err := buildinfo.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)
 		}
-		dynamic := slices.ContainsFunc(file.Progs, func(p *elf.Prog) bool { return p.Type == elf.PT_INTERP })
-		if file.Machine != elfMachines[p[1]] || dynamic {
-			t.Errorf("%s is for %v, dynamic: %v", path, file.Machine, dynamic)
+		for key, want := range map[string]string{"GOOS": p[0], "GOARCH": p[1], "CGO_ENABLED": "0"} {
+			if !slices.Contains(info.Settings, debug.BuildSetting{Key: key, Value: want}) {
+				t.Errorf("%s was not built with %s=%s", path, key, want)
+			}
 		}
-		_ = file.Close()
+		checkFormat(t, path, p[0])
 	}
 	out, err := exec.CommandContext(t.Context(), filepath.Join(dir, "out", program("linux", runtime.GOARCH)), "version", "--json").Output()
 	if err != nil {
@@ -123,6 +123,31 @@ func checkPrograms(t *testing.T, dir string) {
 	if said.Version != version || said.Revision != revision || said.Date != created {
 		t.Errorf("the program says that it is %+v", said)
 	}
+}
+
+// checkFormat opens the program as the system's loader does. One for Linux or FreeBSD needs no other loader.
+func checkFormat(t *testing.T, path, system string) {
+	t.Helper()
+	var file io.Closer
+	var err error
+	switch system {
+	case "darwin":
+		file, err = macho.Open(path)
+	case "windows":
+		file, err = pe.Open(path)
+	default:
+		var program *elf.File
+		if program, err = elf.Open(path); err == nil {
+			file = program
+			if slices.ContainsFunc(program.Progs, func(p *elf.Prog) bool { return p.Type == elf.PT_INTERP }) {
+				t.Errorf("%s is dynamic", path)
+			}
+		}
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = file.Close()
 }
 
 // makeImage builds the image for arch in dir and returns its ID, which is a digest of all that is in it, and its program.
