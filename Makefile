@@ -135,7 +135,7 @@ image: ## builds a container image
 	$(ENGINE) build $(ENGINE_FLAGS) $(IMAGE_ARGS) -t $(IMAGE) .
 
 image-test: ## builds and runs the image and the compose files; needs root and Debian
-	@test/install buildah podman runc debootstrap iproute2
+	@test/install buildah podman runc debootstrap iproute2 dnsmasq-base
 	cd release/sbom && $(GO) vet ./... && $(GO) test ./...
 	cd test/compose && $(GO) vet ./... && $(GO) test ./...
 	$(GO) test -tags image -count=1 -v -timeout=60m -skip TestTwoBuildsAreTheSame ./test/image

@@ -14,12 +14,16 @@ import (
 const repository = "../.."
 
 const (
-	demoFile  = repository + "/compose.demo.yaml"
-	localFile = repository + "/compose.yaml"
+	demoFile      = repository + "/compose.demo.yaml"
+	localFile     = repository + "/compose.yaml"
+	interceptPage = repository + "/docs/how-to/intercept.md"
 )
 
-// localSettings are what compose.yaml asks for.
-var localSettings = []string{"PGORIGIN_UPSTREAM_ADDR=pgbouncer:6432", "APP_IMAGE=localhost/app"}
+// What the files ask for.
+var (
+	localSettings     = []string{"PGORIGIN_UPSTREAM_ADDR=pgbouncer:6432", "APP_IMAGE=localhost/app"}
+	interceptSettings = []string{"DATABASE_URL=postgres://db.prod.example.com/app", "APP_IMAGE=localhost/app"}
+)
 
 // mustLoad is load of a file that must be fine.
 func mustLoad(t *testing.T, file string, env ...string) *types.Project {
@@ -32,7 +36,7 @@ func mustLoad(t *testing.T, file string, env ...string) *types.Project {
 }
 
 func TestFilesAreValid(t *testing.T) {
-	files := map[string][]string{demoFile: nil, localFile: localSettings}
+	files := map[string][]string{demoFile: nil, localFile: localSettings, interceptPage: interceptSettings}
 	for file, env := range files {
 		t.Run(file, func(t *testing.T) {
 			project := mustLoad(t, file, env...)
@@ -107,6 +111,29 @@ func checkOutlives(t *testing.T, pgorigin types.ServiceConfig) {
 	}
 }
 
+// The application's URL stays as it is. Only its host name leads elsewhere, for everything but pgorigin.
+func TestInterceptedNameLeadsToPgorigin(t *testing.T) {
+	project := mustLoad(t, interceptPage, interceptSettings...)
+	app, pgorigin := project.Services["app"], project.Services["pgorigin"]
+	name, port, _ := strings.Cut(*pgorigin.Environment["PGORIGIN_UPSTREAM_ADDR"], ":")
+	if got := pgorigin.ExtraHosts[name]; !slices.Equal(got, []string{"127.0.0.1"}) {
+		t.Errorf("%s leads to %v", name, got)
+	}
+	if len(app.ExtraHosts) > 0 || app.NetworkMode != "service:pgorigin" {
+		t.Error("the application does not share pgorigin's network and hosts file")
+	}
+	for variable, want := range map[string]string{
+		"PGORIGIN_LISTEN_ADDR": "127.0.0.1:" + port, "PGORIGIN_UPSTREAM_RESOLVER": "dns", "PGORIGIN_LISTEN_TLS": "self-signed",
+	} {
+		if got := pgorigin.Environment[variable]; got == nil || *got != want {
+			t.Errorf("%s is not %s", variable, want)
+		}
+	}
+	if len(app.Environment) != 1 || *app.Environment["DATABASE_URL"] != "postgres://db.prod.example.com/app" {
+		t.Errorf("the application's environment is %v", app.Environment)
+	}
+}
+
 func TestApplicationSharesTheLoopback(t *testing.T) {
 	project := mustLoad(t, localFile, append(localSettings, "PGORIGIN_TLS_CA_PEM=pem")...)
 	app, pgorigin := project.Services["app"], project.Services["pgorigin"]
@@ -141,7 +168,7 @@ func TestWarningIsAnError(t *testing.T) {
 }
 
 func TestMissingSettingIsNamed(t *testing.T) {
-	for file, settings := range map[string][]string{localFile: localSettings} {
+	for file, settings := range map[string][]string{localFile: localSettings, interceptPage: interceptSettings} {
 		for i, setting := range settings {
 			name, _, _ := strings.Cut(setting, "=")
 			_, err := load(t.Context(), file, slices.Delete(slices.Clone(settings), i, i+1)...)

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -71,9 +72,10 @@ func loadProject(ctx context.Context, t *testing.T, file string, env ...string) 
 }
 
 const (
-	demoFile     = "compose.demo.yaml"
-	localFile    = "compose.yaml"
-	serversImage = "localhost/pgorigin-demo-servers:tested"
+	demoFile      = "compose.demo.yaml"
+	localFile     = "compose.yaml"
+	interceptPage = "docs/how-to/intercept.md"
+	serversImage  = "localhost/pgorigin-demo-servers:tested"
 )
 
 func TestDemoRuns(t *testing.T) {
@@ -99,6 +101,10 @@ func TestDemoRuns(t *testing.T) {
 	}
 	s.checkRepeatable(ctx)
 	t.Run(localFile, func(t *testing.T) { s.runLocal(ctx, t) })
+	t.Run("exec", func(t *testing.T) { s.runExec(ctx, t) })
+	s.serveDNS("pgbouncer", s.addresses["pgbouncer"])
+	t.Run(interceptPage, func(t *testing.T) { s.runIntercepted(ctx, t, "PGORIGIN_UPSTREAM_ADDR: pgbouncer:6432") })
+	t.Run("the URL for both", func(t *testing.T) { s.runIntercepted(ctx, t, "PGORIGIN_UPSTREAM_URL: ${DATABASE_URL}") })
 }
 
 // checkRepeatable runs the certificate generator again: it must leave alone what the servers have loaded.
@@ -129,6 +135,39 @@ func (s *stack) runLocal(ctx context.Context, t *testing.T) {
 	local.Services["app"] = app
 	s.replace(local.Services, "psql", "pgorigin")
 	s.checkApplication(ctx, t, "from the application")
+}
+
+// runIntercepted runs the file of the page about interception. The application has a URL with the name of the database in it,
+// and asks for TLS. Its hosts file is pgorigin's, in which that name leads to pgorigin. DNS knows the real address.
+// upstream is the line that says where the database is.
+func (s *stack) runIntercepted(ctx context.Context, t *testing.T, upstream string) {
+	const url = "postgres://app:demo@pgbouncer:6432/postgres?sslmode=require"
+	page := interception(t, "pgbouncer:6432", upstream)
+	file := loadProject(ctx, t, page, "PGORIGIN_TLS_CA_PEM="+s.demoCA(ctx), "APP_IMAGE="+serversImage, "DATABASE_URL="+url)
+	app := file.Services["app"]
+	app.Command = []string{"bash", "-euc", `getent ahosts pgbouncer | sort -u | head -1 | cut -d' ' -f1
+		psql "$DATABASE_URL" -Atc "SELECT 'intercepted, ' || current_user"
+		psql "$DATABASE_URL" -c '\conninfo' | grep -o 'SSL connection'`}
+	file.Services["app"] = app
+	s.replace(file.Services, "app", "pgorigin")
+	s.checkApplication(ctx, t, "127.0.0.1\nintercepted, app\nSSL connection")
+}
+
+// interception writes the page about interception with another host and port, and with the line upstream. It returns its path.
+func interception(t *testing.T, addr, upstream string) string {
+	t.Helper()
+	text := string(read(t, filepath.Join(repository, interceptPage)))
+	host, port, _ := strings.Cut(addr, ":")
+	text = strings.NewReplacer("PGORIGIN_UPSTREAM_ADDR: db.prod.example.com:5432\n", upstream+"\n",
+		"db.prod.example.com", host, "127.0.0.1:5432", "127.0.0.1:"+port).Replace(text)
+	if !strings.Contains(text, upstream) {
+		t.Fatalf("the page has no place for %q", upstream)
+	}
+	path := filepath.Join(t.TempDir(), "intercept.md")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 // demoCA is the CA of the demo's pgbouncer.

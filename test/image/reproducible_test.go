@@ -59,8 +59,14 @@ func TestTwoBuildsAreTheSame(t *testing.T) {
 }
 
 var platforms = [][2]string{
-	{"linux", "amd64"}, {"linux", "arm64"}, {"darwin", "amd64"}, {"darwin", "arm64"},
-	{"windows", "amd64"}, {"windows", "arm64"}, {"freebsd", "amd64"}, {"freebsd", "arm64"},
+	{"linux", "amd64"},
+	{"linux", "arm64"},
+	{"darwin", "amd64"},
+	{"darwin", "arm64"},
+	{"windows", "amd64"},
+	{"windows", "arm64"},
+	{"freebsd", "amd64"},
+	{"freebsd", "arm64"},
 }
 
 func archive(system, arch string) string { return "pgorigin_" + version + "_" + system + "_" + arch }

@@ -26,6 +26,7 @@ type stack struct {
 	name       string // of the namespace, and the beginning of all other names
 	images     map[string]string
 	addresses  map[string]string // of the services
+	dns        string            // a DNS server for the next containers, empty for none
 	containers map[string]*engine.Container
 }
 
@@ -112,6 +113,9 @@ func (s *stack) network(service service) []string {
 		return []string{"--network=none"}
 	}
 	args := []string{"--network=ns:/run/netns/" + s.name}
+	if s.dns != "" {
+		args = append(args, "--dns="+s.dns)
+	}
 	names := map[string]bool{}
 	for _, entry := range service.ExtraHosts {
 		name, address, _ := strings.Cut(entry, "=")
@@ -212,6 +216,22 @@ func (s *stack) remove() {
 	if out, err := exec.Command("ip", "netns", "del", s.name).CombinedOutput(); err != nil {
 		s.t.Errorf("remove namespace: %v\n%s", err, out)
 	}
+}
+
+// serveDNS starts a DNS server that knows one name, for the containers that start from now on.
+func (s *stack) serveDNS(name, address string) {
+	s.t.Helper()
+	s.dns = "127.0.2.53"
+	server := exec.Command("ip", "netns", "exec", s.name, "dnsmasq", "--keep-in-foreground", "--no-resolv", "--no-hosts",
+		"--conf-file=/dev/null", "--pid-file=", "--user=root", "--bind-interfaces", "--listen-address="+s.dns,
+		"--address=/"+name+"/"+address)
+	if err := server.Start(); err != nil {
+		s.t.Fatalf("start DNS server: %v", err)
+	}
+	s.t.Cleanup(func() {
+		_ = server.Process.Kill()
+		_ = server.Wait() // killed
+	})
 }
 
 func (s *stack) command(name string, args ...string) {
