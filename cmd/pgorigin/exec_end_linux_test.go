@@ -23,11 +23,11 @@ func TestExecAsTheFirstProcess(t *testing.T) {
 	t.Parallel()
 	const script = `
 		i=0; while [ $i -lt 20 ]; do (sh -c 'exec sleep 0.1' & exit); i=$((i+1)); done # orphans
-		until [ "$(grep -l "^PPid:.1$" /proc/[0-9]*/status | wc -l)" = 1 ]; do sleep 0.05; done
+		i=0; while [ $i -lt 400 ] && ! [ "$(grep -l "^PPid:.1$" /proc/[0-9]*/status | wc -l)" = 1 ]; do sleep 0.05; i=$((i+1)); done
 		echo parents reaped
 		trap 'echo terminated; exit 7' TERM
 		echo ready
-		while :; do sleep 0.05; done`
+		i=0; while [ $i -lt 400 ]; do sleep 0.05; i=$((i+1)); done`
 	args := append([]string{"-fp", "--mount-proc", "--kill-child=KILL", os.Args[0], "exec", "--"}, "sh", "-c", script)
 	w := &wrapped{stdout: cmdtest.NewLogWatcher(), stderr: cmdtest.NewLogWatcher(), ended: make(chan int, 1)}
 	w.Cmd = exec.CommandContext(t.Context(), "unshare", args...)

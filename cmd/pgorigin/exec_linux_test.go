@@ -44,19 +44,29 @@ func playRole() {
 	os.Exit(99)
 }
 
-// recordSignals prints each signal that it gets. SIGUSR2 ends it with 42.
+// recordSignals prints each signal that it gets. SIGUSR2 ends it with 42. The end of its stdin, which the test
+// holds, and that of its reader end it, too.
 func recordSignals() {
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		os.Exit(98)
+	}()
 	signals := make(chan os.Signal, 64)
 	signal.Notify(signals)
+	signal.Reset(syscall.SIGPIPE)
 	fmt.Printf("pid %d\n", os.Getpid())
 	for sig := range signals {
+		var err error
 		switch sig {
 		case syscall.SIGURG, syscall.SIGCHLD:
 		case syscall.SIGUSR2:
 			fmt.Println("got the last one")
 			os.Exit(42)
 		default:
-			fmt.Printf("got %v\n", sig)
+			_, err = fmt.Printf("got %v\n", sig)
+		}
+		if err != nil {
+			os.Exit(97)
 		}
 	}
 }
@@ -114,6 +124,9 @@ func startExec(t *testing.T, env []string, args ...string) *wrapped {
 	w := &wrapped{
 		Cmd:    pgoriginCommand(t.Context(), env, append([]string{"exec"}, args...)...),
 		stdout: cmdtest.NewLogWatcher(), stderr: cmdtest.NewLogWatcher(), ended: make(chan int, 1),
+	}
+	if _, err := w.StdinPipe(); err != nil { // it ends with this process
+		t.Fatal(err)
 	}
 	w.run(t)
 	return w
