@@ -51,6 +51,7 @@ type execution struct {
 // Run connects the command to the database and returns the exit code: that of the command, if it could be
 // started. The end of ctx means the same as SIGTERM.
 func Run(ctx context.Context, p cli.Process, o Options, command []string) int {
+	defer observe.QueueOnlyStderr(&p)()
 	path, err := findCommand(command[0])
 	if err != nil {
 		return reportCommand(p, command[0], err)
@@ -71,12 +72,8 @@ func Run(ctx context.Context, p cli.Process, o Options, command []string) int {
 		return cli.ExitFailed
 	}
 	defer places.close()
-	for _, text := range plan.warnings {
-		fmt.Fprintf(p.Stderr, "pgorigin: %s\n", text)
-	}
-	defer observe.QueueOnlyStderr(&p)()
 	p.Env, p.Names = places.sidecarEnv(plan), plan.names
-	e.serve(ctx, p, places.listeners)
+	e.serve(ctx, p, places.listeners, plan.warnings)
 	if code, ok := e.awaitUp(ctx); !ok {
 		return code
 	}
@@ -90,13 +87,15 @@ func Run(ctx context.Context, p cli.Process, o Options, command []string) int {
 }
 
 // serve runs the sidecar beside everything else. It speaks to no service manager: the command may.
-func (e *execution) serve(ctx context.Context, p cli.Process, listeners map[string]net.Listener) {
+func (e *execution) serve(
+	ctx context.Context, p cli.Process, listeners map[string]net.Listener, warnings []config.Warning,
+) {
 	for _, name := range []string{"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"} {
 		_ = os.Unsetenv(name) // fails for impossible names only
 	}
 	around := sidecar.Surroundings{
-		Signals: e.tell, Hangups: e.reload, Listeners: listeners, Up: func() { close(e.up) },
-		Settle: settleTime,
+		Signals: e.tell, Hangups: e.reload, Listeners: listeners, Warnings: warnings,
+		Up: func() { close(e.up) }, Settle: settleTime,
 	}
 	go func() { e.ended <- sidecar.Serve(context.WithoutCancel(ctx), p, around) }()
 }

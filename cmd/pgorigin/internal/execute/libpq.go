@@ -53,7 +53,7 @@ func (p *plan) takeOver(env []string) []config.Problem {
 		p.fill("AUTH_REQUIRE", "scram-sha-256-plus")
 	}
 	if isSet(env, "PGSSLCRLDIR") {
-		p.warn("exec: pgorigin does not take over PGSSLCRLDIR; put the lists into one file, and name it in " +
+		p.warn("pgorigin does not take over PGSSLCRLDIR; put the lists into one file, and name it in " +
 			"PGORIGIN_TLS_CRL_FILE")
 	}
 	return nil

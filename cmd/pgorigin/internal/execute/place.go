@@ -81,7 +81,10 @@ func (p *places) makeFolder(env []string, sockets int) error {
 		if !filepath.IsAbs(parent) {
 			continue
 		}
-		folder, err := os.MkdirTemp(parent, "pgorigin-") // with mode 0700
+		folder, err := os.MkdirTemp(parent, "pgorigin-") // with mode 0700, or less by the umask
+		if err == nil {
+			err = os.Chmod(folder, 0o700)
+		}
 		if err != nil {
 			errs = append(errs, err)
 			continue

@@ -23,7 +23,7 @@ type plan struct {
 	listen   Listen
 	origins  []*origin // that the application connects to, the unnamed one first
 	urls     []link
-	warnings []string
+	warnings []config.Warning
 }
 
 // origin is an upstream of the application.
@@ -121,7 +121,7 @@ func (p *plan) readURLs(env []string, o Options, given bool) (problems []config.
 		case err == nil:
 			p.urls = append(p.urls, link{variable: variable, url: url})
 		case given && !o.Named:
-			p.warn("exec: %s is no URL of a Postgres server, so it stays as it is", variable)
+			p.warn("%s is no URL of a Postgres server, so it stays as it is", variable)
 		default:
 			problems = append(problems, config.Problem{Variable: variable, Text: err.Error()})
 		}
@@ -130,7 +130,7 @@ func (p *plan) readURLs(env []string, o Options, given bool) (problems []config.
 }
 
 func (p *plan) warn(format string, data ...any) {
-	p.warnings = append(p.warnings, fmt.Sprintf(format, data...))
+	p.warnings = append(p.warnings, config.Warning{Text: fmt.Sprintf(format, data...)})
 }
 
 // addOrigins makes an origin of each URL that leads elsewhere than those before.
@@ -232,7 +232,7 @@ func (p *plan) match() {
 			p.warnLost(l)
 			continue
 		}
-		p.warn("exec: %s stays as it is, because it leads to %s and not to the upstream; if it must lead to "+
+		p.warn("%s stays as it is, because it leads to %s and not to the upstream; if it must lead to "+
 			"pgorigin, unset PGORIGIN_UPSTREAM_ADDR, or put that address there",
 			l.variable, safetext.Quote(whereTo(l.url)))
 	}
@@ -253,7 +253,7 @@ func (p *plan) warnLost(l link) {
 		}
 	}
 	if len(names) > 0 {
-		p.warn("exec: pgorigin does not take over %s from %s, because PGORIGIN_UPSTREAM_ADDR or "+
+		p.warn("pgorigin does not take over %s from %s, because PGORIGIN_UPSTREAM_ADDR or "+
 			"PGORIGIN_UPSTREAM_URL is set; set the PGORIGIN_TLS_ and PGORIGIN_AUTH_ variables, too",
 			safetext.Printable(strings.Join(names, ", ")), l.variable)
 	}

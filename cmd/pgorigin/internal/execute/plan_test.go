@@ -35,7 +35,10 @@ func environments(t *testing.T, o Options, env ...string) (sidecar, command, war
 		}
 		return slices.Sorted(slices.Values(list))
 	}
-	return shown(at.sidecarEnv(plan)), shown(at.childEnv(plan)), plan.warnings
+	for _, w := range plan.warnings {
+		warnings = append(warnings, w.String())
+	}
+	return shown(at.sidecarEnv(plan)), shown(at.childEnv(plan)), warnings
 }
 
 // without returns the entries of list that are not in others.

@@ -60,7 +60,8 @@ type Surroundings struct {
 	// Listeners are bound already, by their address in LISTEN_ADDR. The Sidecar closes them when it ends. It
 	// binds every other address itself.
 	Listeners map[string]net.Listener
-	Up        func() // is called when clients can connect; nil: nobody wants to know
+	Warnings  []config.Warning // are logged with those about the settings
+	Up        func()           // is called when clients can connect; nil: nobody wants to know
 	// Settle is how long the last sessions may take to end by themselves before the drain: their clients have
 	// ended, and the last message may be on its way. Zero means that the drain begins at once.
 	Settle time.Duration
@@ -199,6 +200,7 @@ func New(p cli.Process) (*Sidecar, []config.Problem) {
 // serve serves until a signal, the end of ctx or a failure, then ends everything. It returns the exit code.
 func (s *Sidecar) serve(ctx context.Context, around Surroundings) int {
 	s.settling = around.Settle
+	s.warnings = append(s.warnings, around.Warnings...)
 	s.announce()
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer s.cleanUp(stop)
