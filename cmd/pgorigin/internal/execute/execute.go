@@ -45,7 +45,8 @@ type execution struct {
 	ended   chan int       // receives the exit code of the sidecar
 
 	child   *child
-	stopped bool // the child is stopped, as by Ctrl-Z
+	stopped bool      // the child is stopped, as by Ctrl-Z
+	resumed time.Time // when it went on last
 }
 
 // Run connects the command to the database and returns the exit code: that of the command, if it could be
@@ -132,6 +133,7 @@ func (e *execution) awaitChild(ctx context.Context, p cli.Process) int {
 		case code := <-e.child.ended:
 			return code
 		case e.stopped = <-e.child.stops:
+			e.resumed = time.Now()
 		case sig := <-e.signals:
 			e.pass(sig, resume)
 		case <-resume.C:

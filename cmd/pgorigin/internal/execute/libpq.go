@@ -1,32 +1,37 @@
 package execute
 
 import (
+	"cmp"
+	"net"
 	"slices"
 	"strings"
 
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/host"
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
 )
 
-// fallback is a variable of libpq. It counts where a URL does not have the parameter.
+// fallback is a variable of libpq that becomes a setting of pgorigin as it is. It counts where a URL does not
+// have the parameter.
 type fallback struct {
 	variable, parameter string
 	word, unless        string // of pgorigin; unless takes its place, too
 }
 
-// fallbacks returns those that become a setting of pgorigin as they are.
 func fallbacks() []fallback {
 	return []fallback{
 		{"PGSSLROOTCERT", "sslrootcert", "TLS_CA_FILE", "TLS_CA_PEM"},
 		{"PGSSLCERT", "sslcert", "TLS_CERT_FILE", "TLS_CERT_FILE"},
 		{"PGSSLKEY", "sslkey", "TLS_KEY_FILE", "TLS_KEY_FILE"},
 		{"PGSSLCRL", "sslcrl", "TLS_CRL_FILE", "TLS_CRL_FILE"},
+		{"PGSSLNEGOTIATION", "sslnegotiation", "TLS_NEGOTIATION", "TLS_NEGOTIATION"},
+		{"PGSSLMINPROTOCOLVERSION", "ssl_min_protocol_version", "TLS_MIN_VERSION", "TLS_MIN_VERSION"},
 		{"PGREQUIREAUTH", "require_auth", "AUTH_REQUIRE", "AUTH_REQUIRE"},
 	}
 }
 
-// takeOver turns what libpq reads in the environment, and cannot do without TLS, into settings. Of the hosts in
-// the environment it reads none. What would lead libpq past pgorigin is a problem.
+// takeOver turns what libpq reads in the environment, and cannot do without TLS, into settings. It reads no
+// host there. What would lead libpq past pgorigin is a problem.
 func (p *plan) takeOver(env []string) []config.Problem {
 	if isSet(env, "PGSERVICE") {
 		return []config.Problem{{
@@ -37,32 +42,54 @@ func (p *plan) takeOver(env []string) []config.Problem {
 	}
 	for _, f := range fallbacks() {
 		value := strings.TrimSpace(host.Getenv(env, f.variable))
-		if value != "" && value != "system" && !p.urlHas(f.parameter) && !isSet(p.env, config.Prefix+f.unless) {
-			p.fill(f.word, value)
-			p.names[config.Prefix+f.word] = f.variable
+		switch value {
+		case "", "system", "TLSv1", "TLSv1.1", "TLSv1.2": // what holds anyway, or less
+			continue
+		}
+		if !p.urlHas(f.parameter) && !isSet(p.env, config.Prefix+f.unless) {
+			p.fill(f.word, strings.TrimPrefix(value, "TLSv"), f.variable)
 		}
 	}
-	if host.Getenv(env, "PGSSLNEGOTIATION") == "direct" && !p.urlHas("sslnegotiation") {
-		p.fill("TLS_NEGOTIATION", "direct")
-	}
-	if host.Getenv(env, "PGSSLMINPROTOCOLVERSION") == "TLSv1.3" && !p.urlHas("ssl_min_protocol_version") {
-		p.fill("TLS_MIN_VERSION", "1.3")
-	}
 	if host.Getenv(env, "PGCHANNELBINDING") == "require" && !p.urlHas("channel_binding") {
-		p.fill("AUTH_CHANNEL_BINDING", "bridge")
-		p.fill("AUTH_REQUIRE", "scram-sha-256-plus")
+		p.fill("AUTH_CHANNEL_BINDING", "bridge", "")
+		p.fill("AUTH_REQUIRE", "scram-sha-256-plus", "")
 	}
 	if isSet(env, "PGSSLCRLDIR") {
 		p.warn("pgorigin does not take over PGSSLCRLDIR; put the lists into one file, and name it in " +
 			"PGORIGIN_TLS_CRL_FILE")
 	}
+	p.takeMode(strings.TrimSpace(host.Getenv(env, "PGSSLMODE")))
 	return nil
 }
 
-// fill sets a variable of pgorigin that is not set.
-func (p *plan) fill(word, value string) {
-	if !isSet(p.env, config.Prefix+word) {
-		p.env = append(p.env, config.Prefix+word+"="+value)
+// takeMode does with PGSSLMODE what config does with sslmode in a URL.
+func (p *plan) takeMode(mode string) {
+	const ca, pem = config.Prefix + "TLS_CA_FILE", config.Prefix + "TLS_CA_PEM"
+	ownCA := isSet(p.env, ca) || isSet(p.env, pem) || p.urlHas("sslrootcert")
+	switch {
+	case mode == "", mode == "verify-full", p.urlHas("sslmode"), p.urlHas("ssl"),
+		isSet(p.env, config.Prefix+"TLS_VERIFY"):
+	case mode == config.VerifyCA && ownCA:
+		p.fill("TLS_VERIFY", config.VerifyCA, "")
+	case mode == config.VerifyCA:
+		p.warn("PGSSLMODE is verify-ca without PGSSLROOTCERT; pgorigin verifies the name, too (verify-full), and " +
+			"trusts the system roots")
+	default:
+		p.warn("PGSSLMODE is %s, which verifies less; pgorigin verifies the certificate chain and the name "+
+			"(verify-full)", safetext.Printable(mode))
+	}
+}
+
+// fill sets a variable of pgorigin that is not set. If name is not empty, it is what the user calls it.
+func (p *plan) fill(word, value, name string) {
+	variable := config.Prefix + word
+	if isSet(p.env, variable) {
+		return
+	}
+	p.env = append(p.env, variable+"="+value)
+	p.names[variable] = name
+	if word == "TLS_CERT_FILE" && !isSet(p.env, config.Prefix+"TLS_KEY_FILE") {
+		p.names[config.Prefix+"TLS_KEY_FILE"] = "PGSSLKEY" // what is missing
 	}
 }
 
@@ -71,4 +98,24 @@ func (p *plan) urlHas(parameter string) bool {
 	return slices.ContainsFunc(p.urls, func(l link) bool {
 		return l.origin == p.origins[0] && l.url.Parameter(parameter) != ""
 	})
+}
+
+// matchHost finds out where PGHOST leads. If that is neither the upstream nor unset, somebody uses it for
+// another server, and it stays as it is.
+func (p *plan) matchHost(env []string) {
+	name, port := cmp.Or(host.Getenv(env, "PGHOST"), host.Getenv(env, "PGHOSTADDR")), host.Getenv(env, "PGPORT")
+	upstream := p.origins[0].bound
+	if name == "" || upstream == nil {
+		return
+	}
+	hosts, ports := strings.Split(name, ","), strings.Split(cmp.Or(port, "5432"), ",")
+	for i, one := range hosts {
+		addr := net.JoinHostPort(one, cmp.Or(ports[min(i, len(ports)-1)], "5432"))
+		if !slices.ContainsFunc(upstream.Upstream.Addr, func(a string) bool { return strings.EqualFold(a, addr) }) {
+			p.keepHost = true
+			p.warn("PGHOST and PGPORT stay as they are, because they lead to %s and not to the upstream; if they must "+
+				"lead to pgorigin, unset them", safetext.Quote(addr))
+			return
+		}
+	}
 }

@@ -21,6 +21,7 @@ type plan struct {
 	child    []string          // of the command, before anything is changed
 	names    map[string]string // of variables that the user has not set, by those in env: what they are made of
 	listen   Listen
+	keepHost bool      // PGHOST leads to another server, and stays
 	origins  []*origin // that the application connects to, the unnamed one first
 	urls     []link
 	warnings []config.Warning
@@ -62,6 +63,7 @@ func newPlan(env []string, o Options) (*plan, []config.Problem) {
 	if given {
 		p.match()
 	}
+	p.matchHost(env)
 	return p, problems
 }
 

@@ -88,15 +88,30 @@ func TestEnvironments(t *testing.T) {
 			command: "A=postgres://x@127.0.0.1:PORT1/a?sslmode=disable B=postgres://y@127.0.0.1:PORT1/b?sslmode=disable TLS_URL=postgres://127.0.0.1:PORT2/?sslmode=disable",
 		},
 		"libpq's own": {
-			env: "PGORIGIN_UPSTREAM_ADDR=db PGHOSTADDR=1.2.3.4 PGSSLROOTCERT=/x PGSSLMODE=verify-full PGSSLNEGOTIATION=direct " +
+			env: "PGORIGIN_UPSTREAM_ADDR=db:1 PGHOSTADDR=1.2.3.4 PGSSLROOTCERT=/x PGSSLMODE=verify-full PGSSLNEGOTIATION=direct " +
 				"PGUSER=app PGREQUIREAUTH=scram-sha-256 PGCHANNELBINDING=prefer PGHOST=db PGPORT=1 PGREQUIREPEER=postgres PGAPPNAME=x",
-			sidecar: "PGORIGIN_AUTH_REQUIRE=scram-sha-256 PGORIGIN_TLS_CA_FILE=/x PGORIGIN_TLS_NEGOTIATION=direct PGORIGIN_UPSTREAM_ADDR=db", command: "PGAPPNAME=x PGCHANNELBINDING=prefer PGREQUIREAUTH=scram-sha-256 PGUSER=app",
+			sidecar: "PGORIGIN_AUTH_REQUIRE=scram-sha-256 PGORIGIN_TLS_CA_FILE=/x PGORIGIN_TLS_NEGOTIATION=direct PGORIGIN_UPSTREAM_ADDR=db:1", command: "PGAPPNAME=x PGCHANNELBINDING=prefer PGREQUIREAUTH=scram-sha-256 PGUSER=app",
 		},
 		"libpq's own beside a URL": {
 			env:     "DATABASE_URL=postgres://db/?sslrootcert=/url&channel_binding=prefer PGSSLROOTCERT=/x PGSSLCERT=/c PGSSLKEY=/k PGCHANNELBINDING=require PGSSLCRLDIR=/d",
 			sidecar: "PGORIGIN_TLS_CERT_FILE=/c PGORIGIN_TLS_KEY_FILE=/k PGORIGIN_UPSTREAM_URL=postgres://db/?sslrootcert=/url&channel_binding=prefer",
 			command: "DATABASE_URL=postgres://127.0.0.1:PORT1/?channel_binding=prefer&sslmode=disable",
 			warning: "PGSSLCRLDIR",
+		},
+		"PGHOST elsewhere": {
+			env:     "DATABASE_URL=postgres://db/?sslmode=verify-full PGHOST=ci PGHOSTADDR=1.2.3.4 PGSSLMODE=require",
+			sidecar: "PGORIGIN_UPSTREAM_URL=postgres://db/?sslmode=verify-full",
+			command: "DATABASE_URL=postgres://127.0.0.1:PORT1/?sslmode=disable PGHOST=ci PGSSLMODE=require",
+			warning: `PGHOST and PGPORT stay as they are, because they lead to "ci:5432"`,
+		},
+		"weaker PGSSLMODE": {
+			env:     "PGORIGIN_UPSTREAM_ADDR=db PGSSLMODE=require",
+			sidecar: "PGORIGIN_UPSTREAM_ADDR=db", warning: "PGSSLMODE is require, which verifies less",
+		},
+		"PGSSLMODE without the name": {
+			env:     "DATABASE_URL=postgres://db/ PGSSLMODE=verify-ca PGSSLROOTCERT=/ca PGSSLMINPROTOCOLVERSION=TLSv1.3",
+			sidecar: "PGORIGIN_TLS_CA_FILE=/ca PGORIGIN_TLS_MIN_VERSION=1.3 PGORIGIN_TLS_VERIFY=verify-ca PGORIGIN_UPSTREAM_URL=postgres://db/",
+			command: "DATABASE_URL=postgres://127.0.0.1:PORT1/?sslmode=disable",
 		},
 		"channel binding": {
 			env:     "PGORIGIN_UPSTREAM_ADDR=db PGREQUIREAUTH=scram-sha-256 PGCHANNELBINDING=require",
@@ -139,6 +154,7 @@ func TestProblems(t *testing.T) {
 		"DATABASE_URL=postgres://a:secret@h/?sslrootcert=ca.pem":      "DATABASE_URL: sslrootcert in the URL is the relative path",
 		"DATABASE_URL=postgres://a:secret@/?host=/run":                "DATABASE_URL: the URL leads to a Unix socket",
 		"DATABASE_URL=postgres://a:secret@h/ PGSERVICE=prod":          `PGSERVICE: saw "prod": expected no service`,
+		"DATABASE_URL=postgres://h/ PGSSLMINPROTOCOLVERSION=TLSv3":    `PGSSLMINPROTOCOLVERSION: saw "3"`,
 		"DATABASE_URL=postgres://h/ PGREQUIREAUTH=trust":              `PGREQUIREAUTH: saw "trust"`,
 		"DATABASE_URL=postgres://h/ PGORIGIN_LISTEN_ADDR=127.0.0.1:1": "PGORIGIN_LISTEN_ADDR: saw \"127.0.0.1:1\": expected no address",
 		"DATABASE_URL=postgres://h/ PGORIGIN_LISTN_ADDR=127.0.0.1:1":  "PGORIGIN_LISTN_ADDR: unknown variable",

@@ -19,8 +19,8 @@ const (
 // maxPending is how many signals may wait for each other. The kernel keeps one of each.
 const maxPending = 64
 
-// catchSignals catches every signal that may be meant for the command. A signal that is ignored stays
-// ignored, for the command, too: nohup counts on that.
+// catchSignals catches every signal that may be meant for the command. SIGHUP and SIGINT stay ignored, for
+// the command, too, if they are: nohup counts on that. Of other signals, Go does not tell.
 func catchSignals() chan os.Signal {
 	caught := make(chan os.Signal, maxPending)
 	for _, sig := range append(systemSignals(),
@@ -42,10 +42,13 @@ func (e *execution) pass(sig os.Signal, resume *time.Timer) {
 			return // the terminal gives it to each process of the group
 		}
 	case syscall.SIGCONT:
-		if e.stopped {
+		switch {
+		case e.stopped:
 			resume.Reset(resumeAfter)
+			return
+		case time.Since(e.resumed) < resumeAfter: // it has got the same one
+			return
 		}
-		return
 	case syscall.SIGHUP:
 		select {
 		case e.reload <- sig:
