@@ -55,6 +55,22 @@ func TestBridgeWithPasswordFile(t *testing.T) {
 	}
 }
 
+// With the URL of an application, clients need no password, either, if the bridge is told to use it. Nothing that
+// pgorigin prints has it.
+func TestBridgeWithPasswordOfURL(t *testing.T) {
+	ctx := testContext(t)
+	url := "postgres://" + servers.User + ":" + servers.Password + "@" + shared.postgres.Addr + "/" + servers.Database
+	origin := startOrigin(t, shared.postgres.Addr, "PGORIGIN_UPSTREAM_ADDR=", bridgeMode,
+		"PGORIGIN_UPSTREAM_URL="+url+"?sslmode=require", "PGORIGIN_AUTH_PASSWORD_FILE=UPSTREAM_URL", "PGORIGIN_LOG_LEVEL=debug")
+	dsn := servers.DSN(origin.Addr, "password=''", "passfile=/dev/null")
+	if code, out := psql(ctx, t, dsn, "SELECT 1"); code != 0 {
+		t.Errorf("psql ended with %d and printed %q", code, out)
+	}
+	if log := origin.Log.String(); strings.Contains(log, servers.Password) || !strings.Contains(log, "postgres://***@") {
+		t.Errorf("the log is\n%s", log)
+	}
+}
+
 // A man in the middle who has a valid certificate for the very name, but not
 // the server's key, gets a stripped login through; a bridged one is refused by
 // the server, because it is bound to his certificate. The same logins straight

@@ -255,10 +255,10 @@ func ownRefusals() []reasonCase {
 			"Replace trust by scram-sha-256 in pg_hba.conf of the upstream at {UPSTREAM_ADDR}.",
 			"Or add none to {own:AUTH_REQUIRE}, if you accept a login without any proof."),
 		withCase(pgwire.CasePasswordUnreadable, "pgorigin ended the login, because it has no password",
-			"Put the user's password into {}, the file of {AUTH_PASSWORD_FILE}, and let pgorigin read it.",
+			"Put the user's password into {}, which {AUTH_PASSWORD_FILE} names, and let pgorigin read it.",
 			"The log of pgorigin says what is wrong with it."),
 		withCase(pgwire.CaseStalePassword, "the upstream refused the password from pgorigin's password file",
-			"Put the user's current password into {}, the file of {AUTH_PASSWORD_FILE}.",
+			"Put the user's current password into {}, which {AUTH_PASSWORD_FILE} names.",
 			"It must be the password of the user that the client names.",
 			"A pooler must know the user, too: pgbouncer in auth_file, or by auth_query."),
 	}

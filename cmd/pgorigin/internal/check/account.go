@@ -1,11 +1,13 @@
 package check
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/jackc/pgpassfile"
 
@@ -43,6 +45,16 @@ func newAccount(env []string, passwordFile string) account {
 // checkUser is the user of a startup packet unless PGUSER is set.
 const checkUser = "pgorigin_check"
 
+// of returns the account for an origin. Without PGUSER, it is that of the origin's URL.
+func (a account) of(o *config.Origin) account {
+	if a.user != "" {
+		return a
+	}
+	user, database := o.Account()
+	a.user, a.database = user, cmp.Or(a.database, database, user)
+	return a
+}
+
 // startupNames returns the user and the database for a startup packet that goes no further.
 func (a account) startupNames() (user, database string) {
 	if a.user == "" {
@@ -56,10 +68,10 @@ func (a account) startupNames() (user, database string) {
 	return user, a.database
 }
 
-// problems returns what keeps a from logging in anywhere.
-func (a account) problems() []config.Problem {
+// problems returns what keeps a from logging in to the upstreams of origins.
+func (a account) problems(origins []*config.Origin) []config.Problem {
 	var problems []config.Problem
-	if a.user == "" {
+	if slices.ContainsFunc(origins, func(o *config.Origin) bool { return a.of(o).user == "" }) {
 		problems = append(problems, config.Problem{
 			Variable: "PGUSER", Unset: true, Text: "expected the user that check --login logs in as",
 		})

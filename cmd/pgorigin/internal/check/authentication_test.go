@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 	"github.com/pgorigin/pgorigin/pgwire/pgtest"
 )
 
@@ -101,7 +102,7 @@ func TestAccount(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			a := newAccount(row.env, row.flag)
-			problems := a.problems()
+			problems := a.problems([]*config.Origin{{}})
 			if row.problem != "" {
 				if len(problems) != 1 || !strings.Contains(problems[0].String(), row.problem) {
 					t.Errorf("problems %v, want %q", problems, row.problem)

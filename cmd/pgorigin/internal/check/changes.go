@@ -18,6 +18,7 @@ import (
 type change struct {
 	text     string
 	settings []setting        // of one room, such as a certificate and its key; none for another kind of change
+	addrs    []string         // of the upstream, if a part of a URL changes; nil if none does
 	addr     *tlsorigin.Addr  // where to connect instead; nil for the address that failed
 	offer    *tlsorigin.Offer // what no setting does; nil for the hello of a connection
 	asks     bool             // works only if a login is not refused for want of a client certificate
@@ -87,6 +88,21 @@ func (c *originChecker) set(word, value string) []change {
 	}}
 }
 
+// setAddress changes where the upstream is. In a URL, only the port has to change.
+func (c *originChecker) setAddress(addrs []string, port string, last bool) change {
+	verb := "Set "
+	if last {
+		verb = "Or set "
+	}
+	if c.origin.Upstream.URL != "" {
+		text := c.origin.Fill("the port in {UPSTREAM_URL} to ") + port
+		return change{text: "set " + text, addrs: addrs, cure: verb + text + " (tried: it connects).", last: last}
+	}
+	made := c.set("UPSTREAM_ADDR", strings.Join(addrs, ","))[0]
+	made.cure, made.last = verb+made.text+" (tried: it connects).", last
+	return made
+}
+
 // unset unsets variables of this origin. A value that is inherited stays, because others have it, too.
 func (c *originChecker) unset(words ...string) []change {
 	var settings []setting
@@ -138,14 +154,11 @@ func (c *originChecker) otherPorts(d *diagnose.Address) []change {
 				addrs[i] = addr
 			}
 		}
-		for _, change := range c.set("UPSTREAM_ADDR", strings.Join(addrs, ",")) {
-			ip := netip.AddrPortFrom(resolved.AddrPort().Addr(), other)
-			change.addr = &tlsorigin.Addr{TCP: net.TCPAddrFromAddrPort(ip), Host: addr}
-			if port == postgresPort || d.Err.Kind == tlsorigin.ReasonTLSRefused {
-				change.last, change.cure = true, "Or set "+change.text+" (tried: it connects)."
-			}
-			list = append(list, change)
-		}
+		last := port == postgresPort || d.Err.Kind == tlsorigin.ReasonTLSRefused
+		change := c.setAddress(addrs, text, last)
+		ip := netip.AddrPortFrom(resolved.AddrPort().Addr(), other)
+		change.addr = &tlsorigin.Addr{TCP: net.TCPAddrFromAddrPort(ip), Host: addr}
+		list = append(list, change)
 	}
 	return list
 }

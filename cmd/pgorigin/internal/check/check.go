@@ -70,9 +70,10 @@ type checker struct {
 // originChecker checks the upstreams of one origin.
 type originChecker struct {
 	*checker
-	origin *config.Origin
-	cures  advice.Cures
-	dialer *tlsorigin.Dialer
+	origin  *config.Origin
+	cures   advice.Cures
+	dialer  *tlsorigin.Dialer
+	account account
 }
 
 // configure does what run does before it listens, reports on it, and returns every problem.
@@ -84,12 +85,12 @@ func (c *checker) configure(env []string) []config.Problem {
 		dialer, err := tlsorigin.NewDialer(c.dialing(o))
 		all = append(all, o.DialerProblems(err, all)...)
 		if err == nil {
-			c.origins = append(c.origins, originChecker{c, o, advice.NewCures(o), dialer})
+			c.origins = append(c.origins, originChecker{c, o, advice.NewCures(o), dialer, c.account.of(o)})
 			warnings = append(warnings, advice.Warnings(o, dialer.Warnings())...)
 		}
 	}
 	if c.options.Login {
-		all = append(all, c.account.problems()...)
+		all = append(all, c.account.problems(c.settings.AllOrigins())...)
 		if c.options.PasswordFile != "" && len(c.settings.Named()) > 0 {
 			all = append(all, config.Problem{
 				Variable: "--password-file", Value: c.options.PasswordFile, File: true,

@@ -99,7 +99,7 @@ func timeLeft(ctx context.Context) time.Duration {
 
 // try makes one trial. It returns nil if the change cannot be made, or if there is no time left.
 func (c *originChecker) try(ctx context.Context, change change, addr *tlsorigin.Addr) *Trial {
-	dialer := c.dialerWith(change.settings)
+	dialer := c.dialerWith(change)
 	if dialer == nil {
 		return nil
 	}
@@ -129,11 +129,11 @@ func (c *originChecker) try(ctx context.Context, change change, addr *tlsorigin.
 	return t
 }
 
-// dialerWith returns the Dialer that run would have with some settings changed. It returns nil if run would
-// refuse them.
-func (c *originChecker) dialerWith(settings []setting) *tlsorigin.Dialer {
+// dialerWith returns the Dialer that run would have with a change. It returns nil if run would refuse the
+// settings.
+func (c *originChecker) dialerWith(change change) *tlsorigin.Dialer {
 	env := slices.Clone(c.env)
-	for _, s := range settings {
+	for _, s := range change.settings {
 		env = slices.DeleteFunc(env, func(entry string) bool { return strings.HasPrefix(entry, s.variable+"=") })
 		if s.value != "" {
 			env = append(env, s.variable+"="+s.value)
@@ -145,7 +145,11 @@ func (c *originChecker) dialerWith(settings []setting) *tlsorigin.Dialer {
 	}
 	for _, o := range changed.AllOrigins() {
 		if o.Name() == c.origin.Name() {
-			dialer, err := tlsorigin.NewDialer(changed.DialerConfig(o, nil))
+			settings := changed.DialerConfig(o, nil)
+			if change.addrs != nil {
+				settings.Addrs = change.addrs
+			}
+			dialer, err := tlsorigin.NewDialer(settings)
 			if err != nil {
 				return nil
 			}

@@ -74,7 +74,11 @@ func (r addrRules) parse(entry string) (string, error) {
 	case strings.HasPrefix(entry, UnixScheme) || strings.HasPrefix(entry, "/"):
 		return "", expected("a Unix socket is not possible here")
 	case strings.Contains(entry, "://") || strings.Contains(entry, "@"):
-		return "", expected("of a URL keep only the part with host and port")
+		cure := "of a URL keep only the part with host and port"
+		if r.defaultPort != "" && !r.sockets {
+			cure += ", or set " + Prefix + "UPSTREAM_URL to it"
+		}
+		return "", expected(cure)
 	case strings.Contains(entry, "="):
 		return "", expected("of a connection string keep only host and port")
 	case strings.HasPrefix(entry, "*"):

@@ -54,8 +54,9 @@ func (o *Origin) DialerProblems(err error, found []Problem) []Problem {
 	for _, e := range unjoin(err) {
 		p := Problem{Variable: Prefix + "*", Text: e.Error()}
 		var wrong *tlsorigin.ConfigError
+		var v Variable
 		if errors.As(e, &wrong) {
-			v, _ := dialerVariable(wrong.Field)
+			v, _ = dialerVariable(wrong.Field)
 			p = Problem{
 				Variable: o.Variable(v.Word), Value: wrong.Value, File: v.File != NoFile,
 				Text: wrong.Text(o.FieldVariable),
@@ -69,6 +70,9 @@ func (o *Origin) DialerProblems(err error, found []Problem) []Problem {
 			if v.Secret { // it may be a key, by mistake
 				p.Value = ""
 			}
+		}
+		if v.Word == "UPSTREAM_ADDR" && mentions(found, o.own("UPSTREAM_URL")) {
+			continue // nobody knows the address in a URL that is wrong
 		}
 		if !mentions(found, p.Variable) {
 			problems = append(problems, p)

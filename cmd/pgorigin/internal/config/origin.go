@@ -111,6 +111,11 @@ func (o *Origin) own(word string) string {
 	if _, ok := o.fromURL[word]; ok && word == "UPSTREAM_ADDR" {
 		word = "UPSTREAM_URL"
 	}
+	return o.nameOf(word)
+}
+
+// nameOf returns the name of the variable that sets word for this origin alone.
+func (o *Origin) nameOf(word string) string {
 	name := Prefix + word
 	if _, mine := o.inherited[word]; mine {
 		name = o.prefix() + word

@@ -37,7 +37,7 @@ func (o *Origin) settings(rows []Variable) []Setting {
 	for _, v := range rows {
 		s := Setting{
 			Word: v.Word, File: v.File != NoFile,
-			Variable: o.own(v.Word), Value: o.values[v.Word], From: FromDefault,
+			Variable: o.nameOf(v.Word), Value: o.values[v.Word], From: FromDefault,
 		}
 		if v.PerOrigin {
 			s.Origin = o.Name()

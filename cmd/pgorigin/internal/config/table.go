@@ -82,9 +82,10 @@ type Origin struct {
 	given     map[string]string // by word, as set for this origin; inherited values are here, too
 	inherited map[string]bool   // by word, of a further origin: whether the unnamed one gave the value
 
-	fromURL     map[string]string      // by word, of what the URL gave: where to correct the value, or ""
-	urlNotes    []string               // what is odd about UPSTREAM_URL
-	urlPassword func() (string, error) // its password; nil unless a bridge is to use it
+	fromURL     map[string]string              // by word, of what the URL gave: where to correct the value, or ""
+	urlAccount  func() (user, database string) // nothing prints the two; nil without a URL
+	urlNotes    []string                       // what is odd about UPSTREAM_URL
+	urlPassword func() (string, error)         // its password; nil unless a bridge is to use it
 }
 
 func upstreamVariables() []Variable {

@@ -234,6 +234,8 @@ func (o *Origin) takeURL(home string) []finding {
 		o.urlNotes = append(o.urlNotes, o.Fill(n.template, append([]string{o.own("UPSTREAM_URL")}, n.data...)...))
 	}
 	o.noteFilesOfLibpq(home, s)
+	user, database := u.User(), u.Database()
+	o.urlAccount = func() (string, string) { return user, database }
 	if password := u.Password(); password != "" && o.given["AUTH_PASSWORD_FILE"] == urlPassword {
 		o.urlPassword = func() (string, error) { return password, nil }
 	}
@@ -244,6 +246,14 @@ func (o *Origin) takeURL(home string) []finding {
 func (o *Origin) has(word string) bool {
 	_, given := o.given[word]
 	return given
+}
+
+// Account returns the user and the database in UPSTREAM_URL. Both may be empty.
+func (o *Origin) Account() (user, database string) {
+	if o.urlAccount == nil {
+		return "", ""
+	}
+	return o.urlAccount()
 }
 
 // sets reports whether a variable is set for this origin itself.
