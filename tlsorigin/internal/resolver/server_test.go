@@ -38,17 +38,25 @@ type server struct {
 
 func startServer(t *testing.T, z zone) *server {
 	t.Helper()
+	return startServerAt(t, "127.0.0.1:0", z)
+}
+
+func startServerAt(t *testing.T, addr string, z zone) *server {
+	t.Helper()
 	var packets net.PacketConn
 	var stream net.Listener
+	var err error
 	for range 20 { // the port has to be free for both
-		var err error
-		if packets, err = net.ListenPacket("udp", "127.0.0.1:0"); err != nil {
+		if packets, err = net.ListenPacket("udp", addr); err != nil {
 			t.Fatal(err)
 		}
 		if stream, err = net.Listen("tcp", packets.LocalAddr().String()); err == nil {
 			break
 		}
 		packets.Close()
+	}
+	if err != nil {
+		t.Fatal(err)
 	}
 	s := &server{addr: packets.LocalAddr().String(), zone: z}
 	t.Cleanup(func() { packets.Close(); stream.Close() })
