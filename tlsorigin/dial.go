@@ -196,8 +196,8 @@ type attempt struct {
 	budget  time.Duration
 	options options
 	report  Attempt
-	known   *addresses // tell where a peer was verified before; nil means nowhere
-	loop    *problem   // why route must not be dialled: it leads to this process
+	known   *addresses                            // tell where a peer was verified before; nil means nowhere
+	loop    func(context.Context, route) *problem // Dialer.loopOf
 	place   place
 
 	exchange   *keyExchange
@@ -234,7 +234,7 @@ func (d *Dialer) newAttempt(r route, state *tlsState, budget time.Duration, o op
 		route: r, state: state, budget: budget, options: o,
 		report:    Attempt{Addr: r.host, Connect: r.lookup, Probe: o.probe},
 		known:     &d.addresses,
-		loop:      d.loopOf(r),
+		loop:      d.loopOf,
 		place:     d.place(r),
 		auth:      &clientAuth{configured: state.client, upstream: v},
 		verify:    v,
@@ -284,8 +284,8 @@ func (a *attempt) connect(ctx context.Context, dial dialFunc) (net.Conn, *Error)
 	ctx, cancel := context.WithDeadline(ctx, a.deadline)
 	defer cancel()
 	defer stopwatch(&a.report.Connect)()
-	if a.loop != nil {
-		return nil, a.failure(a.loop, errOwnAddress)
+	if found := a.loop(ctx, a.route); found != nil {
+		return nil, a.failure(found, errOwnAddress)
 	}
 	a.options.progress.start(a.route.dial)
 	raw, err := dial(ctx, "tcp", a.route.dial)

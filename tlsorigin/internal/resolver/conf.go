@@ -135,9 +135,17 @@ func (c *conf) names(host string) []string {
 	return append(names, whole)
 }
 
+const (
+	// resolvedStub is the server of systemd-resolved. It reads the hosts file, too, so it is not asked.
+	resolvedStub = "127.0.0.53:53"
+	// resolvedConf names the servers that systemd-resolved asks.
+	resolvedConf = "/run/systemd/resolve/resolv.conf"
+)
+
 // confFile is a resolv.conf that may change.
 type confFile struct {
 	path   string // empty means that there is none
+	uplink string // resolvedConf, outside tests
 	reader configfile.Reader[*conf]
 
 	mu      sync.Mutex
@@ -147,11 +155,26 @@ type confFile struct {
 
 // openConf reads a file for the first time.
 func openConf(path string) (*confFile, error) {
-	text, _, err := configfile.Read(path, maxConf)
+	f := &confFile{path: path, uplink: resolvedConf, read: time.Now()}
+	var err error
+	f.current, err = f.parse()
+	return f, err
+}
+
+// parse reads the file. In place of systemd-resolved, it has the servers that systemd-resolved asks.
+func (f *confFile) parse() (conf, error) {
+	text, _, err := configfile.Read(f.path, maxConf)
 	if err != nil {
-		return nil, err
+		return conf{}, err
 	}
-	return &confFile{path: path, current: parseConf(string(text), hostname()), read: time.Now()}, nil
+	c := parseConf(string(text), hostname())
+	if !slices.Contains(c.servers, resolvedStub) {
+		return c, nil
+	}
+	if text, _, err = configfile.Read(f.uplink, maxConf); err == nil && strings.Contains(string(text), "nameserver") {
+		c.servers = parseConf(string(text), "").servers
+	}
+	return c, nil
 }
 
 func fixedConf(c conf) *confFile { return &confFile{current: c} }
@@ -173,11 +196,10 @@ func (f *confFile) load(ctx context.Context) conf {
 	ctx, cancel := context.WithTimeout(ctx, confPatience)
 	defer cancel()
 	parsed, err := f.reader.Do(ctx, func() *conf {
-		text, _, err := configfile.Read(f.path, maxConf)
+		c, err := f.parse()
 		if err != nil {
 			return nil
 		}
-		c := parseConf(string(text), hostname())
 		return &c
 	})
 	f.mu.Lock()

@@ -87,6 +87,32 @@ func TestConfChanges(t *testing.T) {
 	expect("with one server", "192.0.2.53:5353")
 }
 
+// TestResolvedIsNotAsked: systemd-resolved reads the hosts file, too. It says whom it asks itself.
+func TestResolvedIsNotAsked(t *testing.T) {
+	dir := t.TempDir()
+	for _, row := range []struct{ text, uplink, want string }{
+		{"nameserver 127.0.0.53\nsearch a.test\noptions edns0 trust-ad\n", "nameserver 10.0.0.2\nnameserver 10.0.0.3\nsearch b.test\n", "[10.0.0.2:53 10.0.0.3:53] [a.test.]"},
+		{"nameserver 127.0.0.53\n", "", "[127.0.0.53:53] []"},
+		{"nameserver 127.0.0.53\n", "# none\n", "[127.0.0.53:53] []"},
+		{"nameserver 192.0.2.1\n", "nameserver 10.0.0.2\n", "[192.0.2.1:53] []"},
+	} {
+		f := &confFile{path: filepath.Join(dir, "resolv.conf"), uplink: filepath.Join(dir, "uplink")}
+		os.Remove(f.uplink)
+		for path, text := range map[string]string{f.path: row.text, f.uplink: row.uplink} {
+			if text == "" {
+				continue
+			}
+			if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		c, err := f.parse()
+		if err != nil || fmt.Sprint(c.servers, c.search) != row.want {
+			t.Errorf("%q: %v %v, %v", row.text, c.servers, c.search, err)
+		}
+	}
+}
+
 // TestConfStalls: nobody waits for a mount without a server.
 func TestConfStalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net"
 	"runtime"
@@ -210,8 +211,9 @@ func TestTimesAreExact(t *testing.T) {
 				if took := time.Since(began); took != row.want || row.fails != (err != nil) {
 					t.Errorf("took %v, want %v: %v", took, row.want, err)
 				}
-				if err != nil && (!err.(*Error).Err.IsTimeout || err.(*Error).Err.IsNotFound) {
-					t.Errorf("got %+v", err.(*Error).Err)
+				var failed *Error
+				if errors.As(err, &failed) && (!failed.Err.IsTimeout || failed.Err.IsNotFound) {
+					t.Errorf("got %+v", failed.Err)
 				}
 			})
 		})

@@ -44,8 +44,9 @@ func upstreamReasons() []reason {
 			Case: string(tlsorigin.CaseLoopPast),
 			When: "the name leads to pgorigin itself, and /etc/hosts was not read",
 			Cures: []string{
-				"Correct the record of the name in DNS, or the host in {UPSTREAM_ADDR}.",
-				"Or set {own:UPSTREAM_RESOLVER} to a DNS server that knows the address of the real server.",
+				"Set {own:UPSTREAM_RESOLVER} to the IP address of a DNS server that knows the real server: a DNS server " +
+					"of this machine may read its /etc/hosts.",
+				"Or correct the record of the name in DNS.",
 			},
 		}},
 	}, {
