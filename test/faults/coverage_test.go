@@ -85,7 +85,9 @@ func (f fault) meansCause(text, cure string) bool {
 // notInjected are the cases that no fault can have on every machine.
 func notInjected() map[string]string {
 	return map[string]string{
-		"this machine is busy": "that takes more handshakes at once than its processor can do in time",
+		"the name leads to pgorigin itself":                                       "that takes a hosts file that changes after the start; tlsorigin tests it",
+		"the name leads to pgorigin itself, and /etc/hosts was not read":          "that takes a server of this machine at the same port; tlsorigin tests it",
+		"this machine is busy":                                                    "that takes more handshakes at once than its processor can do in time",
 		"this machine has no file descriptor, memory or port left":                "that takes other clients, which use them up",
 		"no machine answers at the address, or a firewall rejects the connection": "that takes a second machine, or a firewall",
 		"the client of a bridge comes over a network":                             "pgorigin does not start with such a listener",
