@@ -41,9 +41,9 @@ man: ## writes the man pages to MAN (bin/man)
 install: ## installs the Debian packages that tests and demo need
 	@test/install
 
-# The longest suite comes first. Everything else runs beside it.
+# The longest suite comes first. Everything else runs beside it: one package more than there are processors, because many wait.
 test: install ## all tests with the race detector, with real servers
-	$(GO) test -race -shuffle=on -timeout=20m ./test/e2e ./...
+	$(GO) test -race -shuffle=on -timeout=20m -p=$$(($$(getconf _NPROCESSORS_ONLN) + 1)) ./test/e2e ./...
 
 quick: ## tests that need no server, without the race detector: seconds after the first run
 	$(GO) test ./cmd/... ./pgwire/... ./tlsorigin/... ./health/... ./test ./test/house ./test/promises
