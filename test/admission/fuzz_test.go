@@ -286,11 +286,11 @@ func (g grammar) locked() (names []string) {
 	return names
 }
 
-// defaults are right ones, as the chart would accept them.
+// defaults are right ones, as the chart would accept them. None names a volume that each pod would need.
 func (g grammar) defaults() map[string]string {
 	all := map[string]string{}
 	for _, w := range g.words {
-		if w.Value == "" || strings.HasPrefix(w.Value, "resources.") || g.chance(60) || all[w.Excludes] != "" {
+		if w.Value == "" || w.Name == "listen-ca-volume" || strings.HasPrefix(w.Value, "resources.") || g.chance(60) || all[w.Excludes] != "" {
 			continue
 		}
 		if len(w.Needs) > 0 && !slices.ContainsFunc(w.Needs, func(name string) bool { return all[name] != "" }) {
