@@ -251,6 +251,9 @@ func (c *tally) writeCertificates(env []string, folder string) error {
 		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 			return err
 		}
+		if name == "PGORIGIN_LISTEN_TLS_CA_FILE" { // pgorigin writes it
+			continue
+		}
 		if name == "PGORIGIN_TLS_CA_FILE" {
 			if err := os.WriteFile(path, shared.lab.CA.PEM(), 0o600); err != nil {
 				return err

@@ -136,6 +136,9 @@ func (g grammar) annotations() map[string]any {
 	if all["pgorigin/intercept"] != nil && g.chance(20) {
 		all["pgorigin/listen-ca-volume"] = pick(g, "data", "tmp", "listen-ca", "listen-ca", "pgorigin-ca", "pgorigin", "x.y")
 	}
+	if all["pgorigin/intercept"] != nil && g.chance(20) {
+		all["pgorigin/listen-secret"] = pick(g, "a", "db-tls", "X")
+	}
 	if g.chance(6) {
 		for i := range pick(g, 1, 2, 40) {
 			all[pick(g, "pgorigin/upstrem", "pgorigin/inject", "pgorigin/status", "pgorigin/Upstream", fmt.Sprintf("pgorigin/x-%d", i))] = pick(g, "", "x", "ü\n")

@@ -30,7 +30,7 @@ connections describes hosts in the environment and in commands. A host that is n
   whereVariable   names of variables that probably say where the database is
 
 In container, volumes, hostAliases and clientVariables, ${NAME} is the value of a word. An item with `when` is there if that
-word has a value. An item with `each` is there for each part KEY=VALUE between the spaces of that word. ${key} and ${value} are
+word has a value, and one with `unless` if that has none. An item with `each` is there for each part KEY=VALUE between the spaces of that word. ${key} and ${value} are
 of the part. ${origin-ports} are the keys of the word `origins`, between commas. ${intercept-name} and ${intercept-port} are the
 parts of the word `intercept`, and ${intercept-address} is both. A member is left out if it is nothing but a word without value.
 */ -}}
@@ -141,7 +141,17 @@ words:
   except: "^pgorigin-.*$"
   expected: the name of a volume of the pod, such as an emptyDir, that does not begin with pgorigin-
   value: listenCAVolume
+  replacedBy: [listen-ca-volume, listen-secret]
   needs: [intercept]
+- name: listen-secret
+  meaning: Secret with tls.crt and tls.key for pgorigin's own port, instead of a certificate made at its start; needs intercept
+  pattern: {{ printf "^%s$" $object | printf "%q" }}
+  expected: {{ printf "%q" $secret }}
+  value: listenSecret
+  replacedBy: [listen-ca-volume, listen-secret]
+  needs: [intercept]
+  excludes: listen-ca-volume
+  because: a certificate of a Secret has a CA of its own
 - name: channel-binding
   meaning: "strip, pass or bridge; default: strip"
   pattern: "^(strip|pass|bridge)$"
@@ -241,7 +251,10 @@ container:
   - {when: log-level, name: PGORIGIN_LOG_LEVEL, value: "${log-level}"}
   - {name: PGORIGIN_TLS_VERIFY, value: verify-full}
   - {when: intercept, name: PGORIGIN_UPSTREAM_RESOLVER, value: dns}
-  - {when: intercept, name: PGORIGIN_LISTEN_TLS, value: self-signed}
+  - {when: intercept, unless: listen-secret, name: PGORIGIN_LISTEN_TLS, value: self-signed}
+  - {when: listen-secret, name: PGORIGIN_LISTEN_TLS, value: files}
+  - {when: listen-secret, name: PGORIGIN_LISTEN_TLS_CERT_FILE, value: /etc/pgorigin/listen/tls.crt}
+  - {when: listen-secret, name: PGORIGIN_LISTEN_TLS_KEY_FILE, value: /etc/pgorigin/listen/tls.key}
   - {when: listen-ca-volume, name: PGORIGIN_LISTEN_TLS_CA_FILE, value: /etc/pgorigin/listen/ca.crt}
   - {when: channel-binding, name: PGORIGIN_AUTH_CHANNEL_BINDING, value: "${channel-binding}"}
   - {name: PGORIGIN_ORIGINS, value: "${origin-ports}"}
@@ -275,6 +288,7 @@ container:
   - {when: ca-key, name: pgorigin-ca, mountPath: /etc/pgorigin/ca, readOnly: true}
   - {when: client-secret, name: pgorigin-client, mountPath: /etc/pgorigin/client, readOnly: true}
   - {when: listen-ca-volume, name: "${listen-ca-volume}", mountPath: /etc/pgorigin/listen}
+  - {when: listen-secret, name: pgorigin-listen, mountPath: /etc/pgorigin/listen, readOnly: true}
   terminationMessagePolicy: FallbackToLogsOnError
 
 # Only the keys that pgorigin reads: a Secret may have others.
@@ -288,6 +302,9 @@ volumes:
 - when: client-secret
   name: pgorigin-client
   secret: {secretName: "${client-secret}", items: [{key: tls.crt, path: tls.crt}, {key: tls.key, path: tls.key}]}
+- when: listen-secret
+  name: pgorigin-listen
+  secret: {secretName: "${listen-secret}", items: [{key: tls.crt, path: tls.crt}, {key: tls.key, path: tls.key}]}
 
 # The name leads to pgorigin in all containers. pgorigin itself asks DNS. A pod has one entry for each address: API servers
 # refuse two in a server-side apply. So the name joins an entry that the pod has for this one.

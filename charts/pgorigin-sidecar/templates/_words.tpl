@@ -113,7 +113,7 @@ pgorigin.fill writes a part of the contract as JSON, or null for what is left ou
 {{- $texts := list }}
 {{- with first . }}
 {{- if kindIs "map" . }}
-  {{- range $key, $inner := omit . "when" "each" }}
+  {{- range $key, $inner := omit . "when" "unless" "each" }}
     {{- $text := include "pgorigin.fill" (list $inner $words) }}
     {{- if ne $text "null" }}{{ $texts = append $texts (printf "%q: %s" $key $text) }}{{ end }}
   {{- end -}}
@@ -121,15 +121,16 @@ pgorigin.fill writes a part of the contract as JSON, or null for what is left ou
 {{- else if kindIs "slice" . }}
   {{- range . }}
     {{- $when := "" }}
+    {{- $unless := "" }}
     {{- $each := "" }}
-    {{- if kindIs "map" . }}{{ $when = .when }}{{ $each = .each }}{{ end }}
+    {{- if kindIs "map" . }}{{ $when = .when }}{{ $unless = .unless }}{{ $each = .each }}{{ end }}
     {{- if $each }}
       {{- $item := . }}
       {{- range compact (splitList " " (get $words $each)) }}
         {{- $part := dict "key" (splitList "=" . | first) "value" (splitList "=" . | last) }}
         {{- $texts = append $texts (include "pgorigin.fill" (list $item $part)) }}
       {{- end }}
-    {{- else if or (not $when) (get $words (toString $when)) }}
+    {{- else if and (or (not $when) (get $words (toString $when))) (or (not $unless) (not (get $words (toString $unless)))) }}
       {{- $texts = append $texts (include "pgorigin.fill" (list . $words)) }}
     {{- end }}
   {{- end -}}

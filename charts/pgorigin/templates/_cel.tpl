@@ -6,7 +6,7 @@ kube-apiserver 1.36 panic (kubernetes/kubernetes#142181).
 {{- define "pgorigin.cel" -}}
 {{- if kindIs "map" . }}
   {{- $members := list }}
-  {{- range $key, $value := omit . "when" "each" }}
+  {{- range $key, $value := omit . "when" "unless" "each" }}
     {{- $text := include "pgorigin.cel" $value }}
     {{- if and (kindIs "string" $value) (hasPrefix "${" (toString $value)) }}
       {{- $members = append $members (printf "?%q: %s == '' ? optional.none() : optional.of(dyn(%s))" $key $text $text) }}
@@ -22,6 +22,7 @@ kube-apiserver 1.36 panic (kubernetes/kubernetes#142181).
     {{- $text := printf "[%s]" $item }}
     {{- if kindIs "map" . }}
       {{- with .when }}{{ $text = printf "(%s == '' ? [] : %s)" (include "pgorigin.celName" .) $text }}{{ end }}
+      {{- with .unless }}{{ $text = printf "(%s != '' ? [] : %s)" (include "pgorigin.celName" .) $text }}{{ end }}
       {{- with .each }}{{ $text = printf "%s.split(' ').filter(o, o != '').map(o, %s)" (include "pgorigin.celName" .) $item }}{{ end }}
     {{- end }}
     {{- $items = append $items $text }}

@@ -58,7 +58,7 @@ func variants() []variant {
 			About: "the name leads here, and pgorigin goes elsewhere", Defaults: defaults("listen-port", "7000"),
 			Annotations: map[string]string{
 				"pgorigin/intercept": "db.prod.example.com:5433", "pgorigin/upstream": "pgbouncer.prod.svc:6432",
-				"pgorigin/origins": "5434=reports.prod:5432", "pgorigin/channel-binding": "bridge",
+				"pgorigin/origins": "5434=reports.prod:5432", "pgorigin/channel-binding": "bridge", "pgorigin/listen-secret": "db-tls",
 			},
 		},
 	}

@@ -169,7 +169,7 @@ func (s Settings) fill(n *yaml.Node) *yaml.Node {
 	if n.Kind == yaml.MappingNode {
 		var members []any
 		for i := range entries(n) {
-			if one := entryAt(n, i); one.first.Value != "when" && one.first.Value != "each" {
+			if one := entryAt(n, i); !slices.Contains([]string{"when", "unless", "each"}, one.first.Value) {
 				members = append(members, one.first.Value, s.fill(one.value))
 			}
 		}
@@ -191,9 +191,9 @@ func (s Settings) fillText(text string) string {
 
 // fillers returns the settings that fill an item of a list, once for each time that it is there.
 func (s Settings) fillers(item *yaml.Node) []Settings {
-	when, each := child(item, "when"), child(item, "each")
+	when, unless, each := child(item, "when"), child(item, "unless"), child(item, "each")
 	switch {
-	case when != nil && s[when.Value] == "":
+	case when != nil && s[when.Value] == "", unless != nil && s[unless.Value] != "":
 		return nil
 	case each == nil:
 		return []Settings{s}

@@ -100,6 +100,16 @@ func TestRefusals(t *testing.T) {
 			"",
 			"annotation pgorigin/intercept and annotation pgorigin/origins: both have port 5432; choose another one for one of them",
 		},
+		"Secret without intercept": {
+			map[string]string{"pgorigin/listen-secret": "tls"},
+			"",
+			"annotation pgorigin/listen-secret is set, but not annotation pgorigin/intercept: set both, or remove it",
+		},
+		"Secret and volume": {
+			map[string]string{"pgorigin/intercept": "db", "pgorigin/listen-secret": "tls", "pgorigin/listen-ca-volume": "ca"},
+			"",
+			"annotation pgorigin/listen-ca-volume and annotation pgorigin/listen-secret: a certificate of a Secret has a CA of its own; remove one of them",
+		},
 		"volume without intercept": {
 			map[string]string{"pgorigin/listen-ca-volume": "ca"},
 			"",
