@@ -48,11 +48,13 @@ func (p pod) alias(aliases *yaml.Node) alias {
 }
 
 // localNames are the names that the pod itself leads to pgorigin.
-func (p pod) localNames() []string {
-	var names []string
+func (p pod) localNames() map[string]bool {
+	names := map[string]bool{}
 	for _, a := range p.Spec.HostAliases {
-		if a.IP == loopback {
-			names = append(names, a.Hostnames...)
+		for _, name := range a.Hostnames {
+			if a.IP == loopback && name != "" {
+				names[name] = true
+			}
 		}
 	}
 	return names

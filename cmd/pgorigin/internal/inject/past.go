@@ -43,7 +43,7 @@ const maxTexts = 64 << 10
 func (p pod) hints(settings Settings) []Note {
 	look := &look{settings: settings, left: maxTexts, local: p.localNames(), tls: p.sidecarHas("PGORIGIN_LISTEN_TLS")}
 	if name := settings["intercept-name"]; name != "" {
-		look.local, look.tls = append(look.local, name), true
+		look.local[name], look.tls = true, true
 	}
 	for _, c := range slices.Concat(p.Spec.InitContainers, p.Spec.Containers) {
 		if c.Name != containerName {
@@ -60,10 +60,10 @@ func (p pod) hints(settings Settings) []Note {
 // look is a search for hints.
 type look struct {
 	settings Settings
-	local    []string // names that lead here
-	tls      bool     // whether pgorigin's port has TLS
-	left     int      // bytes that it still looks at
-	found    []Note   // without the name of the object
+	local    map[string]bool // names that lead here
+	tls      bool            // whether pgorigin's port has TLS
+	left     int             // bytes that it still looks at
+	found    []Note          // without the name of the object
 }
 
 func (l *look) add(wrong bool, format string, values ...any) {
@@ -138,12 +138,12 @@ func (c podContainer) texts(given bool) []variable {
 
 // host returns the first host in a text that is not local, or something that cannot be shown, else "". It
 // reports whether a host is local. These names are so, too.
-func (v variable) host(names []string) (host string, local bool) {
+func (v variable) host(names map[string]bool) (host string, local bool) {
 	patterns := readContract().connections()
 	text := v.Value
 	isHost := patterns.HostVariable.MatchString(v.Name)
 	switch {
-	case isHost && slices.Contains(names, text):
+	case isHost && names[text]:
 		return "", true
 	case (isHost || patterns.WhereVariable.MatchString(v.Name)) && patterns.LocalHosts.MatchString(text):
 		return "", true
@@ -158,7 +158,7 @@ func (v variable) host(names []string) (host string, local bool) {
 		for _, at := range place.Pattern.FindAllStringIndex(text, -1) {
 			found := text[at[0]:at[1]]
 			host := found[strings.LastIndexAny(found, "@/= ")+1:]
-			if patterns.LocalPlace.MatchString(found) || slices.Contains(names, host) {
+			if patterns.LocalPlace.MatchString(found) || names[host] {
 				local = true
 				continue
 			}
