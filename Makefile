@@ -23,7 +23,7 @@ IMAGE        ?= pgorigin:$(VERSION)
 comma        := ,
 IMAGE_ARGS    = --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) --build-arg CREATED=$(CREATED)
 
-.PHONY: help build docs man test quick drivers faults hostile soak stall switchover burst suites stacks metrics browser pictures charts admission lint house fuzz demo bench check image install image-test reproducible dist publish-image publish-charts
+.PHONY: help build docs man test quick drivers unchanged faults hostile soak stall switchover burst suites stacks metrics browser pictures charts admission lint house fuzz demo bench check image install image-test reproducible dist publish-image publish-charts
 
 help: ## prints this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
@@ -51,6 +51,9 @@ quick: ## tests that need no server, without the race detector: seconds after th
 drivers: install ## real drivers with real servers; UPDATE=-update writes docs/reference/compatibility.md
 	$(GO) test -tags drivers -count=1 -timeout=14m ./test/drivers $(UPDATE)
 	$(GO) test -tags drivers -count=1 -run='^TestLikeLibpq$$' ./cmd/pgorigin/internal/pgurl
+
+unchanged: install ## real drivers whose own URL meets pgorigin, in a pod made of namespaces and under exec; UPDATE=-update writes their table; needs root
+	$(GO) test -tags unchanged -count=1 -timeout=9m ./test/unchanged $(UPDATE)
 
 faults: install ## one thing wrong at a time, and what each surface says; UPDATE=-update writes docs/explanation/diagnosis.md; needs root
 	@test/install iproute2 iptables
@@ -103,7 +106,7 @@ admission: install ## tests injection on a real API server, which it builds once
 
 lint: ## gofmt, go vet for all platforms, golangci-lint, actionlint
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "gofmt would change:"; echo "$$unformatted"; exit 1; }
-	$(GO) vet -tags drivers,faults,hostile,soak,stall,switchover,suites,regress,stacks,image,charts,admission,browser ./...
+	$(GO) vet -tags drivers,unchanged,faults,hostile,soak,stall,switchover,suites,regress,stacks,image,charts,admission,browser ./...
 	for platform in $(PLATFORMS); do \
 	  GOOS=$${platform%/*} GOARCH=$${platform#*/} CGO_ENABLED=0 $(GO) vet ./pgwire/... ./tlsorigin/... ./health/... ./cmd/... || exit; done
 	$(GO) run $(GOLANGCI_LINT) run ./...

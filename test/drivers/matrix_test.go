@@ -82,7 +82,7 @@ func TestMatrix(t *testing.T) {
 		return // what failed has no place on the page
 	}
 	t.Run("page", func(t *testing.T) {
-		compare(t, filepath.Join(s.here, "../../docs/reference/compatibility.md"), results.page(t, upstreams))
+		compare(t, filepath.Join(s.here, pagePath), results.page(t, upstreams))
 	})
 }
 

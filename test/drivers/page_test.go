@@ -5,12 +5,16 @@ package drivers
 import (
 	_ "embed"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"text/template"
 )
+
+// pagePath is the page, as seen from this folder.
+const pagePath = "../../docs/reference/compatibility.md"
 
 // versionsHeading begins the part of the page that is not compared.
 const versionsHeading = "## Versions"
@@ -72,12 +76,30 @@ func (r *results) add(t *testing.T, run *run, out outcome) {
 func (r *results) page(t *testing.T, upstreams []*upstream) string {
 	t.Helper()
 	p := &page{results: r, upstreams: upstreams}
-	funcs := template.FuncMap{"table": p.table, "notes": p.notes, "versions": p.versions}
+	funcs := template.FuncMap{
+		"table": p.table, "notes": p.notes, "versions": p.versions,
+		"unchanged": unchanged,
+	}
 	var out strings.Builder
 	if err := template.Must(template.New("page").Funcs(funcs).Parse(pageText)).Execute(&out, nil); err != nil {
 		t.Fatal(err)
 	}
 	return out.String()
+}
+
+// unchanged is the part of the page that the suite test/unchanged writes.
+func unchanged() (string, error) {
+	const begins, ends = "<!-- unchanged -->", "<!-- end of unchanged -->"
+	text, err := os.ReadFile(pagePath)
+	if err != nil {
+		return "", err
+	}
+	_, part, found := strings.Cut(string(text), begins)
+	part, _, foundEnd := strings.Cut(part, ends)
+	if !found || !foundEnd {
+		return "", fmt.Errorf("%s has no part between %q and %q", pagePath, begins, ends)
+	}
+	return begins + part + ends, nil
 }
 
 type page struct {
