@@ -51,6 +51,9 @@ func follow(t *testing.T, text string) {
 	if strings.ContainsFunc(u.Redacted(), func(r rune) bool { return r <= ' ' || r > '~' }) {
 		t.Fatalf("%q: %q", text, u.Redacted())
 	}
+	if v, err := Parse(u.Redacted()); err != nil || v.Redacted() != u.Redacted() {
+		t.Fatalf("%q: %q, then %v, %v", text, u.Redacted(), v, err)
+	}
 	for _, place := range []Place{
 		{Host: "127.0.0.1", Port: "6432"}, {Host: "::1", Port: "1"}, {Host: "/run/my app", Port: "2"},
 	} {

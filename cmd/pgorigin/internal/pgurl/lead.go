@@ -88,3 +88,8 @@ func (u *URL) withoutTLS() string {
 	}
 	return "sslmode=disable"
 }
+
+// escape returns text as the value of a parameter. A slash needs no escape there.
+func escape(text string) string {
+	return strings.NewReplacer("+", "%20", "%2F", "/").Replace(url.QueryEscape(text))
+}

@@ -234,6 +234,9 @@ func (u *URL) listOf(name, authority string) string {
 // decode replaces %-escapes. what names the text in errors, which do not repeat it.
 func decode(text, what string) (string, error) {
 	var decoded strings.Builder
+	if strings.Contains(text, "\x00") {
+		return "", fmt.Errorf("%s has a zero byte, which Postgres cannot have", what)
+	}
 	for {
 		before, rest, found := strings.Cut(text, "%")
 		decoded.WriteString(before)

@@ -1,7 +1,7 @@
 package pgurl
 
 import (
-	"net/url"
+	"fmt"
 	"slices"
 	"strings"
 )
@@ -27,9 +27,7 @@ func (u *URL) Redacted() string {
 	if u.userinfo != "" {
 		text.WriteString(hidden + "@")
 	}
-	authority, _ := decode(u.authority, "") // Parse has decoded both
-	path, _ := decode(u.path, "")
-	text.WriteString(strings.ReplaceAll(escape(authority), "/", "%2F") + escape(path))
+	text.WriteString(printable(u.authority) + printable(u.path))
 	separator := "?"
 	for _, p := range u.params {
 		text.WriteString(separator)
@@ -40,7 +38,7 @@ func (u *URL) Redacted() string {
 		case p.value == "":
 			text.WriteString(p.name)
 		case slices.Contains(shownParameters(), plain(p.name)):
-			text.WriteString(p.name + "=" + escape(p.value))
+			text.WriteString(printable(p.text))
 		default:
 			text.WriteString(p.name + "=" + hidden)
 		}
@@ -54,8 +52,15 @@ func (u *URL) String() string { return u.Redacted() }
 // GoString is Redacted, so that no %#v prints a secret.
 func (u *URL) GoString() string { return u.Redacted() }
 
-// escape returns text with every character escaped that has a meaning in a URL, or is not printable.
-func escape(text string) string {
-	text = strings.ReplaceAll(url.QueryEscape(text), "+", "%20")
-	return strings.NewReplacer("%2F", "/", "%3A", ":", "%2C", ",", "%5B", "[", "%5D", "]").Replace(text)
+// printable returns a part of a URL, as written, with the characters escaped that may not be in a URL.
+func printable(text string) string {
+	var escaped strings.Builder
+	for i := range len(text) {
+		if c := text[i]; c <= ' ' || c > '~' {
+			fmt.Fprintf(&escaped, "%%%02X", c)
+		} else {
+			escaped.WriteByte(c)
+		}
+	}
+	return escaped.String()
 }
