@@ -86,21 +86,22 @@ func startServerAt(t *testing.T, addr string, z zone) *server {
 
 func (s *server) serve(conn net.Conn) {
 	defer conn.Close()
-	var length [2]byte
-	if _, err := io.ReadFull(conn, length[:]); err != nil {
-		return
-	}
-	question := make([]byte, binary.BigEndian.Uint16(length[:]))
-	if _, err := io.ReadFull(conn, question); err != nil {
-		return
-	}
-	for _, answer := range s.answer("tcp", question) {
-		if s.raw == nil {
-			answer = append(binary.BigEndian.AppendUint16(nil, uint16(len(answer))), answer...)
+	for { // libc asks for both families on one connection
+		var length [2]byte
+		if _, err := io.ReadFull(conn, length[:]); err != nil {
+			return
 		}
-		conn.Write(answer)
+		question := make([]byte, binary.BigEndian.Uint16(length[:]))
+		if _, err := io.ReadFull(conn, question); err != nil {
+			return
+		}
+		for _, answer := range s.answer("tcp", question) {
+			if s.raw == nil {
+				answer = append(binary.BigEndian.AppendUint16(nil, uint16(len(answer))), answer...)
+			}
+			conn.Write(answer)
+		}
 	}
-	io.Copy(io.Discard, conn) // until the client has read all
 }
 
 func (s *server) answer(network string, question []byte) [][]byte {
