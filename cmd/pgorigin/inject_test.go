@@ -152,37 +152,62 @@ func FuzzInjectedOrigins(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, value string) {
-		injector := new(inject.Injector)
-		for word, text := range map[string]string{"image": "i", "upstream": "db", "origins": value} {
-			if injector.Set(word, text) != nil {
-				return
-			}
-		}
-		out, _, err := injector.Inject([]byte(shopManifest))
-		if err != nil { // such as a port twice
-			return
-		}
-		var pod struct {
-			Spec struct {
-				InitContainers []struct {
-					Env []struct{ Name, Value string }
-				} `yaml:"initContainers"`
-			}
-		}
-		if err := yaml.Unmarshal(out, &pod); err != nil {
-			t.Fatal(err)
-		}
-		var env []string
-		for _, v := range pod.Spec.InitContainers[0].Env {
-			env = append(env, v.Name+"="+v.Value)
-		}
-		_, _, problems := config.Load(env)
+		problems := problemsOfInjected(t, map[string]string{"upstream": "db", "origins": value})
 		// An upstream that is our own listener depends on two settings, which the contract does not compare.
 		problems = slices.DeleteFunc(problems, func(p config.Problem) bool { return strings.Contains(p.Text, "our own") })
 		if len(problems) > 0 {
 			t.Errorf("%q: %v", value, problems)
 		}
 	})
+}
+
+// FuzzInjectedName: pgorigin starts with every name that the injection contract lets lead to it.
+func FuzzInjectedName(f *testing.F) {
+	for _, seed := range []string{
+		"db", "db.prod:5433", "localhost", "a.localhost:1", "localhosts", "1", "1.a", "1.2.3.4", "a:9632", "A", "a_b", "a.", "a-.b", "a:65535",
+		strings.Repeat("a", 64), strings.Repeat("a.", 123) + "b", strings.Repeat("a.", 123) + "b:65535",
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, value string) {
+		if problems := problemsOfInjected(t, map[string]string{"intercept": value}); len(problems) > 0 {
+			t.Errorf("%q: %v", value, problems)
+		}
+	})
+}
+
+// problemsOfInjected returns what pgorigin says about the environment of its container, or nothing if inject refuses the words.
+func problemsOfInjected(t *testing.T, words map[string]string) []config.Problem {
+	t.Helper()
+	injector := new(inject.Injector)
+	for word, text := range words {
+		if injector.Set(word, text) != nil || text == "" {
+			return nil
+		}
+	}
+	if err := injector.Set("image", "i"); err != nil {
+		t.Fatal(err)
+	}
+	out, _, err := injector.Inject([]byte(shopManifest))
+	if err != nil { // such as a port twice
+		return nil
+	}
+	var pod struct {
+		Spec struct {
+			InitContainers []struct {
+				Env []struct{ Name, Value string }
+			} `yaml:"initContainers"`
+		}
+	}
+	if err := yaml.Unmarshal(out, &pod); err != nil {
+		t.Fatal(err)
+	}
+	var env []string
+	for _, v := range pod.Spec.InitContainers[0].Env {
+		env = append(env, v.Name+"="+v.Value)
+	}
+	_, _, problems := config.Load(env)
+	return problems
 }
 
 func TestHelpOfInjection(t *testing.T) {
