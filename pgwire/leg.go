@@ -76,6 +76,13 @@ func (l *leg) setFinalDeadline(d time.Duration) {
 	_ = l.socket.SetDeadline(time.Now().Add(d))
 }
 
+// awaitInput waits until something can be read, or reading fails, if the connection can do that without a buffer.
+func (l *leg) awaitInput() {
+	if c, ok := l.Conn.(interface{ AwaitInput() error }); ok {
+		_ = c.AwaitInput() // the error comes again
+	}
+}
+
 // closeWrite ends the stream to the peer, if the connection can do that.
 func (l *leg) closeWrite() {
 	if c, ok := l.Conn.(interface{ CloseWrite() error }); ok {

@@ -169,48 +169,56 @@ func putBuffer(b *[]byte) { buffers.Put(b) }
 
 // copyToClient copies what the upstream sends until it has no more.
 func (s *session) copyToClient() {
+	for s.copyOnceToClient() {
+	}
+}
+
+// copyOnceToClient waits without a buffer, if possible: most sessions are idle. It returns false at the end.
+func (s *session) copyOnceToClient() bool {
+	s.upstream.awaitInput()
 	buf := getBuffer()
 	defer putBuffer(buf)
-	for {
-		n, err := s.upstream.Read(*buf)
-		if n > 0 {
-			if s.writeToClient((*buf)[:n]) != nil {
-				return
-			}
-		}
-		if err != nil {
-			s.noteEnding(upstream, err)
-			s.awaitDelivery()
-			s.sideEnded(upstream, err)
-			return
-		}
+	n, err := s.upstream.Read(*buf)
+	if n > 0 && s.writeToClient((*buf)[:n]) != nil {
+		return false
 	}
+	if err != nil {
+		s.noteEnding(upstream, err)
+		s.awaitDelivery()
+		s.sideEnded(upstream, err)
+	}
+	return err == nil
 }
 
 // copyToUpstream copies what the client sends until it has no more.
 func (s *session) copyToUpstream() {
+	for s.copyOnceToUpstream() {
+	}
+}
+
+// copyOnceToUpstream waits as copyOnceToClient does.
+func (s *session) copyOnceToUpstream() bool {
+	s.client.awaitInput()
 	buf := getBuffer()
 	defer putBuffer(buf)
-	for {
-		n, err := s.client.Read(*buf)
-		if n > 0 {
-			if !s.tracker.clientSays((*buf)[:n]) {
-				return
-			}
-			m, werr := s.upstream.Write((*buf)[:n])
-			s.toUpstream.Add(int64(m))
-			if werr != nil {
-				s.upstreamRefused(werr)
-				s.discardFromClient(*buf)
-				return
-			}
-			s.drainIfAsked()
+	n, err := s.client.Read(*buf)
+	if n > 0 {
+		if !s.tracker.clientSays((*buf)[:n]) {
+			return false
 		}
-		if err != nil {
-			s.sideEnded(downstream, err)
-			return
+		m, werr := s.upstream.Write((*buf)[:n])
+		s.toUpstream.Add(int64(m))
+		if werr != nil {
+			s.upstreamRefused(werr)
+			s.discardFromClient(*buf)
+			return false
 		}
+		s.drainIfAsked()
 	}
+	if err != nil {
+		s.sideEnded(downstream, err)
+	}
+	return err == nil
 }
 
 // discardFromClient reads what can no longer be forwarded, because the client may have to write it before it
@@ -228,8 +236,10 @@ func (s *session) discardFromClient(scrap []byte) {
 
 // copyBothWays relays without an event loop, on this goroutine and a second one.
 func (s *session) copyBothWays() {
-	s.server.offLoop.Add(1)
-	defer s.server.offLoop.Add(-1)
+	if !s.client.secured() { // which no event loop could relay
+		s.server.offLoop.Add(1)
+		defer s.server.offLoop.Add(-1)
+	}
 	var up sync.WaitGroup
 	up.Go(s.copyToUpstream)
 	s.copyToClient()

@@ -106,7 +106,8 @@ type Server struct {
 func (s *Server) loginTimeout() time.Duration { return cmp.Or(s.LoginTimeout, time.Minute) }
 
 // SessionsOffLoop returns how many sessions relay on goroutines. That costs more memory and processor time
-// than an event loop. On Linux there are none, unless an event loop could not take a connection.
+// than an event loop. On Linux there are none, unless an event loop could not take a connection. Sessions of clients
+// with TLS do not count: goroutines relay all of them.
 func (s *Server) SessionsOffLoop() int { return int(s.offLoop.Load()) }
 
 // Serve accepts clients on ln until Shutdown or Close, and then returns ErrServerClosed. It closes ln. It may

@@ -43,13 +43,35 @@ type Conn struct {
 	rejected   func() // called when the upstream rejects the client certificate; may be nil
 
 	answered atomic.Bool // application data have arrived
+
+	ahead  [1]byte // what AwaitInput has read
+	isRead bool    // ahead holds a byte
+}
+
+// AwaitInput waits until Read returns at once. The reader needs no buffer meanwhile. It must not be called after
+// SetNonBlocking.
+func (c *Conn) AwaitInput() error {
+	if c.isRead {
+		return nil
+	}
+	n, err := c.Read(c.ahead[:])
+	c.isRead = n > 0
+	return err
 }
 
 // Read reads decrypted bytes. In TLS 1.3 the upstream checks the client certificate after our side of the
 // handshake is done. Its rejection is the first thing that Read returns, as an *Error of
 // ReasonClientCertRequired or ReasonClientCertRejected. It can be read even after a Write has failed because
-// the upstream closed the connection.
+// the upstream closed the connection. After AwaitInput, Read does not wait.
 func (c *Conn) Read(p []byte) (int, error) {
+	if c.isRead && len(p) > 0 {
+		c.isRead = false
+		p[0] = c.ahead[0]
+		c.wire.instant = true
+		n, _ := c.tls.Read(p[1:]) // an error comes again
+		c.wire.instant = false
+		return 1 + n, nil
+	}
 	n, err := c.tls.Read(p)
 	if n > 0 {
 		c.answered.Store(true)

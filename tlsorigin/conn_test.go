@@ -146,3 +146,34 @@ func TestConnectionsDoNotKeepTheirAttempt(t *testing.T) {
 	}
 	t.Error("the attempt is still there")
 }
+
+// TestAwaitInput: a reader that waits without a buffer gets every byte, the end, and a deadline.
+func TestAwaitInput(t *testing.T) {
+	conn := dialPeer(t, func(_ net.Conn, server *tls.Conn) {
+		io.ReadFull(server, make([]byte, 1))
+		io.WriteString(server, "a")
+		io.ReadFull(server, make([]byte, 1))
+		io.WriteString(server, strings.Repeat("b", 40000))
+		server.CloseWrite()
+	})
+	conn.SetReadDeadline(time.Unix(1, 0))
+	if err := conn.AwaitInput(); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("a deadline: %v", err)
+	}
+	conn.SetReadDeadline(time.Time{})
+	var got strings.Builder
+	buf := make([]byte, 32<<10)
+	for err := error(nil); err == nil; {
+		if got.Len() < 2 {
+			io.WriteString(conn, "x")
+		}
+		_ = conn.AwaitInput()
+		_ = conn.AwaitInput() // changes nothing
+		var n int
+		n, err = conn.Read(buf)
+		got.Write(buf[:n])
+	}
+	if want := "a" + strings.Repeat("b", 40000); got.String() != want {
+		t.Errorf("got %d bytes, want %d", got.Len(), len(want))
+	}
+}

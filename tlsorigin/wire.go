@@ -4,6 +4,7 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -19,6 +20,7 @@ type wire struct {
 	permit   *permit // of the handshake; nil after it
 	waiter   *waiter // likewise
 	polling
+	instant bool // reads do not wait; only the reader knows
 
 	liveness *liveness   // nil means that the peer is not watched
 	watched  atomic.Bool // the next check of liveness includes this connection
@@ -33,8 +35,11 @@ type wire struct {
 }
 
 func (w *wire) Read(p []byte) (int, error) {
-	if w.on {
+	switch {
+	case w.on:
 		return w.handOver(p)
+	case w.instant:
+		return 0, syscall.EAGAIN // a temporary net.Error, as in handOver
 	}
 	if w.permit != nil {
 		return w.readInHandshake(p)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"syscall"
 	"time"
 )
 
@@ -15,6 +16,32 @@ type Conn struct {
 	*tls.Conn
 	wire    *wire
 	version string
+
+	ahead  [1]byte // what AwaitInput has read
+	isRead bool    // ahead holds a byte
+}
+
+// AwaitInput waits until Read returns at once. The reader needs no buffer meanwhile: most sessions are idle.
+func (c *Conn) AwaitInput() error {
+	if c.isRead {
+		return nil
+	}
+	n, err := c.Conn.Read(c.ahead[:])
+	c.isRead = n > 0
+	return err
+}
+
+// Read implements net.Conn. After AwaitInput it does not wait.
+func (c *Conn) Read(p []byte) (int, error) {
+	if !c.isRead || len(p) == 0 {
+		return c.Conn.Read(p)
+	}
+	c.isRead = false
+	p[0] = c.ahead[0]
+	c.wire.instant = true
+	n, _ := c.Conn.Read(p[1:]) // an error comes again
+	c.wire.instant = false
+	return 1 + n, nil
 }
 
 // TLSVersion returns the version in words.
@@ -37,11 +64,15 @@ func (c *Conn) CloseWrite() error {
 type wire struct {
 	net.Conn
 	unsent   []byte
+	instant  bool              // reads do not wait
 	lastRead *[plainAlert]byte // the end of what has been read in the handshake; nil after it
 }
 
 // Read implements net.Conn.
 func (w *wire) Read(p []byte) (int, error) {
+	if w.instant {
+		return 0, syscall.EAGAIN // a temporary net.Error: TLS keeps its state and can be asked again
+	}
 	n, err := w.Conn.Read(p)
 	if w.lastRead != nil {
 		read := append(w.lastRead[:], p[max(n-plainAlert, 0):n]...)

@@ -23,6 +23,9 @@ const (
 	kernelMemory  = 6 << 10  // the kernel's part of sessionMemory
 	loginMemory   = 96 << 10 // of a login, in addition to its session
 	guestMemory   = 16 << 10 // of a connection that is not a session
+
+	tlsSessionMemory = 44 << 10 // more, of a session whose client has TLS; 24 KiB of it while it is idle
+	tlsGuestMemory   = 48 << 10 // more, of a connection that is in the handshake
 )
 
 // pressedPercent of the memory limit may be in use when another session begins.
@@ -50,6 +53,7 @@ type resources struct {
 	descriptors int   // limit of open files; zero: none
 	maxSessions int   // sum of MAX_SESSIONS; zero: an origin has no limit
 	inUse       int   // descriptors of listeners and spares
+	clientTLS   bool  // clients may have TLS
 }
 
 // capacityPlan is what pgwire.Capacity is set to. Zero means no limit.
@@ -78,10 +82,14 @@ func planCapacity(r resources) capacityPlan {
 	}
 	if r.memory > 0 {
 		room := r.memory / 5 * 4
+		session, guest := int64(sessionMemory), int64(guestMemory)
+		if r.clientTLS {
+			session, guest = session+tlsSessionMemory, guest+tlsGuestMemory
+		}
 		p.logins = between(fewestLogins, int(room/8/loginMemory), mostLogins)
-		p.guests = min(p.guests, between(fewestGuests, int(room/16/guestMemory), mostGuests))
-		used := baseMemory + int64(p.logins)*loginMemory + int64(p.guests)*guestMemory
-		sessions := max(int((room-used)/sessionMemory), fewestSessions)
+		p.guests = min(p.guests, between(fewestGuests, int(room/16/guest), mostGuests))
+		used := baseMemory + int64(p.logins)*loginMemory + int64(p.guests)*guest
+		sessions := max(int((room-used)/session), fewestSessions)
 		if r.maxSessions > sessions {
 			p.warning = fmt.Sprintf("%sMAX_SESSIONS allows %d sessions in all, "+
 				"but the memory limit of %s leaves room for about %d",
@@ -146,6 +154,7 @@ func (s *Sidecar) resources(memory int64) resources {
 			}
 		}
 		r.maxSessions += o.MaxSessions
+		r.clientTLS = r.clientTLS || o.ListensSelfSigned() || o.ListensWithFiles()
 		unlimited = unlimited || o.MaxSessions == 0
 	}
 	if unlimited {
