@@ -12,7 +12,7 @@ REVISION     ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 # The time of the commit, so that two builds of one commit are the same, byte for byte.
 CREATED      ?= $(shell TZ=UTC0 git log -1 --date=format-local:%Y-%m-%dT%H:%M:%SZ --format=%cd 2>/dev/null || echo unknown)
 LDFLAGS       = -s -w -X main.version=$(VERSION) -X main.revision=$(REVISION) -X main.date=$(CREATED)
-# What the program is built for. "make lint" vets all of them, tests included, and "make dist" releases them.
+# What the program is built for: "make platforms" vets them, and "make dist" releases them.
 PLATFORMS     = linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64 freebsd/amd64 freebsd/arm64
 BINARY       ?= bin/pgorigin
 MAN          ?= bin/man
@@ -23,7 +23,7 @@ IMAGE        ?= pgorigin:$(VERSION)
 comma        := ,
 IMAGE_ARGS    = --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) --build-arg CREATED=$(CREATED)
 
-.PHONY: help build docs man test quick drivers unchanged faults hostile soak stall switchover burst suites stacks metrics browser pictures charts admission lint house fuzz demo bench check image install image-test reproducible dist publish-image publish-charts
+.PHONY: help build docs man test quick drivers unchanged faults hostile soak stall switchover burst suites stacks metrics browser pictures charts admission lint platforms house fuzz demo bench check image install image-test reproducible dist publish-image publish-charts
 
 help: ## prints this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
@@ -104,13 +104,15 @@ charts: install ## tests the charts with Helm 3 and 4; UPDATE=-update writes the
 admission: install ## tests injection on a real API server, which it builds once (ten minutes); KUBERNETES=1.29, or all; SHOW=-show; FUZZ=20000: random pods only
 	@test/admission/run "$(KUBERNETES)" $(SHOW) $(if $(FUZZ),-run TestEnginesAgree -timeout=4h -cases=$(FUZZ))
 
-lint: ## gofmt, go vet for all platforms, golangci-lint, actionlint
+lint: platforms ## gofmt, go vet for all platforms, golangci-lint, actionlint
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "gofmt would change:"; echo "$$unformatted"; exit 1; }
 	$(GO) vet -tags drivers,unchanged,faults,hostile,soak,stall,switchover,suites,regress,stacks,image,charts,admission,browser ./...
-	for platform in $(PLATFORMS); do \
-	  GOOS=$${platform%/*} GOARCH=$${platform#*/} CGO_ENABLED=0 $(GO) vet ./pgwire/... ./tlsorigin/... ./health/... ./cmd/... || exit; done
 	$(GO) run $(GOLANGCI_LINT) run ./...
 	$(GO) run $(ACTIONLINT) -shellcheck= -pyflakes=
+
+platforms: ## go vet for all platforms, tests included
+	for platform in $(PLATFORMS); do \
+	  GOOS=$${platform%/*} GOARCH=$${platform#*/} CGO_ENABLED=0 $(GO) vet ./pgwire/... ./tlsorigin/... ./health/... ./cmd/... || exit; done
 
 house: ## lists the packages: lines, files, imports, and uses against the reading order
 	@$(GO) run ./test/house $(ROOM)
