@@ -4,14 +4,18 @@ package unchanged
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/pgorigin/pgorigin/tlsorigin/tlstest"
 )
 
-// manifest is the pod of an application that is to be intercepted, with a mode of channel binding.
+// manifest is the pod of an application that is to be intercepted.
 const manifest = `
 apiVersion: v1
 kind: Pod
@@ -20,8 +24,7 @@ metadata:
   annotations:
     pgorigin/intercept: ` + realName + `
     pgorigin/ca-secret: db-ca
-    pgorigin/listen-ca-volume: listen-ca
-    pgorigin/channel-binding: %s
+    %s
 spec:
   containers:
   - name: app
@@ -43,36 +46,54 @@ type injected struct {
 	}
 }
 
-// inject lets "pgorigin inject" change the manifest, and does to the pod what the kubelet would. It returns the
-// variables of pgorigin, and the file of the CA that it makes.
-func (p *pod) inject(ctx context.Context, mode string) (env []string, caFile string, err error) {
+// Annotations that say which certificate clients see.
+const (
+	ownCA      = "pgorigin/listen-ca-volume: listen-ca"
+	fromSecret = "pgorigin/listen-secret: listen"
+)
+
+// inject lets "pgorigin inject" change the manifest with more annotations, and does to the pod what the kubelet would.
+// It returns the variables of pgorigin.
+func (p *pod) inject(ctx context.Context, annotations ...string) (env []string, err error) {
 	cmd := p.command(ctx, nil, shared.binary, "inject", "--image", "pgorigin")
-	cmd.Stdin = strings.NewReader(fmt.Sprintf(manifest, mode))
+	cmd.Stdin = strings.NewReader(fmt.Sprintf(manifest, strings.Join(annotations, "\n    ")))
 	out, err := cmd.Output()
 	if err != nil {
-		return nil, "", fmt.Errorf("inject: %w", err)
+		return nil, fmt.Errorf("inject: %w", err)
 	}
 	var pod injected
 	if err := yaml.Unmarshal(out, &pod); err != nil {
-		return nil, "", fmt.Errorf("read the injected manifest: %w", err)
+		return nil, fmt.Errorf("read the injected manifest: %w", err)
 	}
 	if len(pod.Spec.InitContainers) != 1 || len(pod.Spec.HostAliases) == 0 {
-		return nil, "", fmt.Errorf("injected: %s", out)
+		return nil, fmt.Errorf("injected: %s", out)
 	}
 	hosts := localhost
 	for _, alias := range pod.Spec.HostAliases {
 		hosts += alias.IP + "\t" + strings.Join(alias.Hostnames, "\t") + "\n"
 	}
 	for _, variable := range pod.Spec.InitContainers[0].Env {
-		// Volumes are folders here.
-		switch variable.Name {
-		case "PGORIGIN_TLS_CA_FILE":
+		switch path := variable.Value; {
+		case variable.Name == "PGORIGIN_TLS_CA_FILE":
 			variable.Value = shared.lab.CAFile
-		case "PGORIGIN_LISTEN_TLS_CA_FILE":
-			caFile = filepath.Join(p.folder, filepath.Base(variable.Value))
-			variable.Value = caFile
+		case filepath.IsAbs(path): // a volume is the pod's folder
+			variable.Value = filepath.Join(p.folder, filepath.Base(path))
 		}
 		env = append(env, variable.Name+"="+variable.Value)
 	}
-	return env, caFile, p.setHosts(hosts)
+	return env, p.setHosts(hosts)
+}
+
+// caFile is the file of the CA that pgorigin makes.
+func (p *pod) caFile() string { return filepath.Join(p.folder, "ca.crt") }
+
+// addSecret puts a certificate that proves the real name into the pod.
+func (p *pod) addSecret(pair *tlstest.Pair) error {
+	for name, text := range map[string][]byte{"tls.crt": pair.CertPEM(), "tls.key": pair.KeyPEM()} {
+		path := filepath.Join(p.folder, name)
+		if err := errors.Join(os.WriteFile(path, text, 0o600), os.Chown(path, nobody, nobody)); err != nil {
+			return fmt.Errorf("add a secret: %w", err)
+		}
+	}
+	return nil
 }

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -133,9 +132,7 @@ func start(ctx context.Context, lab *servers.Lab) error {
 // startServers starts a PostgreSQL 18, which offers channel binding, and a pgbouncer, which does not. Both demand TLS
 // and SCRAM, and prove themselves by the real name.
 func startServers(ctx context.Context, lab *servers.Lab) error {
-	pair := lab.CA.Issue(tlstest.Leaf{
-		CommonName: realName, DNSNames: []string{realName}, IPs: []net.IP{net.IPv4(127, 0, 0, 1)},
-	})
+	pair := realCertificate()
 	addresses := []string{"127.0.0.1"}
 	for network := netBridge; network < netLast; network++ {
 		addresses = append(addresses, serverIP(network))
@@ -157,6 +154,11 @@ func startServers(ctx context.Context, lab *servers.Lab) error {
 		Settings: []string{"listen_addr = " + serverIP(netBouncer), "listen_port = " + realPort},
 	})
 	return err
+}
+
+// realCertificate proves the real name.
+func realCertificate() *tlstest.Pair {
+	return shared.lab.CA.Issue(tlstest.Leaf{CommonName: realName, DNSNames: []string{realName}})
 }
 
 // postgres18 has the programs of PostgreSQL 18 and its libpq.

@@ -17,7 +17,7 @@ func TestParameters(t *testing.T) {
 		}
 	}
 	p := shared.pods[netStrip]
-	variables, caFile, err := p.inject(ctx, "bridge")
+	variables, err := p.inject(ctx, "pgorigin/channel-binding: bridge", ownCA)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,7 +39,7 @@ func TestParameters(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			text := libpqURL("", "")
 			text = text[:strings.Index(text, "?")+1] + c.parameters + "&sslrootcert="
-			said, err := libpq.run(ctx, p, nil, nil, text+caFile)
+			said, err := libpq.run(ctx, p, nil, nil, text+p.caFile())
 			judge(t, "intercepted", said, err, c.intercepted)
 			said, err = libpq.run(ctx, shared.pods[netPlain], exec, []string{"DATABASE_URL=" + text + shared.lab.CAFile})
 			judge(t, "under exec", said, err, c.wrapped)

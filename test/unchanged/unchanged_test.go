@@ -4,6 +4,7 @@ package unchanged
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"sync"
 	"testing"
@@ -34,6 +35,7 @@ func TestUnchanged(t *testing.T) {
 		intercepted(ctx, t, table, bouncerStrip, netBouncer, "strip")
 		intercepted(ctx, t, table, pgStrip, netStrip, "strip")
 		intercepted(ctx, t, table, pgBridge, netBridge, "bridge")
+		withSecret(ctx, t)
 	})
 	t.Run("exec", func(t *testing.T) { underExec(ctx, t, table) })
 	if t.Failed() {
@@ -93,7 +95,7 @@ func directly(ctx context.Context, t *testing.T) {
 func intercepted(ctx context.Context, t *testing.T, table *table, column string, network int, mode string) {
 	t.Helper()
 	p := shared.pods[network]
-	variables, caFile, err := p.inject(ctx, mode)
+	variables, err := p.inject(ctx, "pgorigin/channel-binding: "+mode, ownCA)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +107,7 @@ func intercepted(ctx context.Context, t *testing.T, table *table, column string,
 	var began, encrypted int
 	var mu sync.Mutex
 	each(func(d driver) {
-		urls, env := d.allModes(caFile)
+		urls, env := d.allModes(p.caFile())
 		said, err := d.run(ctx, p, nil, env, urls...)
 		if err != nil {
 			t.Errorf("%s: %v", column, err)
@@ -134,6 +136,24 @@ func intercepted(ctx context.Context, t *testing.T, table *table, column string,
 		t.Errorf("%s: %d sessions went through pgorigin, %d of them with TLS; want at least %d and %d",
 			column, len(ended), len(endedTLS), began, encrypted)
 	}
+}
+
+// withSecret gives pgorigin a certificate from the CA of the real server, which applications have in their URL already.
+func withSecret(ctx context.Context, t *testing.T) {
+	t.Helper()
+	p := shared.pods[netBridge]
+	variables, err := p.inject(ctx, "pgorigin/channel-binding: bridge", fromSecret)
+	if err := errors.Join(err, p.addSecret(realCertificate())); err != nil {
+		t.Fatal(err)
+	}
+	startOrigin(ctx, t, p, variables)
+	each(func(d driver) {
+		urls, env := d.allModes(shared.lab.CAFile)
+		said, err := d.run(ctx, p, nil, env, urls[verifyFull])
+		if err != nil || said[0] != works {
+			t.Errorf("%s, with a certificate of the real CA: %v, %v", d.name, said, err)
+		}
+	})
 }
 
 // startOrigin starts a pgorigin in a pod.
