@@ -81,7 +81,7 @@ func TestExecIsKilled(t *testing.T) {
 	if err := syscall.Kill(pid, syscall.SIGUSR2); err != nil {
 		t.Error(err)
 	}
-	cmdtest.WantCode(t, w.ended, -1)
+	cmdtest.WantCode(t, w.ended, 137)
 }
 
 // TestExecKeepsIgnoredSignalsIgnored: nohup, and a shell that starts something in the background, count on that.
@@ -128,6 +128,7 @@ func TestExecInAPipeline(t *testing.T) {
 		`"$0" exec yes | head -1`:                                               {stdout: "y\n"},
 		`echo two | "$0" exec -- sh -c "cat >&4" 4>&1`:                          {stdout: "two\n"},
 		`"$0" exec -- sh -c "sleep 0.1; exit 4" & wait $!; echo code $?`:        {stdout: "code 4\n"},
+		`"$0" exec -- sh -c "exit 143"; echo $?`:                                {stdout: "143\n"},
 		`set -e; "$0" exec false; echo no`:                                      {code: 1},
 		`x=$("$0" exec -- echo word); echo "[$x]"`:                              {stdout: "[word]\n"},
 		`"$0" exec -- "$0" exec --url-env=U true 2>/dev/null; echo $?`:          {stdout: "78\n"},

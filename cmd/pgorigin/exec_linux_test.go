@@ -140,7 +140,7 @@ func (w *wrapped) run(t *testing.T) {
 	}
 	go func() {
 		_ = w.Wait()
-		w.ended <- w.ProcessState.ExitCode()
+		w.ended <- shellCode(w.ProcessState)
 	}()
 }
 
@@ -171,6 +171,14 @@ func runExec(t *testing.T, env []string, args ...string) outcome {
 	return runProgram(t, pgoriginCommand(t.Context(), env, append([]string{"exec"}, args...)...))
 }
 
+// shellCode is the exit code as a shell has it.
+func shellCode(state *os.ProcessState) int {
+	if status := state.Sys().(syscall.WaitStatus); status.Signaled() {
+		return 128 + int(status.Signal())
+	}
+	return state.ExitCode()
+}
+
 func runProgram(t *testing.T, cmd *exec.Cmd) outcome {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
@@ -178,7 +186,7 @@ func runProgram(t *testing.T, cmd *exec.Cmd) outcome {
 	if err := cmd.Run(); cmd.ProcessState == nil {
 		t.Fatal(err)
 	}
-	return outcome{cmd.ProcessState.ExitCode(), stdout.String(), stderr.String()}
+	return outcome{shellCode(cmd.ProcessState), stdout.String(), stderr.String()}
 }
 
 func TestExecReturnsTheExitCode(t *testing.T) {

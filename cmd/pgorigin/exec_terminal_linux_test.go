@@ -159,7 +159,7 @@ func TestExecIsAJob(t *testing.T) {
 		{"fg\n", "exec -- sh"},
 		{"first\n", "line: first\r\n"},
 		{"echo code=$?, jobs: $(jobs).\n", "code=0, jobs: .\r\n"},
-		{"pgorigin exec -- sh -c 'trap \"exit 5\" INT; trap \"echo con''tinues\" CONT; echo \"trap\" set; while :; do sleep .2; done'\n", "trap set"},
+		{"pgorigin exec -- sh -c 'trap \"exit 5\" INT; trap \"echo con''tinues\" CONT; echo \"trap\" set; while :; do read line; done'\n", "trap set"},
 		{ctrlZ, "Stopped"},
 		{"fg\n", "continues"},
 		{ctrlC, "$ "},
@@ -168,6 +168,11 @@ func TestExecIsAJob(t *testing.T) {
 		{ctrlZ, ""},
 		{"go\n", "end"},
 		{"pgorigin exec -- sh -c 'kill -KILL $$' | cat; echo ${PIPESTATUS[0]}=killed\n", "137=killed"},
+		{"for i in 1 2; do pgorigin exec -- sh -c 'echo \"loop\" $0; exec sleep 20' $i; done\n", "loop 1"},
+		{ctrlC, "$ "},
+		{"echo i=$i\n", "i=1"},
+		{"pgorigin exec -- sh -c 'kill -STOP $$; echo \"went\" on'\n", "Stopped"},
+		{"fg\n", "went on"},
 		{"exit 3\n", "exit"},
 	} {
 		before, _ := w.stdout.Text()

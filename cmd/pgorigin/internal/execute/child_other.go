@@ -11,7 +11,7 @@ import (
 type child struct {
 	process *os.Process
 	stops   chan bool // nothing is sent
-	ended   chan int  // receives the exit code
+	ended   chan end  // receives one
 }
 
 // startChild starts the program at path.
@@ -22,14 +22,14 @@ func startChild(path string, argv, env []string) (*child, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start: %w", err)
 	}
-	c := &child{process: process, stops: make(chan bool), ended: make(chan int, 1)}
+	c := &child{process: process, stops: make(chan bool), ended: make(chan end, 1)}
 	go func() {
 		state, err := process.Wait()
 		if err != nil {
-			c.ended <- exitCannotStart
+			c.ended <- end{code: exitCannotStart}
 			return
 		}
-		c.ended <- state.ExitCode()
+		c.ended <- end{code: state.ExitCode()}
 	}()
 	return c, nil
 }

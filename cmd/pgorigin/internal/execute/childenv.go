@@ -12,9 +12,7 @@ import (
 func (p *places) childEnv(plan *plan) []string {
 	var values []string
 	if !plan.keepHost {
-		values = []string{
-			"PGHOST=" + p.at[0].Host, "PGPORT=" + p.at[0].Port, "PGSSLMODE=disable", "PGGSSENCMODE=disable",
-		}
+		values = []string{"PGHOST=" + p.at[0].Host, "PGPORT=" + p.at[0].Port, "PGSSLMODE=disable"}
 	}
 	for _, l := range plan.urls {
 		place := p.at[slices.Index(plan.origins, l.origin)]
@@ -37,7 +35,7 @@ func (p *plan) misleads(name, value string) bool {
 		return true
 	case p.keepHost:
 		return false
-	case strings.HasPrefix(name, "PGSSL"), name == "PGREQUIRESSL", name == "PGREQUIREPEER":
+	case strings.HasPrefix(name, "PGSSL"), name == "PGGSSENCMODE", name == "PGREQUIRESSL", name == "PGREQUIREPEER":
 		return true
 	case name == "PGCHANNELBINDING":
 		return value == "require"

@@ -21,6 +21,9 @@ const (
 	exitSignal      = 128 // plus the number of the signal
 )
 
+// startTime is how long after the start of the child a signal may turn up that came before it.
+const startTime = 50 * time.Millisecond
+
 // resumeAfter is how long a child that SIGCONT has reached may take to continue. If it does not, SIGCONT has
 // reached pgorigin alone.
 const resumeAfter = 100 * time.Millisecond
@@ -45,22 +48,41 @@ type execution struct {
 	ended   chan int       // receives the exit code of the sidecar
 
 	child   *child
+	started time.Time // when the child was
 	stopped bool      // the child is stopped, as by Ctrl-Z
-	resumed time.Time // when it went on last
+	changed time.Time // when it was stopped or went on last
 }
 
 // Run connects the command to the database and returns the exit code: that of the command, if it could be
-// started. The end of ctx means the same as SIGTERM.
+// started. The end of ctx means the same as SIGTERM. If a signal has ended the command, it ends this process,
+// too, where that is possible: a shell ends a loop at Ctrl-C only then.
 func Run(ctx context.Context, p cli.Process, o Options, command []string) int {
+	end := run(ctx, p, o, command)
+	if end.signal != 0 {
+		dieOf(end.signal)
+	}
+	return end.code
+}
+
+// end is how the command ended, or why it was not started.
+type end struct {
+	code   int
+	signal int // that has ended it; zero: none
+}
+
+// diedOf is the end by a signal.
+func diedOf(signal int) end { return end{exitSignal + signal, signal} }
+
+func run(ctx context.Context, p cli.Process, o Options, command []string) end {
 	defer observe.QueueOnlyStderr(&p)()
 	path, err := findCommand(command[0])
 	if err != nil {
-		return reportCommand(p, command[0], err)
+		return end{code: reportCommand(p, command[0], err)}
 	}
 	plan, problems := newPlan(p.Env, o)
 	if len(problems) > 0 {
 		config.Report(p.Stderr, problems)
-		return cli.ExitConfig
+		return end{code: cli.ExitConfig}
 	}
 	e := &execution{
 		signals: catchSignals(),
@@ -70,21 +92,22 @@ func Run(ctx context.Context, p cli.Process, o Options, command []string) int {
 	places, err := openPlaces(ctx, p.Env, plan)
 	if err != nil {
 		fmt.Fprintf(p.Stderr, "pgorigin: exec: %v\n", err)
-		return cli.ExitFailed
+		return end{code: cli.ExitFailed}
 	}
 	defer places.close()
 	p.Env, p.Names = places.sidecarEnv(plan), plan.names
 	e.serve(ctx, p, places.listeners, plan.warnings)
-	if code, ok := e.awaitUp(ctx); !ok {
-		return code
+	if early, ok := e.awaitUp(ctx); !ok {
+		return early
 	}
 	if e.child, err = startChild(path, command, places.childEnv(plan)); err != nil {
 		e.endSidecar(errors.New("the command cannot be started"))
-		return reportCommand(p, command[0], err)
+		return end{code: reportCommand(p, command[0], err)}
 	}
-	code := e.awaitChild(ctx, p)
+	e.started = time.Now()
+	ended := e.awaitChild(ctx, p)
 	e.endSidecar(errors.New("the command has ended"))
-	return code
+	return ended
 }
 
 // serve runs the sidecar beside everything else. It speaks to no service manager: the command may.
@@ -96,44 +119,43 @@ func (e *execution) serve(
 	}
 	around := sidecar.Surroundings{
 		Signals: e.tell, Hangups: e.reload, Listeners: listeners, Warnings: warnings,
-		Up: func() { close(e.up) }, Settle: settleTime,
+		Up: func() { close(e.up) }, FilesExist: true, Settle: settleTime,
 	}
 	go func() { e.ended <- sidecar.Serve(context.WithoutCancel(ctx), p, around) }()
 }
 
-// awaitUp waits until clients can connect. If that fails, or if a signal comes first, it returns the exit
-// code.
-func (e *execution) awaitUp(ctx context.Context) (code int, ok bool) {
+// awaitUp waits until clients can connect. If that fails, or if a signal comes first, it returns the end.
+func (e *execution) awaitUp(ctx context.Context) (early end, ok bool) {
 	for {
 		select {
 		case <-e.up:
-			return 0, true
+			return end{}, true
 		case code := <-e.ended:
-			return code, false
+			return end{code: code}, false
 		case sig := <-e.signals:
 			if !endsProcess(sig) {
 				continue
 			}
-			code = signalCode(sig)
+			early = diedOf(numberOf(sig))
 		case <-ctx.Done():
-			code = cli.ExitOK
 		}
 		e.endSidecar(errors.New("a signal came before the command was started"))
-		return code, false
+		return early, false
 	}
 }
 
-// awaitChild passes signals on until the child ends, and returns its exit code.
-func (e *execution) awaitChild(ctx context.Context, p cli.Process) int {
+// awaitChild passes signals on until the child ends.
+func (e *execution) awaitChild(ctx context.Context, p cli.Process) end {
 	done, served := ctx.Done(), e.ended
-	resume := time.NewTimer(0)
+	resume := time.NewTimer(resumeAfter)
+	resume.Stop() // until SIGCONT comes
 	defer resume.Stop()
 	for {
 		select {
-		case code := <-e.child.ended:
-			return code
+		case ended := <-e.child.ended:
+			return ended
 		case e.stopped = <-e.child.stops:
-			e.resumed = time.Now()
+			e.changed = time.Now()
 		case sig := <-e.signals:
 			e.pass(sig, resume)
 		case <-resume.C:

@@ -193,8 +193,7 @@ func originName(variable string) string {
 	return strings.Join(words, "_")
 }
 
-// load reads the settings as the sidecar will, before anything listens. Files that do not exist are no
-// problem: the sidecar waits for them.
+// load reads the settings as the sidecar will, before anything listens.
 func (p *plan) load() []config.Problem {
 	env := slices.Clone(p.env)
 	for i, o := range p.origins {
@@ -215,9 +214,6 @@ func (p *plan) load() []config.Problem {
 				Text: "expected no address, because --listen chooses one; leave out one of the two",
 			})
 		}
-	}
-	if !slices.ContainsFunc(problems, func(p config.Problem) bool { return p.Fault == config.NoFileFault }) {
-		return nil
 	}
 	config.SortProblems(problems)
 	return problems

@@ -49,7 +49,7 @@ func without(list []string, others ...string) string {
 // TestEnvironments: what the sidecar and the command get for what the application has.
 func TestEnvironments(t *testing.T) {
 	const defaults, addr = "PGORIGIN_LOG_LEVEL=warn PGORIGIN_HEALTH_ADDR=off", "PGORIGIN_LISTEN_ADDR=127.0.0.1:PORT1"
-	const here = "PGGSSENCMODE=disable PGHOST=127.0.0.1 PGPORT=PORT1 PGSSLMODE=disable"
+	const here = "PGHOST=127.0.0.1 PGPORT=PORT1 PGSSLMODE=disable"
 	const url, led = "DATABASE_URL=postgres://app:pw@db.internal/shop?sslmode=verify-full", "DATABASE_URL=postgres://app:pw@127.0.0.1:PORT1/shop?sslmode=disable"
 	for name, row := range map[string]struct {
 		env              string
@@ -89,7 +89,7 @@ func TestEnvironments(t *testing.T) {
 		},
 		"libpq's own": {
 			env: "PGORIGIN_UPSTREAM_ADDR=db:1 PGHOSTADDR=1.2.3.4 PGSSLROOTCERT=/x PGSSLMODE=verify-full PGSSLNEGOTIATION=direct " +
-				"PGUSER=app PGREQUIREAUTH=scram-sha-256 PGCHANNELBINDING=prefer PGHOST=db PGPORT=1 PGREQUIREPEER=postgres PGAPPNAME=x",
+				"PGUSER=app PGREQUIREAUTH=scram-sha-256 PGCHANNELBINDING=prefer PGHOST=db PGPORT=1 PGREQUIREPEER=postgres PGGSSENCMODE=prefer PGAPPNAME=x",
 			sidecar: "PGORIGIN_AUTH_REQUIRE=scram-sha-256 PGORIGIN_TLS_CA_FILE=/x PGORIGIN_TLS_NEGOTIATION=direct PGORIGIN_UPSTREAM_ADDR=db:1", command: "PGAPPNAME=x PGCHANNELBINDING=prefer PGREQUIREAUTH=scram-sha-256 PGUSER=app",
 		},
 		"libpq's own beside a URL": {

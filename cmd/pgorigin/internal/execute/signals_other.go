@@ -27,5 +27,8 @@ func (*execution) pass(os.Signal, *time.Timer) {}
 // endsProcess reports whether sig asks a process to end.
 func endsProcess(os.Signal) bool { return true }
 
-// signalCode is the exit code of a process that sig has ended.
-func signalCode(os.Signal) int { return 1 }
+// numberOf returns a code for a process that sig has ended.
+func numberOf(os.Signal) int { return 1 }
+
+// dieOf returns: no process ends by a signal.
+func dieOf(int) {}

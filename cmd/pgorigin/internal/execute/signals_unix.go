@@ -36,17 +36,25 @@ func catchSignals() chan os.Signal {
 
 // pass gives the child a signal that it has not got itself.
 func (e *execution) pass(sig os.Signal, resume *time.Timer) {
+	foreground := host.InForeground(syscall.Getpgrp()) // the terminal signals each process of the group
 	switch sig {
-	case syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTSTP, syscall.SIGWINCH:
-		if host.InForeground() {
-			return // the terminal gives it to each process of the group
+	case syscall.SIGINT, syscall.SIGQUIT:
+		if foreground && time.Since(e.started) > startTime {
+			return
+		}
+	case syscall.SIGWINCH:
+		if foreground {
+			return
+		}
+	case syscall.SIGTSTP:
+		if foreground || e.stopped || time.Since(e.changed) < resumeAfter {
+			return
 		}
 	case syscall.SIGCONT:
-		switch {
-		case e.stopped:
+		if e.stopped {
 			resume.Reset(resumeAfter)
-			return
-		case time.Since(e.resumed) < resumeAfter: // it has got the same one
+		}
+		if e.stopped || time.Since(e.changed) < resumeAfter {
 			return
 		}
 	case syscall.SIGHUP:
@@ -67,8 +75,28 @@ func endsProcess(sig os.Signal) bool {
 	return false
 }
 
-// signalCode is the exit code of a process that sig has ended.
-func signalCode(sig os.Signal) int {
+func numberOf(sig os.Signal) int {
 	number, _ := sig.(syscall.Signal)
-	return exitSignal + int(number)
+	return int(number)
+}
+
+// dieTimeout is more than the kernel needs to deliver a signal.
+const dieTimeout = time.Second
+
+// dieOf ends this process by a signal. It returns if that is impossible: the kernel keeps signals from the
+// first process, and the Go runtime answers other signals with stacks.
+func dieOf(number int) {
+	sig := syscall.Signal(number)
+	switch sig {
+	case syscall.SIGHUP, syscall.SIGINT, syscall.SIGTERM, syscall.SIGKILL:
+	default:
+		return
+	}
+	if os.Getpid() == 1 {
+		return
+	}
+	signal.Reset(sig)
+	if syscall.Kill(os.Getpid(), sig) == nil {
+		<-time.After(dieTimeout)
+	}
 }

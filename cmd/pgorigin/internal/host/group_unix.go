@@ -2,27 +2,20 @@
 
 package host
 
-import "golang.org/x/sys/unix"
+import (
+	"slices"
 
-// HasTerminal reports whether the process has a controlling terminal.
-func HasTerminal() bool {
-	_, err := foregroundGroup()
-	return err == nil
-}
+	"golang.org/x/sys/unix"
+)
 
-// InForeground reports whether the keys of the controlling terminal, such as Ctrl-C, signal the process group
-// of this process.
-func InForeground() bool {
-	group, err := foregroundGroup()
-	return err == nil && group == unix.Getpgrp()
-}
-
-// foregroundGroup returns the process group in the foreground of the controlling terminal.
-func foregroundGroup() (int, error) {
+// InForeground reports whether the keys of the controlling terminal, such as Ctrl-C, signal one of these
+// process groups. Without a terminal, they signal none.
+func InForeground(groups ...int) bool {
 	fd, err := unix.Open("/dev/tty", unix.O_RDONLY|unix.O_NOCTTY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
 	if err != nil {
-		return 0, err
+		return false
 	}
 	defer func() { _ = unix.Close(fd) }()
-	return unix.IoctlGetInt(fd, unix.TIOCGPGRP)
+	foreground, err := unix.IoctlGetInt(fd, unix.TIOCGPGRP)
+	return err == nil && slices.Contains(groups, foreground)
 }

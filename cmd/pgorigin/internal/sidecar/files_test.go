@@ -139,7 +139,7 @@ func TestAStartWaitsForFiles(t *testing.T) {
 				}
 				var stderr bytes.Buffer
 				p := cli.Process{Env: f.env, Stdout: io.Discard, Stderr: &stderr}
-				served, code := prepare(t.Context(), p, nil)
+				served, code := prepare(t.Context(), p, Surroundings{})
 				if took := time.Since(began); took != row.want || code != row.code {
 					t.Errorf("code %d after %v, want %d after %v\n%s", code, took, row.code, row.want, &stderr)
 				}
@@ -175,7 +175,7 @@ func TestAStartEndsWhileItWaits(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		time.AfterFunc(3*time.Second+time.Millisecond, stop)
 		var stderr bytes.Buffer
-		s, code := prepare(ctx, cli.Process{Env: f.env, Stdout: io.Discard, Stderr: &stderr}, nil)
+		s, code := prepare(ctx, cli.Process{Env: f.env, Stdout: io.Discard, Stderr: &stderr}, Surroundings{})
 		if s != nil || code != cli.ExitOK || time.Since(began) != 3*time.Second+time.Millisecond {
 			t.Errorf("%v, code %d after %v", s, code, time.Since(began))
 		}

@@ -62,6 +62,8 @@ type Surroundings struct {
 	Listeners map[string]net.Listener
 	Warnings  []config.Warning // are logged with those about the settings
 	Up        func()           // is called when clients can connect; nil: nobody wants to know
+	// FilesExist means that a file that does not exist is a mistake. Otherwise the Sidecar waits for it.
+	FilesExist bool
 	// Settle is how long the last sessions may take to end by themselves before the drain: their clients have
 	// ended, and the last message may be on its way. Zero means that the drain begins at once.
 	Settle time.Duration
@@ -88,7 +90,7 @@ func Serve(ctx context.Context, p cli.Process, around Surroundings) int {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		s, code = prepare(starting, p, around.Listeners)
+		s, code = prepare(starting, p, around)
 	}()
 	select {
 	case <-done:
@@ -111,12 +113,12 @@ func Serve(ctx context.Context, p cli.Process, around Surroundings) int {
 }
 
 // prepare returns a Sidecar that listens. If anything is wrong, it reports that to stderr and returns nil and
-// the exit code. Some listeners are bound already.
-func prepare(ctx context.Context, p cli.Process, bound map[string]net.Listener) (*Sidecar, int) {
+// the exit code.
+func prepare(ctx context.Context, p cli.Process, around Surroundings) (*Sidecar, int) {
 	began := time.Now()
 	s, problems := New(p)
-	s.bound = bound
-	if len(problems) > 0 && s.patience(problems) > 0 {
+	s.bound = around.Listeners
+	if len(problems) > 0 && !around.FilesExist && s.patience(problems) > 0 {
 		waiting := s
 		if code := waiting.listen(ctx, p); code != cli.ExitOK {
 			return nil, code
@@ -132,7 +134,7 @@ func prepare(ctx context.Context, p cli.Process, bound map[string]net.Listener) 
 	case s == nil:
 		return nil, cli.ExitOK // told to end
 	}
-	s.bound = bound
+	s.bound = around.Listeners
 	s.planResources(p.Env, host.CgroupMemory(os.DirFS("/")))
 	if code := s.listen(ctx, p); code != cli.ExitOK {
 		return nil, code
