@@ -14,7 +14,7 @@ import (
 
 const execHelp = `exec runs COMMAND with pgorigin beside it, until COMMAND ends. It takes the URL
 of the database from DATABASE_URL, or from the variables of --url-env. These
-variables, PGHOST, PGPORT and PGSSLMODE lead COMMAND to pgorigin.
+variables, PGHOST and PGPORT lead COMMAND to pgorigin.
 
 pgorigin takes over what the URL says about TLS. It always verifies chain and
 name, unless the URL says verify-ca and names a CA. The variables of "pgorigin

@@ -8,11 +8,15 @@ import (
 )
 
 // childEnv returns the variables of the command. libpq and the drivers that read its variables connect to
-// pgorigin, without TLS. The variables of pgorigin are not for the command.
+// pgorigin, without TLS. PGSSLMODE also counts for URLs of other servers, so it changes only if libpq would
+// refuse pgorigin: without it, libpq tries TLS first. The variables of pgorigin are not for the command.
 func (p *places) childEnv(plan *plan) []string {
 	var values []string
 	if !plan.keepHost {
-		values = []string{"PGHOST=" + p.at[0].Host, "PGPORT=" + p.at[0].Port, "PGSSLMODE=disable"}
+		values = []string{"PGHOST=" + p.at[0].Host, "PGPORT=" + p.at[0].Port}
+		if needsTLS(plan.child) {
+			values = append(values, "PGSSLMODE=disable")
+		}
 	}
 	for _, l := range plan.urls {
 		place := p.at[slices.Index(plan.origins, l.origin)]
@@ -28,19 +32,21 @@ func (p *places) childEnv(plan *plan) []string {
 }
 
 // misleads reports whether libpq could not connect to pgorigin with that variable of the application. It would
-// connect to PGHOSTADDR whatever the URL says.
+// connect to PGHOSTADDR whatever the URL says. All that may secure connections to other servers stays.
 func (p *plan) misleads(name, value string) bool {
-	switch {
-	case name == "PGHOSTADDR":
+	switch name {
+	case "PGHOSTADDR":
 		return true
-	case p.keepHost:
-		return false
-	case strings.HasPrefix(name, "PGSSL"), name == "PGGSSENCMODE", name == "PGREQUIRESSL", name == "PGREQUIREPEER":
-		return true
-	case name == "PGCHANNELBINDING":
+	case "PGCHANNELBINDING":
 		return value == "require"
-	case name == "PGREQUIREAUTH":
+	case "PGREQUIREAUTH":
 		return p.origins[0].bridges()
+	case "PGSSLROOTCERT":
+		return value == "system" && !p.keepHost
+	case "PGSSLNEGOTIATION", "PGREQUIRESSL", "PGREQUIREPEER":
+		return !p.keepHost
+	case "PGGSSENCMODE":
+		return value == "require" && !p.keepHost
 	}
 	return false
 }

@@ -40,37 +40,47 @@ func (p *plan) takeOver(env []string) []config.Problem {
 				"set PGORIGIN_UPSTREAM_ADDR to that host, PGUSER and PGDATABASE, and unset PGSERVICE",
 		}}
 	}
+	for _, o := range p.origins {
+		p.takeFor(o, env)
+	}
+	if isSet(env, "PGSSLCRLDIR") {
+		p.warn("pgorigin does not take over PGSSLCRLDIR; put the lists into one file, and name it in " +
+			"PGORIGIN_TLS_CRL_FILE")
+	}
+	return nil
+}
+
+// takeFor takes over what the URL of one origin does not say.
+func (p *plan) takeFor(o *origin, env []string) {
 	for _, f := range fallbacks() {
 		value := strings.TrimSpace(host.Getenv(env, f.variable))
 		switch value {
 		case "", "system", "TLSv1", "TLSv1.1", "TLSv1.2": // what holds anyway, or less
 			continue
 		}
-		if !p.urlHas(f.parameter) && !isSet(p.env, config.Prefix+f.unless) {
-			p.fill(f.word, strings.TrimPrefix(value, "TLSv"), f.variable)
+		if !o.urlHas(f.parameter) && !isSet(env, config.Prefix+f.unless) {
+			p.fill(o, f.word, strings.TrimPrefix(value, "TLSv"), f.variable)
 		}
 	}
-	if host.Getenv(env, "PGCHANNELBINDING") == "require" && !p.urlHas("channel_binding") {
-		p.fill("AUTH_CHANNEL_BINDING", "bridge", "")
-		p.fill("AUTH_REQUIRE", "scram-sha-256-plus", "")
+	if host.Getenv(env, "PGCHANNELBINDING") == "require" && !o.urlHas("channel_binding") {
+		p.fill(o, "AUTH_CHANNEL_BINDING", "bridge", "")
+		p.fill(o, "AUTH_REQUIRE", "scram-sha-256-plus", "")
 	}
-	if isSet(env, "PGSSLCRLDIR") {
-		p.warn("pgorigin does not take over PGSSLCRLDIR; put the lists into one file, and name it in " +
-			"PGORIGIN_TLS_CRL_FILE")
+	if !o.urlHas("sslmode") && !o.urlHas("ssl") && !isSet(env, config.Prefix+"TLS_VERIFY") {
+		p.takeMode(o, strings.TrimSpace(host.Getenv(env, "PGSSLMODE")))
 	}
-	p.takeMode(strings.TrimSpace(host.Getenv(env, "PGSSLMODE")))
-	return nil
 }
 
 // takeMode does with PGSSLMODE what config does with sslmode in a URL.
-func (p *plan) takeMode(mode string) {
-	const ca, pem = config.Prefix + "TLS_CA_FILE", config.Prefix + "TLS_CA_PEM"
-	ownCA := isSet(p.env, ca) || isSet(p.env, pem) || p.urlHas("sslrootcert")
+func (p *plan) takeMode(o *origin, mode string) {
+	ownCA := o.urlHas("sslrootcert")
+	for _, word := range []string{"TLS_CA_FILE", "TLS_CA_PEM"} {
+		ownCA = ownCA || isSet(p.env, o.prefix+word) || isSet(p.env, config.Prefix+word)
+	}
 	switch {
-	case mode == "", mode == "verify-full", p.urlHas("sslmode"), p.urlHas("ssl"),
-		isSet(p.env, config.Prefix+"TLS_VERIFY"):
+	case mode == "", mode == "verify-full":
 	case mode == config.VerifyCA && ownCA:
-		p.fill("TLS_VERIFY", config.VerifyCA, "")
+		p.fill(o, "TLS_VERIFY", config.VerifyCA, "")
 	case mode == config.VerifyCA:
 		p.warn("PGSSLMODE is verify-ca without PGSSLROOTCERT; pgorigin verifies the name, too (verify-full), and " +
 			"trusts the system roots")
@@ -80,42 +90,65 @@ func (p *plan) takeMode(mode string) {
 	}
 }
 
-// fill sets a variable of pgorigin that is not set. If name is not empty, it is what the user calls it.
-func (p *plan) fill(word, value, name string) {
-	variable := config.Prefix + word
-	if isSet(p.env, variable) {
+// fill sets a variable of an origin, unless the user has set it. If name is not empty, it is what the user
+// calls it.
+func (p *plan) fill(o *origin, word, value, name string) {
+	variable := o.prefix + word
+	if isSet(p.env, variable) || isSet(p.child, config.Prefix+word) {
 		return
 	}
 	p.env = append(p.env, variable+"="+value)
 	p.names[variable] = name
-	if word == "TLS_CERT_FILE" && !isSet(p.env, config.Prefix+"TLS_KEY_FILE") {
-		p.names[config.Prefix+"TLS_KEY_FILE"] = "PGSSLKEY" // what is missing
+	if word == "TLS_CERT_FILE" && !isSet(p.env, o.prefix+"TLS_KEY_FILE") {
+		p.names[o.prefix+"TLS_KEY_FILE"] = "PGSSLKEY" // what is missing
 	}
 }
 
-// urlHas reports whether the URL of the unnamed origin has a parameter.
-func (p *plan) urlHas(parameter string) bool {
-	return slices.ContainsFunc(p.urls, func(l link) bool {
-		return l.origin == p.origins[0] && l.url.Parameter(parameter) != ""
-	})
+// urlHas reports whether the URL of the origin has a parameter.
+func (o *origin) urlHas(parameter string) bool {
+	return o.url != nil && o.url.Parameter(parameter) != ""
 }
 
-// matchHost finds out where PGHOST leads. If that is neither the upstream nor unset, somebody uses it for
-// another server, and it stays as it is.
+// needsTLS reports whether libpq insists on TLS where a URL has no sslmode.
+func needsTLS(env []string) bool {
+	switch host.Getenv(env, "PGSSLMODE") {
+	case "require", "verify-ca", "verify-full":
+		return true
+	case "":
+		return host.Getenv(env, "PGSSLROOTCERT") == "system"
+	}
+	return false
+}
+
+// matchHost decides whether PGHOST is to lead to pgorigin. If it leads to another server, it stays as it is. If
+// it is not set and libpq insists on TLS by PGSSLMODE, that may be for other servers, so both stay.
 func (p *plan) matchHost(env []string) {
 	name, port := cmp.Or(host.Getenv(env, "PGHOST"), host.Getenv(env, "PGHOSTADDR")), host.Getenv(env, "PGPORT")
+	if name == "" && len(p.urls) > 0 && needsTLS(env) {
+		p.keepHost = true
+	}
 	upstream := p.origins[0].bound
-	if name == "" || upstream == nil {
+	if upstream == nil {
 		return
 	}
 	hosts, ports := strings.Split(name, ","), strings.Split(cmp.Or(port, "5432"), ",")
 	for i, one := range hosts {
 		addr := net.JoinHostPort(one, cmp.Or(ports[min(i, len(ports)-1)], "5432"))
-		if !slices.ContainsFunc(upstream.Upstream.Addr, func(a string) bool { return strings.EqualFold(a, addr) }) {
+		if one != "" && !slices.ContainsFunc(upstream.Upstream.Addr, func(a string) bool {
+			return strings.EqualFold(a, addr)
+		}) {
 			p.keepHost = true
 			p.warn("PGHOST and PGPORT stay as they are, because they lead to %s and not to the upstream; if they must "+
 				"lead to pgorigin, unset them", safetext.Quote(addr))
-			return
+			break
 		}
+	}
+	switch {
+	case p.keepHost && host.Getenv(env, "PGCHANNELBINDING") == "require":
+		p.warn("the command does not get PGCHANNELBINDING, because it cannot bind to pgorigin; write " +
+			"channel_binding=require into the URLs of other servers")
+	case !p.keepHost && needsTLS(env):
+		p.warn("the command gets PGSSLMODE=disable, because PGHOST leads to pgorigin; write sslmode into the URLs " +
+			"of other servers")
 	}
 }

@@ -31,6 +31,7 @@ type plan struct {
 type origin struct {
 	prefix string         // begins its variables
 	key    string         // tells it from others
+	url    *pgurl.URL     // that it is made of; nil: none
 	listen string         // LISTEN_ADDR, if that is set
 	bound  *config.Origin // what the variables say
 }
@@ -152,7 +153,7 @@ func (p *plan) addOrigins(env []string) {
 			l.origin = &origin{prefix: config.Prefix + strings.ToUpper(name) + "_"}
 			p.origins = append(p.origins, l.origin)
 		}
-		l.origin.key = key
+		l.origin.key, l.origin.url = key, l.url
 		p.names[l.origin.prefix+"UPSTREAM_URL"] = l.variable
 		p.env = append(p.env, l.origin.prefix+"UPSTREAM_URL="+l.url.ToUpstream())
 	}

@@ -49,7 +49,7 @@ func without(list []string, others ...string) string {
 // TestEnvironments: what the sidecar and the command get for what the application has.
 func TestEnvironments(t *testing.T) {
 	const defaults, addr = "PGORIGIN_LOG_LEVEL=warn PGORIGIN_HEALTH_ADDR=off", "PGORIGIN_LISTEN_ADDR=127.0.0.1:PORT1"
-	const here = "PGHOST=127.0.0.1 PGPORT=PORT1 PGSSLMODE=disable"
+	const here = "PGHOST=127.0.0.1 PGPORT=PORT1"
 	const url, led = "DATABASE_URL=postgres://app:pw@db.internal/shop?sslmode=verify-full", "DATABASE_URL=postgres://app:pw@127.0.0.1:PORT1/shop?sslmode=disable"
 	for name, row := range map[string]struct {
 		env              string
@@ -90,12 +90,13 @@ func TestEnvironments(t *testing.T) {
 		"libpq's own": {
 			env: "PGORIGIN_UPSTREAM_ADDR=db:1 PGHOSTADDR=1.2.3.4 PGSSLROOTCERT=/x PGSSLMODE=verify-full PGSSLNEGOTIATION=direct " +
 				"PGUSER=app PGREQUIREAUTH=scram-sha-256 PGCHANNELBINDING=prefer PGHOST=db PGPORT=1 PGREQUIREPEER=postgres PGGSSENCMODE=prefer PGAPPNAME=x",
-			sidecar: "PGORIGIN_AUTH_REQUIRE=scram-sha-256 PGORIGIN_TLS_CA_FILE=/x PGORIGIN_TLS_NEGOTIATION=direct PGORIGIN_UPSTREAM_ADDR=db:1", command: "PGAPPNAME=x PGCHANNELBINDING=prefer PGREQUIREAUTH=scram-sha-256 PGUSER=app",
+			sidecar: "PGORIGIN_AUTH_REQUIRE=scram-sha-256 PGORIGIN_TLS_CA_FILE=/x PGORIGIN_TLS_NEGOTIATION=direct PGORIGIN_UPSTREAM_ADDR=db:1", command: "PGAPPNAME=x PGCHANNELBINDING=prefer PGGSSENCMODE=prefer PGREQUIREAUTH=scram-sha-256 PGSSLMODE=disable PGSSLROOTCERT=/x PGUSER=app",
+			warning: "the command gets PGSSLMODE=disable",
 		},
 		"libpq's own beside a URL": {
 			env:     "DATABASE_URL=postgres://db/?sslrootcert=/url&channel_binding=prefer PGSSLROOTCERT=/x PGSSLCERT=/c PGSSLKEY=/k PGCHANNELBINDING=require PGSSLCRLDIR=/d",
 			sidecar: "PGORIGIN_TLS_CERT_FILE=/c PGORIGIN_TLS_KEY_FILE=/k PGORIGIN_UPSTREAM_URL=postgres://db/?sslrootcert=/url&channel_binding=prefer",
-			command: "DATABASE_URL=postgres://127.0.0.1:PORT1/?channel_binding=prefer&sslmode=disable",
+			command: "DATABASE_URL=postgres://127.0.0.1:PORT1/?channel_binding=prefer&sslmode=disable PGSSLCERT=/c PGSSLCRLDIR=/d PGSSLKEY=/k PGSSLROOTCERT=/x",
 			warning: "PGSSLCRLDIR",
 		},
 		"PGHOST elsewhere": {
@@ -106,12 +107,17 @@ func TestEnvironments(t *testing.T) {
 		},
 		"weaker PGSSLMODE": {
 			env:     "PGORIGIN_UPSTREAM_ADDR=db PGSSLMODE=require",
-			sidecar: "PGORIGIN_UPSTREAM_ADDR=db", warning: "PGSSLMODE is require, which verifies less",
+			sidecar: "PGORIGIN_UPSTREAM_ADDR=db", command: "PGSSLMODE=disable", warning: "PGSSLMODE is require, which verifies less",
 		},
 		"PGSSLMODE without the name": {
 			env:     "DATABASE_URL=postgres://db/ PGSSLMODE=verify-ca PGSSLROOTCERT=/ca PGSSLMINPROTOCOLVERSION=TLSv1.3",
 			sidecar: "PGORIGIN_TLS_CA_FILE=/ca PGORIGIN_TLS_MIN_VERSION=1.3 PGORIGIN_TLS_VERIFY=verify-ca PGORIGIN_UPSTREAM_URL=postgres://db/",
-			command: "DATABASE_URL=postgres://127.0.0.1:PORT1/?sslmode=disable",
+			command: "DATABASE_URL=postgres://127.0.0.1:PORT1/?sslmode=disable PGSSLMINPROTOCOLVERSION=TLSv1.3 PGSSLMODE=verify-ca PGSSLROOTCERT=/ca",
+		},
+		"a URL of its own that does not say it": {
+			env: "A=postgres://db:1/?sslrootcert=/a&channel_binding=prefer B=postgres://db:2/ PGSSLROOTCERT=/x PGCHANNELBINDING=require", options: Options{URLEnv: []string{"A", "B"}},
+			sidecar: "PGORIGIN_B_AUTH_CHANNEL_BINDING=bridge PGORIGIN_B_AUTH_REQUIRE=scram-sha-256-plus PGORIGIN_B_LISTEN_ADDR=127.0.0.1:PORT2 PGORIGIN_B_TLS_CA_FILE=/x PGORIGIN_B_UPSTREAM_URL=postgres://db:2/ PGORIGIN_ORIGINS=b PGORIGIN_UPSTREAM_URL=postgres://db:1/?sslrootcert=/a&channel_binding=prefer",
+			command: "A=postgres://127.0.0.1:PORT1/?channel_binding=prefer&sslmode=disable B=postgres://127.0.0.1:PORT2/?sslmode=disable PGSSLROOTCERT=/x",
 		},
 		"channel binding": {
 			env:     "PGORIGIN_UPSTREAM_ADDR=db PGREQUIREAUTH=scram-sha-256 PGCHANNELBINDING=require",

@@ -5,6 +5,7 @@ package execute
 import (
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
 
@@ -87,12 +88,8 @@ const dieTimeout = time.Second
 // first process, and the Go runtime answers other signals with stacks.
 func dieOf(number int) {
 	sig := syscall.Signal(number)
-	switch sig {
-	case syscall.SIGHUP, syscall.SIGINT, syscall.SIGTERM, syscall.SIGKILL:
-	default:
-		return
-	}
-	if os.Getpid() == 1 {
+	deadly := []syscall.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGTERM, syscall.SIGKILL}
+	if os.Getpid() == 1 || !slices.Contains(deadly, sig) {
 		return
 	}
 	signal.Reset(sig)
