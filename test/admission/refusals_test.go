@@ -5,6 +5,7 @@ package admission
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -59,7 +60,7 @@ func refusedPods(t *testing.T, r *release, injected bool) {
 		{"Windows", fmt.Sprintf(askingPod, "", "  os: {name: windows}"), object + windows},
 		{"Windows by selector", fmt.Sprintf(askingPod, "", "  nodeSelector: {kubernetes.io/os: windows}"), object + windows},
 		{"root", fmt.Sprintf(askingPod, "", "  securityContext: {runAsUser: 0}"), object + "spec.securityContext.runAsUser is 0: pgorigin does not run as root; set runAsUser on the containers that need root, and not on the pod"},
-		{"port of pgorigin", container("ports: [{containerPort: 6432}]"), object + `container "web" has port 6432, which pgorigin listens on: choose a free one in annotation pgorigin/listen-port or pgorigin/origins`},
+		{"port of pgorigin", container("ports: [{containerPort: 6432}]"), object + `container "web" has port 6432, which pgorigin listens on: choose a free one in annotation pgorigin/listen-port, pgorigin/intercept or pgorigin/origins`},
 		{
 			"port of an origin", strings.Replace(container("ports: [{containerPort: 1}, {containerPort: 6434}]"), "metadata: {", "metadata: {annotations: {pgorigin/origins: '6433=a 6434=b'}, ", 1),
 			object + `container "web" has port 6434, which pgorigin listens on`,
@@ -68,6 +69,15 @@ func refusedPods(t *testing.T, r *release, injected bool) {
 		{"two origins at a port", annotated("pgorigin/origins: '1=a 2=b 1=c'"), object + `annotation pgorigin/origins: expected PORT=host[:port], or up to 32 of them with one space between; each port once, and none is 9632`},
 		{"33 origins", annotated("pgorigin/origins: '" + strings.Join(origins(33), " ") + "'"), object + `annotation pgorigin/origins: expected PORT`},
 		{"origin at the first port", annotated("pgorigin/origins: '6433=a 6432=b'"), object + "annotation pgorigin/listen-port and annotation pgorigin/origins: both have port 6432; choose another one for one of them"},
+		{"name that is an address", annotated("pgorigin/intercept: 10.0.0.1"), object + "annotation pgorigin/intercept: expected name[:port] of the database as the application has it"},
+		{"localhost", annotated("pgorigin/intercept: 'localhost:5432'"), object + "annotation pgorigin/intercept: expected name[:port]"},
+		{"volume and Secret of the port", annotated("pgorigin/intercept: db, pgorigin/listen-ca-volume: a, pgorigin/listen-secret: b") + "  volumes: [{name: a, emptyDir: {}}]\n", object + "annotation pgorigin/listen-ca-volume and annotation pgorigin/listen-secret: a certificate of a Secret has a CA of its own"},
+		{"name and its port", annotated("pgorigin/intercept: db, pgorigin/listen-port: '7000'"), object + "annotation pgorigin/intercept and annotation pgorigin/listen-port: pgorigin listens on the port of intercept; remove one of them"},
+		{"Secret of the port without a name", annotated("pgorigin/listen-secret: a"), object + "annotation pgorigin/listen-secret is set, but not annotation pgorigin/intercept: set both, or remove it"},
+		{
+			"name that leads elsewhere", strings.Replace(annotated("pgorigin/intercept: db"), "spec:\n", "spec:\n  hostAliases: [{ip: 10.0.0.1, hostnames: [db]}]\n", 1),
+			object + "spec.hostAliases leads the name of intercept to 10.0.0.1: remove the name there, or intercept",
+		},
 		{"port of its probes", container("ports: [{containerPort: 9632}]"), object + `container "web" has port 9632, which pgorigin answers probes on: use another port there`},
 		{"container of its name", strings.Replace(container(""), `containers: [`, `containers: [{name: pgorigin, image: x}, `, 1), object + "the label pgorigin/inject on pod or namespace asks for a sidecar, and container pgorigin is no native sidecar: rename it"},
 		{"volume of its name", fmt.Sprintf(askingPod, "", "  volumes: [{name: pgorigin-ca, emptyDir: {}}]"), "pgorigin-ca"},
@@ -76,7 +86,8 @@ func refusedPods(t *testing.T, r *release, injected bool) {
 			if _, guard, _ := offered(); !guard && row.about == "container of its name" {
 				return // TestLocked says what passes without a guard
 			}
-			if beside := strings.Contains(row.want, `container "web"`) || row.about == "volume of its name" || row.about == "origin at the first port"; beside && !injected {
+			needsSidecar := []string{"volume of its name", "origin at the first port", "name and its port", "Secret of the port without a name", "name that leads elsewhere"}
+			if beside := strings.Contains(row.want, `container "web"`) || slices.Contains(needsSidecar, row.about); beside && !injected {
 				row.want = noSidecar
 			}
 			refused(t, r.pods, row.pod, row.want)
