@@ -185,8 +185,8 @@ func couldBind() error {
 func boundToClient() error {
 	return &Error{
 		Kind: ReasonAuthChannelBinding, Case: CaseBoundToClient, State: stateInvalidAuth,
-		Text: "the upstream offers channel binding, and the client's TLS ends in pgorigin: " +
-			"the upstream would refuse a login that the client binds to its own TLS channel, or could bind to it",
+		Text: "the client's TLS ends in pgorigin, so the client cannot bind its login to the TLS channel of " +
+			"the upstream, and the upstream offers channel binding",
 	}
 }
 

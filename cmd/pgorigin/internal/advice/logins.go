@@ -240,7 +240,7 @@ func loginReasons() []reason {
 func boundToClient() reasonCase {
 	return withCase(pgwire.CaseBoundToClient, "the client has TLS to pgorigin, and would bind the login to that",
 		"Set {own:AUTH_CHANNEL_BINDING}=bridge: pgorigin then logs in itself, with channel binding.",
-		"A bridge needs {LISTEN_ADDR} on loopback, or {AUTH_PASSWORD_FILE}.",
+		"Remove channel_binding=require from the client's settings: no mode can serve it.",
 		"Or set channel_binding=disable or sslmode=disable in the client, with {own:AUTH_CHANNEL_BINDING}=strip.")
 }
 
