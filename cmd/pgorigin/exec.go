@@ -71,7 +71,7 @@ func (f namesFlag) Set(value string) error {
 	for name := range strings.SplitSeq(value, ",") {
 		name = strings.TrimSpace(name)
 		switch {
-		case name == "" || strings.ContainsAny(name, "= \x00"):
+		case strings.Trim(name, "_") == "" || strings.ContainsAny(name, "= \x00"):
 			return fmt.Errorf("expected names of variables such as DATABASE_URL,REPLICA_URL; %s is none",
 				safetext.Quote(name))
 		case slices.Contains(names, name):

@@ -225,6 +225,7 @@ func TestExecReturnsTheExitCode(t *testing.T) {
 		{[]string{"--"}, 2, "expected a command"},
 		{[]string{"--listen", "udp", "true"}, 2, "--listen: expected auto, socket or tcp"},
 		{[]string{"--url-env", "A,,B", "true"}, 2, "--url-env: expected names of variables"},
+		{[]string{"--url-env", "A,_", "true"}, 2, "--url-env: expected names of variables"},
 		{[]string{"--urlenv", "A", "true"}, 2, "did you mean --url-env?"},
 		{[]string{"--url-env", "A", "true"}, 78, "A: not set: --url-env names it"},
 	} {

@@ -199,7 +199,11 @@ func (p *plan) load() []config.Problem {
 	env := slices.Clone(p.env)
 	for i, o := range p.origins {
 		if o.listen = strings.TrimSpace(host.Getenv(env, o.prefix+"LISTEN_ADDR")); o.listen == "" {
-			env = append(env, fmt.Sprintf("%sLISTEN_ADDR=unix:/pgorigin-exec/%d", o.prefix, i))
+			placeholder := fmt.Sprintf("unix:/pgorigin-exec/%d", i)
+			if !host.HasUnixSockets {
+				placeholder = fmt.Sprintf("127.0.0.1:%d", i+1)
+			}
+			env = append(env, o.prefix+"LISTEN_ADDR="+placeholder)
 		}
 	}
 	loaded, _, problems := config.LoadAs(env, p.names)
@@ -216,8 +220,31 @@ func (p *plan) load() []config.Problem {
 			})
 		}
 	}
+	problems = append(problems, p.checkPort()...)
 	config.SortProblems(problems)
 	return problems
+}
+
+// checkPort refuses a port that nobody has asked for, where pgorigin logs in for everybody who connects. Any
+// user of the machine could.
+func (p *plan) checkPort() []config.Problem {
+	if p.listen != ListenAuto {
+		return nil
+	}
+	for _, o := range p.origins {
+		switch {
+		case o.listen != "" || o.bound == nil || o.bound.Auth.PasswordFile == "":
+		case p.canUseSockets():
+			p.listen = ListenSocket
+		default:
+			return []config.Problem{{
+				Variable: o.bound.Variable("AUTH_PASSWORD_FILE"),
+				Text: "every user of this machine could connect to a port without a password; use --listen=socket, " +
+					"or --listen=tcp if nobody else uses this machine",
+			}}
+		}
+	}
+	return nil
 }
 
 // match finds the URLs that lead to the upstream that is given. Others stay as they are.

@@ -171,3 +171,22 @@ func TestProblems(t *testing.T) {
 		}
 	}
 }
+
+// TestPasswordNeedsASocket: pgorigin logs in for nobody else, unless that is wanted.
+func TestPasswordNeedsASocket(t *testing.T) {
+	env := []string{
+		"DATABASE_URL=postgres://a:secret@h/", "PGORIGIN_AUTH_CHANNEL_BINDING=bridge", "PGORIGIN_AUTH_PASSWORD_FILE=UPSTREAM_URL",
+	}
+	for listen, want := range map[Listen]string{
+		ListenAuto: "PGORIGIN_AUTH_PASSWORD_FILE: every user of this machine could", ListenSocket: "", ListenTCP: "",
+	} {
+		_, problems := newPlan(env, Options{URLEnv: []string{"DATABASE_URL"}, Listen: listen})
+		got := ""
+		for _, p := range problems {
+			got += p.String()
+		}
+		if !strings.HasPrefix(got, want) || want == "" && got != "" {
+			t.Errorf("%s: %s, want %s", listen, got, want)
+		}
+	}
+}
