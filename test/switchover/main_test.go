@@ -78,6 +78,7 @@ var shared suite
 const inside = "PGORIGIN_SWITCHOVER_INSIDE"
 
 func TestMain(m *testing.M) {
+	flag.Parse()
 	if os.Getenv(inside) == "" {
 		os.Exit(enter())
 	}
