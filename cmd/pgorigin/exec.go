@@ -18,8 +18,8 @@ variables, PGHOST and PGPORT lead COMMAND to pgorigin.
 
 pgorigin takes over what the URL says about TLS. It always verifies chain and
 name, unless the URL says verify-ca and names a CA. The variables of "pgorigin
-run" apply, with two other defaults: PGORIGIN_LOG_LEVEL is warn, and
-PGORIGIN_HEALTH_ADDR is off.
+run" apply, with other defaults: PGORIGIN_LOG_LEVEL is warn,
+PGORIGIN_HEALTH_ADDR is off, PGORIGIN_SHUTDOWN_TIMEOUT is 5s.
 
 pgorigin passes signals to COMMAND, and ends when COMMAND has ended.
 

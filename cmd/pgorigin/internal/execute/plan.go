@@ -69,7 +69,8 @@ func newPlan(env []string, o Options) (*plan, []config.Problem) {
 }
 
 // settings returns the variables of the sidecar that are for it in env, with defaults of its own: two
-// commands may run at once, and their output is what counts. When the sidecar ends, the command decides.
+// commands may run at once, and their output is what counts. When the sidecar ends, the command decides. What
+// it leaves behind may not delay its next start for long.
 func settings(env []string) []string {
 	var own []string
 	for _, entry := range env {
@@ -80,7 +81,7 @@ func settings(env []string) []string {
 			own = append(own, entry)
 		}
 	}
-	for _, fallback := range []string{"LOG_LEVEL=warn", "HEALTH_ADDR=off"} {
+	for _, fallback := range []string{"LOG_LEVEL=warn", "HEALTH_ADDR=off", "SHUTDOWN_TIMEOUT=5s"} {
 		word, _, _ := strings.Cut(fallback, "=")
 		if !isSet(env, config.Prefix+word) {
 			own = append(own, config.Prefix+fallback)

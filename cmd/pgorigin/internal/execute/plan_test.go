@@ -48,7 +48,7 @@ func without(list []string, others ...string) string {
 
 // TestEnvironments: what the sidecar and the command get for what the application has.
 func TestEnvironments(t *testing.T) {
-	const defaults, addr = "PGORIGIN_LOG_LEVEL=warn PGORIGIN_HEALTH_ADDR=off", "PGORIGIN_LISTEN_ADDR=127.0.0.1:PORT1"
+	const defaults, addr = "PGORIGIN_LOG_LEVEL=warn PGORIGIN_HEALTH_ADDR=off PGORIGIN_SHUTDOWN_TIMEOUT=5s", "PGORIGIN_LISTEN_ADDR=127.0.0.1:PORT1"
 	const here = "PGHOST=127.0.0.1 PGPORT=PORT1"
 	const url, led = "DATABASE_URL=postgres://app:pw@db.internal/shop?sslmode=verify-full", "DATABASE_URL=postgres://app:pw@127.0.0.1:PORT1/shop?sslmode=disable"
 	for name, row := range map[string]struct {
