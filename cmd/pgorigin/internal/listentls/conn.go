@@ -1,7 +1,6 @@
 package listentls
 
 import (
-	"bytes"
 	"crypto/tls"
 	"errors"
 	"net"
@@ -59,14 +58,18 @@ func (c *Conn) CloseWrite() error {
 // wire is the connection below TLS.
 //
 // A write that has timed out would break TLS for good, although its deadline may only be the interrupt of a
-// session, which then tells its client why it ends. So wire keeps the rest of such a write, and sends it ahead of
-// the next one.
+// session, which then tells its client why it ends. So wire keeps what had no room, and sends it ahead of the next
+// write. A peer that misses a record takes the next one for a forgery: once a record is lost, nothing follows it.
 type wire struct {
 	net.Conn
 	unsent   []byte
+	lost     error             // why a record could not be sent
 	instant  bool              // reads do not wait
 	lastRead *[plainAlert]byte // the end of what has been read in the handshake; nil after it
 }
+
+// maxUnsent is more than what a relay writes until it sees that it is interrupted, and what the end adds to it.
+const maxUnsent = 128 << 10
 
 // Read implements net.Conn.
 func (w *wire) Read(p []byte) (int, error) {
@@ -83,18 +86,30 @@ func (w *wire) Read(p []byte) (int, error) {
 
 // Write implements net.Conn.
 func (w *wire) Write(p []byte) (int, error) {
+	if w.lost != nil {
+		return 0, w.lost
+	}
 	if len(w.unsent) > 0 {
 		n, err := w.Conn.Write(w.unsent)
 		w.unsent = w.unsent[n:]
 		if err != nil {
-			return 0, err
+			return w.keep(p, 0, err)
 		}
 	}
 	n, err := w.Conn.Write(p)
-	if n < len(p) && errors.Is(err, os.ErrDeadlineExceeded) {
-		w.unsent = bytes.Clone(p[n:])
+	if err != nil {
+		return w.keep(p, n, err)
+	}
+	return n, nil
+}
+
+// keep keeps p without its first n bytes, which were written before err.
+func (w *wire) keep(p []byte, n int, err error) (int, error) {
+	if rest := p[n:]; errors.Is(err, os.ErrDeadlineExceeded) && len(w.unsent)+len(rest) <= maxUnsent {
+		w.unsent = append(w.unsent, rest...)
 		return len(p), nil
 	}
+	w.lost = err
 	return n, err
 }
 

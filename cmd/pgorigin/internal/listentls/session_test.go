@@ -170,57 +170,97 @@ func TestResumption(t *testing.T) {
 	}
 }
 
-// interrupted is a connection whose next write meets a deadline after some bytes.
-type interrupted struct {
+// narrow is a connection that has room for some bytes. Then its writes meet their deadline.
+type narrow struct {
 	net.Conn
-	after int
+	room int // -1 is without end
 }
 
-func (c *interrupted) Write(p []byte) (int, error) {
-	if c.after < 0 {
+func (c *narrow) Write(p []byte) (int, error) {
+	if c.room < 0 {
 		return c.Conn.Write(p)
 	}
-	n, err := c.Conn.Write(p[:min(c.after, len(p))])
-	c.after = -1
-	return n, errors.Join(err, os.ErrDeadlineExceeded)
+	n, err := c.Conn.Write(p[:min(c.room, len(p))])
+	c.room -= n
+	if n < len(p) {
+		err = errors.Join(err, os.ErrDeadlineExceeded)
+	}
+	return n, err
 }
 
-// TestInterruptedWrite: a deadline in the middle of a record does not break the connection: the client still gets
-// the rest, and why its session ends.
+// secureNarrow returns both ends of a TLS connection.
+func secureNarrow(t *testing.T) (client *tls.Conn, server net.Conn, below *narrow) {
+	t.Helper()
+	r := newRig(t, nil)
+	near, far := pgtest.TCPPair(t)
+	below = &narrow{Conn: near, room: -1}
+	type made struct {
+		conn net.Conn
+		err  error
+	}
+	done := make(chan made, 1)
+	go func() {
+		conn, err := r.server.StartTLS(below, false)
+		done <- made{conn, err}
+	}()
+	client = tls.Client(far, r.config())
+	if err := client.HandshakeContext(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	secured := <-done
+	if secured.err != nil {
+		t.Fatal(secured.err)
+	}
+	t.Cleanup(func() { _ = client.Close() })
+	return client, secured.conn, below
+}
+
+// TestInterruptedWrite: a deadline in a record, or between the records of one write, does not break the connection:
+// the client still gets the rest, and why its session ends.
 func TestInterruptedWrite(t *testing.T) {
 	t.Parallel()
-	for _, after := range []int{0, 1, 5, 20} {
-		r := newRig(t, nil)
-		near, far := pgtest.TCPPair(t)
-		slow := &interrupted{Conn: near, after: -1}
-		type made struct {
-			conn net.Conn
-			err  error
+	want := strings.Repeat("x", relayed) + "why it ends"
+	for _, room := range []int{0, 1, 5, 20, 1300, 20000} {
+		client, server, below := secureNarrow(t)
+		below.room = room
+		if n, err := io.WriteString(server, want[:relayed]); n != relayed || err != nil {
+			t.Errorf("after %d bytes: %d, %v", room, n, err)
 		}
-		done := make(chan made, 1)
-		go func() {
-			conn, err := r.server.StartTLS(slow, false)
-			done <- made{conn, err}
-		}()
-		client := tls.Client(far, r.config())
-		if err := client.HandshakeContext(t.Context()); err != nil {
-			t.Fatal(err)
+		below.room = -1
+		if _, err := io.WriteString(server, want[relayed:]); err != nil {
+			t.Errorf("after %d bytes: %v", room, err)
 		}
-		server := <-done
-		if server.err != nil {
-			t.Fatal(server.err)
+		_ = server.Close()
+		if got, err := io.ReadAll(client); string(got) != want || err != nil {
+			t.Errorf("after %d bytes: %d bytes, %v", room, len(got), err)
 		}
-		slow.after = after
-		for _, part := range []string{"first, ", "second, ", "third"} {
-			if n, err := io.WriteString(server.conn, part); n != len(part) || err != nil {
-				t.Errorf("%q after %d bytes: %d, %v", part, after, n, err)
+	}
+}
+
+// relayed is the size of the writes of a relay: several records.
+const relayed = 32 << 10
+
+// TestNothingFollowsALostRecord: a client that has read nothing until the end of its session gets a part of the
+// stream, as in plaintext. It must not take the end for a forgery.
+func TestNothingFollowsALostRecord(t *testing.T) {
+	t.Parallel()
+	for _, room := range []int{0, 5, 1300, 20000} {
+		for writes := range 6 { // five are more than wire keeps
+			client, server, below := secureNarrow(t)
+			below.room = room
+			for range writes {
+				_, _ = server.Write(make([]byte, relayed))
+			}
+			below.room = 4 // at the final deadline, there is room for a part of one thing or another
+			_, _ = io.WriteString(server, "why it ends")
+			below.room = 40
+			_ = server.(*Conn).CloseWrite()
+			below.room = -1
+			_ = server.Close()
+			if _, err := io.Copy(io.Discard, client); err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
+				t.Errorf("%d writes, %d bytes: %v", writes, room, err)
 			}
 		}
-		_ = server.conn.Close()
-		if got, err := io.ReadAll(client); string(got) != "first, second, third" || err != nil {
-			t.Errorf("after %d bytes: %q, %v", after, got, err)
-		}
-		_ = client.Close()
 	}
 }
 
