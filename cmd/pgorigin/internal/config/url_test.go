@@ -38,6 +38,7 @@ func TestURLBecomesSettings(t *testing.T) {
 		{"postgres://h?sslmode=verify-ca", "TLS_CA_PEM=x", "*TLS_VERIFY=verify-ca TLS_CA_PEM=(set)"},
 		{"postgres://h?sslmode=verify-ca", "", "*TLS_VERIFY=verify-full"},
 		{"postgres://h?sslmode=verify-ca&sslrootcert=system", "", "*TLS_VERIFY=verify-full TLS_CA_FILE="},
+		{"postgres://h?sslmode=verify-ca&sslrootcert=system", "TLS_CA_PEM=x", "*TLS_VERIFY=verify-full TLS_CA_PEM=(set)"},
 		{"postgres://h?ssl=verify-ca&sslrootcert=/ca", "", "*TLS_VERIFY=verify-ca"},
 		{"postgres://h?ssl=true", "", "*TLS_VERIFY=verify-full"},
 
@@ -167,20 +168,26 @@ func TestURLContradictions(t *testing.T) {
 	}
 }
 
+// TestURLNotes has a URL and the settings besides.
 func TestURLNotes(t *testing.T) {
 	home := t.TempDir()
 	for url, want := range map[string]string{
-		"postgres://u:s3cret@h/d":                        "",
-		"postgres://h?sslmode=verify-full":               "",
-		"postgres://h?sslmode=verify-ca&sslrootcert=/ca": "",
-		"postgres://h?sslmode=require":                   "PGORIGIN_UPSTREAM_URL has sslmode=require, which verifies less; pgorigin verifies the certificate chain and the name (verify-full)",
-		"postgres://h?sslmode=disable":                   "PGORIGIN_UPSTREAM_URL has sslmode=disable, which verifies less; pgorigin verifies the certificate chain and the name (verify-full)",
-		"postgres://h?ssl=no-verify":                     "PGORIGIN_UPSTREAM_URL has ssl=no-verify, which verifies less; pgorigin verifies the certificate chain and the name (verify-full)",
-		"postgres://h?sslmode=verify-ca":                 "PGORIGIN_UPSTREAM_URL has sslmode=verify-ca without sslrootcert; pgorigin verifies the name, too (verify-full), and trusts the system roots",
+		"postgres://u:s3cret@h/d":                             "",
+		"postgres://h?sslmode=verify-full":                    "",
+		"postgres://h?sslmode=verify-ca&sslrootcert=/ca":      "",
+		"postgres://h?ssl=true":                               "",
+		"postgres://h?sslmode=require TLS_VERIFY=verify-full": "",
+		"postgres://h?sslmode=require":                        "PGORIGIN_UPSTREAM_URL has sslmode=require, which verifies less; pgorigin verifies the certificate chain and the name (verify-full)",
+		"postgres://h?sslmode=disable":                        "PGORIGIN_UPSTREAM_URL has sslmode=disable, which verifies less; pgorigin verifies the certificate chain and the name (verify-full)",
+		"postgres://h?ssl=no-verify":                          "PGORIGIN_UPSTREAM_URL has ssl=no-verify, which verifies less; pgorigin verifies the certificate chain and the name (verify-full)",
+		"postgres://h?sslmode=verify-ca":                      "PGORIGIN_UPSTREAM_URL has sslmode=verify-ca without sslrootcert; pgorigin verifies the name, too (verify-full), and trusts the system roots",
 		"postgres://h?sslpassword=s3cret&x=1&x=2&gssencmode=disable&gssencmode=prefer&s3cret!=1&y": "from PGORIGIN_UPSTREAM_URL, pgorigin does not take over: sslpassword, x, ***",
 		"postgres://h?gssencmode=require&connect_timeout=5":                                        "from PGORIGIN_UPSTREAM_URL, pgorigin does not take over: gssencmode, connect_timeout",
+		"postgres://h?a=1&b=1&c=1&d=1&e=1&f=1&g=1&h=1&i=1&j=1&k=1&l=1":                             "from PGORIGIN_UPSTREAM_URL, pgorigin does not take over: a, b, c, d, e, f, g, h, i, j, k, l",
+		"postgres://h?a=1&b=1&c=1&d=1&e=1&f=1&g=1&h=1&i=1&j=1&k=1&l=1&m=1":                         "from PGORIGIN_UPSTREAM_URL, pgorigin does not take over: a, b, c, d, e, f, g, h, i, j, k, l, …",
 	} {
-		s, _, problems := Load(append(withURL(url), "HOME="+home))
+		url, settings, _ := strings.Cut(url, " ")
+		s, _, problems := Load(append(withURL(url, strings.Fields(settings)...), "HOME="+home))
 		var got []string
 		for _, w := range s.Warnings() {
 			got = append(got, w.String())
@@ -208,8 +215,10 @@ func TestFilesOfLibpq(t *testing.T) {
 		"postgres://h?sslrootcert=/ca":                      1,
 		"postgres://h?sslrootcert=system":                   1,
 		"postgres://h?sslrootcert=/ca&sslcert=/c&sslkey=/k": 0,
+		"postgres://h TLS_CA_PEM=x":                         1,
 	} {
-		s, _, _ := Load(append(withURL(url), "HOME="+home))
+		url, settings, _ := strings.Cut(url, " ")
+		s, _, _ := Load(append(withURL(url, strings.Fields(settings)...), "HOME="+home))
 		if got := s.Warnings(); len(got) != want {
 			t.Errorf("%s: %v", url, got)
 		}

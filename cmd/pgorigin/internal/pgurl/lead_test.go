@@ -17,6 +17,7 @@ func TestLeadingTo(t *testing.T) {
 		"postgis://u@h/app?sslmode=require":            "postgis://u@127.0.0.1:6432/app?sslmode=disable",
 		"postgresql+psycopg://u@h/app?sslmode=require": "postgresql+psycopg://u@127.0.0.1:6432/app?sslmode=disable",
 		"postgresql+asyncpg://u@h/app?ssl=require":     "postgresql+asyncpg://u@127.0.0.1:6432/app?ssl=disable",
+		"postgresql+asyncpg://u@h/app?direct_tls=true": "postgresql+asyncpg://u@127.0.0.1:6432/app?ssl=disable",
 		"postgresql+pg8000://u@h/app":                  "postgresql+pg8000://u@127.0.0.1:6432/app",
 		"ecto://u:p@h/app?ssl=true&pool_size=10":       "ecto://u:p@127.0.0.1:6432/app?pool_size=10&ssl=false",
 		"jdbc:postgresql://h:1,i/app?user=u&sslMode=require&gssEncMode=require&channelBinding=require&targetServerType=primary": "jdbc:postgresql://127.0.0.1:6432/app?user=u&targetServerType=primary&sslmode=disable",

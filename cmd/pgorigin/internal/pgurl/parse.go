@@ -13,6 +13,9 @@ import (
 // defaultPort is the port of a URL without one.
 const defaultPort = "5432"
 
+// jdbc begins a URL of JDBC, which knows no capitals there.
+const jdbc = "jdbc:postgresql:"
+
 // example is for errors.
 const example = "postgres://user@host:5432/db"
 
@@ -63,8 +66,8 @@ func Parse(text string) (*URL, error) {
 
 // cutScheme reads the scheme and returns what follows it.
 func (u *URL) cutScheme(text string) (rest string, err error) {
-	if rest, ok := cutPrefixFold(text, "jdbc:postgresql:"); ok {
-		u.scheme, u.head = "jdbc", text[:len(text)-len(rest)]
+	if rest, ok := strings.CutPrefix(text, jdbc); ok {
+		u.scheme, u.head = "jdbc", jdbc
 		if after, ok := strings.CutPrefix(rest, "//"); ok {
 			u.head += "//"
 			return after, nil
@@ -86,13 +89,6 @@ func (u *URL) cutScheme(text string) (rest string, err error) {
 		return "", fmt.Errorf("expected a URL that begins with postgres://, not with %s://", scheme)
 	}
 	return rest, nil
-}
-
-func cutPrefixFold(text, prefix string) (rest string, ok bool) {
-	if len(text) < len(prefix) || !strings.EqualFold(text[:len(prefix)], prefix) {
-		return text, false
-	}
-	return text[len(prefix):], true
 }
 
 // cutUserinfo takes user and password off. The last @ counts: a host has none, so a driver that takes an
@@ -244,7 +240,7 @@ func decode(text, what string) (string, error) {
 			return decoded.String(), nil
 		}
 		c, err := strconv.ParseUint(rest[:min(2, len(rest))], 16, 8)
-		if err != nil || len(rest) < 2 || rest[0] == '+' || rest[0] == '-' {
+		if err != nil || len(rest) < 2 {
 			return "", fmt.Errorf("%s has a %% without two hexadecimal digits; write %%25 for a %%", what)
 		}
 		if c == 0 {

@@ -71,6 +71,7 @@ func TestParseRefuses(t *testing.T) {
 		"mysql://u:s3cret@db.test":        "postgres://, not with mysql://",
 		"u:s3cret@db://x":                 "expected a URL that begins with postgres://",
 		"jdbc:mysql://u:s3cret@db":        "expected a URL that begins with postgres://",
+		"JDBC:postgresql://db":            "expected a URL that begins with postgres://",
 		"postgres://u:s3cret%@h":          "the password has a % without two hexadecimal digits",
 		"postgres://u:s3cret%zz@h":        "the password has a % without two hexadecimal digits",
 		"postgres://u:s3cret%+1@h":        "the password has a % without two hexadecimal digits",
