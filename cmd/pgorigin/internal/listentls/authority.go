@@ -117,14 +117,14 @@ func (l *Leaf) at(now time.Time, name string) (*tls.Certificate, error) {
 	if !hostName.MatchString(name) {
 		name = ""
 	}
-	if l.current != nil {
+	has := name == "" || slices.Contains(l.names, name) || slices.Contains(l.asked, name)
+	if l.current != nil && has {
 		leaf := l.current.Leaf
-		if !now.Before(leaf.NotBefore) && now.Before(leaf.NotAfter.Add(-leafLife/2)) &&
-			(name == "" || slices.Contains(leaf.DNSNames, name)) {
+		if !now.Before(leaf.NotBefore) && now.Before(leaf.NotAfter.Add(-leafLife/2)) {
 			return l.current, nil
 		}
 	}
-	if name != "" && !slices.Contains(l.names, name) && !slices.Contains(l.asked, name) {
+	if !has {
 		l.asked = append(l.asked, name)
 		l.asked = l.asked[max(len(l.asked)-maxAsked, 0):]
 	}

@@ -59,7 +59,7 @@ func TestLeaf(t *testing.T) {
 // TestAskedNames: a client that a hosts file leads here verifies the name by which it was led. What clients ask for
 // is bounded, and never spoils the names that are configured.
 func TestAskedNames(t *testing.T) {
-	l, err := newAuthority(t).NewLeaf([]string{"localhost"}, time.Now())
+	l, err := newAuthority(t).NewLeaf([]string{"localhost", "127.0.0.1"}, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,6 +84,13 @@ func TestAskedNames(t *testing.T) {
 	wants("db.prod.example.com", true)
 	if after, _ := l.at(time.Now(), "db.prod.example.com"); after != before {
 		t.Error("made anew for a name that it has")
+	}
+	for _, ip := range []string{"127.0.0.1", "10.0.0.1"} { // which SNI must not have
+		wants(ip, true)
+		before, _ := l.at(time.Now(), ip)
+		if after, _ := l.at(time.Now(), ip); after != before {
+			t.Errorf("made anew for %s, which it has", ip)
+		}
 	}
 	for i := range 100 {
 		wants(fmt.Sprintf("db%d.example.com", i), true)
