@@ -43,10 +43,10 @@ type usedPair struct {
 	from, until time.Time // when all of its chain is valid
 }
 
-// Open reads a certificate chain and its key, in PEM. Load looks at the files again. If the files are wrong or do not answer, the last good
-// certificate stays in use. It also stays if clients would refuse the new one, because that is not valid
-// now, or not for name. An empty name is any name. reloaded is called once for each change, with an error if
-// the new files are not used. It may be nil.
+// Open reads a certificate chain and its key, in PEM. Load looks at the files again. If they are wrong or do not
+// answer, the last good certificate stays in use. It also stays if clients would refuse the new one, because that
+// is not valid now, or not for name. An empty name is any name. reloaded is called once for each change, with an
+// error if the new files are not used. It may be nil.
 func Open(ctx context.Context, certFile, keyFile, name string, reloaded func(error)) (*Pair, error) {
 	k := &Pair{certFile: certFile, keyFile: keyFile, name: name}
 	if err := k.Load(ctx); err != nil {

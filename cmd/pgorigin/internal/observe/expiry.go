@@ -52,14 +52,12 @@ type roleCertificate struct {
 }
 
 // configured returns the configured certificates that can cause trouble.
-func (e *expiryReminder) configured(now time.Time) (list []roleCertificate) {
+func (e *expiryReminder) configured(now time.Time) []roleCertificate {
 	if e.own == nil {
 		return nil
 	}
 	roots, client := e.own()
-	if e.shown != nil {
-		defer func() { list = append(list, roleCertificate{health.RoleListener, e.shown()}) }()
-	}
+	var list []roleCertificate
 	valid := func(cert *x509.Certificate) bool { return now.Before(cert.NotAfter) }
 	alive := slices.ContainsFunc(roots, valid)
 	for _, cert := range roots {
@@ -70,6 +68,9 @@ func (e *expiryReminder) configured(now time.Time) (list []roleCertificate) {
 	}
 	for _, cert := range client {
 		list = append(list, roleCertificate{health.RoleClient, cert})
+	}
+	if e.shown != nil {
+		list = append(list, roleCertificate{health.RoleListener, e.shown()})
 	}
 	return list
 }
