@@ -32,6 +32,8 @@ func TestURLBecomesSettings(t *testing.T) {
 		{"postgres://h?sslrootcert=/ca&sslcert=/c&sslkey=/k&sslcrl=/r", "", "*TLS_CA_FILE=/ca *TLS_CERT_FILE=/c *TLS_KEY_FILE=/k *TLS_CRL_FILE=/r"},
 		{"postgres://h?sslnegotiation=direct&ssl_min_protocol_version=TLSv1.3", "", "*TLS_NEGOTIATION=direct *TLS_MIN_VERSION=1.3"},
 		{"postgres://h?sslnegotiation=postgres&ssl_min_protocol_version=TLSv1", "", "*TLS_NEGOTIATION=postgres TLS_MIN_VERSION=1.2"},
+		{"postgres://h?ssl_min_protocol_version=TLSv1.1", "", "TLS_MIN_VERSION=1.2"},
+		{"postgres://h?ssl_min_protocol_version=TLSv1.2", "", "TLS_MIN_VERSION=1.2"},
 
 		{"postgres://h?sslmode=require&sslrootcert=/ca", "", "*TLS_VERIFY=verify-full"},
 		{"postgres://h?sslmode=verify-ca&sslrootcert=/ca", "", "*TLS_VERIFY=verify-ca *TLS_CA_FILE=/ca"},
