@@ -7,12 +7,8 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 )
 
-const (
-	// maxRecords is how many records of an answer are read. The rest is left out.
-	maxRecords = 256
-	// maxAliases is how many CNAMEs may follow one another.
-	maxAliases = 16
-)
+// maxRecords is how many records of an answer are read. The rest is left out.
+const maxRecords = 256
 
 // answer is what a message says.
 type answer struct {
@@ -111,10 +107,10 @@ func readRecords(p *dnsmessage.Parser, kind dnsmessage.Type) (records, int, erro
 }
 
 // follow returns the addresses of name, or of the name that it stands for. The order of records means nothing:
-// some servers put a CNAME behind what it leads to.
+// some servers put a CNAME behind what it leads to. As in libc, a chain of CNAMEs may be as long as the answer.
 func (r *records) follow(name string) []netip.Addr {
 	name = strings.ToLower(name)
-	for range maxAliases {
+	for range len(r.aliases) + 1 { // a chain without an end leads in a circle
 		if addrs := r.addrs[name]; addrs != nil {
 			return addrs
 		}

@@ -96,6 +96,39 @@ func TestRecordsOfOthers(t *testing.T) {
 	}
 }
 
+// TestChainsOfAliases: a chain may be as long as the answer. One that leads in a circle has no address.
+func TestChainsOfAliases(t *testing.T) {
+	for _, row := range []struct {
+		circle bool
+		want   string
+	}{{false, "192.0.2.7"}, {true, ""}} {
+		s := startServer(t, nil)
+		s.raw = func(_ string, question []byte) [][]byte {
+			return change(question, func(m *dnsmessage.Message) {
+				name := m.Questions[0].Name
+				for n := range 60 {
+					next := dnsmessage.MustNewName(fmt.Sprintf("c%d.test.", n))
+					if row.circle && n == 59 {
+						next = m.Questions[0].Name
+					}
+					m.Answers = append(m.Answers, dnsmessage.Resource{
+						Header: dnsmessage.ResourceHeader{Name: name, Class: dnsmessage.ClassINET}, Body: &dnsmessage.CNAMEResource{CNAME: next},
+					})
+					name = next
+				}
+				if !row.circle {
+					m.Answers = append(m.Answers, dnsmessage.Resource{
+						Header: dnsmessage.ResourceHeader{Name: name, Class: dnsmessage.ClassINET}, Body: &dnsmessage.AResource{A: [4]byte{192, 0, 2, 7}},
+					})
+				}
+			})
+		}
+		if got, err := lookUp(t, asking(t, "", s), "ip4", "db.test"); got != row.want || (err == nil) != (got != "") {
+			t.Errorf("circle %v: got %q, want %q (%+v)", row.circle, got, row.want, err)
+		}
+	}
+}
+
 // hugeAnswer is as large as a message can be: a chain of aliases that never ends, and addresses.
 func hugeAnswer(id uint16, q dnsmessage.Question) []byte {
 	m := dnsmessage.Message{
