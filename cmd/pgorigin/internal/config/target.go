@@ -37,12 +37,13 @@ func (t *Target) readURL(text string, values map[string]string) error {
 	if err != nil {
 		return err
 	}
-	s, err := urlRules{hosts: true, relative: true, given: func(word string) bool {
+	given := func(word string) bool {
 		_, ok := values[Prefix+word]
 		return ok
-	}}.settings(u)
+	}
+	s, err := urlRules{hosts: true, relative: true, given: given, wins: given}.settings(u)
 	if err != nil {
-		return err
+		return errors.New(new(Origin).Fill(err.Error()))
 	}
 	t.values = s.values
 	if s.values["TLS_CA_FILE"] != "" {

@@ -70,6 +70,9 @@ func TestBadTargets(t *testing.T) {
 		"postgres://u:s3cret@/db":       "the URL has no host",
 		"postgres://db.test?sslcert=%":  "two hexadecimal digits",
 		"postgres://%2Fvar%2Frun/db":    "the URL leads to a Unix socket",
+		"postgres://h?sslmode=on":       `sslmode in the URL is "on": expected disable`,
+		"postgres://h?sslcrldir=/r":     "or in PGORIGIN_TLS_CRL_FILE",
+		"postgres://h?service=x":        "service is about a file",
 		"/var/run":                      "a Unix socket is not possible here",
 	} {
 		_, err := ParseTarget(text, nil)

@@ -43,6 +43,7 @@ type note struct {
 // urlRules say what a URL may have.
 type urlRules struct {
 	given    func(word string) bool // whether a variable has a value besides
+	wins     func(word string) bool // whether a variable has a value that comes before that of the URL
 	hosts    bool                   // there may be several
 	relative bool                   // the path of a file may be relative
 }
@@ -62,9 +63,12 @@ func (r urlRules) settings(u *pgurl.URL) (urlSettings, error) {
 	if err := r.readFiles(&s, u); err != nil {
 		return s, err
 	}
+	if err := checkWords(u); err != nil {
+		return s, err
+	}
 	s.take("TLS_NEGOTIATION", "sslnegotiation", u.Parameter("sslnegotiation"))
-	switch version := u.Parameter("ssl_min_protocol_version"); version {
-	case "TLSv1", "TLSv1.1", "TLSv1.2": // none is weaker than the default
+	switch version := u.Parameter("ssl_min_protocol_version"); strings.ToLower(version) {
+	case "tlsv1", "tlsv1.1", "tlsv1.2": // none is weaker than the default
 	default:
 		s.take("TLS_MIN_VERSION", "ssl_min_protocol_version", version)
 	}
@@ -72,6 +76,20 @@ func (r urlRules) settings(u *pgurl.URL) (urlSettings, error) {
 	r.readLogin(&s, u)
 	r.noteOthers(&s, u)
 	return s, nil
+}
+
+// checkWords refuses a value that libpq refuses.
+func checkWords(u *pgurl.URL) error {
+	for _, parameter := range []string{"sslmode", "channel_binding"} {
+		value := u.Parameter(parameter)
+		if value == "" {
+			continue
+		}
+		if err := CheckLibpq(parameter, value); err != nil {
+			return literal(fmt.Sprintf("%s in the URL is %s: %v", parameter, safetext.Quote(value), err))
+		}
+	}
+	return nil
 }
 
 // take takes the value of a parameter over as it is, if there is one.
@@ -125,6 +143,10 @@ func literal(text string) error {
 
 // readFiles reads the names of files.
 func (r urlRules) readFiles(s *urlSettings, u *pgurl.URL) error {
+	if u.Parameter("sslcrldir") != "" && !r.wins("TLS_CRL_FILE") {
+		return template("sslcrldir in the URL is a folder, and pgorigin reads one file; put all lists into it, and " +
+			"name it as sslcrl instead, or in {own:TLS_CRL_FILE}")
+	}
 	for _, file := range []struct{ parameter, word string }{
 		{"sslrootcert", "TLS_CA_FILE"},
 		{"sslcert", "TLS_CERT_FILE"},
@@ -149,7 +171,7 @@ func (r urlRules) readFiles(s *urlSettings, u *pgurl.URL) error {
 // readMode reads sslmode, and ssl as other drivers have it. It never makes verification weaker than the URL
 // asks for, and says so if it is stricter.
 func (r urlRules) readMode(s *urlSettings, u *pgurl.URL) {
-	parameter, mode := "sslmode", u.Parameter("sslmode")
+	parameter, mode := "sslmode", strings.ToLower(u.Parameter("sslmode"))
 	if mode == "" {
 		parameter, mode = "ssl", u.Parameter("ssl")
 	}
@@ -179,7 +201,7 @@ func (r urlRules) readMode(s *urlSettings, u *pgurl.URL) {
 // readLogin reads what a client demands of the login. Only a bridge can bind a login to TLS.
 func (r urlRules) readLogin(s *urlSettings, u *pgurl.URL) {
 	s.take("AUTH_REQUIRE", "require_auth", u.Parameter("require_auth"))
-	if u.Parameter("channel_binding") == "require" {
+	if strings.EqualFold(u.Parameter("channel_binding"), "require") {
 		s.values["AUTH_CHANNEL_BINDING"], s.values["AUTH_REQUIRE"] = "bridge", "scram-sha-256-plus"
 		delete(s.parameters, "AUTH_REQUIRE")
 	}
@@ -192,7 +214,8 @@ const maxNames = 12
 func (r urlRules) noteOthers(s *urlSettings, u *pgurl.URL) {
 	known := []string{
 		"user", "password", "dbname", "host", "port", "hostaddr", "sslmode", "ssl", "sslrootcert", "sslcert",
-		"sslkey", "sslcrl", "sslnegotiation", "ssl_min_protocol_version", "channel_binding", "require_auth",
+		"sslkey", "sslcrl", "sslcrldir", "sslnegotiation", "ssl_min_protocol_version", "channel_binding",
+		"require_auth",
 	}
 	if u.Parameter("gssencmode") != "require" {
 		known = append(known, "gssencmode") // the others do not insist on it
@@ -225,7 +248,7 @@ func (o *Origin) takeURL(home string) []finding {
 			word: "UPSTREAM_URL", text: "{own:UPSTREAM_ADDR} is set, too, and both say where the upstream is; unset one",
 		}}
 	}
-	s, err := urlRules{given: o.has}.settings(u)
+	s, err := urlRules{given: o.has, wins: o.sets}.settings(u)
 	if err != nil {
 		return []finding{parseFinding("UPSTREAM_URL", "", err)}
 	}

@@ -46,6 +46,9 @@ func TestURLBecomesSettings(t *testing.T) {
 
 		{"postgres://h?require_auth=scram-sha-256", "", "*AUTH_REQUIRE=scram-sha-256"},
 		{"postgres://h?channel_binding=require&require_auth=scram-sha-256", "", "*AUTH_CHANNEL_BINDING=bridge *AUTH_REQUIRE=scram-sha-256-plus"},
+		{"jdbc:postgresql://h/?channelBinding=REQUIRE&sslmode=Verify-CA&sslrootcert=/ca", "", "*AUTH_CHANNEL_BINDING=bridge *TLS_VERIFY=verify-ca"},
+		{"postgres://h?ssl_min_protocol_version=tlsv1.1", "", "TLS_MIN_VERSION=1.2"},
+		{"postgres://h?sslcrldir=/r", "TLS_CRL_FILE=/all", "TLS_CRL_FILE=/all"},
 		{"jdbc:postgresql://h/?channelBinding=require", "", "*AUTH_CHANNEL_BINDING=bridge *AUTH_REQUIRE=scram-sha-256-plus"},
 		{"postgres://h?channel_binding=prefer", "", "AUTH_CHANNEL_BINDING=strip AUTH_REQUIRE="},
 
@@ -113,33 +116,34 @@ func TestURLsOfOrigins(t *testing.T) {
 // TestBadURLs: every problem names the variable, and none repeats a user or a password.
 func TestBadURLs(t *testing.T) {
 	for url, want := range map[string]string{
-		"postgres://s3cret:s3cret@a,b/d":                 "PGORIGIN_UPSTREAM_URL: expected one host, and the URL has 2; keep one, or unset this and set PGORIGIN_UPSTREAM_ADDR to the list",
-		"postgres://s3cret:s3cret@/d":                    "PGORIGIN_UPSTREAM_URL: the URL has no host",
-		"postgres://s3cret:s3cret@%2Frun/d":              "PGORIGIN_UPSTREAM_URL: the URL leads to a Unix socket",
-		"postgres://s3cret:s3cret@h/d?host=/run":         "PGORIGIN_UPSTREAM_URL: the URL leads to a Unix socket",
-		"postgres://h?service=prod":                      "PGORIGIN_UPSTREAM_URL: service is about a file of libpq",
-		"postgres://h?sslrootcert=ca.crt":                `PGORIGIN_UPSTREAM_URL: sslrootcert in the URL is the relative path "ca.crt"; write it in full, such as /etc/ssl/ca.crt`,
-		"postgres://h?sslkey=~/%7Bx%7D.key":              `sslkey in the URL is the relative path`,
-		"postgres://s3cret:s3cret%@h":                    "PGORIGIN_UPSTREAM_URL: the password has a % without",
-		"postgres://s3cret:s3c/ret@h":                    "PGORIGIN_UPSTREAM_URL: it has a / before its @",
-		"postgres://s3cret:s3cret@h:x":                   "PGORIGIN_UPSTREAM_URL: its port is no number",
-		"postgres://h%20i":                               `PGORIGIN_UPSTREAM_URL: "h i" is no host name; correct the host in the URL`,
-		"postgres://10.0.0.256":                          "is no IP address",
-		"postgres://h?hostaddr=i":                        "hostaddr in the URL is no IP address",
-		"host=h user=s3cret password=s3cret":             "PGORIGIN_UPSTREAM_URL: expected a URL such as postgres://user@host:5432/db; keyword=value",
-		"db.test:5432":                                   "PGORIGIN_UPSTREAM_URL: expected a URL such as",
-		"mysql://s3cret:s3cret@h":                        "not with mysql://",
-		"postgres://h?require_auth=s3cr3t":               "require_auth in PGORIGIN_UPSTREAM_URL: saw",
-		"postgres://h?sslnegotiation=x":                  `sslnegotiation in PGORIGIN_UPSTREAM_URL: saw "x": expected postgres or direct`,
-		"postgres://h?ssl_min_protocol_version=TLSv9":    `ssl_min_protocol_version in PGORIGIN_UPSTREAM_URL: saw "TLSv9": expected 1.2 or 1.3`,
-		"postgres://127.0.0.1:6432/d":                    "PGORIGIN_UPSTREAM_URL: saw \"127.0.0.1:6432\": expected another address than our own PGORIGIN_LISTEN_ADDR",
-		"postgres://s3cret:s3cret@h?x=%":                 "the parameter x has a %",
-		"postgres://h?channel_binding=require&sslmode=x": "",
+		"postgres://s3cret:s3cret@a,b/d":              "PGORIGIN_UPSTREAM_URL: expected one host, and the URL has 2; keep one, or unset this and set PGORIGIN_UPSTREAM_ADDR to the list",
+		"postgres://s3cret:s3cret@/d":                 "PGORIGIN_UPSTREAM_URL: the URL has no host",
+		"postgres://s3cret:s3cret@%2Frun/d":           "PGORIGIN_UPSTREAM_URL: the URL leads to a Unix socket",
+		"postgres://s3cret:s3cret@h/d?host=/run":      "PGORIGIN_UPSTREAM_URL: the URL leads to a Unix socket",
+		"postgres://h?service=prod":                   "PGORIGIN_UPSTREAM_URL: service is about a file of libpq",
+		"postgres://h?sslrootcert=ca.crt":             `PGORIGIN_UPSTREAM_URL: sslrootcert in the URL is the relative path "ca.crt"; write it in full, such as /etc/ssl/ca.crt`,
+		"postgres://h?sslkey=~/%7Bx%7D.key":           `sslkey in the URL is the relative path`,
+		"postgres://s3cret:s3cret%@h":                 "PGORIGIN_UPSTREAM_URL: the password has a % without",
+		"postgres://s3cret:s3c/ret@h":                 "PGORIGIN_UPSTREAM_URL: it has a / before its @",
+		"postgres://s3cret:s3cret@h:x":                "PGORIGIN_UPSTREAM_URL: its port is no number",
+		"postgres://h%20i":                            `PGORIGIN_UPSTREAM_URL: "h i" is no host name; correct the host in the URL`,
+		"postgres://10.0.0.256":                       "is no IP address",
+		"postgres://h?hostaddr=i":                     "hostaddr in the URL is no IP address",
+		"host=h user=s3cret password=s3cret":          "PGORIGIN_UPSTREAM_URL: expected a URL such as postgres://user@host:5432/db; keyword=value",
+		"db.test:5432":                                "PGORIGIN_UPSTREAM_URL: expected a URL such as",
+		"mysql://s3cret:s3cret@h":                     "not with mysql://",
+		"postgres://h?require_auth=s3cr3t":            "require_auth in PGORIGIN_UPSTREAM_URL: saw",
+		"postgres://h?sslnegotiation=x":               `sslnegotiation in PGORIGIN_UPSTREAM_URL: saw "x": expected postgres or direct`,
+		"postgres://h?ssl_min_protocol_version=TLSv9": `ssl_min_protocol_version in PGORIGIN_UPSTREAM_URL: saw "TLSv9": expected 1.2 or 1.3`,
+		"postgres://127.0.0.1:6432/d":                 "PGORIGIN_UPSTREAM_URL: saw \"127.0.0.1:6432\": expected another address than our own PGORIGIN_LISTEN_ADDR",
+		"postgres://s3cret:s3cret@h?x=%":              "the parameter x has a %",
+		"postgres://h?channel_binding=required":       `PGORIGIN_UPSTREAM_URL: channel_binding in the URL is "required": expected disable, prefer or require; did you mean require?`,
+		"postgres://h?channelBinding=on":              `channel_binding in the URL is "on": expected disable`,
+		"postgres://h?sslmode=verify_full":            `sslmode in the URL is "verify_full": expected disable, allow, prefer, no-verify, require, verify-ca or verify-full; did you mean verify-full?`,
+		"postgres://h?ssl=true&sslmode=%7Bx%7D":       `sslmode in the URL is "(x)"`,
+		"postgres://h?sslcrldir=/r&sslcrl=/c":         "sslcrldir in the URL is a folder, and pgorigin reads one file; put all lists into it, and name it as sslcrl instead, or in PGORIGIN_TLS_CRL_FILE",
 	} {
 		_, _, problems := Load(withURL(url))
-		if want == "" && len(problems) == 0 {
-			continue
-		}
 		if len(problems) != 1 || !strings.Contains(problems[0].String(), want) {
 			t.Errorf("%s: %v, want %q", url, problems, want)
 		}
@@ -277,5 +281,13 @@ func TestAdviceNamesTheURL(t *testing.T) {
 	s, _, _ = Load(env)
 	if got := s.named[0].Fill("{UPSTREAM_ADDR}, {TLS_SERVER_NAME}"); got != "PGORIGIN_REPORTING_UPSTREAM_URL, host in PGORIGIN_REPORTING_UPSTREAM_URL" {
 		t.Error(got)
+	}
+}
+
+// TestInheritedListIsNoCure: the lists that the URL of an origin names are those of its server.
+func TestInheritedListIsNoCure(t *testing.T) {
+	_, _, problems := Load(withSettings("REPORTING_UPSTREAM_ADDR= REPORTING_UPSTREAM_URL=postgres://h?sslcrldir=/r TLS_CRL_FILE=/other"))
+	if len(problems) != 1 || !strings.Contains(problems[0].String(), "or in PGORIGIN_REPORTING_TLS_CRL_FILE") {
+		t.Error(problems)
 	}
 }

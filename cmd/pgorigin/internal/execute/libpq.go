@@ -40,34 +40,69 @@ func (p *plan) takeOver(env []string) []config.Problem {
 				"set PGORIGIN_UPSTREAM_ADDR to that host, PGUSER and PGDATABASE, and unset PGSERVICE",
 		}}
 	}
+	var problems []config.Problem
 	for _, o := range p.origins {
 		p.takeFor(o, env)
+		for _, wrong := range o.refused(env) {
+			if !slices.Contains(problems, wrong) {
+				problems = append(problems, wrong)
+			}
+		}
 	}
-	if isSet(env, "PGSSLCRLDIR") {
-		p.warn("pgorigin does not take over PGSSLCRLDIR; put the lists into one file, and name it in " +
-			"PGORIGIN_TLS_CRL_FILE")
+	return problems
+}
+
+// refused returns the values that would make verification weaker than they ask for, or mean nothing, where the
+// URL of the origin does not have the parameter.
+func (o *origin) refused(env []string) (problems []config.Problem) {
+	for _, v := range []struct{ variable, parameter string }{
+		{"PGSSLMODE", "sslmode"}, {"PGCHANNELBINDING", "channel_binding"},
+	} {
+		value := word(env, v.variable)
+		if value == "" || o.urlHas(v.parameter) {
+			continue
+		}
+		if err := config.CheckLibpq(v.parameter, value); err != nil {
+			problems = append(problems, config.Problem{Variable: v.variable, Value: value, Text: err.Error()})
+		}
 	}
-	return nil
+	const crl = "TLS_CRL_FILE"
+	cured := o.urlHas("sslcrldir") || isSet(env, o.prefix+crl) || isSet(env, config.Prefix+crl)
+	if isSet(env, "PGSSLCRLDIR") && !cured {
+		problems = append(problems, config.Problem{
+			Variable: "PGSSLCRLDIR", Value: host.Getenv(env, "PGSSLCRLDIR"),
+			Text: "expected no folder, because pgorigin reads one file; put all lists into it, and set " +
+				"PGORIGIN_TLS_CRL_FILE to it",
+		})
+	}
+	return problems
+}
+
+// word returns the value of a variable that has one of a few words.
+func word(env []string, variable string) string {
+	return strings.ToLower(strings.TrimSpace(host.Getenv(env, variable)))
 }
 
 // takeFor takes over what the URL of one origin does not say.
 func (p *plan) takeFor(o *origin, env []string) {
 	for _, f := range fallbacks() {
 		value := strings.TrimSpace(host.Getenv(env, f.variable))
-		switch value {
-		case "", "system", "TLSv1", "TLSv1.1", "TLSv1.2": // what holds anyway, or less
+		switch {
+		case value == "", value == "system": // what holds anyway
+			continue
+		case slices.Contains([]string{"tlsv1", "tlsv1.1", "tlsv1.2"}, strings.ToLower(value)): // or less
 			continue
 		}
 		if !o.urlHas(f.parameter) && !isSet(env, config.Prefix+f.unless) {
 			p.fill(o, f.word, strings.TrimPrefix(value, "TLSv"), f.variable)
 		}
 	}
-	if host.Getenv(env, "PGCHANNELBINDING") == "require" && !o.urlHas("channel_binding") {
+	if word(env, "PGCHANNELBINDING") == "require" && !o.urlHas("channel_binding") {
 		p.fill(o, "AUTH_CHANNEL_BINDING", "bridge", "")
 		p.fill(o, "AUTH_REQUIRE", "scram-sha-256-plus", "")
 	}
 	if !o.urlHas("sslmode") && !o.urlHas("ssl") && !isSet(env, config.Prefix+"TLS_VERIFY") {
-		p.takeMode(o, strings.TrimSpace(host.Getenv(env, "PGSSLMODE")))
+		p.takeMode(o, word(env, "PGSSLMODE"))
 	}
 }
 
@@ -111,7 +146,7 @@ func (o *origin) urlHas(parameter string) bool {
 
 // needsTLS reports whether libpq insists on TLS where a URL has no sslmode.
 func needsTLS(env []string) bool {
-	switch host.Getenv(env, "PGSSLMODE") {
+	switch word(env, "PGSSLMODE") {
 	case "require", "verify-ca", "verify-full":
 		return true
 	case "":
@@ -144,7 +179,7 @@ func (p *plan) matchHost(env []string) {
 		}
 	}
 	switch {
-	case p.keepHost && host.Getenv(env, "PGCHANNELBINDING") == "require":
+	case p.keepHost && word(env, "PGCHANNELBINDING") == "require":
 		p.warn("the command does not get PGCHANNELBINDING, because it cannot bind to pgorigin; write " +
 			"channel_binding=require into the URLs of other servers")
 	case !p.keepHost && needsTLS(env):
