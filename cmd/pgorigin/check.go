@@ -7,7 +7,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/check"
-	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/config"
 )
 
 const checkHelp = `check tests the path to the upstream, stage by stage: configuration, files,
@@ -22,10 +21,10 @@ check never waits for an upstream that is away. It says whether clients would
 wait, and which of several addresses they would use.
 
 With HOST:PORT or the URL of an application, check tests that upstream and needs
-no variables. A URL means the same as in PGORIGIN_UPSTREAM_URL. With its
-sslmode=require, check verifies in full. check does not use a password in the
-URL. Variables that begin with PGORIGIN_TLS_ still hold, unless the URL says
-otherwise.
+no variables. A URL means the same as in PGORIGIN_UPSTREAM_URL, but may have
+several hosts and relative paths. With its sslmode=require, check verifies in
+full. check does not use a password in the URL. Variables that begin with
+PGORIGIN_TLS_ still hold, unless the URL says otherwise.
 
 With --clients, the report also says which TLS stacks of applications cannot
 connect to the upstream without pgorigin, and why. For that, check sends more
@@ -43,7 +42,7 @@ wants clients to log in, and disconnects. The server may log an aborted login.
 Without PGUSER, the user is pgorigin_check. check never reads PGPASSWORD.
 
 Exit codes: 0 a client gets a connection, 1 it gets none, 2 wrong usage,
-78 wrong configuration.`
+78 wrong configuration, also in the URL.`
 
 func newCheckCommand(p *program) *cobra.Command {
 	o := check.Options{Timeout: 15 * time.Second}
@@ -62,11 +61,7 @@ func newCheckCommand(p *program) *cobra.Command {
 		SuggestFor: []string{"doctor", "test", "verify"},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				target, err := config.ParseTarget(args[0], p.Env)
-				if err != nil {
-					return err
-				}
-				o.Target = &target
+				o.Target = &args[0]
 			}
 			if o.Clients && !cmd.Flags().Changed("timeout") {
 				o.Timeout *= 2

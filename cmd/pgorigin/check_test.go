@@ -343,17 +343,18 @@ func TestCheckUsage(t *testing.T) {
 	for _, row := range []struct {
 		args []string
 		want string
+		code int
 	}{
-		{[]string{"--timeout", "0s"}, "--timeout: expected a duration above zero"},
-		{[]string{"--login", "--no-startup"}, "exclude each other"},
-		{[]string{"--password-file", "x"}, "is for --login"},
-		{[]string{"a", "b"}, "give one upstream"},
-		{[]string{"https://db.test"}, "expected a URL that begins with postgres://"},
-		{[]string{"host=db.test"}, "keyword=value strings are not supported"},
-		{[]string{"postgres://app:s3cret@/db"}, "the URL has no host"},
+		{[]string{"--timeout", "0s"}, "--timeout: expected a duration above zero", cli.ExitUsage},
+		{[]string{"--login", "--no-startup"}, "exclude each other", cli.ExitUsage},
+		{[]string{"--password-file", "x"}, "is for --login", cli.ExitUsage},
+		{[]string{"a", "b"}, "give one upstream", cli.ExitUsage},
+		{[]string{"https://db.test"}, "expected a URL that begins with postgres://", cli.ExitConfig},
+		{[]string{"host=db.test"}, "keyword=value strings are not supported", cli.ExitConfig},
+		{[]string{"postgres://app:s3cret@/db"}, "the URL has no host", cli.ExitConfig},
 	} {
 		got := runWith(t, nil, append([]string{"check"}, row.args...)...)
-		if got.code != cli.ExitUsage || !strings.Contains(got.stderr, row.want) {
+		if got.code != row.code || !strings.Contains(got.stderr, row.want) || strings.Contains(got.stdout+got.stderr, "s3cret") {
 			t.Errorf("%v = %+v", row.args, got)
 		}
 	}

@@ -21,19 +21,19 @@ type Options struct {
 	JSON, Login, NoStartup bool
 	PasswordFile           string
 	Timeout                time.Duration
-	Clients                bool           // says which TLS stacks of applications can connect
-	Target                 *config.Target // the upstream; nil means that of the environment
+	Clients                bool    // says which TLS stacks of applications can connect
+	Target                 *string // the upstream, as host:port or URL; nil means that of the environment
 }
 
 // Run checks the path to every upstream with the settings that "run" would use, and writes a report. It
 // returns the exit code.
 func Run(ctx context.Context, o Options, p cli.Process) int {
-	env := p.Env
-	if o.Target != nil {
-		env = o.Target.Environment(env)
+	c := &checker{options: o, env: p.Env}
+	problems := c.readTarget()
+	if len(problems) == 0 {
+		c.account = newAccount(c.env, o.PasswordFile)
+		problems = c.configure(c.env)
 	}
-	c := &checker{options: o, env: env, account: newAccount(env, o.PasswordFile)}
-	problems := c.configure(env)
 	if len(problems) == 0 {
 		ctx, cancel := context.WithTimeout(ctx, o.Timeout)
 		defer cancel()
@@ -61,6 +61,7 @@ func Run(ctx context.Context, o Options, p cli.Process) int {
 type checker struct {
 	options  Options
 	env      []string // as of configure
+	notes    []string // what is odd about the URL of the command line
 	account  account
 	settings config.Config
 	origins  []originChecker
@@ -74,6 +75,21 @@ type originChecker struct {
 	cures   advice.Cures
 	dialer  *tlsorigin.Dialer
 	account account
+}
+
+// readTarget puts the upstream of the command line into the environment.
+func (c *checker) readTarget() []config.Problem {
+	if c.options.Target == nil {
+		return nil
+	}
+	target, err := config.ParseTarget(*c.options.Target, c.env)
+	if err != nil {
+		problems := []config.Problem{{Variable: "the argument of check", Text: err.Error()}}
+		c.reportConfiguration(problems)
+		return problems
+	}
+	c.env, c.notes = target.Environment(c.env), target.Notes
+	return nil
 }
 
 // configure does what run does before it listens, reports on it, and returns every problem.
@@ -100,9 +116,7 @@ func (c *checker) configure(env []string) []config.Problem {
 		}
 	}
 	config.SortProblems(all)
-	if t := c.options.Target; t != nil {
-		c.report.Warnings = append(c.report.Warnings, t.Notes...)
-	}
+	c.report.Warnings = append(c.report.Warnings, c.notes...)
 	for _, p := range unknown {
 		c.report.Warnings = append(c.report.Warnings, p.String())
 	}
