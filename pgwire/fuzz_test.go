@@ -97,9 +97,10 @@ func FuzzSession(f *testing.F) {
 
 // readPacket reads one packet.
 func readPacket(r io.Reader, refused bool) (startupPacket, error) {
-	head, err := readHead(r, refused)
+	n := negotiation{sawSSL: refused, refused: refused}
+	head, err := n.readHead(r)
 	if err != nil {
 		return startupPacket{}, err
 	}
-	return readBody(r, head, refused)
+	return n.readBody(r, head)
 }

@@ -37,8 +37,10 @@ func TestNegotiateTLS(t *testing.T) {
 		"SSLRequest inside":       {in: join(ssl, ssl, startup), answer: "S", errText: "second SSLRequest"},
 		"SSLRequest after direct": {in: join(hello, ssl), ahead: string(hello), errText: "inside TLS"},
 		"GSS inside":              {in: join(ssl, gss, startup), answer: "S", errText: "inside TLS"},
-		"a ClientHello inside":    {in: join(ssl, hello), answer: "S", errText: "has no TLS"},
-		"a ClientHello after N":   {in: join(gss, hello), answer: "N", ahead: "-", errText: "has no TLS", refused: true},
+		"a ClientHello inside":    {in: join(ssl, hello), answer: "S", errText: "may only come first"},
+		"a ClientHello after N":   {in: join(gss, hello), answer: "N", ahead: "-", errText: "may only come first", refused: true},
+		"it leaves after N":       {in: gss, answer: "N", ahead: "-", errText: "GSSAPI", refused: true},
+		"HTTP inside":             {in: join(ssl, []byte("GET / HTTP/1.1\r\n\r\n")), answer: "S", errText: "HTTP request"},
 		"SSLRequest with a body":  {in: withLength(join(ssl, []byte("x"))), ahead: "-", errText: "body of 1"},
 		"it leaves inside":        {in: ssl, answer: "S", errText: "the client closed the connection"},
 	}
@@ -55,6 +57,10 @@ func TestNegotiateTLS(t *testing.T) {
 			}
 			if rw.String() != tt.answer || ahead != tt.ahead || calls > 1 || refused != tt.refused {
 				t.Errorf("answered %q, began TLS %d times behind %q, refused %v", rw.String(), calls, ahead, refused)
+			}
+			var failure *Error
+			if errors.As(err, &failure) && (failure.Case == CaseClientHello || failure.Case == CaseWantsTLS) {
+				t.Errorf("%v has the cure that this listener should have TLS", err) // which it has
 			}
 			switch {
 			case tt.errText != "" && (err == nil || !strings.Contains(err.Error(), tt.errText)):

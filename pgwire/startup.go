@@ -43,6 +43,7 @@ func (p startupPacket) cancelKey() string { return string(p.raw[minStartupPacket
 
 // negotiation is how far a client and the server have agreed on encryption.
 type negotiation struct {
+	offersTLS      bool
 	sawSSL, sawGSS bool
 	refused        bool // the client asked for encryption and got 'N'
 	secured        bool // it got TLS
@@ -55,20 +56,20 @@ type negotiation struct {
 func negotiate(
 	rw io.ReadWriter, startTLS func(ahead []byte) error,
 ) (packet startupPacket, refused bool, err error) {
-	var n negotiation
+	n := negotiation{offersTLS: startTLS != nil}
 	for first := true; ; first = false {
-		head, err := readHead(rw, n.refused)
+		head, err := n.readHead(rw)
 		if err != nil {
 			return packet, n.refused, err
 		}
-		if first && head[0] == tlsHandshake && startTLS != nil {
+		if first && head[0] == tlsHandshake && n.offersTLS {
 			n.secured = true
 			if err := startTLS(head[:]); err != nil {
 				return packet, false, err
 			}
 			continue
 		}
-		if packet, err = readBody(rw, head, n.refused); err != nil {
+		if packet, err = n.readBody(rw, head); err != nil {
 			return packet, n.refused, err
 		}
 		switch packet.code {
@@ -90,9 +91,9 @@ func negotiate(
 	}
 }
 
-// startupError describes an error of reading. got of at least want bytes of a packet have come. A client that
-// sent none of them may have left because it was refused encryption.
-func startupError(refused bool, got, want int, err error) error {
+// readError describes an error of reading. got of at least want bytes of a packet have come. A client that sent
+// none of them may have left because it was refused encryption.
+func (n *negotiation) readError(got, want int, err error) error {
 	ended := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 	switch {
 	case ended && got > 0:
@@ -100,10 +101,15 @@ func startupError(refused bool, got, want int, err error) error {
 			Kind: ReasonClientProtocol, Err: err,
 			Text: fmt.Sprintf("the client's startup packet ends after %d of at least %d bytes", got, want),
 		}
-	case refused:
+	case n.refused && n.sawSSL:
 		return &Error{
 			Kind: ReasonClientGone, Case: CaseWantsTLS, Err: err,
 			Text: "the client left when its request for TLS was refused",
+		}
+	case n.refused:
+		return &Error{
+			Kind: ReasonClientGone, Err: err,
+			Text: "the client left when its request for GSSAPI encryption was refused",
 		}
 	}
 	return clientGone(err)
@@ -115,7 +121,7 @@ func (n *negotiation) answerSSLRequest(
 	rw io.ReadWriter, packet startupPacket, startTLS func(ahead []byte) error,
 ) error {
 	const name = "SSLRequest"
-	if startTLS == nil {
+	if !n.offersTLS {
 		return n.refuse(rw, packet, name, &n.sawSSL)
 	}
 	if err := n.answer(rw, packet, name, &n.sawSSL, 'S'); err != nil {
@@ -149,32 +155,34 @@ func (n *negotiation) answer(w io.Writer, packet startupPacket, name string, see
 	return nil
 }
 
-// readHead reads the length word of a packet. refused is for its error.
-func readHead(r io.Reader, refused bool) (head [4]byte, err error) {
-	if n, err := io.ReadFull(r, head[:]); err != nil {
-		return head, startupError(refused, n, len(head), err)
+// readHead reads the length word of a packet.
+func (n *negotiation) readHead(r io.Reader) (head [4]byte, err error) {
+	if got, err := io.ReadFull(r, head[:]); err != nil {
+		return head, n.readError(got, len(head), err)
 	}
 	return head, nil
 }
 
 // readBody reads the packet that begins with head, and not a byte more: what follows stays in the connection.
-// It checks the length before it allocates. refused is for its error.
-func readBody(r io.Reader, head [4]byte, refused bool) (startupPacket, error) {
+// It checks the length before it allocates.
+func (n *negotiation) readBody(r io.Reader, head [4]byte) (startupPacket, error) {
 	length := binary.BigEndian.Uint32(head[:])
 	if length < minStartupPacket || length > maxStartupPacket {
-		return startupPacket{}, notStartup(head)
+		return startupPacket{}, n.notStartup(head)
 	}
 	raw := make([]byte, length)
 	copy(raw, head[:])
-	if n, err := io.ReadFull(r, raw[len(head):]); err != nil {
-		return startupPacket{}, startupError(refused, len(head)+n, int(length), err)
+	if got, err := io.ReadFull(r, raw[len(head):]); err != nil {
+		return startupPacket{}, n.readError(len(head)+got, int(length), err)
 	}
 	return startupPacket{raw: raw, code: binary.BigEndian.Uint32(raw[4:])}, nil
 }
 
 // notStartup says what four bytes look like that are no packet length.
-func notStartup(head [4]byte) error {
+func (n *negotiation) notStartup(head [4]byte) error {
 	switch {
+	case head[0] == tlsHandshake && head[1] == 3 && n.offersTLS:
+		return clientProtocol("the client sent a TLS ClientHello, which may only come first or after SSLRequest")
 	case head[0] == tlsHandshake && head[1] == 3:
 		return &Error{
 			Kind: ReasonClientProtocol, Case: CaseClientHello,

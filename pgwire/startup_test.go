@@ -59,6 +59,7 @@ func TestNegotiate(t *testing.T) {
 		"bytes behind terminator":    {in: badBody("user\x00app\x00\x00x"), errText: "terminator", state: "08P01"},
 		"nothing":                    {errText: "closed the connection"},
 		"insists on TLS":             {in: pgtest.SSLRequest(), answer: "N", errText: "request for TLS was refused"},
+		"insists on GSSAPI":          {in: pgtest.GSSENCRequest(), answer: "N", errText: "GSSAPI encryption was refused"},
 		"half a length":              {in: startup[:2], errText: "ends after 2 of at least 4"},
 		"half a packet":              {in: startup[:11], errText: "ends after 11 of"},
 		"too short":                  {in: []byte{0, 0, 0, 7, 0, 3, 0}, errText: "impossible length 7"},

@@ -43,6 +43,9 @@ func TestHint(t *testing.T) {
 			t.Errorf("a client that %s is told %q", what, got)
 		}
 	}
+	if got := cures.Hint(&pgwire.Error{Kind: pgwire.ReasonClientProtocol}); strings.Contains(got, "TLS") {
+		t.Errorf("a client that has TLS already is told %q", got)
+	}
 	for _, err := range []error{
 		nil, errors.New("x"), &pgwire.Error{Kind: pgwire.ReasonClientGone}, &pgwire.Error{Kind: "new"},
 	} {

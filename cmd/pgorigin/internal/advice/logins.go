@@ -83,7 +83,7 @@ func sentHTTP() reasonCase {
 // wantsTLS is a case of client_gone.
 func wantsTLS() reasonCase {
 	return withCase(pgwire.CaseWantsTLS, "the client left because pgorigin has no TLS for clients",
-		withoutTLS, "Or set {own:LISTEN_TLS}=self-signed: clients with sslmode=require then connect as well.")
+		withoutTLS, "Or set {own:LISTEN_TLS}=self-signed: clients with sslmode=require then connect as well, over TCP.")
 }
 
 // withoutTLS is a cure for a client that wants TLS, and gets none.
@@ -94,13 +94,15 @@ func clientTLS() []reasonCase {
 	return []reasonCase{
 		withCase(pgwire.CaseClientHello, "the client began with TLS, and pgorigin has no TLS for clients",
 			withoutTLS, "Leave sslnegotiation=direct out, too.",
-			"Or set {own:LISTEN_TLS}=self-signed, which serves both."),
+			"Or set {own:LISTEN_TLS}=self-signed, which serves both over TCP."),
 		withCase(pgwire.CaseDistrusted, "the client does not trust the certificate of the listener",
 			"Set sslrootcert in the client to the file of {own:LISTEN_TLS_CA_FILE}, or sslmode to require or less.",
 			"Or set {own:LISTEN_TLS}=files, with a certificate from a CA that the client knows.",
 			"After a restart of pgorigin, the CA of self-signed is a new one: clients have to read the file again."),
 		withCase(pgwire.CaseHandshake, "the TLS handshake with the client failed",
-			"Give the client a TLS library that can do TLS 1.2 or 1.3.", "Or set sslmode=disable in the client."),
+			"Give the client a TLS library that can do TLS 1.2 or 1.3.",
+			"A client that begins with TLS at once has to ask for postgresql by ALPN. Else it must send SSLRequest first.",
+			"Or set sslmode=disable in the client."),
 	}
 }
 

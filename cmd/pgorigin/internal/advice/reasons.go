@@ -110,7 +110,7 @@ func clientReasons() []reason {
 		},
 		Meaning: "The client sent no Postgres startup packet, or broke the rules of a login.",
 		Cures: []string{
-			"Connect with a Postgres client, with sslmode=disable or {own:LISTEN_TLS}=self-signed.",
+			"Connect with a Postgres client.",
 			"The health endpoints are at {HEALTH_ADDR}.",
 		},
 		Cases: append(clientTLS(), sentHTTP()),
