@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pgorigin/pgorigin/tlsorigin/alert"
 	"github.com/pgorigin/pgorigin/tlsorigin/internal/verify"
 )
 
@@ -85,9 +86,9 @@ func (a *clientAuth) chain() (chain []*x509.Certificate) {
 // failure explains an alert that is about the client certificate. Nil means that it is about something else.
 // It can only be about the client certificate if the peer has asked for one.
 func (a *clientAuth) failure(number uint8, name string, now time.Time) *problem {
-	about := alertBadCertificate <= number && number <= alertCertificateUnknown ||
-		number == alertUnknownCA || number == alertAccessDenied || number == alertCertificateRequired ||
-		number == alertHandshakeFailure // of TLS 1.2, for a missing one: the ClientHello was good enough
+	about := alert.BadCertificate <= number && number <= alert.CertificateUnknown ||
+		number == alert.UnknownCA || number == alert.AccessDenied || number == alert.CertificateRequired ||
+		number == alert.HandshakeFailure // of TLS 1.2, for a missing one: the ClientHello was good enough
 	switch {
 	case !a.requested || !about:
 		return nil
@@ -124,22 +125,22 @@ func (a *clientAuth) rejection(number uint8, name string, now time.Time) *proble
 		return rejected(", which %s", found.Text).as(CaseClientUsage)
 	}
 	switch issuer := verify.NameOf(top.Issuer); {
-	case (a.unlisted || number == alertUnknownCA && !a.listed) && (a.sharesIntermediate(top) || verify.ByIntermediate(top)):
+	case (a.unlisted || number == alert.UnknownCA && !a.listed) && (a.sharesIntermediate(top) || verify.ByIntermediate(top)):
 		return rejected(", which came without the certificate of its authority %s", issuer).
 			as(CaseClientChain).with(issuer)
 	case a.unlisted:
 		return rejected(" (issued by %s), whose issuer is not in the list of authorities that it accepts",
 			issuer).as(CaseClientIssuer).with(issuer)
-	case number == alertUnknownCA && a.listed: // OpenSSL says so, too, if it lacks a revocation list
+	case number == alert.UnknownCA && a.listed: // OpenSSL says so, too, if it lacks a revocation list
 		return rejected(" (issued by %s), although its issuer is in the list of authorities that it accepts",
 			issuer).as(CaseClientListed).with(issuer)
-	case number == alertUnknownCA:
+	case number == alert.UnknownCA:
 		return rejected(" (issued by %s), whose issuer it does not trust", issuer).
 			as(CaseClientIssuer).with(issuer)
-	case number == alertCertificateRevoked:
+	case number == alert.CertificateRevoked:
 		return rejected(" (serial number %s), which has been revoked", verify.SerialText(leaf)).
 			as(CaseClientRevoked)
-	case number == alertCertificateExpired:
+	case number == alert.CertificateExpired:
 		return rejected(", which is valid by the clock of this machine, until %s", leaf.NotAfter.UTC().Format(time.RFC3339)).
 			as(CaseClientDates)
 	}

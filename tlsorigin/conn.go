@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/pgorigin/pgorigin/tlsorigin/alert"
 )
 
 // Addr is the remote address of a Conn. As the target of Dialer.Dial it leads to the same place again.
@@ -111,7 +113,8 @@ func (c *Conn) failure(err error) error {
 			c.rejected()
 		}
 	case found != nil:
-		found = because(ReasonTLSAlert, "ended the connection with %s", alertName(err))
+		number, _ := alert.Number(err)
+		found = because(ReasonTLSAlert, "ended the connection with %s", alert.Name(number))
 	default:
 		found = connectionLost(err)
 	}

@@ -2,72 +2,30 @@ package tlsorigin
 
 import (
 	"crypto/tls"
-	"errors"
 	"fmt"
-	"net"
 	"net/netip"
-	"reflect"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/pgorigin/pgorigin/tlsorigin/alert"
 	"github.com/pgorigin/pgorigin/tlsorigin/internal/safetext"
 )
 
 // This file explains alerts, and why a peer and this dialer found nothing in common. An alert names no more
 // than the kind of failure. What was offered decides which setting is the likeliest.
 
-// Alerts of RFC 8446, section 6, that pgorigin tells apart.
-const (
-	alertUnexpectedMessage    = 10
-	alertHandshakeFailure     = 40
-	alertBadCertificate       = 42 // to alertCertificateUnknown: about the certificate of the receiver
-	alertCertificateRevoked   = 44
-	alertCertificateExpired   = 45
-	alertCertificateUnknown   = 46
-	alertIllegalParameter     = 47
-	alertUnknownCA            = 48
-	alertAccessDenied         = 49
-	alertDecodeError          = 50
-	alertProtocolVersion      = 70
-	alertInsufficientSecurity = 71
-	alertUnrecognizedName     = 112
-	alertCertificateRequired  = 116
-	alertNoProtocol           = 120
-)
-
-// alertNumber returns the alert that the peer sent. crypto/tls hides it: the error is a *net.OpError around
-// an unexported type, which is not tls.AlertError, so only its kind can be asked for.
-func alertNumber(err error) (number uint8, ok bool) {
-	var op *net.OpError
-	if !errors.As(err, &op) || op.Op != "remote error" {
-		return 0, false
-	}
-	value := reflect.ValueOf(op.Err)
-	if value.Kind() != reflect.Uint8 {
-		return 0, false
-	}
-	return uint8(value.Uint()), true
-}
-
-// alertName names the alert in err, which must be one.
-func alertName(err error) string {
-	number, _ := alertNumber(err)
-	return fmt.Sprintf("TLS alert %d (%s)", number,
-		strings.TrimPrefix(tls.AlertError(number).Error(), "tls: "))
-}
-
 // alertFailure explains an alert that the peer sent before any data. Nil means that err is not an alert.
 func alertFailure(err error, auth *clientAuth) *problem {
-	number, ok := alertNumber(err)
+	number, ok := alert.Number(err)
 	if !ok {
 		return nil
 	}
-	name := alertName(err)
+	name := alert.Name(number)
 	if found := auth.failure(number, name, time.Now()); found != nil {
 		return found
 	}
-	if number == alertNoProtocol {
+	if number == alert.NoProtocol {
 		return because(ReasonTLSALPN, "does not know the protocol %s (ALPN): %s", protocolName, name)
 	}
 	return because(ReasonTLSAlert, "refused the TLS handshake with %s", name)
@@ -81,8 +39,8 @@ const smallestServerHello = recordHeader + 42
 func (a *attempt) inHandshake(found *problem, err error, received int64) *problem {
 	switch {
 	case found.reason == ReasonTLSAlert && received < smallestServerHello:
-		number, _ := alertNumber(err)
-		return a.refusedHello(number, alertName(err))
+		number, _ := alert.Number(err)
+		return a.refusedHello(number, alert.Name(number))
 	case found.reason == ReasonTLSALPN && !a.route.direct:
 		return found.as(CaseNoProtocol)
 	}
@@ -92,18 +50,18 @@ func (a *attempt) inHandshake(found *problem, err error, received int64) *proble
 // refusedHello explains the alert with number, called name, that answered a ClientHello.
 func (a *attempt) refusedHello(number uint8, name string) *problem {
 	switch number {
-	case alertProtocolVersion:
+	case alert.ProtocolVersion:
 		return a.noCommonVersion("supports no TLS version that was offered, " + a.versions() + ": " + name)
-	case alertHandshakeFailure, alertInsufficientSecurity:
+	case alert.HandshakeFailure, alert.InsufficientSecurity:
 		return a.nothingInCommon(name)
-	case alertUnexpectedMessage, alertIllegalParameter, alertDecodeError:
+	case alert.UnexpectedMessage, alert.IllegalParameter, alert.DecodeError:
 		if a.hybrid() {
 			return because(ReasonTLSAlert, "does not understand the ClientHello: %s", name).as(CaseLargeHello)
 		}
-		if number == alertIllegalParameter {
+		if number == alert.IllegalParameter {
 			return a.nothingInCommon(name)
 		}
-	case alertUnrecognizedName:
+	case alert.UnrecognizedName:
 		return a.unknownServerName(name)
 	}
 	return because(ReasonTLSAlert, "refused the TLS handshake with %s", name)

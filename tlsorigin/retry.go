@@ -8,6 +8,8 @@ import (
 	"slices"
 	"syscall"
 	"time"
+
+	"github.com/pgorigin/pgorigin/tlsorigin/alert"
 )
 
 // maxPatience is how long an attempt waits for the first byte in answer to a hybrid ClientHello, if a
@@ -55,7 +57,7 @@ func (d *Dialer) retry(ctx context.Context, first *attempt, result outcome, end 
 			return result
 		}
 	}
-	if number, ok := alertNumber(result.failure.Err); ok && number == alertHandshakeFailure &&
+	if number, ok := alert.Number(result.failure.Err); ok && number == alert.HandshakeFailure &&
 		len(last.variant.groups) > 0 {
 		if wide, ok := d.hosts.dropGroups(last.report.Resolved); ok && time.Until(end) > 0 {
 			_, result = d.again(ctx, last, wide, end)

@@ -99,7 +99,7 @@ func house() []room {
 			Libraries: []string{cryptoTLS},
 		},
 		// listentls is TLS for clients.
-		{Package: listen, Rooms: []string{"tlsorigin/configfile", leafPgwire}, Libraries: []string{cryptoTLS}},
+		{Package: listen, Rooms: []string{"tlsorigin/configfile", "tlsorigin/alert", leafPgwire}, Libraries: []string{cryptoTLS}},
 		// control asks a pgorigin that runs.
 		{Package: control, Rooms: []string{config, cli, safetext}},
 		// config is the only room that reads the environment. Of zap it knows the levels.
@@ -134,7 +134,7 @@ func house() []room {
 			Package: "tlsorigin",
 			Rooms: []string{
 				"tlsorigin/internal/verify", "tlsorigin/internal/resolver", "tlsorigin/internal/safetext",
-				"tlsorigin/internal/background", "tlsorigin/configfile",
+				"tlsorigin/internal/background", "tlsorigin/configfile", "tlsorigin/alert",
 			},
 			Libraries: []string{cryptoTLS, cryptoBytes, systemCalls},
 		},
@@ -144,6 +144,7 @@ func house() []room {
 		{Package: "tlsorigin/internal/background"},
 		{Package: "tlsorigin/internal/peertest", Rooms: []string{"tlsorigin/tlstest"}, Libraries: []string{cryptoTLS}},
 		{Package: "tlsorigin/configfile", Libraries: []string{systemCalls}},
+		{Package: "tlsorigin/alert", Libraries: []string{cryptoTLS}},
 
 		// scram and evloop know nothing of sessions. Nothing below pgwire knows TLS.
 		{Package: "pgwire/pgclient", Rooms: []string{"pgwire"}, Libraries: []string{messages}},

@@ -3,13 +3,10 @@ package listentls
 import (
 	"context"
 	"crypto/tls"
-	"errors"
-	"fmt"
 	"net"
-	"reflect"
-	"strings"
 
 	"github.com/pgorigin/pgorigin/pgwire"
+	"github.com/pgorigin/pgorigin/tlsorigin/alert"
 )
 
 // protocolName is the ALPN protocol of Postgres.
@@ -48,31 +45,20 @@ func (s *Server) Start(client net.Conn, direct bool) (net.Conn, error) {
 // explain makes a pgwire.Error of an alert. Other errors stay as they are. lastRead is the end of what the client
 // has sent.
 func explain(err error, lastRead *[plainAlert]byte) error {
-	number, ok := alertNumber(err)
+	number, ok := alert.Number(err)
 	if !ok {
 		if number, ok = plainAlertNumber(lastRead); !ok {
 			return err
 		}
 	}
-	name := strings.TrimPrefix(tls.AlertError(number).Error(), "tls: ")
-	alert := fmt.Sprintf("TLS alert %d (%s)", number, name)
-	switch number {
-	case alertBadCertificate, alertUnsupportedCertificate, alertCertificateRevoked, alertCertificateExpired,
-		alertCertificateUnknown, alertUnknownCA:
-		return pgwire.ListenerDistrusted(alert, err)
+	switch name := alert.Name(number); number {
+	case alert.BadCertificate, alert.UnsupportedCertificate, alert.CertificateRevoked, alert.CertificateExpired,
+		alert.CertificateUnknown, alert.UnknownCA:
+		return pgwire.ListenerDistrusted(name, err)
+	default:
+		return pgwire.HandshakeRefused("the client refused it with "+name, err)
 	}
-	return pgwire.HandshakeRefused("the client refused it with "+alert, err)
 }
-
-// Alerts of RFC 8446, section 6, about the certificate of the receiver.
-const (
-	alertBadCertificate         = 42
-	alertUnsupportedCertificate = 43
-	alertCertificateRevoked     = 44
-	alertCertificateExpired     = 45
-	alertCertificateUnknown     = 46
-	alertUnknownCA              = 48
-)
 
 // plainAlert is the size of an alert in plaintext, with its header. An encrypted one is longer.
 const plainAlert = 7
@@ -80,21 +66,7 @@ const plainAlert = 7
 // plainAlertNumber returns the alert that a record in plaintext carries. OpenSSL sends one where TLS 1.3 expects
 // encryption: when it does not trust a certificate. crypto/tls cannot decrypt that.
 func plainAlertNumber(record *[plainAlert]byte) (number uint8, ok bool) {
-	const alert, version, length = 21, 3, 2
-	ok = record[0] == alert && record[1] == version && record[3] == 0 && record[4] == length
+	const alertRecord, version, length = 21, 3, 2
+	ok = record[0] == alertRecord && record[1] == version && record[3] == 0 && record[4] == length
 	return record[6], ok
-}
-
-// alertNumber returns the alert that the client sent. crypto/tls hides it: the error is a *net.OpError around an
-// unexported type, so only its kind can be asked for.
-func alertNumber(err error) (number uint8, ok bool) {
-	var op *net.OpError
-	if !errors.As(err, &op) || op.Op != "remote error" {
-		return 0, false
-	}
-	value := reflect.ValueOf(op.Err)
-	if value.Kind() != reflect.Uint8 {
-		return 0, false
-	}
-	return uint8(value.Uint()), true
 }
