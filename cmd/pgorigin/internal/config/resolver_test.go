@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,7 +12,7 @@ import (
 func TestHostsFileLoops(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "hosts")
 	const hosts = "127.0.0.1 localhost\n\n# 127.0.0.1 old.test\n127.0.0.1\tdb.test DB2.test. # ours\n::1 six.test\n" +
-		"127.0.0.1 both.test\n10.0.0.5 both.test other.test\nlonely\n"
+		"127.0.0.1 both.test\n10.0.0.5 both.test other.test last.test\n127.0.0.1 last.test\nlonely\n"
 	if err := os.WriteFile(path, []byte(hosts), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -34,6 +35,8 @@ func TestHostsFileLoops(t *testing.T) {
 		{"a socket", "UPSTREAM_ADDR=db.test:5432 LISTEN_ADDR=unix:/run/x/socket", ""},
 		{"another address", "UPSTREAM_ADDR=other.test:5432 LISTEN_ADDR=127.0.0.1:5432", ""},
 		{"two addresses", "UPSTREAM_ADDR=both.test:5432 LISTEN_ADDR=127.0.0.1:5432", ""},
+		{"two addresses in another order", "UPSTREAM_ADDR=last.test:5432 LISTEN_ADDR=127.0.0.1:5432", ""},
+		{"a comment behind a line", "UPSTREAM_ADDR=ours:5432 LISTEN_ADDR=127.0.0.1:5432", ""},
 		{"a comment", "UPSTREAM_ADDR=old.test:5432 LISTEN_ADDR=127.0.0.1:5432", ""},
 		{"a name that the file does not have", "UPSTREAM_ADDR=lonely:5432 LISTEN_ADDR=127.0.0.1:5432", ""},
 	} {
@@ -54,5 +57,14 @@ func TestHostsFileLoops(t *testing.T) {
 	}
 	if found := hostsOf(filepath.Join(t.TempDir(), "none"), "db.test"); found != nil {
 		t.Errorf("without a file: %v", found)
+	}
+}
+
+func TestListenIPs(t *testing.T) {
+	s, _, problems := Load(withSettings("LISTEN_ADDR=:6432,unix:/run/x,localhost:1,[::1]:2,name.test:3 " +
+		"LISTEN_ALLOW_NON_LOOPBACK=true REPORTING_UPSTREAM_ADDR=h"))
+	const want = "[[::]:6432 127.0.0.1:1 [::1]:2 127.0.0.1:6433]"
+	if got := fmt.Sprint(s.ListenIPs()); got != want || len(problems) > 0 {
+		t.Errorf("%s, %v", got, problems)
 	}
 }
