@@ -220,7 +220,7 @@ func (r urlRules) noteOthers(s *urlSettings, u *pgurl.URL) {
 	if u.Parameter("gssencmode") != "require" {
 		known = append(known, "gssencmode") // the others do not insist on it
 	}
-	names := u.Others(known...)
+	names := u.Names(known...)
 	if len(names) > maxNames {
 		names = append(names[:maxNames], "…")
 	}

@@ -60,27 +60,16 @@ func (u *URL) Parameter(name string) string {
 	return value
 }
 
-// Names returns the names of all parameters that have a value, as written, each once.
-func (u *URL) Names() []string {
-	var names []string
-	for _, p := range u.params {
-		if p.value != "" && !slices.Contains(names, p.name) {
-			names = append(names, p.name)
-		}
-	}
-	return names
-}
-
-// Others returns the names of the parameters that have a value and are none of known, each once. A name that
-// no driver would have is hidden.
-func (u *URL) Others(known ...string) []string {
+// Names returns the names of the parameters that have a value and are none of except, each once, as written. A name
+// that no driver would have is hidden.
+func (u *URL) Names(except ...string) []string {
 	var names []string
 	for _, p := range u.params {
 		name := p.name
 		if !namePattern.MatchString(name) {
 			name = hidden
 		}
-		if p.value != "" && !slices.ContainsFunc(known, p.is) && !slices.Contains(names, name) {
+		if p.value != "" && !slices.ContainsFunc(except, p.is) && !slices.Contains(names, name) {
 			names = append(names, name)
 		}
 	}
