@@ -47,7 +47,7 @@ type Server struct {
 	// every client.
 	Allow func(client net.Conn) error
 
-	// StartTLS makes a TLS connection of a client's, as the server of TLS. It is called after the answer to
+	// StartTLS does the server's side of a TLS handshake with a client. It is called after the answer to
 	// SSLRequest. If direct is true, the client has sent a ClientHello in its place: it must agree on the ALPN
 	// protocol "postgresql". The result has the deadlines of conn, and a method CloseWrite. A method TLSVersion,
 	// which returns a string, is for SessionInfo. An error that is an *Error says why the session ends; others

@@ -20,11 +20,11 @@ warning, and the exit code is 0.
 check never waits for an upstream that is away. It says whether clients would
 wait, and which of several addresses they would use.
 
-With HOST:PORT or the URL of an application, check tests that upstream and needs
-no variables. A URL means the same as in PGORIGIN_UPSTREAM_URL, but may have
-several hosts and relative paths. With its sslmode=require, check verifies in
-full. check does not use a password in the URL. Variables that begin with
-PGORIGIN_TLS_ still hold, unless the URL says otherwise.
+With HOST:PORT or a connection URL, check tests that upstream and needs no
+variables. A URL means the same as in PGORIGIN_UPSTREAM_URL: sslmode=require
+verifies in full. It may also have several hosts and relative paths. check does
+not use a password in the URL. Variables that begin with PGORIGIN_TLS_ still
+hold, unless the URL says otherwise.
 
 With --clients, the report also says which TLS stacks of applications cannot
 connect to the upstream without pgorigin, and why. For that, check sends more

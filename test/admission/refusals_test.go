@@ -76,7 +76,7 @@ func refusedPods(t *testing.T, r *release, injected bool) {
 		{"Secret of the port without a name", annotated("pgorigin/listen-secret: a"), object + "annotation pgorigin/listen-secret is set, but not annotation pgorigin/intercept: set both, or remove it"},
 		{
 			"name that leads elsewhere", strings.Replace(annotated("pgorigin/intercept: db"), "spec:\n", "spec:\n  hostAliases: [{ip: 10.0.0.1, hostnames: [db]}]\n", 1),
-			object + "spec.hostAliases leads the name of intercept to 10.0.0.1: remove the name there, or intercept",
+			object + "spec.hostAliases leads the name of intercept to 10.0.0.1: remove the name there, or remove intercept",
 		},
 		{"port of its probes", container("ports: [{containerPort: 9632}]"), object + `container "web" has port 9632, which pgorigin answers probes on: use another port there`},
 		{"container of its name", strings.Replace(container(""), `containers: [`, `containers: [{name: pgorigin, image: x}, `, 1), object + "the label pgorigin/inject on pod or namespace asks for a sidecar, and container pgorigin is no native sidecar: rename it"},

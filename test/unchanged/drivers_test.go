@@ -51,7 +51,7 @@ func (s *suite) drivers() []driver {
 		{name: "libpq 18", command: []string{program("libpq")}, url: libpqURL, env: []string{libpq18}},
 		{
 			name: "tokio-postgres (Rust)", command: []string{program("tokio-postgres")}, url: rustURL, caVariable: "SSL_CERT_FILE",
-			urlNote: "its program decides what it verifies: here always, with the CA of `SSL_CERT_FILE`",
+			urlNote: "the program decides what to verify; this one always verifies, with the CA of `SSL_CERT_FILE`",
 		},
 		{name: "pgx (Go)", command: []string{golang, "pgx"}, url: libpqURL},
 		{name: "lib/pq (Go)", command: []string{golang, "pq"}, url: libpqURL},
@@ -64,7 +64,7 @@ func (s *suite) drivers() []driver {
 		{
 			name: "node-postgres (Node.js)", command: []string{"/usr/bin/node", program("pg.mjs")}, url: libpqURL,
 			env: []string{node}, caVariable: "NODE_EXTRA_CA_CERTS",
-			urlNote: "verifies with `prefer` and `require`, too, with the CA of `NODE_EXTRA_CA_CERTS`",
+			urlNote: "also verifies with `prefer` and `require`, with the CA of `NODE_EXTRA_CA_CERTS`",
 		},
 		{
 			name: "postgres.js (Node.js)", command: []string{"/usr/bin/node", program("postgres.mjs")}, url: plainURL,

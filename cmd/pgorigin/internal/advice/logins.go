@@ -94,14 +94,14 @@ func clientTLS() []reasonCase {
 	return []reasonCase{
 		withCase(pgwire.CaseClientHello, "the client began with TLS, and pgorigin has no TLS for clients",
 			withoutTLS, "Leave sslnegotiation=direct out, too.",
-			"Or set {own:LISTEN_TLS}=self-signed, which serves both over TCP."),
+			"Or set {own:LISTEN_TLS}=self-signed, which serves clients with and without TLS, over TCP."),
 		withCase(pgwire.CaseDistrusted, "the client does not trust the certificate of the listener",
-			"Set sslrootcert in the client to the file of {own:LISTEN_TLS_CA_FILE}, or sslmode to require or less.",
+			"Set sslrootcert in the client to the file of {own:LISTEN_TLS_CA_FILE}, or set sslmode to require or less.",
 			"Or set {own:LISTEN_TLS}=files, with a certificate from a CA that the client knows.",
-			"After a restart of pgorigin, the CA of self-signed is a new one: clients have to read the file again."),
+			"Each start of pgorigin makes a new CA for self-signed: clients must read the file again."),
 		withCase(pgwire.CaseHandshake, "the TLS handshake with the client failed",
 			"Give the client a TLS library that can do TLS 1.2 or 1.3.",
-			"A client that begins with TLS at once has to ask for postgresql by ALPN. Else it must send SSLRequest first.",
+			"A client that begins with TLS at once must ask for postgresql by ALPN. Otherwise it must send SSLRequest first.",
 			"Or set sslmode=disable in the client."),
 	}
 }
@@ -240,7 +240,7 @@ func loginReasons() []reason {
 
 // boundToClient is a case of auth_channel_binding.
 func boundToClient() reasonCase {
-	return withCase(pgwire.CaseBoundToClient, "the client has TLS to pgorigin, and would bind the login to that",
+	return withCase(pgwire.CaseBoundToClient, "the client has TLS to pgorigin, and would bind the login to that channel",
 		"Set {own:AUTH_CHANNEL_BINDING}=bridge: pgorigin then logs in itself, with channel binding.",
 		"Remove channel_binding=require from the client's settings: no mode can serve it.",
 		"Or set channel_binding=disable or sslmode=disable in the client, with {own:AUTH_CHANNEL_BINDING}=strip.")

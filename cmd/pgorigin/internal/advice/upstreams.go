@@ -37,7 +37,7 @@ func upstreamReasons() []reason {
 			Case: string(tlsorigin.CaseLoop),
 			When: "the name leads to pgorigin itself",
 			Cures: []string{
-				"Set {own:UPSTREAM_RESOLVER}=dns if /etc/hosts leads the name to pgorigin: that file is then not read.",
+				"Set {own:UPSTREAM_RESOLVER}=dns if /etc/hosts leads the name to pgorigin: pgorigin then does not read that file.",
 				"If DNS does, correct the record, or the host in {UPSTREAM_ADDR}.",
 			},
 		}, {

@@ -76,7 +76,7 @@ func (r addrRules) parse(entry string) (string, error) {
 	case strings.Contains(entry, "://") || strings.Contains(entry, "@"):
 		cure := "of a URL keep only the part with host and port"
 		if r.defaultPort != "" && !r.sockets {
-			cure += ", or set " + Prefix + "UPSTREAM_URL to it"
+			cure += ", or put the URL into UPSTREAM_URL instead"
 		}
 		return "", expected(cure)
 	case strings.Contains(entry, "="):

@@ -50,7 +50,7 @@ func variablesTable() string {
 			values += ", such as " + code(v.Example)
 		}
 		help := v.Help
-		if v.File != NoFile && v.File != FileInValue {
+		if v.File != NoFile && v.File != FileInValue && v.File != FileWritten {
 			help += " pgorigin reads it " + string(v.File) + "."
 		}
 		fmt.Fprintf(&page, "| %s | %s | %s | %s | %s |\n", code(v.Name()), def, values, scopeText(v), strings.ReplaceAll(help, "|", `\|`))

@@ -99,11 +99,11 @@ func upstreamVariables() []Variable {
 	}, {
 		Word: "UPSTREAM_URL", Type: connectionURL(), Unset: "none", Alone: true,
 		Example: "postgres://app@db.example.com/app?sslrootcert=/etc/pgorigin/ca.crt",
-		Help: "The URL that an application has for the database, instead of UPSTREAM_ADDR. The default port " +
+		Help: "The connection URL of an application, in place of UPSTREAM_ADDR. The default port " +
 			"is 5432. sslrootcert, sslcert, sslkey, sslcrl, ssl_min_protocol_version, sslnegotiation and " +
-			"require_auth become settings, unless their variables are set. sslmode=verify-ca needs sslrootcert; " +
-			"every other sslmode means verify-full. channel_binding=require means bridge. The password is " +
-			"never shown, and not used unless AUTH_PASSWORD_FILE says so.",
+			"require_auth become settings, unless their variables are set. sslmode=verify-ca with a CA means " +
+			"verify-ca, and every other sslmode verify-full. channel_binding=require means bridge. The password " +
+			"is never shown, and not used unless AUTH_PASSWORD_FILE says so.",
 	}, {
 		Word: "UPSTREAM_WAIT", Type: durationOrOff(), Default: "14s",
 		Help: "How long a client waits while the upstream is away: down, unreachable, silent, without an " +
@@ -113,7 +113,7 @@ func upstreamVariables() []Variable {
 		Word: "UPSTREAM_RESOLVER", Type: resolvers(), Default: tlsorigin.ResolverSystem,
 		Example: "10.96.0.10", Dialer: "Resolver",
 		Cure: "set the IP address of a DNS server, or system",
-		Help: "What resolves the names of UPSTREAM_ADDR. system reads /etc/hosts, then asks DNS. dns asks the " +
+		Help: "How pgorigin resolves the names in UPSTREAM_ADDR. system reads /etc/hosts, then asks DNS. dns asks the " +
 			"DNS servers of /etc/resolv.conf only: use it if /etc/hosts leads a name to pgorigin. The IP " +
 			"address of a DNS server, or IP:port, takes the place of those servers.",
 	}}
@@ -139,8 +139,8 @@ func listenVariables() []Variable {
 	}, {
 		Word: "LISTEN_TLS", Type: words(off, listenSelfSigned, listenFiles), Default: off,
 		Help: "TLS for clients that insist on it, such as with sslmode=require. self-signed makes a CA and a " +
-			"certificate at the start, in memory. files uses LISTEN_TLS_CERT_FILE. Clients without TLS are " +
-			"served, too. Unix sockets have no TLS.",
+			"certificate at the start, in memory. files uses LISTEN_TLS_CERT_FILE and " +
+			"LISTEN_TLS_KEY_FILE. Clients without TLS are served, too. Unix sockets have no TLS.",
 	}, {
 		Word: "LISTEN_TLS_CA_FILE", Type: text("file"), Unset: "none", Example: "/run/pgorigin/ca.crt",
 		Security: true, File: FileWritten,

@@ -24,6 +24,8 @@ func ParseTarget(text string, env []string) (Target, error) {
 	case strings.Contains(text, "="):
 		return t, errors.New("expected host:port or a URL such as postgres://user@host:5432/db; " +
 			"keyword=value strings are not supported")
+	case strings.Contains(text, "@"):
+		return t, errors.New("expected host:port or a URL such as postgres://user@host:5432/db")
 	}
 	addrs, err := parseAddrs(text, addrRules{defaultPort: "6432", example: "pgbouncer.prod.svc:6432"})
 	t.values["UPSTREAM_ADDR"] = strings.Join(addrs, ",")

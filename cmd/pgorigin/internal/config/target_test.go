@@ -66,7 +66,7 @@ func TestBadTargets(t *testing.T) {
 		"host=db port=1":                "keyword=value strings are not supported",
 		"https://db.test":               "postgres://, not with https://",
 		"db.test:x":                     "a port is a number",
-		"postgres://u:s3cret@db.test:x": "its port is no number",
+		"postgres://u:s3cret@db.test:x": "the port in the URL is no number",
 		"postgres://u:s3cret@/db":       "the URL has no host",
 		"postgres://db.test?sslcert=%":  "two hexadecimal digits",
 		"postgres://%2Fvar%2Frun/db":    "the URL leads to a Unix socket",

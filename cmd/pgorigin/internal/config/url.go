@@ -34,7 +34,7 @@ type urlSettings struct {
 	notes      []note
 }
 
-// note is odd about a URL. Its template is for Origin.Fill, and begins with the name of the URL.
+// note says what is odd about a URL. Its template is for Origin.Fill, and first has the name of the URL.
 type note struct {
 	template string
 	data     []string
@@ -53,8 +53,8 @@ func (r urlRules) settings(u *pgurl.URL) (urlSettings, error) {
 	s := urlSettings{map[string]string{}, map[string]string{}, nil}
 	for _, name := range []string{"service", "servicefile"} {
 		if u.Parameter(name) != "" {
-			return s, template(name + " is about a file of libpq, which pgorigin does not read; write its host and " +
-				"its certificates into the URL")
+			return s, template(name + " is about a file of libpq, which pgorigin does not read; write the host " +
+				"and the certificates of the service into the URL")
 		}
 	}
 	if err := r.readHosts(&s, u); err != nil {
@@ -108,8 +108,8 @@ func (s *urlSettings) note(template string, data ...string) {
 func (r urlRules) readHosts(s *urlSettings, u *pgurl.URL) error {
 	addresses := u.Addresses()
 	if len(addresses) > 1 && !r.hosts {
-		return template(fmt.Sprintf("expected one host, and the URL has %d; keep one, or unset this and set "+
-			"{own:UPSTREAM_ADDR} to the list", len(addresses)))
+		return template(fmt.Sprintf("expected one host, and the URL has %d; keep one, or set "+
+			"{own:UPSTREAM_ADDR} to the list instead of the URL", len(addresses)))
 	}
 	var list []string
 	for _, a := range addresses {

@@ -116,7 +116,7 @@ func TestURLsOfOrigins(t *testing.T) {
 // TestBadURLs: every problem names the variable, and none repeats a user or a password.
 func TestBadURLs(t *testing.T) {
 	for url, want := range map[string]string{
-		"postgres://s3cret:s3cret@a,b/d":              "PGORIGIN_UPSTREAM_URL: expected one host, and the URL has 2; keep one, or unset this and set PGORIGIN_UPSTREAM_ADDR to the list",
+		"postgres://s3cret:s3cret@a,b/d":              "PGORIGIN_UPSTREAM_URL: expected one host, and the URL has 2; keep one, or set PGORIGIN_UPSTREAM_ADDR to the list instead of the URL",
 		"postgres://s3cret:s3cret@/d":                 "PGORIGIN_UPSTREAM_URL: the URL has no host",
 		"postgres://s3cret:s3cret@%2Frun/d":           "PGORIGIN_UPSTREAM_URL: the URL leads to a Unix socket",
 		"postgres://s3cret:s3cret@h/d?host=/run":      "PGORIGIN_UPSTREAM_URL: the URL leads to a Unix socket",
@@ -124,8 +124,8 @@ func TestBadURLs(t *testing.T) {
 		"postgres://h?sslrootcert=ca.crt":             `PGORIGIN_UPSTREAM_URL: sslrootcert in the URL is the relative path "ca.crt"; write it in full, such as /etc/ssl/ca.crt`,
 		"postgres://h?sslkey=~/%7Bx%7D.key":           `sslkey in the URL is the relative path`,
 		"postgres://s3cret:s3cret%@h":                 "PGORIGIN_UPSTREAM_URL: the password has a % without",
-		"postgres://s3cret:s3c/ret@h":                 "PGORIGIN_UPSTREAM_URL: it has a / before its @",
-		"postgres://s3cret:s3cret@h:x":                "PGORIGIN_UPSTREAM_URL: its port is no number",
+		"postgres://s3cret:s3c/ret@h":                 "PGORIGIN_UPSTREAM_URL: the URL has a / before its @",
+		"postgres://s3cret:s3cret@h:x":                "PGORIGIN_UPSTREAM_URL: the port in the URL is no number",
 		"postgres://h%20i":                            `PGORIGIN_UPSTREAM_URL: "h i" is no host name; correct the host in the URL`,
 		"postgres://10.0.0.256":                       "is no IP address",
 		"postgres://h?hostaddr=i":                     "hostaddr in the URL is no IP address",

@@ -66,7 +66,7 @@ func (p pod) namedElsewhere(settings Settings) []string {
 	for _, a := range p.Spec.HostAliases {
 		if name != "" && a.IP != loopback && slices.Contains(a.Hostnames, name) {
 			return []string{fmt.Sprintf("spec.hostAliases leads the name of intercept to %s: remove the name there, "+
-				"or intercept", shown(a.IP, "another address"))}
+				"or remove intercept", shown(a.IP, "another address"))}
 		}
 	}
 	return nil

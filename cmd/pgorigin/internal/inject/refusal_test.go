@@ -123,7 +123,7 @@ func TestRefusals(t *testing.T) {
 		"name leads elsewhere": {
 			map[string]string{"pgorigin/intercept": "db"},
 			`"hostAliases": [{"ip": "127.0.0.1", "hostnames": ["db"]}, {"ip": "10.0.0.1", "hostnames": ["a", "db"]}], `,
-			"spec.hostAliases leads the name of intercept to 10.0.0.1: remove the name there, or intercept",
+			"spec.hostAliases leads the name of intercept to 10.0.0.1: remove the name there, or remove intercept",
 		},
 		"name leads to no address": {
 			map[string]string{"pgorigin/intercept": "db"},

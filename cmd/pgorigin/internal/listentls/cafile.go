@@ -50,7 +50,7 @@ func ours(path string) error {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
 	case err != nil:
-		return fmt.Errorf("cannot be looked at: %w", withoutPath(err))
+		return fmt.Errorf("cannot be read: %w", withoutPath(err))
 	case !info.Mode().IsRegular():
 		return ErrForeignFile
 	}

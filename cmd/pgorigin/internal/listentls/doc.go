@@ -1,5 +1,5 @@
-// Package listentls is TLS for clients that insist on it. pgorigin is the server of that TLS, on a listener of its
-// own machine: pgwire knows no TLS, and hands a connection over for the handshake.
+// Package listentls is TLS for clients that insist on it. pgorigin is the server of that TLS. pgwire knows no TLS, and
+// hands a connection over for the handshake.
 //
 // A Server makes TLS connections. Its certificate comes from an Authority, which lives in memory, or from files.
 package listentls

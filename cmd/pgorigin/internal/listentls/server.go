@@ -12,7 +12,7 @@ import (
 // protocolName is the ALPN protocol of Postgres.
 const protocolName = "postgresql"
 
-// Server makes TLS connections of clients' connections.
+// Server turns clients' connections into TLS connections.
 type Server struct {
 	config *tls.Config
 }

@@ -55,8 +55,8 @@ func Parse(text string) (*URL, error) {
 		return nil, err
 	}
 	if u.userinfo == "" && u.misplacedAt() {
-		return nil, errors.New("it has a / before its @; write %2F for a / in the user or the password, and %40 " +
-			"for a @ elsewhere")
+		return nil, errors.New("the URL has a / before its @; write %2F for a / in the user or the password, and %40 " +
+			"for an @ elsewhere")
 	}
 	u.user = cmp.Or(u.Parameter("user"), u.user)
 	u.password = cmp.Or(u.Parameter("password"), u.password)
@@ -98,8 +98,8 @@ func (u *URL) cutUserinfo(rest string) (string, error) {
 	authority, _, _ := strings.Cut(untilSlash, "?")
 	at := strings.LastIndexByte(authority, '@')
 	if at < 0 && strings.Contains(untilSlash, "@") {
-		return "", errors.New("it has a ? before its @; write %3F for a ? in the user or the password, and %40 " +
-			"for a @ elsewhere")
+		return "", errors.New("the URL has a ? before its @; write %3F for a ? in the user or the password, and %40 " +
+			"for an @ elsewhere")
 	}
 	u.userinfo = rest[:at+1]
 	return rest[at+1:], nil
@@ -130,11 +130,11 @@ func cutHosts(authority string) (hosts, ports string, err error) {
 		if inner, ok := strings.CutPrefix(authority, "["); ok {
 			end := strings.IndexByte(inner, ']')
 			if end <= 0 {
-				return "", "", errors.New("its host begins with a bracket; expected an IPv6 address such as [::1]")
+				return "", "", errors.New("the host in the URL begins with a bracket; expected an IPv6 address such as [::1]")
 			}
 			host, rest = inner[:end], inner[end+1:]
 			if rest != "" && rest[0] != ':' && rest[0] != ',' {
-				return "", "", errors.New("only :port may follow the bracket of its IPv6 address")
+				return "", "", errors.New("only :port may follow the bracket of an IPv6 address")
 			}
 		} else if end := strings.IndexAny(authority, ":,"); end >= 0 {
 			host, rest = authority[:end], authority[end:]
@@ -195,7 +195,7 @@ func (u *URL) readAddresses(hosts, ports string) (err error) {
 		numbers = slices.Repeat(numbers, count)
 	}
 	if len(ips) != count || len(numbers) != count {
-		return fmt.Errorf("it has %d hosts, %d values of hostaddr and %d ports; expected as many of each",
+		return fmt.Errorf("the URL has %d hosts, %d values of hostaddr and %d ports; expected the same number of each",
 			count, len(ips), len(numbers))
 	}
 	for i, name := range names {
@@ -204,8 +204,8 @@ func (u *URL) readAddresses(hosts, ports string) (err error) {
 			a.Host, a.Port = host, port // SQLAlchemy has ?host=a:1&host=b:2
 		}
 		if n, err := strconv.ParseUint(a.Port, 10, 16); err != nil || n == 0 {
-			return errors.New("its port is no number from 1 to 65535; in a user or a password write %3A for a :, " +
-				"%2F for a / and %40 for a @")
+			return errors.New("the port in the URL is no number from 1 to 65535; in a user or a password write %3A for a :, " +
+				"%2F for a / and %40 for an @")
 		}
 		u.addresses = append(u.addresses, a)
 	}
