@@ -12,9 +12,9 @@ import (
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
 )
 
-const execHelp = `exec runs COMMAND with pgorigin beside it, until COMMAND ends. It takes the URL
-of the database from DATABASE_URL, or from the variables of --url-env. These
-variables, PGHOST and PGPORT lead COMMAND to pgorigin.
+const execHelp = `exec runs COMMAND with pgorigin beside it, until COMMAND ends. It takes the
+connection URL from DATABASE_URL, or from the variables of --url-env. These
+variables, PGHOST and PGPORT then lead COMMAND to pgorigin.
 
 pgorigin takes over what the URL says about TLS. It always verifies chain and
 name, unless the URL says verify-ca and names a CA. The variables of "pgorigin
@@ -54,7 +54,7 @@ func newExecCommand(p *program) *cobra.Command {
 		},
 	}
 	cmd.Flags().SetInterspersed(false) // what follows COMMAND is for COMMAND
-	cmd.Flags().Var(namesFlag{&o.URLEnv}, "url-env", "variables with the URLs of databases")
+	cmd.Flags().Var(namesFlag{&o.URLEnv}, "url-env", "variables with connection URLs")
 	cmd.Flags().Var(listenFlag{&o.Listen}, "listen", "where COMMAND connects: auto, socket or tcp")
 	return cmd
 }

@@ -153,7 +153,7 @@ words:
   excludes: listen-ca-volume
   because: a certificate of a Secret has a CA of its own
 - name: channel-binding
-  meaning: "strip, pass or bridge; default: strip"
+  meaning: "channel binding: strip, pass or bridge; default: strip"
   pattern: "^(strip|pass|bridge)$"
   values: [strip, pass, bridge]
   expected: strip, pass or bridge

@@ -15,7 +15,7 @@ type answer struct {
 	code      dnsmessage.RCode
 	truncated bool
 	lame      bool // the server neither knows nor asks others
-	exists    bool // the name does
+	exists    bool // whether the name exists
 	addrs     []netip.Addr
 }
 

@@ -98,7 +98,7 @@ func typesOf(network string) []dnsmessage.Type {
 	return []dnsmessage.Type{dnsmessage.TypeA, dnsmessage.TypeAAAA}
 }
 
-// isLocalhost reports whether RFC 6761 says what host is. No DNS server is asked for it.
+// isLocalhost reports whether host is a name of loopback by RFC 6761. The resolver asks no DNS server for it.
 func isLocalhost(host string) bool {
 	host = strings.ToLower(strings.TrimSuffix(host, "."))
 	return host == "localhost" || strings.HasSuffix(host, ".localhost")

@@ -22,7 +22,7 @@ type account struct {
 	passFile       string // in the format of libpq's password file
 	explicit       bool   // passFile was named, so it must exist
 
-	own func() (string, error) // that of a bridge; nil for none
+	own func() (string, error) // returns the password of a bridge; nil: none
 }
 
 // newAccount reads PGUSER, PGDATABASE, PGPASSFILE and HOME. pgorigin reads PG variables only here, and never

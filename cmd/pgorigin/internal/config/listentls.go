@@ -43,8 +43,8 @@ func (o *Origin) checkListenTLS(found []finding) []finding {
 	return wrong
 }
 
-// ListenTLSProblems returns what is wrong with the files of LISTEN_TLS, of which err says so. It leaves out what is
-// in found.
+// ListenTLSProblems makes a problem of err, which is about the files of LISTEN_TLS. It returns none if found has one
+// for either file already.
 func (o *Origin) ListenTLSProblems(err error, found []Problem) []Problem {
 	variable := o.Variable("LISTEN_TLS_CERT_FILE")
 	if mentions(found, variable) || mentions(found, o.Variable("LISTEN_TLS_KEY_FILE")) {

@@ -111,7 +111,7 @@ func (p *plan) readURLs(env []string, o Options, given bool) (problems []config.
 			if o.Named {
 				problems = append(problems, config.Problem{
 					Variable: variable, Unset: true,
-					Text: "--url-env names it; set it to the URL of a database, or leave it out there",
+					Text: "--url-env names it; set it to the URL of a database, or remove it from --url-env",
 				})
 			}
 			continue

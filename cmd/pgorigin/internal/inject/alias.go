@@ -17,14 +17,14 @@ type hostAlias struct {
 // loopback is the address that intercepted names lead to.
 const loopback = "127.0.0.1"
 
-// alias is how a name gets to lead to pgorigin.
+// alias says how hostAliases of a pod must change, so that a name leads to pgorigin.
 type alias struct {
-	name  string     // empty if it leads there already, or no name is to do so
-	entry *yaml.Node // of hostAliases, if the pod has none for that address
-	joins int        // else the index of that entry
+	name  string     // the name to add; empty: nothing changes
+	entry *yaml.Node // the entry to add; nil: the name joins an entry of the pod
+	joins int        // the index of that entry
 }
 
-// alias decides about a pod. aliases has one entry of hostAliases with one name, or is empty.
+// alias returns the change for a pod. aliases has one entry of hostAliases with one name, or is empty.
 func (p pod) alias(aliases *yaml.Node) alias {
 	if len(aliases.Content) == 0 {
 		return alias{}

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// Conn is the TLS connection of a client. Its deadlines are those of the connection below, which the owner of that
-// one sets.
+// Conn is the TLS connection of a client. Its deadlines are those of the connection below TLS. The owner of that
+// connection sets them.
 type Conn struct {
 	*tls.Conn
 	wire    *wire

@@ -11,8 +11,7 @@ import (
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/listentls"
 )
 
-// listenTLS gives the server of an origin what makes TLS connections for clients, unless they get none. An error
-// is about files.
+// listenTLS sets StartTLS of an origin's server, unless LISTEN_TLS is off. An error is about files.
 func (s *Sidecar) listenTLS(o *origin) error {
 	switch {
 	case o.settings.ListensSelfSigned():
@@ -47,7 +46,7 @@ func (s *Sidecar) watchShown(ctx context.Context) {
 }
 
 // reloadShown reads the files of the listener's certificate again, if there are any. The observer reports changes.
-// news reports whether there is one, or an error.
+// news reports whether there is a change, or an error.
 func (o *origin) reloadShown(ctx context.Context) (news bool) {
 	if o.shown == nil {
 		return false
