@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -83,6 +84,7 @@ func (l *look) at(c podContainer) {
 	name, address := `container "`+shown(c.Name, "...")+`"`, l.address()
 	given := !c.hasClientEnv() && l.settings["client-env"] == "true"
 	local, past := false, false
+	variable, mode := "PGSSLMODE", c.value("PGSSLMODE")
 	for _, text := range c.texts(given) {
 		text.Value = text.Value[:min(len(text.Value), max(0, l.left-len(text.Name)))]
 		l.left -= len(text.Name) + len(text.Value)
@@ -96,22 +98,69 @@ func (l *look) at(c podContainer) {
 			l.add(true, "%s bypasses pgorigin: %s has the host %s: write %s there",
 				name, shown(text.Name, "a variable"), shown(host, "of another machine"), address)
 		}
+		if own := text.sslMode(); isLocal && own != "" {
+			variable, mode = "sslmode in "+shown(text.Name, "a variable"), own
+		}
+		l.port(name, text, c.value("PGPORT"))
 	}
-	mode := c.value("PGSSLMODE")
 	switch unclear := c.unclear(); {
 	case past:
 	case l.tls && strings.HasPrefix(mode, "verify-"):
-		l.add(false, "%s: PGSSLMODE is %s: check that it trusts the CA of pgorigin's port, or write require",
-			name, shown(mode, "verify-..."))
+		l.add(false, "%s: %s is %s: check that it trusts the CA of pgorigin's port, or write require",
+			name, variable, shown(mode, "verify-..."))
 	case !l.tls && (mode == "require" || strings.HasPrefix(mode, "verify-")):
-		l.add(l.settings["env-configmap"] == "", "%s: PGSSLMODE is %s, and pgorigin's port has no TLS: write disable",
-			name, shown(mode, "verify-..."))
+		l.add(l.settings["env-configmap"] == "", "%s: %s is %s, and pgorigin's port has no TLS: write disable",
+			name, variable, shown(mode, "verify-..."))
 	case local:
 	case unclear != "":
 		l.add(false, "%s: pgorigin cannot see where %s leads: check that it is %s", name, unclear, address)
 	case !given && l.settings["client-env"] == "true":
 		l.add(false, "%s gets no PGHOST, because it has PGPORT or PGSSLMODE: set PGHOST to 127.0.0.1", name)
 	}
+}
+
+// port adds a hint if a text leads to a port of the intercepted name where nobody listens.
+func (l *look) port(name string, text variable, given string) {
+	host := l.settings["intercept-name"]
+	if host == "" {
+		return
+	}
+	port := text.portOf(host)
+	if port == "" && text.Value == host && readContract().connections().HostVariable.MatchString(text.Name) {
+		port = given
+	}
+	listening := append(keys(l.settings["origins"]), l.settings["listen-port"])
+	if number, err := strconv.ParseUint(port, 10, 16); err == nil && !slices.Contains(listening, port) {
+		l.add(true, "%s: %s leads to port %d of %s, where nobody listens now: add %[3]d=%[4]s:%[3]d to origins",
+			name, shown(text.Name, "a variable"), number, host)
+	}
+}
+
+// portOf returns the port that follows a host in a text, or "".
+func (v variable) portOf(host string) string {
+	for _, at := range v.places() {
+		port, found := strings.CutPrefix(v.Value[at.end:], ":")
+		if at.host != host || !found || strings.Contains(port, "@") { // else it may be a part of a password
+			continue
+		}
+		digits := strings.IndexFunc(port, func(r rune) bool { return r < '0' || r > '9' })
+		if digits < 0 {
+			digits = len(port)
+		}
+		return port[:digits]
+	}
+	return ""
+}
+
+// sslMode returns the value of sslmode in a text, if it demands TLS.
+func (v variable) sslMode() string {
+	_, rest, _ := strings.Cut(v.Value, "sslmode=")
+	for _, mode := range []string{"require", "verify-ca", "verify-full"} {
+		if after, found := strings.CutPrefix(rest, mode); found && strings.Trim(after[:min(1, len(after))], "&; '\"") == "" {
+			return mode
+		}
+	}
+	return ""
 }
 
 // value returns that of a variable, or "".
@@ -150,28 +199,43 @@ func (v variable) host(names map[string]bool) (host string, local bool) {
 	case isHost && text != "" && !strings.Contains(text, "$("):
 		return text, false
 	}
-	for _, place := range patterns.Places {
-		with := place.With == nil || place.With.MatchString(text)
-		if !with || place.Without != nil && place.Without.MatchString(text) {
-			continue
-		}
-		for _, at := range place.Pattern.FindAllStringIndex(text, -1) {
-			found := text[at[0]:at[1]]
-			host := found[strings.LastIndexAny(found, "@/= ")+1:]
-			if patterns.LocalPlace.MatchString(found) || names[host] {
-				local = true
-				continue
-			}
-			if patterns.Reference.MatchString(text[at[1]:]) {
-				continue
-			}
-			if strings.Contains(text[at[1]:], "@") {
-				return "@", false // what was found may be a part of a password
-			}
+	for _, at := range v.places() {
+		host, rest := at.host, text[at.end:]
+		switch {
+		case at.local, names[host]:
+			local = true
+		case patterns.Reference.MatchString(rest):
+		case strings.Contains(rest, "@"):
+			return "@", false // what was found may be a part of a password
+		default:
 			return host, false
 		}
 	}
 	return "", local
+}
+
+// namedPlace is a place in a text that names a host.
+type namedPlace struct {
+	host  string
+	local bool
+	end   int // of the host
+}
+
+// places returns the places of a text that name hosts.
+func (v variable) places() (all []namedPlace) {
+	patterns := readContract().connections()
+	for _, place := range patterns.Places {
+		with := place.With == nil || place.With.MatchString(v.Value)
+		if !with || place.Without != nil && place.Without.MatchString(v.Value) {
+			continue
+		}
+		for _, at := range place.Pattern.FindAllStringIndex(v.Value, -1) {
+			found := v.Value[at[0]:at[1]]
+			host := found[strings.LastIndexAny(found, "@/= ")+1:]
+			all = append(all, namedPlace{host, patterns.LocalPlace.MatchString(found), at[1]})
+		}
+	}
+	return all
 }
 
 // shown returns a name or host for a message: itself, if it is short and cannot hold a password.

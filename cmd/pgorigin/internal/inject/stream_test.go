@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"go.yaml.in/yaml/v3"
 )
 
 // testInjector has the defaults of all stream tests.
@@ -57,6 +59,28 @@ func TestVariablesStayInTheirContainer(t *testing.T) {
 		t.Errorf("%v\n%s", err, after)
 	}
 	checkRoundTrip(t, []byte(text), after)
+}
+
+// The init containers of a pod may need the database, by a name that leads to pgorigin alone.
+func TestPgoriginComesBeforeThePodsInitContainers(t *testing.T) {
+	const text = "apiVersion: v1\nkind: Pod\nmetadata: {name: x, annotations: {pgorigin/intercept: db.prod}}\nspec:\n" +
+		"  initContainers:\n  - name: migrate\n    image: m\n  containers:\n  - name: web\n"
+	after, _, err := testInjector(t).Inject([]byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var injected pod
+	if err := yaml.Unmarshal(after, &injected); err != nil {
+		t.Fatal(err)
+	}
+	inits := injected.Spec.InitContainers
+	if len(inits) != 2 || inits[0].Name != containerName || inits[1].Name != "migrate" {
+		t.Errorf("%+v", inits)
+	}
+	answer, _ := ask(t, testInjector(t), reviewOf(interceptPod(`"initContainers": [{"name": "migrate"}], `)))
+	if patch := string(answer.Patch); !strings.Contains(patch, `"path":"/spec/initContainers/0","value":{"args":["run"]`) {
+		t.Error(patch)
+	}
 }
 
 // checkRoundTrip checks an injected stream: a second inject changes nothing, and uninject restores the input.
