@@ -64,6 +64,26 @@ func TestCheckTriesToListen(t *testing.T) {
 	}
 }
 
+// TestCheckWarnsOfClientsWithTLS: the login of such a client cannot be bound, and check itself has no client.
+func TestCheckWarnsOfClientsWithTLS(t *testing.T) {
+	w := newCheckWorld()
+	upstream := startScripted(t, overTLS(w.good, sasl())).addr
+	for settings, want := range map[string]string{
+		"":                                "ok",
+		"PGORIGIN_LISTEN_TLS=self-signed": "warning",
+		"PGORIGIN_LISTEN_TLS=self-signed PGORIGIN_AUTH_CHANNEL_BINDING=pass":   "warning",
+		"PGORIGIN_LISTEN_TLS=self-signed PGORIGIN_AUTH_CHANNEL_BINDING=bridge": "ok",
+	} {
+		out, got := checked(t, w.env(upstream, strings.Fields(settings)...))
+		stages := out.Upstreams[0].Addresses[0].Stages
+		last := stages[len(stages)-1]
+		if got.code != cli.ExitOK || last.Result != want ||
+			(want == "ok") == strings.Contains(last.Text, "set PGORIGIN_AUTH_CHANNEL_BINDING=bridge") {
+			t.Errorf("%q: %d, %+v", settings, got.code, last)
+		}
+	}
+}
+
 // TestCheckBesideARunningPgorigin is what "kubectl exec POD -- pgorigin check" does.
 func TestCheckBesideARunningPgorigin(t *testing.T) {
 	env := append(cmdtest.StartUpstream(t), "PGORIGIN_LISTEN_ADDR="+cmdtest.FreeAddr(t), "PGORIGIN_HEALTH_ADDR="+cmdtest.FreeAddr(t))

@@ -226,5 +226,18 @@ func (c *originChecker) describeOffer(stage *Stage, methods []string) {
 		stage.Text += ": the server lets this user in without a password"
 	case len(bound) > 0:
 		stage.Text += " (" + c.origin.Fill("{AUTH_CHANNEL_BINDING}=") + c.origin.Auth.ChannelBinding + ")"
+		c.warnOfTLS(stage)
 	}
+}
+
+// warnOfTLS warns that clients with TLS of their own cannot log in to a server with channel binding. libpq is one
+// with sslmode=require, and it may be the only client.
+func (c *originChecker) warnOfTLS(stage *Stage) {
+	o := c.origin
+	if o.ChannelBinding() == pgwire.BridgeChannelBinding || !o.ListensSelfSigned() && !o.ListensWithFiles() {
+		return
+	}
+	stage.Result = resultWarning
+	stage.Text += o.Fill(": {LISTEN_TLS} is on, and clients with TLS that could bind, such as libpq, are refused; " +
+		"set {own:AUTH_CHANNEL_BINDING}=bridge")
 }
