@@ -124,6 +124,7 @@ func TestInterceptedNameLeadsToPgorigin(t *testing.T) {
 	}
 	for variable, want := range map[string]string{
 		"PGORIGIN_LISTEN_ADDR": "127.0.0.1:" + port, "PGORIGIN_UPSTREAM_RESOLVER": "dns", "PGORIGIN_LISTEN_TLS": "self-signed",
+		"PGORIGIN_AUTH_CHANNEL_BINDING": "bridge", // its URL has sslmode=require
 	} {
 		if got := pgorigin.Environment[variable]; got == nil || *got != want {
 			t.Errorf("%s is not %s", variable, want)
