@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/pgorigin/pgorigin/pgwire"
 	"github.com/pgorigin/pgorigin/pgwire/pgtest"
+	"github.com/pgorigin/pgorigin/tlsorigin/alert"
 )
 
 // TestPlaintextBehindSSLRequest: somebody on the way puts a startup packet of his own ahead of the client's
@@ -183,6 +185,53 @@ func TestDistrust(t *testing.T) {
 	}
 }
 
+// plainly is a client of OpenSSL. It sends its alert without encryption where TLS 1.3 expects that.
+type plainly struct {
+	net.Conn
+	saidHello bool
+}
+
+func (c *plainly) Write(p []byte) (int, error) {
+	if c.saidHello {
+		_, err := c.Conn.Write([]byte{21, 3, 3, 0, 2, 2, alert.UnknownCA})
+		return len(p), err
+	}
+	c.saidHello = true
+	return c.Conn.Write(p)
+}
+
+func TestDistrustInPlaintext(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, nil)
+	raw := r.dial()
+	raw.Send(pgtest.SSLRequest())
+	raw.Expect([]byte("S"))
+	conn := tls.Client(&plainly{Conn: raw}, &tls.Config{ServerName: "localhost", MinVersion: tls.VersionTLS13})
+	if err := conn.HandshakeContext(t.Context()); err == nil {
+		t.Error("an unknown CA is trusted")
+	}
+	e := r.expectEnd(pgwire.ReasonClientProtocol)
+	var failure *pgwire.Error
+	if !errors.As(e.Err, &failure) || failure.Case != pgwire.CaseDistrusted {
+		t.Error(e.Err)
+	}
+}
+
+// TestOldVersions: nothing below TLS 1.2 is served.
+func TestOldVersions(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, nil)
+	raw := r.dial()
+	raw.Send(pgtest.SSLRequest())
+	raw.Expect([]byte("S"))
+	config := r.config()
+	config.MinVersion, config.MaxVersion = tls.VersionTLS10, tls.VersionTLS11
+	if err := tls.Client(raw, config).HandshakeContext(t.Context()); err == nil {
+		t.Fatal("TLS 1.1 is served")
+	}
+	r.expectEnd(pgwire.ReasonClientProtocol)
+}
+
 // TestTinyRecords: a byte per record is allowed, and costs no more than the client.
 func TestTinyRecords(t *testing.T) {
 	t.Parallel()
@@ -193,5 +242,12 @@ func TestTinyRecords(t *testing.T) {
 		}
 		upstream := <-r.upstreams
 		upstream.Expect(startup)
+		hello, query := pgtest.Login("pid4key4"), pgtest.Message('Q', "SELECT 1\x00")
+		upstream.Send(hello)
+		client.Expect(hello)
+		for _, b := range query {
+			client.Send([]byte{b})
+			upstream.Expect([]byte{b}) // nothing waits for the next record
+		}
 	})
 }
