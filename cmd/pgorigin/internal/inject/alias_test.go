@@ -41,6 +41,17 @@ func TestInterceptWrites(t *testing.T) {
 	}
 }
 
+// A pod that has two entries for the address already gets no third one.
+func TestInterceptJoinsTheFirstEntry(t *testing.T) {
+	text := interceptText("  hostAliases:\n  - {ip: 127.0.0.1, hostnames: [a]}\n  - {ip: 127.0.0.1, hostnames: [b]}\n")
+	after, _, err := testInjector(t).Inject([]byte(text))
+	const want = "  hostAliases:\n  - {ip: 127.0.0.1, hostnames: [\"db.prod\", a]}\n  - {ip: 127.0.0.1, hostnames: [b]}\n"
+	if err != nil || !strings.Contains(string(after), want) {
+		t.Errorf("%v\n%s", err, after)
+	}
+	checkRoundTrip(t, []byte(text), after)
+}
+
 // What inject would have to change in two places at once is refused, with the line.
 func TestInterceptRefusesSharedEntries(t *testing.T) {
 	for _, aliases := range []string{

@@ -103,3 +103,26 @@ func TestHintsOfInterceptedManifest(t *testing.T) {
 		}
 	}
 }
+
+// Only a name that leads to pgorigin is local, whatever the pod leads elsewhere.
+func TestHintsKnowWhereNamesLead(t *testing.T) {
+	for ip, hints := range map[string]int{loopback: 0, "10.0.0.5": 1} {
+		p := pod{Spec: podSpec{
+			Containers:  []podContainer{{Name: "web", Env: []variable{{Name: "PGHOST", Value: "db.test"}}}},
+			HostAliases: []hostAlias{{IP: ip, Hostnames: []string{"db.test"}}},
+		}}
+		if got := p.hints(Settings{}); len(got) != hints {
+			t.Errorf("%s: %v", ip, got)
+		}
+	}
+}
+
+// A ConfigMap with settings may turn TLS on for clients, so nobody knows that require is wrong.
+func TestHintsOfTLSAreSure(t *testing.T) {
+	p := pod{Spec: podSpec{Containers: []podContainer{{Name: "web", Env: []variable{{Name: "PGSSLMODE", Value: "require"}}}}}}
+	for settings, wrong := range map[string]bool{"": true, "more": false} {
+		if got := p.hints(Settings{"env-configmap": settings}); len(got) != 1 || got[0].Wrong != wrong {
+			t.Errorf("%q: %v", settings, got)
+		}
+	}
+}
