@@ -24,22 +24,24 @@ func (o *Origin) checkListenTLS(found []finding) []finding {
 		return nil
 	}
 	var wrong []finding
-	rule := func(word, value string, needed, allowed bool, without, with string) {
-		switch {
-		case needed && value == "":
-			wrong = append(wrong, finding{word: word, unset: true, text: without})
-		case !allowed && value != "" && !o.inherited[word]:
-			wrong = append(wrong, finding{word: word, value: value, text: with})
+	for _, file := range []struct{ word, value, mode, what string }{
+		{"LISTEN_TLS_CERT_FILE", o.Listen.TLSCertFile, listenFiles, "the certificate that clients see"},
+		{"LISTEN_TLS_KEY_FILE", o.Listen.TLSKeyFile, listenFiles, "the key of the certificate"},
+		{"LISTEN_TLS_CA_FILE", o.Listen.TLSCAFile, listenSelfSigned, ""},
+	} {
+		switch used := o.Listen.TLS == file.mode; {
+		case used && file.value == "" && file.what != "":
+			wrong = append(wrong, finding{
+				word: file.word, unset: true,
+				text: "{LISTEN_TLS}=" + file.mode + " needs " + file.what + "; set it to a PEM file",
+			})
+		case !used && file.value != "" && !o.inherited[file.word]:
+			wrong = append(wrong, finding{
+				word: file.word, value: file.value,
+				text: "only {LISTEN_TLS}=" + file.mode + " uses it; set that, or leave this out",
+			})
 		}
 	}
-	files := o.ListensWithFiles()
-	const unused = "only {LISTEN_TLS}=files uses it; set that, or leave this out"
-	rule("LISTEN_TLS_CERT_FILE", o.Listen.TLSCertFile, files, files,
-		"{LISTEN_TLS}=files needs the certificate that clients see; set it to a PEM file", unused)
-	rule("LISTEN_TLS_KEY_FILE", o.Listen.TLSKeyFile, files, files,
-		"{LISTEN_TLS}=files needs the key of the certificate; set it to a PEM file", unused)
-	rule("LISTEN_TLS_CA_FILE", o.Listen.TLSCAFile, false, o.ListensSelfSigned(), "",
-		"only {LISTEN_TLS}=self-signed has a CA of its own to write there; set that, or leave this out")
 	return wrong
 }
 

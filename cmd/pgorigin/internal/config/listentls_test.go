@@ -19,7 +19,7 @@ func TestListenTLS(t *testing.T) {
 		{"PGORIGIN_LISTEN_TLS=files " + cert + " " + key, nil},
 		{"PGORIGIN_LISTEN_TLS=files " + cert, []string{"LISTEN_TLS_KEY_FILE: not set: PGORIGIN_LISTEN_TLS=files needs"}},
 		{"PGORIGIN_LISTEN_TLS=files", []string{"LISTEN_TLS_CERT_FILE: not set", "LISTEN_TLS_KEY_FILE: not set"}},
-		{"PGORIGIN_LISTEN_TLS=files " + cert + " " + key + " " + ca, []string{"only PGORIGIN_LISTEN_TLS=self-signed has a CA"}},
+		{"PGORIGIN_LISTEN_TLS=files " + cert + " " + key + " " + ca, []string{"only PGORIGIN_LISTEN_TLS=self-signed uses it"}},
 		{"PGORIGIN_LISTEN_TLS=self-signed " + cert, []string{"only PGORIGIN_LISTEN_TLS=files uses it"}},
 		{cert + " " + key, []string{"only PGORIGIN_LISTEN_TLS=files", "only PGORIGIN_LISTEN_TLS=files"}},
 		{ca, []string{"only PGORIGIN_LISTEN_TLS=self-signed"}},
