@@ -74,7 +74,7 @@ type Config struct {
 	// Timeout bounds resolving, TCP, SSLRequest and TLS for all addresses together. Zero means ten seconds.
 	Timeout time.Duration
 
-	// Resolver says who resolves names: ResolverSystem, ResolverDNS, or the IP address and the port of a DNS
+	// Resolver says how names are resolved: ResolverSystem, ResolverDNS, or the IP address and the port of a DNS
 	// server. With the last two, the hosts file is not read. Empty means ResolverSystem.
 	Resolver string
 

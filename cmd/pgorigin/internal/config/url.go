@@ -144,8 +144,8 @@ func literal(text string) error {
 // readFiles reads the names of files.
 func (r urlRules) readFiles(s *urlSettings, u *pgurl.URL) error {
 	if u.Parameter("sslcrldir") != "" && !r.wins("TLS_CRL_FILE") {
-		return template("sslcrldir in the URL is a folder, and pgorigin reads one file; put all lists into it, and " +
-			"name it as sslcrl instead, or in {own:TLS_CRL_FILE}")
+		return template("sslcrldir in the URL is a folder, and pgorigin reads one file; put all lists into " +
+			"one file, and name that in sslcrl or in {own:TLS_CRL_FILE}")
 	}
 	for _, file := range []struct{ parameter, word string }{
 		{"sslrootcert", "TLS_CA_FILE"},

@@ -141,7 +141,7 @@ func TestBadURLs(t *testing.T) {
 		"postgres://h?channelBinding=on":              `channel_binding in the URL is "on": expected disable`,
 		"postgres://h?sslmode=verify_full":            `sslmode in the URL is "verify_full": expected disable, allow, prefer, no-verify, require, verify-ca or verify-full; did you mean verify-full?`,
 		"postgres://h?ssl=true&sslmode=%7Bx%7D":       `sslmode in the URL is "(x)"`,
-		"postgres://h?sslcrldir=/r&sslcrl=/c":         "sslcrldir in the URL is a folder, and pgorigin reads one file; put all lists into it, and name it as sslcrl instead, or in PGORIGIN_TLS_CRL_FILE",
+		"postgres://h?sslcrldir=/r&sslcrl=/c":         "sslcrldir in the URL is a folder, and pgorigin reads one file; put all lists into one file, and name that in sslcrl or in PGORIGIN_TLS_CRL_FILE",
 	} {
 		_, _, problems := Load(withURL(url))
 		if len(problems) != 1 || !strings.Contains(problems[0].String(), want) {

@@ -48,7 +48,7 @@ type execution struct {
 	ended   chan int       // receives the exit code of the sidecar
 
 	child   *child
-	started time.Time // when the child was
+	started time.Time // when the child was started
 	stopped bool      // the child is stopped, as by Ctrl-Z
 	changed time.Time // when it was stopped or went on last
 }
@@ -182,8 +182,8 @@ func (c cause) String() string { return c.Error() }
 // Signal makes cause an os.Signal.
 func (cause) Signal() {}
 
-// endSidecar lets sessions that are left end, those of processes that the command has left behind. It waits
-// for that. A signal cuts it short.
+// endSidecar ends the sidecar, and waits for the last sessions. They belong to processes that the command has
+// left behind. A signal cuts the wait short.
 func (e *execution) endSidecar(why error) {
 	e.tell <- cause{why}
 	for {

@@ -71,7 +71,7 @@ func (o *origin) refused(env []string) (problems []config.Problem) {
 	if isSet(env, "PGSSLCRLDIR") && !cured {
 		problems = append(problems, config.Problem{
 			Variable: "PGSSLCRLDIR", Value: host.Getenv(env, "PGSSLCRLDIR"),
-			Text: "expected no folder, because pgorigin reads one file; put all lists into it, and set " +
+			Text: "expected no folder, because pgorigin reads one file; put all lists into one, and set " +
 				"PGORIGIN_TLS_CRL_FILE to it",
 		})
 	}
