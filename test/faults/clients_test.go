@@ -3,6 +3,7 @@
 package faults
 
 import (
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -97,6 +98,37 @@ func clientFaults() []fault {
 			s.client = func(addr string) string {
 				return s.says(addr, "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 3*time.Second)
 			}
+		}),
+		clientFault(fault{
+			name: "a client does not trust the listener", reason: "client_protocol", cause: []string{`certificate`},
+			first: `sslrootcert`, clientSays: `certificate verify failed`,
+		}, func(s *scene) {
+			file := filepath.Join(s.TempDir(), "listener.crt")
+			s.words = []string{`"reason":`}
+			s.env = []string{
+				"PGORIGIN_AUTH_CHANNEL_BINDING=bridge",
+				"PGORIGIN_LISTEN_TLS=self-signed", "PGORIGIN_LISTEN_TLS_CA_FILE=" + file,
+			}
+			s.options = []string{"sslmode=verify-ca", "sslrootcert=" + writeFile(s.T, "other.crt", shared.lab.CA.PEM())}
+			s.cure = func() { s.options = []string{"sslmode=verify-ca", "sslrootcert=" + file} }
+		}),
+		clientFault(fault{
+			name: "a client knows only TLS 1.1", reason: "client_protocol", cause: []string{`TLS`}, first: `TLS 1\.2`,
+		}, func(s *scene) {
+			s.env = []string{"PGORIGIN_LISTEN_TLS=self-signed"}
+			s.client = func(addr string) string {
+				_, err := (&tls.Dialer{Config: &tls.Config{
+					MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11, InsecureSkipVerify: true,
+				}}).DialContext(s.ctx, "tcp", addr)
+				return fmt.Sprint(err)
+			}
+		}),
+		clientFault(fault{
+			name: "a client with TLS would bind its login", reason: "auth_channel_binding",
+			cause: []string{`channel binding`}, first: `PGORIGIN_AUTH_CHANNEL_BINDING=bridge`,
+		}, func(s *scene) {
+			s.env = []string{"PGORIGIN_LISTEN_TLS=self-signed"}
+			s.options = []string{"sslmode=require"}
 		}),
 		clientFault(fault{
 			name: "a client says nothing", reason: "client_timeout", cause: []string{`startup packet|nothing`, `3s`},
