@@ -4,9 +4,11 @@ package keypair
 import (
 	"bytes"
 	"context"
+	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -148,6 +150,9 @@ func (k *Pair) parse(got pairFiles) (*usedPair, error) {
 	if err != nil {
 		return nil, fmt.Errorf("certificate %s with key %s: %w", k.certFile, k.keyFile, err)
 	}
+	if err := unfit(&pair.certificate); err != nil {
+		return nil, fmt.Errorf("certificate %s cannot be used for TLS: %w", k.certFile, err)
+	}
 	pair.from, pair.until = pair.certificate.Leaf.NotBefore, pair.certificate.Leaf.NotAfter
 	for _, der := range pair.certificate.Certificate[1:] {
 		issuer, err := x509.ParseCertificate(der)
@@ -172,6 +177,8 @@ func (k *Pair) refusal(pair *usedPair) error {
 	case now.Before(pair.from):
 		return fmt.Errorf("certificate %s is valid from %s on, and here it is %s: check the clock of this node",
 			k.certFile, pair.from.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339))
+	case !forServers(pair.certificate.Leaf):
+		return fmt.Errorf("certificate %s is not for servers: its extended key usage needs serverAuth", k.certFile)
 	case k.name == "":
 		return nil
 	}
@@ -180,4 +187,31 @@ func (k *Pair) refusal(pair *usedPair) error {
 			k.certFile, k.name, err)
 	}
 	return nil
+}
+
+// forServers reports whether a certificate may be that of a server.
+func forServers(leaf *x509.Certificate) bool {
+	return len(leaf.ExtKeyUsage) == 0 && len(leaf.UnknownExtKeyUsage) == 0 ||
+		slices.Contains(leaf.ExtKeyUsage, x509.ExtKeyUsageServerAuth) ||
+		slices.Contains(leaf.ExtKeyUsage, x509.ExtKeyUsageAny)
+}
+
+// minRSA is the size in bits of the smallest RSA key that crypto/rsa signs with.
+const minRSA = 1024
+
+// unfit returns why no handshake can succeed with a certificate, or nil.
+func unfit(certificate *tls.Certificate) error {
+	if key, ok := certificate.Leaf.PublicKey.(*rsa.PublicKey); ok && key.N.BitLen() < minRSA {
+		return fmt.Errorf("its RSA key has %d bits, and clients want 2048", key.N.BitLen())
+	}
+	capable := &tls.ClientHelloInfo{
+		SupportedVersions: []uint16{tls.VersionTLS13, tls.VersionTLS12},
+		SupportedCurves:   []tls.CurveID{tls.X25519, tls.CurveP256, tls.CurveP384, tls.CurveP521},
+		SupportedPoints:   []uint8{0}, // uncompressed, as all
+		SignatureSchemes: []tls.SignatureScheme{
+			tls.PSSWithSHA256, tls.PSSWithSHA384, tls.PSSWithSHA512, tls.Ed25519,
+			tls.ECDSAWithP256AndSHA256, tls.ECDSAWithP384AndSHA384, tls.ECDSAWithP521AndSHA512,
+		},
+	}
+	return capable.SupportsCertificate(certificate)
 }

@@ -1,6 +1,12 @@
 package keypair
 
 import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
 	"crypto/x509"
 	"path/filepath"
 	"strings"
@@ -108,6 +114,11 @@ func TestKeyPairKeepsTheUsableOne(t *testing.T) {
 			tlstest.Leaf{DNSNames: []string{"web.shop.svc"}},
 			"tls.crt does not have the name " + serviceName + ", by which clients call this server: x509: certificate is valid for web.shop.svc",
 		},
+		{
+			"of a client",
+			tlstest.Leaf{ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}},
+			"tls.crt is not for servers",
+		},
 	} {
 		t.Run(c.about, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -160,4 +171,41 @@ func TestKeyPairStartsExpired(t *testing.T) {
 			t.Errorf("unusable: %q", got)
 		}
 	})
+}
+
+// TestKeysForTLS: a key with which no handshake can succeed is an error at the start, and no reason to drop a good one.
+func TestKeysForTLS(t *testing.T) {
+	t.Setenv("GODEBUG", "rsa1024min=0") // to make keys that are too small
+	key := func(signer crypto.Signer, err error) crypto.Signer {
+		if err != nil {
+			t.Fatal(err)
+		}
+		return signer
+	}
+	_, ed25519Key, err := ed25519.GenerateKey(rand.Reader)
+	for _, c := range []struct {
+		name  string
+		key   crypto.Signer
+		wrong string
+	}{
+		{"RSA 512", key(rsa.GenerateKey(rand.Reader, 512)), "cannot be used for TLS: its RSA key has 512 bits"},
+		{"RSA 1024", key(rsa.GenerateKey(rand.Reader, 1024)), ""},
+		{"RSA 2048", key(rsa.GenerateKey(rand.Reader, 2048)), ""},
+		{"Ed25519", key(ed25519Key, err), ""},
+		{"P-224", key(ecdsa.GenerateKey(elliptic.P224(), rand.Reader)), "cannot be used for TLS: tls: "},
+		{"P-384", key(ecdsa.GenerateKey(elliptic.P384(), rand.Reader)), ""},
+		{"P-521", key(ecdsa.GenerateKey(elliptic.P521(), rand.Reader)), ""},
+	} {
+		r := newPairRig(t, tlstest.Leaf{CommonName: "first"})
+		r.write(t, tlstest.Leaf{CommonName: c.name, Signer: c.key})
+		_, err := Open(t.Context(), r.certFile, r.keyFile, "", nil)
+		if got := textOf(err); (c.wrong == "") != (got == "") || !strings.Contains(got, c.wrong) {
+			t.Errorf("%s: %q, want %q", c.name, got, c.wrong)
+		}
+		shown := c.name
+		if c.wrong != "" {
+			shown = "first"
+		}
+		r.want(t, shown, "", c.wrong)
+	}
 }

@@ -27,6 +27,10 @@ func (s *Sidecar) listenTLS(o *origin) error {
 		if err != nil {
 			return err
 		}
+		if err := pair.Usable(); err != nil {
+			text := o.settings.Fill("{LISTEN_TLS_CERT_FILE}: clients that verify refuse it: {}", err.Error())
+			s.warnings = append(s.warnings, config.Warning{Origin: o.settings.Name(), Text: text})
+		}
 		o.shown = pair
 		o.server.StartTLS = listentls.NewServer(func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 			return pair.Certificate(), nil

@@ -2,6 +2,8 @@ package sidecar
 
 import (
 	"crypto/tls"
+	"crypto/x509"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -72,6 +74,23 @@ func TestListenTLSFiles(t *testing.T) {
 	}
 	if _, body := r.Get(t, "/metrics"); !strings.Contains(body, `role="listener"`) {
 		t.Error("no metric says when the certificate expires")
+	}
+	r.Stop()
+	r.WantExit(t, cli.ExitOK)
+}
+
+// TestListenerOfAClient: clients that do not verify are served, so the start only warns.
+func TestListenerOfAClient(t *testing.T) {
+	cert, key, err := tlstest.SelfSigned(tlstest.Leaf{ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}).
+		WriteFiles(t.TempDir(), "tls")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := start(t, append(cmdtest.StartUpstream(t), "PGORIGIN_LISTEN_TLS=files",
+		"PGORIGIN_LISTEN_TLS_CERT_FILE="+cert, "PGORIGIN_LISTEN_TLS_KEY_FILE="+key)...)
+	line := r.Stderr.Wait(t, "configuration warning")
+	if !strings.Contains(fmt.Sprint(line["warning"]), "_LISTEN_TLS_CERT_FILE: clients that verify refuse it: certificate "+cert) {
+		t.Error(line)
 	}
 	r.Stop()
 	r.WantExit(t, cli.ExitOK)
