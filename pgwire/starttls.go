@@ -43,22 +43,22 @@ func handshakeError(err error) error {
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET):
 		return &Error{Kind: ReasonClientGone, Text: "the client left during the TLS handshake", Err: err}
 	}
-	return HandshakeRefused(sanitizeText(err.Error(), maxHandshakeText), nil)
+	return HandshakeRefused(sanitizeText(err.Error(), maxHandshakeText))
 }
 
 // HandshakeRefused returns why a session ends when one side refused the TLS handshake with the client. It is for
 // StartTLS. why must be fit for a log line.
-func HandshakeRefused(why string, err error) *Error {
+func HandshakeRefused(why string) *Error {
 	return &Error{
-		Kind: ReasonClientProtocol, Case: CaseHandshake, Err: err,
+		Kind: ReasonClientProtocol, Case: CaseHandshake,
 		Text: "the TLS handshake with the client failed: " + why,
 	}
 }
 
 // ListenerDistrusted is HandshakeRefused for a client that does not trust the certificate which it was shown.
-func ListenerDistrusted(alert string, err error) *Error {
+func ListenerDistrusted(alert string) *Error {
 	return &Error{
-		Kind: ReasonClientProtocol, Case: CaseDistrusted, Err: err,
+		Kind: ReasonClientProtocol, Case: CaseDistrusted,
 		Text: "the client refused the certificate of this listener with " + alert,
 	}
 }

@@ -200,6 +200,7 @@ func (c *plainly) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
+// TestDistrustInPlaintext: the log has the alert, and not that crypto/tls could not decrypt it.
 func TestDistrustInPlaintext(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
@@ -212,8 +213,8 @@ func TestDistrustInPlaintext(t *testing.T) {
 	}
 	e := r.expectEnd(pgwire.ReasonClientProtocol)
 	var failure *pgwire.Error
-	if !errors.As(e.Err, &failure) || failure.Case != pgwire.CaseDistrusted {
-		t.Error(e.Err)
+	if !errors.As(e.Err, &failure) || failure.Case != pgwire.CaseDistrusted || failure.Err != nil {
+		t.Errorf("%v, because of %v", e.Err, failure.Err)
 	}
 }
 

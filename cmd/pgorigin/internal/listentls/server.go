@@ -37,13 +37,13 @@ func (s *Server) Start(client net.Conn, direct bool) (net.Conn, error) {
 	state := conn.ConnectionState()
 	if direct && state.NegotiatedProtocol != protocolName { // as PostgreSQL
 		const text = "the client began with TLS, and did not ask for the protocol " + protocolName + " (ALPN)"
-		return nil, pgwire.HandshakeRefused(text, nil)
+		return nil, pgwire.HandshakeRefused(text)
 	}
 	return &Conn{Conn: conn, wire: w, version: tls.VersionName(state.Version)}, nil
 }
 
 // explain makes a pgwire.Error of an alert. Other errors stay as they are. lastRead is the end of what the client
-// has sent.
+// has sent. The alert says more than err, which may be that crypto/tls could not decrypt it.
 func explain(err error, lastRead *[plainAlert]byte) error {
 	number, ok := alert.Number(err)
 	if !ok {
@@ -54,9 +54,9 @@ func explain(err error, lastRead *[plainAlert]byte) error {
 	switch name := alert.Name(number); number {
 	case alert.BadCertificate, alert.UnsupportedCertificate, alert.CertificateRevoked, alert.CertificateExpired,
 		alert.CertificateUnknown, alert.UnknownCA:
-		return pgwire.ListenerDistrusted(name, err)
+		return pgwire.ListenerDistrusted(name)
 	default:
-		return pgwire.HandshakeRefused("the client refused it with "+name, err)
+		return pgwire.HandshakeRefused("the client refused it with " + name)
 	}
 }
 
