@@ -128,6 +128,10 @@ func TestLookupFailures(t *testing.T) {
 	}{
 		{"no such host", missing("db.test"), ReasonUpstreamDNS, "", "its name does not exist in DNS, or has no address there"},
 		{"no such host, DNS was asked", &lookupError{err: missing("db.test"), checked: true}, ReasonUpstreamDNS, "", "its name does not exist in DNS"},
+		{
+			"no such host past the hosts file", &lookupError{err: missing("db.test"), checked: true, past: true}, ReasonUpstreamDNS, "",
+			"its name does not exist in DNS, and pgorigin does not read the hosts file",
+		},
 		{"no such host of one word", missing("db"), ReasonUpstreamDNS, CaseShortName, "its name does not exist in DNS, or has no address there"},
 		{"a name without an address", nil, ReasonDNSNoAddress, "", "its name has no address"},
 		{

@@ -64,7 +64,7 @@ func lookupFailure(err error, budget time.Duration) *problem {
 		return because(ReasonDNSNoAddress, "the name %s exists in DNS, but has no address there (neither IPv4 nor IPv6)",
 			safetext.Quote(more.exists))
 	case dns != nil && dns.IsNotFound:
-		return unknownName(dns.Name, more.checked)
+		return unknownName(dns.Name, more)
 	case isTimeout(err):
 		return because(ReasonUpstreamDNS, "got no answer for its name from %s within %v", asked, rounded(budget)).
 			as(CaseNameServer)
@@ -75,10 +75,13 @@ func lookupFailure(err error, budget time.Duration) *problem {
 	return because(ReasonUpstreamDNS, "DNS lookup of its name failed").as(CaseNameServer)
 }
 
-// unknownName is the problem of a name that does not exist. DNS was asked for that if checked.
-func unknownName(name string, checked bool) *problem {
+// unknownName is the problem of a name that does not exist.
+func unknownName(name string, more *lookupError) *problem {
 	text := "its name does not exist in DNS"
-	if !checked {
+	switch {
+	case more.past:
+		text += ", and pgorigin does not read the hosts file"
+	case !more.checked:
 		text += ", or has no address there"
 	}
 	found := because(ReasonUpstreamDNS, "%s", text)

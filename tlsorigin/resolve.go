@@ -17,6 +17,7 @@ import (
 type lookupError struct {
 	err     error
 	checked bool     // DNS was asked whether the name exists: net says "no such host" also for one without address
+	past    bool     // the hosts file was not read
 	exists  string   // a name that exists, perhaps with a search domain; empty if none does
 	servers []string // the DNS servers of this machine; nil if err names one, or says that a name was not found
 }
@@ -55,7 +56,7 @@ func lookupPast(asked *resolver.Resolver) LookupFunc {
 		addrs, err := asked.LookupNetIP(ctx, network, host)
 		var failed *resolver.Error
 		if errors.As(err, &failed) {
-			err = &lookupError{err: err, checked: true, exists: failed.Exists, servers: failed.Servers}
+			err = &lookupError{err: err, checked: true, past: true, exists: failed.Exists, servers: failed.Servers}
 		}
 		return addrs, err
 	}
