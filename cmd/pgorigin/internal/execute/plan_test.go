@@ -118,6 +118,24 @@ func TestEnvironments(t *testing.T) {
 			sidecar: "PGORIGIN_B_AUTH_CHANNEL_BINDING=bridge PGORIGIN_B_AUTH_REQUIRE=scram-sha-256-plus PGORIGIN_B_LISTEN_ADDR=127.0.0.1:PORT2 PGORIGIN_B_TLS_CA_FILE=/x PGORIGIN_B_UPSTREAM_URL=postgres://db:2/ PGORIGIN_ORIGINS=b PGORIGIN_UPSTREAM_URL=postgres://db:1/?sslrootcert=/a&channel_binding=prefer",
 			command: "A=postgres://127.0.0.1:PORT1/?channel_binding=prefer&sslmode=disable B=postgres://127.0.0.1:PORT2/?sslmode=disable PGSSLROOTCERT=/x",
 		},
+		"origins of the user's besides": {
+			env: "A=postgres://db:1/ B=postgres://db:2/ PGORIGIN_ORIGINS=x PGORIGIN_X_UPSTREAM_ADDR=c PGORIGIN_X_LISTEN_ADDR=127.0.0.1:9", options: Options{URLEnv: []string{"A", "B"}},
+			sidecar: "PGORIGIN_B_LISTEN_ADDR=127.0.0.1:PORT2 PGORIGIN_B_UPSTREAM_URL=postgres://db:2/ PGORIGIN_ORIGINS=x,b PGORIGIN_UPSTREAM_URL=postgres://db:1/",
+			command: "A=postgres://127.0.0.1:PORT1/?sslmode=disable B=postgres://127.0.0.1:PORT2/?sslmode=disable",
+		},
+		"one name with two addresses": {
+			env: "A=postgres://db:1/?hostaddr=10.0.0.1 B=postgres://db:1/?hostaddr=10.0.0.2", options: Options{URLEnv: []string{"A", "B"}},
+			sidecar: "PGORIGIN_B_LISTEN_ADDR=127.0.0.1:PORT2 PGORIGIN_B_UPSTREAM_URL=postgres://db:1/?hostaddr=10.0.0.2 PGORIGIN_ORIGINS=b PGORIGIN_UPSTREAM_URL=postgres://db:1/?hostaddr=10.0.0.1",
+			command: "A=postgres://127.0.0.1:PORT1/?sslmode=disable B=postgres://127.0.0.1:PORT2/?sslmode=disable",
+		},
+		"a URL with the address that is given": {
+			env:     "DATABASE_URL=postgres://db/?hostaddr=10.0.0.1 PGORIGIN_UPSTREAM_ADDR=10.0.0.1:5432 PGORIGIN_TLS_SERVER_NAME=db",
+			sidecar: "PGORIGIN_TLS_SERVER_NAME=db PGORIGIN_UPSTREAM_ADDR=10.0.0.1:5432", command: "DATABASE_URL=postgres://127.0.0.1:PORT1/?sslmode=disable",
+		},
+		"the same URL given": {
+			env:     "DATABASE_URL=postgres://a@db/?sslrootcert=/ca PGORIGIN_UPSTREAM_URL=postgres://db/?sslrootcert=/ca",
+			sidecar: "PGORIGIN_UPSTREAM_URL=postgres://db/?sslrootcert=/ca", command: "DATABASE_URL=postgres://a@127.0.0.1:PORT1/?sslmode=disable",
+		},
 		"channel binding": {
 			env:     "PGORIGIN_UPSTREAM_ADDR=db PGREQUIREAUTH=scram-sha-256 PGCHANNELBINDING=require",
 			sidecar: "PGORIGIN_AUTH_CHANNEL_BINDING=bridge PGORIGIN_AUTH_REQUIRE=scram-sha-256 PGORIGIN_UPSTREAM_ADDR=db",
