@@ -289,3 +289,33 @@ func TestCloseDoesNotWait(t *testing.T) {
 	}
 	<-stuck
 }
+
+// TestCloseWrite: a client that waits for the end of the TCP stream gets it, and can still be read.
+func TestCloseWrite(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, nil)
+	near, far := pgtest.TCPPair(t)
+	made := make(chan net.Conn, 1)
+	go func() {
+		conn, _ := r.server.StartTLS(near, false)
+		made <- conn
+	}()
+	client := tls.Client(far, r.config())
+	if err := client.HandshakeContext(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	server := <-made
+	if err := server.(*Conn).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	for i, reader := range []io.Reader{client, far} {
+		_ = far.SetReadDeadline(time.Now().Add(time.Minute))
+		if n, err := reader.Read(make([]byte, 1)); n != 0 || !errors.Is(err, io.EOF) {
+			t.Errorf("reader %d: %d, %v", i, n, err)
+		}
+	}
+	go func() { _, _ = io.WriteString(client, "x") }()
+	if n, err := server.Read(make([]byte, 1)); n != 1 || err != nil {
+		t.Errorf("%d, %v", n, err)
+	}
+}
