@@ -13,8 +13,7 @@ import (
 // connection sets them.
 type Conn struct {
 	*tls.Conn
-	wire    *wire
-	version string
+	wire *wire
 
 	ahead  [1]byte // what AwaitInput has read
 	isRead bool    // ahead holds a byte
@@ -44,7 +43,7 @@ func (c *Conn) Read(p []byte) (int, error) {
 }
 
 // TLSVersion returns the version in words.
-func (c *Conn) TLSVersion() string { return c.version }
+func (c *Conn) TLSVersion() string { return tls.VersionName(c.ConnectionState().Version) }
 
 // CloseWrite sends close_notify and the end of the TCP stream. The connection can still be read.
 func (c *Conn) CloseWrite() error {

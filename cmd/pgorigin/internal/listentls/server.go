@@ -34,12 +34,11 @@ func (s *Server) Start(client net.Conn, direct bool) (net.Conn, error) {
 		return nil, explain(err, w.lastRead)
 	}
 	w.lastRead = nil
-	state := conn.ConnectionState()
-	if direct && state.NegotiatedProtocol != protocolName { // as PostgreSQL
+	if direct && conn.ConnectionState().NegotiatedProtocol != protocolName { // as PostgreSQL
 		const text = "the client began with TLS, and did not ask for the protocol " + protocolName + " (ALPN)"
 		return nil, pgwire.HandshakeRefused(text)
 	}
-	return &Conn{Conn: conn, wire: w, version: tls.VersionName(state.Version)}, nil
+	return &Conn{Conn: conn, wire: w}, nil
 }
 
 // explain makes a pgwire.Error of an alert. Other errors stay as they are. lastRead is the end of what the client
