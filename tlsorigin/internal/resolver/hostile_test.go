@@ -50,12 +50,12 @@ func TestStrangersAreNotHeard(t *testing.T) {
 			t.Run(fmt.Sprint(name, " ", n), func(t *testing.T) {
 				t.Parallel()
 				s := startServer(t, nil)
-				s.raw = func(network string, question []byte) [][]byte {
+				s.answerBy(func(network string, question []byte) [][]byte {
 					if network == "tcp" {
 						return honest(network, question)
 					}
 					return append(bytesOf(forged(question, to)[0], n), honest(network, question)...)
-				}
+				})
 				if got, err := lookUp(t, asking(t, "", s), "ip4", "db.test"); got != "192.0.2.7" {
 					t.Errorf("got %q, %v", got, err)
 				}
@@ -78,7 +78,7 @@ func bytesOf(packet []byte, n int) (all [][]byte) {
 // TestRecordsOfOthers: an answer counts for its own name, and for what a CNAME makes of it.
 func TestRecordsOfOthers(t *testing.T) {
 	s := startServer(t, nil)
-	s.raw = func(_ string, question []byte) [][]byte {
+	s.answerBy(func(_ string, question []byte) [][]byte {
 		return change(question, func(m *dnsmessage.Message) {
 			for _, class := range []dnsmessage.Class{dnsmessage.ClassINET, dnsmessage.ClassCHAOS} {
 				name := m.Questions[0].Name
@@ -90,7 +90,7 @@ func TestRecordsOfOthers(t *testing.T) {
 				})
 			}
 		})
-	}
+	})
 	if got, err := lookUp(t, asking(t, "", s), "ip4", "db.test"); got != "" || err == nil || err.Exists != "db.test" {
 		t.Errorf("got %q, %+v", got, err)
 	}
@@ -103,7 +103,7 @@ func TestChainsOfAliases(t *testing.T) {
 		want   string
 	}{{false, "192.0.2.7"}, {true, ""}} {
 		s := startServer(t, nil)
-		s.raw = func(_ string, question []byte) [][]byte {
+		s.answerBy(func(_ string, question []byte) [][]byte {
 			return change(question, func(m *dnsmessage.Message) {
 				name := m.Questions[0].Name
 				for n := range 60 {
@@ -122,7 +122,7 @@ func TestChainsOfAliases(t *testing.T) {
 					})
 				}
 			})
-		}
+		})
 		if got, err := lookUp(t, asking(t, "", s), "ip4", "db.test"); got != row.want || (err == nil) != (got != "") {
 			t.Errorf("circle %v: got %q, want %q (%+v)", row.circle, got, row.want, err)
 		}

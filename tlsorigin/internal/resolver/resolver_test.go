@@ -138,7 +138,7 @@ func TestNextServer(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			bad, second := startServer(t, nil), startServer(t, good)
-			bad.raw = first
+			bad.answerBy(first)
 			if got, err := lookUp(t, asking(t, "", bad, second), "ip4", "db.test"); got != "192.0.2.7" {
 				t.Errorf("got %q, %v", got, err)
 			}
@@ -167,7 +167,7 @@ func TestServersWithoutEDNS(t *testing.T) {
 	for name, repeats := range map[string]bool{"with its question": true, "without": false} {
 		t.Run(name, func(t *testing.T) {
 			s := startServer(t, nil)
-			s.raw = func(network string, question []byte) [][]byte {
+			s.answerBy(func(network string, question []byte) [][]byte {
 				var m dnsmessage.Message
 				m.Unpack(question)
 				if len(m.Additionals) == 0 {
@@ -178,7 +178,7 @@ func TestServersWithoutEDNS(t *testing.T) {
 						m.Questions = nil
 					}
 				})
-			}
+			})
 			if got, err := lookUp(t, asking(t, "", s), "ip4", "db.test"); got != "192.0.2.7" {
 				t.Errorf("got %q, %v", got, err)
 			}

@@ -29,11 +29,26 @@ type entry struct {
 type server struct {
 	addr string
 	zone zone
-	// raw answers by itself if it is not nil. Nil as its answer is silence.
-	raw func(network string, question []byte) [][]byte
 
 	mu   sync.Mutex
-	seen []string // network, name and type of each question
+	raw  rawAnswer // nil: the zone answers
+	seen []string  // network, name and type of each question
+}
+
+// rawAnswer answers a question by itself. Nil as its answer is silence.
+type rawAnswer = func(network string, question []byte) [][]byte
+
+// answerBy lets raw answer all questions from now on.
+func (s *server) answerBy(raw rawAnswer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.raw = raw
+}
+
+func (s *server) byItself() rawAnswer {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.raw
 }
 
 func startServer(t *testing.T, z zone) *server {
@@ -96,7 +111,7 @@ func (s *server) serve(conn net.Conn) {
 			return
 		}
 		for _, answer := range s.answer("tcp", question) {
-			if s.raw == nil {
+			if s.byItself() == nil {
 				answer = append(binary.BigEndian.AppendUint16(nil, uint16(len(answer))), answer...)
 			}
 			conn.Write(answer)
@@ -113,8 +128,8 @@ func (s *server) answer(network string, question []byte) [][]byte {
 	s.mu.Lock()
 	s.seen = append(s.seen, network+" "+q.Name.String()+" "+strings.TrimPrefix(q.Type.String(), "Type"))
 	s.mu.Unlock()
-	if s.raw != nil {
-		return s.raw(network, question)
+	if raw := s.byItself(); raw != nil {
+		return raw(network, question)
 	}
 	return [][]byte{s.zone.reply(network, m)}
 }
