@@ -145,7 +145,7 @@ func listenVariables() []Variable {
 		Word: "LISTEN_TLS_CA_FILE", Type: text("file"), Unset: "none", Example: "/run/pgorigin/ca.crt",
 		Security: true, File: FileWritten,
 		Help: "File that pgorigin writes at the start: the CA of LISTEN_TLS=self-signed, for clients that " +
-			"verify (sslrootcert).",
+			"verify (sslrootcert). Each pgorigin needs a file of its own.",
 	}, {
 		Word: "LISTEN_TLS_CERT_FILE", Type: text("file"), Unset: "none", Example: "/etc/pgorigin/listen.crt",
 		Security: true, Unless: "LISTEN_TLS_KEY_FILE", File: FileWatched,

@@ -26,18 +26,18 @@ func (o *Observer) WatchListener(pair *keypair.Pair) (note func() string) {
 // ListenerReloaded is called when the files of the listener's certificate have changed. After an error the old
 // certificate stays in force.
 func (o *Observer) ListenerReloaded(pair *keypair.Pair, err error) {
-	now, origin := time.Now(), zap.String("origin", o.origin)
+	now, origin, role := time.Now(), zap.String("origin", o.origin), zap.String("role", health.RoleListener)
 	if err != nil {
 		o.metrics.Reloaded(o.origin, health.ReloadFailed, now)
 		problem := safetext.Printable(err.Error())
 		o.record.Reloaded(health.ReloadFailed, problem)
-		o.log.Error("reload failed, the old certificates stay in force", origin, Text("error", problem))
+		o.log.Error("reload failed, the old certificates stay in force", origin, role, Text("error", problem))
 		return
 	}
 	leaf := pair.Leaf()
 	o.metrics.Reloaded(o.origin, health.ReloadOK, now)
 	o.metrics.CertificateNotAfter(o.origin, health.RoleListener, leaf.NotAfter)
 	o.record.Reloaded(health.ReloadOK, "read the certificate of the listener")
-	o.log.Info("reloaded", origin, zap.String("role", health.RoleListener), moment("not_after", leaf.NotAfter))
+	o.log.Info("reloaded", origin, role, moment("not_after", leaf.NotAfter))
 	o.CheckExpiry(now)
 }

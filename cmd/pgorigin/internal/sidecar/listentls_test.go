@@ -66,7 +66,9 @@ func TestListenTLSFiles(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.hangups <- syscall.SIGHUP
-		r.Stderr.Wait(t, step.log)
+		if line := r.Stderr.Wait(t, step.log); line["role"] != "listener" {
+			t.Errorf("the log does not say of which certificate: %v", line)
+		}
 		want(step.shows)
 		if _, body := r.Get(t, "/readyz?verbose"); strings.Contains(body, mount.Path("tls.crt")) != (step.shows == "first") {
 			t.Errorf("%s: /readyz?verbose is %s", step.log, body)
