@@ -2,10 +2,12 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/pgurl"
+	"github.com/pgorigin/pgorigin/cmd/pgorigin/internal/safetext"
 )
 
 // Target is an upstream that somebody named on a command line, as host:port or as a URL.
@@ -46,6 +48,14 @@ func (t *Target) readURL(text string, values map[string]string) error {
 	s, err := urlRules{hosts: true, relative: true, given: given, wins: given}.settings(u)
 	if err != nil {
 		return errors.New(new(Origin).Fill(err.Error()))
+	}
+	for _, word := range []string{"TLS_MIN_VERSION", "TLS_NEGOTIATION", "AUTH_REQUIRE"} {
+		v, _ := Lookup(word)
+		if value := s.values[word]; s.parameters[word] != "" {
+			if _, err := v.Type.parse(value); err != nil {
+				return fmt.Errorf("%s in the URL is %s: %w", s.parameters[word], safetext.Quote(value), err)
+			}
+		}
 	}
 	t.values = s.values
 	if s.values["TLS_CA_FILE"] != "" {

@@ -62,18 +62,21 @@ func ofPassword(note string) bool { return strings.Contains(note, "password") }
 
 func TestBadTargets(t *testing.T) {
 	for text, want := range map[string]string{
-		"":                              "empty entry",
-		"host=db port=1":                "keyword=value strings are not supported",
-		"https://db.test":               "postgres://, not with https://",
-		"db.test:x":                     "a port is a number",
-		"postgres://u:s3cret@db.test:x": "the port in the URL is no number",
-		"postgres://u:s3cret@/db":       "the URL has no host",
-		"postgres://db.test?sslcert=%":  "two hexadecimal digits",
-		"postgres://%2Fvar%2Frun/db":    "the URL leads to a Unix socket",
-		"postgres://h?sslmode=on":       `sslmode in the URL is "on": expected disable`,
-		"postgres://h?sslcrldir=/r":     "or in PGORIGIN_TLS_CRL_FILE",
-		"postgres://h?service=x":        "service is about a file",
-		"/var/run":                      "a Unix socket is not possible here",
+		"":                                            "empty entry",
+		"host=db port=1":                              "keyword=value strings are not supported",
+		"https://db.test":                             "postgres://, not with https://",
+		"db.test:x":                                   "a port is a number",
+		"postgres://u:s3cret@db.test:x":               "the port in the URL is no number",
+		"postgres://u:s3cret@/db":                     "the URL has no host",
+		"postgres://db.test?sslcert=%":                "two hexadecimal digits",
+		"postgres://%2Fvar%2Frun/db":                  "the URL leads to a Unix socket",
+		"postgres://h?sslmode=on":                     `sslmode in the URL is "on": expected disable`,
+		"postgres://h?sslcrldir=/r":                   "or in PGORIGIN_TLS_CRL_FILE",
+		"postgres://h?sslnegotiation=x":               `sslnegotiation in the URL is "x": expected postgres or direct`,
+		"postgres://h?ssl_min_protocol_version=TLSv9": `ssl_min_protocol_version in the URL is "TLSv9": expected 1.2 or 1.3`,
+		"postgres://h?require_auth=trust":             `require_auth in the URL is "trust": expected methods`,
+		"postgres://h?service=x":                      "service is about a file",
+		"/var/run":                                    "a Unix socket is not possible here",
 	} {
 		_, err := ParseTarget(text, nil)
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "s3cret") {
