@@ -98,7 +98,7 @@ func TestProblemsWithFilesOfOrigins(t *testing.T) {
 		{"REPORTING_TLS_VERIFY=verify-ca", "PGORIGIN_REPORTING_TLS_VERIFY: |PGORIGIN_REPORTING_TLS_CA_FILE"},
 		{"REPORTING_MAX_SESSIONS=x REPORTING_TLS_CA_FILE=/nowhere/b", "PGORIGIN_REPORTING_MAX_SESSIONS|PGORIGIN_REPORTING_TLS_CA_FILE"},
 	} {
-		env := withOrigin(row.settings)
+		env := append(withOrigin(row.settings), "PGORIGIN_UPSTREAM_WAIT=0") // else "run" holds its ports for seconds
 		for _, command := range []string{"run", "check"} {
 			got := runWith(t, env, command)
 			if got.code != cli.ExitConfig {
