@@ -97,6 +97,7 @@ func TestExecInATerminal(t *testing.T) {
 	t.Parallel()
 	w := openTerminal(t, pgoriginCommand(t.Context(), []string{cmdtest.Upstream}, append([]string{"exec"}, role("signals")...)...))
 	w.await(t, "pid ")
+	time.Sleep(100 * time.Millisecond) // until then, a signal may count as one from before the command
 	want := ""
 	resize := func() {
 		size := unix.Winsize{Row: 30, Col: uint16(90 + len(want))}
