@@ -106,7 +106,7 @@ func checkKustomized(t *testing.T, o kube.Object, want kube.Variant) {
 	}
 	clientEnv, names := want.ClientEnv, want.HostAliases
 	if clientEnv == nil {
-		clientEnv = kube.Object(before).At("containers", 0, "env")
+		clientEnv = before.At("containers", 0, "env")
 	}
 	for what, pair := range map[string][2]any{
 		"init containers":    {pod.At("spec", "initContainers"), append([]any{want.Container}, inits...)},
