@@ -13,6 +13,7 @@ import (
 type leg struct {
 	net.Conn             // the stream of Postgres messages
 	socket   net.Conn    // what carries it, and has the deadlines: Conn itself, unless the client has TLS
+	secured  bool        // the stream is inside TLS that this process does for the peer
 	detach   func() bool // stops watching the context
 
 	mu          sync.Mutex
@@ -31,10 +32,7 @@ func newLeg(ctx context.Context, conn net.Conn) *leg {
 func (l *leg) watch(ctx context.Context) { l.detach = context.AfterFunc(ctx, l.interrupt) }
 
 // secure makes conn the stream, which the socket carries.
-func (l *leg) secure(conn net.Conn) { l.Conn = conn }
-
-// secured reports whether the stream is inside TLS that this process does for the peer.
-func (l *leg) secured() bool { return l.Conn != l.socket }
+func (l *leg) secure(conn net.Conn) { l.Conn, l.secured = conn, true }
 
 // reconnect puts conn in the place of both stream and socket. It is the same connection.
 func (l *leg) reconnect(conn net.Conn) { l.Conn, l.socket = conn, conn }

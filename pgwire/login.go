@@ -44,7 +44,7 @@ func (s *session) logIn(packet []byte) (again bool, err error) {
 	s.phase.Store(int32(PhaseAuth))
 	binding := s.server.ChannelBinding
 	s.login.loginMachine = newLoginMachine(binding, binding.Methods(s.server.RequireAuth))
-	s.login.secured = s.client.secured()
+	s.login.secured = s.client.secured
 	sent, err := s.upstream.Write(packet)
 	s.toUpstream.Store(int64(sent))
 	s.login.sendErr = err

@@ -87,7 +87,7 @@ func (w *loginWatch) stop() {
 func (l *leg) hasLeft() bool {
 	head := make([]byte, messageHeader)
 	n, ended := evloop.Peek(l.socket, head)
-	if l.secured() {
+	if l.secured {
 		return ended || evloop.HungUp(l.socket)
 	}
 	goodbye := n == messageHeader && head[0] == typeTerminate && binary.BigEndian.Uint32(head[1:]) == 4

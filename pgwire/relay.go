@@ -236,7 +236,7 @@ func (s *session) discardFromClient(scrap []byte) {
 
 // copyBothWays relays without an event loop, on this goroutine and a second one.
 func (s *session) copyBothWays() {
-	if !s.client.secured() { // which no event loop could relay
+	if !s.client.secured { // which no event loop could relay
 		s.server.offLoop.Add(1)
 		defer s.server.offLoop.Add(-1)
 	}

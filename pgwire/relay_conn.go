@@ -53,7 +53,7 @@ var backlogs = sync.Pool{New: func() any { b := make([]byte, 0, relayRead+relayS
 // goroutine of the session then has nothing left to do. Otherwise both connections are as before.
 func (s *session) moveToLoop() bool {
 	carrier := s.upstreamConn.Socket()
-	if carrier == nil || s.server.portable || s.client.secured() {
+	if carrier == nil || s.server.portable || s.client.secured {
 		return false
 	}
 	if !s.client.release() || !s.upstream.release() { // the session was ended in this moment

@@ -96,7 +96,7 @@ func (s *session) run() (onLoop bool, err error) {
 func (s *session) readStartupPacket() (startupPacket, error) {
 	s.server.pending.add(s)
 	var startTLS func([]byte) error
-	if s.offersTLS() {
+	if s.server.StartTLS != nil && !s.isLocal() {
 		startTLS = s.startTLS
 	}
 	packet, refused, err := negotiate(s.client, startTLS)

@@ -10,10 +10,10 @@ import (
 // maxHandshakeText bounds the text of an error of StartTLS, which may have something of the client in it.
 const maxHandshakeText = 160
 
-// offersTLS reports whether the client can have TLS.
-func (s *session) offersTLS() bool {
+// isLocal reports whether the client is on a Unix socket, where there is no TLS.
+func (s *session) isLocal() bool {
 	_, local := s.client.socket.LocalAddr().(*net.UnixAddr)
-	return s.server.StartTLS != nil && !local
+	return local
 }
 
 // startTLS puts the client's leg inside TLS. ahead has been read already.

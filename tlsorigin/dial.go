@@ -197,7 +197,7 @@ type attempt struct {
 	options options
 	report  Attempt
 	known   *addresses                            // tell where a peer was verified before; nil means nowhere
-	loop    func(context.Context, route) *problem // Dialer.loopOf
+	loop    func(context.Context, route) *problem // Dialer.loopOf; nil means that there can be no loop
 	place   place
 
 	exchange   *keyExchange
@@ -230,17 +230,20 @@ type attempt struct {
 
 func (d *Dialer) newAttempt(r route, state *tlsState, budget time.Duration, o options) *attempt {
 	v := &verification{policy: state.policy, name: r.name}
-	return &attempt{
+	a := &attempt{
 		route: r, state: state, budget: budget, options: o,
 		report:    Attempt{Addr: r.host, Connect: r.lookup, Probe: o.probe},
 		known:     &d.addresses,
-		loop:      d.loopOf,
 		place:     d.place(r),
 		auth:      &clientAuth{configured: state.client, upstream: v},
 		verify:    v,
 		exchange:  &d.exchange,
 		semaphore: d.semaphore, waiters: &d.waiters, lost: d.lost,
 	}
+	if d.isOwn != nil {
+		a.loop = d.loopOf
+	}
+	return a
 }
 
 // run connects, asks for TLS and verifies, all before one deadline. The deadline is set on the connection.
@@ -284,8 +287,10 @@ func (a *attempt) connect(ctx context.Context, dial dialFunc) (net.Conn, *Error)
 	ctx, cancel := context.WithDeadline(ctx, a.deadline)
 	defer cancel()
 	defer stopwatch(&a.report.Connect)()
-	if found := a.loop(ctx, a.route); found != nil {
-		return nil, a.failure(found, errOwnAddress)
+	if a.loop != nil {
+		if found := a.loop(ctx, a.route); found != nil {
+			return nil, a.failure(found, errOwnAddress)
+		}
 	}
 	a.options.progress.start(a.route.dial)
 	raw, err := dial(ctx, "tcp", a.route.dial)

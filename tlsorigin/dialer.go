@@ -20,8 +20,8 @@ type Dialer struct {
 	netDial  dialFunc
 	resolve  LookupFunc                // nil means that only netDial knows names
 	asked    *resolver.Resolver        // by resolve; nil means the system's
-	isOwn    func(netip.AddrPort) bool // never nil
-	attempt  func(Attempt)             // never nil
+	isOwn    func(netip.AddrPort) bool // nil: none
+	attempt  func(Attempt)             // nil: none
 
 	lookups    lookups
 	addresses  addresses
@@ -81,9 +81,7 @@ func newDialer(cfg Config, system systemRoots) (*Dialer, error) {
 	if d.asked != nil {
 		d.resolve = lookupPast(d.asked)
 	}
-	if d.isOwn = cfg.OwnAddress; d.isOwn == nil {
-		d.isOwn = func(netip.AddrPort) bool { return false }
-	}
+	d.isOwn = cfg.OwnAddress
 	d.lookups.background = d.background
 	d.addresses = addresses{
 		known: map[place]*addressMemory{}, changed: func(AddressStatus, AddressStatus) {},
