@@ -299,7 +299,7 @@ func (g grammar) defaults() map[string]string {
 		if len(w.Needs) > 0 && !slices.ContainsFunc(w.Needs, func(name string) bool { return all[name] != "" }) {
 			continue
 		}
-		if value := g.right(w); w.Valid(value) {
+		if value := g.right(w); w.Valid(value) && (w.Name != "origins" || !strings.Contains(value, " ")) { // each port once
 			all[w.Name] = value
 		}
 	}
