@@ -18,7 +18,7 @@ import (
 // TestExecAsTheFirstProcess: as PID 1, pgorigin reaps orphans, passes signals and returns the exit code.
 func TestExecAsTheFirstProcess(t *testing.T) {
 	if os.Getuid() != 0 {
-		t.Skip("a PID namespace needs root")
+		t.Fatal("a PID namespace needs root")
 	}
 	t.Parallel()
 	const script = `
